@@ -21,8 +21,8 @@ from destinations.outcome import State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.store import (
     Erased,
+    Erasure,
     SqliteStore,
-    add_erasures,
     count_beside_rows,
     count_mentions,
     erase_user,
@@ -30,7 +30,9 @@ from destinations.store import (
     erasures_stored,
     has_to_be_dropped,
     make_erasure,
+    noted_scopes,
     scopes_of,
+    stored_uuid,
     write_erasures_beside,
 )
 
@@ -44,8 +46,9 @@ class Forgettable:
     """The data of a user in a store, of the chosen destinations and accounts.
 
     ``dropped`` is what waits or could be replayed, by status. ``finished`` counts the other rows,
-    ``refused`` and ``manual_changes`` what is deleted, ``mentions`` the events of others that name
-    the user, ``elsewhere`` the deliveries of destinations and accounts that were not chosen.
+    ``refused`` and ``manual_changes`` what is deleted. ``mentions`` counts the events of others
+    that have the user's id, ``changes_of_others`` such manual changes, ``elsewhere`` the deliveries
+    of destinations and accounts that were not chosen: they stay.
     ``to_ask`` are deliveries whose answers were lost: the partner is asked about them first.
     """
 
@@ -54,6 +57,7 @@ class Forgettable:
     refused: int = 0
     manual_changes: int = 0
     mentions: int = 0
+    changes_of_others: int = 0
     elsewhere: int = 0
     to_ask: Sequence[LedgerEntry] = ()
 
@@ -86,12 +90,14 @@ def look_up_user(
         one.status for one in mine if has_to_be_dropped(one) and one.status not in _LOST
     )
     refused, manual_changes = count_beside_rows(store.database, user, scopes)
+    mentions, changes_of_others = count_mentions(store.database, user, scopes)
     return Forgettable(
         dropped,
         finished=len(mine) - dropped.total() - len(to_ask),
         refused=refused,
         manual_changes=manual_changes,
-        mentions=count_mentions(store.database, user, scopes),
+        mentions=mentions,
+        changes_of_others=changes_of_others,
         elsewhere=len(entries) - len(mine),
         to_ask=tuple(to_ask),
     )
@@ -117,6 +123,7 @@ def forget(
     """
     with lock_server(path), SqliteStore(path) as store:
         scopes = _scopes(store, destination, account)
+        known = _known(store)
         mine = [one for one in _of_user(store, user) if one.scope in scopes]
         lost = [one for one in mine if one.status in _LOST]
         if lost and settle is not None:
@@ -125,15 +132,19 @@ def forget(
         recover_all(store)
         mine = [one for one in _of_user(store, user) if one.scope in scopes]
         _check_settled(mine)
-        with store.database.reading() as connection:
-            known = [*erasures_beside(path), *erasures_stored(connection)]
-        erasure = make_erasure(known, user, destination, account, now)
-        latest = {(one.digest, one.destination, one.account): one for one in sorted(known)}
-        latest[erasure.digest, destination, account] = erasure
-        write_erasures_beside(store.path, latest.values())
-        with store.database.transaction() as connection:
-            add_erasures(connection, latest.values())
-        done = erase_user(store.database, user, scopes, erasure, now)
+        where = (destination, account)
+        places = [] if where == ("", "") else noted_scopes(store.database, scopes)
+        erasure = make_erasure(known, user, where, stored_uuid(store.path), places, now)
+        write_erasures_beside(store.path, [*known, erasure])
+        # What was begun and interrupted is done with this one, as far as it reaches.
+        included = [
+            one
+            for one in known
+            if one.is_of(user)
+            and (erasure.is_everywhere or (one.destination, one.account) == where)
+        ]
+        noted = [*included, erasure]
+        done = erase_user(store.database, user, scopes, erasure.key, now, noted=noted)
         if any(one.scope in scopes for one in _of_user(store, user)):
             raise TemporaryError(
                 f"another command has changed deliveries of {user} meanwhile: repeat the command"
@@ -151,6 +162,12 @@ def _scopes(store: SqliteStore, destination: str, account: str) -> Sequence[int]
         names = ", ".join(one.known) or "none"
         raise UsageError(f"the store {store.path} has no {one.what} {one.name!r}; it has: {names}")
     return scopes_of(store.database, destination, account)
+
+
+def _known(store: SqliteStore) -> Sequence[Erasure]:
+    """Return who was erased before, by the store and the file beside it."""
+    stored = store.database.at_once(erasures_stored)
+    return list({one.id: one for one in (*erasures_beside(store.path), *stored)}.values())
 
 
 def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:

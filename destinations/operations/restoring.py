@@ -36,6 +36,7 @@ from destinations.store import (
     mark_restored,
     note_gap,
     restoration_path,
+    stored_uuid,
     stored_version,
     sync,
     unmark,
@@ -142,9 +143,11 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         copy_of(backup, made)
         unmark(made)
         erasures = _known_erasures(target)
+        uuid = stored_uuid(made)
         with SqliteStore(made, adopt=True) as store:
             store.queue().recover(store.accounts().scopes(), 0.0)
-            erased = _erase(store, erasures, now)
+            erased = _erase(store, uuid, erasures, now)
+            erasures = store.database.at_once(erasures_stored)
             found = replace(_mark(store, made_at, now, hold_gap=hold_gap), erased=erased)
         fold_log(made)  # closing it does not report missing room
         if backup.samefile(target):
@@ -173,14 +176,13 @@ def _known_erasures(target: Path) -> Sequence[Erasure]:
         if not is_missing(target) and stored_version(target):
             with SqliteStore(target, read_only=True) as store:
                 found += store.database.at_once(erasures_stored)
-    latest = {(one.digest, one.destination, one.account): one for one in sorted(found)}
-    return list(latest.values())
+    return list({one.id: one for one in found}.values())
 
 
-def _erase(store: SqliteStore, erasures: Sequence[Erasure], now: float) -> Erased:
+def _erase(store: SqliteStore, uuid: str, erasures: Sequence[Erasure], now: float) -> Erased:
     if not erasures:
         return Erased()
-    done = apply_erasures(store.database, erasures, now)
+    done = apply_erasures(store.database, uuid, erasures, now)
     store.database.scrub()
     return done
 

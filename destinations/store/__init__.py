@@ -11,21 +11,23 @@ from destinations.store.database import (
     fold_log,
     make_store,
 )
-from destinations.store.erasures import (
+from destinations.store.erasing import (
     ERASED,
     Erased,
-    Erasure,
-    add_erasures,
     apply_erasures,
     count_beside_rows,
     count_mentions,
     erase_user,
+    has_to_be_dropped,
+    noted_scopes,
+    scopes_of,
+)
+from destinations.store.erasures import (
+    Erasure,
     erasures_beside,
     erasures_path,
     erasures_stored,
-    has_to_be_dropped,
     make_erasure,
-    scopes_of,
     write_erasures_beside,
 )
 from destinations.store.failures import is_full
@@ -47,6 +49,7 @@ from destinations.store.reader import (
     is_backup,
     is_newer,
     is_older,
+    stored_uuid,
     stored_version,
     unmark,
 )
@@ -85,7 +88,6 @@ __all__ = [
     "SqliteRefused",
     "SqliteStore",
     "WriteHealth",
-    "add_erasures",
     "apply_erasures",
     "broken_rules",
     "check_label",
@@ -125,9 +127,11 @@ __all__ = [
     "make_store",
     "mark_restored",
     "note_gap",
+    "noted_scopes",
     "open_file",
     "restoration_path",
     "scopes_of",
+    "stored_uuid",
     "stored_version",
     "sync",
     "unmark",

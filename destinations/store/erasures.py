@@ -1,8 +1,9 @@
-"""Erase users from a store, and keep who was erased, so that a restored copy loses them again.
+"""Note which users were erased, in a store and beside it, so that a restored copy loses them again.
 
 Who was erased is kept twice, in the store and in a file beside it, as digests with a random key.
 The key lies with them: with the store, one can test whether a certain id was erased, but not list
-the ids.
+the ids. The store notes an erasure with what it changes. So a copy that does not note it was made
+before, whatever any clock says, and all that it has of the user goes.
 """
 
 from __future__ import annotations
@@ -15,140 +16,74 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.outcome import Outcome, State
-from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.store.codes import STATUS_CODES
-from destinations.store.database import Database
-from destinations.store.digests import packed_id, unpacked_id
 from destinations.store.files import make_file, sync
-from destinations.store.interning import Names
-from destinations.store.ledger import SqliteLedger
-from destinations.store.rows import PER_EVENT, array_of
+from destinations.store.move_to_9 import old_erasure_id
 
 __all__ = [
-    "ERASED",
-    "Erased",
+    "ErasedScope",
     "Erasure",
     "add_erasures",
-    "apply_erasures",
-    "count_beside_rows",
-    "count_mentions",
-    "erase_user",
     "erasures_beside",
     "erasures_path",
     "erasures_stored",
-    "has_to_be_dropped",
+    "keyed_digest",
     "make_erasure",
-    "scopes_of",
     "write_erasures_beside",
 ]
 
-ERASED: Final = "erased-"
-"""What the ids of an erased user begin with, instead of their own text."""
+_FORMAT: Final = 2
+"""Of the file beside a store. The first form had no head, and no ids, stores and scopes."""
 
-_WHY: Final = "the user was erased"
+_ID_BYTES: Final = 16
 _KEY_BYTES: Final = 32
 _DIGEST_BYTES: Final = 16
-_ANY_TIME: Final = (1 << 63) - 1
-_UNSETTLED: Final = f"{STATUS_CODES[State.UNKNOWN]}, {STATUS_CODES[State.HELD]}"
-
-_USERS: Final = " UNION ".join(
-    f"SELECT user FROM {table} WHERE scope IN (SELECT value FROM json_each(?1))"  # noqa: S608 - constants
-    for table in ("open", "kept", "ledger", "balances", "rechecks", "drifts", "refused")
-)
-_SUBJECTS: Final = """
-    SELECT subject FROM manual_changes WHERE partner_account IN
-        (SELECT partner_account FROM scopes WHERE id IN (SELECT value FROM json_each(?1)))
-"""
-_MINE: Final = (
-    " WHERE scope IN (SELECT value FROM json_each(?1))"
-    " AND (user = ?2 OR key IN (SELECT value FROM json_each(?3)))"
-)
-_OF_BALANCES: Final = {
-    table: _MINE
-    + "".join(
-        f" AND NOT EXISTS (SELECT 1 FROM {one} WHERE {one}.scope = {table}.scope"  # noqa: S608 - constants
-        f" AND {one}.key = {table}.key AND {one}.status IN ({_UNSETTLED}))"
-        for one in (("open", "kept") if table != "drifts" else ())
-    )
-    for table in ("balances", "rechecks", "drifts")
-}
-"""What is deleted of balances, unless somebody else's lost answer is judged by it."""
-_REFUSED: Final = """
-    FROM refused WHERE scope IN (SELECT value FROM json_each(?1)) AND at <= ?2
-    AND (user = ?3 OR instr(raw, ?4) OR instr(raw, ?5))
-"""
-_MANUAL: Final = """
-    FROM manual_changes WHERE partner_account IN (SELECT partner_account FROM scopes
-        WHERE id IN (SELECT value FROM json_each(?1)))
-    AND noted_at * 1000 <= ?2 AND subject = ?3
-"""
-_SCOPES: Final = """
-    SELECT scopes.id FROM scopes LEFT JOIN partner_accounts AS account
-        ON account.id = scopes.partner_account
-    WHERE (?1 = '' OR destination = ?1)
-        AND (?2 = '' OR coalesce(account.name, 'unnamed-' || account.id) = ?2)
-    ORDER BY scopes.id
-"""
-_ADD: Final = """
-    INSERT INTO erasures (key, digest, destination, account, at) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET at = max(at, excluded.at)
-"""
-_SPENT: Final = "".join(
-    f" AND NOT EXISTS (SELECT 1 FROM {table} WHERE {table}.id BETWEEN events.id * {PER_EVENT}"  # noqa: S608 - constants
-    f" AND events.id * {PER_EVENT} + {PER_EVENT - 1})"
-    for table in ("open", "kept")
-)
-_SPENT_TEXTS: Final = """
-    DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept
-        UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)
-"""
+_MOST: Final = (1 << 63) - 1
+_COLUMNS: Final = "id, key, digest, destination, account, store, scopes, at"
+_OLD_COLUMNS: Final = "key, digest, destination, account, at"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+class ErasedScope(NamedTuple):
+    """A scope from which a user was erased, as it was then.
+
+    ``id`` and the account's number ``partner_account`` count within one store; ``account_since`` is
+    when the account was first used, in seconds since 1970. Names may be given later.
+    """
+
+    id: int
+    destination: str
+    partner_account: int | None
+    account_since: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure:
     """A user who was erased ``at`` a time, in milliseconds since 1970.
 
-    ``digest`` is that of the user's id with ``key``. Without ``destination`` or ``account``, the
-    user was erased from all of them.
+    ``digest`` is that of the user's id with ``key``. Without ``destination`` and ``account``, the
+    user was erased from all of them; else from ``scopes`` of the store with the uuid ``store``.
+    Those are empty in what an earlier version noted. ``id`` is unique.
     """
 
+    id: bytes
     key: bytes
     digest: bytes
     destination: str
     account: str
+    store: str
+    scopes: tuple[ErasedScope, ...]
     at: int
 
     def is_of(self, user: str) -> bool:
         """Return whether it is this user's."""
-        return _digest(self.key, user) == self.digest
+        return keyed_digest(self.key, user) == self.digest
 
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """The numbers of what was erased of a user, or would be.
-
-    ``dropped`` deliveries waited or needed an operator, ``rows`` are all that are left as digests,
-    ``dropped`` ones included.
-    """
-
-    dropped: int = 0
-    rows: int = 0
-    refused: int = 0
-    manual_changes: int = 0
-    balances: int = 0
-
-    def __add__(self, other: Erased) -> Erased:
-        return Erased(
-            self.dropped + other.dropped,
-            self.rows + other.rows,
-            self.refused + other.refused,
-            self.manual_changes + other.manual_changes,
-            self.balances + other.balances,
-        )
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether the user was erased from all of the store."""
+        return not (self.destination or self.account)
 
 
 def erasures_path(store: Path) -> Path:
@@ -157,11 +92,73 @@ def erasures_path(store: Path) -> Path:
 
 
 def make_erasure(
-    known: Iterable[Erasure], user: str, destination: str, account: str, now: float
+    known: Iterable[Erasure],
+    user: str,
+    where: tuple[str, str],
+    store: str,
+    scopes: Iterable[ErasedScope],
+    now: float,
 ) -> Erasure:
-    """Return the erasure of a user ``now``, in seconds since 1970, with the key of those before."""
+    """Return the erasure of a user ``now``, in seconds since 1970, with the key of those before.
+
+    ``where`` is the destination and the account that were named, or empty.
+    """
     key = next((one.key for one in known), None) or os.urandom(_KEY_BYTES)
-    return Erasure(key, _digest(key, user), destination, account, round(now * 1000))
+    destination, account = where
+    return Erasure(
+        os.urandom(_ID_BYTES),
+        key,
+        keyed_digest(key, user),
+        destination,
+        account,
+        store,
+        tuple(scopes),
+        round(now * 1000),
+    )
+
+
+def keyed_digest(key: bytes, text: str) -> bytes:
+    """Return the digest of an id."""
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=key).digest()
+
+
+# -- in a store ------------------------------------------------------------------------------------
+
+
+def erasures_stored(connection: sqlite3.Connection) -> Sequence[Erasure]:
+    """Return the erasures in a store of this version or an earlier one."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(erasures)").fetchall()}
+    if not columns:
+        return []
+    if "id" not in columns:
+        rows = connection.execute(f"SELECT {_OLD_COLUMNS} FROM erasures")  # noqa: S608 - a constant
+        return [_of_old(*row) for row in rows.fetchall()]
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM erasures")  # noqa: S608 - a constant
+    return [_of_row(row) for row in rows.fetchall()]
+
+
+def _of_row(row: tuple[Any, ...]) -> Erasure:
+    identity, key, digest, destination, account, store, scopes, at = row
+    places = tuple(ErasedScope(*one) for one in json.loads(scopes))
+    return Erasure(identity, key, digest, destination, account, store, places, at)
+
+
+def add_erasures(connection: sqlite3.Connection, erasures: Iterable[Erasure]) -> None:
+    """Note in a store that users were erased from it; in the transaction that does it."""
+    connection.executemany(
+        f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+        [
+            (
+                *(one.id, one.key, one.digest, one.destination, one.account, one.store),
+                *(json.dumps(one.scopes), one.at),
+            )
+            for one in erasures
+        ],
+    )
+
+
+# -- beside it -------------------------------------------------------------------------------------
 
 
 def erasures_beside(store: Path) -> Sequence[Erasure]:
@@ -171,14 +168,17 @@ def erasures_beside(store: Path) -> Sequence[Erasure]:
     """
     path = erasures_path(store)
     try:
-        lines = path.read_text("utf-8").splitlines()
-        return [_read(json.loads(line)) for line in lines if line]
+        return _parsed(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is damaged"
-        msg = f"cannot read {path}, which says which users were erased: {why}"
-        raise UsageError(msg) from None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except UsageError as error:
+        why = str(error)
+    # What JSON may hold is more than what numbers and nesting may be here.
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        why = "it is damaged; put it back as it was"
+    raise UsageError(f"cannot read {path}, which says which users were erased: {why}")
 
 
 def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
@@ -188,10 +188,13 @@ def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
     """
     path = erasures_path(store)
     new = path.with_name(f".{path.name}.new")
+    lines = [json.dumps(_written(one)) for one in sorted(erasures, key=lambda one: one.at)]
+    body = "".join(f"{line}\n" for line in lines).encode()
+    head = {"format": _FORMAT, "erasures": len(lines), "digest": _checksum(body)}
     try:
         new.unlink(missing_ok=True)  # of a process that was killed meanwhile
         make_file(new)
-        new.write_text("".join(f"{json.dumps(_written(one))}\n" for one in sorted(erasures)))
+        new.write_bytes(json.dumps(head).encode() + b"\n" + body)
         sync(new)
         new.replace(path)
         sync(path.parent)
@@ -202,231 +205,65 @@ def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
             new.unlink(missing_ok=True)
 
 
-def erasures_stored(connection: sqlite3.Connection) -> Sequence[Erasure]:
-    """Return the erasures in a store; none if it is of an earlier version."""
-    query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'erasures'"
-    if connection.execute(query).fetchone() is None:
-        return []
-    rows = connection.execute("SELECT key, digest, destination, account, at FROM erasures")
-    return [Erasure(*row) for row in rows.fetchall()]
-
-
-def add_erasures(connection: sqlite3.Connection, erasures: Iterable[Erasure]) -> None:
-    """Note in the store that users were erased."""
-    connection.executemany(
-        _ADD, [(one.key, one.digest, one.destination, one.account, one.at) for one in erasures]
-    )
-
-
-def apply_erasures(database: Database, erasures: Collection[Erasure], now: float) -> Erased:
-    """Erase from a copy what had come of these users before they were erased; note the erasures.
-
-    Nothing is under way there. What waits or is held is dropped, too: it may have been applied
-    since, and nothing of it is sent.
-    """
-    done = Erased()
-    for place in sorted({(one.destination, one.account) for one in erasures}):
-        scopes = scopes_of(database, *place)
-        of_place = [one for one in erasures if (one.destination, one.account) == place]
-        by_digest: dict[bytes, dict[bytes, Erasure]] = {}
-        for one in of_place:
-            by_digest.setdefault(one.key, {})[one.digest] = one
-        for user in _users_of(database, scopes):
-            for key, known in by_digest.items():
-                found = known.get(_digest(key, user))
-                if found is not None:
-                    done += erase_user(database, user, scopes, found, now, until=found.at)
-    with database.transaction() as connection:
-        add_erasures(connection, erasures)
-    return done
-
-
-def scopes_of(database: Database, destination: str, account: str) -> Sequence[int]:
-    """Return the scopes of a destination and an account by their names; all without them."""
-    return [scope for (scope,) in database.all(_SCOPES, (destination, account))]
-
-
-def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
-    """Return all users that something is kept of."""
-    ids = json.dumps(list(scopes))
-    found = {unpacked_id(user) for (user,) in database.all(_USERS, (ids,)) if user}
-    return found | {subject for (subject,) in database.all(_SUBJECTS, (ids,))}
-
-
-def count_beside_rows(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int]:
-    """Return how many refused events of a user there are, and manual changes that wait."""
-    values = (json.dumps(list(scopes)), _ANY_TIME, user)
-    counts = [
-        database.one(f"SELECT count(*) {source}", (*values, *more))
-        for source, more in ((_REFUSED, _spellings(user)), (_MANUAL, ()))
-    ]
-    refused, manual = (0 if row is None else int(row[0]) for row in counts)
-    return refused, manual
-
-
-def count_mentions(database: Database, user: str, scopes: Sequence[int]) -> int:
-    """Return how many raw events of other users quote the id of a user, in any of the scopes."""
-    quoted = _spellings(user)
-    row = database.one(
-        "SELECT count(*) FROM events WHERE (instr(raw, ?1) OR instr(raw, ?2)) AND ("  # noqa: S608 - a number
-        + " OR ".join(
-            f"EXISTS (SELECT 1 FROM {table} AS one WHERE one.id BETWEEN events.id * {PER_EVENT}"  # noqa: S608 - constants
-            f" AND events.id * {PER_EVENT} + {PER_EVENT - 1} AND one.user <> ?{number}"
-            " AND one.scope IN (SELECT value FROM json_each(?3)))"
-            for table, number in (("open", 4), ("kept", 5))
-        )
-        + ")",
-        (*quoted, json.dumps(list(scopes)), user, packed_id(user)),
-    )
-    return 0 if row is None else int(row[0])
-
-
-def erase_user(
-    database: Database,
-    user: str,
-    scopes: Sequence[int],
-    erasure: Erasure,
-    now: float,
-    *,
-    until: int | None = None,
-) -> Erased:
-    """Drop what waits of a user, put digests in place of what rows say, and delete the rest.
-
-    ``until`` is the time, in milliseconds since 1970, until which events are erased. An event that
-    comes again is recognised as before: by the digest of its messageId, which the store had.
-    """
-    ledger = SqliteLedger(database)
-    names = Names(database)
-    limit = _ANY_TIME if until is None else until
-    found = [
-        one
-        for one in ledger.find(Selection(user=user))
-        if one.scope in scopes and round(one.accepted_at * 1000) <= limit
-    ]
-    waiting = [one for one in found if has_to_be_dropped(one)]
-    dropped = ledger.drop(waiting, _WHY, now)
-    with database.transaction() as connection:
-        # Of what is deleted, nothing stays in the file's free space.
-        connection.execute("PRAGMA secure_delete = ON")
-        change = _Erasing(connection, names, user, scopes, erasure.key, limit)
-        rows = change.rows()
-        change.raw_events(found)
-        balances = change.balances({one.increment.key for one in found if one.increment})
-        refused = change.refused()
-        manual = change.manual_changes()
-        connection.execute(_SPENT_TEXTS)
-        add_erasures(connection, [erasure])
-    return Erased(dropped, rows, refused, manual, balances)
-
-
-def has_to_be_dropped(entry: LedgerEntry) -> bool:
-    """Return whether a delivery waits, or an operator could replay it: then its event is kept."""
-    return entry.status not in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}
-
-
-class _Erasing:
-    """The changes of one transaction, of one user in some scopes until a time."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        names: Names,
-        user: str,
-        scopes: Sequence[int],
-        key: bytes,
-        until: int,
-    ) -> None:
-        self._to = connection
-        self._names = names
-        self._user = user
-        self._scopes = json.dumps(list(scopes))
-        self._key = key
-        self._until = until
-
-    def _pseudonym(self, text: str) -> str:
-        return f"{ERASED}{_digest(self._key, text).hex()}"
-
-    def rows(self) -> int:
-        """Put digests in place of user and messageId in the ledger; returns in how many rows.
-
-        Reasons may quote anything of an event, so they go whole; code and status stay.
-        """
-        found = self._to.execute(
-            "SELECT id, message_id, note FROM ledger WHERE user = ? AND accepted_at <= ?"
-            " AND scope IN (SELECT value FROM json_each(?))",
-            (packed_id(self._user), self._until, self._scopes),
-        ).fetchall()
-        pseudonym = self._pseudonym(self._user)
-        self._to.executemany(
-            "UPDATE ledger SET user = ?, message_id = ?, note = ? WHERE id = ?",
-            [
-                (pseudonym, self._pseudonym(unpacked_id(message)), self._note(note), identity)
-                for identity, message, note in found
-            ],
-        )
-        return len(found)
-
-    def _note(self, number: int | None) -> int | None:
-        if number is None:
-            return None
-        note = self._names.note_of(number)._replace(reason=_WHY)
-        return self._names.text(self._to, json.dumps(note, ensure_ascii=False))
-
-    def raw_events(self, entries: Iterable[LedgerEntry]) -> None:
-        """Delete the raw events of which nothing waits any more."""
-        self._to.execute(
-            f"DELETE FROM events WHERE id IN (SELECT value FROM json_each(?)){_SPENT}",  # noqa: S608 - a constant
-            (array_of({one.event_id for one in entries}),),
-        )
-
-    def balances(self, keys: Collection[str]) -> int:
-        """Delete what the partner held for the user; it is asked again. Returns how many checks go.
-
-        A balance that somebody else's lost answer is judged by stays.
-        """
-        values = (self._scopes, self._user, json.dumps(list(keys)))
-        # The others wait for an event to be sent again, which is dropped now.
-        due = f"SELECT count(*) FROM rechecks{_OF_BALANCES['rechecks']} AND due <> '[]'"  # noqa: S608 - constants
-        (checks,) = self._to.execute(due, values).fetchone()
-        for table, where in _OF_BALANCES.items():
-            self._to.execute(f"DELETE FROM {table}{where}", values)  # noqa: S608 - constants
-        return int(checks)
-
-    def refused(self) -> int:
-        """Delete the refused events of the user, and those whose text names the user."""
-        values = (self._scopes, self._until, self._user, *_spellings(self._user))
-        return self._to.execute(f"DELETE {_REFUSED}", values).rowcount
-
-    def manual_changes(self) -> int:
-        """Delete what an operator was to change for the user at the partner."""
-        values = (self._scopes, self._until, self._user)
-        return self._to.execute(f"DELETE {_MANUAL}", values).rowcount
-
-
-def _digest(key: bytes, text: str) -> bytes:
-    data = text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=key).digest()
-
-
-def _spellings(text: str) -> tuple[bytes, bytes]:
-    """Return how JSON may write a text: as it is, or in ASCII alone."""
-    whole = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return whole, json.dumps(text).encode()
+def _checksum(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _written(erasure: Erasure) -> Mapping[str, Any]:
     return {
+        "id": erasure.id.hex(),
         "key": erasure.key.hex(),
         "digest": erasure.digest.hex(),
         "destination": erasure.destination,
         "account": erasure.account,
+        "store": erasure.store,
+        "scopes": erasure.scopes,
         "at": erasure.at,
     }
 
 
+def _parsed(data: bytes) -> Sequence[Erasure]:
+    """Return the erasures in a file.
+
+    Raises `UsageError` for another format, and all that damage may end in, ValueError above all.
+    """
+    first, _, body = data.partition(b"\n")
+    head = json.loads(first)
+    if "format" not in head:
+        return [_read_old(json.loads(line)) for line in data.splitlines()]
+    if head["format"] != _FORMAT:
+        raise UsageError("it was written by another version of this package")
+    found = [_read(json.loads(line)) for line in body.splitlines()]
+    if head != {"format": _FORMAT, "erasures": len(found), "digest": _checksum(body)}:
+        raise ValueError(head)
+    return found
+
+
 def _read(line: Mapping[str, Any]) -> Erasure:
-    """Return the erasure of a line; raises KeyError, TypeError or ValueError if it is none."""
-    key, digest = bytes.fromhex(line["key"]), bytes.fromhex(line["digest"])
+    old = _read_old(line)
+    scopes = tuple(ErasedScope(*one) for one in line["scopes"])
+    identity = bytes.fromhex(line["id"])
+    return Erasure(
+        *(identity, old.key, old.digest, old.destination, old.account),
+        *(_text(line["store"]), scopes, old.at),
+    )
+
+
+def _read_old(line: Mapping[str, Any]) -> Erasure:
+    key, digest, at = bytes.fromhex(line["key"]), bytes.fromhex(line["digest"]), line["at"]
     if len(key) != _KEY_BYTES or len(digest) != _DIGEST_BYTES:
         raise ValueError(line)
-    return Erasure(key, digest, str(line["destination"]), str(line["account"]), int(line["at"]))
+    if type(at) is not int or not 0 <= at <= _MOST:
+        raise ValueError(at)
+    return _of_old(key, digest, _text(line["destination"]), _text(line["account"]), at)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _of_old(key: bytes, digest: bytes, destination: str, account: str, at: int) -> Erasure:
+    identity = old_erasure_id(digest, destination, account, at)
+    return Erasure(identity, key, digest, destination, account, "", (), at)

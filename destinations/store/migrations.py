@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from destinations.store.move_to_4 import move_rows
+from destinations.store.move_to_9 import move_erasures
 
 __all__ = [
     "APPLICATION_ID",
@@ -587,5 +588,25 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             WHERE scope = old.scope AND code = old.code AND events = 0 AND bytes = 0;
         END
         """,
+    ),
+    (
+        # Each erasure on its own, by a random id: a copy that does not have it was made before.
+        # store is the uuid of the store that the user was erased from, scopes a JSON array of
+        # [id, destination, partner_account, when that account was first used].
+        "ALTER TABLE erasures RENAME TO old_erasures",
+        """
+        CREATE TABLE erasures (
+            id BLOB PRIMARY KEY,
+            key BLOB NOT NULL,
+            digest BLOB NOT NULL,
+            destination TEXT NOT NULL,
+            account TEXT NOT NULL,
+            store TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        move_erasures,
+        "DROP TABLE old_erasures",
     ),
 )

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.store.failures import damaged, failure
 from destinations.store.files import sync
+from destinations.store.identity import stored_identity
 from destinations.store.migrations import (
     APPLICATION_ID,
     BACKUP_ID,
@@ -246,7 +247,7 @@ def copied_at(path: Path) -> float | None:
     A backup with the log of another file beside it is one, too, whatever the log says: of 1970. It
     has no log of its own. Raises as `stored_version`.
     """
-    made_at = _look_at(path)[1]
+    made_at = _look_at(path, _head)[1]
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0
     return 0.0 if (made_at is None or has_log) and is_backup(path) else made_at
@@ -270,13 +271,22 @@ def stored_version(path: Path) -> int:
 
     Raises `UsageError` if it cannot be read, or is not a store, such as another database.
     """
-    return _look_at(path)[0]
+    return _look_at(path, _head)[0]
 
 
-def _look_at(path: Path) -> tuple[int, float | None]:
+def stored_uuid(path: Path) -> str:
+    """Return the uuid of a store, or of the one that a copy is of; empty in an earlier version.
+
+    Raises as `stored_version`.
+    """
+    found = _look_at(path, lambda reader: reader.run(stored_identity))
+    return "" if found is None else found.uuid
+
+
+def _look_at(path: Path, look: Callable[[Reader], T]) -> T:
     try:
         with contextlib.closing(Reader(path)) as reader:
-            return _head(reader)
+            return look(reader)
     except (OSError, sqlite3.Error) as error:
         raise failure("use", path, error) from None
     except UsageError as error:

@@ -9,14 +9,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import (
     Forgettable,
+    adopt,
     back_up,
     forget,
+    forgetting,
     lock_run,
     lock_server,
     look_up_user,
@@ -44,6 +47,7 @@ from destinations.store import (
     broken_rules,
     erasures_beside,
     erasures_path,
+    erasures_stored,
 )
 
 Add = Callable[..., int]
@@ -142,6 +146,11 @@ def _bytes(path: Path) -> bytes:
         for one in sorted(path.parent.glob(f"{path.name}*"))
         if one.is_file() and not one.name.startswith("backup")
     )
+
+
+def _stored(path: Path) -> set[bytes]:
+    with SqliteStore(path, read_only=True) as store:
+        return {one.id for one in store.database.at_once(erasures_stored)}
 
 
 def _named(path: Path) -> list[str]:
@@ -268,16 +277,16 @@ def test_while_something_reads(path: Path) -> None:
 
 
 def test_again(path: Path) -> None:
-    """A second time nothing is left to do; who was erased is noted once, with the latest time."""
+    """A second time nothing is left to do; each erasure is noted, all with one key."""
     forget(path, USER, NOW)
     before = _entries(path)
     assert forget(path, USER, NOW + 1) == Erased()
     assert _entries(path) == before
-    (noted,) = erasures_beside(path)
-    assert noted.at == (NOW + 1) * 1000
     forget(path, "bob", NOW + 2)
-    assert {one.key for one in erasures_beside(path)} == {noted.key}
-    assert len(erasures_beside(path)) == 2
+    beside = erasures_beside(path)
+    assert [one.at for one in beside] == [1000 * (NOW + later) for later in (0, 1, 2)]
+    assert (len({one.id for one in beside}), len({one.key for one in beside})) == (3, 1)
+    assert _stored(path) == {one.id for one in beside}
 
 
 def test_in_one_destination(path: Path, add_delivery: Add) -> None:
@@ -296,12 +305,78 @@ def test_in_one_destination(path: Path, add_delivery: Add) -> None:
 
 
 def test_what_others_say(path: Path, add_delivery: Add) -> None:
-    """Events of other users that name the user are counted, and stay."""
+    """Events and manual changes of other users that have the id are counted, and stay."""
     with SqliteStore(path) as store:
         for status in (State.READY, Outcome.DEAD, Outcome.DELIVERED):
             add_delivery(store, {**_event("bob"), "previousId": USER}, user="bob", status=status)
-        assert look_up_user(store, USER).mentions == 2
-        assert look_up_user(store, "customer-471").mentions == 0
+        payload = json.dumps({"from": USER}).encode()
+        add_delivery(store, {}, user="bob", status=State.READY, payload=payload, message_id="merge")
+        account = store.database.all("SELECT id FROM partner_accounts")[0][0]
+        store.manual_changes([account]).note(ManualChange("bob", {"mergeWith": USER}))
+        found = look_up_user(store, USER)
+        assert (found.mentions, found.changes_of_others) == (3, 1)
+        found = look_up_user(store, "customer-471")
+        assert (found.mentions, found.changes_of_others) == (0, 0)
+
+
+def test_reasons_of_others(path: Path, add_delivery: Add) -> None:
+    """The id in what others' rows say is replaced, also in a copy; the rest of it stays."""
+    reason = f"merged {USER} into bob, as 17 are"
+    with SqliteStore(path) as store:
+        for status in SETTLED:
+            name = f"merge-{status}"
+            add_delivery(store, {}, user="bob", status=status, reason=reason, message_id=name)
+        evidence = {"of": [USER], "found": 17, USER: None}
+        held = {"status": State.HELD, "message_id": "held", "evidence": evidence}
+        add_delivery(store, {}, user="bob", **held)
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    assert USER.encode() in _bytes(path)
+    for act in (lambda: forget(path, USER, NOW), lambda: restore(backup, path, NOW)):
+        act()
+        assert USER.encode() not in _bytes(path)
+        found = {one.message_id: one for one in _entries(path, "bob")}
+        pseudonym = next(one.user for one in _entries(path) if one.user.startswith(ERASED))
+        for status in SETTLED:
+            if found[f"merge-{status}"].reason:
+                told = found[f"merge-{status}"].reason
+                assert told == f"merged {pseudonym} into bob, as 17 are"
+        expected = {"of": [pseudonym], "found": 17, pseudonym: None}
+        assert found["held"].evidence == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"type=track&userId={USER}&event=x",
+        f"{{'userId':'{USER}'}}",
+        f'{{"userId":" {USER}","event":5}}',
+        f'{{"userId":"{USER}',
+        '{"userId":"customer\\u002d4711"}',
+        "userId=customer%2D4711",
+    ],
+)
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_refused_event_that_has_the_id(path: Path, raw: str, *, copied: bool) -> None:
+    """It is deleted however it spells the id, also in a copy, where only a digest is known."""
+    with SqliteStore(path) as store:
+        (scope, *_) = store.accounts().scopes()
+        for text in (raw, raw.replace("4711", "47110")):
+            body = text.encode()
+            event = RefusedEvent(scope.id, 1.0, 400, "C", "no", "/v1", "", body, len(body))
+            store.refused().add([event], 100, 100_000)
+        assert look_up_user(store, USER).refused == 2
+    if copied:
+        backup = path.with_name("backup")
+        back_up(path, backup)
+        forget(path, USER, NOW)
+        restore(backup, path, NOW)
+    else:
+        assert forget(path, USER, NOW).refused == 2
+    with SqliteStore(path, read_only=True) as store:
+        left = [one.event.raw for one in store.refused().find(RefusedSelection())]
+        assert broken_rules(store.database) == []
+    assert left == [json.dumps(_event("bob")).encode(), raw.replace("4711", "47110").encode()]
 
 
 def test_somebody_whom_it_does_not_know(path: Path) -> None:
@@ -349,6 +424,32 @@ def test_a_backup_that_is_restored(path: Path, add_delivery: Add, lost: str) -> 
     assert _named(path) == []
 
 
+@pytest.mark.parametrize("shift", [-3_600.0, 3_600.0])
+def test_whatever_the_clock_says(path: Path, add_delivery: Add, shift: float) -> None:
+    """All in a copy of before goes, all of the user since then stays: no time decides it."""
+    with SqliteStore(path) as store:
+        with store.database.transaction() as connection:
+            connection.execute("UPDATE manual_changes SET noted_at = ?", (NOW + shift,))
+            connection.execute("UPDATE refused SET at = ?", (1_000 * (NOW + shift),))
+        _put(store, add_delivery, USER, State.READY, Outcome.DEAD, accepted_at=NOW + shift)
+    before, after = path.with_name("backup-before"), path.with_name("backup-after")
+    back_up(path, before)
+    forget(path, USER, NOW)
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, USER, State.READY, Outcome.DEAD, accepted_at=NOW - shift)
+    back_up(path, after)
+    assert restore(after, path, NOW + 10).erased == Erased()
+    assert len(_entries(path, USER)) == 2
+    assert restore(before, path, NOW + 20).erased == Erased(7, 10, 1, 1, 1)
+    assert _named(path) == []
+    # What came since the copy was restored came after the erasure as well.
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, USER, State.READY, accepted_at=NOW + shift)
+    back_up(path, after)
+    assert restore(after, path, NOW + 30).erased == Erased()
+    assert len(_entries(path, USER)) == 1
+
+
 def test_events_after_the_erasure(path: Path, add_delivery: Add) -> None:
     """Whoever came back since stays: only what had come before is erased from a copy."""
     forget(path, USER, NOW)
@@ -360,15 +461,149 @@ def test_events_after_the_erasure(path: Path, add_delivery: Add) -> None:
     assert {one.status for one in _entries(path, USER)} == {State.READY, Outcome.DEAD}
 
 
-def test_a_damaged_file_beside_it(path: Path) -> None:
-    """Nothing is restored: the user would come back without a word."""
+def _name_account(path: Path, number: int) -> None:
+    with SqliteStore(path) as store, store.database.transaction() as connection:
+        connection.execute("UPDATE partner_accounts SET name = 'acme' WHERE id = ?", (number,))
+
+
+@pytest.mark.parametrize("copied", ["from this store", "from one that was moved", "noted long ago"])
+def test_an_account_that_was_named_since(path: Path, add_delivery: Add, copied: str) -> None:
+    """It is the same account in the copy, so the user is erased from it there, too."""
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, "bob", State.READY, destination="second")
+        _put(store, add_delivery, USER, State.READY, destination="second")
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    if copied == "from one that was moved":
+        adopt(path)
+    _name_account(path, 1)
+    assert forget(path, USER, NOW, account="acme").rows == 8
+    if copied == "noted long ago":
+        _write_old_form(path)
+        path.unlink()
+    assert restore(backup, path, NOW + 10).erased.refused == 1
+    left = {one.destination for one in _entries(path, USER)}
+    # Of what was noted by the name alone, nobody knows which account it is in the copy.
+    assert left == (set() if copied == "noted long ago" else {"second"})
+
+
+@pytest.mark.parametrize(("moved", "left"), [(False, 8), (True, 0)])
+def test_an_account_that_the_copy_does_not_have(
+    path: Path, add_delivery: Add, left: int, *, moved: bool
+) -> None:
+    """It began later if the copy is of this store; else it may be another one there."""
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    if moved:
+        adopt(path)
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, USER, State.READY, destination="second")
+    _name_account(path, 2)
+    assert forget(path, USER, NOW, account="acme").rows == 1
+    restore(backup, path, NOW + 10)
+    assert len(_entries(path, USER)) == left
+
+
+def test_one_that_was_interrupted(
+    path: Path, add_delivery: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeated, also with more to erase, it is done: what comes later stays in copies."""
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "erase_user", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            forget(path, USER, NOW, destination="sample")
+    assert (len(erasures_beside(path)), _stored(path)) == (1, set())
+    forget(path, USER, NOW + 1)
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, USER, State.READY)
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    assert restore(backup, path, NOW + 10).erased == Erased()
+    assert len(_entries(path, USER)) == 1
+
+
+def _write_old_form(path: Path) -> None:
+    names = ("key", "digest", "destination", "account", "at")
+    rows = [json.loads(line) for line in erasures_path(path).read_text().splitlines()[1:]]
+    lines = [json.dumps({name: row[name] for name in names}) + "\n" for row in rows]
+    erasures_path(path).write_text("".join(lines))
+
+
+def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
+    """Store, file and copies of then agree on what was erased, and what came later stays."""
+    backup, later = path.with_name("backup"), path.with_name("backup-later")
+    back_up(path, backup)
+    forget(path, USER, NOW)
+    _write_old_form(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            ALTER TABLE erasures RENAME TO new;
+            CREATE TABLE erasures (
+                key BLOB NOT NULL, digest BLOB NOT NULL, destination TEXT NOT NULL,
+                account TEXT NOT NULL, at INTEGER NOT NULL,
+                PRIMARY KEY (digest, destination, account)
+            ) STRICT, WITHOUT ROWID;
+            INSERT INTO erasures SELECT key, digest, destination, account, at FROM new;
+            DROP TABLE new;
+            PRAGMA user_version = 8;
+            """
+        )
+    (beside,) = erasures_beside(path)
+    assert _stored(path) == {beside.id}
+    back_up(path, later)
+    with SqliteStore(path) as store:
+        _put(store, add_delivery, USER, State.READY)
+    assert _stored(path) == {beside.id}
+    assert restore(later, path, NOW + 10).erased == Erased()
+    assert restore(backup, path, NOW + 20).erased.rows == 8
+    assert _named(path) == []
+
+
+def _damaged(good: bytes) -> dict[str, bytes]:
+    """A good file of two erasures with all that may have happened to it."""
+    head, first, second = good.splitlines(keepends=True)
+    number = first.rpartition(b" ")[0]
+    return {
+        "empty": b"",
+        "a line feed": b"\n",
+        "nothing but the head": head,
+        "without the head": second + b"\n\n{",
+        "one line less": head + first,
+        "two heads": head + good,
+        "cut within a line": good[:-20],
+        "without its end": good[:-1],
+        "another order": head + second + first,
+        "another digit": good.replace(b'"at": 3000000', b'"at": 3000001', 1),
+        "not UTF-8": b"\xff",
+        "not JSON": b"{",
+        "another document": b"[]\n",
+        "a number": b"17\n",
+        "null bytes": bytes(300),
+        "nested": b"[" * 100_000,
+        "infinite": number + b" 1e999}\n",
+        "beyond 64 bits": number + b" 99999999999999999999999}\n",
+        "very long": number + b" " + b"9" * 5_000 + b"}\n",
+        "negative": number + b" -1}\n",
+        "a word": number + b" true}\n",
+        "no key": b'{"key": "00"}\n',
+        "of a later version": head.replace(b'"format": 2', b'"format": 3') + first + second,
+    }
+
+
+@pytest.mark.parametrize("how", _damaged(b'{}\n{"at": 1}\n{"at": 2}\n'))
+def test_a_damaged_file_beside_it(path: Path, how: str) -> None:
+    """Nothing is restored, and nobody erased: a user would come back without a word."""
     backup = path.with_name("backup")
     back_up(path, backup)
     forget(path, USER, NOW)
-    for damage in (b"\xff", b"{", b'{"key": "00"}\n', b"[]\n"):
-        erasures_path(path).write_bytes(damage)
-        with pytest.raises(UsageError, match="which says which users were erased: it is damaged"):
-            restore(backup, path, NOW)
-        with pytest.raises(UsageError, match="which says which users were erased: it is damaged"):
-            forget(path, USER, NOW)
+    forget(path, "eve", NOW + 1)
+    damage = _damaged(erasures_path(path).read_bytes())[how]
+    erasures_path(path).write_bytes(damage)
+    why = "another version" if "version" in how else "it is damaged"
+    for act in (lambda: restore(backup, path, NOW), lambda: forget(path, "bob", NOW)):
+        with pytest.raises(UsageError, match=f"which says which users were erased: .*{why}"):
+            act()
+    assert erasures_path(path).read_bytes() == damage
     assert _entries(path, USER) == []
+    assert len(_entries(path, "bob")) == 8
