@@ -35,6 +35,7 @@ from destinations.store import (
     make_folder,
     mark_restored,
     note_gap,
+    read_once,
     restoration_path,
     stored_uuid,
     stored_version,
@@ -174,8 +175,7 @@ def _known_erasures(target: Path) -> Sequence[Erasure]:
     # A store that is lost or damaged says nothing; the file beside it does.
     with contextlib.suppress(OSError, UsageError, sqlite3.Error):
         if not is_missing(target) and stored_version(target):
-            with SqliteStore(target, read_only=True) as store:
-                found += store.database.at_once(erasures_stored)
+            found += read_once(target, erasures_stored)
     return list({one.id: one for one in found}.values())
 
 

@@ -279,8 +279,16 @@ def stored_uuid(path: Path) -> str:
 
     Raises as `stored_version`.
     """
-    found = _look_at(path, lambda reader: reader.run(stored_identity))
+    found = read_once(path, stored_identity)
     return "" if found is None else found.uuid
+
+
+def read_once(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Return the result of ``work`` on a store, or on a copy of one, of whatever version.
+
+    Raises as `stored_version`.
+    """
+    return _look_at(path, lambda reader: reader.run(work))
 
 
 def _look_at(path: Path, look: Callable[[Reader], T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -48,6 +49,7 @@ from destinations.store import (
     erasures_beside,
     erasures_path,
     erasures_stored,
+    read_once,
 )
 
 Add = Callable[..., int]
@@ -149,8 +151,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _stored(path: Path) -> set[bytes]:
-    with SqliteStore(path, read_only=True) as store:
-        return {one.id for one in store.database.at_once(erasures_stored)}
+    return {one.id for one in read_once(path, erasures_stored)}
 
 
 def _named(path: Path) -> list[str]:
@@ -551,6 +552,9 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
         )
     (beside,) = erasures_beside(path)
     assert _stored(path) == {beside.id}
+    alone = path.with_name("alone.sqlite3")
+    shutil.copy(path, alone)
+    assert restore(backup, alone, NOW).erased.rows == 8
     back_up(path, later)
     with SqliteStore(path) as store:
         _put(store, add_delivery, USER, State.READY)
