@@ -284,7 +284,7 @@ def erase_user(
         balances = change.balances({one.increment.key for one in found if one.increment})
         refused = change.refused()
         manual = change.manual_changes()
-        change.reasons_of_others()
+        change.rows_of_others()
         connection.execute(_SPENT_TEXTS)
         add_erasures(connection, noted)
     return Erased(dropped, rows, refused, manual, balances)
@@ -372,8 +372,24 @@ class _Erasing:
         values = (self._scopes, self._user)
         return self._to.execute(f"DELETE {_OF_MANUAL} AND subject = ?2", values).rowcount
 
-    def reasons_of_others(self) -> None:
-        """Put the digest in place of the user's id in what rows of other users say."""
+    def rows_of_others(self) -> None:
+        """Put the digest in place of the user's id in what rows of other users say.
+
+        A messageId with the id in it is replaced as a whole, as in the user's own rows.
+        """
+        named = self._to.execute(
+            f"SELECT id, message_id FROM ledger WHERE {_IN_SCOPES}"  # noqa: S608 - a constant
+            " AND instr(CAST(message_id AS BLOB), CAST(?2 AS BLOB))",
+            (self._scopes, self._user),
+        ).fetchall()
+        self._to.executemany(
+            "UPDATE ledger SET message_id = ? WHERE id = ?",
+            [
+                (self._pseudonym(message), number)
+                for number, message in ((one, unpacked_id(packed)) for one, packed in named)
+                if self._mentions.is_in(message)
+            ],
+        )
         notes = {
             number: self._note(number, self._renamed(self._names.note_of(number).reason))
             for number, text in self._all(_NOTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 from collections import Counter
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from uuid import uuid4
 
 import pytest
 
@@ -320,13 +322,15 @@ def test_what_others_say(path: Path, add_delivery: Add) -> None:
         assert (found.mentions, found.changes_of_others) == (0, 0)
 
 
-def test_reasons_of_others(path: Path, add_delivery: Add) -> None:
-    """The id in what others' rows say is replaced, also in a copy; the rest of it stays."""
+def test_rows_of_others(path: Path, add_delivery: Add) -> None:
+    """The id in their reasons and messageIds is replaced, also in a copy; the rest stays."""
     reason = f"merged {USER} into bob, as 17 are"
     with SqliteStore(path) as store:
         for status in SETTLED:
             name = f"merge-{status}"
             add_delivery(store, {}, user="bob", status=status, reason=reason, message_id=name)
+        for name in (f"{USER}-1", f"{USER}0-1", f"{USER}-{uuid4()}"):
+            add_delivery(store, {}, user="bob", status=Outcome.DELIVERED, message_id=name)
         evidence = {"of": [USER], "found": 17, USER: None}
         held = {"status": State.HELD, "message_id": "held", "evidence": evidence}
         add_delivery(store, {}, user="bob", **held)
@@ -335,13 +339,15 @@ def test_reasons_of_others(path: Path, add_delivery: Add) -> None:
     assert USER.encode() in _bytes(path)
     for act in (lambda: forget(path, USER, NOW), lambda: restore(backup, path, NOW)):
         act()
-        assert USER.encode() not in _bytes(path)
+        assert re.search(rb"customer-4711\b", _bytes(path)) is None
         found = {one.message_id: one for one in _entries(path, "bob")}
         pseudonym = next(one.user for one in _entries(path) if one.user.startswith(ERASED))
         for status in SETTLED:
             if found[f"merge-{status}"].reason:
                 told = found[f"merge-{status}"].reason
                 assert told == f"merged {pseudonym} into bob, as 17 are"
+        assert sum(one.startswith(ERASED) for one in found) == 2
+        assert f"{USER}0-1" in found
         expected = {"of": [pseudonym], "found": 17, pseudonym: None}
         assert found["held"].evidence == expected
 
