@@ -386,6 +386,22 @@ def test_a_refused_event_that_has_the_id(path: Path, raw: str, *, copied: bool) 
     assert left == [json.dumps(_event("bob")).encode(), raw.replace("4711", "47110").encode()]
 
 
+def test_a_copy_with_nothing_but_a_text(path: Path, add_delivery: Add) -> None:
+    """A user of whom only a digest is known is found by the words of texts."""
+    with SqliteStore(path) as store:
+        (scope, *_) = store.accounts().scopes()
+        body = b"type=track&userId=eve%40x.example"
+        event = RefusedEvent(scope.id, 1.0, 400, "C", "no", "/v1", "", body, len(body))
+        store.refused().add([event], 100, 100_000)
+        done = {"status": Outcome.DELIVERED, "reason": "merged eve@x.example into bob"}
+        add_delivery(store, {}, user="bob", **done)
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    forget(path, "eve@x.example", NOW)
+    assert restore(backup, path, NOW).erased == Erased(refused=1)
+    assert re.search(rb"eve(@|%40)x", _bytes(path)) is None
+
+
 def test_somebody_whom_it_does_not_know(path: Path) -> None:
     """Nothing changes; a copy that is restored may know them, so they are noted."""
     with SqliteStore(path) as store:
