@@ -49,7 +49,7 @@ def command(destination: str, settings: Path | None, *, live: bool, as_json: boo
     if status == "valid" and live and "live" not in environments:
         status = "wrong environment"
         found = " and ".join(environments) or "no known environment"
-        message = f"wrong credentials ({found}): expected live ones, as --live asks for."
+        message = f"wrong credentials ({found}): expected live ones, as --live requires."
     if as_json:
         shown = {"status": status, "message": message, "environments": environments}
         click.echo(json_text(shown))

@@ -52,7 +52,7 @@ def segment(
     force: bool,
     as_json: bool,
 ) -> int:
-    """Write a definition from a FILE of Segment's, JSON or .json.gz.
+    """Write a definition from a Segment FILE, JSON or .json.gz.
 
     FILE has destination metadata from Segment's Public API, definitions of its action library, or
     subscriptions (with --into). Imports fields, mappings, presets and settings. The requests are
@@ -89,7 +89,7 @@ def _print(imported: Imported) -> None:
     if not imported.files:
         click.echo(f"Nothing was added to {imported.folder}.")
     if imported.notes:
-        click.echo("\nNot taken over as it is:")
+        click.echo("\nImported with changes:")
         for note in imported.notes:
             click.echo(f"  {note.path or '/'}: {note.message}")
     if imported.pending:

@@ -241,7 +241,7 @@ def _run(options: Options) -> tuple[Report, _Runner]:
                 of_earlier=runner.account if runner.reads_nothing else None,
             )
             if source is not None and source.is_limited and report.stopped is None:
-                text = f"--limit {options.limit} was reached: nothing behind it was read."
+                text = f"--limit {options.limit} was reached: the rest of the input was not read.\n"
                 click.echo(text, err=True)
             if report.stopped is None or report.stopped.why != "damaged":
                 runner.print_kept(report)
@@ -503,8 +503,8 @@ class _Runner:
         if not text:
             return
         click.echo(
-            f"Left in the store by earlier runs: {text}. This run delivers those that are in this "
-            "input, too; the others stay, unless --resume delivers them first.",
+            f"Earlier runs left in the store: {text}. This run delivers those that are in its input; "
+            "use --resume to deliver the others first.",
             err=True,
         )
 

@@ -144,7 +144,7 @@ def _failed(report: _Report) -> list[tuple[str, Sequence[object]]]:
     cases = [(f"case {one.case}", one.differences) for one in report.cases if not one.passed]
     faults = [one.differences for one in report.faults if not one.passed]
     together = [difference for found in faults for difference in found]
-    return [*cases, *([("made faults", together)] if together else [])]
+    return [*cases, *([("simulated faults", together)] if together else [])]
 
 
 def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:

@@ -86,7 +86,7 @@ _KNOWN: Final = frozenset(
         *("sentat", "originaltimestamp", "properties", "traits", "context", "email"),
     }
 )
-"""Names that a column of events has, in small letters and without _, spaces and the like."""
+"""Names that a column of events has, in lowercase letters and without _, spaces and the like."""
 
 
 class InputFile:
@@ -149,7 +149,7 @@ class InputFile:
             line = entry.line
             yield entry
         if isinstance(content, Inflated) and content.fault:
-            fault = f"{content.fault}; nothing behind it was read"
+            fault = f"{content.fault}; the rest of the input was not read"
             if content.wrong_from:
                 fault += f", and the lines from {content.wrong_from:,} on may be wrong"
             yield Entry(line + 1, _DAMAGED, fault=fault, hides_more=True)

@@ -362,8 +362,8 @@ class _Splitter:
             return
         if self._expected is _Expected.COMMA_OR_END and not has_text:
             fault = (
-                f"a comma is missing before element {self._elements + 1:,} (byte {at + 1:,}); what "
-                "follows is read all the same, and further ones are not told"
+                f"a comma is missing before element {self._elements + 1:,} (byte {at + 1:,}); the "
+                "rest is read, and further missing commas are not reported"
             )
             yield from self._tell(_NO_COMMA, fault)
         elif self._expected is _Expected.NOTHING and not has_text:
@@ -416,7 +416,7 @@ class _Splitter:
                 f"more than one value (byte {at + 1:,}): expected one object alone, or one array; "
                 "for one event a line, use --format ndjson"
             )
-        return f"text behind the ] that ends the array (byte {at + 1:,}): expected nothing"
+        return f"text after the ] that ends the array (byte {at + 1:,}): expected the end"
 
     def _tell(self, data: bytes, fault: str) -> Iterator[Entry]:
         """Yield a fault that costs no event, once."""
@@ -440,7 +440,7 @@ class _Splitter:
         what = f"element {self._elements:,} of the array" if self._in_array else "a value"
         return self._entry(
             f"{what} (from byte {self._item_at + 1:,} on) does not end: {how}, so a bracket or a "
-            "quote of it is missing, and what follows could not be told apart from it",
+            "quote is missing, and the events after it could not be read",
             hides_more=True,
         )
 

@@ -113,7 +113,7 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
     if before.user in _UNSURE:
         return Judgement(None, _UNSURE[before.user])
     if None not in (before.period, now.period) and before.period != now.period:
-        return Judgement(None, "a new period has begun, in which the amount counts anew")
+        return Judgement(None, "a new billing period has reset the balance")
     difference = now.amount - before.amount
     if difference == sum(amounts):
         return Judgement((True,) * len(amounts))

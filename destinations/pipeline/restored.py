@@ -49,7 +49,7 @@ def why_not_sent(delivery: QueuedDelivery, found: Balance | None) -> str:
     if found is None:
         return "the partner shows no amount"
     if found.period != restored.period:
-        return "a new period has begun, in which the amount counts anew"
+        return "a new billing period has reset the balance"
     if found.amount != restored.amount:
         return "the partner holds another amount than when the copy was made"
     return ""

@@ -117,7 +117,7 @@ class Watchdog:
         hung_since = now - self._timeout / 2
         stuck = [name for name, (_, since) in self._seen.items() if since <= hung_since]
         if stuck and stuck != self._stuck:
-            _LOG.error("no progress, supervisor not told that all goes on: %s", ", ".join(stuck))
+            _LOG.error("no progress, watchdog not notified: %s", ", ".join(stuck))
         self._stuck = stuck
         if not stuck:
             self._notifier.alive()

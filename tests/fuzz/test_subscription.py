@@ -70,13 +70,13 @@ def test_changed_subscription(at: int, piece: str, cut: int) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [
-        ("", 0, "there should be type, event,"),
-        ("type == 1", 6, 'there should be "text" in double quotes, a number, true, false or null'),
-        ('type = "track" and', 18, "there should be"),
+        ("", 0, "expected type, event,"),
+        ("type == 1", 6, 'expected "text" in double quotes, a number, true, false or null'),
+        ('type = "track" and', 18, "expected"),
         ('properties = "x"', 0, "properties.<name>"),
-        ("properties.a > true", 15, "there should be a number but there is true"),
+        ("properties.a > true", 15, "expected a number, got true"),
         ('match(event, "a*b")', 13, "one * at its end or start"),
-        ("contains(event 1)", 15, "there should be a comma but there is 1"),
+        ("contains(event 1)", 15, "expected a comma, got 1"),
         ('((type = "a"))', 1, "one level of parentheses"),
         ('type = "track', 7, "the text that starts here should end with"),
         ("é", 0, "does not belong in a subscription"),

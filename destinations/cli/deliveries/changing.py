@@ -41,6 +41,7 @@ def left_alone(others: Mapping[str, int], *, changed: int = 0) -> None:
     """Say what was left alone, and why."""
     for why, number in others.items():
         what = "1 delivery, because" if number == 1 else f"{number:,} deliveries, each because"
-        click.echo(f"Left alone: {what} {why}.", err=True)
+        click.echo(f"Skipped: {what} {why}.", err=True)
     if changed:
-        click.echo(f"Changed meanwhile, and left alone: {changed:,}. Look again.", err=True)
+        message = f"Changed in the meantime and skipped: {changed:,}. Run the command again."
+        click.echo(message, err=True)

@@ -156,7 +156,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
         text = {"store": str(place.path), "total": len(found), "drifts": drifts}
         click.echo(json_text(text))
         return 0
-    what = f"{len(found):,} {'balance' if len(found) == 1 else 'balances'} not as expected"
+    what = f"{len(found):,} unexpected {'balance' if len(found) == 1 else 'balances'}"
     rows = [
         (
             shown_time(one.drift.noticed_at),
@@ -173,8 +173,8 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
         click.echo(f"These are the last {len(shown):,}; --limit shows more.\n")
     if any(one.drift.deliveries for one in shown):
         click.echo(
-            "Deliveries that were sent again stand beside a balance: their first request may have"
-            " arrived late, and count twice. Correct it at the partner."
+            "The deliveries named in a row were sent again: their first request may have arrived "
+            "late, so that they count twice. Correct the balance at the partner."
         )
     return 0
 
@@ -199,7 +199,7 @@ def _print(
             ("destination", "class", "code", "deliveries"),
             [(one.destination, one.status, one.code or "", one.deliveries) for one in classes],
         )
-        click.echo(f"One of them: destinations deliveries show ID{place.options}")
+        click.echo(f"To see one: destinations deliveries show ID{place.options}")
 
 
 def _row(entry: LedgerEntry) -> tuple[object, ...]:

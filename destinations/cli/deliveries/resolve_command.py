@@ -153,7 +153,7 @@ def _tell_of_open_ones(entries: Sequence[LedgerEntry]) -> None:
     if entries:
         what = "1 delivery" if len(entries) == 1 else f"{len(entries):,} deliveries"
         click.echo(
-            f"Left alone: {what}, because the balances do not show whether the partner applied "
+            f"Skipped: {what}, because the balances do not show whether the partner applied "
             f"{'it' if len(entries) == 1 else 'them'}: look there, then use --applied or "
             "--not-applied.",
             err=True,

@@ -33,7 +33,7 @@ def proper_fql(text: str) -> str | None:
 
 
 def _rewritten(text: str, tokens: list[Token], joined: str) -> str:
-    """Write AND and OR in small letters, or all of them as ``joined``; quote bare words."""
+    """Write AND and OR in lowercase letters, or all of them as ``joined``; quote bare words."""
     parts = []
     at = 0
     for before, token in zip([None, *tokens], tokens, strict=False):

@@ -31,7 +31,7 @@ _LIMIT: Final = 100_000_000  # bytes: a small gzip file can exceed memory
 _ONE: Final = ("destinationMetadata", "destination", "subscription", "destinationSubscription")
 _MANY: Final = ("destinationsCatalog", "destinations", "subscriptions")
 _EXPECTED: Final = (
-    "holds no destination: there should be destinationMetadata or destinationsCatalog of the "
+    "holds no destination: expected destinationMetadata or destinationsCatalog of the "
     "Public API, a definition with slug and actions, or several of them by slug"
 )
 _ACTION_KEYS: Final = ("partnerAction", "actionSlug", "actionId")

@@ -78,7 +78,7 @@ def import_segment(
         raise UsageError(f"{folder} is a file: give another --out DIR")
     name = folder.resolve().name
     if not _SLUG.fullmatch(name):
-        msg = f"invalid name {name!r}: use small letters, digits and single hyphens"
+        msg = f"invalid name {name!r}: use lowercase letters, digits and single hyphens"
         raise UsageError(f"{msg}; give --out DIR")
     texts = _files(_read(raw, slug, path, findings), name, findings)
     findings.raise_issues()

@@ -85,7 +85,9 @@ def _setting(option: SegmentOption, kind: str, findings: Findings) -> dict[str, 
         message = f"is {json_type(default)} and the option is of the type {option.type}: left out"
         findings.note(f"{option.path}/defaultValue", message)
     elif is_secret:
-        findings.note(f"{option.path}/defaultValue", "is the default of a secret: left out")
+        findings.note(
+            f"{option.path}/defaultValue", "default not imported: a secret must not have one"
+        )
     elif values and default not in values:
         findings.note(f"{option.path}/defaultValue", "is not one of the choices: left out")
     else:

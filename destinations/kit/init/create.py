@@ -47,7 +47,7 @@ def _create(
     slug: str, parent: Path, files: Callable[[str], Iterable[tuple[str, str]]]
 ) -> list[Path]:
     if not _SLUG.fullmatch(slug):
-        msg = f"invalid name {slug!r}: use small letters, digits and single hyphens"
+        msg = f"invalid name {slug!r}: use lowercase letters, digits and single hyphens"
         raise UsageError(msg)
     folder = parent / slug
     try:

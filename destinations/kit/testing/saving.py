@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def case_path(folder: Path, name: str) -> Path:
     """Return the path for the case NAME; raises `UsageError` if it is invalid or exists."""
     if not _NAME.fullmatch(name):
-        msg = f"invalid name {name!r}: use small letters, digits and single hyphens"
+        msg = f"invalid name {name!r}: use lowercase letters, digits and single hyphens"
         raise UsageError(msg)
     path = folder / f"{name}.yaml"
     if path.exists():

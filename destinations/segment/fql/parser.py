@@ -88,7 +88,7 @@ class _Parser:
     def parse(self) -> Group:
         node = self._level()
         if node is None:
-            raise FqlError('there should be a condition, such as type = "track"', 0)
+            raise FqlError('expected a condition, such as type = "track"', 0)
         return node if isinstance(node, Group) else Group("and", (node,))
 
     def _peek(self) -> Token:
@@ -122,7 +122,7 @@ class _Parser:
         found = token.text
         if token.kind is Kind.END:
             found = self._source[token.start : token.start + 1] or "the end"
-        self._object(token.start, f"there should be {wanted} but there is {found}{hint}")
+        self._object(token.start, f"expected {wanted}, got {found}{hint}")
 
     def _object(self, position: int, message: str) -> None:
         if self._strict:
@@ -195,7 +195,7 @@ class _Parser:
 
     def _group(self, opening: Token) -> Node:
         if self._is_inside:
-            self._object(opening.start, "there should be one level of parentheses")
+            self._object(opening.start, "expected one level of parentheses")
         self._is_inside = True
         rest = range(self._at, self._end)
         closing = next((at for at in rest if self._tokens[at].kind is Kind.RIGHT_PAREN), None)
@@ -294,7 +294,7 @@ class _Parser:
             if not bound or math.isnan(to_number(bound)):
                 self._object(
                     value.start,
-                    f"after {operator.text} there should be a number but there is {value.text}",
+                    f"after {operator.text} expected a number, got {value.text}",
                 )
 
     def _check_text(self, token: Token) -> None:
@@ -303,7 +303,7 @@ class _Parser:
         elif not token.text.startswith('"'):
             self._object(token.start, "text should stand in double quotes")
         elif token.end - token.start != len(token.text):
-            self._object(token.end, "after text there should be a space, a comma or a parenthesis")
+            self._object(token.end, "after text expected a space, a comma or a parenthesis")
 
     def _check_pattern(self, token: Token) -> None:
         pattern = token.text[1:-1]

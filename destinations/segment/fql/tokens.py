@@ -138,7 +138,7 @@ class _Lexer:
             return self._token(Kind.OPERATOR, "!", start)
         if self._accept("="):
             return self._token(Kind.OPERATOR, "!=", start)
-        raise FqlError("after ! there should be = and a space, or contains( or match(", start)
+        raise FqlError("after ! expected = and a space, or contains( or match(", start)
 
     def _word(self, char: str, start: int) -> Token:
         if char in _WORDS:
@@ -171,7 +171,7 @@ class _Lexer:
             if char == "\\":
                 char = self._peek()
                 if not char:
-                    raise FqlError("after a backslash there should be a character", self._at)
+                    raise FqlError("after a backslash expected a character", self._at)
                 self._at += 1
             name += char
             self._limit(name, start)
@@ -189,7 +189,7 @@ class _Lexer:
             self._at += 1
             if char == ".":
                 if self._peek() in _ENDS:
-                    raise FqlError("after a decimal point there should be digits", self._at)
+                    raise FqlError("after a decimal point expected digits", self._at)
                 if has_point:
                     raise FqlError("a number should have one decimal point", self._at - 1)
                 has_point = True

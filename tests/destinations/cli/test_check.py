@@ -45,7 +45,7 @@ CASES: dict[str, tuple[dict[str, str], tuple[str, ...], int, str, str]] = {
         ("--live",),
         2,
         "wrong environment",
-        "wrong credentials (test): expected live ones, as --live asks for.",
+        "wrong credentials (test): expected live ones, as --live requires.",
     ),
     "a wrong key": (
         {"apiKey": "prv_test_wrong"},

@@ -74,7 +74,7 @@ def test_an_event_without_an_end(command: Callable[..., Any], write: Write) -> N
         "delivered": 1,
         "invalid": 1,
     }
-    assert "from line 2 on events may be missing; see why there" in done.err
+    assert "from line 2 on events may be missing; the table gives the reason" in done.err
     assert "element 2 of the array" in " ".join(done.err.split())
 
 

@@ -253,7 +253,7 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     """It is named at the start, and stays as it is."""
     done = left(events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
-    assert done.err.startswith("Left in the store by earlier runs: 2 ready.")
+    assert done.err.startswith("Earlier runs left in the store: 2 ready.")
     assert "--resume delivers them first" in done.err
     assert "Waiting in the store for the next run: 2 ready." in done.err
     assert left.usage == {"ann": 1}
@@ -282,7 +282,7 @@ def test_a_lost_answer_of_another_input(
     assert time.monotonic() - began < 20
     told, *_ = done.err.splitlines()
     assert told == (
-        f"Left in the store by earlier runs: {'2 ready, ' if with_ready else ''}1 unknown. "
+        f"Earlier runs left in the store: {'2 ready, ' if with_ready else ''}1 unknown. "
         "This run delivers those that are in this input, too; the others stay, unless "
         "--resume delivers them first."
     )

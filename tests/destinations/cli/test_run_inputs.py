@@ -85,7 +85,7 @@ def test_it_goes_on_where_it_was_cut(run: Any, write: Any, cut: int) -> None:
     two = write("b.ndjson.gz", gzip.compress(_lines(*events[4:]).encode()))
     first = run(one, two, "--limit", str(cut))
     assert first.json["lines"] == cut
-    assert f"--limit {cut} was reached: nothing behind it was read." in first.err
+    assert f"--limit {cut} was reached: the rest of the input was not read." in first.err
     # The fifth event has no messageId and equals the second, which is of another file.
     assert _outcomes(first).get("delivered") == min(cut, 4) + (cut > 5)
     second = run(one, two)

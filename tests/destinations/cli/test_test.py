@@ -29,7 +29,7 @@ def test_a_destination_that_passes(command: Callable[..., Any], partner: Path) -
     """A table of its cases, and one of the faults that were made."""
     done = command("test", partner)
     assert (done.code, done.err) == (0, "")
-    first, second = done.out.split("partner: 17 made faults")
+    first, second = done.out.split("partner: 17 simulated faults")
     assert first.split() == [
         *("partner:", "1", "case", "case", "events", "requests", "result"),
         *("track", "2", "1", "passed"),
@@ -91,7 +91,7 @@ def test_every_destination_that_is_shipped(command: Callable[..., Any], destinat
     expected: dict[tuple[str, str], set[str]] = {}
     for fault in found["faults"]:
         expected.setdefault((fault["action"], fault["fault"]), set()).update(fault["outcomes"])
-    shown = _shown(command("test", destination).out.partition("made faults")[2])
+    shown = _shown(command("test", destination).out.partition("simulated faults")[2])
     rules = {key for key in shown if key[1] == "an error that a rule reads"}
     assert {key: shown[key] for key in shown.keys() - rules} == {
         key: outcomes for key, outcomes in expected.items() if key in shown

@@ -270,7 +270,7 @@ def test_damaged_gzip(kind: type[io.BytesIO]) -> None:
     assert (last.line, last.hides_more) == (4, True)
     size = len(data)
     assert last.fault == (
-        f"the gzip data is cut off at byte {size}; nothing behind it was read, "
+        f"the gzip data is cut off at byte {size}; the rest of the input was not read, "
         "and the lines from 1 on may be wrong"
     )
 
@@ -324,7 +324,9 @@ def test_what_is_said_of_damage() -> None:
         "data check): what it holds from line 3 on may be wrong; use an intact copy"
     )
     *_, last = InputFile("-", Pipe(data)).entries()
-    assert last.fault.endswith("nothing behind it was read, and the lines from 3 on may be wrong")
+    assert last.fault.endswith(
+        "the rest of the input was not read, and the lines from 3 on may be wrong"
+    )
     assert last.hides_more
 
 
@@ -349,4 +351,4 @@ def test_what_follows_a_whole_member_does_not_make_it_doubtful() -> None:
     file.check()
     *found, last = file.entries()
     assert found == TWO
-    assert last.fault.endswith("; nothing behind it was read")
+    assert last.fault.endswith("; the rest of the input was not read")

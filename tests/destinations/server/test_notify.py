@@ -167,7 +167,7 @@ def test_a_part_that_is_stuck(
             watchdog.look()
     assert told() == []
     names = ", ".join(stuck)
-    assert caplog.messages == [f"no progress, supervisor not told that all goes on: {names}"]
+    assert caplog.messages == [f"no progress, watchdog not notified: {names}"]
     parts.stuck = set()
     parts.now += 45
     watchdog.look()

@@ -73,7 +73,7 @@ def test_without_settings_a_run_delivers_what_waits(cli: Any, track: Make) -> No
     assert "1 unmapped event waits for delivery now." in done.out
     assert "Deliver what waits: destinations run kana --settings FILE" in done.err
     assert cli.usage == {}
-    assert "Left in the store by earlier runs: 1 ready." in cli.run(new).err
+    assert "Earlier runs left in the store: 1 ready." in cli.run(new).err
     assert cli.usage == {"ann": {"calls": 4}}
     ran = cli.command("run", "kana", "--settings", cli.settings, "--store", cli.store, "--json")
     assert ran.json["outcomes"]["delivered"] == 1

@@ -72,14 +72,14 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: S
     ]
     assert done.err.splitlines() == [
         (
-            "Left alone: 1 delivery, because it is being sent; try again when it has an outcome, "
+            "Skipped: 1 delivery, because it is being sent; try again when it has an outcome, "
             "or is held."
         ),
         (
-            "Left alone: 1 delivery, because it is unknown: decide with destinations deliveries "
+            "Skipped: 1 delivery, because it is unknown: decide with destinations deliveries "
             "resolve."
         ),
-        "Left alone: 2 deliveries, each because it is delivered: nothing of it would be sent.",
+        "Skipped: 2 deliveries, each because it is delivered: nothing of it would be sent.",
     ]
 
 
@@ -96,8 +96,7 @@ def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: Path, statuses: S
         "delivery 1000 (dead; track/m1, user u1) would be dropped.\n",
     )
     assert (
-        done.err
-        == "Left alone: 1 delivery, because it is delivered: nothing of it would be sent.\n"
+        done.err == "Skipped: 1 delivery, because it is delivered: nothing of it would be sent.\n"
     )
     assert list(path.parent.glob("store.sqlite3*")) == [path]
     assert path.read_bytes() == before
@@ -175,6 +174,6 @@ def test_what_changed_meanwhile(
     answer("y\n", decide)
     done = deliveries("drop", 1_000, 2_000, "--reason", "slower")
     assert (done.code, done.out) == (1, "Dropped: 1.\n")
-    assert done.err.endswith("Changed meanwhile, and left alone: 1. Look again.\n")
+    assert done.err.endswith("Changed in the meantime and skipped: 1. Run the command again.\n")
     assert deliveries("show", 1_000, "--json").json["reason"] == "dropped: faster"
     assert statuses() == {1_000: "dropped", 2_000: "dropped"}

@@ -40,7 +40,7 @@ def test_the_table(deliveries: Run, dead: Put, held: Put, put: Put, path: Path) 
         "SERVICE_UNAVAILABLE: the partner is down"
     )
     assert " held " in text.splitlines()[3]
-    assert f"One of them: destinations deliveries show ID --store {path}\n" in text
+    assert f"To see one: destinations deliveries show ID --store {path}\n" in text
     classes = text.partition("By class\n")[2]
     assert "SERVICE_UNAVAILABLE" in classes
     assert "held" in classes
@@ -217,7 +217,7 @@ def test_drift(deliveries: Callable[..., Any], drifted: None) -> None:  # noqa: 
     """Balances are listed with both numbers, and with what was sent a second time."""
     done = deliveries("list", "--drift")
     assert done.code == 0
-    assert "2 balances not as expected" in done.out
+    assert "2 unexpected balances" in done.out
     for text in ('["u1","calls"]', "12,000", "12,005", "1000", '["u2","calls"]'):
         assert text in done.out
     assert "count twice" in done.out

@@ -124,8 +124,8 @@ def test_by_class(
         done = deliveries("resolve", "--user", "u1", "--not-applied", "--yes")
     assert (done.code, done.out) == (0, "Resolved: 2, waiting for their turn.\n")
     assert list(statuses().values()) == ["ready", "held", "ready", "sending", "dead"]
-    assert "Left alone: 1 delivery, because it is being sent" in done.err
-    assert "Left alone: 1 delivery, because it is dead: there is nothing to resolve" in done.err
+    assert "Skipped: 1 delivery, because it is being sent" in done.err
+    assert "Skipped: 1 delivery, because it is dead: there is nothing to resolve" in done.err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_what_the_numbers_show(
     done = deliveries("resolve", "--state", "held", *options)
     assert done.code == code
     assert list(statuses().values()) == after
-    assert "Left alone: 1 delivery, because the balances do not show" in done.err
+    assert "Skipped: 1 delivery, because the balances do not show" in done.err
     for number in ("1000", "2000", "4000"):
         assert number in done.err.partition("Of 1 more")[0]
     if code == 0 and not options:
@@ -223,7 +223,7 @@ def test_what_changed_meanwhile(
     answer("y\n", decide)
     done = deliveries("resolve", 1_000, "--not-applied")
     assert (done.code, done.out) == (1, "Resolved: 0, waiting for their turn.\n")
-    assert "Changed meanwhile, and left alone: 1. Look again.\n" in done.err
+    assert "Changed in the meantime and skipped: 1. Run the command again.\n" in done.err
     assert statuses() == {1_000: "delivered"}
 
 
@@ -246,7 +246,7 @@ def test_what_no_numbers_show(deliveries: Run, unknown: Put, statuses: Statuses)
     done = deliveries("resolve", "--state", "unknown", "--yes")
     assert (done.code, done.out) == (0, "Nothing to resolve.\n")
     assert done.err.startswith(
-        "Left alone: 1 delivery, because the balances do not show whether the partner"
+        "Skipped: 1 delivery, because the balances do not show whether the partner"
     )
     done = deliveries("resolve", delivery, "--yes")
     assert done.code == 2

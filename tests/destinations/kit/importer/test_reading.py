@@ -37,7 +37,7 @@ def test_shapes_of_destinations(value: Any, found: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("value", "path", "message"),
     [
-        ({}, "", "holds no destination: there should be destinationMetadata"),
+        ({}, "", "holds no destination: expected destinationMetadata"),
         ([], "", "holds no destination"),
         (1, "", "holds no destination"),
         ([ONE, 1], "/1", "should be a destination with actions but is a number"),

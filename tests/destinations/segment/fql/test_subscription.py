@@ -228,7 +228,7 @@ def test_what_cannot_be_evaluated_never_matches(text: str) -> None:
 
 def test_a_warning_says_that_text_never_matches() -> None:
     """The warning tells what is wrong, and what comes of it."""
-    message = 'there should be a condition, such as type = "track"; this never matches'
+    message = 'expected a condition, such as type = "track"; this never matches'
     assert compile_fql("nonsense").warnings == (FqlIssue(0, message),)
 
 
