@@ -503,8 +503,8 @@ class _Runner:
         if not text:
             return
         click.echo(
-            f"Earlier runs left in the store: {text}. This run delivers those that are in its input; "
-            "use --resume to deliver the others first.",
+            f"Earlier runs left in the store: {text}. This run delivers those that are in its "
+            "input; use --resume to deliver the others first.",
             err=True,
         )
 

@@ -283,8 +283,7 @@ def test_a_lost_answer_of_another_input(
     told, *_ = done.err.splitlines()
     assert told == (
         f"Earlier runs left in the store: {'2 ready, ' if with_ready else ''}1 unknown. "
-        "This run delivers those that are in this input, too; the others stay, unless "
-        "--resume delivers them first."
+        "This run delivers those that are in its input; use --resume to deliver the others first."
     )
     assert "1 unknown." in done.err.splitlines()[-1]
 

@@ -59,7 +59,7 @@ def test_what_is_no_secret(given: dict[str, Any]) -> None:
         ({"type": "string", "default": 1}, "is a number and the option is of the type string"),
         ({"type": "number", "default": True}, "is true or false"),
         ({"type": "boolean", "default": "yes"}, "is text"),
-        ({"type": "password", "default": "p"}, "is the default of a secret"),
+        ({"type": "password", "default": "p"}, "default not imported"),
         ({"choices": ["a"], "default": "b"}, "is not one of the choices"),
     ],
 )
