@@ -114,7 +114,7 @@ def print_report(
     if report.hidden_from:
         click.echo(
             f"Not all of the input could be read: from {report.places.find(report.hidden_from)} on "
-            "events may be missing; the table gives the reason. Correct it, and repeat the command.",
+            "events may be missing; the table gives the reason. Correct it, then run it again.",
             err=to_stderr,
         )
     rate = ""

@@ -254,7 +254,7 @@ def test_it_is_not_mixed_in(left: Any, use: Use) -> None:
     done = left(events=left.file(use()))
     assert (done.code, left.counts(done)) == (0, {"delivered": 1})
     assert done.err.startswith("Earlier runs left in the store: 2 ready.")
-    assert "--resume delivers them first" in done.err
+    assert "use --resume to deliver the others first" in done.err
     assert "Waiting in the store for the next run: 2 ready." in done.err
     assert left.usage == {"ann": 1}
 
