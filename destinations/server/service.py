@@ -164,7 +164,7 @@ class Service:
             stack.enter_context(lock_server(path))
             self._store = SqliteStore(path)
             if is_new:
-                _LOG.warning("new store made: no event of an earlier one is recognised: %s", path)
+                _LOG.info("new store made: no event of an earlier one is recognised: %s", path)
             stack.callback(self._store.close)
             stack.callback(self._unlock)
             self._store.database.health.tell = self._tell_of_store

@@ -174,7 +174,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
     if any(one.drift.deliveries for one in shown):
         click.echo(
             "The deliveries named in a row were sent again: their first request may have arrived "
-            "late, so that they count twice. Correct the balance at the partner."
+            "late, and count twice. Correct the balance at the partner."
         )
     return 0
 

@@ -1035,6 +1035,7 @@ def test_a_disk_that_is_not_mounted(
         Service(config, observation).start()
     assert not (tmp_path / "mounted").exists()
     (tmp_path / "mounted").mkdir()
+    caplog.set_level(logging.INFO)
     start(config).stop()
     assert caplog.text.count("new store made") == 1
     start(config)
