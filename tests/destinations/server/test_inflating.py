@@ -72,6 +72,7 @@ _TEXT = b"".join(b"%d," % number for number in range(3_000))
         (gzip.compress(b"abc") + b"garbage", 9, b"abc"),
         (gzip.compress(b"abc")[:-8] + b"\0" * 8, 9, b""),  # nothing before the damage
     ],
+    ids=["nothing", "no gzip", "all", "some", "none", "cut off", "more behind it", "damaged"],
 )
 def test_the_beginning(data: bytes, most: int, found: bytes) -> None:
     """As much as can be read and is wanted, and never an error."""
