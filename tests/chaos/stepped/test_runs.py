@@ -34,7 +34,11 @@ def test_usage_is_what_was_delivered(  # noqa: PLR0917 - fixtures
     kana = partner(events.seed)
     if with_store:
         refused = {"status": 401, "body": "{}"}
-        kana.sandbox.faults.add({"nth": FAULTS // 2, **refused})
+        # A list of users that is refused would only be asked for in another way.
+        half = len(events.events) // 2
+        user = next(one["userId"] for one in events.events[half:] if one["type"] == "track")
+        match = {"rootField": "recordUsage", "text": user}
+        kana.sandbox.faults.add({"match": match, **refused})
         # So does the test of the credentials: else it would be a matter of single events.
         kana.sandbox.faults.add({"match": {"rootField": "features"}, **refused})
     kana.sandbox.faults.add(*scripted(chance, FAULTS, refusals=with_store))
