@@ -130,7 +130,7 @@ def _print(report: _Report) -> None:
             f"{report.destination} has no cases: record one with destinations record", err=True
         )
     print_table(
-        f"{report.destination}: {count(len(report.faults), 'made fault')}",
+        f"{report.destination}: {count(len(report.faults), 'simulated fault')}",
         ("action", "fault", "times", "outcomes", "result"),
         _fault_rows(report.faults),
     )

@@ -331,7 +331,7 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a field of FQL": (
         _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
         "/presets/0/subscribe",
-        "but there is property.plan; did you mean properties?",
+        "got property.plan; did you mean properties?",
     ),
     "a field of FQL in a function": (
         _set("destination.presets.0.subscribe", 'contains(trait.plan, "pro")'),

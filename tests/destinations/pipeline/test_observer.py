@@ -27,6 +27,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("credentials", ("kana", "refused")),
     ("drifted", ("kana", "key", 1, 2)),
     ("failed", ("kana", ValueError("x"))),
+    ("internal_error", ("kana",)),
 ]
 
 

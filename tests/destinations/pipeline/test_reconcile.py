@@ -54,7 +54,7 @@ def test_it_can_be_told(
     [
         (None, _at(5), [5], "before is not known"),
         (_at(5), None, [5], "shows no amount"),
-        (_at(5, "may"), _at(5, "june"), [5], "a new period"),
+        (_at(5, "may"), _at(5, "june"), [5], "a new billing period"),
         (_at(0), _at(4), [5], "another writer"),
         (_at(0), _at(6), [5], "another writer"),
         (_at(0), _at(-1), [5], "another writer"),

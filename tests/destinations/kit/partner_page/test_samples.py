@@ -176,15 +176,15 @@ def test_a_preset_that_no_sample_fits(load: Load) -> None:
 
     def change(documents: Any) -> None:
         preset = documents["destination"]["presets"][0]
-        preset["subscribe"] = 'type = "track" and event = "A" and event = "B"'
+        preset["subscribe"] = 'type = "track" and event = "A" and contains(event, "B")'
 
     definition = load(change)
     with pytest.raises(UsageError) as raised:
         make_sample("track", [definition.actions["count"]], definition.presets)
     assert str(raised.value) == (
         "no track call was found that is taken by the preset 'Counts' "
-        '(type = "track" and event = "A" and event = "B"): write one in destination.yaml at '
-        "/documentation/samples/track"
+        '(type = "track" and event = "A" and contains(event, "B")): write one in '
+        "destination.yaml at /documentation/samples/track"
     )
 
 
