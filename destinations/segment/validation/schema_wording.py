@@ -265,12 +265,16 @@ def _not(schema: Any, value: Any) -> str:  # noqa: ARG001 - as all of the table
 
 def _least(noun: str) -> Callable[[int, Any], str]:
     return lambda limit, value: (
-        f"must have at least {limit} {noun}" if value else "must not be empty"
+        f"must have at least {_counted(limit, noun)}" if value else "must not be empty"
     )
 
 
 def _most(noun: str) -> Callable[[int, Any], str]:
-    return lambda limit, value: f"must have at most {limit} {noun}, not {len(value)}"
+    return lambda limit, value: f"must have at most {_counted(limit, noun)}, not {len(value)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 _WHOLE: Final[Mapping[str, Callable[[Any, Any], str]]] = {
@@ -279,10 +283,10 @@ _WHOLE: Final[Mapping[str, Callable[[Any, Any], str]]] = {
     "oneOf": _one_of,
     "not": _not,
     "uniqueItems": lambda expected, value: "must not hold the same item twice",  # noqa: ARG005 - as all
-    "minLength": _least("characters"),
-    "minItems": _least("items"),
-    "minProperties": _least("keys"),
-    "maxLength": _most("characters"),
-    "maxItems": _most("items"),
-    "maxProperties": _most("keys"),
+    "minLength": _least("character"),
+    "minItems": _least("item"),
+    "minProperties": _least("key"),
+    "maxLength": _most("character"),
+    "maxItems": _most("item"),
+    "maxProperties": _most("key"),
 }
