@@ -210,7 +210,7 @@ def test_a_feature_that_was_moved_and_not_moved(open_cli: Callable[..., Any]) ->
         *("--not-moved", "gb", "--not-moved", "calls"),
     )
     assert done.code == 2
-    assert "--moved and --not-moved both name calls, gb" in done.err
+    assert "calls, gb cannot be both moved and not moved" in done.err
 
 
 def test_the_user_that_is_gone_in_the_middle(open_cli: Callable[..., Any]) -> None:
