@@ -7,7 +7,6 @@ nothing is sent, and no other user's delivery is read. What the partner has not 
 from __future__ import annotations
 
 import math
-import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Final
 
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import TemporaryError, UsageError
-from destinations.http.transport import HttpTransport, Transport
+from destinations.http.transport import HttpTransport
 from destinations.operations.locks import lock_account
 from destinations.operations.times import shown_duration
 from destinations.outcome import Outcome, State
@@ -26,7 +25,7 @@ from destinations.pipeline.ledger import LedgerEntry, ScopeTotals
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import QueuedDelivery, Round, Scope, Transition
-from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.destination import Destination
@@ -153,15 +152,9 @@ def _ask(
     """Ask a partner about what was lost in one scope; see `settle`."""
     destination, losses = partner.destination, partner.losses
     definition = destination.definition.transport
-    policy = RetryPolicy(
-        # Nothing is given up because it is late: it waits for whoever delivers next.
-        deadline=math.inf,
-        base=definition.retry.base,
-        cap=definition.retry.cap,
-        max_retry_after=definition.retry.max_retry_after,
-        outage="wait",
-        draw=random.random,
-        began_at=clock.time(),
+    # Nothing is given up because it is late: it waits for the next process that delivers.
+    policy = RetryPolicy.of(
+        definition.retry, deadline=math.inf, outage="wait", began_at=clock.time()
     )
     queue = store.queue(clock, user=user)
     queue.recover([scope], longest_wait(destination.definition, losses), policy.longest_wait)
@@ -173,9 +166,7 @@ def _ask(
         )
     stop, answers = threading.Event(), _Answers()
     http = HttpTransport(definition.timeouts, allow_private=partner.allow_private)
-    transport: Transport = http
-    if definition.rate_limit is not None:
-        transport = RateLimitedTransport(http, definition.rate_limit, clock, stop)
+    transport = rate_limited(http, definition.rate_limit, clock, stop)
     known_answers = store.answers(partner.identity.partner)
     sender = Sender(destination, transport, stop=stop, answers=known_answers, clock=clock)
     engine = Engine(queue, clock=clock, observer=answers, inline=True)

@@ -10,7 +10,16 @@ from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import Transport
 
-__all__ = ["RateLimitedTransport"]
+__all__ = ["RateLimitedTransport", "rate_limited"]
+
+
+def rate_limited(
+    transport: Transport, limit: RateLimit | None, clock: Clock, stop: threading.Event
+) -> Transport:
+    """Return a transport that keeps to the limit; the same one without a limit."""
+    if limit is None:
+        return transport
+    return RateLimitedTransport(transport, limit, clock, stop)
 
 
 class RateLimitedTransport:

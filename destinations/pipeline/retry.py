@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
+from destinations.definition import RetryDefinition
 from destinations.http import Failure
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
@@ -59,6 +61,29 @@ class RetryPolicy:
     wait_for: float | None = None
     began_at: float = 0.0
     """Attempts before that were of an earlier run, which had its own time for them."""
+
+    @classmethod
+    def of(
+        cls,
+        definition: RetryDefinition,
+        *,
+        deadline: float,
+        outage: Literal["dead", "wait"],
+        draw: Callable[[], float] = random.random,
+        wait_for: float | None = None,
+        began_at: float = 0.0,
+    ) -> Self:
+        """Return the policy with the waits of a definition."""
+        return cls(
+            deadline=deadline,
+            base=definition.base,
+            cap=definition.cap,
+            max_retry_after=definition.max_retry_after,
+            outage=outage,
+            draw=draw,
+            wait_for=wait_for,
+            began_at=began_at,
+        )
 
     def after(
         self,

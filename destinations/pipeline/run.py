@@ -21,7 +21,7 @@ from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Source
-from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.report import NotKept, Replaced, Report, Row, Stopped
@@ -121,17 +121,13 @@ class Run:
         self._unanswered = unanswered
         definition = destination.definition.transport
         self._transport = transport = ListeningTransport(transport, clock, silent)
-        limited: Transport = transport
-        if definition.rate_limit is not None:
-            limited = RateLimitedTransport(transport, definition.rate_limit, clock, self._stop)
+        limited = rate_limited(transport, definition.rate_limit, clock, self._stop)
         self._sender = Sender(
             destination, limited, stop=self._stop, answers=store.answers, clock=clock
         )
-        self._policy = RetryPolicy(
+        self._policy = RetryPolicy.of(
+            definition.retry,
             deadline=options.outage,
-            base=definition.retry.base,
-            cap=definition.retry.cap,
-            max_retry_after=definition.retry.max_retry_after,
             outage="wait",
             draw=draw,
             began_at=clock.time(),

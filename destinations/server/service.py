@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import random
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,7 +32,7 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
-from destinations.pipeline.rate_limit import RateLimitedTransport
+from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.sender import Sender
@@ -376,21 +375,14 @@ class Service:
         scope = self._store.accounts().served(bound.name, identity)
         stop = threading.Event()
         http = HttpTransport(definition.timeouts, allow_private=delivery.allow_private)
-        transport = (
-            http
-            if definition.rate_limit is None
-            else RateLimitedTransport(http, definition.rate_limit, self._clock, stop)
-        )
+        transport = rate_limited(http, definition.rate_limit, self._clock, stop)
         answers = self._store.answers(identity.partner)
         sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
-        policy = RetryPolicy(
+        policy = RetryPolicy.of(
+            definition.retry,
             deadline=delivery.deadline_seconds,
             wait_for=delivery.wait_for_seconds,
-            base=definition.retry.base,
-            cap=definition.retry.cap,
-            max_retry_after=definition.retry.max_retry_after,
             outage="dead",
-            draw=random.random,
         )
         intake = Intake(destination, self._store.gap())
         route = IngestRoute(
