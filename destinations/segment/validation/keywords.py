@@ -14,7 +14,13 @@ from destinations.segment.identifiers import IdentifierCheck
 from destinations.segment.javascript.equality import equal, member_of
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
-from destinations.segment.validation.kinds import converter, describe, describe_wanted, is_number
+from destinations.segment.validation.kinds import (
+    converter,
+    counted,
+    describe,
+    describe_wanted,
+    is_number,
+)
 
 __all__ = ["ANNOTATIONS", "VALUE_CHECKS", "Errors", "Rule", "ValueCheck", "type_rule", "value_rule"]
 
@@ -106,10 +112,6 @@ def type_rule(types: Sequence[str]) -> tuple[Callable[[Any], Any], str]:
     return converter(types), f"must be {' or '.join(_TYPE_NOUNS[name] for name in types)}"
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def _enum(values: Sequence[Any]) -> ValueCheck:
     shown = ", ".join(map(describe_wanted, values[:_LONGEST_LIST]))
     more = f" and {len(values) - _LONGEST_LIST} more" if len(values) > _LONGEST_LIST else ""
@@ -171,7 +173,7 @@ def _at_least(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
 
     def check(limit: int) -> ValueCheck:
         holds = bool if limit == 1 else lambda value: len(value) >= limit
-        return ValueCheck(kind, holds, f"must have at least {_plural(limit, noun)}")
+        return ValueCheck(kind, holds, f"must have at least {counted(limit, noun)}")
 
     return check
 
@@ -179,7 +181,7 @@ def _at_least(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
 def _at_most(kind: Kind, noun: str) -> Callable[[int], ValueCheck]:
     """Return a maker of checks for a largest number of characters, items or keys."""
     return lambda limit: ValueCheck(
-        kind, lambda value: len(value) <= limit, f"must have at most {_plural(limit, noun)}"
+        kind, lambda value: len(value) <= limit, f"must have at most {counted(limit, noun)}"
     )
 
 

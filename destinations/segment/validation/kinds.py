@@ -23,6 +23,7 @@ __all__ = [
     "WRONG",
     "Converter",
     "converter",
+    "counted",
     "describe",
     "describe_wanted",
     "is_number",
@@ -43,6 +44,11 @@ WRONG: Final = _Wrong()
 
 Converter = Callable[[Any], Any]
 _LONGEST_TEXT: Final = 60
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from destinations.errors import did_you_mean
 from destinations.segment.javascript.values import type_name
 from destinations.segment.validation.formats import FORMATS
-from destinations.segment.validation.kinds import TYPES, describe
+from destinations.segment.validation.kinds import TYPES, counted, describe
 
 __all__ = ["Mismatch", "unknown_name", "wording"]
 
@@ -116,7 +116,7 @@ def _flat(mismatch: Mismatch) -> Iterator[Mismatch]:
 
 
 def _takes_type(mismatch: Mismatch) -> bool:
-    """Tell whether only something else than its type is wrong with a value."""
+    """Return whether only something else than its type is wrong with a value."""
     if mismatch.keyword == "enum":
         return type_name(mismatch.value) in map(type_name, mismatch.expected)
     return mismatch.keyword != "type"
@@ -159,7 +159,7 @@ def _number(text: str) -> float:
 
 
 def _in_bounds(number: float, schema: Mapping[str, Any]) -> bool:
-    """Tell whether a number keeps the bounds of a schema, so that it is not advised in vain."""
+    """Return whether a number keeps the bounds of a schema, so that it is not advised in vain."""
     tests: dict[str, Callable[[float, float], bool]] = {
         "minimum": lambda value, bound: value >= bound,
         "maximum": lambda value, bound: value <= bound,
@@ -265,16 +265,12 @@ def _not(schema: Any, value: Any) -> str:  # noqa: ARG001 - as all of the table
 
 def _least(noun: str) -> Callable[[int, Any], str]:
     return lambda limit, value: (
-        f"must have at least {_counted(limit, noun)}" if value else "must not be empty"
+        f"must have at least {counted(limit, noun)}" if value else "must not be empty"
     )
 
 
 def _most(noun: str) -> Callable[[int, Any], str]:
-    return lambda limit, value: f"must have at most {_counted(limit, noun)}, not {len(value)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return lambda limit, value: f"must have at most {counted(limit, noun)}, not {len(value)}"
 
 
 _WHOLE: Final[Mapping[str, Callable[[Any, Any], str]]] = {
