@@ -157,9 +157,8 @@ class InputFile:
     def digest(self) -> str:
         """Return a digest of what is in it, unpacked; it must be no stream."""
         if self._digest is None:
-            self._read_digest()
+            _, self._digest = self._read_through()
             self._stream.seek(self._start)
-        assert self._digest is not None  # noqa: S101 - for the type checker
         return self._digest
 
     def position(self) -> int:
@@ -176,22 +175,21 @@ class InputFile:
         except OSError:
             return None
 
-    def _read_digest(self) -> BinaryIO | Inflated:
-        """Read all of it from its beginning, note its digest, and return what was read."""
+    def _read_through(self) -> tuple[BinaryIO | Inflated, str]:
+        """Read all of it from its beginning; returns what was read, and the digest of it."""
         self._stream.seek(self._start)
         content = self._content()
         digest = hashlib.sha256()
         while piece := _read_some(content, _BUFFER):
             digest.update(piece)
-        self._digest = digest.hexdigest()
-        return content
+        return content, digest.hexdigest()
 
     def _check_content(self) -> None:
         """Refuse gzip data that is damaged or cut off within a member.
 
         Damaged bytes can make other valid text, and also a member that seems to be cut off.
         """
-        content = self._read_digest()
+        content, self._digest = self._read_through()
         if isinstance(content, Inflated) and content.wrong_from:
             self._refuse(
                 f"cannot be trusted: {content.fault}",
@@ -380,22 +378,24 @@ def _has_lines(text: bytes) -> bool:
 
 def _has_many_lines(text: bytes) -> bool:
     """Return whether text is an object, or begins with one, that is written over several lines."""
-    found = text.decode("utf-8", "replace")
-    try:
-        _, end = json.JSONDecoder().raw_decode(found)
-    except (ValueError, RecursionError):
-        return False
-    return found.startswith("{") and "\n" in found[:end]
+    first, _ = _split_value(text)
+    return first.startswith("{") and "\n" in first
 
 
 def _has_more_than_one(text: bytes) -> bool:
-    """Return whether an object follows the first one."""
+    """Return whether an object follows the first value."""
+    _, rest = _split_value(text)
+    return rest.lstrip().startswith("{")
+
+
+def _split_value(text: bytes) -> tuple[str, str]:
+    """Return the JSON value that text begins with, and the rest; two empty texts without one."""
     found = text.decode("utf-8", "replace")
     try:
         _, end = json.JSONDecoder().raw_decode(found)
     except (ValueError, RecursionError):
-        return False
-    return found[end:].lstrip().startswith("{")
+        return "", ""
+    return found[:end], found[end:]
 
 
 def _is_json(text: bytes) -> bool:
