@@ -30,7 +30,7 @@ from destinations.cli.run_notices import (
     tell_of_cut_agains,
     tell_that_again_goes_on,
 )
-from destinations.cli.run_options import OUTAGE, Options, check_options
+from destinations.cli.run_options import Options, check_options
 from destinations.cli.run_tables import (
     as_json_object,
     exit_code,
@@ -63,6 +63,7 @@ from destinations.pipeline.reading import (
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
+from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, identity_of

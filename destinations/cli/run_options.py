@@ -5,17 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import click
 
 from destinations.pipeline.input_file import STANDARD_INPUT, Form
 from destinations.pipeline.reconcile import LossOptions
+from destinations.pipeline.run_input import OUTAGE
 
-__all__ = ["OUTAGE", "Options", "check_options"]
-
-OUTAGE: Final = 60.0
-"""Seconds that a partner is waited for, unless somebody says otherwise."""
+__all__ = ["Options", "check_options"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from destinations.pipeline.reading import Entry
 from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
+from destinations.pipeline.run_input import OUTAGE
 from destinations.runtime.action import Call
 from destinations.runtime.destination import Destination
 from destinations.runtime.identity import AccountIdentity, checked_name, identity_of
@@ -33,9 +34,6 @@ from destinations.store import SqliteStore
 __all__ = ["OpenDestination", "open_destination"]
 
 T = TypeVar("T")
-
-OUTAGE: Final = 60.0
-"""Seconds that a partner is waited for, unless somebody says otherwise."""
 
 _WORDS: Final = AccountWords("account=NAME", "same_account=True", "same_account=False")
 

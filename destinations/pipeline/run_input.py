@@ -36,7 +36,10 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan, unreadable
 from destinations.runtime.subscription_key import SubscriptionKey
 
-__all__ = ["RunInput", "RunOptions"]
+__all__ = ["OUTAGE", "RunInput", "RunOptions"]
+
+OUTAGE: Final = 60.0
+"""Seconds that a partner is waited for by default."""
 
 _CHUNK: Final = 500
 _DEFERRED: Final = 1_000
@@ -105,7 +108,7 @@ class RunOptions:
     stops, unless it is interrupted.
     """
 
-    outage: float = 60.0
+    outage: float = OUTAGE
     again_since: Callable[[bytes], float] | None = None
     input_ids: Sequence[str] = ()
     places: Places = field(default_factory=Places)
