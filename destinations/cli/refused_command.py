@@ -183,7 +183,7 @@ def _shown_raw(entry: RefusedEntry) -> str:
 
 
 def _is_binary(raw: bytes) -> bool:
-    """Tell whether bytes say nothing to a reader: a quarter of them cannot be shown."""
+    """Return whether bytes say nothing to a reader: a quarter of them cannot be shown."""
     text = raw.decode("utf-8", "replace")
     hidden = sum(not (one.isprintable() or one in "\t\r\n") or one == "\ufffd" for one in text)
     return hidden * 4 >= max(1, len(text))

@@ -40,7 +40,7 @@ def _of_schema(schema: Mapping[str, Any]) -> Any:
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    """Tell whether a value can be used as an integer, as 4.0 cannot."""
+    """Return whether a value can be used as an integer, as 4.0 cannot."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

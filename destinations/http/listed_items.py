@@ -16,7 +16,7 @@ import jiter
 __all__ = ["ListReader", "ReadItems", "Selection"]
 
 _BLOCK_BYTES: Final = 256 * 1024
-"""So many bytes are read before their items are; a shorter answer is read as a whole."""
+"""The bytes that are read before their items are; a shorter answer is read as a whole."""
 
 _TAIL_BYTES: Final = 64 * 1024
 _MOST_TRIES: Final = 8

@@ -20,7 +20,7 @@ EventLike: TypeAlias = Mapping[str, Any] | bytes | str
 """An event as a program has it: a mapping, or its JSON."""
 
 _SHOWN: Final = 200
-"""So many characters of what is no JSON are kept, to recognise it by."""
+"""The characters of what is no JSON that are kept, to recognise it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def entries_of(events: Iterable[EventLike]) -> Iterator[Entry]:
         if isinstance(event, bytes | str):
             data = event.encode("utf-8", "surrogatepass") if isinstance(event, str) else event
             cut = len(data) > MAX_ENTRY_BYTES
-            # An empty line of a file is skipped; whoever gives nothing as an event is told.
+            # An empty line of a file is skipped; an empty event of a program gets its row.
             yield Entry(number, data[:MAX_ENTRY_BYTES].strip() or b'""', cut)
             continue
         try:

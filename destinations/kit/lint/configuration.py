@@ -38,7 +38,7 @@ class Configuration:
     rules: tuple[Rule, ...] = ()
 
     def knows(self, word: str) -> bool:
-        """Tell whether a word is one of the known ones, in any case."""
+        """Return whether a word is one of the known ones, in any case."""
         return word.lower() in self.words or any(one.fullmatch(word) for one in self.patterns)
 
     def with_words(self, path: Path) -> Configuration:

@@ -70,7 +70,7 @@ def _dictionary() -> SpellChecker:
 
 @cache
 def is_word(word: str) -> bool:
-    """Tell whether a word in lower case is known, or made of known parts: unmapped, retryable."""
+    """Return whether a word in lower case is known, or made of known parts: unmapped, retryable."""
     if _is_listed(word) or any(_is_listed(stem) for stem in _stems(word)):
         return True
     rests = (word.removeprefix(prefix) for prefix in _PREFIXES)

@@ -47,7 +47,7 @@ def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -
 
 
 def _calls_elsewhere(fence: Fence, method: str) -> bool:
-    """Tell whether a sample in another language than JavaScript calls a method.
+    """Return whether a sample in another language than JavaScript calls a method.
 
     Such as ``[analytics screen:@"Home"]``, ``analytics.screen(title: "Home")``,
     ``Analytics::screen(``, ``analytics.Screen{`` or the event itself, ``"type": "screen"``.
@@ -135,7 +135,7 @@ def _readable(text: str) -> str:
 
 
 def _is_of_node(call: Call) -> bool:
-    """Tell whether a call is of the library for Node.js: one object with the whole event."""
+    """Return whether a call is of the library for Node.js: one object with the whole event."""
     match call.arguments:
         case [dict(event)]:
             return bool({"userId", "anonymousId"} & set(event)) or "event" in event

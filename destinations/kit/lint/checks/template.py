@@ -29,7 +29,7 @@ _LAST: Final = ("faq", "troubleshooting")
 
 
 def has_actions(source: Source) -> bool:
-    """Tell whether the site fills in the actions of the destination, with headings of their own."""
+    """Return whether the site fills in the actions of the destination, with their headings."""
     return _ACTIONS.search(source.markup) is not None
 
 
@@ -98,7 +98,7 @@ def spec_links(source: Source, _rule: Rule, _configuration: Configuration) -> It
 
 
 def _is_whole(source: Source) -> bool:
-    """Tell whether a text is a page with sections, not a part of one."""
+    """Return whether a text is a page with sections, not a part of one."""
     return sum(1 for heading in source.page.headings if heading.level > 1) > 1
 
 
