@@ -11,6 +11,7 @@
     │       └── StoreGoneError         begin again: the store was removed while it was in use
     ├── DefinitionError                mend a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
+    │   ├── NewerCaseError             update the package: a newer version recorded the case
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
     ├── SampleError                    mend a code sample of a documentation page
@@ -72,6 +73,7 @@ __all__ = [
     "Issue",
     "MappingError",
     "MissingExtraError",
+    "NewerCaseError",
     "PayloadValidationError",
     "QueueFullError",
     "ResolveError",
@@ -176,6 +178,10 @@ class DefinitionError(DestinationsError):
 
 class MappingError(DefinitionError):
     """A mapping is invalid for the reference runtime too, or needs a missing extra."""
+
+
+class NewerCaseError(DefinitionError):
+    """A case was recorded by a newer version of this package, so it cannot be replayed."""
 
 
 class SettingsError(DefinitionError):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,7 +22,7 @@ from destinations.cli.tables import count, print_table
 from destinations.definition.input_files import open_input
 from destinations.definition.settings import Settings, check_settings, read_settings
 from destinations.errors import UsageError
-from destinations.kit.testing.case import Case
+from destinations.kit.testing.case import Case, RecordedAgainst
 from destinations.kit.testing.case_reading import CASES_FOLDER
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.pipeline.input_file import InputFile
@@ -29,6 +31,11 @@ from destinations.pipeline.reading import Entry
 __all__ = ["command"]
 
 _MAX_EVENTS = 1000
+_AGAINST: Mapping[RecordedAgainst, str] = {
+    "sandbox": "a sandbox",
+    "test": "a test environment",
+    "live": "a real account",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class _Options:
     name: str
     description: str | None
     settings: Path | None
+    live: bool
     seed: Path | None
     cases: Path | None
 
@@ -59,6 +67,9 @@ class _Options:
 @click.option("--description", metavar="TEXT", help="Say in a sentence what the case shows.")
 @settings_option
 @click.option(
+    "--live", is_flag=True, help="Say that the settings are those of a real account, and record it."
+)
+@click.option(
     "--seed",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -74,7 +85,9 @@ def command(**given: Any) -> int:
     """Deliver events to DESTINATION once, and keep what was sent and answered as a case.
 
     Delivers to the destination's sandbox, or with --settings to the endpoint that they name. In the
-    case, placeholders stand for the secrets; answers are masked by value.
+    case, placeholders stand for the secrets; answers are masked by value. The case says against
+    what it was recorded, and by which version: a sandbox (or any other stand-in on this machine), a
+    test environment, or with --live a real account.
     """
     # Here, as they need the extra kit: --help does not.
     from destinations.kit.testing.recording import Draft, record  # noqa: PLC0415
@@ -84,16 +97,21 @@ def command(**given: Any) -> int:
     if options.seed is not None and options.settings is not None:
         msg = "--seed fills a sandbox: it cannot be used with --settings"
         raise click.UsageError(msg)
+    if options.live and options.settings is None:
+        msg = "--live records from a real account: name its settings with --settings FILE"
+        raise click.UsageError(msg)
     subject = open_subject(options.destination)
     path = case_path(options.cases or _folder_of(subject.folder), options.name)
-    draft = Draft(
-        name=options.name,
-        description=options.description or options.name.replace("-", " ").capitalize() + ".",
-        entries=_read(options.events),
-        now=datetime.now(UTC),
-    )
+    entries = _read(options.events)
     with ExitStack() as stack:
         settings, shown = _settings(options, subject, stack)
+        draft = Draft(
+            name=options.name,
+            description=options.description or options.name.replace("-", " ").capitalize() + ".",
+            entries=entries,
+            now=datetime.now(UTC),
+            against=_against(options, subject, settings),
+        )
         case = record(subject, draft, settings=settings, shown_settings=shown)
     save_case(subject, case, path, settings.masker)
     _report(case, path)
@@ -149,9 +167,43 @@ def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Se
     return subject.settings(sandbox.settings), placeholder_settings(subject.definition, shown)
 
 
+def _against(options: _Options, subject: Subject, settings: Settings) -> RecordedAgainst:
+    """Return who answers; raises `UsageError` if the settings contradict --live or its absence."""
+    destination = subject.bind(settings)
+    environments = destination.environments
+    name = subject.definition.name
+    if options.live:
+        if environments and "live" not in environments:
+            found = " and ".join(environments)
+            msg = f"--live is for a real account, but these settings of {name} are for {found}"
+            raise UsageError(msg)
+        return "live"
+    if _is_local(destination.endpoint):
+        return "sandbox"
+    if environments == ["live"]:
+        msg = (
+            f"these settings of {name} are those of a real account: add --live to deliver the "
+            "events to it and to record its answers"
+        )
+        raise UsageError(msg)
+    return "test"
+
+
+def _is_local(url: str) -> bool:
+    """Return whether a URL leads to this machine, where only a stand-in for a partner can be."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _report(case: Case, path: Path) -> None:
     outcomes = Counter(row.outcome.value for row in case.expected)
     rows = list(outcomes.items())
     title = f"{count(len(case.events), 'event')}, {count(len(case.interactions), 'request')}"
     print_table(title, ("outcome", "rows"), rows)
+    assert case.recorded is not None  # noqa: S101 - it was recorded just now
+    against = _AGAINST[case.recorded.against]
+    click.echo(f"The answers are those of {against}.")
     click.echo(f"Recorded in {path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import installed_destinations
 from destinations.cli.tables import count, print_table
+from destinations.errors import Issue
 from destinations.kit.testing.subject import Subject, open_subject, subject_in
 from destinations.pipeline.report import SHOWN
 
@@ -29,13 +30,15 @@ class _Report:
 
     destination: str
     cases: list[CaseReport] = field(default_factory=list)
+    newer: list[Issue] = field(default_factory=list)  # cases that a newer version recorded
     faults: list[FaultReport] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether there are cases, and nothing differs."""
+        """Whether there are cases, all of them were replayed, and nothing differs."""
         faults_passed = all(one.passed for one in self.faults)
-        return bool(self.cases) and faults_passed and all(one.passed for one in self.cases)
+        cases_passed = not self.newer and all(one.passed for one in self.cases)
+        return bool(self.cases) and faults_passed and cases_passed
 
 
 @click.command("test", cls=Command, epilog="Example: destinations test ./my-destination")
@@ -52,7 +55,7 @@ def command(destination: str | None, cases: Path | None, *, as_json: bool) -> in
 
     DESTINATION is the name of an installed destination or a folder; without it, all that are
     installed are tested. Nothing is sent. Exit codes: 0 all passed; 1 something differs, or there
-    are no cases; 2 wrong usage, definition or case file.
+    are no cases; 2 wrong usage, definition or case file, or a case of a newer version.
     """
     if destination is None and cases is not None:
         raise click.UsageError("--cases is for one destination: name it")
@@ -66,6 +69,8 @@ def command(destination: str | None, cases: Path | None, *, as_json: bool) -> in
     else:
         for report in reports:
             _print(report)
+    if any(report.newer for report in reports):
+        return 2
     return 0 if all(report.passed for report in reports) else 1
 
 
@@ -81,7 +86,8 @@ def _test(subject: Subject, folder: Path | None) -> _Report:
     from destinations.kit.testing.replaying import replay  # noqa: PLC0415
 
     report = _Report(subject.slug)
-    report.cases = [replay(subject, case) for case in subject.cases(folder)]
+    cases, report.newer = subject.readable_cases(folder)
+    report.cases = [replay(subject, case) for case in cases]
     report.faults = [play_fault(case) for case in fault_cases(subject)]
     return report
 
@@ -100,6 +106,7 @@ def _to_json(report: _Report) -> dict[str, Any]:
             }
             for one in report.cases
         ],
+        "newer": [asdict(issue) for issue in report.newer],
         "faults": [
             {
                 "action": one.case.action,
@@ -125,7 +132,9 @@ def _print(report: _Report) -> None:
         ("case", "events", "requests", "result"),
         rows,
     )
-    if not rows:
+    for issue in report.newer:
+        click.echo(f"not replayed: {issue}", err=True)
+    if not rows and not report.newer:
         click.echo(
             f"{report.destination} has no cases: record one with destinations record", err=True
         )

@@ -1,4 +1,11 @@
-from .case import Case, ExpectedOutcome, Interaction, RecordedRequest, RecordedResponse
+from .case import (
+    Case,
+    ExpectedOutcome,
+    Interaction,
+    Recorded,
+    RecordedRequest,
+    RecordedResponse,
+)
 from .case_reading import case_files, read_case, read_cases
 from .case_writing import case_text
 from .conformance import DestinationConformance
@@ -20,6 +27,7 @@ __all__ = [
     "FaultCase",
     "FaultReport",
     "Interaction",
+    "Recorded",
     "RecordedRequest",
     "RecordedResponse",
     "ScriptedTransport",

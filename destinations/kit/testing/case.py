@@ -16,6 +16,8 @@ __all__ = [
     "ExpectedOutcome",
     "FailureKind",
     "Interaction",
+    "Recorded",
+    "RecordedAgainst",
     "RecordedRequest",
     "RecordedResponse",
 ]
@@ -23,6 +25,10 @@ __all__ = [
 FailureKind = Literal["refused", "connectTimeout", "timeout", "lost"]
 """Why there is no response. Nothing was sent: ``refused`` and ``connectTimeout``. Sent, but no
 answer came: ``timeout``, and ``lost`` where the connection broke."""
+
+RecordedAgainst = Literal["sandbox", "test", "live"]
+"""Who answered: a stand-in on this machine, the partner's test environment, or the partner for a
+real account."""
 
 
 class _Absent:
@@ -33,6 +39,14 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Who answered when a case was recorded, and the version of this package that did it."""
+
+    against: RecordedAgainst
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +101,8 @@ class ExpectedOutcome:
 class Case:
     """One case file. ``clock`` is the text of an ISO time, ``subscriptions`` None for the presets.
 
-    ``events`` holds objects, and texts for raw lines.
+    ``events`` holds objects, and texts for raw lines. ``recorded`` is None for a case that was
+    written by hand.
     """
 
     name: str
@@ -98,3 +113,4 @@ class Case:
     interactions: tuple[Interaction, ...]
     expected: tuple[ExpectedOutcome, ...]
     subscriptions: tuple[Preset, ...] | None = None
+    recorded: Recorded | None = None

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.resources.abc import Traversable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from destinations._version import __version__
 from destinations.definition import DestinationDefinition
 from destinations.definition.build import build_preset
 from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DefinitionError, Issue, SettingsError, UsageError
+from destinations.errors import DefinitionError, Issue, NewerCaseError, SettingsError, UsageError
 from destinations.kit.testing.case import (
     ABSENT,
     Case,
     ExpectedOutcome,
     FailureKind,
     Interaction,
+    Recorded,
     RecordedRequest,
     RecordedResponse,
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["CASES_FOLDER", "build_case", "case_files", "read_case", "read_cases"]
+__all__ = [
+    "CASES_FOLDER",
+    "ReadCases",
+    "build_case",
+    "case_files",
+    "read_case",
+    "read_cases",
+    "readable_cases",
+]
 
 CASES_FOLDER: Final = "cases"
 """The folder of cases within a definition's folder."""
 
 _ENDINGS: Final = (".yaml", ".yml", ".json")
+
+
+class ReadCases(NamedTuple):
+    """The cases of a folder, and an issue for each that a newer version recorded."""
+
+    cases: list[Case]
+    newer: list[Issue]
 
 
 def case_files(folder: Traversable) -> list[Traversable]:
@@ -44,20 +62,45 @@ def case_files(folder: Traversable) -> list[Traversable]:
 
 def read_cases(folder: Traversable, definition: DestinationDefinition) -> list[Case]:
     """Return all cases in a folder; raises `DefinitionError` with every issue in every file."""
+    cases, newer, issues = _read(folder, definition)
+    if newer or issues:
+        raise DefinitionError([*newer, *issues])
+    return cases
+
+
+def readable_cases(folder: Traversable, definition: DestinationDefinition) -> ReadCases:
+    """Return the cases in a folder that this version can replay, and issues for the newer ones.
+
+    Raises `DefinitionError` with every other issue in every file.
+    """
+    cases, newer, issues = _read(folder, definition)
+    if issues:
+        raise DefinitionError(issues)
+    return ReadCases(cases, newer)
+
+
+def _read(
+    folder: Traversable, definition: DestinationDefinition
+) -> tuple[list[Case], list[Issue], list[Issue]]:
+    """Return the cases, the issues of newer ones, and all other issues."""
     cases: list[Case] = []
+    newer: list[Issue] = []
     issues: list[Issue] = []
     for file in case_files(folder):
         try:
             cases.append(read_case(file, definition))
+        except NewerCaseError as error:
+            newer += error.issues
         except DefinitionError as error:
             issues += error.issues
-    if issues:
-        raise DefinitionError(issues)
-    return cases
+    return cases, newer, issues
 
 
 def read_case(file: Traversable, definition: DestinationDefinition) -> Case:
-    """Read a case for a definition; raises `DefinitionError` with every issue."""
+    """Read a case for a definition.
+
+    Raises `DefinitionError` with every issue, and `NewerCaseError` for a case of a newer version.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -70,7 +113,8 @@ def read_case(file: Traversable, definition: DestinationDefinition) -> Case:
 
 
 def build_case(document: Document, name: str, definition: DestinationDefinition) -> Case:
-    """Return the case that a document holds; raises `DefinitionError` with every issue."""
+    """Return the case that a document holds; raises `DefinitionError` as `read_case` does."""
+    _check_version(document)
     issues = list(schema_issues(document, "case"))
     if issues:
         raise DefinitionError(issues)
@@ -97,7 +141,31 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
         interactions=tuple(map(_interaction, data["interactions"])),
         expected=tuple(map(_expectation, data["expected"])),
         subscriptions=presets,
+        recorded=Recorded(**data["recorded"]) if "recorded" in data else None,
     )
+
+
+def _check_version(document: Document) -> None:
+    """Raise `NewerCaseError` for a case of a newer version, before its new keys are issues."""
+    data = document.data
+    recorded = data.get("recorded") if isinstance(data, Mapping) else None
+    version = recorded.get("version") if isinstance(recorded, Mapping) else None
+    if not isinstance(version, str) or _release(version) <= _release(__version__):
+        return
+    message = (
+        f"recorded by version {version}, but {__version__} is installed: update the package, or "
+        "record the case again with the installed version"
+    )
+    raise NewerCaseError([document.issue("/recorded/version", message)])
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with; none for a text that is not a version."""
+    found = _RELEASE.match(version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+_RELEASE: Final = re.compile(r"\d{1,9}(\.\d{1,9})*")
 
 
 def _settings(

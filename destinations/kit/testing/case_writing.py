@@ -16,7 +16,10 @@ __all__ = ["case_text"]
 def case_text(case: Case, *, schema: str | None = None) -> str:
     """Return the text of a case file; ``schema`` is the path of the JSON Schema, for editors."""
     data: dict[str, Any] = {} if schema is None else {"$schema": schema}
-    data |= {"description": case.description, "settings": _plain(case.settings)}
+    data["description"] = case.description
+    if case.recorded is not None:
+        data["recorded"] = {"against": case.recorded.against, "version": case.recorded.version}
+    data["settings"] = _plain(case.settings)
     if case.subscriptions is not None:
         data["subscriptions"] = [
             {

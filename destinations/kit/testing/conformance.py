@@ -55,7 +55,7 @@ class DestinationConformance:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make a test for each case file, and for each fault at each request of each action."""
         if "recorded_case" in metafunc.fixturenames:
-            cases = _found(lambda: _subject(self.destination).cases())
+            cases = _found(lambda: _subject(self.destination).readable_cases().cases)
             metafunc.parametrize("recorded_case", cases, ids=[case.name for case in cases])
         if "fault_case" in metafunc.fixturenames:
             faults = _found(lambda: list(fault_cases(_subject(self.destination))))

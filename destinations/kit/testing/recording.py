@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from destinations.clock import frozen_at
+from destinations._version import __version__
+from destinations.clock import WallClock, frozen_at
 from destinations.definition.settings import Settings
 from destinations.errors import (
     EventError,
@@ -29,6 +30,8 @@ from destinations.kit.testing.case import (
     ExpectedOutcome,
     FailureKind,
     Interaction,
+    Recorded,
+    RecordedAgainst,
     RecordedRequest,
     RecordedResponse,
 )
@@ -52,13 +55,14 @@ _HEADERS_THAT_MATTER: Final = ("content-type", "retry-after")
 class Draft:
     """The parts of a new case: name, description, and lines that should be events.
 
-    ``now`` is the time of the case's clock, which stands still.
+    ``now`` is the time of the case's clock, which stands still. ``against`` says who answers.
     """
 
     name: str
     description: str
     entries: Sequence[Entry]
     now: datetime
+    against: RecordedAgainst
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +119,21 @@ class _RecordingTransport:
         return RecordedResponse(response.status, headers, body=text or None)
 
 
-def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings: Settings) -> Case:
+def record(
+    subject: Subject,
+    draft: Draft,
+    *,
+    settings: Settings,
+    shown_settings: Settings,
+    clock: WallClock | None = None,
+) -> Case:
     """Deliver the draft's lines with ``settings``; return the case, which has ``shown_settings``.
 
-    Events are delivered one after another, with real waits if the partner asks for them. Raises
-    `UsageError` if placeholders lead to other requests or outcomes.
+    Events are delivered one after another, with real waits if the partner asks for them, or those
+    of ``clock``. Raises `UsageError` if placeholders lead to other requests or outcomes.
     """
-    clock = draft.now.astimezone(UTC).replace(microsecond=0)
-    text = clock.isoformat().replace("+00:00", "Z")
+    now = draft.now.astimezone(UTC).replace(microsecond=0)
+    text = now.isoformat().replace("+00:00", "Z")
     events = tuple(_events(draft.entries, settings.masker))
     transport = _RecordingTransport(
         HttpTransport(subject.definition.transport.timeouts), settings.masker
@@ -130,7 +141,10 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
     try:
         with frozen_at(clock_seconds(text)):
             rows = deliver_in_sequence(
-                subject.bind(settings), transport, PacedClock(), _numbered(draft.entries)
+                subject.bind(settings),
+                transport,
+                clock or PacedClock(),
+                _numbered(draft.entries),
             )
     finally:
         transport.close()
@@ -153,6 +167,7 @@ def record(subject: Subject, draft: Draft, *, settings: Settings, shown_settings
         events=events,
         interactions=tuple(interactions),
         expected=tuple(map(_expectation, again)),
+        recorded=Recorded(draft.against, __version__),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.definition.document import read_document
+from destinations.definition.schema_copies import FOLDER
 from destinations.errors import UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import build_case
@@ -17,6 +18,7 @@ from destinations.secrets import Masker
 
 __all__ = ["case_path", "save_case"]
 
+_COPY: Final = f"{FOLDER}/case.schema.json"
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -58,9 +60,14 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
 
 
 def _schema_beside(path: Path) -> str | None:
-    """Return the path of the schema, for editors, in a checkout of the framework itself."""
+    """Return the path of the schema, for editors: the copy beside the definition.
+
+    In a checkout of the framework itself, it is the schema's own path. None if there is neither.
+    """
     schema = "destinations/definition/schemas/case.schema.json"
     up = path.resolve().parent
+    if (up.parent / _COPY).is_file():
+        return f"../{_COPY}"
     for level, folder in enumerate([up, *up.parents][:6]):
         if (folder / schema).is_file():
             return "../" * level + schema

@@ -13,7 +13,12 @@ from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
 from destinations.errors import SettingsError, UsageError
 from destinations.kit.testing.case import Case
-from destinations.kit.testing.case_reading import CASES_FOLDER, read_cases
+from destinations.kit.testing.case_reading import (
+    CASES_FOLDER,
+    ReadCases,
+    read_cases,
+    readable_cases,
+)
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import (
@@ -50,6 +55,13 @@ class Subject:
         Raises `DefinitionError` with every issue in every file.
         """
         return read_cases(folder or self.folder / CASES_FOLDER, self.definition)
+
+    def readable_cases(self, folder: Traversable | None = None) -> ReadCases:
+        """Return the cases that this version can replay, and issues for the newer ones.
+
+        ``folder`` and errors are those of `cases`.
+        """
+        return readable_cases(folder or self.folder / CASES_FOLDER, self.definition)
 
     def settings(self, values: Mapping[str, Any]) -> Settings:
         """Check settings; raises `SettingsError` with every issue."""

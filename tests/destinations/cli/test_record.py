@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from destinations._version import __version__
+from destinations.errors import TransportError
+from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing import recording
 from destinations.kit.testing.stand_ins import StillClock
 
@@ -50,6 +53,7 @@ def test_from_the_sandbox_to_a_test(
     assert "Authorization: placeholder-apiKey" in text
     assert "prv_" not in text
     assert "127.0.0.1" not in text
+    assert f"recorded:\n  against: sandbox\n  version: {__version__}\n" in text
     tested = command("test", "kana", "--cases", tmp_path / "cases", "--json")
     assert tested.code == 0
     (case,) = tested.json["destinations"][0]["cases"]
@@ -86,6 +90,7 @@ def test_beside_the_definition(command: Callable[..., Any], kana_folder: Path, w
         (["--events", "nothing.ndjson"], "cannot read the events file nothing.ndjson"),
         (["--settings", "nothing.yaml"], "cannot read the settings file nothing.yaml"),
         (["--seed", "s.yaml", "--settings", "x.yaml"], "--seed fills a sandbox"),
+        (["--live"], "--live records from a real account: name its settings"),
     ],
 )
 def test_wrong_usage(record: Callable[..., Any], arguments: list[str], message: str) -> None:
@@ -139,3 +144,56 @@ def test_any_endpoint(
     assert case.count("failure: refused") > 2
     assert case.count("outcome: ready") == 1
     assert "sk_live" not in case
+
+
+LIVE, TEST = "prv_live_", "prv_test_"
+LOCAL, AWAY = "http://127.0.0.1:9/graphql", "https://kana.example/graphql"
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "against"),
+    [
+        ((TEST, LOCAL), [], "sandbox"),
+        ((TEST, "http://localhost:9/graphql"), [], "sandbox"),
+        ((TEST, AWAY), [], "test"),
+        (("prv_", AWAY), [], "test"),
+        (("prv_", AWAY), ["--live"], "live"),
+        ((LIVE, AWAY), ["--live"], "live"),
+        ((LIVE, LOCAL), ["--live"], "live"),
+        ((LIVE, LOCAL), [], "sandbox"),
+        ((LIVE, AWAY), [], "are those of a real account: add --live"),
+        (
+            (TEST, AWAY),
+            ["--live"],
+            "--live is for a real account, but these settings of Kana are for",
+        ),
+    ],
+)
+def test_who_answered(
+    record: Callable[..., Any],
+    write: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, str],
+    options: list[str],
+    against: str,
+) -> None:
+    """The case says it; a key of the other environment is refused before anything is sent."""
+    sent: list[str] = []
+
+    def send(transport: Any, request: HttpRequest) -> HttpResponse:
+        sent.append(request.url)
+        transport._keep(request, "refused")
+        raise TransportError("no connection: Connection refused", sent=False)
+
+    monkeypatch.setattr(recording, "PacedClock", StillClock)
+    monkeypatch.setattr(recording._RecordingTransport, "send", send)
+    key, endpoint = given
+    settings = write("settings.json", {"apiKey": key + "0" * 32, "endpoint": endpoint})
+    done = record("--settings", settings, "--case", "one", *options)
+    if against not in {"sandbox", "test", "live"}:
+        assert (done.code, against in done.err, sent) == (2, True, [])
+        return
+    assert (done.code, set(sent)) == (0, {endpoint})
+    path = Path(done.out.rstrip().rpartition("Recorded in ")[2])
+    text = path.read_text(encoding="utf-8")
+    assert f"\n  against: {against}\n" in text

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from destinations._version import __version__
 from destinations.runtime.installed import installed
 
 ROOT = Path(__file__).parents[3]
@@ -123,6 +124,24 @@ def test_no_cases(command: Callable[..., Any], partner: Path) -> None:
         1,
         "partner has no cases: record one with destinations record\n",
     )
+
+
+def test_a_case_of_a_newer_version(command: Callable[..., Any], partner: Path) -> None:
+    """It is named with both versions and not replayed; the others are, and the exit code is 2."""
+    text = (partner / "cases" / "track.yaml").read_text(encoding="utf-8")
+    newer = partner / "cases" / "newer.yaml"
+    newer.write_text(text + "recorded: {against: live, version: 99.0.0}\n", encoding="utf-8")
+    done = command("test", partner)
+    assert done.code == 2
+    assert "track  " in done.out
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"not replayed: {newer}:")
+    assert f"recorded by version 99.0.0, but {__version__} is installed: update" in line
+    (found,) = command("test", partner, "--json").json["destinations"]
+    assert (found["passed"], [case["case"] for case in found["cases"]]) == (False, ["track"])
+    assert [issue["path"] for issue in found["newer"]] == ["/recorded/version"]
+    validated = command("validate", partner)
+    assert (validated.code, "99.0.0" in validated.out) == (2, True)
 
 
 def test_cases_elsewhere(command: Callable[..., Any], partner: Path, tmp_path: Path) -> None:

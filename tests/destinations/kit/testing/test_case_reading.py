@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import DefinitionError, UsageError
-from destinations.kit.testing.case import ABSENT, Case
+from destinations._version import __version__
+from destinations.errors import DefinitionError, NewerCaseError, UsageError
+from destinations.kit.testing.case import ABSENT, Case, Recorded
 from destinations.kit.testing.case_reading import case_files, read_case, read_cases
 from destinations.kit.testing.subject import Subject
 from destinations.outcome import Outcome, State, Status
@@ -58,6 +59,16 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], object]:
 ISSUES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a key that is none": (_set("event", to={}), "/event", "is not a key here"),
     "a part that is missing": (lambda data: data.pop("clock"), "", "lacks 'clock'"),
+    "a version that is none": (
+        _set("recorded", to={"against": "live", "version": "first"}),
+        "/recorded/version",
+        "the form",
+    ),
+    "a partner who is none": (
+        _set("recorded", to={"against": "somebody", "version": "0.0.1"}),
+        "/recorded/against",
+        "must be one of sandbox, test, live",
+    ),
     "no events": (_set("events", to=[]), "/events", "must not be empty"),
     "an outcome that is none": (
         _set("expected", 0, "outcome", to="fine"),
@@ -143,6 +154,56 @@ def test_the_cases_of_a_folder(partner: Subject, template: Path) -> None:
     assert [file.name for file in case_files(template / "cases")] == ["another.yaml", "track.yaml"]
     assert [case.name for case in partner.cases()] == ["another", "track"]
     assert read_cases(template / "nothing", partner.definition) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "is_newer"),
+    [
+        ("0.0.1", False),
+        (__version__, False),
+        (f"{__version__}.dev1", False),
+        (__version__.rpartition(".")[0] + ".9999", True),
+        ("10.0.0", True),
+        ("10.0.0rc1", True),
+    ],
+)
+def test_a_case_of_a_newer_version(
+    make_case: Callable[..., Case], version: str, is_newer: bool
+) -> None:
+    """It is one message with its place, both versions and the cure, whatever else is new in it."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["recorded"] = {"against": "sandbox", "version": version}
+        if is_newer:
+            data["recorded"]["mood"] = data["mood"] = "good"
+
+    if not is_newer:
+        assert make_case(change).recorded == Recorded("sandbox", version)
+        return
+    with pytest.raises(NewerCaseError) as caught:
+        make_case(change)
+    (issue,) = caught.value.issues
+    assert (issue.file, issue.path) == ("case.yaml", "/recorded/version")
+    assert issue.message == (
+        f"recorded by version {version}, but {__version__} is installed: update the package, or "
+        "record the case again with the installed version"
+    )
+
+
+def test_newer_cases_stop_no_other(partner: Subject, template: Path) -> None:
+    """Those that can be replayed are read; all that is wrong is still told at once."""
+    text = (template / "cases" / "track.yaml").read_text(encoding="utf-8")
+    newer = text + "recorded: {against: live, version: 99.0.0}\n"
+    (template / "cases" / "new.yaml").write_text(newer, encoding="utf-8")
+    cases, issues = partner.readable_cases()
+    assert [case.name for case in cases] == ["track"]
+    assert [Path(str(issue.file)).name for issue in issues] == ["new.yaml"]
+    with pytest.raises(DefinitionError) as caught:
+        partner.cases()
+    assert caught.value.issues == tuple(issues)
+    (template / "cases" / "a.yaml").write_text("description: A", encoding="utf-8")
+    with pytest.raises(DefinitionError, match="lacks 'settings'"):
+        partner.readable_cases()
 
 
 def test_all_files_are_checked(partner: Subject, template: Path) -> None:

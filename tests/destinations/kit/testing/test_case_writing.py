@@ -11,6 +11,7 @@ from destinations.kit.testing.case import (
     Case,
     ExpectedOutcome,
     Interaction,
+    Recorded,
     RecordedRequest,
     RecordedResponse,
 )
@@ -90,5 +91,6 @@ def test_own_subscriptions_and_bodies_that_are_text(
             ExpectedOutcome(1, "trackEvent", State.READY),
             ExpectedOutcome(1, "trackEvent", State.UNKNOWN),
         ),
+        recorded=Recorded("live", "0.0.1"),
     )
     assert build_case(read_document(case_text(case), "c"), case.name, partner.definition) == case

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from destinations._version import __version__
 from destinations.errors import UsageError
-from destinations.kit.testing.case import ABSENT, Case
+from destinations.kit.testing.case import ABSENT, Case, Recorded
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.recording import Draft, record
 from destinations.kit.testing.replaying import replay
@@ -95,7 +96,7 @@ def make(partner: Subject, api: Partner) -> Callable[..., Case]:
         entries = [Entry(number, line) for number, line in enumerate(data, start=1)]
         return record(
             quick,
-            Draft("new", "What it shows.", entries, NOW),
+            Draft("new", "What it shows.", entries, NOW, "test"),
             settings=partner.settings({"apiKey": secret, "endpoint": api.url}),
             shown_settings=placeholder_settings(partner.definition, {"apiKey": secret}),
         )
@@ -108,6 +109,7 @@ def test_what_is_recorded(make: Callable[..., Case], partner: Subject, api: Part
     case = make(EVENT, b"", {**EVENT, "messageId": "m-1"}, b"{")
     assert len(api.requests) == 1
     assert (case.name, case.clock) == ("new", "2024-01-15T12:00:00Z")
+    assert case.recorded == Recorded("test", __version__)
     assert case.events == (EVENT, EVENT, "{")
     (interaction,) = case.interactions
     assert interaction.request.url == "https://api.example.com/v1/events"

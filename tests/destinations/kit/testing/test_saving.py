@@ -59,11 +59,18 @@ def test_a_case_that_does_not_replay_is_not_written(
 def test_editors_find_the_schema_beside_it(
     make_case: Callable[..., Case], partner: Subject, tmp_path: Path
 ) -> None:
-    """In a checkout of the framework its path is in the file; elsewhere there is none."""
+    """In a checkout of the framework its path is in the file; elsewhere that of a copy, if any."""
     schema = tmp_path / "destinations" / "definition" / "schemas" / "case.schema.json"
     outside = tmp_path / "definitions" / "a" / "cases" / "outside.yaml"
     save_case(partner, make_case(), outside, Masker())
     assert outside.read_text(encoding="utf-8").startswith("description:")
+    copy = tmp_path / "definitions" / "a" / "schemas" / "case.schema.json"
+    copy.parent.mkdir()
+    copy.touch()
+    beside = outside.with_name("beside.yaml")
+    save_case(partner, make_case(), beside, Masker())
+    assert beside.read_text(encoding="utf-8").startswith("$schema: ../schemas/case.schema.json\n")
+    copy.unlink()
     schema.parent.mkdir(parents=True)
     schema.touch()
     inside = outside.with_name("inside.yaml")
