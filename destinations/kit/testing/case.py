@@ -43,7 +43,7 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Who answered when a case was recorded, and the version of this package that did it."""
+    """The partner, or its stand-in, that answered, and the version of this package that recorded it."""
 
     against: RecordedAgainst
     version: str
