@@ -43,7 +43,7 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The partner, or its stand-in, that answered, and the version of this package that recorded it."""
+    """The kind of partner that answered, and the version of this package that recorded it."""
 
     against: RecordedAgainst
     version: str
