@@ -9,9 +9,11 @@ settings to try it with, are left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources.abc import Traversable
+from typing import TypeAlias
 
 from destinations.definition.build import build_action, build_destination
 from destinations.definition.check import check_action, check_destination, warnings
@@ -29,6 +31,23 @@ _KEY_OF_ACTION = re.compile(
     r'^(?:perform|fields)\s*:|"perform"\s*:|^\$schema\s*:.*/action\.schema\.json', re.MULTILINE
 )
 _ENDINGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A YAML or JSON file; ``stem`` is its ``name`` without the ending."""
+
+    stem: str
+    name: str
+    path: str
+    content: bytes
+
+    @property
+    def is_destination(self) -> bool:
+        return self.stem == _STEM
+
+
+_Loaded: TypeAlias = tuple[tuple[Issue, ...], DestinationDefinition | None]
 
 
 def is_definition(folder: Traversable) -> bool:
@@ -53,16 +72,30 @@ def check_folder(folder: Traversable) -> tuple[Issue, ...]:
     return issues if definition is None else (*issues, *definition.warnings)
 
 
-def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition | None]:
-    documents, issues = _read_folder(folder)
+def _load(folder: Traversable) -> _Loaded:
+    if not folder.is_dir():
+        return (Issue("there is no such folder", file=str(folder)),), None
+    files = tuple(_files(folder))
+    if not any(file.is_destination for file in files):
+        issue = Issue("there is no destination.yaml in this folder", file=str(folder))
+        return (*_parsed(files)[1], issue), None
+    return _load_files(folder.name, files)
+
+
+@lru_cache(maxsize=64)
+def _load_files(folder: str, files: tuple[_File, ...]) -> _Loaded:
+    """Load a definition, or return what was loaded from the same contents.
+
+    A server has many connections to one definition, and binds them all at each reload. The files
+    are read each time; what they say is worked out once. Definitions cannot be changed.
+    """
+    documents, issues = _parsed(files)
     for stem, document in documents.items():
         issues += schema_issues(document, _STEM if stem == _STEM else "action")
-    if _STEM not in documents and not issues:
-        issues.append(Issue("there is no destination.yaml in this folder", file=str(folder)))
     if issues:  # references can only be checked in documents of the right shape
         return tuple(issues), None
     destination = documents.pop(_STEM)
-    issues += _names(destination, folder.name, documents)
+    issues += _names(destination, folder, documents)
     issues += check_destination(destination, documents)
     for document in documents.values():
         issues += check_action(document, destination.data["requests"])
@@ -75,52 +108,53 @@ def _load(folder: Traversable) -> tuple[tuple[Issue, ...], DestinationDefinition
 
 def other_files(folder: Traversable) -> dict[str, str]:
     """Return why YAML and JSON files in ``folder`` are not read as actions, by their names."""
-    documents = _documents(folder) if folder.is_dir() else ()
-    return {name: document for name, document in documents if isinstance(document, str)}
+    files = _files(folder) if folder.is_dir() else ()
+    read = [(file.name, _document(file)) for file in files]
+    return {name: document for name, document in read if isinstance(document, str)}
 
 
-def _read_folder(folder: Traversable) -> tuple[dict[str, Document], list[Issue]]:
+def _files(folder: Traversable) -> Iterator[_File]:
+    """Yield the YAML and JSON files of ``folder``, by name."""
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        stem, dot, ending = file.name.rpartition(".")
+        if dot + ending in _ENDINGS and file.is_file():
+            yield _File(stem, file.name, str(file), file.read_bytes())
+
+
+def _parsed(files: Iterable[_File]) -> tuple[dict[str, Document], list[Issue]]:
+    """Return the documents of a definition by their stems, and what cannot be read of it."""
     documents: dict[str, Document] = {}
     issues: list[Issue] = []
-    if not folder.is_dir():
-        return documents, [Issue("there is no such folder", file=str(folder))]
-    for name, document in _documents(folder):
-        stem = name.rpartition(".")[0]
+    for file in files:
+        document = _document(file)
         if isinstance(document, DefinitionError):
             issues += document.issues
         elif isinstance(document, Document):
-            if stem in documents:
-                issue = Issue(
-                    f"{documents[stem].name} has the same name; keep one", file=document.name
-                )
-                issues.append(issue)
-            documents[stem] = document
+            if file.stem in documents:
+                message = f"{documents[file.stem].name} has the same name; keep one"
+                issues.append(Issue(message, file=document.name))
+            documents[file.stem] = document
     return documents, issues
 
 
-def _documents(folder: Traversable) -> Iterator[tuple[str, Document | DefinitionError | str]]:
-    """Yield (name, document) for each YAML or JSON file, or why it is not taken for an action.
+def _document(file: _File) -> Document | DefinitionError | str:
+    """Return a file's document, or why it is not taken for an action.
 
     The error stands in place of a document that cannot be read and seems to be one of a definition.
     """
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        stem, dot, ending = file.name.rpartition(".")
-        if dot + ending not in _ENDINGS or not file.is_file():
-            continue
-        text = ""
-        try:
-            text = file.read_text(encoding="utf-8")
-            document = read_document(text, name=str(file))
-        except UnicodeDecodeError as error:
-            issue = Issue(f"is not UTF-8: {error.reason}", file=str(file))
-            is_meant = stem == _STEM or _seems_action(error.object.decode("latin-1"))
-            yield file.name, DefinitionError([issue]) if is_meant else issue.message
-        except DefinitionError as error:
-            is_meant = stem == _STEM or _seems_action(text)
-            yield file.name, error if is_meant else _in_a_line(error.issues[0])
-        else:
-            is_meant = stem == _STEM or _is_action(document.data)
-            yield file.name, document if is_meant else "it lacks the key perform of an action"
+    text = ""
+    try:
+        text = file.content.decode()
+        document = read_document(text, name=file.path)
+    except UnicodeDecodeError as error:
+        issue = Issue(f"is not UTF-8: {error.reason}", file=file.path)
+        is_meant = file.is_destination or _seems_action(file.content.decode("latin-1"))
+        return DefinitionError([issue]) if is_meant else issue.message
+    except DefinitionError as error:
+        is_meant = file.is_destination or _seems_action(text)
+        return error if is_meant else _in_a_line(error.issues[0])
+    is_meant = file.is_destination or _is_action(document.data)
+    return document if is_meant else "it lacks the key perform of an action"
 
 
 def _in_a_line(issue: Issue) -> str:

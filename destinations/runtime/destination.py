@@ -119,10 +119,7 @@ class Destination:
     ) -> None:
         self.definition = definition
         self.settings = settings
-        self.requests: Mapping[str, CompiledRequest] = {
-            name: compile_request(request, definition.transport, definition.error_rules)
-            for name, request in definition.requests.items()
-        }
+        self.requests = _compiled(_Same(definition))
         actions = {
             slug: self._action(action, code or Code())
             for slug, action in definition.actions.items()
@@ -303,6 +300,31 @@ class Destination:
         requests = {name: self.requests[name] for name in perform.requests}
         generator = _named("generator", code.generators, perform.generator, definition)
         return Action(definition, requests, generator, mapper)
+
+
+class _Same:
+    """A definition as a key: others are the same if they are this very object."""
+
+    __slots__ = ("definition",)
+
+    def __init__(self, definition: DestinationDefinition) -> None:
+        self.definition = definition
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.definition is other.definition
+
+    def __hash__(self) -> int:
+        return id(self.definition)
+
+
+@lru_cache(maxsize=64)
+def _compiled(key: _Same) -> Mapping[str, CompiledRequest]:
+    """Compile a definition's requests, which are the same with all settings."""
+    definition = key.definition
+    return {
+        name: compile_request(request, definition.transport, definition.error_rules)
+        for name, request in definition.requests.items()
+    }
 
 
 def _of_operator(action: Action, placeholders: Sequence[str]) -> Subscription:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 1024
+_TICK_SECONDS: Final = 0.1
 _PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN})
 """Errors that may pass by themselves: a port in use, and a network that is not up yet."""
 
@@ -56,6 +57,7 @@ class _Server(uvicorn.Server):
         self._turned_away = turned_away
         self._refused = refused
         self._acceptors: list[Acceptor] = []
+        self._ending = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -70,10 +72,30 @@ class _Server(uvicorn.Server):
         ]
         self.ready.set()
 
+    async def main_loop(self) -> None:
+        """Do what uvicorn does every 0.1 s, until it should exit; then at once."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _TICK_SECONDS)
+
+    def end(self) -> None:
+        """Let the loop end; any thread may call it, also when it has ended."""
+        self.should_exit = True
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self.loop.call_soon_threadsafe(self._ending.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for each in self._acceptors:
             each.close()
-        await super().shutdown(sockets)
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # idle ones are closed now
+        if self.servers or state.connections or state.tasks:
+            await super().shutdown(sockets)  # which waits for them
 
     def _count(self) -> int:
         return len(self.server_state.connections)
@@ -166,7 +188,7 @@ class HttpServer:
 
     def close(self) -> None:
         """Stop: open requests have five seconds. Safe to repeat."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread.is_alive():
             self._thread.join()
         self._socket.close()
