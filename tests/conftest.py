@@ -7,6 +7,8 @@ import gc
 import gzip
 import itertools
 import json
+import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +35,21 @@ from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 
 _HOMES = itertools.count()
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the tests' own folders are made in it
+_MEMORY_BYTES = 2 * 1024**3
+"""The room in memory that the folders of failed tests, and of tests under way, never fill."""
+
+# Tests make thousands of stores, each with dozens of syncs: a disk takes half of their time, and
+# shows nothing, as no test ends the machine.
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two workers for each processor: tests of servers wait for half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 # No test is timed: a busy machine is no fault.
 settings.register_profile("untimed", settings(), deadline=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from destinations.outcome import Outcome, State
-from destinations.pipeline.queue import Restored
+from destinations.pipeline.queue import Balance, Restored
 from destinations.store.codes import STATUS_CODES
 
 __all__ = ["decode_restored", "encode_restored", "latest_acceptance", "mark_restored", "note_gap"]
@@ -26,6 +27,17 @@ _KEPT: Final = "it was kept in the copy, and may have been replayed since"
 
 _Key = tuple[int, str]
 """An account, and what is added to there."""
+
+
+class _Open(NamedTuple):
+    """An open delivery; ``key`` is None if it adds to no balance at the partner."""
+
+    id: int
+    scope: int
+    key: str | None
+    status: int
+    balance: str | None
+
 
 _ACCOUNTS: Final = "SELECT id, coalesce(partner_account, -id) FROM scopes"
 
@@ -69,9 +81,12 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
     Nothing is under way: `SqliteQueue.recover` has seen to that.
     """
     accounts: dict[int, int] = dict(connection.execute(_ACCOUNTS).fetchall())
-    rows = connection.execute(
-        "SELECT id, scope, key, amount, status, balance FROM open WHERE restored IS NULL"
-    ).fetchall()
+    rows = [
+        _Open(*row)
+        for row in connection.execute(
+            "SELECT id, scope, key, status, balance FROM open WHERE restored IS NULL"
+        )
+    ]
     known = _known(connection, accounts, rows)
     negative = {
         (accounts[scope], key)
@@ -81,19 +96,19 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
         )
     }
     marks = []
-    for identity, scope, key, *_ in rows:
+    for row in rows:
         found = Restored(copied_at, _NOT_ASKABLE)
-        if key is not None:
-            where = (accounts[scope], key)
+        if row.key is not None:
+            where = (accounts[row.scope], row.key)
             amounts = known.get(where, set())
             if where in negative:
                 found = Restored(copied_at, _NEGATIVE)
             elif len(amounts) == 1:
                 ((amount, period),) = amounts
-                found = Restored(copied_at, "", key, amount, period)
+                found = Restored(copied_at, "", row.key, amount, period)
             else:
                 found = Restored(copied_at, _NOT_KNOWN)
-        marks.append((encode_restored(found), identity))
+        marks.append((encode_restored(found), row.id))
     connection.executemany("UPDATE open SET restored = ? WHERE id = ?", marks)
     # Its time begins anew: it is not to blame for that it was away.
     connection.execute("UPDATE open SET next_at = NULL, first_attempt_at = NULL")
@@ -107,18 +122,18 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
 
 
 def _known(
-    connection: sqlite3.Connection, accounts: dict[int, int], rows: list[tuple[Any, ...]]
+    connection: sqlite3.Connection, accounts: dict[int, int], rows: Iterable[_Open]
 ) -> dict[_Key, set[tuple[int, str | None]]]:
     """Return the partner's amounts under the keys of open deliveries, as far as the copy tells."""
     found: defaultdict[_Key, set[tuple[int, str | None]]] = defaultdict(set)
-    lost = {(scope, key) for _, scope, key, _, status, _ in rows if status == _UNKNOWN}
+    lost = {(row.scope, row.key) for row in rows if row.status == _UNKNOWN}
     for scope, key, amount, period in connection.execute(
         "SELECT scope, key, amount, period FROM balances"
     ):
         if (scope, key) in lost:
             found[accounts[scope], key].add((amount, period))
-    for _, scope, key, _, _, balance in rows:
-        if key is not None and balance is not None:
-            _, amount, period, *_ = json.loads(balance)
-            found[accounts[scope], key].add((amount, period))
+    for row in rows:
+        if row.key is not None and row.balance is not None:
+            balance = Balance(*json.loads(row.balance))
+            found[accounts[row.scope], row.key].add((balance.amount, balance.period))
     return found

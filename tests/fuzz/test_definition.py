@@ -46,9 +46,8 @@ class File:
     def is_dir(self) -> bool:
         return False
 
-    def read_text(self, encoding: str) -> str:
-        assert encoding == "utf-8"
-        return self.text
+    def read_bytes(self) -> bytes:
+        return self.text.encode("utf-8", "surrogatepass")
 
 
 @dataclass

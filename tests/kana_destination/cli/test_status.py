@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, State, Status
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, default_path
 
 Make = Callable[..., dict[str, Any]]
 
@@ -158,9 +158,13 @@ def test_a_file_that_is_no_store(cli: Any, write: Callable[[str, Any], Path]) ->
     ids=" ".join,
 )
 def test_no_store_is_made_for_a_slip(
-    command: Any, tmp_path: Path, arguments: tuple[str, ...]
+    command: Any, tmp_path: Path, home: Path, arguments: tuple[str, ...]
 ) -> None:
     """Commands that have nothing to put there name the file that they do not find."""
+    done = command("kana", *arguments)
+    assert done.code == 2
+    assert f"there is no store {default_path()} yet: the first run makes it" in done.err
+    assert not home.exists()
     done = command("kana", *arguments, "--store", tmp_path / "nosuch.sqlite3")
     assert done.code == 2
     assert "nosuch.sqlite3: check the path" in done.err
