@@ -91,17 +91,22 @@ class StorePlace:
 
 def place_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add --store and --config; the command gets both as ``place``."""
-    return _with_place(command, "its secrets are not needed.")
+    return _with_place(command, "its secrets are not needed.", pipes=True)
 
 
 def asking_place_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the same for a command that may ask partners."""
-    return _with_place(command, "its secrets are read only to ask a partner.")
+    return _with_place(command, "its secrets are read only to ask a partner.", pipes=False)
 
 
-def _with_place(command: Callable[..., int], secrets: str) -> Callable[..., int]:
+def _with_place(command: Callable[..., int], secrets: str, *, pipes: bool) -> Callable[..., int]:
     @functools.wraps(command)
     def run(*arguments: Any, store: Path | None, config: Path | None, **given: Any) -> int:
+        if config is not None and config.is_fifo() and not pipes:
+            raise UsageError(
+                f"--config {config} is a pipe, which can be read only once; this command reads it "
+                "again to ask partners: name a regular file"
+            )
         read = None if config is None else server.read_config(config, {}, secrets=False)
         path = store or (read.store.path if read is not None else default_path())
         named = {"--store": store, "--config": config}

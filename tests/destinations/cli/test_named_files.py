@@ -69,6 +69,20 @@ def test_a_file_that_is_none(
     assert "Traceback" not in done.err
 
 
+def test_a_configuration_that_is_read_again(
+    command: Callable[..., Any], files: dict[str, Path]
+) -> None:
+    """A command that reads it more than once says so, though something writes to the pipe."""
+    pipe = os.open(files["pipe"], os.O_RDWR)
+    try:
+        os.write(pipe, files["config"].read_bytes())
+        done = command("forget", "ann", "--yes", "--config", files["pipe"])
+    finally:
+        os.close(pipe)
+    assert done.code == 2
+    assert f"--config {files['pipe']} is a pipe, which can be read only once" in done.err
+
+
 @pytest.mark.parametrize("secret", ["pipe", "/dev/zero"])
 def test_a_secret_that_is_no_file(
     command: Callable[..., Any], files: dict[str, Path], secret: str
