@@ -67,7 +67,33 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(request: pytest.FixtureRequest) -> Iterator[list[Path]]:
+    """Folders that are removed when all fixtures of a test that passed have ended.
+
+    They may be in memory. pytest itself removes ``tmp_path`` before what does not ask for it ends,
+    such as a server.
+    """
+    failed = request.session.testsfailed
+    folders: list[Path] = []
+    yield folders
+    if request.session.testsfailed == failed:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, finished: list[Path]) -> Path:
+    """A folder of this test, which is removed after it."""
+    finished.append(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def home(
+    finished: list[Path],  # noqa: ARG001 - ends last
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """An empty home for this test and the processes that it starts; made when it is used."""
     path = tmp_path_factory.getbasetemp() / f"home{next(_HOMES)}"
     for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):

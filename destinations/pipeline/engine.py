@@ -7,6 +7,7 @@ durable with one commit, and only then answers, sends, and tells. See `Engine.ru
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -250,7 +251,10 @@ class Engine:
         return self.call(opened)
 
     def drain(self, scopes: Collection[Scope], seconds: float) -> None:
-        """Claim nothing more of these scopes, and wait for what is under way."""
+        """Claim nothing more of these scopes, and wait at most ``seconds`` for what is under way.
+
+        Where the store cannot be written, it waits only a few seconds.
+        """
         give_up = self._clock.monotonic() + seconds
 
         def stop() -> None:
@@ -259,13 +263,7 @@ class Engine:
                     self._pipelines[scope].closing = True
 
         self.call(stop)
-        waiter = threading.Event()
-        while self.call(lambda: self._is_under_way(scopes)):
-            if self._thread is None:
-                self.run_round(0.05)
-            left = give_up - self._clock.monotonic()
-            if left <= 0 or (self._thread is not None and waiter.wait(min(0.02, left))):
-                return
+        self._wait_for_end(scopes, give_up)
 
     def remove(self, scopes: Collection[Scope]) -> None:
         """Forget the pipelines of these scopes, once nothing of theirs is under way.
@@ -287,8 +285,12 @@ class Engine:
         for workers in self.call(forget):
             workers.close(wait=is_over)
 
-    def _wait_for_end(self, scopes: Collection[Scope]) -> bool:
-        """Wait until nothing is under way; returns False if the store is away instead."""
+    def _wait_for_end(self, scopes: Collection[Scope], give_up: float = math.inf) -> bool:
+        """Wait until nothing is under way.
+
+        Returns False if the store cannot be written for some seconds instead, and from ``give_up``
+        on, a time of the monotonic clock.
+        """
         since: float | None = None
         while self.call(lambda: self._is_under_way(scopes)):
             now = self._clock.monotonic()
@@ -297,6 +299,8 @@ class Engine:
             elif since is None:
                 since = now
             elif now - since >= _GONE_SECONDS:
+                return False
+            if now >= give_up:
                 return False
             if self._thread is None:
                 self.run_round(0.05)
