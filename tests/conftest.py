@@ -51,6 +51,7 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return two workers for each processor: tests of servers wait for half of their time."""
     return 2 * (os.cpu_count() or 1)
 
+
 # No test is timed: a busy machine is no fault.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
