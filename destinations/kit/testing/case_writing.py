@@ -10,7 +10,7 @@ import yaml
 from destinations.definition.yaml_schema import Dumper
 from destinations.kit.testing.case import ABSENT, Case, ExpectedOutcome, Interaction
 
-__all__ = ["case_text"]
+__all__ = ["case_text", "expectation_data"]
 
 
 def case_text(case: Case, *, schema: str | None = None) -> str:
@@ -34,7 +34,7 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
         "clock": case.clock,
         "events": list(case.events),
         "interactions": [_interaction(item) for item in case.interactions],
-        "expected": [_expectation(row) for row in case.expected],
+        "expected": [expectation_data(row) for row in case.expected],
     }
     text: str = yaml.dump(
         data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
@@ -68,7 +68,8 @@ def _message(headers: Mapping[str, str], json: Any, body: str | None) -> dict[st
     return found
 
 
-def _expectation(row: ExpectedOutcome) -> dict[str, Any]:
+def expectation_data(row: ExpectedOutcome) -> dict[str, Any]:
+    """Return an expected outcome as it stands in a file."""
     found: dict[str, Any] = {
         "event": row.event,
         "action": row.action,

@@ -27,20 +27,19 @@ from destinations.http.transport import HttpTransport, Transport
 from destinations.kit.testing.case import (
     ABSENT,
     Case,
-    ExpectedOutcome,
     FailureKind,
     Interaction,
     Recorded,
     RecordedAgainst,
-    RecordedRequest,
     RecordedResponse,
 )
 from destinations.kit.testing.difference import Difference
-from destinations.kit.testing.replaying import clock_seconds, reply_of
-from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
-from destinations.kit.testing.stand_ins import PacedClock, StillClock
+from destinations.kit.testing.replaying import clock_seconds
+from destinations.kit.testing.rerunning import action_of, expectation_of, rerun
+from destinations.kit.testing.sequence import Delivered, deliver_in_sequence
+from destinations.kit.testing.stand_ins import PacedClock
 from destinations.kit.testing.subject import Subject
-from destinations.kit.testing.wire import Reply, Wire, failure_kind
+from destinations.kit.testing.wire import failure_kind
 from destinations.pipeline.reading import Entry
 from destinations.secrets import Masker
 from destinations.segment.event import read_json
@@ -148,8 +147,13 @@ def record(
             )
     finally:
         transport.close()
-    interactions, again = _with_placeholders(
-        subject, shown_settings, events, transport.exchanges, clock_seconds(text)
+    interactions, again = rerun(
+        subject,
+        shown_settings,
+        events,
+        [exchange.result for exchange in transport.exchanges],
+        text,
+        beyond="placeholders in place of the secrets lead to another request",
     )
     found = [
         *_missing_requests(transport.exchanges, interactions),
@@ -166,7 +170,7 @@ def record(
         clock=text,
         events=events,
         interactions=tuple(interactions),
-        expected=tuple(map(_expectation, again)),
+        expected=tuple(map(expectation_of, again)),
         recorded=Recorded(draft.against, __version__),
     )
 
@@ -197,35 +201,6 @@ def _events(entries: Sequence[Entry], masker: Masker) -> Iterator[Mapping[str, A
             raise UsageError(msg) from None
 
 
-def _with_placeholders(
-    subject: Subject,
-    settings: Settings,
-    events: Sequence[Mapping[str, Any] | str],
-    exchanges: Sequence[_Exchange],
-    seconds: float,
-) -> tuple[list[Interaction], list[Delivered]]:
-    """Return the rows and requests that result from placeholders and the recorded answers."""
-    interactions: list[Interaction] = []
-
-    def reply(request: RecordedRequest) -> Reply:
-        if len(interactions) == len(exchanges):
-            msg = f"placeholders lead to another request: {request.method} {request.url}"
-            raise UsageError(msg)
-        interaction = Interaction(request, exchanges[len(interactions)].result)
-        interactions.append(interaction)
-        return reply_of(interaction)
-
-    transport = HttpTransport(subject.definition.transport.timeouts)
-    try:
-        with frozen_at(seconds), Wire(reply):
-            rows = deliver_in_sequence(
-                subject.bind(settings), transport, StillClock(), entries_of(events)
-            )
-    finally:
-        transport.close()
-    return interactions, rows
-
-
 def _missing_requests(
     exchanges: Sequence[_Exchange], interactions: Sequence[Interaction]
 ) -> Iterator[Difference]:
@@ -254,24 +229,7 @@ class _Ended(NamedTuple):
 
 
 def _ended(row: Delivered) -> _Ended:
-    return _Ended(row.row.line, _action(row), row.row.result.outcome.value)
-
-
-def _expectation(row: Delivered) -> ExpectedOutcome:
-    result = row.row.result
-    return ExpectedOutcome(
-        event=row.row.line,
-        action=_action(row),
-        outcome=result.outcome,
-        # The library's reason why a text is not JSON may change.
-        reason=None if result.code == "NOT_JSON" else result.reason or None,
-        code=result.code,
-        payload=row.payload,
-    )
-
-
-def _action(row: Delivered) -> str | None:
-    return None if row.row.key is None else row.row.key.action
+    return _Ended(row.row.line, action_of(row), row.row.result.outcome.value)
 
 
 def _parsed(text: str) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,8 @@ def test_cases_elsewhere(command: Callable[..., Any], partner: Path, tmp_path: P
     [
         (["nobody"], "unknown destination 'nobody'"),
         (["--cases", "."], "--cases is for one destination"),
+        (["--update", "--json"], "--update shows differences as text"),
+        (["--yes"], "--yes skips the prompt of --update"),
     ],
 )
 def test_wrong_usage(command: Callable[..., Any], arguments: list[str], message: str) -> None:
@@ -170,3 +173,71 @@ def test_files_that_are_wrong(command: Callable[..., Any], partner: Path) -> Non
     assert done.code == 2
     assert "track.yaml:" in done.err
     assert "/expected/1/outcome: must be one of delivered" in done.err
+
+
+def _answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_case_is_updated_after_a_yes(
+    command: Callable[..., Any], partner: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The difference is shown first; afterwards all passes, without --update as well."""
+    _change(partner / "trackEvent.yaml", "default: {'@path': $.event}", "default: Something")
+    path = partner / "cases" / "track.yaml"
+    before = path.read_text(encoding="utf-8")
+    _answer(monkeypatch, "n\n")
+    refused = command("test", partner, "--update")
+    assert refused.code == 1
+    assert f"--- {path}\n+++ {path} (updated)\n" in refused.out
+    assert "-        name: Report Opened\n+        name: Something\n" in refused.out
+    assert f"Rewrite {path}? [y/N]" in refused.err
+    assert path.read_text(encoding="utf-8") == before
+    _answer(monkeypatch, "y\n")
+    done = command("test", partner, "--update")
+    assert done.code == 0
+    assert re.search(r"track +2 +1 +updated", done.out)
+    assert path.read_text(encoding="utf-8") == before.replace(
+        "name: Report Opened", "name: Something"
+    )
+    assert command("test", partner).code == 0
+
+
+def test_without_an_answer_nothing_is_updated(
+    command: Callable[..., Any], partner: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script says --yes; otherwise it is told to."""
+    _change(partner / "trackEvent.yaml", "default: {'@path': $.event}", "default: Something")
+    path = partner / "cases" / "track.yaml"
+    before = path.read_text(encoding="utf-8")
+    _answer(monkeypatch, "")
+    done = command("test", partner, "--update")
+    assert (done.code, path.read_text(encoding="utf-8")) == (2, before)
+    assert "no answer on stdin; nothing changed. Use --yes" in done.err
+    assert command("test", partner, "--update", "--yes").code == 0
+    assert path.read_text(encoding="utf-8") != before
+    again = command("test", partner, "--update", "--yes")
+    assert (again.code, "---" in again.out, "passed" in again.out) == (0, False, True)
+
+
+def test_a_loss_is_told_before_the_question(command: Callable[..., Any], partner: Path) -> None:
+    """An event that was delivered and no longer is stands on standard error."""
+    _change(partner / "cases" / "track.yaml", "      status: 200", "      status: 422")
+    done = command("test", partner, "--update", "--yes")
+    assert done.code == 0
+    assert done.err.splitlines()[:2] == [
+        "WARNING: case track: delivered until now, and no longer:",
+        '  event 1, trackEvent: rejected (HTTP 422: {"status": "ok"})',
+    ]
+
+
+def test_a_case_that_cannot_be_updated(command: Callable[..., Any], partner: Path) -> None:
+    """It says why and still fails; nothing is written."""
+    path = partner / "cases" / "track.yaml"
+    text = path.read_text(encoding="utf-8")
+    head, _, rest = text.partition("interactions:\n")
+    path.write_text(f"{head}interactions: []\nexpected:{rest.partition('expected:')[2]}")
+    before = path.read_text(encoding="utf-8")
+    done = command("test", partner, "--update", "--yes")
+    assert (done.code, path.read_text(encoding="utf-8")) == (1, before)
+    assert done.err.startswith("the case track cannot be updated, so record it again: ")
