@@ -24,6 +24,12 @@ from destinations.definition.settings import Settings, check_settings, read_sett
 from destinations.errors import UsageError
 from destinations.kit.testing.case import Case, RecordedAgainst
 from destinations.kit.testing.case_reading import CASES_FOLDER
+from destinations.kit.testing.personal_data import (
+    PersonalKind,
+    counted,
+    is_reserved,
+    personal_values,
+)
 from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
 from destinations.pipeline.input_file import InputFile
 from destinations.pipeline.reading import Entry
@@ -46,6 +52,7 @@ class _Options:
     description: str | None
     settings: Path | None
     live: bool
+    pseudonymise: bool
     seed: Path | None
     cases: Path | None
 
@@ -70,6 +77,11 @@ class _Options:
     "--live", is_flag=True, help="Say that the settings are those of a real account, and record it."
 )
 @click.option(
+    "--pseudonymise",
+    is_flag=True,
+    help="Put stand-ins in the place of names, emails, phones, addresses and IDs of persons.",
+)
+@click.option(
     "--seed",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -88,8 +100,12 @@ def command(**given: Any) -> int:
     case, placeholders stand for the secrets; answers are masked by value. The case says against
     what it was recorded, and by which version: a sandbox (or any other stand-in on this machine), a
     test environment, or with --live a real account.
+
+    With --pseudonymise the case holds stand-ins for personal data, the same ones for the same
+    values. Without it, a warning counts what looks like personal data, unless a sandbox answered.
     """
     # Here, as they need the extra kit: --help does not.
+    from destinations.kit.testing.pseudonyms import pseudonymised  # noqa: PLC0415
     from destinations.kit.testing.recording import Draft, record  # noqa: PLC0415
     from destinations.kit.testing.saving import case_path, save_case  # noqa: PLC0415
 
@@ -113,8 +129,13 @@ def command(**given: Any) -> int:
             against=_against(options, subject, settings),
         )
         case = record(subject, draft, settings=settings, shown_settings=shown)
+    replaced: Mapping[str, PersonalKind] = {}
+    if options.pseudonymise:
+        case, replaced = pseudonymised(subject, case)
+    else:
+        _warn(case)
     save_case(subject, case, path, settings.masker)
-    _report(case, path)
+    _report(case, path, replaced)
     return 0
 
 
@@ -198,7 +219,24 @@ def _is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def _report(case: Case, path: Path) -> None:
+def _warn(case: Case) -> None:
+    """Count on standard error what looks like personal data, unless a sandbox answered."""
+    if case.recorded is not None and case.recorded.against == "sandbox":
+        return
+    found = {
+        value: kind
+        for value, kind in personal_values(case).items()
+        if not (kind == "email" and is_reserved(value))
+    }
+    if found:
+        click.echo(
+            f"warning: the case holds what looks like personal data: {counted(found)}. Record it "
+            "with --pseudonymise, or replace them before you pass the file on",
+            err=True,
+        )
+
+
+def _report(case: Case, path: Path, replaced: Mapping[str, PersonalKind]) -> None:
     outcomes = Counter(row.outcome.value for row in case.expected)
     rows = list(outcomes.items())
     title = f"{count(len(case.events), 'event')}, {count(len(case.interactions), 'request')}"
@@ -206,4 +244,6 @@ def _report(case: Case, path: Path) -> None:
     assert case.recorded is not None  # noqa: S101 - it was recorded just now
     against = _AGAINST[case.recorded.against]
     click.echo(f"The answers are those of {against}.")
+    if replaced:
+        click.echo(f"Stand-ins replace {counted(replaced)}.")
     click.echo(f"Recorded in {path}")

@@ -120,7 +120,7 @@ class _Update:
         click.echo(update.difference, nl=False)
         question = f"Rewrite {update.path}?"
         if update.losses:
-            click.echo(f"WARNING: case {case.name}: delivered until now, and no longer:", err=True)
+            click.echo(f"warning: case {case.name}: delivered until now, and no longer:", err=True)
             for line in update.losses:
                 click.echo(f"  {line}", err=True)
             question = f"Rewrite {update.path}, although less is delivered?"

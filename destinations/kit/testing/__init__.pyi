@@ -11,6 +11,7 @@ from .case_writing import case_text
 from .conformance import DestinationConformance
 from .difference import Difference
 from .made_faults import FaultCase, FaultReport, fault_cases, play_fault
+from .pseudonyms import pseudonymised
 from .recording import Draft, record
 from .replaying import CaseReport, replay
 from .saving import case_path, save_case
@@ -40,6 +41,7 @@ __all__ = [
     "open_subject",
     "placeholder_settings",
     "play_fault",
+    "pseudonymised",
     "read_case",
     "read_cases",
     "record",

@@ -35,7 +35,7 @@ def edited(text: str, new: Any) -> str:
         return text
     if text.lstrip()[:1] in "{[":
         return json.dumps(new, ensure_ascii=False, indent=2) + "\n"
-    node = yaml.compose(text, LOADERS[-1])
+    node: Any = yaml.compose(text, LOADERS[-1])
     edits = sorted(_Editor(text).edits(node, old, new), key=lambda edit: edit.start)
     pieces, end = [], 0
     for edit in edits:
@@ -156,7 +156,7 @@ class _Editor:
             if node.style in {"|", ">"}:
                 return self._line_end(start + len(self._text[start:end].rstrip()))
             return int(end)
-        if node.flow_style or not node.value:
+        if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
             return int(end)
         last = node.value[-1]
         return self._end(last[1] if isinstance(node, yaml.MappingNode) else last)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,59 @@ def test_who_answered(
     path = Path(done.out.rstrip().rpartition("Recorded in ")[2])
     text = path.read_text(encoding="utf-8")
     assert f"\n  against: {against}\n" in text
+
+
+ANSWER = {"data": {"e0": {"id": "user_0005", "name": "Bo Diddley", "email": "bo@acme.io"}}}
+
+
+@pytest.fixture
+def record_away(
+    record: Callable[..., Any], write: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[Any, str]]:
+    """Records an identify from a real account; returns the command's end and the case's text."""
+
+    def send(transport: Any, request: HttpRequest) -> HttpResponse:
+        response = HttpResponse(200, {}, json.dumps(ANSWER).encode())
+        transport._keep(request, transport._recorded(response))
+        return response
+
+    monkeypatch.setattr(recording._RecordingTransport, "send", send)
+    settings = write("settings.json", {"apiKey": LIVE + "0" * 32, "endpoint": AWAY})
+    traits = {"name": "Bo Diddley", "email": "bo@acme.io"}
+    events = write("live.ndjson", [{**IDENTIFY, "traits": traits}])
+
+    def run(*options: str) -> tuple[Any, str]:
+        done = record("--settings", settings, "--live", "--events", events, *options)
+        path = tmp_path / "cases" / "one.yaml"
+        return done, path.read_text(encoding="utf-8") if path.exists() else ""
+
+    return run
+
+
+def test_personal_data_of_a_real_account(record_away: Callable[..., tuple[Any, str]]) -> None:
+    """Without --pseudonymise it is recorded, and a warning counts it and says what to do."""
+    done, text = record_away()
+    assert (done.code, "bo@acme.io" in text) == (0, True)
+    assert done.err == (
+        "warning: the case holds what looks like personal data: 2 IDs, 1 name, 1 email. Record it "
+        "with --pseudonymise, or replace them before you pass the file on\n"
+    )
+
+
+def test_stand_ins_for_personal_data(
+    command: Callable[..., Any], record_away: Callable[..., tuple[Any, str]], tmp_path: Path
+) -> None:
+    """With it the case has stand-ins, and replays; there is no warning."""
+    done, text = record_away("--pseudonymise")
+    assert (done.code, done.err) == (0, "")
+    assert "Stand-ins replace 2 IDs, 1 name, 1 email.\nRecorded in " in done.out
+    for value in ("bo@acme.io", "acme", "Diddley", "user_0005", "m-1\n"):
+        assert value not in text
+    assert command("test", "kana", "--cases", tmp_path / "cases").code == 0
+
+
+def test_a_description_with_personal_data(record_away: Callable[..., tuple[Any, str]]) -> None:
+    """What --pseudonymise does not replace is refused, with its place, and nothing is written."""
+    done, text = record_away("--pseudonymise", "--description", "Bo Diddley is there.")
+    assert (done.code, text) == (2, "")
+    assert "personal data would remain at /description" in done.err

@@ -226,7 +226,7 @@ def test_a_loss_is_told_before_the_question(command: Callable[..., Any], partner
     done = command("test", partner, "--update", "--yes")
     assert done.code == 0
     assert done.err.splitlines()[:2] == [
-        "WARNING: case track: delivered until now, and no longer:",
+        "warning: case track: delivered until now, and no longer:",
         '  event 1, trackEvent: rejected (HTTP 422: {"status": "ok"})',
     ]
 
