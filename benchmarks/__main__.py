@@ -1,6 +1,6 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``soak`` is run with ``--only soak`` alone.
+``identifies`` and ``soak`` are run with ``--only NAME`` alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 from benchmarks import (
     against_reference,
     help_time,
+    identifies,
     loading,
     memory,
     one_event,
@@ -41,7 +42,7 @@ _BENCHMARKS: Final = (
     user_list,
 )
 # They take minutes whatever they find, so they are run when they are named.
-_BY_NAME: Final = (soak,)
+_BY_NAME: Final = (identifies, soak)
 
 
 def main() -> int:

@@ -141,12 +141,14 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 @contextlib.contextmanager
-def canned_partner(seconds: str = "0") -> Iterator[Mapping[str, Any]]:
+def canned_partner(
+    seconds: str = "0", script: str = "canned_partner.py"
+) -> Iterator[Mapping[str, Any]]:
     """Settings that lead to a partner which costs almost nothing, in a process of its own.
 
-    It answers after so many ``seconds``.
+    It answers after so many ``seconds``, as the ``script`` says.
     """
-    command = [sys.executable, str(_SCRIPTS / "canned_partner.py"), seconds]
+    command = [sys.executable, str(_SCRIPTS / script), seconds]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from benchmarks.serving_process import canned_partner
 from benchmarks.workload import ROOT, sandbox, track_file
 from destinations.runtime.plugins import RunningSandbox
 
-__all__ = ["measure", "seeded_account"]
+__all__ = ["measure", "measured_run", "run_report", "seeded_account"]
 
 _ROUNDS = 3
 _USERS: Final = 1_000
@@ -41,7 +41,7 @@ def measure(scale: int) -> list[Figure]:
         plain, loops = [], []
         for _ in range(_ROUNDS):
             with sandbox(seed) as running:
-                plain.append(_run(running.settings, tracks))
+                plain.append(run_report(running.settings, tracks))
             with sandbox(seed) as running:
                 loops.append(_loop(running, tracks, 2_000 // scale))
         costs = _costs(tracks, count)
@@ -49,7 +49,7 @@ def measure(scale: int) -> list[Figure]:
             identified = []
             for _ in range(_ROUNDS):
                 with sandbox(seed) as running:
-                    identified.append(_run(running.settings, mixed))
+                    identified.append(run_report(running.settings, mixed))
     loop = statistics.median(loops)
     figures = [*costs]
     for name, reports in (
@@ -85,8 +85,8 @@ def _costs(tracks: Path, count: int) -> list[Figure]:
                 ("a store", ("--store", str(folder / f"{number}.sqlite3"))),
             ):
                 with canned_partner() as settings:
-                    started = _cpu(lambda: _run(settings, one, "--no-store"))[1]
-                    report, cpu = _cpu(lambda: _run(settings, tracks, *options))  # noqa: B023 - as above
+                    _, started = measured_run(settings, one, "--no-store")
+                    report, cpu = measured_run(settings, tracks, *options)
                 rates[kept].append(_rate(report))
                 costs[kept].append(1e6 * (cpu - started) / count)
     figures = []
@@ -111,15 +111,17 @@ def _costs(tracks: Path, count: int) -> list[Figure]:
     return figures
 
 
-def _cpu(run: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float]:
-    """Return a report, and the processor time of the process that made it."""
+def measured_run(
+    settings: Mapping[str, Any], events: Path, *options: str
+) -> tuple[dict[str, Any], float]:
+    """`run_report`, and the processor time of the process that made it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    report = run()
+    report = run_report(settings, events, *options)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return report, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _run(settings: Mapping[str, Any], events: Path, *options: str) -> dict[str, Any]:
+def run_report(settings: Mapping[str, Any], events: Path, *options: str) -> dict[str, Any]:
     """The report of ``destinations run`` on the events, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "settings.json"

@@ -47,7 +47,7 @@ from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Sta
 from destinations.runtime.action import Action, Call, Done, Payload
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.generator_run import GeneratorRun
-from destinations.runtime.lists import Listed, ListTimes
+from destinations.runtime.lists import ListChoice, Listed
 
 __all__ = ["Sender", "status_of"]
 
@@ -99,12 +99,14 @@ class _Item:
 class _Parts:
     """The parts of a batch still to be sent, the next one last, each with its number of halvings.
 
-    ``is_taken`` tells that the partner has accepted some part of the batch.
+    ``is_taken`` tells that the partner has accepted some part of the batch, ``sent`` how many parts
+    were sent.
     """
 
     def __init__(self, items: list[_Item]) -> None:
         self.waiting: list[tuple[list[_Item], int]] = [(items, 0)]
         self.is_taken = False
+        self.sent = 0
         self._refused: list[tuple[list[_Item], int]] = []
 
     def split(self, part: list[_Item], depth: int) -> None:
@@ -196,7 +198,7 @@ class Sender:
         # By request: the sizes that were refused as too large.
         self._too_large: dict[str, Sequence[_Size]] = {}
         self._masker = destination.settings.masker
-        self._list_times = ListTimes(self._clock)
+        self._list_choice = ListChoice(self._clock)
         self._lock = threading.Lock()
         self.requests_sent = 0
 
@@ -482,6 +484,9 @@ class Sender:
                         item.verdict = Answer("ok", self._answers[name])
                     return
         self._send_in_parts(request, items, lists)
+        if (listed := request.definition.listed) is not None:
+            names = [one.verdict.name for one in items if isinstance(one.verdict, Answer)]
+            self._list_choice.answered(listed.request, len(names), names.count(listed.absent))
         if request.definition.remember:
             for item in items:
                 if isinstance(item.verdict, Answer) and item.verdict.name == "ok":
@@ -503,6 +508,7 @@ class Sender:
             if lists is not None and self._is_listed(request, parts, lists, began):
                 return
             part, depth = parts.waiting.pop()
+            parts.sent += 1
             if not self._attempt(request, part):
                 parts.split(part, depth)
             elif not _is_refused_as_a_whole(request, part):
@@ -536,7 +542,10 @@ class Sender:
             # One question costs no more than a list; the first request shows what is missing.
             is_first = len(parts.waiting) == 1 and parts.waiting[0][1] == 0
             spent = self._clock.monotonic() - began
-            if is_first or len(left) == 1 or not self._list_times.is_cheaper(listed.request, spent):
+            sizes = [len(part) for part, _ in parts.waiting]
+            if is_first or len(left) == 1:
+                return False
+            if not self._list_choice.is_cheaper(listed.request, spent, parts.sent, sizes):
                 return False
             if (read := self._read_list(listed, only)) is None:
                 return False
@@ -570,11 +579,11 @@ class Sender:
             self._attempt(request, [item])
             if isinstance(item.verdict, Answer):
                 read = Listed(listed, item.verdict.data, item.part, only)
-                self._list_times.took(listed.request, self._clock.monotonic() - began)
+                self._list_choice.took(listed.request, self._clock.monotonic() - began)
                 return read
         except (_EndedError, ValueError):
             pass
-        self._list_times.failed(listed.request)
+        self._list_choice.failed(listed.request)
         return None
 
     def _look_at_key(self, request: CompiledRequest) -> Mapping[str, Any]:

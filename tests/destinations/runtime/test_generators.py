@@ -18,6 +18,7 @@ from destinations.http import Answer, HttpRequest, HttpResponse, Selection
 from destinations.outcome import Outcome, Result, State
 from destinations.runtime.action import Call, Done, Payload
 from destinations.runtime.destination import Code, Delivery, Destination
+from destinations.runtime.lists import ListChoice, expected_requests
 from destinations.runtime.sender import Sender
 
 Bind = Callable[..., Destination]
@@ -184,7 +185,7 @@ def test_a_long_list_is_read_when_questions_took_as_long(
 ) -> None:
     """Questions one by one cost at most as much as the list, and the list follows then."""
     partner.people |= set(IDS[1:])
-    partner.seconds = {"people": 10.0, "person": 1.0}
+    partner.seconds = {"people": 12.0, "person": 1.0}
     same = sender()
     _deliver(same, IDS)
     partner.asked.clear()
@@ -193,9 +194,70 @@ def test_a_long_list_is_read_when_questions_took_as_long(
     assert partner.asked == [("person", 8), ("person", 3), ("person", 4), ("create", 1)]
     partner.asked.clear()
     partner.people.clear()
-    partner.seconds = {"people": 10.0, "person": 3.0}
+    partner.seconds = {"people": 12.0, "person": 3.0}
     _deliver(same, IDS)  # all are missing: that takes too many questions
     assert [name for name, _ in partner.asked] == [*["person"] * 4, "people", "create"]
+
+
+def test_where_most_were_missing_the_list_comes_at_once(
+    sender: Callable[..., Sender], partner: Partner
+) -> None:
+    """A long list is no reason to ask first for everybody whom it will not have either."""
+    partner.seconds = {"people": 6.0, "person": 1.0}
+    same = sender()
+    for _ in range(2):
+        partner.people.clear()
+        partner.asked.clear()
+        _deliver(same, IDS)
+        assert partner.asked == [("person", 8), ("people", 0), ("create", 8)]
+    # Where it takes longer than all questions, they are asked.
+    partner.seconds = {"people": 60.0, "person": 1.0}
+    same = sender()
+    partner.people.clear()
+    _deliver(same, IDS)
+    partner.people.clear()
+    partner.asked.clear()
+    _deliver(same, IDS)
+    assert Counter(name for name, _ in partner.asked) == {"person": 8, "create": 1}
+
+
+@pytest.mark.parametrize(
+    ("questions", "share", "requests"),
+    [
+        *((count, 0.0, 1.0) for count in (1, 2, 100)),
+        (0, 0.5, 0.0),
+        (1, 1.0, 1.0),
+        (2, 1.0, 2.0),
+        (100, 1.0, 100.0),  # each request tells of one who is missing
+        (2, 0.5, 1.75),
+    ],
+)
+def test_how_many_requests_questions_take(questions: int, share: float, requests: float) -> None:
+    """One that has all of them, if nobody is missing; as many as there are, if all are."""
+    assert expected_requests(questions, share) == pytest.approx(requests)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "then", "is_cheaper"),
+    [
+        ([], (100, 0), False),  # nothing is known: no more than the list took is spent
+        ([(100, 100)], (100, 0), True),
+        ([(100, 1)], (100, 0), False),
+        # The latest answers count most.
+        ([(100, 0)] * 50, (100, 90), True),
+        ([(100, 100)] * 50, (100, 0), True),
+        ([(100, 100)], (1_000, 0), False),
+    ],
+)
+def test_what_earlier_answers_tell(
+    clock: Any, earlier: Sequence[tuple[int, int]], then: tuple[int, int], *, is_cheaper: bool
+) -> None:
+    """The share of those who were missing lately decides, beside what both take."""
+    choice = ListChoice(clock)
+    choice.took("people", 5.0)
+    for asked, absent in [*earlier, then]:
+        choice.answered("people", asked, absent)
+    assert choice.is_cheaper("people", 0.1, 1, [50, 49]) is is_cheaper
 
 
 def test_a_list_that_cannot_be_had_is_not_asked_for_again(
