@@ -31,9 +31,14 @@ __all__ = [
 
 
 class KanaError(Exception):
-    """A refused request; ``name`` is its kind, ``extensions.exception.name`` in the answer."""
+    """A refused request; ``name`` is its kind, ``extensions.exception.name`` in the answer.
 
-    def __init__(self, message: str, name: str = "Error", code: str = "BAD_USER_INPUT") -> None:
+    A fault rule may leave it out, as an API does that hides what went wrong within it.
+    """
+
+    def __init__(
+        self, message: str, name: str | None = "Error", code: str = "BAD_USER_INPUT"
+    ) -> None:
         super().__init__(message)
         self.name = name
         self.code = code
@@ -41,6 +46,8 @@ class KanaError(Exception):
     @property
     def extensions(self) -> dict[str, Any]:
         """``{code, exception: {name, message}}``; graphql-core copies it into its own error."""
+        if self.name is None:
+            return {"code": self.code}
         return {"code": self.code, "exception": {"name": self.name, "message": str(self)}}
 
 

@@ -17,7 +17,8 @@ A rule says to which requests it applies, and what happens to them::
     {"drip": {"bytes": 1, "interval": 0.1}}     the body comes in pieces
     {"cut": 20}                         only so many bytes of the body, then the connection ends
     {"errors": {"r0": {"message": "...", "code": "...", "exception": "..."}}}
-                                        these aliases fail and are not run; "*" fails the request
+                                        these aliases fail and are not run; "*" fails the request.
+                                        Without a type if "exception" is null, else Error
     {"omitAlias": ["r1"]}, {"dataNull": true}   it is run, but the answer lacks the result
 
 Of the rules that apply to a request, only the first is used. A rule is gone after ``times`` uses.
@@ -219,7 +220,7 @@ def _match(match: str | Mapping[str, str] | None) -> Match | None:
     )
 
 
-def _injected(error: Mapping[str, str]) -> KanaError:
-    name = error.get("exception", "Error")
-    message = error.get("message", f"{name} injected by a fault rule")
+def _injected(error: Mapping[str, Any]) -> KanaError:
+    name: str | None = error.get("exception", "Error")
+    message = error.get("message", f"{name or 'error'} injected by a fault rule")
     return KanaError(message, name, error.get("code", "INTERNAL_SERVER_ERROR"))

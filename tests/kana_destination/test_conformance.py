@@ -17,5 +17,6 @@ class TestKana(DestinationConformance):
         {"exception": "NetworkError"},
         {"exception": "Error"},
         {"code": "BAD_USER_INPUT"},
+        {"code": "INTERNAL_SERVER_ERROR"},
         {"message": "Unauthenticated"},
     )

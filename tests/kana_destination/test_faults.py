@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, State
+
+_IDENTIFY = ("user", "createUser")
 
 FAULTS: list[dict[str, Any]] = [
     {"status": 429, "retryAfter": 1},
@@ -95,6 +98,12 @@ DOCUMENTED: dict[str, tuple[dict[str, Any], str, str]] = {
     "NetworkError": ({"exception": "NetworkError"}, "held", "dead"),
     "Error": ({"exception": "Error"}, "held", "dead"),
     "BAD_USER_INPUT": ({"code": "BAD_USER_INPUT"}, "rejected", "rejected"),
+    # As an API answers that hides what went wrong within it.
+    "INTERNAL_SERVER_ERROR": (
+        {"code": "INTERNAL_SERVER_ERROR", "exception": None},
+        "held",
+        "dead",
+    ),
     "Unauthenticated": ({"message": "Unauthenticated: no such key"}, "ready", "ready"),
 }
 
@@ -121,6 +130,50 @@ def test_every_documented_error_has_a_rule(
     assert kana.usage == {}
     kana.run({"type": "identify", "userId": "new", "messageId": "2", "traits": {"name": "N"}})
     assert kana.result(1).outcome == identify
+
+
+_INTERNAL = {"message": "Internal server error", "exception": None}
+
+
+@pytest.mark.parametrize("alias", ["e0", "e1", "e2", "*"])
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
+def test_usage_whose_request_met_an_internal_error(kana: Any, alias: str, *, applied: bool) -> None:
+    """Nobody knows whether it was recorded: Kana is asked, and each amount counts once."""
+    if applied and alias == "*":
+        error = {"message": "m", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+        fault = {"apply": True, "body": json.dumps({"data": None, "errors": [error]})}
+    elif applied:
+        recorded = {"recorded": True, "reason": None}
+        data = dict.fromkeys(("e0", "e1", "e2"), recorded) | {alias: None}
+        extensions = {"code": "INTERNAL_SERVER_ERROR"}
+        error = {"message": "m", "path": [alias], "extensions": extensions}
+        fault = {"apply": True, "body": json.dumps({"data": data, "errors": [error]})}
+    else:
+        fault = {"errors": {alias: _INTERNAL}}
+    kana.sandbox.faults.add({"match": {"rootField": "recordUsage"}, **fault})
+    usage = {"type": "track", "event": "E", "userId": "u1"}
+    report = kana.run(
+        *(
+            {**usage, "messageId": str(at), "properties": {"featureId": "calls", "delta": 10**at}}
+            for at in range(3)
+        )
+    )
+    assert report.totals.outcomes == {"delivered": 3}
+    assert kana.usage["u1"]["calls"] == 111
+
+
+def test_identifies_whose_request_met_an_internal_error(kana: Any) -> None:
+    """It may pass, and each may be repeated: all of them are sent again, and delivered."""
+    kana.sandbox.faults.add(
+        *({"match": {"rootField": field}, "errors": {"e1": _INTERNAL}} for field in _IDENTIFY)
+    )
+    events = [
+        {"type": "identify", "userId": f"n{at}", "messageId": f"{at}", "traits": {"name": "N"}}
+        for at in range(3)
+    ]
+    report = kana.run(*events)
+    assert report.totals.outcomes == {"delivered": 3}
+    assert {"n0", "n1", "n2"} <= kana.users.keys()
 
 
 @pytest.mark.parametrize(("revoked", "outcome"), [(True, "ready"), (False, "rejected")])
