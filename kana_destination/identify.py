@@ -23,6 +23,8 @@ from kana_destination.users import (
     User,
     addresses,
     changes_to,
+    check_user,
+    find_user,
     is_stripe_user,
     update,
 )
@@ -52,8 +54,7 @@ identify: Final = _Identify()
 def _identify(payload: Payload, *, resumes: bool) -> Generated:
     user_id, email = payload["id"], payload.get("email")
     only = _users_for(payload)
-    found = yield Call("findUser", {"id": user_id}, only)
-    user: User | None = found.data if found.name == "ok" else None
+    user = yield from find_user(user_id, only)
     if email and email != user_id and stripe_matters(user_state(user, email)):
         stripe = yield from _stripe_user(email, only, user_id=user_id)
         if stripe is not None:
@@ -132,6 +133,7 @@ def _stripe_user(
             continue
         found = yield Call("findUser", {"id": address}, only)
         if found.name == "ok" and is_stripe_user(found.data, user_id=user_id):
+            check_user(found, address)
             stripe: User = found.data
             return stripe
     return None
@@ -168,13 +170,13 @@ def _create_or_update(payload: Payload, user: User | None) -> Generated:
     if user is None:
         created = yield Call("createUser", payload)
         if created.name == "ok":
+            check_user(created, payload["id"])
             return _done("created", payload, {})
         # Somebody else created the user since it was looked up.
-        found = yield Call("findUser", {"id": payload["id"]}, _users_for(payload))
-        if found.name != "ok":
+        user = yield from find_user(payload["id"], _users_for(payload))
+        if user is None:
             message = f"Kana neither finds nor creates the user {payload['id']!r}"
             raise IntegrationError(message, "CONFLICT", 409)
-        user = found.data
     changes = changes_to(user, payload)
     refused = yield from update(payload["id"], changes)
     changed = [key for key in changes if key not in refused]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations import Answer, Call, HeldError, IntegrationError, RetryableError
-from kana_destination.users import Steps, User, left_over_id, left_over_of, update, write
+from kana_destination.users import Steps, User, find_user, left_over_id, left_over_of, update, write
 
 __all__ = [
     "PLAN",
@@ -225,8 +225,8 @@ def _freeze(goes: User, stays: str, number: int, final_id: str) -> _Asking[LeftO
 
 
 def _has_plan(user_id: str, plan: Mapping[str, Any]) -> _Asking[bool]:
-    found = yield Call("findUser", {"id": user_id})
-    return found.name == "ok" and _plan(found.data) == plan
+    found = yield from find_user(user_id)
+    return found is not None and _plan(found) == plan
 
 
 def _move_all(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any, Final, NamedTuple
 
-from destinations import Answer, Call, RetryableError
+from destinations import Answer, Call, RetryableError, Selection
 
 __all__ = [
     "FIELDS",
@@ -15,6 +15,8 @@ __all__ = [
     "User",
     "addresses",
     "changes_to",
+    "check_user",
+    "find_user",
     "folded",
     "is_left_over",
     "is_stripe_user",
@@ -86,6 +88,27 @@ def changes_to(user: User, payload: Mapping[str, Any]) -> dict[str, str]:
     return {key: payload[key] for key in FIELDS if key in payload and payload[key] != user[key]}
 
 
+def find_user(user_id: str, only: Selection | None = None) -> Generator[Call, Answer, User | None]:
+    """Look a user up by id; None if Kana has none. Raises what `check_user` raises."""
+    answer = yield Call("findUser", {"id": user_id}, only)
+    if answer.name != "ok":
+        return None
+    check_user(answer, user_id)
+    found: User = answer.data
+    return found
+
+
+def check_user(answer: Answer, user_id: str) -> None:
+    """Check that an answer is about the user ``user_id``; raises `RetryableError` otherwise.
+
+    An answer without a value is one of a document that a later user has ended.
+    """
+    user = answer.data
+    if user is not None and (not isinstance(user, dict) or user.get("id") != user_id):
+        shown = user.get("id") if isinstance(user, dict) else user
+        raise RetryableError(f"Kana answered about {shown!r}: expected the user {user_id!r}")
+
+
 def update(
     user_id: str, changes: Mapping[str, str], *, new_id: str | None = None, merges: bool = False
 ) -> Steps:
@@ -118,7 +141,8 @@ def write(
     """Set fields of a user, and its id; returns False if the API refused a field.
 
     ``merges`` is true for a step of a merge: while its result is unknown, the merge may be half
-    done. Raises `RetryableError` if the user is gone, or if another user has the new id.
+    done. Raises `RetryableError` if the user is gone, if another user has the new id, or if the
+    answer is about another user.
     """
     # The id in the input is the user's new one.
     changes = {"id": new_id or user_id, **fields}
@@ -126,9 +150,11 @@ def write(
     answer = yield Call(request, {"id": user_id, "changes": changes})
     if answer.name == "missing":
         # The answer to a rename may have been lost, so that this was the second time.
-        renamed = (yield Call("findUser", {"id": new_id})) if new_id is not None else answer
-        if renamed.name != "ok":
+        renamed = (yield from find_user(new_id)) if new_id is not None else None
+        if renamed is None:
             raise RetryableError(f"the user {user_id!r} is gone since it was looked up")
     if answer.name == "exists":
         raise RetryableError(f"the id {new_id!r} was taken by somebody else meanwhile")
+    if answer.name == "ok":
+        check_user(answer, new_id or user_id)
     return answer.name != "field_refused"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition import RequestDefinition
@@ -61,40 +61,74 @@ def _test(schema: Any) -> Test:
     return _closure(schema) or compile_schema(dict(schema)).is_valid
 
 
-_SIMPLE: Final = frozenset({"type", "required", "properties", "const", "description", "title"})
+_SIMPLE: Final = frozenset(
+    {"type", "required", "properties", "items", "const", "description", "title"}
+)
+_PYTHON_TYPES: Final[Mapping[str, type]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+}
+"""The types whose values have one type in Python; a number that is whole has two."""
 
 
-def _closure(schema: Any) -> Test | None:  # noqa: C901 - each keyword is looked at once
-    """Return a test for a schema that only asks for constant members; None for any other schema.
+def _closure(schema: Any) -> Test | None:
+    """Return a test for a schema of types, members, items and constants; None for any other schema.
 
-    Most ``expect`` schemas do, and they are tested for every event. A call of the schema library
-    costs more than everything else in reading an answer.
+    Most ``expect`` schemas are such, and they are tested for every event. A call of the schema
+    library costs more than everything else in reading an answer.
     """
     if not (isinstance(schema, Mapping) and schema.keys() <= _SIMPLE):
         return None
-    if schema.get("type") != "object" or "const" in schema:
+    if "const" in schema:
+        return _of_constant(schema)
+    named = schema.get("type", ())
+    names = (named,) if isinstance(named, str) else tuple(named)
+    if not names or not set(names) <= _PYTHON_TYPES.keys():
         return None
-    constants: dict[str, Any] = {}
-    for name, spec in schema.get("properties", {}).items():
-        if not isinstance(spec, Mapping) or spec.keys() - {"description", "title"} != {"const"}:
-            return None
-        # Not for numbers: Python calls 1, 1.0 and True equal.
-        if not isinstance(spec["const"], bool | str):
-            return None
-        constants[name] = spec["const"]
-    required = tuple(schema.get("required", ()))
+    if ("properties" in schema or "required" in schema) and "object" not in names:
+        return None
+    members = {name: _closure(spec) for name, spec in schema.get("properties", {}).items()}
+    item = _closure(schema["items"]) if "items" in schema else _is_anything
+    if item is None or None in members.values():
+        return None
+    types = frozenset(_PYTHON_TYPES[name] for name in names)
+    tests = [(name, test) for name, test in members.items() if test is not None]
+    return _of_type(types, tuple(schema.get("required", ())), tests, item)
+
+
+def _is_anything(_: Any) -> bool:
+    return True
+
+
+def _of_constant(schema: Mapping[str, Any]) -> Test | None:
+    constant = schema["const"]
+    # Not for numbers: Python calls 1, 1.0 and True equal.
+    if not isinstance(constant, bool | str) or schema.keys() - {"const", "description", "title"}:
+        return None
+    return lambda value: type(value) is type(constant) and bool(value == constant)
+
+
+def _of_type(
+    types: frozenset[type], required: Sequence[str], members: Sequence[tuple[str, Test]], item: Test
+) -> Test:
+    """Return a test for values of these types; the rest is for objects and arrays."""
 
     def test(value: Any) -> bool:
-        if type(value) is not dict:
+        kind = type(value)
+        if kind not in types:
             return False
-        for name in required:
-            if name not in value:
-                return False
-        for name, constant in constants.items():
-            if name in value:
-                found = value[name]
-                if type(found) is not type(constant) or found != constant:
+        if kind is dict:
+            for name in required:
+                if name not in value:
                     return False
+            for name, holds in members:
+                if name in value and not holds(value[name]):
+                    return False
+        elif kind is list and item is not _is_anything:
+            return all(map(item, value))
         return True
 
     return test

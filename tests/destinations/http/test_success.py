@@ -29,14 +29,27 @@ _constants = st.sampled_from(CONSTANTS)
 _words = st.sampled_from([{}, {"title": "T"}, {"description": "D"}])
 _members = st.one_of(
     st.builds(lambda value, words: {"const": value, **words}, _constants, _words),
-    st.sampled_from([{"type": "boolean"}, {"type": "string"}, {"enum": ["ok", True]}]),
+    st.sampled_from(
+        [
+            {"type": "boolean"},
+            {"type": "string"},
+            {"type": ["string", "null"]},
+            {"type": ["object", "null"], "required": ["a"]},
+            {"type": "array", "items": {"type": ["boolean", "integer"]}},
+            {"type": "array", "items": {"type": "object", "properties": {"a": {"const": "ok"}}}},
+            {"enum": ["ok", True]},
+        ]
+    ),
 )
 SCHEMAS = st.builds(
     lambda parts, words: {**parts, **words},
     st.fixed_dictionaries(
         {},
         optional={
-            "type": st.sampled_from(["object", "object", "object", "array", "string"]),
+            "type": st.sampled_from(
+                ["object", "object", "object", "array", "string", ["object", "null"], ["array"]]
+            ),
+            "items": _members,
             "required": st.lists(st.sampled_from(NAMES), unique=True, max_size=3),
             "properties": st.dictionaries(st.sampled_from(NAMES), _members, max_size=3),
             "const": _constants,
