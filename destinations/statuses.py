@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["BODY_INCOMPLETE", "CODES", "FINAL_REFUSALS", "PHRASES", "UNKNOWN_CODE"]
+__all__ = ["BODY_INCOMPLETE", "CODES", "FINAL_REFUSALS", "PHRASES", "SENDER_GONE", "UNKNOWN_CODE"]
 
 UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
 """The code of any status that is not in the table."""
@@ -99,8 +99,14 @@ CODES: Final[Mapping[int, str]] = MappingProxyType(
 )
 """The code of each status, such as ``BAD_REQUEST`` of 400: its phrase in capitals."""
 
-BODY_INCOMPLETE: Final = "BODY_INCOMPLETE"
-"""The code of a request whose sender ended before its body did."""
+SENDER_GONE: Final = 499
+"""The status of a request whose sender went away before its end, as in the logs of nginx.
 
-FINAL_REFUSALS: Final = frozenset({400, 409, 413, 415, 501})
-"""The statuses of a receiver after which nobody sends an event again: what is not kept is lost."""
+HTTP does not register it. A client that still reads takes it for a 400 (RFC 9110, 15).
+"""
+
+BODY_INCOMPLETE: Final = "BODY_INCOMPLETE"
+"""The code of such a request, if its body did not end."""
+
+FINAL_REFUSALS: Final = frozenset({400, 409, 413, 415, SENDER_GONE, 501})
+"""The statuses of a receiver after which an event may not come again: what is not kept is lost."""

@@ -23,6 +23,7 @@ from destinations.server.pages import Pages
 from destinations.server.refusing import Refusal, Refusing
 from destinations.server.replies import (
     BODY_CUT,
+    REFUSED,
     Receive,
     Reply,
     Scope,
@@ -31,7 +32,7 @@ from destinations.server.replies import (
     unavailable,
 )
 from destinations.server.shares import Shares
-from destinations.statuses import BODY_INCOMPLETE
+from destinations.statuses import BODY_INCOMPLETE, SENDER_GONE
 
 __all__ = ["Limits", "Receiver"]
 
@@ -57,8 +58,8 @@ class Limits:
     held_bytes: int = 64 * 1024 * 1024
 
 
-class _HungUpError(Exception):
-    """The sender is gone before all of the body came."""
+class _AnsweredError(Exception):
+    """The connection has refused the request already, in the middle of its body."""
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class Receiver:
             return
         try:
             reply = await self._reply(scope, receive)
-        except _HungUpError:
+        except _AnsweredError:
             return
         await reply.send(send)
 
@@ -202,7 +203,7 @@ class Receiver:
                 reply = unavailable(full.message, full.retry_after)
             except StoreGoneError:
                 reply = unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
-            except _HungUpError:
+            except _AnsweredError:
                 raise
             except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
                 # The log alone has it: its message could say too much.
@@ -320,7 +321,7 @@ class Receiver:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _HungUpError
+                        raise _AnsweredError if scope.get(REFUSED) else _sender_gone(scope)
                     piece = message.get("body", b"")
                     pieces.append(piece)
                     size += len(piece)
@@ -329,7 +330,7 @@ class Receiver:
                     hold(len(piece))
                     if not message.get("more_body", False):
                         if scope.get(BODY_CUT):
-                            raise _RefusedError(_cut_body(scope))
+                            raise _sender_gone(scope)
                         return
         seconds = self._limits.body_seconds
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
@@ -390,10 +391,12 @@ def _too_long(limit: int) -> _RefusedError:
     return _RefusedError(error(413, f"the body is longer than {limit:,} bytes", close=True))
 
 
-def _cut_body(scope: Scope) -> Reply:
+def _sender_gone(scope: Scope) -> _RefusedError:
+    """Return the refusal of a body without an end; nobody may be there to read it."""
     is_announced = any(name == b"content-length" for name, _ in scope["headers"])
-    end = "its Content-Length" if is_announced else "its last chunk"
-    return error(400, f"the body ended before {end}", code=BODY_INCOMPLETE, close=True)
+    end = "Content-Length" if is_announced else "last chunk"
+    message = f"the sender went away before the end of the body (its {end})"
+    return _RefusedError(error(SENDER_GONE, message, code=BODY_INCOMPLETE, close=True))
 
 
 def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:

@@ -12,6 +12,7 @@ from destinations.statuses import CODES
 
 __all__ = [
     "BODY_CUT",
+    "REFUSED",
     "Application",
     "Message",
     "Receive",
@@ -31,7 +32,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 BODY_CUT: Final = "destinations.body_is_cut"
-"""The key that the scope of a request has whose sender ended before its body did."""
+"""The key that the scope of a request has whose sender closed its side before the body's end."""
+
+REFUSED: Final = "destinations.is_refused"
+"""The key that the scope of a request has whose connection was answered and is about to end."""
 
 
 @dataclass(frozen=True, slots=True)

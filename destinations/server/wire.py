@@ -11,7 +11,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from destinations.server.replies import BODY_CUT
+from destinations.server.replies import BODY_CUT, REFUSED
 from destinations.statuses import CODES, PHRASES
 
 __all__ = ["Protocol"]
@@ -257,6 +257,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         if self._is_answering:  # nothing can be said any more
+            scope: Any = self.cycle.scope  # which may have keys of its own, whatever its type says
+            scope[REFUSED] = True
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.write_eof()

@@ -30,7 +30,7 @@ from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import CALL_UNSUPPORTED, NOT_JSON
-from destinations.statuses import BODY_INCOMPLETE, CODES
+from destinations.statuses import BODY_INCOMPLETE, CODES, SENDER_GONE
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
@@ -54,7 +54,6 @@ _REFUSALS: Final[Mapping[int, Sequence[str]]] = {
     400: (
         "BAD_REQUEST",
         "ALIAS_IDS_NOT_DEFINED",
-        BODY_INCOMPLETE,
         "EVENT_NOT_DEFINED",
         "EVENT_NOT_STRING",
         "GROUP_ID_NOT_DEFINED",
@@ -69,6 +68,7 @@ _REFUSALS: Final[Mapping[int, Sequence[str]]] = {
         "TYPE_INVALID",
     ),
     409: ("CONFLICT",),
+    SENDER_GONE: (BODY_INCOMPLETE,),
     501: ("NOT_IMPLEMENTED", CALL_UNSUPPORTED),
 }
 """The statuses of a receiver, and their codes: of events, those of `destinations.segment.event`."""

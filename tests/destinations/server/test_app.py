@@ -518,7 +518,7 @@ def test_a_sender_that_hangs_up(serve: Serve) -> None:
     """Half a body is no event, and is answered as that; the next sender is served."""
     running = serve()
     head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(RAW) + 1)
-    assert running.raw(head + RAW, shut=True).startswith(b"HTTP/1.1 400 ")
+    assert running.raw(head + RAW, shut=True).startswith(b"HTTP/1.1 499 ")
     assert running.inboxes["one"].taken == []
     assert running.post(TRACK).status_code == 200
 

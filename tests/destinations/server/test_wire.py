@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -198,7 +199,7 @@ def test_half_closed_within_a_later_request(serve: Serve) -> None:
         0.05, lambda: held[-1].set_result([Receipt(1)])
     ).start()
     answers = running.raw(_offering(1, b"") + _offering(2, b"")[:-5], shut=True)
-    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"400"]
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"499"]
     assert [event.message_id for event in inbox.taken] == ["1"]
 
 
@@ -219,21 +220,48 @@ _SHORT = b"POST /v1/one HTTP/1.1\r\nhost: x\r\n"
     ],
 )
 def test_half_closed_within_a_body(serve: Serve, data: bytes, shown: str, raw: bytes) -> None:
-    """The sender is told, and it is counted and kept like every other refusal."""
+    """The sender is told, and it is counted and kept as gone, not as one of a bad body."""
     running = serve()
     kept: list[Refusal] = []
     running.receiver.refusing = _Noted(kept)
     answer = running.raw(data, shut=True)
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.startswith(b"HTTP/1.1 499 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
-        "message": f"the body ended before {shown}",
+        "message": f"the sender went away before the end of the body ({shown})",
         "code": "BODY_INCOMPLETE",
     }
-    assert running.observer.notes == [("refused", "one", 400)]
+    assert running.observer.notes == [("refused", "one", 499)]
     assert running.observer.codes == ["BODY_INCOMPLETE"]
     assert [(one.raw, one.is_whole) for one in kept] == [(raw, False)]
     assert running.inboxes["one"].taken == []
     assert not running.server._server.server_state.connections
+
+
+def test_a_reset_within_a_body(serve: Serve) -> None:
+    """A sender that breaks off is counted and kept in the same way, though nobody is answered."""
+    running = serve()
+    kept: list[Refusal] = []
+    noted = running.receiver.refusing = _Noted(kept)
+    data = _SHORT + b"content-length: 9\r\n\r\n[{}"
+    with socket.create_connection(("127.0.0.1", running.server.port), 30) as connection:
+        connection.sendall(data + b"," * 3)
+        no_linger = struct.pack("ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)  # close resets it
+    assert noted.is_filled.wait(30)
+    assert running.observer.notes == [("refused", "one", 499)]
+    assert running.observer.codes == ["BODY_INCOMPLETE"]
+    assert [(one.status, one.raw, one.is_whole) for one in kept] == [(499, b"[{},,,", False)]
+    assert running.inboxes["one"].taken == []
+
+
+def test_a_body_that_is_not_http_is_counted_once(serve: Serve) -> None:
+    """The connection refuses it, so that its sender did not go away."""
+    running = serve()
+    data = _SHORT + b"transfer-encoding: chunked\r\n\r\nzz\r\n"
+    assert running.raw(data).startswith(b"HTTP/1.1 400 ")
+    assert running.post(_EVENT % 1).status_code == 200  # later than what became of the other
+    refused = [note for note in running.observer.notes if note[0] == "refused"]
+    assert refused == [("refused", "", 400)]
 
 
 class _Noted(Refusing):
@@ -243,9 +271,11 @@ class _Noted(Refusing):
 
     def __init__(self, kept: list[Refusal]) -> None:
         self._kept = kept
+        self.is_filled = threading.Event()
 
     def keep(self, *given: Any) -> None:
         self._kept += given[-1]
+        self.is_filled.set()
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
