@@ -11,16 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from promql import Series, evaluate, parse, selectors
 
+from destinations.cli.group import cli
 from destinations.outcome import Outcome
 from destinations.pipeline.observer import Observers
 from destinations.telemetry import Metrics, QueueFigures, StoreFigures
 
-FOLDER = Path(__file__).parents[2] / "examples" / "monitoring"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "monitoring"
 RULES = FOLDER / "alerts.yaml"
 DASHBOARD = FOLDER / "dashboard.json"
 MINUTE = 60.0
@@ -118,6 +121,8 @@ CASES = [
     # A destination was renamed; nobody knows which one the sender means.
     Case("RequestsLost", {_refused(404, ""): "0+1x70"}, 60, {"status": "404"}),
     Case("RequestsLost", {_refused(408): "0+1x70"}, 60, {**_KANA, "status": "408"}),
+    Case("RequestsLost", {_refused(499): "0+1x70"}, 60, {**_KANA, "status": "499"}),
+    Case("EventsRefused", {_refused(499): "0+9x20"}, 15),  # their senders went away
     Case("RequestsLost", {_refused(404, ""): "0+1x10 10+0x60"}, 60),
     Case("RequestsLost", {_refused(400): "0+9x70"}, 60),
     Case("RefusedNotKept", {_of("destinations_refused_unkept_total"): "0+0x5 1+0x20"}, 8, _KANA),
@@ -253,14 +258,73 @@ def test_every_rule_fires_and_is_silent() -> None:
     assert {case.alert for case in CASES if case.labels is None} == names
 
 
-def test_what_each_rule_says() -> None:
+@pytest.mark.parametrize("name", _rules())
+def test_what_a_rule_says(name: str) -> None:
     """What happened, what to do, and whether it can wait; its templates name labels that it has."""
-    labels = {case.alert: set(case.labels or {}) for case in CASES if case.labels}
-    for name, rule in _rules().items():
-        assert rule["labels"]["severity"] in {"page", "ticket"}
-        assert rule["annotations"].keys() == {"summary", "action"}
-        for text in rule["annotations"].values():
-            assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels.get(name, set()), name
+    rule = _rules()[name]
+    firing = [set(case.labels) for case in CASES if case.alert == name and case.labels is not None]
+    assert rule["labels"]["severity"] in {"page", "ticket"}
+    assert rule["annotations"].keys() == {"summary", "action", "runbook"}
+    for text in rule["annotations"].values():
+        assert set(re.findall(r"\$labels\.(\w+)", text)) <= set().union(*firing)
+        assert re.sub(r"{{ \$labels\.\w+ }}", "", text).count("{{") == 0
+    # Whoever is woken sees at once which destination it is about.
+    if all("destination" in labels for labels in firing):
+        assert "$labels.destination" in rule["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("name", _rules())
+def test_rules_speak_in_sentences(name: str) -> None:
+    """One sentence says what happened, and some say what to do."""
+    summary, action, _ = _rules()[name]["annotations"].values()
+    for text in (summary, action):
+        assert re.fullmatch(r"(?:[A-Z]|`destinations ).*\.", text)
+        assert "  " not in text
+    assert len(re.findall(r"[.;:] ", summary)) == 0
+    assert 4 <= len(summary.split()) <= 25
+
+
+@pytest.mark.parametrize("name", _rules())
+def test_the_documentation_of_a_rule_exists(name: str) -> None:
+    """The page is there, with the heading that is named."""
+    page, _, anchor = _rules()[name]["annotations"]["runbook"].partition("#")
+    text = (ROOT / page).read_text("utf-8")
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
+    )
+    assert anchor in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+_COMMANDS = [
+    pytest.param(name, command, id=f"{name}-{number}")
+    for name, rule in _rules().items()
+    for number, command in enumerate(
+        re.findall(r"`(destinations [^`]*)`", rule["annotations"]["action"])
+    )
+]
+
+
+@pytest.mark.parametrize(("name", "text"), _COMMANDS)
+def test_the_commands_of_a_rule_exist(name: str, text: str) -> None:
+    """With their options, and with the values that these take."""
+    labels = next(case.labels for case in CASES if case.alert == name and case.labels is not None)
+    _, *words = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: labels[found[1]], text).split()
+    command: click.Command = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words.pop(0))
+        assert found is not None, text
+        command, context = found, click.Context(found)
+    values, _, options = command.make_parser(context).parse_args(words)
+    for option in options:
+        if isinstance(option.type, click.Choice) and isinstance(option, click.Option):
+            option.type_cast_value(context, values[option.name])
+
+
+def test_what_drifted_can_be_found() -> None:
+    """The rule about balances names the command that shows whose, which amounts, and since when."""
+    action = _rules()["BalancesDrift"]["annotations"]["action"]
+    assert "--drift --destination {{ $labels.destination }} --since" in action
 
 
 def _exposed() -> Mapping[str, tuple[str, set[str]]]:
