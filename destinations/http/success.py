@@ -64,6 +64,7 @@ def _test(schema: Any) -> Test:
 _SIMPLE: Final = frozenset(
     {"type", "required", "properties", "items", "const", "description", "title"}
 )
+_TYPE_ALONE: Final = frozenset({"type", "description", "title"})
 _PYTHON_TYPES: Final[Mapping[str, type]] = {
     "object": dict,
     "array": list,
@@ -84,19 +85,34 @@ def _closure(schema: Any) -> Test | None:
         return None
     if "const" in schema:
         return _of_constant(schema)
+    types = _types(schema)
+    if types is None:
+        return None
+    if ("properties" in schema or "required" in schema) and dict not in types:
+        return None
+    plain: list[tuple[str, frozenset[type]]] = []
+    members: list[tuple[str, Test]] = []
+    for name, spec in schema.get("properties", {}).items():
+        if (member := _closure(spec)) is None:
+            return None
+        kinds = _types(spec) if spec.keys() <= _TYPE_ALONE else None
+        if kinds is None:
+            members.append((name, member))
+        else:
+            plain.append((name, kinds))
+    item = _closure(schema["items"]) if "items" in schema else _is_anything
+    if item is None:
+        return None
+    return _of_type(types, _of_object(tuple(schema.get("required", ())), plain, members), item)
+
+
+def _types(schema: Mapping[str, Any]) -> frozenset[type] | None:
+    """Return the types of a schema's values in Python; None if these do not say it."""
     named = schema.get("type", ())
     names = (named,) if isinstance(named, str) else tuple(named)
     if not names or not set(names) <= _PYTHON_TYPES.keys():
         return None
-    if ("properties" in schema or "required" in schema) and "object" not in names:
-        return None
-    members = {name: _closure(spec) for name, spec in schema.get("properties", {}).items()}
-    item = _closure(schema["items"]) if "items" in schema else _is_anything
-    if item is None or None in members.values():
-        return None
-    types = frozenset(_PYTHON_TYPES[name] for name in names)
-    tests = [(name, test) for name, test in members.items() if test is not None]
-    return _of_type(types, tuple(schema.get("required", ())), tests, item)
+    return frozenset(_PYTHON_TYPES[name] for name in names)
 
 
 def _is_anything(_: Any) -> bool:
@@ -111,24 +127,37 @@ def _of_constant(schema: Mapping[str, Any]) -> Test | None:
     return lambda value: type(value) is type(constant) and bool(value == constant)
 
 
-def _of_type(
-    types: frozenset[type], required: Sequence[str], members: Sequence[tuple[str, Test]], item: Test
-) -> Test:
-    """Return a test for values of these types; the rest is for objects and arrays."""
+def _of_type(types: frozenset[type], fits_object: Test, item: Test) -> Test:
+    """Return a test for values of these types; the other two are for objects and items."""
 
     def test(value: Any) -> bool:
         kind = type(value)
         if kind not in types:
             return False
         if kind is dict:
-            for name in required:
-                if name not in value:
-                    return False
-            for name, holds in members:
-                if name in value and not holds(value[name]):
-                    return False
-        elif kind is list and item is not _is_anything:
-            return all(map(item, value))
-        return True
+            return fits_object(value)
+        return kind is not list or item is _is_anything or all(map(item, value))
+
+    return test
+
+
+def _of_object(
+    required: Sequence[str],
+    plain: Sequence[tuple[str, frozenset[type]]],
+    members: Sequence[tuple[str, Test]],
+) -> Test:
+    """Return a test for an object.
+
+    Of the members in ``plain`` the type is all that is asked: a list has thousands of them.
+    """
+
+    def test(value: Any) -> bool:
+        for name in required:
+            if name not in value:
+                return False
+        for name, kinds in plain:
+            if name in value and type(value[name]) not in kinds:
+                return False
+        return all(name not in value or holds(value[name]) for name, holds in members)
 
     return test
