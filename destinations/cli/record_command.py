@@ -172,7 +172,7 @@ def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Se
     if options.settings is not None:
         document = read_settings(options.settings, os.environ)
         checked = check_settings(subject.definition, document)
-        return checked, placeholder_settings(subject.definition, document.data)
+        return checked, _shown(subject, document.data)
     if subject.plugin is None:
         msg = (
             f"{subject.definition.name} has no sandbox: give --settings FILE to record from an API"
@@ -180,12 +180,21 @@ def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Se
         raise UsageError(msg)
     sandbox = subject.start_sandbox(options.seed)
     stack.callback(sandbox.close)
+    return subject.settings(sandbox.settings), _shown(subject, sandbox.settings)
+
+
+def _shown(subject: Subject, given: Mapping[str, Any]) -> Settings:
+    """Return the settings that the case shows.
+
+    The address of a sandbox is gone when it ends: the case has that of the partner instead.
+    """
     properties = subject.definition.settings["properties"]
-    # The address of a sandbox is gone when it ends: the case shows that of the partner.
-    shown = {
-        key: value for key, value in sandbox.settings.items() if "default" not in properties[key]
+    kept = {
+        key: value
+        for key, value in given.items()
+        if "default" not in properties[key] or not (isinstance(value, str) and _is_local(value))
     }
-    return subject.settings(sandbox.settings), placeholder_settings(subject.definition, shown)
+    return placeholder_settings(subject.definition, kept)
 
 
 def _against(options: _Options, subject: Subject, settings: Settings) -> RecordedAgainst:
@@ -212,7 +221,10 @@ def _against(options: _Options, subject: Subject, settings: Settings) -> Recorde
 
 def _is_local(url: str) -> bool:
     """Return whether a URL leads to this machine, where only a stand-in for a partner can be."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # not a URL
+        return False
     try:
         return ip_address(host).is_loopback
     except ValueError:

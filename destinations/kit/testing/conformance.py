@@ -80,8 +80,12 @@ class DestinationConformance:
         _none(preset_gaps(self.subject.definition))
 
     def test_every_action_has_a_case(self) -> None:
-        """Require a recorded case for each action of a preset, in which it delivers an event."""
-        _none(untested_actions(self.subject, self.subject.cases()))
+        """Require a recorded case for each action of a preset, in which it delivers an event.
+
+        A case that a newer version recorded is named, as it is not replayed.
+        """
+        cases, newer = self.subject.readable_cases()
+        _none([*map(str, newer), *untested_actions(self.subject, cases)])
 
     def test_secrets_are_masked(self) -> None:
         """Require that no secret is shown, also when the partner repeats it in an answer."""

@@ -63,6 +63,14 @@ _KEPT_KEYS: Final = frozenset(
 _LONG: Final = 8
 _SHORT_NUMBER: Final = 4
 
+_SHORTEST_WORD: Final = 3
+
+# Words of made-up names and of companies, which messages use for other things.
+_COMMON_WORDS: Final = frozenset(
+    {"user", "account", "customer", "contact", "person", "test", "example", "name", "the", "and"}
+    | {"company", "inc", "ltd", "llc", "gmbh", "first", "last", "new", "not"}
+)
+
 _ENCODINGS: Final[Sequence[Callable[[str], str]]] = (
     str,
     lambda text: quote(text, safe=""),
@@ -93,7 +101,7 @@ class Pseudonyms:
         self._bases: dict[str, str] = {}
         self._domains: dict[str, str] = {}
         self.of = {value: self._stand_in(value, kind) for value, kind in values.items()}
-        self._forms = dict(_forms(self.of, values))
+        self._forms = {**dict(self._names_alone(values)), **dict(_forms(self.of, values))}
         free = [form for form in self._forms if _is_long(form)]
         bound = [form for form in self._forms if not _is_long(form)]
         parts = [_alternatives(free)] if free else []
@@ -143,6 +151,13 @@ class Pseudonyms:
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
                 yield from self.places(item, path + pointer(index))
+
+    def _names_alone(self, values: Mapping[str, PersonalKind]) -> Iterator[tuple[str, str]]:
+        """Yield the words of names, as a first name may stand alone in a text."""
+        for value, kind in values.items():
+            for word in _WORD.findall(value) if kind == "name" else ():
+                if len(word) >= _SHORTEST_WORD and word.lower() not in _COMMON_WORDS:
+                    yield word, _in_case_of(word, self._word(word.lower()))
 
     def _replaced(self, found: re.Match[str]) -> str:
         return self._forms[found[0]]
@@ -307,19 +322,18 @@ def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, Pers
         [_result(pseudonyms, item.result) for item in case.interactions],
         case.clock,
         presets=case.subscriptions,
-        beyond=f"{_CANNOT}: they lead to a further request",
+        beyond=f"{_CANNOT}: stand-ins lead to a further request",
     )
     if len(interactions) < len(case.interactions):
-        missing = case.interactions[len(interactions)].request
-        raise UsageError(
-            f"{_CANNOT}: request {len(interactions) + 1} is missing ({missing.method})"
-        )
+        number = len(interactions) + 1
+        missing = case.interactions[len(interactions)].request.method
+        raise UsageError(f"{_CANNOT}: with stand-ins, request {number} is missing: {missing}")
     expected = tuple(map(expectation_of, rows))
     for before, now in zip(case.expected, expected, strict=False):
         if not _ends_alike(before, now):
             place = f"event {before.event}, {before.action or 'no action'}"
-            msg = f"{_CANNOT}: {place} ends as {now.outcome.value}, not as {before.outcome.value}"
-            raise UsageError(msg)
+            ends = f"{now.outcome.value} with stand-ins, not as {before.outcome.value}"
+            raise UsageError(f"{_CANNOT}: {place} ends as {ends}")
     made = replace(case, events=events, interactions=tuple(interactions), expected=expected)
     left = [*pseudonyms.places(case.description, "/description"), *_left(pseudonyms, made)]
     if left:

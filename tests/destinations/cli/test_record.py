@@ -198,6 +198,9 @@ def test_who_answered(
     path = Path(done.out.rstrip().rpartition("Recorded in ")[2])
     text = path.read_text(encoding="utf-8")
     assert f"\n  against: {against}\n" in text
+    # The address of a stand-in is gone when it ends.
+    shown = endpoint if endpoint == AWAY else "https://api.usekana.com/graphql"
+    assert f"\n  endpoint: {shown}\n" in text
 
 
 ANSWER = {"data": {"e0": {"id": "user_0005", "name": "Bo Diddley", "email": "bo@acme.io"}}}

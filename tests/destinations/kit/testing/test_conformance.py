@@ -52,6 +52,16 @@ def test_a_documented_error_without_a_rule(run: Run) -> None:
     result.stdout.fnmatch_lines(["no error rule reads status 409 of the request sendEvent"])
 
 
+def test_a_case_of_a_newer_version(run: Run, template: Path) -> None:
+    """One test fails and names it with both versions; the other case is replayed."""
+    text = (template / "cases" / "track.yaml").read_text(encoding="utf-8")
+    newer = text + "recorded: {against: live, version: 99.0.0}\n"
+    (template / "cases" / "new.yaml").write_text(newer, encoding="utf-8")
+    result = run()
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*new.yaml:*: recorded by version 99.0.0, but *"])
+
+
 # A file, what is changed in it, the check that finds it, and its words.
 BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     "the definition": (

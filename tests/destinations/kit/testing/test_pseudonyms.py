@@ -123,6 +123,14 @@ def test_other_texts_stay(text: str) -> None:
     assert Pseudonyms(VALUES).text(text) == text
 
 
+def test_words_of_names() -> None:
+    """A first name alone is replaced as in the whole name; words of messages stay."""
+    pseudonyms = Pseudonyms({"Ada Lovelace": "name", "Test User": "name"})
+    first = pseudonyms.of["Ada Lovelace"].split()[0]
+    assert pseudonyms.text("Hello Ada!") == f"Hello {first}!"
+    assert pseudonyms.text("User not found") == "User not found"
+
+
 def test_upper_and_lower_case() -> None:
     """A partner that writes an email in lower case still answers about the same user."""
     pseudonyms = Pseudonyms({"Ada@acme.io": "email", "ada@acme.io": "email"})
@@ -200,6 +208,29 @@ def test_a_value_that_decides_what_happens(kana: Subject) -> None:
     (case,) = [case for case in kana.cases() if case.name == "reserved-ids"]
     with pytest.raises(UsageError, match=r"^the case cannot be recorded with --pseudonymise: "):
         pseudonymised(kana, case)
+
+
+def test_a_value_that_is_a_word_of_the_partner() -> None:
+    """A name that the partner uses for success is replaced there as well, so the event fails."""
+    slack = open_subject("slack")
+    (case,) = [case for case in slack.cases() if case.name == "post-message"]
+    (event,) = case.events
+    assert isinstance(event, dict)
+    named = {**event, "context": {"traits": {"name": "ok"}}}
+    with pytest.raises(UsageError, match=r"ends as \w+ with stand-ins, not as delivered"):
+        pseudonymised(slack, replace(case, events=(named,)))
+
+
+def test_a_request_that_is_missing(make_case: Callable[..., Case], partner: Subject) -> None:
+    """A subscription that names a user takes only that user."""
+
+    def change(data: dict[str, Any]) -> None:
+        filtered = 'type = "track" and userId = "user_0001"'
+        one = {"name": "One", "partnerAction": "trackEvent", "subscribe": filtered}
+        data["subscriptions"] = [one]
+
+    with pytest.raises(UsageError, match="with stand-ins, request 1 is missing: POST"):
+        pseudonymised(partner, make_case(change))
 
 
 def test_what_would_remain(make_case: Callable[..., Case], partner: Subject) -> None:
