@@ -1,1 +1,1 @@
-"""Benchmarks: they print figures beside a peer or a limit of the same run, and judge nothing."""
+"""Benchmarks: they compare figures with a peer or a limit in the same run, and judge nothing."""

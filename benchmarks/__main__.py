@@ -1,6 +1,6 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``identifies`` and ``soak`` are run with ``--only NAME`` alone.
+``identifies`` and ``soak`` are run only with ``--only NAME``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pipeline beside Segment's own runtime in Node: event objects in, payloads out, no network.
+"""The pipeline and Segment's own runtime in Node: event objects in, payloads out, no network.
 
 Both sides have the same definition, the same subscriptions and the same events, parsed before the
 clock runs; first both show their payloads, which have to be the same. What is counted is processor
@@ -52,7 +52,9 @@ def measure(scale: int) -> list[Figure]:
     try:
         folder = installed()
     except InstallError as error:
-        return [Figure(f"pipeline beside {way}", None, "", None, str(error)) for way in _ways()]
+        return [
+            Figure(f"pipeline compared with {way}", None, "", None, str(error)) for way in _ways()
+        ]
     with Peer(folder) as peer:
         kana = [(subject.name, _compare(subject, peer, rounds)) for subject in kana_subjects()]
         corpus = []
@@ -133,7 +135,7 @@ def _rates(
 def _round(
     destination: Destination, way: Way, lines: Sequence[bytes], repeats: int
 ) -> tuple[float, int]:
-    """Processor seconds and payloads; the events are parsed anew before the clock runs."""
+    """Processor seconds and payloads; the events are parsed again before the clock runs."""
     # The collector keeps Python's default settings: what is measured is what `run` does.
     gc.collect()
     seconds, made = 0.0, 0

@@ -1,4 +1,4 @@
-"""What SQLite alone takes to keep the same rows: the limit of anything that is durable."""
+"""What just SQLite takes to keep the same rows: the limit of anything that is durable."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Round
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.plugins import find_plugin

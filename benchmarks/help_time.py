@@ -15,7 +15,7 @@ _LIMIT_SECONDS = 0.3
 
 
 def measure(scale: int) -> list[Figure]:
-    """The median times of two commands beside that of starting Python alone."""
+    """The median times of two commands, and of just starting Python."""
     rounds = max(3, 11 // scale)
     command = [sys.executable, "-P", "-m", "destinations"]
     answer = _median([*command, "--help"], rounds)

@@ -60,7 +60,7 @@ def _requests(folder: Path, case: Case, count: int) -> Iterator[Figure]:
     seed.write_text(json.dumps(account), encoding="utf-8")
     others = [*(["Stripe"] if case.stripe else []), *(["others"] if case.others else [])]
     number = "a case without a number" if case.number is None else f"case {case.number}"
-    name = f"{number}: user 1 {case.user}, {' and '.join(others) or 'nobody else'}"
+    name = f"{number}: user 1 {case.user}, {' and '.join(others) or 'no one else'}"
     with sandbox(seed) as running:
         for kind in ("first", "new names"):
             report = run_report(running.settings, _events(folder, count, name=kind), "--no-store")

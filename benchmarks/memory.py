@@ -16,7 +16,7 @@ _LIMIT_MIB = 150
 
 
 def measure(scale: int) -> list[Figure]:
-    """Peak resident memory for a small file and for a large one, beside the limit."""
+    """Peak resident memory for a small file and for a large one, with the limit."""
     figures = []
     for events in (1_000, 200_000 // scale):
         for kept in ("memory", "a store"):

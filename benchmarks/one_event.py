@@ -55,7 +55,7 @@ class _Calls:
 
 
 def measure(scale: int) -> list[Figure]:  # noqa: ARG001 - one event is one event
-    """Return the calls and the files of both, each in a process of its own, beside the goals."""
+    """Return the calls and the files of both, each in a process of its own, with the goals."""
     figures = []
     with canned_partner() as settings:
         for kind, goals in _GOALS.items():
@@ -161,7 +161,7 @@ def _post(port: int, body: bytes) -> None:
 
 
 def _delivered(store: Path) -> int:
-    import sqlite3  # noqa: PLC0415 - beside what is counted
+    import sqlite3  # noqa: PLC0415 - not part of what is counted
 
     try:
         with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as one:

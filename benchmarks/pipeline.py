@@ -22,7 +22,7 @@ _ROUNDS = 7
 
 
 def measure(scale: int) -> list[Figure]:
-    """The pipeline's rate beside that of reading the same lines as JSON, which is its limit."""
+    """The pipeline's rate, compared with reading the same lines as JSON, which is its limit."""
     destination = kana_destination()
     lines = example_lines() * max(1, 20 // scale)
     # The collector is left as it is by default: what is measured is what `run` does.
@@ -30,7 +30,7 @@ def measure(scale: int) -> list[Figure]:
     rate = _rate(lines, lambda line: _to_payload(destination, line))
     limit = _rate(lines, _read)
     name = "pipeline, line to payload"
-    return [Figure(name, rate, "events/s", limit, "reading the JSON alone")]
+    return [Figure(name, rate, "events/s", limit, "just reading the JSON")]
 
 
 def _to_payload(destination: Destination, line: bytes) -> None:

@@ -33,7 +33,7 @@ class _Sender:
         self.socket.sendall(request)
 
     def has_answer(self) -> bool:
-        """Reads on; True once the answer is whole. Ends the program if it is no success."""
+        """Reads on; True once the answer is whole. Ends the program if it is not a success."""
         self._answer += self.socket.recv(65536)
         head, found, body = self._answer.partition(b"\r\n\r\n")
         if not found:

@@ -1,4 +1,4 @@
-"""The runner: events accepted over HTTP, delivered, and waiting; beside what SQLite alone takes."""
+"""The runner: events accepted over HTTP, delivered, and waiting; compared with just SQLite."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _events(path: Path) -> Sequence[Event]:
 def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
     """As many as can be, and as many as are ``due`` in a second.
 
-    Nothing is delivered meanwhile: no partner listens.
+    Nothing is delivered: no partner listens.
     """
     rates, cpus, slowest, steady, bare = [], [], [], [], []
     for _ in range(_ROUNDS):
@@ -66,7 +66,7 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
         with tempfile.TemporaryDirectory() as name:
             bare.append(bare_commits.accepts(Path(name) / "bare", events, size * _SENDERS))
     what = "one event a POST" if size == 1 else f"{size} events a POST"
-    against = f"SQLite alone, {size * _SENDERS:,} events a commit"
+    against = f"just SQLite, {size * _SENDERS:,} events a commit"
     return [
         Figure(
             f"accepted, {_SENDERS} senders, {what}",
@@ -101,14 +101,14 @@ def _accepting(events: Sequence[Event], size: int, due: int) -> list[Figure]:
 def _accept(events: Sequence[Event], size: int, due: int = 0) -> tuple[float, float, float]:
     """Return events a second, milliseconds, and the microseconds of processor time of an event.
 
-    One POST in a hundred took longer than so many milliseconds.
+    One POST in a hundred took longer than this many milliseconds.
     """
     bodies = [raw for _, _, raw in events]
     if size > 1:
         bodies = _batches(bodies, size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with serving(folder, _nobody()) as served:
+        with serving(folder, _closed_port()) as served:
             before = served.cpu_seconds()
             seconds, took = post(served, bodies, _SENDERS, folder, due / size)
             cpu = 1e6 * (served.cpu_seconds() - before) / len(events)
@@ -124,7 +124,7 @@ def _batches(raw: Sequence[bytes], size: int) -> list[bytes]:
 
 
 def _delivering(events: Sequence[Event]) -> list[Figure]:
-    """Of a queue that was full before, and of one that fills meanwhile."""
+    """Measure a queue that was full before, and one that fills during the measurement."""
     canned, cpus, both, bare, queued = [], [], [], [], []
     with seeded_account() as seed:
         for _ in range(_ROUNDS):
@@ -145,7 +145,7 @@ def _delivering(events: Sequence[Event]) -> list[Figure]:
             limit,
             "events/s",
             statistics.median(bare),
-            f"SQLite alone, {_BATCH} deliveries a commit, two commits each",
+            f"just SQLite, {_BATCH} deliveries a commit, two commits each",
         ),
         Figure("processor time of a delivered event", statistics.median(cpus), "µs", 70, "goal"),
         Figure(
@@ -179,7 +179,7 @@ def _deliver(
             filled_store.fill(folder / "store.sqlite3", dict(settings), waiting)
         with serving(folder, settings) as served:
             started = served.cpu_seconds() if queued < len(events) else _start_up(settings)
-            if queued < len(events):  # they are delivered meanwhile
+            if queued < len(events):  # they are delivered at the same time
                 bodies = _batches([raw for _, _, raw in events[queued:]], _BATCH)
                 post(served, bodies, _SENDERS, folder)
             served.wait_until_done(_PATIENCE)
@@ -194,7 +194,7 @@ def _start_up(settings: Mapping[str, Any]) -> float:
 
 
 def _many(events: Sequence[Event]) -> list[Figure]:
-    """Return how fast one destination is delivered to beside others, of which one is down or slow.
+    """Return how fast one destination is delivered to next to others, one of them down or slow.
 
     All that is measured is what the first of them delivers; the others get nothing, but for one
     event each where they are down or slow.
@@ -204,21 +204,23 @@ def _many(events: Sequence[Event]) -> list[Figure]:
     for _ in range(_ROUNDS):
         with canned_partner() as settings, canned_partner("5") as slow:
             for name, others in (
-                ("alone", []),
-                ("beside 4 others", _accounts(settings, 4)),
-                ("beside 19 others", _accounts(settings, 19)),
-                ("beside one that is down", [_nobody()]),
-                ("beside one that answers after 5 s", [slow]),
+                ("without", []),
+                ("next to 4 others", _accounts(settings, 4)),
+                ("next to 19 others", _accounts(settings, 19)),
+                ("next to one that is down", [_closed_port()]),
+                ("next to one that answers after 5 s", [slow]),
             ):
-                rates.setdefault(name, []).append(_beside(settings, events, others, one_event))
-    alone = statistics.median(rates.pop("alone"))
+                rates.setdefault(name, []).append(
+                    _rate_next_to(settings, events, others, one_event)
+                )
+    without = statistics.median(rates.pop("without"))
     return [
         Figure(
             f"delivered while as many are accepted, {name}",
             statistics.median(found),
             "events/s",
-            alone,
-            "alone",
+            without,
+            "without",
         )
         for name, found in rates.items()
     ]
@@ -229,7 +231,7 @@ def _accounts(settings: Mapping[str, Any], count: int) -> Sequence[Mapping[str, 
     return [{**settings, "endpoint": f"{settings['endpoint']}{number}"} for number in range(count)]
 
 
-def _beside(
+def _rate_next_to(
     settings: Mapping[str, Any],
     events: Sequence[Event],
     others: Sequence[Mapping[str, Any]],
@@ -270,12 +272,12 @@ def _waiting(events: int) -> list[Figure]:
             served.wait_until_settled(min(20_000, events // 2), _PATIENCE)
             peak = served.peak_mib()
     if peak is None:
-        return [Figure(name, None, "MiB", against="only Linux tells the peak of another process")]
+        return [Figure(name, None, "MiB", against="only Linux shows the peak of another process")]
     return [Figure(name, peak, "MiB", _LIMIT_MIB, "limit")]
 
 
-def _nobody() -> Mapping[str, Any]:
-    """Return settings that lead to a port on which nobody listens."""
+def _closed_port() -> Mapping[str, Any]:
+    """Return settings that lead to a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return {"apiKey": "prv_test_benchmark", "endpoint": f"http://127.0.0.1:{port}/"}

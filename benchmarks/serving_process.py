@@ -42,7 +42,7 @@ class Serving:
         return None if found is None else int(found.group(1)) / 1024
 
     def cpu_seconds(self) -> float:
-        """Processor time that it took so far, of the system too; 0 where nothing tells."""
+        """Processor time that it took so far, of the system too; 0 where it is not known."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").split()
         except OSError:
@@ -54,7 +54,7 @@ class Serving:
         self._wait(lambda: not self.ask("SELECT 1 FROM open LIMIT 1"), seconds)
 
     def wait_until_settled(self, deliveries: int, seconds: float, scope: int = 1) -> None:
-        """Return when so many deliveries of a queue have their outcome."""
+        """Return when as many ``deliveries`` of a queue have their outcome."""
         query = "SELECT count(*) >= ? FROM ledger WHERE scope = ?"
         self._wait(lambda: self.ask(query, deliveries, scope) == [(1,)], seconds)
 

@@ -2,7 +2,7 @@
 
 ``SOAK_SECONDS`` (300), ``SOAK_RATE`` (500 events a second) and ``SOAK_BATCH`` (events of a POST, 1)
 change the load. The server is ``destinations serve`` with a store of its own; senders and partner
-are other processes. A line on stderr tells each interval. It takes minutes, so it is run by its
+are other processes. A line on stderr reports each interval. It takes minutes, so it is run by its
 name: ``--only soak``.
 """
 
@@ -67,7 +67,7 @@ def measure(scale: int) -> list[Figure]:
     seconds = max(_INTERVALS, _number("SOAK_SECONDS", 300) // scale)
     rate, batch = _number("SOAK_RATE", 500), _number("SOAK_BATCH", 1)
     if not Path("/proc/self/statm").exists():
-        why = "only Linux tells the memory of another process"
+        why = "only Linux shows the memory of another process"
         return [Figure("soak", None, "", against=why)]
     with tempfile.TemporaryDirectory() as name, canned_partner() as settings:
         folder = Path(name)

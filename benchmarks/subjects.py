@@ -66,12 +66,12 @@ def kana_destination() -> Destination:
 
 
 def kana_subjects() -> list[Subject]:
-    """Kana as it is shipped, and in Segment's keywords alone: the same work as the reference does.
+    """Kana as it is shipped, and with only Segment's keywords: the same work as the reference does.
 
-    What Kana has beside these (``x-``) refuses identifiers that are none, and amounts that nobody
-    meant; the reference knows nothing of the kind. Both have the example's events that reach a
-    destination at all. Left out is what the reference cannot give: events of which our own keywords
-    make another payload, or none, and integers that no double holds exactly.
+    What Kana has in addition to these (``x-``) refuses values that are not identifiers, and amounts
+    that were not meant; the reference knows nothing of the kind. Both have the example's events
+    that reach a destination at all. Left out is what the reference cannot give: events of which our
+    own keywords make another payload, or none, and integers that no double holds exactly.
     """
     destination = kana_destination()
     definition = destination.definition
@@ -95,8 +95,8 @@ def kana_subjects() -> list[Subject]:
 def corpus_subjects(count: int) -> list[Subject]:
     """The ``count`` destinations of the corpus with the most presets; of equals, the most fields.
 
-    Presets for what is no event (without ``subscribe``) and for what runs in browsers (the action
-    is not there) do not count. The events are those of the destination's vectors that give a
+    Presets for what is not an event (without ``subscribe``) and for what runs in browsers (the
+    action is not there) do not count. The events are those of the destination's vectors that give a
     payload; a destination without any is passed over.
     """
     with gzip.open(CORPUS, "rt", encoding="utf-8") as file:

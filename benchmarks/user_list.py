@@ -23,8 +23,8 @@ from benchmarks.workload import ROOT
 from destinations import Destination, HttpTransport, Sender, Settings
 from destinations.definition import load_definition
 from destinations.runtime.installed import find_folder
-from kana_destination.everyone import everyone, users_with
 from kana_destination.plugin import KanaPlugin
+from kana_destination.user_list import list_users, users_with
 
 __all__ = ["measure"]
 
@@ -68,7 +68,7 @@ def _read(url: str, way: str) -> float:
     only = users_with("user_000001", "a@example.com", left_overs_of=["user_000001"])
     began = time.process_time()
     if way != "none":
-        users = sender.perform(everyone(only if way == "wanted" else None))
+        users = sender.perform(list_users(only if way == "wanted" else None))
         if "user_000001" not in users.by_id:
             raise SystemExit("the user is not in the list")
     return time.process_time() - began

@@ -1,4 +1,4 @@
-"""A partner that keeps users as Kana does, and costs little beside its pause.
+"""A partner that keeps users as Kana does, and costs little apart from its pause.
 
 Run as a program, it prints its port and answers until it is ended, each request after as many
 seconds as its argument says. It looks users up, lists, creates and updates them, in documents of

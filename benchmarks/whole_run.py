@@ -71,7 +71,7 @@ def _rate(report: dict[str, Any]) -> float:
 
 
 def _costs(tracks: Path, count: int) -> list[Figure]:
-    """Return what an event costs beside a partner that costs almost nothing, without start-up."""
+    """Return what an event costs with a partner that costs almost nothing, without start-up."""
     rates: dict[str, list[float]] = {"memory": [], "a store": []}
     costs: dict[str, list[float]] = {"memory": [], "a store": []}
     with tempfile.TemporaryDirectory() as name:

@@ -3,24 +3,24 @@
 ::
 
     DestinationsError
-    ├── UsageError                     mend the call: a name, a file, an option (exit code 2)
+    ├── UsageError                     fix the call: a name, a file, an option (exit code 2)
     │   ├── MissingExtraError          install the extra that the message names
     │   ├── StoreDamagedError          put a backup in the place of the store
     │   └── TemporaryError             try again later, unchanged (exit code 75)
     │       ├── StoreFullError         make room on the disk, or allow the store more
     │       └── StoreGoneError         begin again: the store was removed while it was in use
-    ├── DefinitionError                mend a file; holds every Issue that was found
+    ├── DefinitionError                fix a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
     │   ├── NewerCaseError             update the package: a newer version recorded the case
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
-    ├── SampleError                    mend a code sample of a documentation page
-    ├── EventError                     mend the event: it is not delivered
-    ├── BodyError                      mend the body of a request to the receiver
+    ├── SampleError                    fix a code sample of a documentation page
+    ├── EventError                     fix the event: it is not delivered
+    ├── BodyError                      fix the body of a request to the receiver
     ├── QueueFullError                 send the event to the receiver again, after retry_after
-    ├── ResolveError                   mend the mapping: a directive failed on one event
+    ├── ResolveError                   fix the mapping: a directive failed on one event
     ├── TransportError                 no answer came; tried again by its request's rules
-    │   └── UnsendableError            mend the request: none like it can be sent
+    │   └── UnsendableError            fix the request: none like it can be sent
     └── IntegrationError               delivery failed: message, code, status
         ├── PayloadValidationError     400, the payload does not fit the fields
         ├── InvalidAuthenticationError 401, the credentials are wrong; stops a run
@@ -244,8 +244,8 @@ class TransportError(DestinationsError):
     """No answer came.
 
     ``sent`` is False only if the partner certainly got nothing or an incomplete request.
-    ``for_operator`` tells that nothing can be sent before an operator has fixed something.
-    ``too_long`` tells that an answer came and is longer than the definition allows: it would come
+    ``for_operator`` says that nothing can be sent before an operator has fixed something.
+    ``too_long`` says that an answer came and is longer than the definition allows: it would come
     again.
     """
 
@@ -304,7 +304,7 @@ class InvalidAuthenticationError(IntegrationError):
 
 
 class APIError(IntegrationError):
-    """The partner answered with an error; ``status`` tells whether it may be tried again."""
+    """The partner answered with an error; ``status`` says whether it may be tried again."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message, error_code(status), status)

@@ -17,7 +17,7 @@ def names_of_stub(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package, as its stub lists names.
 
-    The stub is the ``.pyi`` beside ``file``, which type checkers read as well. It has imports from
+    The stub is the ``.pyi`` of ``file``, which type checkers read as well. It has imports from
     modules of the package (``from .model import Name``). A name must not be that of a module right
     in the package: Python would set it to the module.
     """
@@ -32,7 +32,7 @@ def names_of_stub(
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(modules[name]), name)
-        setattr(sys.modules[package], name, value)  # the next time nobody asks here
+        setattr(sys.modules[package], name, value)  # from now on found without a call of this
         return value
 
     return load, lambda: list(names), list(names)

@@ -104,10 +104,10 @@ class Retry:
     """The partner's answer, as far as it decides about the next attempt.
 
     ``after`` is its ``Retry-After`` in seconds. ``attempts`` is the highest number of attempts with
-    this failure. ``whole_request`` tells that the request failed as a whole, whatever its events.
+    this failure. ``whole_request`` says that the request failed as a whole, whatever its events.
     ``concerns`` is the subject of a refusal: an ``event``, the ``request`` (document or URL), the
     ``key``, or the ``permission`` of a valid key. ``wait_for`` is what a server waits for before
-    it gives the event up. ``for_operator`` tells that nothing can be sent before an operator has
+    it gives the event up. ``for_operator`` says that nothing can be sent before an operator has
     fixed something; no event is given up because of it.
     """
 
@@ -127,9 +127,9 @@ class Result:
     again as ``retry`` says, ``unknown`` if the answer was lost. ``reason`` is one line for people.
     ``errors`` lists every fault of an invalid payload. ``code`` and ``status`` are Segment's (see
     `destinations.errors`). ``attempts`` counts the requests that carried the event. ``manual`` is
-    left for an operator to do. ``maybe_applied`` tells that the request, or an earlier one for the
-    same event, may have changed something. ``has_begun`` tells that its changes may be half done,
-    so no other event may touch them until it is tried again. ``applied_in_part`` tells that one of
+    left for an operator to do. ``maybe_applied`` says that the request, or an earlier one for the
+    same event, may have changed something. ``has_begun`` says that its changes may be half done,
+    so no other event may touch them until it is tried again. ``applied_in_part`` says that one of
     several requests that must not be repeated was certainly applied.
     """
 

@@ -25,7 +25,7 @@ _PART: Final = 8
 _STEM: Final = _PART // 2
 
 _LAYERS: Final = 2
-"""So often in a row escapes are undone."""
+"""The number of times in a row that escapes are undone."""
 
 
 class Secret(str):
@@ -105,8 +105,8 @@ _PIECE: Final = re.compile(r"[^?&;#]+")
 class Masker:
     """Replaces secrets by value, in upper or lower case, also in encoded form.
 
-    Known encodings: JSON escapes, percent-encoding, HTML escapes, hex, and Base64, alone or within
-    a longer text (as in HTTP Basic), which is then replaced as a whole: the characters beside the
+    Known encodings: JSON escapes, percent-encoding, HTML escapes, hex, and Base64, singly or within
+    longer text (as in HTTP Basic), which is then replaced as a whole: the characters next to the
     secret's own hold bits of it, and its length.
     """
 
@@ -143,7 +143,7 @@ class Masker:
         return "".join([*pieces, text[end:]])
 
     def foreign(self, text: str) -> str:
-        """Mask a text that did not come from us, including parts of secrets of 8 characters.
+        """Mask text that did not come from us, including parts of secrets of 8 characters.
 
         Also where single characters are escaped, as in JSON, HTML or percent-encoding, once or
         twice in a row, or have NULs between them as in UTF-16. Our own texts are not masked like
@@ -290,9 +290,9 @@ _ESCAPE: Final = re.compile(
 
 
 def _unescaped(text: str) -> tuple[str, list[int]] | None:
-    """Return a text without escapes and NULs, and where each of its characters began.
+    """Return text without escapes and NULs, and where each of its characters began.
 
-    One more place is that of the end. Returns None for a text that has none of them.
+    One more place is that of the end. Returns None for text that has none of them.
     """
     pieces: list[str] = []
     places: list[int] = []

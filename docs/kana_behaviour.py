@@ -14,8 +14,8 @@ from destinations.http.error_rules import ErrorReader, Signal
 from destinations.outcome import State, Status
 from destinations.runtime.installed import find_folder
 from destinations.runtime.sender import status_of
-from kana_destination.boxes import BOXES
 from kana_destination.cases import Case, cases
+from kana_destination.flags import BOXES
 
 __all__ = ["kana_behaviour"]
 
@@ -91,7 +91,7 @@ def _errors(definition: DestinationDefinition) -> Iterator[str]:
 
 
 def _end(rule: ErrorRule, status: Status) -> str:
-    """Return what becomes of an event whose request meets an error."""
+    """Return the outcome of an event whose request meets an error."""
     if rule.error_class == "authentication":
         return "stops the run"
     if _concerns_request(rule):

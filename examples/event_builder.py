@@ -1,4 +1,4 @@
-"""Makes single example events and tells the ledger what must become of each."""
+"""Makes single example events and notes in the ledger what the outcome of each must be."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class Builder(EventWriter):
             self._emit(changed, library, Expectation(second))
 
     def blank(self, line: bytes) -> None:
-        """Add a line that is no row: ``line`` holds nothing or only white space."""
+        """Add a line that is not a row: ``line`` holds nothing or only white space."""
         self._out.write(line + b"\n")
         self._ledger.skip()
 

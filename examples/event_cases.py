@@ -1,4 +1,4 @@
-"""The special cases of the example events, as tables: a value and what must become of it.
+"""The special cases of the example events, as tables: a value and its expected outcome.
 
 The rules are those of Segment's specification and of the Kana actions ``identify`` and ``track``.
 Everything is written down by hand here; nothing is computed with the code under test.
@@ -37,7 +37,7 @@ CONSUMABLE: Final[Mapping[str, str]] = {
 }
 
 # properties.delta, and the amount that is recorded; None: no integer of 32 bits, so invalid. What
-# is there has to be one, or its digits: nobody means 1 by null or true.
+# is there has to be one, or its digits: null and true do not mean 1.
 DELTAS: Final[tuple[tuple[object, int | None], ...]] = (
     (ABSENT, 1),
     (None, None),

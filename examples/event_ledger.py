@@ -1,4 +1,4 @@
-"""The ledger of the example events: what must become of every line, known when the line is made."""
+"""The ledger of the example events: the expected outcome of every line, known when it is made."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _CORRECTABLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What must become of one row; ``action`` is ``-`` for a row that reaches no action.
+    """The expected outcome of one row; ``action`` is ``-`` for a row that reaches no action.
 
     A duplicate has the action that its first event reached.
 
@@ -116,7 +116,7 @@ class Ledger:
             )
 
     def replace(self, line: int, was: Expectation) -> None:
-        """Note that a delivered event has the messageId of an earlier one: nobody needs that."""
+        """Note that a delivered event has the messageId of an earlier one, which needs no one."""
         if was.reason not in _CORRECTABLE:
             return
         replaced = Expectation("replaced", was.action)

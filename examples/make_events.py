@@ -1,4 +1,4 @@
-r"""Writes example events, and the ledger of what must become of them.
+r"""Writes example events, and the ledger of their expected outcomes.
 
     python examples/make_events.py --kept
     python examples/make_events.py --check
@@ -7,7 +7,7 @@ r"""Writes example events, and the ledger of what must become of them.
 
 ``--kept`` writes the files that the repository keeps, and their ledgers in
 ``tests/fixtures/examples``: ``examples/events.ndjson`` (everyday events),
-``examples/faulty.ndjson`` (an event for each fault, and some good ones), and beside the ledgers
+``examples/faulty.ndjson`` (an event for each fault, and some good ones), and next to the ledgers
 ``every-case.ndjson`` (all cases, for tests and benchmarks). ``--check`` names those that differ
 from what the script makes.
 
@@ -233,7 +233,7 @@ def write_plain(out: BinaryIO, ledger: Ledger, *, count: int, seed: int, users: 
 class Kind:
     """A kind of example file, and where the repository keeps one with ``events`` rows.
 
-    ``events`` is None where the cases alone say how many rows there are.
+    ``events`` is None where only the cases say how many rows there are.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Records the cases of Kana's definition anew, from the sandbox.
+"""Records the cases of Kana's definition again, from the sandbox.
 
     python examples/record_kana_cases.py
     python examples/record_kana_cases.py --check
@@ -7,7 +7,7 @@
 files whose case has changed are written; ``--check`` names them, and exits with 1 if there are any.
 
 It shows how to record many cases of a destination that has a sandbox: copy it, and replace what is
-Kana's. One case alone is recorded by ``destinations record``.
+Kana's. A single case is recorded by ``destinations record``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-from .boxes import BOXES, Flagged, flagged_users
+from .flags import BOXES, Flagged, flagged_users
 from .mapping_rules import Rule
 from .merge_preview import MergePreview
 from .merging import PlannedMerge, plan_merge

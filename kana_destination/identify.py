@@ -17,8 +17,8 @@ from destinations import (
     Selection,
 )
 from kana_destination.cases import decide, stripe_matters, user_state
-from kana_destination.everyone import Everyone, everyone, users_with
 from kana_destination.merge_steps import LeftOver, merge_users, put_back
+from kana_destination.user_list import UserList, list_users, users_with
 from kana_destination.users import (
     User,
     addresses,
@@ -58,18 +58,18 @@ def _identify(payload: Payload, *, resumes: bool) -> Generated:
     if email and email != user_id and stripe_matters(user_state(user, email)):
         stripe = yield from _stripe_user(email, only, user_id=user_id)
         if stripe is not None:
-            users = yield from everyone(only)
+            users = yield from list_users(only)
             # The users may have changed since; one answer shows all of them at one moment.
             user, stripe = users.by_id.get(user_id), users.by_id.get(stripe["id"])
             if stripe is not None and is_stripe_user(stripe, user_id=user_id):
-                return (yield from _beside_stripe_user(payload, user, stripe, users))
+                return (yield from _with_stripe_user(payload, user, stripe, users))
     if user is None and resumes:
         return (yield from _resume(payload))
     return (yield from _create_or_update(payload, user))
 
 
-def _beside_stripe_user(
-    payload: Payload, user: User | None, stripe: User, users: Everyone
+def _with_stripe_user(
+    payload: Payload, user: User | None, stripe: User, users: UserList
 ) -> Generated:
     """Decide where there is a Stripe user with the payload's email."""
     user_id, email = payload["id"], payload["email"]
@@ -95,8 +95,8 @@ def _resume(payload: Payload) -> Generated:
     """Decide where user 1 is missing and an earlier attempt may have begun to merge it."""
     user_id = payload["id"]
     # Who stays in a merge is known only from the left-over.
-    users = yield from everyone()
-    if user_id in users.by_id:  # created meanwhile, perhaps by an earlier request that came late
+    users = yield from list_users()
+    if user_id in users.by_id:  # created since, perhaps by an earlier request that came late
         return (yield from _create_or_update(payload, users.by_id[user_id]))
     left_overs = users.left_overs_of(user_id)
     # The merge of a left-over that is done and moved nothing is certainly over.
@@ -112,7 +112,7 @@ def _resume(payload: Payload) -> Generated:
         raise HeldError(
             f"{left_over.survivor!r} is gone, with which {user_id!r} was merged: usage of "
             f"{left_over.id!r} was moved there already; in the dashboard, give the user who has it "
-            f"the id {user_id!r}, or remove {left_over.id!r} if that user is to be made anew"
+            f"the id {user_id!r}, or remove {left_over.id!r} to have that user created again"
         )
     return (yield from _create_or_update(payload, (yield from put_back(left_over))))
 
@@ -172,7 +172,7 @@ def _create_or_update(payload: Payload, user: User | None) -> Generated:
         if created.name == "ok":
             check_user(created, payload["id"])
             return _done("created", payload, {})
-        # Somebody else created the user since it was looked up.
+        # Another program created the user since it was looked up.
         user = yield from find_user(payload["id"], _users_for(payload))
         if user is None:
             message = f"Kana neither finds nor creates the user {payload['id']!r}"

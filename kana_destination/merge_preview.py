@@ -61,7 +61,7 @@ def preview_merge(gone: str, kept: str) -> Generator[Call, Answer, MergePreview 
     since: then all that is done is to give ``kept`` its id back.
 
     Raises `IntegrationError` if Kana lacks one of the users, as the merge does, and
-    `RetryableError` if one of them has gone meanwhile.
+    `RetryableError` if one of them is gone by then.
     """
     pair = yield from find_pair(gone, kept)
     if isinstance(pair, LeftOver):

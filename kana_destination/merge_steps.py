@@ -6,7 +6,7 @@ has no idempotency key. So each request begins with a rename, which works only o
 mutations of a document in order, and none after one that fails. The documents:
 
 - *freeze*: the user that goes becomes a left-over, if the one that stays exists. From now on
-  nobody else can add to its usage.
+  no other program can add to its usage.
 - *move*, for each feature: the left-over gets the next number in its id, and its usage is added to
   the user that stays. The plan is written with the rename; it names the feature, and the usage that
   the user that stays had before.
@@ -151,10 +151,11 @@ def merge_users(
     """Merge ``goes`` into ``stays``, which gets the id ``final_id`` and the ``changes``.
 
     To resume a merge that was cut off, ``goes`` is its left-over. ``earlier`` are all left-overs of
-    the same user; usage that they still have is moved as well. ``decided`` tells for a feature
-    whether its usage was moved, where Kana does not tell. Returns the changes that the API refuses.
+    the same user; usage that they still have is moved as well. ``decided`` says for a feature
+    whether its usage was moved, where Kana does not show it. Returns the changes that the API
+    refuses.
 
-    Raises `HeldError` where nothing tells whether usage was moved, `RetryableError` if users have
+    Raises `HeldError` where nothing shows whether usage was moved, `RetryableError` if users have
     changed since they were looked up, and `IntegrationError` if a sum is too large for Kana, before
     any user is changed.
     """
@@ -176,7 +177,7 @@ def merge_users(
     new_id = final_id if stays["id"] != final_id else None
     for one in unfinished:
         # A repeat must not compare usage again, since others may have changed it by then. Where
-        # nothing was moved, the new id of the user that stays tells that the merge is over.
+        # nothing was moved, the new id of the user that stays shows that the merge is over.
         if not one.is_untouched or new_id is None:
             yield from write(one.id, {"metadata": one.metadata(done=True)}, merges=True)
     return (yield from update(stays["id"], changes, new_id=new_id, merges=True))
@@ -315,7 +316,7 @@ def _move(
     if abs(amount + before) > _MOST:
         raise HeldError(
             f"the merge of {left_over.owner!r} with {stays!r} cannot go on: {amount} of {feature} "
-            f"beside {before} are more than the 32 bits that Kana counts with"
+            f"and {before} are together more than the 32 bits that Kana counts with"
         )
     entry = {"amount": amount, "before": before, "periodStart": both.stays.period}
     left_over.plan["moved"][feature] = entry

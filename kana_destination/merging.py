@@ -49,7 +49,7 @@ class PlannedMerge:
         """Merge the users; returns fields of ``kept`` that have to be changed by hand.
 
         If a server delivers to the account from the same store, it merges them, and is waited for:
-        ``tell`` is told for what it waits. It can be repeated after an interruption. Raises
+        ``tell`` is called with what it waits for. It can be repeated after an interruption. Raises
         `IntegrationError` if Kana refuses, `TemporaryError` if something else delivers to the
         account or a lost answer has to be settled first, and `UsageError` if the server fails.
         """

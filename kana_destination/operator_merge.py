@@ -1,6 +1,6 @@
-"""The operator action ``merge``: two users, whoever they are, become one.
+"""The operator action ``merge``: any two users become one.
 
-Each attempt finds out anew which requests are still needed. So it resumes a merge that was cut off,
+Each attempt finds out which requests are still needed. So it resumes a merge that was cut off,
 also one that an identify began.
 """
 
@@ -18,8 +18,8 @@ from destinations import (
     ManualChange,
     Payload,
 )
-from kana_destination.everyone import users_with
 from kana_destination.merge_steps import LeftOver, left_overs_of, merge_users, put_back
+from kana_destination.user_list import users_with
 from kana_destination.users import FIELDS, User
 
 __all__ = ["Pair", "find_pair", "operator_merge"]
@@ -62,7 +62,7 @@ def operator_merge(payload: Payload) -> Generated:
 class Pair:
     """The two users of a merge; the one that goes may be a left-over already.
 
-    ``earlier`` are all left-overs of the user that goes; ``from_survives`` tells that FROM stays.
+    ``earlier`` are all left-overs of the user that goes; ``from_survives`` says that FROM stays.
     """
 
     goes: User | LeftOver

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from destinations import Answer, Call, OpenDestination, SqliteStore, UsageError, open_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import named_settings
-from destinations.operations import plan_replay, replay, waiting_for_nobody
+from destinations.operations import plan_replay, replay, unserved_destinations
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.runtime.destination import Destination
@@ -63,9 +63,9 @@ def matching_rules(store: SqliteStore, event: Event) -> list[Rule]:
 def add_rules(store: SqliteStore, rules: Iterable[Rule]) -> AddedRules:
     """Add all rules or none, and queue the unmapped events that they map.
 
-    A rule that is there already, unchanged, is no error. `OpenDestination.deliver_waiting` delivers
-    what is queued. Raises `DefinitionError` for an invalid rule, `UsageError` if another rule has
-    the name of one.
+    A rule that is there already, unchanged, is not an error. `OpenDestination.deliver_waiting`
+    delivers what is queued. Raises `DefinitionError` for an invalid rule, `UsageError` if another
+    rule has the name of one.
     """
     document = {"rules": [rule.to_json() for rule in rules]}
     new = read_rules(Document("the rules", document, {})) if document["rules"] else []
@@ -123,5 +123,5 @@ def map_unmapped(store: SqliteStore) -> Remapped:
         one.replan is not None and one.replan.result is None and one.entry.scope not in served
         for one in planned
     )
-    absent = waiting_for_nobody(store, planned)
+    absent = unserved_destinations(store, planned)
     return Remapped(done.reopened, done.ended, to_deliver, absent)

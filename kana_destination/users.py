@@ -154,7 +154,7 @@ def write(
         if renamed is None:
             raise RetryableError(f"the user {user_id!r} is gone since it was looked up")
     if answer.name == "exists":
-        raise RetryableError(f"the id {new_id!r} was taken by somebody else meanwhile")
+        raise RetryableError(f"the id {new_id!r} was taken by another user in the meantime")
     if answer.name == "ok":
         check_user(answer, new_id or user_id)
     return answer.name != "field_refused"

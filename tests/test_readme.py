@@ -71,11 +71,14 @@ def test_the_examples(run: Run, marker: str, code: int) -> None:
 
 
 def test_the_output_that_is_shown(run: Run) -> None:
-    """The first command prints each line that the README shows below it, in this order."""
+    """The first command prints the lines and the whole tables of the README, in this order."""
     found = re.search(r"<!-- its output -->\n```\n(.+?)\n```\n", README, re.DOTALL)
     assert found
-    printed = iter([line.rstrip() for line in run("main job").stdout.splitlines()])
-    assert [line for line in found[1].splitlines() if line not in printed] == []
+    printed = "\n".join(line.rstrip() for line in run("main job").stdout.rstrip().splitlines())
+    lines = iter(printed.splitlines())
+    assert [line for line in found[1].splitlines() if line not in lines] == []
+    tables = [one for one in found[1].split("\n\n") if "\n" in one]
+    assert [one for one in tables if one not in printed.split("\n\n")] == []
 
 
 @pytest.mark.parametrize(

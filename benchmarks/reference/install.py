@@ -26,7 +26,7 @@ _FILES: Final = ("package.json", "package-lock.json")
 _MIN_NODE: Final = (18, 17)
 _SECONDS: Final = 300
 _NPM_CI: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-# The lock file that an install was made from lies beside it when it is complete.
+# The lock file that an install was made from is next to it when it is complete.
 _STAMP: Final = "installed-from.json"
 
 
@@ -95,7 +95,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _fill(folder: Path, npm: str) -> None:
-    """Makes the folder anew beside its place, so that it is never there by half."""
+    """Make the folder next to its place and move it there, so that it is never half there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as name:
         fresh = Path(name) / "fresh"

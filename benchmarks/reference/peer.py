@@ -41,9 +41,9 @@ class Peer:
         self._process.communicate()
 
     def load(self, definition: dict[str, Any], events: Sequence[bytes]) -> list[int]:
-        """Takes a definition with events; tells the numbers of those to compare on.
+        """Takes a definition with events; returns the numbers of those to compare on.
 
-        Left out are events for which it gives different payloads in a batch, alone, or after
+        Left out are events for which it gives different payloads in a batch, singly, or after
         another subscription.
         """
         texts = [event.decode() for event in events]

@@ -11,10 +11,10 @@ import click
 from destinations import operations
 from destinations.cli.names import NAME
 from destinations.operations import AccountQuestion, AccountWords
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import Accounts, KnownAccount
 
-__all__ = ["account_options", "choose_account", "foresee_account"]
+__all__ = ["account_options", "choose_account", "preview_account"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,19 +55,19 @@ _OPTIONS = (
 def choose_account(accounts: Accounts, identity: AccountIdentity, *, same: bool | None) -> int:
     """Return the id of the account; see `destinations.operations.choose_account`.
 
-    The user is asked where it is unclear. Raises `UsageError` if nobody can be.
+    The user is asked where it is unclear. Raises `UsageError` without a terminal to ask on.
     """
     return operations.choose_account(accounts, identity, same=same, words=_WORDS, ask=_asked)
 
 
-def foresee_account(
+def preview_account(
     accounts: Accounts, identity: AccountIdentity, *, same: bool | None
 ) -> KnownAccount | None:
     """Return the account that `choose_account` returns, None for a new one; nothing is noted.
 
     Where that would ask, it only reports the question, and takes the account for a new one.
     """
-    return operations.foresee_account(accounts, identity, same=same, tell=_tell)
+    return operations.preview_account(accounts, identity, same=same, tell=_tell)
 
 
 def _tell(question: AccountQuestion) -> None:

@@ -12,7 +12,7 @@ yes_option = click.option("--yes", is_flag=True, help="Skip the prompt.")
 
 
 def confirmed(question: str) -> bool:
-    """Return whether the user says yes; raises `UsageError` if there is nobody to ask."""
+    """Return whether the user says yes; raises `UsageError` if there is no terminal to ask on."""
     try:
         if click.confirm(question, err=True):
             return True

@@ -11,7 +11,12 @@ from typing import TextIO
 import click
 
 from destinations.cli.commands import Command
-from destinations.kit.conformance import LIQUID_TOLERANCE, FileReport, LineResult, run_conformance
+from destinations.kit.segment_conformance import (
+    LIQUID_TOLERANCE,
+    FileReport,
+    LineResult,
+    run_conformance,
+)
 from destinations.pipeline.output import naming
 
 __all__ = ["command"]

@@ -1,6 +1,6 @@
 """CSV that a spreadsheet reads as text: what begins like a formula is never in it unasked.
 
-A spreadsheet carries out a cell that begins with one of a few characters, whoever wrote it: with
+A spreadsheet carries out a cell that begins with one of a few characters, whatever its source: with
 ``=HYPERLINK(...)`` for a name, one user's data leaves with that of all others. An apostrophe in
 front would keep it from that, and would be part of the id or the name for a program that imports
 the file. So a row with such a cell is left out of a file that people may open, and reported.
@@ -28,7 +28,7 @@ def csv_text(
 ) -> tuple[str, list[Mapping[str, str]]]:
     """Return CSV with a head, and the rows that are left out because of a formula.
 
-    With ``exact`` none is left out: for a program that imports the file, and for nobody to open.
+    With ``exact`` none is left out: for a program that imports the file, not for a spreadsheet.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\r\n")

@@ -1,4 +1,4 @@
-"""``destinations deliveries``: what became of events."""
+"""``destinations deliveries``: the outcomes of events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["command"]
     epilog="Example: destinations deliveries list --config serve.yaml",
 )
 def command() -> None:
-    """Show what became of the events of runs and servers, and decide on lost answers.
+    """Show the outcomes of the events of runs and servers, and decide on lost answers.
 
     All commands also work while a server runs. Use --config for a server, or --store for a store;
     without either, the commands use this user's own store, that of runs.

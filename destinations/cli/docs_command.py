@@ -82,7 +82,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     metavar="FILE",
     help=(
         "Read levels of rules (error, warning, suggestion, off) and more known words from FILE, "
-        "as YAML, instead of lint.yaml beside each page."
+        "as YAML, instead of lint.yaml next to each page."
     ),
 )
 @click.option(
@@ -90,7 +90,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     multiple=True,
-    help="Read known words from FILE, one a line, besides words.txt beside each page.",
+    help="Read known words from FILE, one a line, besides words.txt next to each page.",
 )
 @click.option(
     "--styles",
@@ -99,9 +99,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
     help="Use the rules in DIR, in the format of Vale, in place of those with the same name.",
 )
 @click.option("--vale", "with_vale", is_flag=True, help="Run Vale, too; it must be on the path.")
-@click.option(
-    "--fix", is_flag=True, help="Mend what is mechanical in the files, and show the rest."
-)
+@click.option("--fix", is_flag=True, help="Fix mechanical issues in the files, and show the rest.")
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules, with examples, instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array: --format json.")
 @click.option(
@@ -137,7 +135,7 @@ def lint(  # noqa: PLR0913 - each option is one
 
     form = "json" if as_json else form
     pages = list(files) or ([] if list_rules else _committed_pages())
-    # What is beside a page applies to all pages of its folder.
+    # What is next to a page applies to all pages of its folder.
     configurations = {
         folder: configuration_of(folder / "page.md", config=config, styles=styles, words=words)
         for folder in dict.fromkeys(page.parent for page in pages or [_DOCS / "page.md"])
@@ -208,7 +206,7 @@ def _count(number: int, name: str) -> str:
 def _findings(
     pages: Sequence[Path], configurations: Mapping[Path, Configuration], *, fix: bool
 ) -> list[Finding]:
-    """Return the findings in pages; with ``fix``, of those that are left in the mended files."""
+    """Return the findings in pages; with ``fix``, of those that are left in the fixed files."""
     from destinations.kit.lint import fix_page, lint_page  # noqa: PLC0415 - markdown-it is slow
 
     findings: list[Finding] = []

@@ -11,7 +11,7 @@ __all__ = ["counts", "erased_text"]
 
 
 def counts(numbers: Mapping[str, int]) -> str:
-    """Return the numbers of things by name, without those of which there are none."""
+    """Return the numbers of things by name, without those that are 0."""
     return ", ".join(count(number, what) for what, number in numbers.items() if number)
 
 

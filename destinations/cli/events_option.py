@@ -32,10 +32,10 @@ def open_input_files(
     """Open files of events, each by its path, or ``-`` for standard input.
 
     Raises `UsageError` for one that cannot be read as events, that is named twice, or that stands
-    beside standard input.
+    in addition to standard input.
     """
     if STANDARD_INPUT in names and len(names) > 1:
-        raise UsageError("--events - is standard input, which is read alone: name no other file")
+        raise UsageError("--events - is standard input, which cannot be combined with a file")
     with contextlib.ExitStack() as stack:
         opened: dict[tuple[int, int], str] = {}
         files = []

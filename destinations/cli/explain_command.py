@@ -137,7 +137,7 @@ def _bound(
     settings: Path | None,
     store: Path | None,
 ) -> Iterator[Destination]:
-    """Give the destination, with names in place of settings if there are none."""
+    """Give the destination, with names in place of missing settings."""
     kept = store or default_path()
     # A store is only read here: none is made for the sake of an explanation.
     opened = open_store(kept) if store is not None or kept.exists() else None

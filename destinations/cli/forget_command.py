@@ -31,12 +31,12 @@ __all__ = ["command"]
     epilog="Example: destinations forget user_17 --everywhere --config serve.yaml",
 )
 @click.argument("user")
-@click.option("--destination", type=NAME, metavar="NAME", help="Erase the user from NAME alone.")
+@click.option("--destination", type=NAME, metavar="NAME", help="Erase the user only from NAME.")
 @click.option(
     "--account",
     type=NAME,
     metavar="NAME",
-    help="Erase the user from one account alone: its name or unnamed-NUMBER.",
+    help="Erase the user only from one account: its name or unnamed-NUMBER.",
 )
 @click.option("--everywhere", is_flag=True, help="Erase the user from all of the store.")
 @asking_place_options

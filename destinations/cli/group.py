@@ -25,13 +25,13 @@ from destinations.runtime.entry_points import plugin_slugs
 __all__ = ["run"]
 
 _TEMPORARY: Final = 75
-"""What ``sysexits.h`` calls EX_TEMPFAIL: whoever started the command may start it again."""
+"""What ``sysexits.h`` calls EX_TEMPFAIL: the command may be started again."""
 
 # By name, the line that --help shows without loading the module.
 COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
-    "deliveries": "Show what became of events: list, show, replay, drop, resolve, export.",
+    "deliveries": "Show the outcomes of events: list, show, replay, drop, resolve, export.",
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of events, and the requests that would be sent.",
@@ -39,13 +39,13 @@ COMMANDS: Final = {
     "import": "Make a definition from a file that Segment provides.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
-    "record": "Record a case: events, the requests they cause, and what becomes of them.",
+    "record": "Record a case: events, the requests they cause, and their outcomes.",
     "refused": "Show and export the events that a server refused.",
     "resume": "Resume the paused actions of a server.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",
     "serve": "Receive events over HTTP and deliver them, until stopped.",
-    "status": "Show the outcomes in a store, and what waits there.",
+    "status": "Show the outcomes and waiting deliveries in a store.",
     "store": "Back up, restore, check and compact the store.",
     "test": "Replay the cases of a destination, and every failure of its partner.",
     "validate": "Check a definition and report every issue.",
@@ -128,13 +128,13 @@ def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
     except DestinationsError as error:
         return _fail(f"Error: {error}", _TEMPORARY if isinstance(error, TemporaryError) else 2)
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): nothing is left to say, and nowhere.
+        # The reader of our output is gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()
         return 1
     except OSError as error:
         if error.errno not in FULL:
             return _fail(f"Error: {error}", 2)
-        # Whoever writes a file names it. And standard error takes this message.
+        # Errors of files name the file. And standard error takes this message.
         where = error.filename or "to standard output"
         return _fail(f"Error: {write_failure(where, error)}", _TEMPORARY)
     return result if isinstance(result, int) else 0

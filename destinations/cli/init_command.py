@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option(
     "--plugin",
     is_flag=True,
-    help="Make a Python package instead, with code, a command and a sandbox beside the definition.",
+    help="Make a Python package instead, with code, a command and a sandbox with the definition.",
 )
 def command(name: str, parent: Path, *, plugin: bool) -> int:
     """Make the folder NAME of a new destination: a definition, an action and a case.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 __all__ = ["escaped", "json_text"]
 
-# A line break stands between the values of JSON: within a text it is escaped already.
+# A line break stands between the values of JSON: within a string it is escaped already.
 _UNUSUAL: Final = re.compile(r"[^\n -~]")
 
 
@@ -24,7 +24,7 @@ def json_text(
 
 
 def escaped(text: str) -> str:
-    """Return a text of JSON with escapes for the characters that cannot be seen."""
+    """Return JSON with escapes for the characters that cannot be seen."""
     return _UNUSUAL.sub(_as_is_or_escape, text)
 
 

@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(*, as_json: bool) -> int:
     """List the destinations that are installed, with their packages and actions.
 
-    What cannot be loaded is told, and the others are listed; then it exits with 2.
+    What cannot be loaded is reported, and the others are listed; then it exits with 2.
     """
     known = installed()
     issues = [*known.issues, *known.conflicts.values()]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from destinations.errors import UsageError
-from destinations.runtime.identity import checked_name
+from destinations.runtime.account_identity import checked_name
 
 __all__ = ["NAME"]
 

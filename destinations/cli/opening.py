@@ -73,7 +73,7 @@ def bind_to_file(
 
 
 def installed_destinations() -> Mapping[str, InstalledDestination]:
-    """Return the destinations that are installed, by slug; tells which of them cannot be used."""
+    """Return the destinations that are installed, by slug; reports which of them cannot be used."""
     known = installed()
     for issue in (*known.issues, *known.conflicts.values()):
         click.echo(f"warning: {issue}", err=True)

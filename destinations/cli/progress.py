@@ -1,4 +1,4 @@
-"""A line on standard error that shows how far the reading is, where somebody is watching."""
+"""A line on standard error that shows how far the reading is, on a terminal."""
 
 from __future__ import annotations
 

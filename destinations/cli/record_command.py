@@ -91,7 +91,7 @@ class _Options:
     "--cases",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write the case into DIR; by default into the folder cases beside the definition.",
+    help="Write the case into DIR; by default into the folder cases next to the definition.",
 )
 def command(**given: Any) -> int:
     """Deliver events to DESTINATION once, and keep what was sent and answered as a case.

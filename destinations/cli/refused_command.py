@@ -54,7 +54,12 @@ def command() -> None:
     metavar="N",
     help="Show the latest N; 100 by default.",
 )
-@click.option("--raw", "with_raw", is_flag=True, help="Also show what came, as far as it is kept.")
+@click.option(
+    "--raw",
+    "with_raw",
+    is_flag=True,
+    help="Also show the events as received.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(
     place: StorePlace, *, limit: int, with_raw: bool, as_json: bool, **given: Any

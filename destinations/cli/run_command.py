@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import click
 
-from destinations.cli.accounts import account_options, choose_account, foresee_account
+from destinations.cli.accounts import account_options, choose_account, preview_account
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.events_option import limit_option, open_input_files
-from destinations.cli.garbage import look_less_often
+from destinations.cli.garbage_collection import collect_less_often
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
     bind_to_file,
@@ -27,8 +27,8 @@ from destinations.cli.progress import watch
 from destinations.cli.run_ending import printing, say_how_it_ended
 from destinations.cli.run_notices import (
     Notices,
-    tell_of_cut_agains,
-    tell_that_again_goes_on,
+    report_interrupted_reruns,
+    report_resumed_rerun,
 )
 from destinations.cli.run_options import Options, check_options
 from destinations.cli.run_tables import (
@@ -45,7 +45,7 @@ from destinations.http import Failure
 from destinations.http.transport import HttpTransport
 from destinations.opening import check_written, open_definition, open_store
 from destinations.operations import (
-    Again,
+    Rerun,
     open_run_store,
     prune_after_run,
     try_to_lock,
@@ -65,15 +65,15 @@ from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
+from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.plugins import Plugin, start_sandbox
 from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
 from destinations.store import (
     SqliteStore,
-    check_not_beside_store,
     check_not_lost,
+    check_not_sidecar,
     check_store_path,
     default_path,
     is_missing,
@@ -126,7 +126,7 @@ _NO_ANSWER: Final = "no answer so far"
     "--undelivered",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write what was not delivered to FILE, in a form that can be fed back.",
+    help="Write undelivered events to FILE, in a form that can be fed back.",
 )
 @store_option
 @click.option(
@@ -134,7 +134,7 @@ _NO_ANSWER: Final = "no answer so far"
 )
 @account_options
 @click.option("--resume", is_flag=True, help="First deliver what earlier runs left.")
-@click.option("--again", is_flag=True, help="Ask, then send once more what was delivered before.")
+@click.option("--again", is_flag=True, help="Ask, then send delivered events once more.")
 @yes_option
 @click.option(
     "--input-id",
@@ -163,7 +163,7 @@ _NO_ANSWER: Final = "no answer so far"
 @click.option(
     "--sole-writer/--no-sole-writer",
     default=True,
-    help="Say whether nobody else adds to the same balances; if somebody does, hold lost answers.",
+    help="Say whether no one else adds to the same balances; if others do, hold lost answers.",
 )
 @click.option(
     "--lost-answers",
@@ -203,7 +203,7 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
 
 
 def _run(options: Options) -> tuple[Report, _Runner]:
-    """Open everything, run, and print what became of it."""
+    """Open everything, run, and print the results."""
     definition, plugin = _open_written(options.destination)
     with ExitStack() as stack:
         source = None
@@ -267,7 +267,7 @@ class _Runner:
         self.masker = destination.settings.masker
         # As long as what earlier runs left is delivered.
         self.reads_nothing = not options.events or options.resume
-        # What became of that, if the events of a file came after it.
+        # The outcomes of that, if the events of a file came after it.
         self.resumed: Report | None = None
         self.undelivered: UndeliveredFile | None = None
         self._options = options
@@ -318,7 +318,7 @@ class _Runner:
     def _read(self, source: InputFiles) -> Report:
         """Deliver the events of an input."""
         options = self._options
-        again = self._ask_for_again(source) if options.again else None
+        again = self._ask_for_rerun(source) if options.again else None
         report = self._deliver(self._entries(source), again=again, places=source.places)
         if self.resumed is not None:
             report.earlier.update(self.resumed.earlier)
@@ -344,13 +344,13 @@ class _Runner:
         if path.exists() and any(path.samefile(name) for name in files):
             msg = f"--undelivered {path} is the file that --events reads; use another name"
             raise UsageError(msg)
-        check_not_beside_store(path)
+        check_not_sidecar(path)
         is_own = False
         if store is not None and kept is not None and not options.dry_run:
             is_own = wrote_undelivered(store, kept.scope.id, path)
         if path.exists():
             check_can_be_written(path)
-        # Without a store nobody would know which of its events were delivered since.
+        # Without a store it would not be known which of its events were delivered since.
         if not is_own and path.exists() and path.stat().st_size > 0:
             msg = f"{path} exists and is not empty; feed it back or move it away first"
             raise UsageError(msg)
@@ -360,7 +360,7 @@ class _Runner:
         if self._store is None:
             return None
         accounts = self._store.accounts()
-        found = foresee_account(accounts, self._identity, same=self._options.same)
+        found = preview_account(accounts, self._identity, same=self._options.same)
         scope = None if found is None else self._store.accounts().scope_of_runs(found.id)
         return None if scope is None else RunStore(self._store.queue(), scope)
 
@@ -383,7 +383,7 @@ class _Runner:
         entries: Entries,
         *,
         deliver_waiting: bool = False,
-        again: Again | None = None,
+        again: Rerun | None = None,
         places: Places | None = None,
     ) -> Report:
         options = self._options
@@ -409,7 +409,7 @@ class _Runner:
             silent=self._silent,
         )
         self._silent = 0.0
-        look_less_often()
+        collect_less_often()
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
         report = run.execute(entries)
@@ -468,7 +468,7 @@ class _Runner:
             left = began + max(self._options.outage, LEAST_SILENCE) - time.monotonic()
             thread.join(max(left, 0.0))
         if thread.is_alive():
-            self._transport.hang_up()
+            self._transport.abort()
             self._silent = time.monotonic() - began
             return
         (failure,) = found
@@ -509,22 +509,22 @@ class _Runner:
             err=True,
         )
 
-    def _ask_for_again(self, source: InputFiles) -> Again:
+    def _ask_for_rerun(self, source: InputFiles) -> Rerun:
         """Ask whether to send again."""
         options, kept = self._options, self._kept
         assert self._store is not None  # noqa: S101 - it is needed
         assert kept is not None  # noqa: S101 - which is open
         name = self._definition.name
         shown = options.shown_events
-        again = Again(
+        again = Rerun(
             self._store,
             kept.scope.id,
             shown,
             digest=source.digest(),
             input_ids=options.input_id,
             settle_from=kept.settle_from,
-            goes_on=tell_that_again_goes_on,
-            cut=tell_of_cut_agains,
+            goes_on=report_resumed_rerun,
+            cut=report_interrupted_reruns,
         )
         question = (
             f"Send the events of {shown} again, even those that {name} already has? {name} will "
@@ -550,7 +550,7 @@ class _Runner:
         )
 
     def prune(self, report: Report) -> None:
-        """Delete what is old in the store, unless somebody waits for the end of this run."""
+        """Delete what is old in the store, unless the user is waiting for the end of this run."""
         if self._store is None or self._options.dry_run or report.stopped is not None:
             return
         try:
@@ -579,7 +579,7 @@ def _open_store(options: Options) -> SqliteStore | None:
 
 
 def _open_undelivered(path: Path, masker: Masker, places: Places | None) -> UndeliveredFile:
-    """Open the file of what is not delivered, for this run alone."""
+    """Open the file of what is not delivered, for only this run."""
     with naming(path):
         file = UndeliveredFile(path, masker, places=places)
     if path.is_file() and not try_to_lock(file.stream.fileno()):

@@ -96,10 +96,10 @@ def _why_stopped(stopped: Stopped, after: str, at: str) -> str:
 
 
 def _say_what_is_not_written(
-    options: Options, undelivered: UndeliveredFile, failure: TemporaryError, told: str
+    options: Options, undelivered: UndeliveredFile, failure: TemporaryError, reported: str
 ) -> None:
     """Say what the file of --undelivered lacks, and what must be done before the next run."""
-    if str(failure) != told:
+    if str(failure) != reported:
         click.echo(f"{failure}.", err=True)
     text = (
         f"{options.undelivered} is incomplete: some events that were not delivered are missing in "

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from destinations.cli.progress import tell
-from destinations.operations import CutAgain, shown_time
+from destinations.operations import InterruptedRerun, shown_time
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Transition
 from destinations.secrets import Masker
 
-__all__ = ["Notices", "tell_of_cut_agains", "tell_that_again_goes_on"]
+__all__ = ["Notices", "report_interrupted_reruns", "report_resumed_rerun"]
 
 _EVERY_SECONDS = 10.0
 
 
 class Notices(Observer):
-    """Tells of a partner that does not answer, and of answers that are waited for.
+    """Reports a partner that does not answer, and answers that are waited for.
 
     ``name`` is that of the partner. A run waits ``outage`` seconds for it.
     """
@@ -72,7 +72,7 @@ class Notices(Observer):
             )
 
 
-def tell_that_again_goes_on(since: float) -> None:
+def report_resumed_rerun(since: float) -> None:
     """Tell that an input is being sent again already."""
     tell(
         f"Continuing the --again of this input that began at {shown_time(since)} and was "
@@ -80,8 +80,8 @@ def tell_that_again_goes_on(since: float) -> None:
     )
 
 
-def tell_of_cut_agains(others: Sequence[CutAgain]) -> None:
-    """Tell that other inputs were being sent again, so that nobody takes this one for them."""
+def report_interrupted_reruns(others: Sequence[InterruptedRerun]) -> None:
+    """Say that other inputs were being sent again, so that this one is not taken for them."""
     for one in others:
         tell(
             f"An --again of {one.source} that began at {shown_time(one.since)} was interrupted. "

@@ -46,7 +46,7 @@ class Options:
 
     @property
     def keeps(self) -> bool:
-        """Whether anything outlives the run: for a sandbox that ends with it only if told so."""
+        """Whether anything outlives the run: for a sandbox that ends with it only if asked for."""
         return not self.no_store and (self.store is not None or not self.use_sandbox)
 
     @property

@@ -83,7 +83,7 @@ def print_report(
 ) -> None:
     """Print the rows by action and outcome, with totals, and why rows were not delivered.
 
-    ``of_earlier`` tells that no line was read: the rows are those that earlier runs had left for
+    ``of_earlier`` says that no line was read: the rows are those that earlier runs had left for
     this account.
     """
     totals = report.totals
@@ -174,7 +174,7 @@ def print_kept(
     """Print what waits for an operator, or for another run, in the store of a run.
 
     ``users`` is how many have changes to make by hand; ``options`` say where the store is. Of what
-    the run has ``read``, so many rows are ready: some may be in its input alone.
+    the run has ``read``, this many rows are ready: some may be only in its input.
     """
     if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
         click.echo(

@@ -15,7 +15,7 @@ import click
 
 from destinations._version import __version__
 from destinations.cli.commands import Command
-from destinations.cli.garbage import look_less_often
+from destinations.cli.garbage_collection import collect_less_often
 from destinations.errors import DestinationsError, TemporaryError
 from destinations.server import ServeConfig, Service, check_start, read_config
 from destinations.server.notify import Notifier, Watchdog
@@ -72,7 +72,7 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         destinations=[each.name for each in config.destinations],
     )
     service.start()
-    look_less_often()
+    collect_less_often()
     service.watch_queues()
     for name, url in service.urls.items():
         logger.info("receiver started", destination=name, url=url)
@@ -109,7 +109,7 @@ def _serve(
     observation: Observation,
     notifier: Notifier,
 ) -> None:
-    """Return when told to stop."""
+    """Return when a signal to stop arrives."""
     upkeep_at = time.monotonic()
     watchdog = Watchdog(notifier, service.progress)
     while True:
@@ -118,7 +118,7 @@ def _serve(
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             threading.Thread(target=_prune, args=(service,), name="upkeep", daemon=True).start()
         pause = watchdog.wait(upkeep_at - time.monotonic())
-        wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_mending else pause)
+        wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_repair else pause)
         if wish == "stop":
             observation.logger.info("server stopping; no more events accepted")
             notifier.stopping()
@@ -128,22 +128,22 @@ def _serve(
             is_loaded = _reload(service, path, signals, observation)
             failed = "" if is_loaded else "; the last reload failed, the journal says why"
             notifier.ready(_status(service) + failed)
-        if service.needs_mending:
-            service.mend()
+        if service.needs_repair:
+            service.repair()
 
 
 def _reload(service: Service, path: Path, signals: Signals, observation: Observation) -> bool:
-    """Reload the configuration and tell whether that worked; if not, the former one stays."""
+    """Reload the configuration and return whether that worked; if not, the former one stays."""
     logger, is_loaded = observation.logger, False
     failed = "configuration not reloaded, the former one stays"
     try:
         config = _read_aside(path, signals)
         if config is None:
-            logger.warning(f"{failed}: told to stop before it was read")
+            logger.warning(f"{failed}: asked to stop before it was read")
             return False
         service.reload(config)
     except DestinationsError as error:
-        logger.error(f"{failed}: {error}")  # noqa: TRY400 - told in a line
+        logger.error(f"{failed}: {error}")  # noqa: TRY400 - reported in a line
     except Exception as error:  # an internal error must not end what runs
         observation.observer.internal_error("")
         reason = f"internal error, {type(error).__name__}: {error}"
@@ -164,15 +164,15 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
 def _read_aside(path: Path, signals: Signals) -> ServeConfig | None:
     """Read the configuration in a thread: files may keep their reader, and a stop must not wait.
 
-    Returns None if told to stop meanwhile. Raises as `read_config` does, and `TemporaryError` if
-    it takes longer than a minute.
+    Returns None if a stop arrives first. Raises as `read_config` does, and `TemporaryError` if it
+    takes longer than a minute.
     """
     read: Future[ServeConfig] = Future()
 
     def run() -> None:
         try:
             read.set_result(read_config(path, os.environ))
-        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             read.set_exception(error)
 
     # As a daemon, it does not keep the process either.

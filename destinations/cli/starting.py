@@ -17,9 +17,9 @@ class Starting(SignalHandlers):
 
     Until `loaded` it ends the process at once: an exception in the middle of an import may end up
     anywhere. After that it raises `KeyboardInterrupt`, unless the command handles signals itself.
-    The exit code is 0 for a server, which was told to stop, and 130 for all other commands. A
-    server ignores SIGHUP meanwhile: it has yet to read its configuration. Signals that are ignored,
-    as SIGHUP is under ``nohup``, stay so.
+    The exit code is 0 for a server, which was asked to stop, and 130 for all other commands. A
+    server ignores SIGHUP until then: its configuration is not read yet. Ignored signals, as SIGHUP
+    is under ``nohup``, stay so.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:

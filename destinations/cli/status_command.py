@@ -16,9 +16,9 @@ from destinations.cli.tables import Bold, styled, table_lines, terminal_width
 from destinations.operations import (
     StoreStatus,
     queue_length,
+    server_status,
     shown_duration,
     store_status,
-    who_serves,
 )
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import ScopeTotals
@@ -49,13 +49,13 @@ _STRAY: Final = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
-    """Show the outcomes in a store, what waits there, and what needs an operator."""
+    """Show the outcomes in a store, waiting deliveries, and those that need an operator."""
     if live is not None and as_json:
         raise click.UsageError("--live cannot be used with --json")
     with place.read() as opened:
         if as_json:
             now = time.time()
-            status = store_status(opened, now, who_serves(opened))
+            status = store_status(opened, now, server_status(opened))
             click.echo(json_text(status.to_json(now)))
         elif live is None:
             click.echo(_read(opened, place))
@@ -66,7 +66,7 @@ def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
 
 def _read(store: SqliteStore, place: StorePlace) -> str:
     now = time.time()
-    return "\n".join(_shown(store_status(store, now, who_serves(store)), place, now))
+    return "\n".join(_shown(store_status(store, now, server_status(store)), place, now))
 
 
 def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
@@ -74,7 +74,7 @@ def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             shown = _read(store, place)
-            click.clear()  # of a terminal alone
+            click.clear()  # only of a terminal
             click.echo(shown)
             time.sleep(seconds)
 

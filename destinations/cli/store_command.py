@@ -89,9 +89,11 @@ def backup(target: Path, place: StorePlace) -> int:
     size = back_up(place.path, target)
     try:
         note_backup(place.path, began)
-    except OSError as error:  # the copy is whole all the same
+    except OSError as error:  # the copy is whole even so
         why = error.strerror or error
-        click.echo(f"warning: cannot note the time of the backup beside the store: {why}", err=True)
+        click.echo(
+            f"warning: cannot note the time of the backup next to the store: {why}", err=True
+        )
     click.echo(f"{target}: {size:,} bytes, checked")
     return 0
 
@@ -102,14 +104,14 @@ def backup(target: Path, place: StorePlace) -> int:
 def adopt_command(place: StorePlace, *, yes: bool) -> int:
     """Accept a store that was moved here and is used nowhere else.
 
-    The file beside the store that ends in .identity holds its place, and a store in another place
+    The file next to the store that ends in .identity holds its place, and a store in another place
     is refused. Adopt it only if it is the store itself. A copy would deliver again whatever was
     delivered after it was made: use destinations store restore for a copy.
     """
     place.check()
     question = (
         f"Use {place.path} from now on? It must be the store itself, moved here as a whole. A "
-        "copy would deliver again what was delivered after it was made."
+        "copy would deliver again all that was delivered after it was made."
     )
     if not yes and not confirmed(question):
         return 1
@@ -207,7 +209,7 @@ def _what_is(target: Path) -> str:
 def check(place: StorePlace) -> int:
     """Check that the store is intact and its rows and totals agree.
 
-    Changes nothing; a server may run meanwhile. Exits with 1 if a rule is broken.
+    Changes nothing; a server may run at the same time. Exits with 1 if a rule is broken.
     """
     with place.read() as store:
         try:

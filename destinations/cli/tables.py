@@ -54,7 +54,7 @@ def plain(text: str) -> str:
 def bounded(text: str) -> str:
     """Return an id for a row of a table: one of more than 100 characters is cut, and ends in ….
 
-    It would be wider than any screen, and move the columns behind it out of sight.
+    It would be wider than any screen, and move the columns after it out of sight.
     """
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
@@ -140,7 +140,7 @@ def _cell(value: object) -> str:
 
 
 def _columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for a character of East Asia."""
+    """Return how many columns of a terminal text takes: two for a character of East Asia."""
     if text.isascii():
         return len(text)
     return sum(map(_columns_of, text))
@@ -180,13 +180,13 @@ def _folded_row(
 
 
 def _fold(text: str, width: int) -> Iterator[str]:
-    """Yield the parts of a text that fit, broken at spaces where there are any."""
+    """Yield the parts of text that fit, broken at spaces where there are any."""
     while _columns(text) > width:
         end, taken = 0, 0
         while taken + (more := _columns_of(text[end])) <= width or not end:
             taken += more
             end += 1
-        # A space right behind the part is as good as one in it.
+        # A space right after the part is as good as one in it.
         space = text.rfind(" ", 0, end + 1)
         at = space if space > 0 else end
         yield text[:at]

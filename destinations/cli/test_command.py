@@ -52,7 +52,7 @@ class _Report:
     "--cases",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Read the cases from DIR; by default from the folder cases beside the definition.",
+    help="Read the cases from DIR; by default from the folder cases next to the definition.",
 )
 @click.option(
     "--update",

@@ -34,8 +34,8 @@ __all__ = ["command"]
 def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
     """Check the definition of DESTINATION and report every issue with file, line and path.
 
-    DESTINATION is the name of an installed destination or a folder. The cases beside the definition
-    are read as well, but not replayed. Exits 2 if anything is wrong.
+    DESTINATION is the name of an installed destination or a folder. The cases next to the
+    definition are read as well, but not replayed. Exits 2 if anything is wrong.
     """
     folder = find_folder(destination)
     updated = _updated(folder) if update_schemas else []
@@ -62,7 +62,7 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
     for name, why in other_files(folder).items():
-        click.echo(f"Left alone: {name}: {why}.")
+        click.echo(f"Skipped: {name}: {why}.")
     for name in updated:
         click.echo(f"Updated: {name}.")
     cure = f"destinations validate {destination} --update-schemas"

@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.definition.addresses import (
-    beginnings,
-    holds_values,
-    is_fixed,
-    is_relative,
-    read_address,
-)
 from destinations.definition.build import basic_settings
 from destinations.definition.defaults import (
     broken_field_defaults,
@@ -28,6 +21,13 @@ from destinations.definition.mapping_places import (
 )
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.reads import Shape, unreadable
+from destinations.definition.url_pieces import (
+    beginnings,
+    holds_values,
+    is_fixed,
+    is_relative,
+    read_address,
+)
 from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.segment.fql import check_fql, never_holds, unknown_types
 from destinations.segment.json_pointer import pointer
@@ -120,7 +120,7 @@ def preset_issues(
             message = _unknown("action", preset["partnerAction"], known)
             yield document.issue(own + "/partnerAction", message)
         elif preset["partnerAction"] in of_operator:
-            message = "this action is for operators alone: no subscription may have it"
+            message = "this action is only for operators: no subscription may have it"
             yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
         never = never_holds(preset["subscribe"])
@@ -143,7 +143,7 @@ def _of_operator(document: Document) -> Iterator[Issue]:
     """Yield the keys of an operator action that only make sense for events."""
     for key in _OF_EVENTS if document.data.get("operator") else ():
         if key in document.data:
-            message = "must not be set: this action is for operators alone, and no event reaches it"
+            message = "must not be set: this action is only for operators, and no event reaches it"
             yield document.issue(pointer(key), message)
 
 
@@ -254,11 +254,11 @@ def _addresses(document: Document) -> Iterator[Issue]:
     data = document.data
     for place, value in _address_mappings(data):
         if place == _BASE_URL and not is_fixed(read_address(value)):
-            yield document.issue(place, "must read settings alone: put values into rest.path")
+            yield document.issue(place, "must read only settings: put values into rest.path")
         if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, value)):
             yield document.issue(place, _RELATIVE)
     if {"url", "baseUrl"} <= data["transport"].keys():
-        yield document.issue("/transport/url", "is the old name of baseUrl: keep baseUrl alone")
+        yield document.issue("/transport/url", "is the old name of baseUrl: keep only baseUrl")
     for name, request in data["requests"].items():
         path = request.get("rest", {}).get("path", ())
         for index, segment in enumerate(path):
@@ -334,7 +334,7 @@ def _parameters(
                 message = f"{what}: declare with arrayFormat how to write it ({_FORMATS})"
                 yield document.issue(place, message)
             elif kind == "an object" and declared in {"repeat", "comma"}:
-                message = f"{what}, but {declared} is for lists alone: use brackets or json"
+                message = f"{what}, but {declared} is only for lists: use brackets or json"
                 yield document.issue(place, message)
 
 
@@ -352,7 +352,7 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
         return
     if key == "reconcile" and "settle" in request:
         place = pointer("requests", name, "settle")
-        yield document.issue(place, "is the old name of reconcile: keep reconcile alone")
+        yield document.issue(place, "is the old name of reconcile: keep only reconcile")
     reconcile, requests = request[key], document.data["requests"]
     asking = requests.get(reconcile["ask"])
     place = pointer("requests", name, key)
@@ -441,7 +441,7 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
                 listed = ", ".join(known) or "none"
                 message = (
                     f"unknown root field {field!r}: expected one of several in the document "
-                    f"beside it; known: {listed}"
+                    f"next to it; known: {listed}"
                 )
                 message += did_you_mean(field, known)
                 yield document.issue(place + pointer(kind, index, "when", "rootField"), message)

@@ -85,7 +85,7 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
         yield Difference(Bump.MINOR, place, f"the action {new.slug!r} is new")
         return
     if new.operator and not old.operator:
-        message = "it is for operators alone from now on: events no longer reach it"
+        message = "it is only for operators from now on: events no longer reach it"
         yield Difference(Bump.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     if old.perform != new.perform:

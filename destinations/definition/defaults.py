@@ -45,7 +45,7 @@ def broken_mapping(
 def _broken_results(
     document: Document, place: str, spec: Mapping[str, Any], value: object
 ) -> Iterator[Issue]:
-    """Yield why each constant that a mapping may give is refused, if nothing else comes of it."""
+    """Yield why each constant that a mapping may give is refused, if it can give nothing else."""
     found = [
         list(_broken(document, at, "field", spec, result)) for at, result in _results(value, place)
     ]

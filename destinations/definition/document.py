@@ -181,7 +181,7 @@ def _check_growth(text: str, name: str, loader: Any) -> None:
 
 
 def _disagreed_breaks(text: str, name: str) -> Iterator[Issue]:
-    """Yield an issue for each line break of YAML 1.1 alone: it may end a text or a comment."""
+    """Yield an issue for each line break of YAML 1.1 only: it may end a string or a comment."""
     for found in re.finditer(f"[{''.join(_DISAGREED_BREAKS)}]", text):
         character = found[0]
         cure = f"write it as {_DISAGREED_BREAKS[character]} in double quotes"

@@ -43,7 +43,7 @@ def variable_name(name: str, index: int | str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RootField:
-    """One root field as text, with a placeholder for the event's index behind each variable.
+    """One root field as text, with a placeholder for the event's index after each variable.
 
     ``key`` distinguishes the root fields of one operation: the alias, else the name; empty if
     there is only one.

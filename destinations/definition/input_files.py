@@ -69,7 +69,7 @@ def read_input(path: Path, *, limit: int = -1, pipes: bool = False) -> bytes:
     with open_input(path, pipes=pipes) as stream:
         data = stream.read(limit)
         if not data and not stream.seekable():
-            raise OSError(errno.EINVAL, "it is a pipe that nobody writes to")
+            raise OSError(errno.EINVAL, "it is a pipe without a writer")
     return data
 
 

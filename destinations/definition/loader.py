@@ -3,7 +3,7 @@
 A folder holds ``destination.yaml`` and one file for each action, named after its slug. JSON files
 (``.json``) are read as well. A file is an action if it has the key ``perform``, two other keys of
 actions (also mistyped ones), or their schema as its ``$schema``; others, such as events and
-settings to try it with, are left alone.
+settings to try it with, are skipped.
 """
 
 from __future__ import annotations

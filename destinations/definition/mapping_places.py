@@ -1,7 +1,7 @@
 """List every mapping of a definition, each with the shape of the data that it reads.
 
-A field's mapping sees the event alone. A request's sees ``event``, ``payload`` and ``settings``;
-what a batch shares sees the settings alone; mappings on answers see what the partner sent.
+A field's mapping sees only the event. A request's sees ``event``, ``payload`` and ``settings``;
+what a batch shares sees only the settings; mappings on answers see what the partner sent.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _EVENT_KEYS: Final = (
 """The common fields of Segment's Spec, and those of its calls."""
 
 _ELSEWHERE: Final = {
-    name: f"must not read {name}: a field's mapping reads the event alone, such as "
-    "$.properties.plan"
+    name: f"must not read {name}: a field's mapping reads only the event, such as $.properties.plan"
     for name in ("payload", "settings", "answer")
 }
 _NAME: Final = Shape(
@@ -165,7 +164,7 @@ def destination_mappings(
         if key in transport:
             seen = shapes.of_transport
             yield f"/transport/{key}", transport[key], replace(seen, of_url=key != "headers")
-            if key != "baseUrl":  # which reads settings alone in any case
+            if key != "baseUrl":  # which reads only settings in any case
                 for name in batched:
                     seen = shapes.shared_by(name)
                     yield f"/transport/{key}", transport[key], replace(seen, of_url=key == "url")

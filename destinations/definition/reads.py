@@ -28,7 +28,7 @@ class Shape:
     """The keys of data, each with the shape of its value; None for a value that can be anything.
 
     ``what`` names a key in messages, such as ``field``. ``elsewhere`` are keys of other places,
-    each with the message for it. An open shape may have more keys than these. ``of_url`` tells that
+    each with the message for it. An open shape may have more keys than these. ``of_url`` says that
     templates may begin a path with ``$.``, as those of URLs may. ``scalar`` is the type of a value
     that has no keys, such as ``a string``; empty for an object.
     """
@@ -76,7 +76,7 @@ def _is_near(key: str, known: Mapping[str, object]) -> bool:
 
 
 def _is_of_text(key: str) -> bool:
-    """Return whether a text of JavaScript has this key: its length, or one of its characters."""
+    """Return whether a string of JavaScript has this key: its length, or one of its characters."""
     return key == "length" or key.isdigit()
 
 
@@ -165,7 +165,7 @@ _SINGLE: Final = re.compile(r"(?<!\{)\{\s*((?:\$\.)?([A-Za-z_]\w*)((?:\.[\w\\-]+
 def _single_braces(rest: str, shape: Shape | None) -> Iterator[str]:
     """Yield placeholders in single braces: paths from a known root, which are printed as they are.
 
-    A word alone, such as ``{name}``, may be the partner's own placeholder, unless it is written as
+    A single word, such as ``{name}``, may be the partner's own placeholder, unless it is written as
     only keys of events are.
     """
     for path, root, below in _SINGLE.findall(rest):

@@ -214,7 +214,7 @@ class ListedDefinition:
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
-    ``atomic`` tells that it never leaves an event half done when an event needs several requests.
+    ``atomic`` says that it never leaves an event half done when an event needs several requests.
     ``on_lost_answer`` decides after a lost answer that the partner cannot be asked about. A batch
     has at most ``batch_size`` events and, unless it is a single event, ``batch_bytes`` bytes. Its
     answer has at most ``answer_bytes``.

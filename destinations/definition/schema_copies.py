@@ -1,4 +1,4 @@
-"""Compare the JSON Schemas beside a definition, which editors read, with those that are shipped."""
+"""Compare the JSON Schemas next to a definition, which editors read, with the shipped ones."""
 
 from __future__ import annotations
 

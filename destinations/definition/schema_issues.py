@@ -26,7 +26,7 @@ _OF_MAPPINGS: Final = {"mapping", "directive", "textOrDirective", "objectOrDirec
 def _validator(kind: str) -> Any:
     schemas = importlib.resources.files("destinations.definition") / "schemas"
     schema = json.loads((schemas / f"{kind}.schema.json").read_text(encoding="utf-8"))
-    # The schemas describe mappings for editors alone: compiling one finds its issues, with their
+    # The schemas describe mappings only for editors: compiling one finds its issues, with their
     # places and in better words.
     for name in _OF_MAPPINGS & schema.get("$defs", {}).keys():
         schema["$defs"][name] = {}

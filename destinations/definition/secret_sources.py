@@ -31,7 +31,7 @@ NAME_IT: Final = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret i
 NAME_ONE: Final = "must have exactly one of env and file"
 
 SHORTEST: Final = 16
-"""Characters of a key or signature secret: one that can be guessed keeps nobody out."""
+"""Characters of a key or signature secret: one that can be guessed keeps no one out."""
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_BYTES: Final = 64 * 1024
@@ -92,7 +92,7 @@ class Sources:
             return None
 
     def _filled(self, given: Any) -> str:
-        """Return the secret behind a value that `names_a_secret`; raises if it is empty."""
+        """Return the secret that a value names (see `names_a_secret`); raises if it is empty."""
         if isinstance(given, str):
             value = self._variable(given.removeprefix("${").removesuffix("}"))
         else:

@@ -41,7 +41,7 @@ def read_settings(
     """Read a YAML or JSON file, and look up the values that it only names (see `secret_sources`).
 
     Variables are those of ``environment``, paths are relative to the file. Settings in ``replaced``
-    will be given other values, so the sources of theirs need not exist. Raises `SettingsError` with
+    will be given other values, so their sources need not exist. Raises `SettingsError` with
     every missing value, `UsageError` for an unreadable file.
     """
     try:
@@ -166,7 +166,7 @@ _TYPES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {
 def _type_issue(spec: Mapping[str, Any], value: object) -> str:
     """Return why a value has the wrong type, without showing it; empty if the type may be right.
 
-    Null counts as wrong. Whether a text holds a number or boolean is for the schema to check.
+    Null counts as wrong. Whether text holds a number or boolean is for the schema to check.
     """
     if value is None:
         return ""

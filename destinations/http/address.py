@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
-from destinations.definition.addresses import (
+from destinations.definition.url_pieces import (
     OF_ONE_EVENT,
     AddressChange,
     AddressChoice,
@@ -56,7 +56,7 @@ class Address:
         self._base = _compile(address)
         self._path = [_segment(source, f"/path/{at}") for at, source in enumerate(path)]
         self.is_fixed = is_fixed(address) and not reads(list(path), *OF_ONE_EVENT)
-        """Whether the URL is the same for every event, as it depends on settings alone."""
+        """Whether the URL is the same for every event, as it depends only on settings."""
 
     def url(self, context: Context) -> str:
         """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
@@ -196,7 +196,7 @@ _ABSOLUTE: Final = "must be an absolute http or https URL"
 
 
 def _placed(before: str, value: Any) -> str:
-    """Return an event's value, encoded for its place behind ``before``."""
+    """Return an event's value, encoded for its place after ``before``."""
     _, is_absolute, rest = before.partition("://")
     if not is_absolute or not any(mark in rest for mark in "/?#"):
         message = (

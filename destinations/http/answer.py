@@ -36,7 +36,7 @@ Part = Mapping[str, bytes]
 class HttpRequest:
     """One HTTP request as it goes over the wire.
 
-    ``host_of_event`` tells that its host or port depends on the event. An answer may have
+    ``host_of_event`` says that its host or port depends on the event. An answer may have
     ``answer_bytes``, once it is decompressed. ``list_path`` leads to what may be a list in it, of
     which items that ``only`` does not take may be left out; None takes all.
     """

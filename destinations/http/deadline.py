@@ -1,6 +1,6 @@
 """Connections for `requests` with a total time-out, which record whether anything was sent.
 
-A socket's time-out begins anew with each byte that arrives, so a server that sends a byte now and
+A socket's time-out restarts with each byte that arrives, so a server that sends a byte now and
 then, even within its headers, could hold a request for ever. So one thread cuts off every exchange
 that takes too long as a whole.
 """
@@ -35,9 +35,9 @@ _current = threading.local()
 class Exchange:
     """One request and its answer; a context manager that watches the connections of this thread.
 
-    ``sent`` tells whether a byte of the request may have left, which needs a connection, its TLS
-    handshake and the consent of a proxy. ``complete`` tells that the whole request was written;
-    before that the partner cannot act on it. ``connected`` tells that a watched connection was
+    ``sent`` says whether a byte of the request may have left, which needs a connection, its TLS
+    handshake and the consent of a proxy. ``complete`` says that the whole request was written;
+    before that the partner cannot act on it. ``connected`` says that a watched connection was
     used at all, ``expired`` that it was cut off.
     """
 
@@ -81,7 +81,7 @@ class Exchange:
     def _shut_down(connection: urllib3.connection.HTTPConnection | None) -> None:
         found = getattr(connection, "sock", None)
         if found is not None:
-            # Closing alone would leave a pending read waiting.
+            # Only closing it would leave a pending read waiting.
             with contextlib.suppress(OSError):
                 found.shutdown(socket.SHUT_RDWR)
 

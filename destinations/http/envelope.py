@@ -14,7 +14,7 @@ import jiter
 
 from destinations.clock import unix_time
 from destinations.definition import TransportDefinition
-from destinations.definition.addresses import OF_ONE_EVENT
+from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.errors import ResolveError
 from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
@@ -90,11 +90,11 @@ class Envelope:
             self._headers.append(basic)
             self._fixed_headers.append(basic)
         self.is_fixed = self._address.is_fixed and len(own) == len(merged)
-        """Whether the URL is the same for every event, as it depends on settings alone."""
+        """Whether the URL is the same for every event, as it depends only on settings."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
-        """Return the URL if it depends on settings alone, else None.
+        """Return the URL if it depends only on settings, else None.
 
         Raises `ResolveError` if the settings make an invalid URL or header, for which no event is
         to blame.

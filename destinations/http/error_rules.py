@@ -50,7 +50,7 @@ _Test = Callable[[Signal], bool]
 class ErrorReader:
     """The error rules of one request, compiled: its answers, its own rules, the destination's.
 
-    ``fixed_address`` tells that its URL is the same for every event.
+    ``fixed_address`` says that its URL is the same for every event.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ def _shown(signal: Signal) -> str:
 
 
 class StatusMeaning(NamedTuple):
-    """The meaning of an HTTP status; ``proof`` tells that certainly nothing was applied."""
+    """The meaning of an HTTP status; ``proof`` says that certainly nothing was applied."""
 
     error_class: ErrorClass
     retryable: bool

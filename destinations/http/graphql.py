@@ -159,7 +159,7 @@ class GraphQLRequest:
         """Return the verdicts where the error of one event left null for all of them.
 
         Mutations run one after another (GraphQL specification, 6.2.2): those before it have run,
-        and without an error. Of those behind it, and of questions, nothing is known.
+        and without an error. Nothing is known of those after it, nor of questions.
         """
         end = min(own, default=None)
         if end is None or body.get("data", _NOTHING) is not None:
@@ -234,8 +234,8 @@ class GraphQLRequest:
         verdict = self._errors.read(signal, whole_request=False)
         if isinstance(verdict, Answer):
             return replace(verdict, data=value)
-        # Root fields before it have run; those behind it only if the error left null for this one
-        # alone.
+        # Root fields before it have run; those after it only if the error left null only for
+        # this one.
         is_alone = position == 0 and not isinstance(data, dict)
         return verdict if is_alone else self._doubtful(verdict)
 

@@ -2,7 +2,7 @@
 
 There is no standard way to write a list or an object as a parameter. So a definition declares the
 format that its partner reads, and without a declaration none is sent: JavaScript would write an
-object as ``[object Object]``, which helps nobody.
+object as ``[object Object]``, which is of no use.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[
 
 def _listed(name: str, value: Any, array_format: ArrayFormat) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        raise ResolveError(pointer(name), f"is an object, but {array_format} is for lists alone")
+        raise ResolveError(pointer(name), f"is an object, but {array_format} is only for lists")
     items = [item for item in value if not _is_nothing(item)]
     for item in items:
         if isinstance(item, dict | list):
-            message = f"holds {_kind(item)}, but {array_format} is for plain values alone"
+            message = f"holds {_kind(item)}, but {array_format} is only for plain values"
             raise ResolveError(pointer(name), message)
     texts = [_text(item) for item in items]
     if array_format == "repeat":

@@ -31,7 +31,7 @@ _ALSO_PRIVATE: Final = tuple(
         ipaddress.ip_network,
         (
             "192.0.0.0/24",  # protocol assignments
-            "192.88.99.0/24",  # 6to4 relays, deprecated: run by anybody
+            "192.88.99.0/24",  # 6to4 relays, deprecated: run by anyone
             "168.63.129.16/32",  # Azure's platform, in the middle of public addresses
             "64:ff9b:1::/48",  # NAT64 of a local network
             "100:0:0:1::/64",  # the dummy prefix

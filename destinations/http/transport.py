@@ -27,7 +27,7 @@ from destinations.http.environment import environment_issues, proxy_of, trusted_
 from destinations.http.listed_items import ListReader, ReadItems
 from destinations.http.ssrf import GuardedAdapter, public_addresses
 
-__all__ = ["CanHangUp", "HttpTransport", "Transport"]
+__all__ = ["AbortableTransport", "HttpTransport", "Transport"]
 
 _USER_AGENT: Final = f"destinations/{__version__}"
 """The sender's name in a partner's logs; a definition's own header replaces it."""
@@ -74,10 +74,10 @@ class Transport(Protocol):
 
 
 @runtime_checkable
-class CanHangUp(Protocol):
-    """A transport that can give up its requests; a partner may have applied them all the same."""
+class AbortableTransport(Protocol):
+    """A transport that can give up its requests; a partner may have applied them even so."""
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """Give up all requests under way, and send no more."""
         ...
 
@@ -215,8 +215,8 @@ class HttpTransport:
             _let_go(error)
             raise found from None
 
-    def hang_up(self) -> None:
-        """Give up all requests that are under way; see `CanHangUp`.
+    def abort(self) -> None:
+        """Give up all requests that are under way; see `AbortableTransport`.
 
         A request that is still connecting fails once connected, and is not sent.
         """

@@ -8,8 +8,8 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.errors import SettingsError, UsageError
+from destinations.runtime.account_identity import checked_name
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import checked_name
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import Plugin, find_plugin, plugin_code
 from destinations.runtime.store import Store

@@ -1,4 +1,4 @@
-"""Events as programs have them, and what became of them."""
+"""Events as programs have them, and their outcomes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ EventLike: TypeAlias = Mapping[str, Any] | bytes | str
 """An event as a program has it: a mapping, or its JSON."""
 
 _SHOWN: Final = 200
-"""The characters of what is no JSON that are kept, to recognise it by."""
+"""The characters of invalid JSON that are kept, to recognise it by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries(Sequence[Row]):
     """The outcomes of events: a sequence with one row for each event and subscription.
 
-    The rows are in the order of the events; ``totals`` counts them. ``stopped`` tells why
+    The rows are in the order of the events; ``totals`` counts them. ``stopped`` says why
     delivering ended early, None if it did not: what is ``ready`` then waits in the store.
     ``internal_errors`` are faults of this package or of a plugin, each of them counted as a failed
     attempt.
@@ -96,7 +96,7 @@ def _plain(value: object) -> object:
 
 
 def deliveries_of(report: Report, rows: Sequence[Row], masker: Masker) -> Deliveries:
-    """Return what became of the events of a run; secrets are masked."""
+    """Return the outcomes of the events of a run; secrets are masked."""
     stopped = report.stopped
     if stopped is not None:
         stopped = replace(stopped, message=masker.text(stopped.message))

@@ -24,9 +24,9 @@ from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.pipeline.run_input import OUTAGE
+from destinations.runtime.account_identity import AccountIdentity, checked_name, identity_of
 from destinations.runtime.action import Call
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity, checked_name, identity_of
 from destinations.runtime.sender import Sender
 from destinations.runtime.store import ManualChanges
 from destinations.store import SqliteStore
@@ -89,7 +89,7 @@ class OpenDestination:
         return self.store.manual_changes([self.account])
 
     def deliver(self, events: Iterable[EventLike], *, input_id: str | None = None) -> Deliveries:
-        """Deliver events as ``destinations run`` does, and return what became of each.
+        """Deliver events as ``destinations run`` does, and return the outcome of each.
 
         An event is a mapping, or its JSON. All of them have a row when this returns: what could not
         be sent is ``ready``, waits in the store, and is sent by `deliver_waiting`, or when it comes
@@ -107,7 +107,7 @@ class OpenDestination:
         return self._run(entries_of(events), input_ids=input_ids)
 
     def deliver_waiting(self) -> Deliveries:
-        """Deliver what waits in the store for this account, and return what became of it.
+        """Deliver what waits in the store for this account, and return the outcomes.
 
         That is what earlier calls and runs left, and what a new rule maps. Raises as `deliver`.
         """
@@ -139,7 +139,7 @@ class OpenDestination:
         input_ids: Sequence[str] = (),
         deliver_waiting: bool = False,
     ) -> Deliveries:
-        """Do one run, and return what became of all of its input."""
+        """Do one run, and return the outcomes of all of its input."""
         rows: list[Row] = []
         options = RunOptions(
             outage=self._outage,

@@ -1,4 +1,4 @@
-from .accounts import AccountQuestion, AccountWords, choose_account, foresee_account
+from .accounts import AccountQuestion, AccountWords, choose_account, preview_account
 from .backup import (
     back_up,
     backed_up_at,
@@ -26,7 +26,7 @@ from .interrupted import (
     recover_interrupted,
 )
 from .locks import (
-    Serving,
+    ServerStatus,
     check_migration,
     is_in_use,
     is_served,
@@ -36,8 +36,8 @@ from .locks import (
     note_server,
     note_start,
     noted_periods,
+    server_status,
     try_to_lock,
-    who_serves,
 )
 from .pauses import (
     StoredPauses,
@@ -50,7 +50,7 @@ from .replaying import (
     Replayed,
     plan_replay,
     replay,
-    waiting_for_nobody,
+    unserved_destinations,
     why_in_conflict,
     why_not_replayed,
 )
@@ -76,8 +76,8 @@ from .retention import (
     prune,
 )
 from .runs import (
-    Again,
-    CutAgain,
+    InterruptedRerun,
+    Rerun,
     open_run_store,
     prune_after_run,
     wrote_undelivered,
@@ -106,17 +106,17 @@ __all__ = [
     "REFUSED_DAYS",
     "AccountQuestion",
     "AccountWords",
-    "Again",
-    "CutAgain",
     "Forgettable",
     "HandedOver",
+    "InterruptedRerun",
     "Partner",
     "Periods",
     "PlannedReplay",
     "Pruned",
     "Replayed",
+    "Rerun",
     "Restoration",
-    "Serving",
+    "ServerStatus",
     "StoreStatus",
     "StoredPauses",
     "UnknownName",
@@ -130,7 +130,6 @@ __all__ = [
     "delivers",
     "drop",
     "export_line",
-    "foresee_account",
     "forget",
     "hand_to_server",
     "instead_of_server",
@@ -151,6 +150,7 @@ __all__ = [
     "pauses_of_servers",
     "plan_replay",
     "plan_request",
+    "preview_account",
     "proposed",
     "prune",
     "prune_after_run",
@@ -161,6 +161,7 @@ __all__ = [
     "resolve",
     "restore",
     "resume",
+    "server_status",
     "settle",
     "settle_held",
     "shown_duration",
@@ -168,8 +169,7 @@ __all__ = [
     "store_status",
     "try_to_lock",
     "unknown_names",
-    "waiting_for_nobody",
-    "who_serves",
+    "unserved_destinations",
     "why_in_conflict",
     "why_not_dropped",
     "why_not_replayed",

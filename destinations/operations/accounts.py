@@ -1,4 +1,4 @@
-"""Find the account at the partner that somebody delivers for, and ask if that is unclear."""
+"""Find the account at the partner to deliver to, and ask if that is unclear."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from destinations.errors import UsageError
 from destinations.operations.times import shown_time
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.secrets import shown_url
 from destinations.store import Accounts, KnownAccount
 
-__all__ = ["AccountQuestion", "AccountWords", "choose_account", "foresee_account"]
+__all__ = ["AccountQuestion", "AccountWords", "choose_account", "preview_account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def choose_account(
 
     A new key at a known endpoint may be another customer's or a new one of the same, and a known
     key at a new endpoint may belong to the same account or to a copy of it: ``same`` says which; if
-    it does not, ``ask`` does. Raises `UsageError` if nobody says so.
+    it does not, ``ask`` does. Raises `UsageError` if neither says so.
     """
     found = accounts.find(identity)
     if found is not None:
@@ -100,7 +100,7 @@ def choose_account(
     return one.id
 
 
-def foresee_account(
+def preview_account(
     accounts: Accounts,
     identity: AccountIdentity,
     *,
@@ -109,7 +109,7 @@ def foresee_account(
 ) -> KnownAccount | None:
     """Return the account that `choose_account` returns, None for a new one; nothing is noted.
 
-    Where that would ask, ``tell`` is told, and the account is taken for a new one.
+    Where that would ask, ``tell`` is called, and the account is taken for a new one.
     """
     found = accounts.find(identity)
     if found is not None:

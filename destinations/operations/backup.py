@@ -1,6 +1,6 @@
 """A copy of the store that is whole, made while others write to it.
 
-When that was is noted in a file beside the store, and not in it: a backup only reads.
+The time of it is noted in a file next to the store, and not in it: a backup only reads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from destinations.clock import unix_time
 from destinations.errors import TemporaryError, UsageError
 from destinations.store import (
     FILE_MODE,
-    check_not_beside_store,
+    check_not_sidecar,
     copy_of,
     identity_path,
     is_full,
@@ -38,7 +38,7 @@ def back_up(store: Path, target: Path) -> int:
         raise UsageError(f"there is no store {store}")
     if not stored_version(store):
         raise UsageError(f"the store {store} is empty")
-    check_not_beside_store(target)
+    check_not_sidecar(target)
     if target.exists() and (target.samefile(store) or not _is_copy(target)):
         msg = f"{target} is there already and is not a copy of a store; name another file"
         raise UsageError(msg)
@@ -66,7 +66,7 @@ def note_backup(store: Path, now: float) -> None:
 
 
 def backed_up_at(store: Path) -> float:
-    """Return when the store was backed up last, in seconds since 1970; 0 if nobody knows."""
+    """Return when the store was backed up last, in seconds since 1970; 0 if not known."""
     with contextlib.suppress(OSError, ValueError):
         return float(_note_path(store).read_text("ascii"))
     return 0.0

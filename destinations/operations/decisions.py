@@ -58,7 +58,7 @@ def proposed(entry: LedgerEntry) -> bool | None:
 def drop(ledger: Ledger, entries: Sequence[LedgerEntry], *, reason: str, now: float) -> int:
     """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
 
-    Of one that was held nobody knows whether it was applied, so what the partner holds is asked
+    It is not known whether a held one was applied, so the partner is asked for the balance
     again. Raises `UsageError` if one cannot be dropped.
     """
     for entry in entries:

@@ -32,7 +32,7 @@ def export_line(ledger: Ledger, entry: LedgerEntry, masker: Masker) -> bytes | N
         entry.http_status,
         attempts=entry.attempts,
     )
-    if entry.status is State.SENDING:  # what comes of it is not known to who reads the line
+    if entry.status is State.SENDING:  # its outcome is not known to a reader of the line
         result = replace(
             result, outcome=State.UNKNOWN, reason=_BEING_SENT, code=ANSWER_LOST, status=None
         )

@@ -1,8 +1,8 @@
 """Erase a user from a store: nothing that it keeps names them any more.
 
-Nobody delivers meanwhile. What may have been applied is settled first, by asking the partner, so
-that no event is counted twice; then what waits is dropped, and digests take the place of the user
-and of messageIds.
+No process delivers at the same time. What may have been applied is settled first, by asking the
+partner, so that no event is counted twice; then what waits is dropped, and digests take the place
+of the user and of messageIds.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from destinations.store import (
     Erased,
     Erasure,
     SqliteStore,
-    count_beside_rows,
     count_mentions,
+    count_other_rows,
     erase_user,
-    erasures_beside,
     erasures_stored,
     has_to_be_dropped,
     make_erasure,
     noted_scopes,
+    read_erasures_file,
     scopes_of,
     stored_uuid,
-    write_erasures_beside,
+    write_erasures_file,
 )
 
 __all__ = ["Forgettable", "forget", "look_up_user"]
@@ -89,7 +89,7 @@ def look_up_user(
     dropped = Counter(
         one.status for one in mine if has_to_be_dropped(one) and one.status not in _LOST
     )
-    refused, manual_changes = count_beside_rows(store.database, user, scopes)
+    refused, manual_changes = count_other_rows(store.database, user, scopes)
     mentions, changes_of_others = count_mentions(store.database, user, scopes)
     return Forgettable(
         dropped,
@@ -116,9 +116,9 @@ def forget(
 
     Without ``destination`` and ``account`` from all of them. ``settle`` asks partners first about
     what is unknown of the user, see `destinations.operations.settling.settle`. Who was erased is
-    noted then, as a digest beside the store: whatever ends the process, the same command ends what
-    was begun, and a copy that is restored there loses the user, too. Raises `TemporaryError` while
-    a process delivers from the store, or changes or reads it meanwhile; else as ``settle`` and
+    noted then, as a digest next to the store: whatever ends the process, the same command completes
+    the erasure, and a copy that is restored there loses the user, too. Raises `TemporaryError`
+    while another process delivers from the store, or changes or reads it; else as ``settle`` and
     `look_up_user`.
     """
     with lock_server(path), SqliteStore(path) as store:
@@ -135,7 +135,7 @@ def forget(
         where = (destination, account)
         places = [] if where == ("", "") else noted_scopes(store.database, scopes)
         erasure = make_erasure(known, user, where, stored_uuid(store.path), places, now)
-        write_erasures_beside(store.path, [*known, erasure])
+        write_erasures_file(store.path, [*known, erasure])
         # What was begun and interrupted is done with this one, as far as it reaches.
         included = [
             one
@@ -147,7 +147,7 @@ def forget(
         done = erase_user(store.database, user, scopes, erasure.key, now, noted=noted)
         if any(one.scope in scopes for one in _of_user(store, user)):
             raise TemporaryError(
-                f"another command has changed deliveries of {user} meanwhile: repeat the command"
+                f"another command has just changed deliveries of {user}: repeat the command"
             )
         store.database.scrub()
     return done
@@ -165,9 +165,9 @@ def _scopes(store: SqliteStore, destination: str, account: str) -> Sequence[int]
 
 
 def _known(store: SqliteStore) -> Sequence[Erasure]:
-    """Return who was erased before, by the store and the file beside it."""
+    """Return who was erased before, by the store and the file next to it."""
     stored = store.database.at_once(erasures_stored)
-    return list({one.id: one for one in (*erasures_beside(store.path), *stored)}.values())
+    return list({one.id: one for one in (*read_erasures_file(store.path), *stored)}.values())
 
 
 def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:
@@ -175,7 +175,7 @@ def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:
 
 
 def _check_settled(entries: Sequence[LedgerEntry], *, can_ask: bool = False) -> None:
-    """Raise `UsageError` if it is not known what became of something, and asking does not help."""
+    """Raise `UsageError` if an outcome is not known, and asking does not help."""
     held = [one for one in entries if one.status is State.HELD]
     lost = [one for one in entries if one.status in _LOST]
     unsettled = held or ([] if can_ask else lost)
@@ -184,7 +184,7 @@ def _check_settled(entries: Sequence[LedgerEntry], *, can_ask: bool = False) -> 
     first, others = unsettled[0], len(unsettled) - 1
     more = f", and so {'is' if others == 1 else 'are'} {others:,} more" if others else ""
     cure = (
-        "Decide on what is held with destinations deliveries resolve"
+        "Decide on held deliveries with destinations deliveries resolve"
         if held
         else "Use --config FILE, the configuration of the server, so that this command asks the "
         f"partner; or let the server or the run that delivers for {first.destination} ask"

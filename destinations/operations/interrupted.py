@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.operations.locks import is_run_for, keep_servers_off, lock_run, who_serves
+from destinations.operations.locks import block_servers, is_run_for, lock_run, server_status
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
@@ -20,7 +20,7 @@ from destinations.store import SqliteLedger, SqliteStore
 __all__ = ["delivers", "open_ledger", "recover_all", "recover_interrupted"]
 
 _LATEST: Final = 86_400.0
-"""Seconds: nobody is asked later about a lost answer. Whoever delivers next says when it is."""
+"""Seconds: lost answers are asked about by then; the next process to deliver says when."""
 
 
 def open_ledger(store: SqliteStore) -> SqliteLedger:
@@ -38,38 +38,38 @@ def recover_interrupted(
     """Write down what `open_ledger` shows of the scopes of ``entries``: now it can be changed.
 
     What a process delivers by now is left to it. Raises `UsageError` for a destination that the
-    server which runs does not have: it might get it back meanwhile.
+    running server does not have: it might get it back at any time.
     """
     ids = {one.scope for one in entries if one.status in {State.READY, State.UNKNOWN}}
     for scope, served in ledger.interrupted():
         if scope.id not in ids:
             continue
-        if served and who_serves(store).running is not False:
+        if served and server_status(store).running is not False:
             msg = (
                 f"the server that delivers from the store {store.path} has no destination "
                 f"{scope.name!r}: stop the server first, or let it have this destination again"
             )
             raise UsageError(msg)
         lock = (
-            keep_servers_off(store.path)
+            block_servers(store.path)
             if served
-            else lock_run(store.path, scope.id, "", beside_server=True)
+            else lock_run(store.path, scope.id, "", allow_server=True)
         )
         with contextlib.suppress(TemporaryError), lock:
             store.queue().recover([scope], _LATEST)
 
 
 def recover_all(store: SqliteStore) -> None:
-    """Write down what became of all that was being sent; nobody may deliver from the store."""
+    """Write down the outcome of all that was being sent; no process may deliver from the store."""
     ended = store.ledger(lambda _scope, _served: False).interrupted()
     if ended:
         store.queue().recover([scope for scope, _ in ended], _LATEST)
 
 
 def delivers(store: SqliteStore, scope: Scope, *, served: bool) -> bool:
-    """Return whether a process delivers for a scope now; one may where that cannot be told."""
+    """Return whether a process delivers for a scope now; one may where that is not known."""
     if served:
-        return who_serves(store).has(scope.name) is not False
+        return server_status(store).has(scope.name) is not False
     try:
         return is_run_for(store.path, scope.id)
     except OSError:

@@ -1,7 +1,7 @@
 """Decide which process delivers from a store: one server, or runs of different accounts.
 
 A server holds the lock of the store's file, and runs share it, so they find each other whatever
-path they use. They also lock a file beside the store, for systems where SQLite's use of the store
+path they use. They also lock a file next to the store, for systems where SQLite's use of the store
 prevents locks on the file itself. Each run also holds the lock of its account. A server holds one
 for each of its accounts, since a reload may add an account to which a command delivers. The system
 frees locks when a process ends, in whatever way.
@@ -38,33 +38,33 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
-    "Serving",
+    "ServerStatus",
+    "block_servers",
     "check_migration",
     "is_in_use",
     "is_run_for",
     "is_served",
-    "keep_servers_off",
     "lock_account",
     "lock_run",
     "lock_server",
     "note_server",
     "note_start",
     "noted_periods",
+    "server_status",
     "try_to_lock",
-    "who_serves",
 ]
 
 _PATIENCE: Final = 1.0
-"""Seconds: whoever asks if a server is there holds the lock for a moment."""
+"""Seconds: a process that asks if a server is there holds the lock for a moment."""
 
 _POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServerStatus:
     """The processes that deliver from a store now.
 
-    ``running`` is whether a server does, None if that cannot be told. ``names`` are the
+    ``running`` is whether a server does, None if not known. ``names`` are the
     destinations that it has, None if it does not say so. ``actions`` are, by these names, those
     which it does for operators that ask for them.
     """
@@ -99,20 +99,20 @@ def lock_server(store: Path, make: Callable[[Path], object] = make_store) -> Ite
 
 @contextlib.contextmanager
 def lock_run(
-    store: Path, scope: int, account: str, *, beside_server: bool = False
+    store: Path, scope: int, account: str, *, allow_server: bool = False
 ) -> Iterator[None]:
     """Let no server deliver from the store, and no other run for the account.
 
-    ``scope`` is that of the account. With ``beside_server`` a server may deliver, as it does so to
-    other accounts alone. Raises `TemporaryError` if one of them does.
+    ``scope`` is that of the account. With ``allow_server`` a server may deliver, as it does so only
+    to other accounts. Raises `TemporaryError` if one of them does.
     """
     running = (
         f"another run delivers to {account} from the store {store}; wait for it to end, or use "
         "another store with --store FILE"
     )
     with contextlib.ExitStack() as stack:
-        if not beside_server:
-            stack.enter_context(keep_servers_off(store))
+        if not allow_server:
+            stack.enter_context(block_servers(store))
         stack.enter_context(_locked(_run_path(store, scope), running, shared=False))
         yield
 
@@ -133,7 +133,7 @@ def lock_account(store: Path, account: int, shown: str, *, by_server: bool) -> I
 
 
 @contextlib.contextmanager
-def keep_servers_off(store: Path) -> Iterator[None]:
+def block_servers(store: Path) -> Iterator[None]:
     """Let no server deliver from the store; raises `TemporaryError` if one does."""
     served = (
         f"a server delivers from the store {store}; stop it, or use another store with --store FILE"
@@ -187,7 +187,7 @@ def _is_held(store: Path, *, shared: bool) -> bool:
 
 
 def _is_itself_held(store: Path, *, shared: bool) -> bool:
-    """Return whether somebody delivers from the file, also under another path."""
+    """Return whether a process delivers from the file, also under another path."""
     try:
         handle = open_file(store)
     except (FileNotFoundError, NotADirectoryError):
@@ -218,19 +218,19 @@ def _is_file_held(path: Path, *, shared: bool) -> bool:
     return False
 
 
-def who_serves(store: SqliteStore) -> Serving:
+def server_status(store: SqliteStore) -> ServerStatus:
     """Return who delivers from a store now."""
     try:
         running = is_served(store.path)
     except OSError:
-        return Serving(None)
+        return ServerStatus(None)
     names = store.noted("destinations") if running else []
     actions = store.noted("operatorActions") if running else None
-    return Serving(running, None if names is None else frozenset(names), actions or {})
+    return ServerStatus(running, None if names is None else frozenset(names), actions or {})
 
 
 def note_start(store: SqliteStore) -> None:
-    """Write down that a server begins, so that nobody goes by what the one before it had.
+    """Write down that a server begins, so that what the one before it had no longer counts.
 
     Raises `UsageError` if the store cannot be written.
     """
@@ -279,7 +279,7 @@ def noted_periods(store: SqliteStore) -> Periods | None:
 def _locked(
     path: Path, message: str, *, shared: bool, patience: float | None = None
 ) -> Iterator[None]:
-    """Hold a lock; raises `TemporaryError` with ``message`` if somebody else keeps it."""
+    """Hold a lock; raises `TemporaryError` with ``message`` if another process keeps it."""
     try:
         make_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
-from destinations.operations.locks import who_serves
+from destinations.operations.locks import server_status
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT, fingerprints
 from destinations.pipeline.intake import Intake
@@ -26,7 +26,7 @@ __all__ = [
     "Replayed",
     "plan_replay",
     "replay",
-    "waiting_for_nobody",
+    "unserved_destinations",
     "why_not_replayed",
 ]
 
@@ -82,7 +82,7 @@ class Replayed:
     reopened: int = 0
     ended: int = 0
     added: int = 0
-    changed_meanwhile: int = 0
+    changed_since: int = 0
 
 
 def why_not_replayed(entry: LedgerEntry) -> str:
@@ -104,8 +104,8 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
     planned = plan(destination, raw, only=only, received_at=entry.accepted_at)
     todays = {one.key: one for one in planned.deliveries}
     known = {one.key for one in ledger.of_event(entry)}
-    # If subscriptions were renamed, nobody knows which of today's replaces which. So nothing is
-    # added for their actions, lest the event be sent twice.
+    # If subscriptions were renamed, nothing shows which of today's replaces which. So nothing is
+    # added for their actions, so that the event is not sent twice.
     gone = {key for key in known if key is not None and key not in destination.by_key}
     unclear = {key.action for key in gone}
     added = [
@@ -133,9 +133,9 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         delivery.key = key
     if entry.effect is not Effect.NONE:
         action = destination.actions.get(delivery.action)
-        # It must not end as never sent either: nobody would know of it any more.
+        # It must not end as never sent either: no trace of it would be left.
         if result is not None or action is None or not action.is_idempotent:
-            why = f"it may have been applied: {entry.reason}; drop it, or send its event anew"
+            why = f"it may have been applied: {entry.reason}; drop it, or send its event again"
             return PlannedReplay(entry, refused=why)
     more = tuple(_filled(intake, event, one, digest) for one in added)
     return PlannedReplay(entry, Replan(entry, delivery, result, more))
@@ -145,7 +145,7 @@ def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> R
     """Make planned replays, a few hundred in each transaction, so that others can write.
 
     Deliveries to be sent wait for their turn; the others get their new outcome at once. A delivery
-    that has changed since it was planned is left alone and counted. Raises `UsageError` if the
+    that has changed since it was planned is skipped and counted. Raises `UsageError` if the
     store cannot be written; finished transactions stay, and it is safe to repeat the call.
     """
     planned = _once([one.replan for one in replays if one.changes and one.replan is not None])
@@ -167,7 +167,7 @@ def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> R
     return Replayed(reopened, ended, added, len(planned) - done)
 
 
-def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> list[str]:
+def unserved_destinations(store: SqliteStore, replays: Iterable[PlannedReplay]) -> list[str]:
     """Return the destinations that get waiting deliveries but are not in the running server.
 
     Empty if no server runs.
@@ -178,7 +178,7 @@ def waiting_for_nobody(store: SqliteStore, replays: Iterable[PlannedReplay]) -> 
         if one.replan is not None
         and (one.replan.result is None or any(end is None for _, end in one.replan.added))
     }
-    serving = who_serves(store)
+    serving = server_status(store)
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
 
 
@@ -224,19 +224,19 @@ def _heir(
     """Return the only subscription of today that a key without one can mean."""
     if key is None:
         return None
-    heirs: Sequence[SubscriptionKey] = [one.key for one in destination.heirs(key)]
+    successors: Sequence[SubscriptionKey] = [one.key for one in destination.successors(key)]
     had = [one for one in known if one is not None and one.action == key.action]
-    return heirs[0] if (len(heirs), len(had)) == (1, 1) else None
+    return successors[0] if (len(successors), len(had)) == (1, 1) else None
 
 
 def _end_of(planned: Plan, entry: LedgerEntry) -> Result:
     """Return why the event does not reach the subscription of an entry today."""
-    alone: Mapping[SubscriptionKey | None, PlannedDelivery] = {
+    by_key: Mapping[SubscriptionKey | None, PlannedDelivery] = {
         one.key: one for one in planned.deliveries
     }
-    nobody = alone.get(None)
-    if nobody is not None and nobody.result is not None:
-        return nobody.result
+    without = by_key.get(None)
+    if without is not None and without.result is not None:
+        return without.result
     if entry.key is None:
         return _NOT_TAKEN
     reason = f"no subscription {entry.key.name!r} takes this event today"

@@ -2,8 +2,8 @@
 
 A request is an action that no event reaches. If a server delivers to the account, the server
 carries it out, while nothing else that touches the same accounts is under way; the command waits
-for the outcome. Otherwise the command does it itself, and nobody may begin to deliver to the
-account before it has ended.
+for the outcome. Otherwise the command does it itself, and no process may begin to deliver to
+the account before it has ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.http.json_bytes import decode_json, encode_json
-from destinations.operations.locks import lock_account, lock_run, who_serves
+from destinations.operations.locks import lock_account, lock_run, server_status
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -109,11 +109,11 @@ def await_server(
     """
     clock, stop, ledger = clock or SystemClock(), threading.Event(), store.ledger()
     tells_at = clock.monotonic() + _TELL_SECONDS
-    looks_at, is_served, told = clock.monotonic() + _LOOK_SECONDS, True, ""
+    looks_at, is_served, shown = clock.monotonic() + _LOOK_SECONDS, True, ""
     while True:
         now = clock.monotonic()
         if now >= looks_at:  # before the delivery: it may be over since
-            is_served = who_serves(store).has(handed.name) is not False
+            is_served = server_status(store).has(handed.name) is not False
             looks_at = now + _LOOK_SECONDS
         entry = ledger.get(handed.id)
         if entry.status is Outcome.DELIVERED:
@@ -128,29 +128,29 @@ def await_server(
             )
             raise TemporaryError(msg)
         why = f"{entry.status}: {entry.reason}" if entry.reason else f"{entry.status}"
-        if now >= tells_at and why != told:
-            told, tells_at = why, now + _TELL_SECONDS
+        if now >= tells_at and why != shown:
+            shown, tells_at = why, now + _TELL_SECONDS
             tell(f"The server has it as delivery {handed.id} of {handed.name}, which is {why}.")
         clock.wait(_POLL_SECONDS, stop)
 
 
 @contextlib.contextmanager
 def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan) -> Iterator[None]:
-    """Let nobody deliver to an account while the caller does what was planned.
+    """Let no process deliver to an account while the caller does what was planned.
 
     What asks for the same and waits for a server is dropped afterwards. Raises `TemporaryError` if
-    somebody delivers to the account, or if it is not known yet whether something of those whom this
-    touches was applied: that is judged by what they had before.
+    a process delivers to the account, or if it is not known yet whether a delivery of the users
+    that this touches was applied: that is judged by what they had before.
     """
     accounts = store.accounts()
     scope = accounts.run(slug, account)
-    serving = who_serves(store)
+    serving = server_status(store)
     of_others = bool(serving.running) and not any(
         serving.has(one.name) is not False for one in accounts.served_by(account)
     )
     shown = f"{slug} at {accounts.get(account).shown}"
     with (
-        lock_run(store.path, scope.id, shown, beside_server=of_others),
+        lock_run(store.path, scope.id, shown, allow_server=of_others),
         lock_account(store.path, account, shown, by_server=False),
     ):
         _check_settled(store, account, planned)
@@ -161,10 +161,10 @@ def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan
 def _serving_scope(store: SqliteStore, account: int, action: str, clock: Clock) -> Scope | None:
     """Return the queue of the running server's destination that delivers to an account."""
     give_up, stop = clock.monotonic() + _START_SECONDS, threading.Event()
-    serving = who_serves(store)
+    serving = server_status(store)
     while serving.running and serving.names is None and clock.monotonic() < give_up:
         clock.wait(_POLL_SECONDS, stop)
-        serving = who_serves(store)
+        serving = server_status(store)
     if not serving.running:
         return None
     served = [one for one in store.accounts().served_by(account) if serving.has(one.name)]
@@ -181,7 +181,7 @@ def _serving_scope(store: SqliteStore, account: int, action: str, clock: Clock) 
 
 
 def _check_settled(store: SqliteStore, account: int, planned: Plan) -> None:
-    """Raise `TemporaryError` for a lost answer of a user whom this touches."""
+    """Raise `TemporaryError` for a lost answer of a user that this touches."""
     (one,) = planned.deliveries
     assert one.subscription is not None  # noqa: S101 - it has a payload
     assert one.payload is not None  # noqa: S101 - as above

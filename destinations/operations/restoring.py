@@ -22,7 +22,6 @@ from destinations.store import (
     check_store_path,
     copied_at,
     copy_of,
-    erasures_beside,
     erasures_stored,
     fold_log,
     identity_path,
@@ -35,13 +34,14 @@ from destinations.store import (
     make_folder,
     mark_restored,
     note_gap,
+    read_erasures_file,
     read_once,
     restoration_path,
     stored_uuid,
     stored_version,
     sync,
     unmark,
-    write_erasures_beside,
+    write_erasures_file,
 )
 
 __all__ = ["Restoration", "adopt", "restore"]
@@ -51,7 +51,7 @@ __all__ = ["Restoration", "adopt", "restore"]
 class Restoration:
     """The number of ``open`` deliveries of a copy; events accepted after ``copied_at`` are unknown.
 
-    ``is_backup`` tells that the copy says when it was made; else that is when its latest event was
+    ``is_backup`` says that the copy says when it was made; else that is when its latest event was
     accepted. ``erased`` is what was erased of users who were erased after the copy was made.
     """
 
@@ -74,10 +74,10 @@ def adopt(path: Path) -> None:
 def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) -> Restoration:
     """Make a store of a copy: a backup, or any other copy of a store's file.
 
-    The store and the file beside it are new, whatever was in that place before. All that was open
-    is marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
-    False. Nobody is asked. Users who were erased from what was in that place are erased from the
-    copy before it can be opened there. Raises `UsageError` if it is not a copy of a store, or
+    The store and its identity file are new, whatever was in that place before. All that was open is
+    marked, and events of the time from the copy until ``now`` are held, unless ``hold_gap`` is
+    False. No partner is asked. Users who were erased from what was in that place are erased from
+    the copy before it can be opened there. Raises `UsageError` if it is not a copy of a store, or
     cannot be written, as another backup, and `TemporaryError` on a full disk, or if a process
     delivers from the target.
     """
@@ -101,7 +101,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     is_new = False
 
     def make(path: Path) -> None:
-        """Make an empty file: nobody begins anew there, also if this process is killed."""
+        """Make an empty file: no process makes a new store there, even if this one is killed."""
         nonlocal is_new
         is_new = is_missing(path)
         make_file(path)
@@ -123,7 +123,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
 def _is_other_backup(backup: Path, target: Path) -> bool:
     """Return whether a target is a backup, and neither this one nor in the place of a store.
 
-    One that was copied over a store has the file beside it that tells of that store.
+    One that was copied over a store has that store's identity file next to it.
     """
     if not is_backup(target) or identity_path(target).exists():
         return False
@@ -137,7 +137,7 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         made_at = copied_at(backup)
         if made_at == 0:
             msg = (
-                f"cannot restore {backup}: the log of another file is beside it; remove the files "
+                f"cannot restore {backup}: the log of another file is next to it; remove the files "
                 f"{backup.name}-wal and {backup.name}-shm"
             )
             raise UsageError(msg)
@@ -154,7 +154,7 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
         if backup.samefile(target):
             fold_log(target)  # if this process is killed now, it is all that there is to restore
         if erasures:  # the next copy that is restored here has to lose them, too
-            write_erasures_beside(target, erasures)
+            write_erasures_file(target, erasures)
         # From here on, what is in the place is refused until all is done.
         identity_path(made).replace(identity_path(target))
         sync(target.parent)
@@ -171,8 +171,8 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
 
 def _known_erasures(target: Path) -> Sequence[Erasure]:
     """Return who was erased from what is in the place of a store, or was there before."""
-    found = list(erasures_beside(target))
-    # A store that is lost or damaged says nothing; the file beside it does.
+    found = list(read_erasures_file(target))
+    # A store that is lost or damaged says nothing; the file next to it does.
     with contextlib.suppress(OSError, UsageError, sqlite3.Error):
         if not is_missing(target) and stored_version(target):
             found += read_once(target, erasures_stored)

@@ -18,13 +18,13 @@ from destinations.store import (
 __all__ = ["DEDUPE_DAYS", "KEEP_DAYS", "REFUSED_DAYS", "Periods", "Pruned", "prune"]
 
 KEEP_DAYS: Final = 30.0
-"""Days that finished deliveries stay in the ledger, unless told otherwise."""
+"""Days that finished deliveries stay in the ledger, unless set otherwise."""
 
 DEDUPE_DAYS: Final = 7.0
-"""Days that a ``messageId`` is recognised again, unless told otherwise; at least `KEEP_DAYS`."""
+"""Days that a ``messageId`` is recognised again, unless set otherwise; at least `KEEP_DAYS`."""
 
 REFUSED_DAYS: Final = 7.0
-"""Days that events stay which a receiver refused, unless told otherwise."""
+"""Days that events stay which a receiver refused, unless set otherwise."""
 
 _DAY: Final = 86_400.0
 

@@ -15,10 +15,10 @@ from destinations.clock import SystemClock, WallClock
 from destinations.operations.locks import lock_run, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
 from destinations.pipeline.run import RunStore
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore
 
-__all__ = ["Again", "CutAgain", "open_run_store", "prune_after_run", "wrote_undelivered"]
+__all__ = ["InterruptedRerun", "Rerun", "open_run_store", "prune_after_run", "wrote_undelivered"]
 
 _PRUNE_SECONDS: Final = 1.0
 _PRUNE_EVERY: Final = 3_600.0
@@ -33,7 +33,7 @@ def open_run_store(
     reconcile_after: float,
     clock: WallClock | None = None,
 ) -> Iterator[RunStore]:
-    """Give what the runs of an account keep, and let no other process deliver for it meanwhile.
+    """Give what the runs of an account keep, and let no other process deliver for it until the end.
 
     ``account`` is its id in the store. Raises `TemporaryError` if another process delivers.
     """
@@ -42,7 +42,7 @@ def open_run_store(
     with lock_run(store.path, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
         queue = store.queue(clock)
         queue.recover([scope], reconcile_after)
-        for cut in store.noted_under(_prefix(scope.id)).values():
+        for cut in store.notes_with_prefix(_prefix(scope.id)).values():
             queue.settle_from(cut["since"])
         answers = store.answers(identity.partner)
         source, gap = queue.source(scope), store.gap()
@@ -72,26 +72,26 @@ def prune_after_run(
 
 
 @dataclass(frozen=True, slots=True)
-class CutAgain:
-    """A sending again that did not come to its end: when it began, and of which input."""
+class InterruptedRerun:
+    """A rerun that did not come to its end: when it began, and of which input."""
 
     since: float
     source: str
 
 
-class Again:
+class Rerun:
     """Sends an input once more, for a scope of runs; one that was cut goes on where it was.
 
     The same input is known by its content, whatever it is called: what is on standard input now, or
     in a file of this name, may be another. What can be read twice is known by all of it; of what
     cannot, the first entry is looked at when it was read. ``digest`` is that of all of it, None
-    for what can be read once alone. ``input_ids`` are the names that its files got: with others,
-    some of its events are others.
+    for what can be read only once. ``input_ids`` are the names that its files got: with others,
+    some of its events are different.
 
     ``settle_from`` gets the time from which on what ends was sent once more. ``goes_on`` is
-    told since when this input is being sent again, if that was cut; ``cut`` which
-    others were, if this is none of them, and all of it is sent once more. They are told at once
-    where the input can be read twice.
+    called with the time since which this input is being sent again, if that was cut; ``cut`` with
+    the others that were, if this is none of them, and all of it is sent once more. They are called
+    at once where the input can be read twice.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -105,7 +105,7 @@ class Again:
         settle_from: Callable[[float], None] = lambda _time: None,
         now: Callable[[], float] = SystemClock().time,  # noqa: B008 - it keeps nothing
         goes_on: Callable[[float], None] = lambda _since: None,
-        cut: Callable[[Sequence[CutAgain]], None] = lambda _others: None,
+        cut: Callable[[Sequence[InterruptedRerun]], None] = lambda _others: None,
     ) -> None:
         self._store = store
         self._scope = scope
@@ -130,7 +130,7 @@ class Again:
         if not self._name:
             self._look(f"first {hashlib.sha256(first).hexdigest()}")
         if self._since is None:
-            # Later than all that ended before, so that it is told from what ends from now on even
+            # Later than all that ended before, so that it differs from what ends from now on even
             # if a clock was set back.
             since = max(self._now(), self._store.last_settled(self._scope) + 0.001)
             # Rows have whole milliseconds, and what ends just then must not seem to be before it.
@@ -147,13 +147,13 @@ class Again:
     def _look(self, content: str) -> None:
         """Find out whether the input with this content was being sent again, and tell of it."""
         self._name = f"{self._prefix}{content} {' '.join(self._input_ids)}".rstrip()
-        known = self._store.noted_under(self._prefix)
+        known = self._store.notes_with_prefix(self._prefix)
         mine = known.get(self._name)
         if mine is not None:
             self._since = float(mine["since"])
             self._goes_on(self._since)
         elif known:
-            self._cut([CutAgain(one["since"], one["input"]) for one in known.values()])
+            self._cut([InterruptedRerun(one["since"], one["input"]) for one in known.values()])
 
 
 def _prefix(scope: int) -> str:

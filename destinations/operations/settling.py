@@ -28,8 +28,8 @@ from destinations.pipeline.queue import QueuedDelivery, Round, Scope, Transition
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore
 
@@ -67,7 +67,7 @@ class _NothingMore:
 
 
 class _Answers(Observer):
-    """Notes what became of deliveries; ``unknown`` are those that still are, with the reasons."""
+    """Notes the outcomes of deliveries; ``unknown`` are those that still are, with the reasons."""
 
     def __init__(self) -> None:
         self.unknown: dict[int, str] = {}
@@ -90,13 +90,13 @@ def settle(
     tell: Callable[[str], None],
     clock: WallClock | None = None,
 ) -> None:
-    """Ask about all lost answers of the user of ``entries`` in their scopes; nobody may deliver.
+    """Ask about all lost answers of the user of ``entries`` in their scopes; none may deliver.
 
-    ``partners`` returns who may be asked about these scopes. The partner is asked as late after the
-    request as by a server; ``tell`` is told how long that takes, and what came of it. What the
-    partner cannot tell is held, as by a server. Raises `UsageError` before anybody is asked if
-    nobody can be about one of them, and `TemporaryError` for one that could not be asked about: it
-    is unknown as before.
+    ``partners`` returns the partners to ask about these scopes. A partner is asked as late after
+    the request as by a server; ``tell`` gets messages on how long that takes, and on the outcome.
+    What the partner cannot answer is held, as by a server. Raises `UsageError` before any request
+    if one of them cannot be asked about, and `TemporaryError` for one whose request failed: it is
+    unknown as before.
     """
     clock = clock or SystemClock()
     first = {one.scope: one for one in reversed(entries)}
@@ -134,7 +134,7 @@ def _partner_of(
 
 @contextmanager
 def _locked(store: SqliteStore, scope: ScopeTotals, partner: Partner) -> Iterator[None]:
-    """Let no command change what the partner holds meanwhile."""
+    """Let no other command change what the partner holds."""
     assert scope.partner_account is not None  # noqa: S101 - a partner was found by it
     shown = f"{partner.identity.slug} at {store.accounts().get(scope.partner_account).shown}"
     with lock_account(store.path, scope.partner_account, shown, by_server=True):
@@ -213,7 +213,7 @@ def _tell_answers(
     parts = {
         "applied": applied,
         "not applied": len(settled) - applied - held,
-        "held, as nobody can tell": held,
+        "held, as nothing shows whether they were applied": held,
     }
     shown = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
     tell(f"{scope.name}: lost answers settled: {shown}.")

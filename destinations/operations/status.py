@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
-from destinations.operations.locks import Serving
+from destinations.operations.locks import ServerStatus
 from destinations.operations.pauses import pauses_of_servers
 from destinations.outcome import State
 from destinations.pipeline.ledger import Ledger, ScopeTotals
@@ -31,7 +31,7 @@ _WAITING = (State.READY, State.SENDING, State.UNKNOWN)
 class StoreStatus:
     """A store; ``size`` is in bytes, with its journal.
 
-    ``served`` tells whether a server delivers from it now, None if unknown; ``names`` are the
+    ``served`` says whether a server delivers from it now, None if unknown; ``names`` are the
     server's destinations. No process delivers for the scopes ``idle`` now. ``paused`` has the
     paused actions of each destination with their reasons.
     """
@@ -70,7 +70,7 @@ class StoreStatus:
         }
 
 
-def store_status(store: SqliteStore, now: float, serving: Serving) -> StoreStatus:
+def store_status(store: SqliteStore, now: float, serving: ServerStatus) -> StoreStatus:
     """Return the status of the store at ``now`` (seconds since 1970, UTC)."""
     scopes = [one for one in open_ledger(store).totals(now) if one.counts or one.served]
     return StoreStatus(

@@ -34,7 +34,7 @@ from destinations.pipeline.retry import RetryPolicy
 __all__ = ["BalanceChecks"]
 
 _LASTING: Final = 3
-"""So often a question is asked again that the partner does not take; then it is done without."""
+"""The number of times that a refused question is asked again; then it is left out."""
 
 _LOOKS: Final = 500
 """The number of balances that one job checks again."""
@@ -43,9 +43,8 @@ _LOOKS: Final = 500
 class BalanceChecks:
     """Checks the balances of one pipeline. ``account`` knows them, also from other pipelines.
 
-    With ``sole_writer`` nobody else adds to them, so that a balance which is not as expected tells
-    something. ``looks_again`` says whether those of what was sent again are asked for some time
-    later.
+    With ``sole_writer`` no one else adds to them, so that an unexpected balance is reported.
+    ``looks_again`` says whether those of what was sent again are asked for some time later.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -460,7 +459,7 @@ class BalanceChecks:
     def answered_again(self, answered: Answered, now: float, round_: Round) -> None:
         """Compare balances that were looked at again with what was expected."""
         for key, found in answered.balances.items():
-            # What was sent meanwhile may be in it, or not: then it is looked at another time.
+            # It may or may not include what was sent since: then it is looked at another time.
             if self._rechecks.is_untouched(key):
                 self._compare(key, found, now, round_)
                 if self._balances.get(key) is not None:

@@ -36,10 +36,10 @@ class CircuitBreaker:
     """
 
     def __init__(
-        self, draw: Callable[[], float], told: Callable[[BreakerState, str], None]
+        self, draw: Callable[[], float], notify: Callable[[BreakerState, str], None]
     ) -> None:
         self._draw = draw
-        self._told = told
+        self._notify = notify
         self._failures = 0
         self._until = 0.0
         self._probing = False
@@ -76,7 +76,7 @@ class CircuitBreaker:
             self.probes -= 1
             self._become("open", "nothing was sent")
 
-    def heard(self) -> None:
+    def answered_question(self) -> None:
         """Note that the partner answered a question, which does not prove that it takes events."""
         if self.untaken_since is not None:
             self._probing = False
@@ -84,7 +84,7 @@ class CircuitBreaker:
         else:
             self.answered()
 
-    def not_taken(self, began: float) -> None:
+    def unanswered(self, began: float) -> None:
         """Note that events were sent then, and got no answer."""
         if self.untaken_since is None:
             self.untaken_since = began
@@ -134,4 +134,4 @@ class CircuitBreaker:
     def _become(self, state: BreakerState, reason: str) -> None:
         if state != self.state:
             self.state = state
-            self._told(state, reason)
+            self._notify(state, reason)

@@ -1,7 +1,7 @@
 """Recognise an event that comes again, and tell it from another one with the same messageId.
 
 What a message is recognised by is its messageId, within one account. Its fingerprint is a digest of
-its content, but for what a sender adds anew each time it sends.
+its content, except for what a sender sets each time it sends.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _blake: Final = hashlib.blake2b
 
 _find_whole: Final = re.compile(rb"[.]0[],}]").search
-"""Finds what may be a float that is a whole number, or the end of a text that looks like it."""
+"""Finds what may be a float that is a whole number, or the end of a string that looks like it."""
 
 _TEXT_OR_WHOLE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-0[.]0(?=[],}])|[.]0(?=[],}])')
 
@@ -47,13 +47,13 @@ class Verdict(Enum):
     """The verdict on an event, given earlier events with its messageId."""
 
     NEW = "new"
-    """Nobody had it."""
+    """It was not known."""
     SAME = "same"
     """The latest event that had it, again."""
     REPLACED = "replaced"
     """An event that a later one has replaced, again."""
     CORRECTION = "correction"
-    """Another content, and all that became of the one before is that nothing was applied."""
+    """Another content, and nothing of the one before was applied."""
     CONFLICT = "conflict"
     """Another content, while the one before has, or may yet have, an effect."""
     REFUSED = "refused"
@@ -83,7 +83,7 @@ def fingerprints(event: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _as_whole(found: re.Match[bytes]) -> bytes:
-    """Return a text as it is, and nothing for the fraction of a whole number."""
+    """Return a string as it is, and nothing for the fraction of a whole number."""
     text = found.group()
     if text.startswith(b'"'):
         return text
@@ -95,7 +95,7 @@ def _digest(encoded: bytes) -> int:
 
 
 def content(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an event without what a sender adds anew each time it sends it."""
+    """Return an event without what a sender sets each time it sends it."""
     kept = dict(event)
     for key in _OF_THE_SENDING:
         kept.pop(key, None)

@@ -19,7 +19,7 @@ _TIMES: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 class DerivedId(NamedTuple):
     """The identity of an event: ``by`` its content, or by its line in a named input.
 
-    ``is_certain`` tells that two such events of different inputs with other ids are different
+    ``is_certain`` says that two such events of different inputs with other ids are different
     events.
     """
 

@@ -26,7 +26,7 @@ WOULD_BE_SENT: Final = Result(Outcome.DELIVERED, "would be sent")
 class DryQueue(MemoryQueue):
     """Earlier results, and those that this run would have; nothing is written.
 
-    ``known`` is the queue of earlier runs with its scope; None if there were none.
+    ``known`` is the queue of earlier runs with its scope; None without earlier runs.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Deliver what queues hold, in rounds: nothing lost, nothing sent twice by mistake.
 
 One thread does everything but waiting for the partner. In a round it takes what came back from the
-partner and what arrived, decides what becomes of it and what is sent next, makes all of that
-durable with one commit, and only then answers, sends, and tells. See `Engine.run_round`.
+partner and what arrived, decides its outcome and what is sent next, makes all of that
+durable with one commit, and only then answers, sends, and notifies. See `Engine.run_round`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Engine", "InlineWorkers", "ThreadWorkers", "Workers"]
 T = TypeVar("T")
 
 _POLL_SECONDS: Final = 1.0
-"""So often it is looked whether an operator has changed something."""
+"""Seconds between two looks for changes that an operator has made."""
 
 _CROWD_STEPS: Final = 4
 _CROWD_SECONDS: Final = 0.0003
@@ -131,8 +131,8 @@ class _Call:
 class Engine:
     """All deliveries of one store. Its pipelines are opened and closed while it runs.
 
-    ``max_open`` deliveries of a scope may wait; it can be set anew. Without `start`, whoever has
-    it calls `run_round` again and again. With ``inline`` there are no threads at all: jobs are done
+    ``max_open`` deliveries of a scope may wait; it can be changed. Without `start`, its
+    owner calls `run_round` repeatedly. With ``inline`` there are no threads at all: jobs are done
     within the round, and the clock is waited for, so that a still clock makes all of it repeatable.
     """
 
@@ -184,7 +184,7 @@ class Engine:
     def close(self) -> None:
         """End the thread; what was accepted until now is durable. Safe to repeat.
 
-        Requests that are still under way are left alone: what they come to is found out later.
+        Requests still under way are not waited for: their outcome is found out later.
         """
         with self._lock:
             if self._closed:
@@ -268,8 +268,8 @@ class Engine:
     def remove(self, scopes: Collection[Scope]) -> None:
         """Forget the pipelines of these scopes, once nothing of theirs is under way.
 
-        Where the store cannot be written for some seconds, what is under way is left alone: whoever
-        opens them next finds out what became of it, as after a crash.
+        Where the store cannot be written for some seconds, what is under way stays as it is: the
+        next process to open them finds out its outcome, as after a crash.
         """
         is_over = self._wait_for_end(scopes)
 
@@ -311,7 +311,7 @@ class Engine:
     def abandon(self, *, wait: bool = True) -> Round:
         """Return the round that could not be made durable; without a thread after all jobs.
 
-        Whatever comes back from the partner meanwhile belongs to it; nobody may ``wait`` for that.
+        Results that come back until then belong to it; no thread may ``wait`` for them.
         """
         for workers in self._workers.values():
             workers.close(wait=wait)
@@ -413,7 +413,7 @@ class Engine:
         """Wait for the first thing that comes in, and take all that is there."""
         inbox = self._inbox
         if self._inline and wait > 0 and inbox.empty():
-            self._clock.wait(wait, self._stopping)  # nothing comes meanwhile
+            self._clock.wait(wait, self._stopping)  # nothing arrives in that time
             wait = 0.0
         try:
             item = inbox.get(timeout=wait) if wait > 0 else inbox.get_nowait()
@@ -460,7 +460,7 @@ class Engine:
                 _refuse(round_, offers, full)
                 return self._commit(round_, offers, jobs)
             self._put_off(round_, jobs)
-        except Exception as error:  # noqa: BLE001 - told, and tried again
+        except Exception as error:  # noqa: BLE001 - reported, and tried again
             self.last_error = error
             if not offers:
                 self._observer.failed("", error)
@@ -476,7 +476,7 @@ class Engine:
         return None
 
     def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
-        """Keep the results of deliveries for a later round; nothing is sent meanwhile."""
+        """Keep the results of deliveries for a later round; nothing is sent until then."""
         for job in jobs:
             job.pipeline.undo(job)
         round_.batches = []
@@ -499,7 +499,8 @@ class Engine:
     ) -> None:
         """Tell pipelines and observers what is durable now.
 
-        ``gone`` are deliveries that somebody else had settled, so that nothing became of ours.
+        ``gone`` are deliveries that another process had settled, so that our transition did not
+        count.
         """
         if gone:
             for scope, one in round_.transitions:

@@ -29,18 +29,18 @@ class Holder(Protocol):
 
     @property
     def is_firm(self) -> bool:
-        """Whether nobody else may go now, not even another holder of the same name."""
+        """Whether no other waiter may go now, not even another holder of the same name."""
         ...
 
 
 class Waiter(Protocol):
     """A holder that is called when its turn may have come."""
 
-    def freed(self, name: str) -> None:
+    def name_freed(self, name: str) -> None:
         """Note that a name is free."""
         ...
 
-    def eased(self, name: str, holder: Holder) -> None:
+    def holder_eased(self, name: str, holder: Holder) -> None:
         """Note that a holder of a name waits for fewer others."""
         ...
 
@@ -69,7 +69,7 @@ class Exclusion:
         return None
 
     def is_free(self, name: str) -> bool:
-        """Return whether nobody holds a name."""
+        """Return whether a name has no holder."""
         return name not in self._holders
 
     def hold(self, holder: Holder, names: Iterable[str]) -> None:
@@ -89,11 +89,11 @@ class Exclusion:
             if not holders:
                 del self._holders[name]
                 for waiter in self._waiters:
-                    waiter.freed(name)
+                    waiter.name_freed(name)
             elif len(holders) > 1 or name not in names:
                 for other in list(holders):
                     for waiter in self._waiters:
-                        waiter.eased(name, other)
+                        waiter.holder_eased(name, other)
         self.hold(holder, names)
 
 
@@ -102,8 +102,8 @@ class PartnerAccount:
 
     Nothing is sent to it before all ``members`` have joined: each of them may have lost answers,
     which keep the others from what they touch. Lost answers of destinations that are not served
-    now, and of runs, keep nobody, as they may stay for long: instead they are not judged by numbers
-    that somebody else has changed; see `adds_to`.
+    now, and of runs, do not, as they may stay for long: instead they are not judged by numbers that
+    others have changed; see `adds_to`.
     """
 
     def __init__(self, members: int = 1) -> None:
@@ -130,7 +130,7 @@ class PartnerAccount:
     def adds_to(self, deliveries: Iterable[QueuedDelivery]) -> Iterable[tuple[Scope, str]]:
         """Return the lost answers of others, by scope and balance, that these would be taken for.
 
-        Whoever judges those has to know that the partner shows more than them.
+        When those are judged, the partner's balance shows more than them.
         """
         lost = self._lost_elsewhere
         if not lost:

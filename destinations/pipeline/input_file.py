@@ -1,4 +1,4 @@
-"""One file or stream of events: what it is, told by how it begins, and its entries.
+"""One file or stream of events: its form, recognised by how it begins, and its entries.
 
 An input in a wrong form would give a row of nonsense for each of its lines. So it is refused before
 its first event, in a sentence that says what would be right. What is compressed with gzip is read.
@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from destinations.errors import UsageError
-from destinations.pipeline.inflating import GZIP, Inflated
+from destinations.pipeline.decompression import GZIP, Inflated
 from destinations.pipeline.reading import MARK, SPACE, Entry, read_json_entries, read_lines
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _HEAD: Final = 64 * 1024
 
 _BUFFER: Final = 128 * 1024
 _DAMAGED: Final = b"[ ... the gzip data ends here]"
-"""What stands for the damage of an input that is no text of its own: no JSON, as in a row of it."""
+"""What stands for the damage of an input that has no text of its own: not JSON, as in its row."""
 
 _COMPRESSED: Final[Sequence[tuple[bytes, str, str]]] = (
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
@@ -193,7 +193,7 @@ class InputFile:
         if isinstance(content, Inflated) and content.wrong_from:
             self._refuse(
                 f"cannot be trusted: {content.fault}",
-                f"what it holds from line {content.wrong_from:,} on may be wrong",
+                f"its content from line {content.wrong_from:,} on may be wrong",
                 "use an intact copy",
             )
 
@@ -357,7 +357,7 @@ def _read_at_least(stream: BinaryIO | Inflated, least: int) -> bytes:
 def _head_of(stream: BinaryIO | Inflated, *, only_one_line: bool) -> bytes:
     """Return some thousand bytes of a stream, or its first line that is not empty, and maybe more.
 
-    A reader of the entries waits for that line as well, but for nothing behind it.
+    A reader of the entries waits for that line as well, but for nothing after it.
     """
     found = b""
     while len(found) < _HEAD:

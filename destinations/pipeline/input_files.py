@@ -13,10 +13,10 @@ __all__ = ["InputFiles"]
 
 
 class InputFiles:
-    """Several files as one input; ``places`` tells of each line where it stands.
+    """Several files as one input; ``places`` says where each line stands.
 
     Lines are counted through: those of the second file come after those of the first. ``limit``
-    ends the input after so many events; empty lines are none.
+    ends the input after that many events; empty lines do not count.
     """
 
     def __init__(self, files: Sequence[InputFile], *, limit: int | None = None) -> None:
@@ -28,7 +28,7 @@ class InputFiles:
 
     @property
     def is_stream(self) -> bool:
-        """Whether some of it can be read once alone."""
+        """Whether some of it can be read only once."""
         return any(file.is_stream for file in self.files)
 
     def check(self) -> None:
@@ -71,4 +71,4 @@ class InputFiles:
         if len(known) < len(sizes) or not sum(known):
             return None
         read = sum(known[: self._current]) + self.files[self._current].position()
-        return min(read / sum(known), 1.0)  # somebody may still write to a file
+        return min(read / sum(known), 1.0)  # a file may still grow

@@ -24,7 +24,7 @@ class Interrupt(SignalHandlers):
         self._count = 0
 
     def received(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as handlers are
-        """Stop, and interrupt if somebody insists."""
+        """Stop; interrupt at a second signal."""
         self._count += 1
         self._stop(number)
         if self._count > 1:

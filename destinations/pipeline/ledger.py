@@ -38,7 +38,7 @@ class LedgerEntry:
     ``destination`` is the name in a server's configuration, or for a run the slug; ``account`` says
     which account at the partner it is. ``key`` is None where no subscription took the event.
     ``increment`` and ``evidence`` are what a lost answer is judged by. ``plan`` names what made the
-    payload, see `Destination.plan_digest`. ``restored`` tells that it waited in a copy of the store
+    payload, see `Destination.plan_digest`. ``restored`` says that it waited in a copy of the store
     which was restored, and may have been delivered since.
     """
 
@@ -131,7 +131,7 @@ class LedgerDrift:
 class ScopeTotals:
     """The deliveries of one scope: by status, of all times and of today (UTC).
 
-    ``served`` tells that it is that of a server's destination, ``partner_account`` is its account,
+    ``served`` says that it is that of a server's destination, ``partner_account`` is its account,
     and ``label`` what chooses that.
     ``oldest`` is when the first of what waits was accepted, ``next_at`` when the next of what
     sleeps is due.
@@ -208,7 +208,7 @@ class Ledger(Protocol):
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:
         """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
 
-        All in one commit, or none. A delivery that is being sent is left alone.
+        All in one commit, or none. A delivery that is being sent is not touched.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A transport that knows for how long nobody has answered."""
+"""A transport that knows for how long no request was answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 from destinations.clock import Clock
 from destinations.http import HttpRequest, HttpResponse
-from destinations.http.transport import CanHangUp, Transport
+from destinations.http.transport import AbortableTransport, Transport
 
 __all__ = ["ListeningTransport"]
 
@@ -14,7 +14,7 @@ __all__ = ["ListeningTransport"]
 class ListeningTransport:
     """Counts the time in which requests are under way and none is answered.
 
-    Pauses do not count: in them nobody was asked. ``silent`` seconds were counted before.
+    Pauses without requests do not count. ``silent`` seconds were counted before.
     """
 
     def __init__(self, transport: Transport, clock: Clock, silent: float = 0.0) -> None:
@@ -33,7 +33,7 @@ class ListeningTransport:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long nobody has answered; 0 if the last request was answered."""
+        """For how long no request was answered; 0 if the last one was."""
         with self._lock:
             return self._counted()
 
@@ -54,10 +54,10 @@ class ListeningTransport:
             self._begin_anew(0.0)
         return response
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """Give up all requests that are under way, where the transport can."""
-        if isinstance(self._transport, CanHangUp):
-            self._transport.hang_up()
+        if isinstance(self._transport, AbortableTransport):
+            self._transport.abort()
 
     def close(self) -> None:
         """Close everything that is open."""

@@ -138,7 +138,7 @@ class MemoryQueue:
         self._open: dict[str, _Open] = {}
         self._balances: dict[str, Balance] = {}
         self._others: dict[str, dict[int, bool]] = {}
-        # Subscriptions for which events came alone, beside others of the same events.
+        # Subscriptions for which events came separately from others of the same events.
         self._parts: set[SubscriptionKey] = set()
         self._ids = 0
         self._waiting = 0
@@ -197,7 +197,7 @@ class MemoryQueue:
         return self._waiting
 
     def poll(self) -> bool:
-        """Return False: nobody else can write here."""
+        """Return False: no other process can write here."""
         return False
 
     def close(self) -> None:

@@ -12,12 +12,13 @@ __all__ = ["Observer", "Observers", "Point"]
 Point = Literal["claimed", "sending", "answered", "settling", "returned"]
 """Where deliveries are: claimed; about to be sent (those that must not be repeated are durably
 noted as under way); answered, whether sent or asked about, or no longer waited for; about to get
-their transitions made durable. That they are, `Observer.transitioned` tells. What was claimed and
-gets none is returned: it waits as before, or somebody else has settled it."""
+their transitions made durable. Once they are durable, `Observer.transitioned` is called. What was
+claimed and
+gets none is returned: it waits as before, or another process has settled it."""
 
 
 class Observer:
-    """Is told of every step, and does nothing by itself. Override the methods that you need.
+    """Is called at every step, and does nothing by itself. Override the methods that you need.
 
     ``destination`` is the configured name. Everything but `accepted`, `ended`, `refused`, `unkept`,
     `turned_away` and `internal_error` is called by the engine's thread.
@@ -39,7 +40,7 @@ class Observer:
         """
 
     def unkept(self, destination: str, number: int) -> None:
-        """Note that the content of so many refused events was not kept, and could have been."""
+        """Note that the content of ``number`` refused events was not kept, and could have been."""
 
     def turned_away(self, most: int) -> None:
         """Note that a connection was closed because ``most`` were open."""
@@ -66,12 +67,12 @@ class Observer:
         """Note that credentials are ``refused``, or ``accepted``: an event was taken again."""
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
-        """Note that the partner's balance differs from ours: somebody else adds to it."""
+        """Note that the partner's balance differs from ours: another writer adds to it."""
 
     def failed(self, destination: str, error: BaseException) -> None:
         """Note an internal error. What was claimed goes on as after an attempt that failed.
 
-        Or as after a lost answer, where it may have been sent; `transitioned` tells of each.
+        Or as after a lost answer, where it may have been sent; `transitioned` is called for each.
         """
 
     def internal_error(self, destination: str) -> None:
@@ -82,7 +83,7 @@ class Observer:
 
 
 class Observers(Observer):
-    """Tells each of several observers in turn.
+    """Calls each of several observers in turn.
 
     If one of them raises, ``broken`` is called with it and the error, and the rest goes on.
     """

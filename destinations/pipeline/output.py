@@ -92,7 +92,7 @@ class OutputFile(io.FileIO):
 
 
 def write_failure(what: Path | str, error: OSError) -> TemporaryError:
-    """Return the error that tells why ``what`` cannot be written."""
+    """Return the error that says why ``what`` cannot be written."""
     hint = "; make room for it" if error.errno in FULL else ""
     return TemporaryError(f"cannot write {what}: {error.strerror or error}{hint}")
 

@@ -1,7 +1,7 @@
 """The delivery of one destination: from what waits to an outcome, batch by batch.
 
 Read it from `Pipeline.claim` down: a batch is claimed, its intent is made durable, it is sent, and
-what came of it is its outcome, or an answer that was lost, which the partner is asked about. All of
+the result is its outcome, or a lost answer, which the partner is asked about. All of
 it happens in the engine's thread, between two commits; only a `Job` runs in another.
 """
 
@@ -99,7 +99,7 @@ class Feed(Protocol):
 class Job:
     """A job for a thread: to send a batch, or to ask the partner for balances.
 
-    ``questions`` are by key; ``before`` tells that they are asked before sending. What is only
+    ``questions`` are by key; ``before`` says that they are asked before sending. What is only
     looked at has no batch, so ``action`` says what it is of.
     """
 
@@ -217,7 +217,7 @@ class Pipeline:
 
         They are not due yet, or the partner is away.
         """
-        if self.under_way or not self.prefetch.is_only_of_others:
+        if self.under_way or not self.prefetch.only_others_wait:
             return False
         if self._checks.is_time_to_look(self._clock.time()):
             return False
@@ -323,14 +323,14 @@ class Pipeline:
     ) -> list[QueuedDelivery]:
         """Return the deliveries of a batch that may be sent now; the others wait.
 
-        That is an action that pauses, with what its users have behind it, or an event of the same
-        user that has to come first.
+        A delivery waits if its action is paused, if it follows one that waits, or if another event
+        of the same user has to come first.
         """
         if action not in self.refusals.paused:
-            behind = self.prefetch.behind(deliveries)
-            if not behind:
+            waiting = self.prefetch.that_must_wait(deliveries)
+            if not waiting:
                 return deliveries
-            self.prefetch.wait_behind(behind)
+            self.prefetch.wait_after(waiting)
             return [one for one in deliveries if one.is_claimed]
         until = monotonic + LONGEST_WAIT
         if self.feed is None and self.has_source:
@@ -412,7 +412,7 @@ class Pipeline:
         return True
 
     def leave(self) -> list[QueuedDelivery]:
-        """Return the deliveries under way, to be left alone for a later process."""
+        """Return the deliveries under way, to be left for a later process."""
         jobs, self._jobs = self._jobs, set()
         self.under_way = 0
         found = []
@@ -450,7 +450,7 @@ class Pipeline:
     def returned(self, job: Job, now: float, monotonic: float, round_: Round) -> Job | None:
         """Take a job's result: its transitions go to the round. Returns the job that follows."""
         if job not in self._jobs:
-            return None  # it was left alone
+            return None  # it was left for a later process
         self._jobs.remove(job)
         batch = job.batch
         following = self._returned(job, now, monotonic, round_)
@@ -530,13 +530,14 @@ class Pipeline:
             self.breaker.unused()
         elif all(retry is not None for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
-            self.breaker.not_taken(self._silent_since(job))
+            self.breaker.unanswered(self._silent_since(job))
             self.breaker.failed(
                 monotonic,
                 describe(results[0].code, results[0].status),
                 self.policy.longest(waits),
                 self._silent_since(job),
-                # Where nobody can be asked, each further loss may be one more for an operator.
+                # Where the partner cannot be asked, each further loss may be one more for an
+                # operator.
                 at_once=lost and cannot_ask,
                 is_outage=not lost or cannot_ask,
             )
@@ -557,13 +558,13 @@ class Pipeline:
         self.breaker.answered()
 
     def _silent_since(self, job: Job) -> float:
-        """Return since when nobody was answered, given a job that was not."""
+        """Return since when no request was answered, given a job that was not."""
         return max(job.began, self._answered_at)
 
     def _judged(
         self, batch: ClaimedBatch, results: Sequence[Result], now: float
     ) -> Sequence[Result]:
-        """Return results by what is known of other events; tells if the action pauses."""
+        """Return results by what is known of other events; reports if the action pauses."""
         action = batch.deliveries[0].action
         was_paused, was_refused = action in self.refusals.paused, self.refusals.is_key_refused
         is_last = (
@@ -585,7 +586,7 @@ class Pipeline:
         if self.options.pauses is not None:
             try:
                 self.options.pauses.write(self.refusals.paused)
-            except Exception as error:  # noqa: BLE001 - the action pauses all the same
+            except Exception as error:  # noqa: BLE001 - the action pauses even so
                 self._observer.failed(self.name, error)
 
     def _resume(self) -> None:
@@ -673,7 +674,7 @@ class Pipeline:
         return None if result.retry.wait_for is None else result.retry.wait_for.action
 
     def lost(self, delivery: QueuedDelivery) -> None:
-        """Note that somebody else has settled a delivery; if it waits again, it comes anew."""
+        """Note that another process settled a delivery; if it waits again, it is claimed again."""
         self.prefetch.lose(delivery)
         self._observer.reached(self.name, "returned", [delivery])
 
@@ -708,7 +709,7 @@ class Pipeline:
     def _asked_before(
         self, batch: ClaimedBatch, answered: Answered, now: float, round_: Round
     ) -> Job | None:
-        """Send, now that the balances are known; those of users of whom they are not wait."""
+        """Send, now that balances are known; deliveries of users without a known balance wait."""
         ready = self._checks.answered_before(
             batch, answered, now, round_, is_down=self._is_down, closing=self.closing
         )
@@ -719,7 +720,7 @@ class Pipeline:
         return self._intend(self._actions[ready[0].action], ready, now, round_)
 
     def _look_again(self, now: float) -> Iterator[Job]:
-        """Ask for balances of users of whom nothing waits; the others are asked before sending."""
+        """Ask for balances of users without waiting deliveries; others are asked before sending."""
         is_busy = self.prefetch.scheduler.is_known
         for action, questions in self._checks.questions_again(is_busy, now).items():
             self.under_way += 1
@@ -746,7 +747,7 @@ class Pipeline:
         # What the partner says of one user is an answer: the others must not wait for it.
         if len(failures) < len(verdicts):
             self._answered_at = monotonic
-            self.breaker.heard()
+            self.breaker.answered_question()
         elif not any(one.made for one in failures):
             self.breaker.unused()
         else:
@@ -759,7 +760,7 @@ class Pipeline:
     # -- plans that were made before -----------------------------------------------------------
 
     def _planned(self, deliveries: Sequence[QueuedDelivery], round_: Round) -> list[QueuedDelivery]:
-        """Return the deliveries to send, planned anew where today's rules did not plan them.
+        """Return the deliveries to send, planned again where today's rules did not plan them.
 
         What is not sent any more ends in the round.
         """
@@ -801,10 +802,10 @@ class Pipeline:
         if raw is None:
             return _EVENT_GONE
         assert delivery.key is not None  # noqa: S101 - it waits to be sent
-        heirs = self.destination.heirs(delivery.key)
-        # Where the subscription was renamed and one alone can be meant, it is; else an operator
+        successors = self.destination.successors(delivery.key)
+        # Where the subscription was renamed and only one can be meant, it is; else an operator
         # has to say what is, as the event must neither get lost nor go twice.
-        if len(heirs) != 1:
+        if len(successors) != 1:
             known = ", ".join(repr(one.name) for one in self.destination.subscriptions)
             reason = (
                 f"the definition has no subscription {delivery.key.name!r} any more; it has: "
@@ -814,7 +815,7 @@ class Pipeline:
         try:
             received_at = delivery.event.accepted_at
             (planned,) = plan(
-                self.destination, raw, only=heirs[0].key, received_at=received_at
+                self.destination, raw, only=successors[0].key, received_at=received_at
             ).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)

@@ -9,9 +9,9 @@ __all__ = ["Place", "Places"]
 
 
 class Place(NamedTuple):
-    """A line, from 1, of a file; ``file`` is empty where the input is one file alone.
+    """A line, from 1, of a file; ``file`` is empty where the input is a single file.
 
-    ``number`` tells which file of the input it is, from 0.
+    ``number`` says which file of the input it is, from 0.
     """
 
     file: str
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 class Places:
     """Finds the place of a line that is counted through all files of an input.
 
-    An input that is one file alone has none that need a name: then its lines are what they are.
+    An input that is a single file needs no name for it: then its lines are what they are.
     One thread may add a file while others look for the places of lines that were read before.
     """
 

@@ -65,10 +65,10 @@ class Prefetch:
         self._excludes = exclusion is not None
         self.scheduler = Scheduler(actions, exclusion)
         self._more = source is not None
-        # Users of whom more waits in the source than is here: the ids, in their order.
+        # Users with more deliveries in the source than are here: the ids, in their order.
         self._longer: dict[str, array[int]] = {}
         self._to_read: set[str] = set()
-        # All that is here or claimed: nothing gets in twice, whichever way it was found.
+        # All that is here or claimed: nothing gets in twice, however it was found.
         self._known: dict[int, QueuedDelivery] = {}
         # Of the users whose deliveries are claimed: how many are, what waits again, until when.
         self._claimed: dict[str, int] = {}
@@ -83,7 +83,7 @@ class Prefetch:
         # of them is tried again, whatever comes.
         self._aside: dict[str, _Aside] = {}
         self._returns: list[tuple[float, str]] = []
-        # What somebody else was faster with, and of which it is not known yet what that was.
+        # What another process was faster with; how it changed them is not known yet.
         self._lost: dict[int, QueuedDelivery] = {}
 
     def begin(self, now: float, monotonic: float, *, only_unknown: bool = False) -> None:
@@ -124,8 +124,8 @@ class Prefetch:
         return self.scheduler.waiting > 0 and self.scheduler.is_only(State.UNKNOWN)
 
     @property
-    def is_only_of_others(self) -> bool:
-        """Whether all that waits are answers that other inputs lost; nothing waits behind them."""
+    def only_others_wait(self) -> bool:
+        """Whether all that waits are answers that other inputs lost; nothing waits for them."""
         return all(
             one.state is State.UNKNOWN and not one.line for one in self.scheduler.all_waiting()
         )
@@ -174,7 +174,7 @@ class Prefetch:
             self.add(delivery)
 
     def add(self, delivery: QueuedDelivery) -> None:
-        """Put a delivery behind all others of its user."""
+        """Put a delivery after all others of its user."""
         if delivery.id:
             self._known[delivery.id] = delivery
         self._hold(delivery)
@@ -185,7 +185,7 @@ class Prefetch:
         return self._known.get(delivery_id)
 
     def lose(self, delivery: QueuedDelivery) -> None:
-        """Take back what was claimed, and what somebody else has settled or opened again."""
+        """Take back what was claimed, and what another process has settled or opened again."""
         self.done([delivery])
         self._lost[delivery.id] = delivery
 
@@ -222,7 +222,7 @@ class Prefetch:
             delivery.line, delivery.event.raw = before.line, before.event.raw
         if known is not None:
             if known.state is delivery.state or not self.scheduler.remove(known):
-                return  # nothing new; or it is under way, and what comes of it finds the change
+                return  # nothing new; or it is under way, and its outcome finds the change
             self._forget(known)
         elif delivery.state is State.READY and self._more and source.is_ahead(delivery):
             return  # it comes by itself
@@ -255,9 +255,9 @@ class Prefetch:
         return found
 
     def leave(self, deliveries: Sequence[QueuedDelivery], until: float) -> None:
-        """Leave what is claimed of an action that pauses to the source, with all behind it.
+        """Leave what is claimed of a paused action to the source, with all that follows it.
 
-        Nobody else has to wait for that: their users are read again after `return_to`. What has
+        No other user has to wait for that: their users are read again after `return_to`. What has
         begun to change something keeps others from what it touches: it stays, and sleeps.
         """
         by_user: dict[str, list[QueuedDelivery]] = {}
@@ -291,7 +291,7 @@ class Prefetch:
     ) -> None:
         """Let what ended being claimed wait for an event of its user, at most ``until`` then.
 
-        That is one of the action ``waited_for``. Other events of the user go on meanwhile.
+        That is one of the action ``waited_for``. Other events of the user go on.
         """
         user = delivery.event.user
         aside = self._aside.get(user)
@@ -303,10 +303,10 @@ class Prefetch:
             aside.until = until
             heapq.heappush(self._returns, (until, user))
 
-    def behind(self, deliveries: Iterable[QueuedDelivery]) -> list[QueuedDelivery]:
+    def that_must_wait(self, deliveries: Iterable[QueuedDelivery]) -> list[QueuedDelivery]:
         """Return those of claimed deliveries that have to wait for what was set aside before them.
 
-        That are those of the same action, and all that add to an amount of the user.
+        Those are the ones of the same action, and all that add to an amount of the user.
         """
         return [
             one
@@ -315,8 +315,8 @@ class Prefetch:
             and (one.increment is not None or one.action in aside.actions)
         ]
 
-    def wait_behind(self, deliveries: Sequence[QueuedDelivery]) -> None:
-        """Set claimed deliveries aside, behind what was before."""
+    def wait_after(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Set claimed deliveries aside, after what was set aside before."""
         for delivery in deliveries:
             user = delivery.event.user
             self.set_aside(delivery, self._aside[user].waited_for)
@@ -375,8 +375,8 @@ class Prefetch:
     ) -> None:
         """Take back what was claimed, and of it what is to be tried ``again``, when.
 
-        A user is free, or sleeps, when nothing of theirs is claimed any more. What ended without
-        being claimed is none of it.
+        A user is free, or sleeps, when none of their deliveries is claimed any more. Deliveries
+        that ended without being claimed do not count.
         """
         users: dict[str, int] = {}
         for delivery in deliveries:
@@ -434,7 +434,7 @@ class Prefetch:
             self._to_read.add(user)
 
     def _evict(self, user: str) -> None:
-        """Leave what a user who has to wait has behind what is tried again to the source."""
+        """Leave to the source what a waiting user has, except what is tried again."""
         kept: list[QueuedDelivery] = []
         evicted = array("q")
         for delivery in self.scheduler.withdraw(user):
@@ -449,7 +449,7 @@ class Prefetch:
         self.scheduler.put_back(user, kept)
 
     def _read_on(self, user: str) -> None:
-        assert self._source is not None  # noqa: S101 - else nobody is longer than what is here
+        assert self._source is not None  # noqa: S101 - else no user has more than is here
         ids = self._longer[user]
         found = self._source.get(ids[:_OF_A_USER])
         # Not before they are here: reading may fail.

@@ -1,8 +1,8 @@
 """Define the contract between the engine and a queue: in memory, in SQLite, or in a database.
 
-The engine works in rounds, and a round is one `Queue.commit`: what became of deliveries
+The engine works in rounds, and a round is one `Queue.commit`: the outcomes of deliveries
 (`Transition`), events that arrived (`Arrival`), and what is sent next (`ClaimedBatch`). Only then
-is anything sent, and anybody told. Deliveries that wait come in through a `Source`. All times are
+is anything sent or reported. Deliveries that wait come in through a `Source`. All times are
 in seconds since 1970, UTC.
 """
 
@@ -111,7 +111,7 @@ class Recheck:
 
 
 class Drift(NamedTuple):
-    """A balance that was not as expected: somebody else writes there, or a request came late.
+    """A balance that was not as expected: another writer adds to it, or a request came late.
 
     ``deliveries`` are the ids of those that were sent a second time, and may count twice.
     """
@@ -145,8 +145,8 @@ class QueuedEvent:
     ``fingerprint`` is a digest of its content, ``former`` the one that it had in earlier versions,
     0 if that is the same. ``id`` is 0 until it has a row, ``count`` how many
     deliveries it has. ``raw`` is None where it has to be looked up. ``replaces`` is the event that
-    it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` tells
-    that it came for one of its subscriptions alone.
+    it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` says
+    that it came for only one of its subscriptions.
     """
 
     message_id: str
@@ -168,13 +168,13 @@ class QueuedDelivery:
     """One event for one subscription, on its way through the pipeline.
 
     ``key`` is None for what reaches no subscription. ``nth`` counts the deliveries of the event;
-    ``id`` is 0 as long as it has no row; ``again`` tells that its row has an outcome, which the
+    ``id`` is 0 as long as it has no row; ``again`` says that its row has an outcome, which the
     next one takes the place of. ``plan`` names what ``payload`` (JSON) was made by; an
-    empty payload has to be made first, and ``replanned`` tells that its row has another one.
+    empty payload has to be made first, and ``replanned`` says that its row has another one.
     ``rule_failures`` counts the failures that have a bound of
     their own, ``batch_failures`` those of whole requests, for which one of its events may be to
-    blame: such travels with fewer others, in the end alone. ``line`` is that of the file that it
-    was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` tells
+    blame: it travels with fewer others, in the end with none. ``line`` is that of the file that it
+    was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` says
     that it is part of a batch, ``has_failure`` that its row says why an attempt failed.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     """
@@ -216,7 +216,7 @@ class QueuedDelivery:
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """An event that came from outside, with what it comes to.
+    """An event that came from outside, with its deliveries.
 
     ``deliveries`` are to be sent, ``ended`` are those that are not. ``receipt`` is set by the
     commit.
@@ -244,7 +244,7 @@ class Receipt(NamedTuple):
 class ClaimedBatch:
     """Deliveries of one action that share a request: an intent, from the commit until an outcome.
 
-    ``durable`` tells that a crash must leave them ``unknown``: their request must not be repeated.
+    ``durable`` says that a crash must leave them ``unknown``: their request must not be repeated.
     ``balances`` are those that it adds to, by key, as they are before. ``intent`` is the queue's
     own name for it, 0 where it keeps none.
     """
@@ -265,7 +265,7 @@ class Transition:
     ``evidence`` is for an operator who has to decide. ``applied`` says that its increment is with
     the partner now; ``forget`` names, folded, whose balances may have changed otherwise; ``resent``
     that it is sent again although its answer was lost. ``balance`` is what the partner holds
-    without it, where it is to be tried again. ``begins_waiting`` tells that it waits for another
+    without it, where it is to be tried again. ``begins_waiting`` says that it waits for another
     event of its user from now on: its time counts from here.
     """
 
@@ -307,7 +307,7 @@ class Round:
     ``rechecks`` are balances to be looked at again, None for one that is over, and ``drifts`` those
     that were not as expected. Nothing of a restored copy that adds under a key of ``trusted`` was
     delivered since: it waits like others. What the partner held before lost answers, by
-    scope and key of ``added_to``, is not comparable any more: somebody else adds to it.
+    scope and key of ``added_to``, is not comparable any more: another writer adds to it.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -338,7 +338,7 @@ class Round:
         )
 
     def leave(self, scopes: Collection[Scope]) -> None:
-        """Leave out what became of deliveries of these scopes: it is found out anew."""
+        """Leave out the outcomes of deliveries of these scopes: they are found out again."""
         self.transitions = [one for one in self.transitions if one[0] not in scopes]
         self.returned = [one for one in self.returned if one.scope not in scopes]
         self.drifts = [one for one in self.drifts if one[0] not in scopes]
@@ -350,8 +350,8 @@ class Round:
 class Committed:
     """The results of a commit.
 
-    ``gone`` are deliveries of batches that an operator has dropped meanwhile, and of transitions
-    that an operator was faster than. ``changed`` tells that somebody else wrote, so that sources
+    ``gone`` are deliveries of batches that an operator has dropped since, and of transitions
+    that an operator was faster than. ``changed`` says that another process wrote, so that sources
     have something new.
     """
 
@@ -465,9 +465,9 @@ class Queue(Protocol):
         ...
 
     def lost_elsewhere(self, scopes: Sequence[Scope]) -> Mapping[str, Sequence[Scope]]:
-        """Return, by balance, who else of the same accounts has lost answers that add to it.
+        """Return, by balance, the other scopes of its account with lost answers that add to it.
 
-        Or looks at it again. Those are destinations of a server, or runs, beside ``scopes``.
+        Scopes that look at it again count, too. They are other destinations of a server, or runs.
         """
         ...
 
@@ -480,7 +480,7 @@ class Queue(Protocol):
         ...
 
     def poll(self) -> bool:
-        """Return whether somebody else has written since the last commit or poll."""
+        """Return whether another process has written since the last commit or poll."""
         ...
 
     def close(self) -> None:
@@ -501,7 +501,7 @@ class DurableQueue(Queue, Protocol):
 
         A balance that several users' events add to stays so.
 
-        For whoever alone delivers for these scopes from now on. The partner is asked
+        For the only process to deliver for these scopes from now on. The partner is asked
         ``reconcile_after`` seconds after the request was sent. No attempt is further away than
         that, or ``longest_wait``: it may have been noted by a clock that was wrong.
         """

@@ -23,7 +23,7 @@ def rate_limited(
 
 
 class RateLimitedTransport:
-    """Sends no more than the rate limit allows, whichever thread sends."""
+    """Sends no more than the rate limit allows, from all threads together."""
 
     def __init__(
         self, transport: Transport, limit: RateLimit, clock: Clock, stop: threading.Event

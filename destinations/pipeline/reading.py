@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
     ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line. ``fault`` says
     what is wrong with the input here, and what was expected: then it is not an event.
-    ``hides_more`` tells that what comes after it in the input could not be told apart from it.
+    ``hides_more`` says that what comes after it in the input could not be distinguished from it.
     """
 
     line: int
@@ -250,8 +250,8 @@ class _Expected(Enum):
 class _Splitter:
     """Splits the elements of one JSON array without parsing them.
 
-    What is wrong between elements has an entry with a fault, and those behind it are read on. An
-    array behind another one is read as well, and so is one object after another.
+    What is wrong between elements has an entry with a fault, and those after it are still read. An
+    array after another one is read as well, and so is one object after another.
     """
 
     def __init__(self) -> None:
@@ -310,7 +310,7 @@ class _Splitter:
         """Yield what follows the last complete element: the rest of a cut file, or nothing.
 
         Where an array was opened and is not closed, but by an element that is cut itself, an entry
-        tells of the cut.
+        reports the cut.
         """
         if self._open or self._in_text:
             yield self._unfinished("the input ends within it")
@@ -339,7 +339,7 @@ class _Splitter:
     def _pop(self, token: bytes) -> Literal["element", "array"] | None:
         """Close a bracket; returns what ends with it.
 
-        One of the other kind closes those within its own: the element is no JSON, and ends.
+        One of the other kind closes those within its own: the element is not JSON, and ends.
         """
         if self._deeper:
             self._deeper -= 1
@@ -413,7 +413,7 @@ class _Splitter:
     def _behind(self, at: int) -> str:
         if not self._had_array:
             return (
-                f"more than one value (byte {at + 1:,}): expected one object alone, or one array; "
+                f"more than one value (byte {at + 1:,}): expected a single object or array; "
                 "for one event a line, use --format ndjson"
             )
         return f"text after the ] that ends the array (byte {at + 1:,}): expected the end"
@@ -470,7 +470,7 @@ class _Splitter:
 def read_json_entries(stream: BinaryIO) -> Iterator[Entry]:
     """Yield an entry for each element of a JSON array; a single object is one entry.
 
-    What is wrong with the array has an entry of its own, and the elements behind it are read on.
+    What is wrong with the array has an entry of its own, and the elements after it are still read.
     """
     splitter = _Splitter()
     chunk = stream.read(len(MARK)).removeprefix(MARK) + stream.read(_CHUNK)

@@ -1,7 +1,8 @@
 """Balances that are looked at again some time after an event was sent a second time.
 
-The partner showed that it had not applied the first request. One that arrives later than anybody
-expected is counted beside the second: so the balance is asked for twice more, and a surprise told.
+The partner showed that it had not applied the first request. If that one arrives very
+late, it is counted in addition to the second: so the balance is asked for twice more, and a
+difference is reported.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Judge lost answers: compare the partner's balance with the expected one.
 
 Source of the rule: the partner executes what a request adds one after another and shows the sum. So
-the difference between the balances before and after tells which amounts were added, if a selection
-of the amounts explains it and nobody else has written there. If several selections do, any of them
-leads to the same balance in the end. All functions are pure; the engine asks.
+the difference between the balances before and after shows which amounts were added, if a selection
+of the amounts explains it and no other writer has added to it. If several selections do, any of
+them leads to the same balance in the end. All functions are pure; the engine asks.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def longest_wait(definition: DestinationDefinition, options: LossOptions) -> flo
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """``applied`` tells for each amount whether it was added; None if that cannot be told.
+    """``applied`` says for each amount whether it was added; None if that is not known.
 
     ``why`` is for an operator, who then has to decide.
     """
@@ -125,7 +125,7 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
             None, ("no combination of the amounts makes the difference: another writer adds to it")
         )
     if selections is None or len(selections) > 1:
-        # Whichever it was, the partner ends with the same amount when the others are sent again.
+        # In each case the partner ends with the same amount when the others are sent again.
         # But the more selections there are, the easier another writer's amount is taken for one:
         # so only the likely ones count, a request that was carried out up to a point, or from one.
         selections = [run for run in _runs(amounts) if sum(run) == difference]
@@ -139,7 +139,7 @@ def proposal(
 ) -> tuple[bool, ...] | None:
     """Return the ``amounts`` that the numbers show as added, for an operator to confirm.
 
-    None where they do not show one selection alone.
+    None unless they show exactly one selection.
     """
     if before is None or now is None:
         return None
@@ -188,7 +188,7 @@ class Question:
 class Answered:
     """The partner's balances by key (None: it shows no amount), and the failures of the others.
 
-    ``lasting`` are those of the others for whom asking again promises nothing.
+    ``lasting`` are the failures after which asking again promises nothing.
     """
 
     balances: Mapping[str, Balance | None]
@@ -294,7 +294,7 @@ class ReconcileRules:
         return LossRule() if rule.ask_after is not None and delivery.increment is None else rule
 
     def loss_of_interrupted(self, delivery: QueuedDelivery) -> LossRule:
-        """Return the same where the process ended, and nobody knows how far the event came.
+        """Return the same where the process ended, and it is not known how far the event came.
 
         One of several requests that must not be repeated may have been carried out for certain.
         """
@@ -377,7 +377,7 @@ class Reconciler(ReconcileRules):
     ) -> list[Transition]:
         """Return the results of deliveries with lost answers: of all that share the key.
 
-        ``is_down`` tells that the partner has taken no event for some time.
+        ``is_down`` says that the partner has taken no event for some time.
         """
         amounts = [one.increment.amount for one in deliveries if one.increment is not None]
         judgement = judge(before, found, amounts)

@@ -2,7 +2,7 @@
 
 What it says about the document, the address or the key is not a verdict on an event. But one answer
 does not show what it is about: a firewall refuses single events with the words for a wrong key. So
-it is looked at who else is refused, and whether anything was taken meanwhile.
+the other refusals count as well, and whether anything was accepted since.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from destinations.pipeline.queue import QueuedDelivery
 __all__ = ["PauseNotes", "Refusals", "is_refused_key"]
 
 _EVENTS: Final[Mapping[str, int]] = {"request": 3, "key": 5, "permission": 5}
-"""The number of consecutive refused events that is no coincidence."""
+"""The number of consecutive refused events that cannot be a coincidence."""
 
 _TRIES: Final = 3
-"""So often a run sends an event that nothing else tells more of."""
+"""The number of times that a run sends an event if no other event shows more of the cause."""
 
 _TRIES_SERVED: Final = 10
-"""So often a server does while the key is known to be good: others may still tell more of it."""
+"""The same for a server whose key is known to be good: other events may still show the cause."""
 
 _REFUSED_KEY: Final = "INVALID_AUTHENTICATION"
 _FORBIDDEN: Final = 403
@@ -38,7 +38,7 @@ class PauseNotes(Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether somebody has removed the note."""
+        """Whether the note was removed by another process."""
         ...
 
 
@@ -50,7 +50,7 @@ def is_refused_key(result: Result) -> bool:
 class Refusals:
     """The refusals of one destination since something was accepted.
 
-    ``ends`` tells that there is a last delivery, as in a run: a refusal that nothing else explains
+    ``ends`` says that there is a last delivery, as in a run: a refusal that nothing else explains
     is then decided at the end.
     """
 
@@ -81,7 +81,7 @@ class Refusals:
     ) -> Sequence[Result]:
         """Return the results of a batch, by the refusals before it; an action may pause by them.
 
-        ``is_last`` tells that nothing else waits, nor will.
+        ``is_last`` says that nothing else waits, nor will.
         """
         is_taken = any(one.outcome is Outcome.DELIVERED for one in results)
         if is_taken:
@@ -116,7 +116,7 @@ class Refusals:
         is_last: bool,
     ) -> Result:
         of_action = "" if concern == "key" else action
-        if result.outcome is State.UNKNOWN:  # what becomes of this one, the partner is asked
+        if result.outcome is State.UNKNOWN:  # the partner is asked for its outcome
             if len(self._seen[concern, of_action]) >= _EVENTS[concern] and concern == "request":
                 self._refuse_all(action, result, concern)
             return result

@@ -38,7 +38,7 @@ _decode: Final = msgspec.json.Decoder(_Record).decode
 class Replaceable:
     """Rows that failed without an effect, and which of their contents were replaced since.
 
-    Iterating yields each row, and whether it was replaced, whichever of the two was known first.
+    Iterating yields each row, and whether it was replaced; either may be known first.
     """
 
     def __init__(self, in_memory: int = _IN_MEMORY) -> None:

@@ -146,8 +146,8 @@ class Stopped:
 
     ``refused``: the partner takes no request of an action, whatever the events are.
     ``unavailable``: the partner, or the store, stayed away for longer than the run waits.
-    ``damaged``: the store cannot be used any more. ``goes_on`` tells whether the same run goes on
-    from there; without the store that knows what was done it would begin anew.
+    ``damaged``: the store cannot be used any more. ``goes_on`` says whether the same run goes on
+    from there; without the store that knows what was done it would start over.
     """
 
     why: Literal["authentication", "damaged", "interrupted", "refused", "unavailable"]

@@ -60,7 +60,7 @@ def hold_restored(
 ) -> Transition:
     """Return the transition that leaves a delivery of a copy to an operator, with its numbers.
 
-    ``asked`` tells that the partner was asked, and showed what was ``found``.
+    ``asked`` says that the partner was asked, and showed what was ``found``.
     """
     restored, increment = delivery.restored, delivery.increment
     assert restored is not None  # noqa: S101 - its callers have looked

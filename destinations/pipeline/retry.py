@@ -124,7 +124,7 @@ class RetryPolicy:
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
         if retry.concerns in {"request", "permission"} or retry.for_operator:
-            waits_for_partner = True  # a failure that is no verdict on the event does not end it
+            waits_for_partner = True  # a failure that says nothing about the event does not end it
         began, limit = self._began(delivery), self._time_for(rule)
         exhausted = begins_waiting = False
         if retry.wait_for is not None and self.outage == "dead":
@@ -192,7 +192,8 @@ class RetryPolicy:
                 sent_at + rule.ask_after,
                 Effect.MAYBE,
             )
-        # Sending again is for what may pass. How far it came when the process ended, nobody knows.
+        # Sending again is for what may pass. It is not known how far it came when the process
+        # ended.
         said = result.retry
         may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
         if not (rule.resend and may_pass) or result.applied_in_part:
@@ -331,7 +332,7 @@ class RetryPolicy:
             began = now if sent_at is None else sent_at
         end = began + limit
         # The last attempt is made when the time is over, not at some time after it. What goes on
-        # all the same waits as before.
+        # after that waits as before.
         return now + wait if end <= now else min(now + wait, end)
 
     def _is_late(self, delivery: QueuedDelivery, now: float, rule: LossRule) -> bool:

@@ -27,8 +27,8 @@ from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.report import NotKept, Replaced, Report, Row, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
-from destinations.pipeline.rows import Recorder, Rows
 from destinations.pipeline.run_input import RunInput, RunOptions
+from destinations.pipeline.run_rows import Recorder, Rows
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 
@@ -39,7 +39,7 @@ _LINGER_SECONDS: Final = 0.05
 _STORE_AWAY_SECONDS: Final = 5.0
 
 LEAST_SILENCE: Final = 2.0
-"""Seconds that a request is given at least: an answer takes its time also where nobody waits."""
+"""Seconds that a request is given at least: an answer takes its time in any case."""
 
 _FIRST_SECONDS: Final = 1.0
 _SLOW_SECONDS: Final = 10.0
@@ -69,15 +69,15 @@ class RunStore:
 class Run:
     """Delivers entries to one destination; use it once.
 
-    Without a ``store`` nothing outlives it. ``observer`` is told of everything, ``recorders`` of
+    Without a ``store`` nothing outlives it. ``observer`` is called at each step, ``recorders`` with
     rows as they come, and ``replaced`` of contents whose rows, also those of earlier runs, a
-    corrected event has replaced. ``waits`` is told, again and again, when all that is left are so
-    many lost answers that the partner is asked about. ``unanswered`` is told, again and again, that
-    requests are under way and none was answered for some time. ``draw`` gives numbers from 0 to 1
-    for the jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and
-    nothing is written. Whoever sets ``stop`` ends it, as an interrupt does. The partner has
-    answered nobody for ``silent`` seconds before. ``counted`` is told of each row as it is counted,
-    so once, with what it is at the end. ``signal`` is the number of the signal that interrupted it.
+    corrected event has replaced. ``waits`` is called repeatedly with the number of lost answers
+    that the partner is asked about, when nothing else is left. ``unanswered`` is called repeatedly
+    while requests are under way and none was answered for some time. ``draw`` gives numbers from 0
+    to 1 for the jitter. With ``inline`` there are no threads. With ``dry_run`` nothing is sent, and
+    nothing is written. Setting ``stop`` ends it, as an interrupt does. The partner has not answered
+    for ``silent`` seconds before. ``counted`` is called once with each row as it is counted, in its
+    final form. ``signal`` is the number of the signal that interrupted it.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of, all but two with a default
@@ -145,7 +145,7 @@ class Run:
             counted=counted,
         )
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
-        # Without threads nothing comes meanwhile: it is waited as long as nothing is to be done.
+        # Without threads nothing arrives during a wait: it lasts until something is to be done.
         self._patience = options.outage if inline else _ROUND_SECONDS
         self._engine = Engine(store.queue, clock=clock, observer=self._observer, inline=inline)
         self._destination = destination
@@ -186,7 +186,7 @@ class Run:
                     self._break(error)
                 self._end(pipeline, feed)
             self._rows.finish()
-        except BaseException:  # whoever interrupts twice wants out at once
+        except BaseException:  # a second interrupt ends it at once
             self._engine.abandon(wait=False)
             raise
         finally:
@@ -238,7 +238,7 @@ class Run:
 
     @property
     def _is_unanswered(self) -> bool:
-        """Whether somebody who watches would wonder why nothing comes."""
+        """Whether a user who watches would wonder why nothing comes."""
         after = _SLOW_SECONDS if self._transport.has_answered else _FIRST_SECONDS
         return self._transport.silent_seconds >= after
 
@@ -262,7 +262,7 @@ class Run:
     def _has_done(self, pipeline: Pipeline) -> bool:
         """Return whether nothing is left for this run, once its input is over.
 
-        What other inputs lost is asked about meanwhile, and not waited for.
+        The lost answers of other inputs are asked about, but not waited for.
         """
         if pipeline.is_idle:
             return True
@@ -292,7 +292,7 @@ class Run:
         unwritten = Round()
         abandoned: list[QueuedDelivery] = []
         if self._given_up_at is not None:
-            self._transport.hang_up()
+            self._transport.abort()
         while pipeline.under_way or self._engine.is_unwritten:
             self._engine.run_round(self._patience)
             if self._has_lost_store():
@@ -342,7 +342,7 @@ class Run:
                 try:
                     if not round_.is_empty:
                         self._store.queue.commit(round_)
-                except Exception as error:  # noqa: BLE001 - told with what is not kept
+                except Exception as error:  # noqa: BLE001 - reported with what is not kept
                     self._rows.add_unfinished([*waiting, *(one.delivery for one in ended)])
                     self._store_failed(error)
                     return found, error
@@ -377,7 +377,7 @@ class Run:
     def _reads_no_more(self) -> bool:
         """Return whether an input that cannot be read again is left where it is.
 
-        While the partner is away all of it is kept; whoever interrupts does not want to wait.
+        While the partner is away all of it is kept; a user who interrupts does not want to wait.
         """
         stopped = self.report.stopped
         is_away = stopped is not None and stopped.why == "unavailable"
@@ -419,7 +419,7 @@ class Run:
 def _not_sent_of(unwritten: Round) -> list[QueuedDelivery]:
     """Return the deliveries of an unwritten round that were claimed and not sent after all.
 
-    Where an intent of it is durable, nobody can tell any more that it was not sent.
+    Where an intent of it is durable, nothing shows any more that it was not sent.
     """
     ended = {one.delivery for _, one in unwritten.transitions}
     found = []

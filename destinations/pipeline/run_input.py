@@ -30,7 +30,7 @@ from destinations.pipeline.reading import Entries, Entry
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
-from destinations.pipeline.rows import NOT_ASKED, REPLACED, Rows
+from destinations.pipeline.run_rows import NOT_ASKED, REPLACED, Rows
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan, unreadable
@@ -88,7 +88,7 @@ _FORGOTTEN_AS: Final[Mapping[DerivedFrom, Result]] = {
 }
 _DONE_ELSEWHERE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _UNCERTAIN: Final = Result.invalid(
-    "has neither a messageId nor a time of its own, so that two equal lines cannot be told apart: "
+    "has neither a messageId nor a time of its own, so two equal lines cannot be distinguished: "
     "give it either, or name the input with --input-id NAME",
     "MESSAGE_ID_MISSING",
 )
@@ -101,7 +101,7 @@ class RunOptions:
     It waits ``outage`` seconds for a partner that does not answer. ``losses`` says what follows a
     lost answer. What was delivered before the time that ``again_since`` returns is sent once more;
     it is given the first entry. ``input_ids`` name the files of the input, so that their events
-    without a messageId and without a time are recognised by their line; ``places`` tells which line
+    without a messageId and without a time are recognised by their line; ``places`` says which line
     is of which file. With ``deliver_waiting`` what earlier runs left is delivered as well.
     ``keep_unsent`` gives what was read and not sent a row: of an
     input that cannot be read again. With ``read_all`` the rest of it is read even where the run
@@ -155,9 +155,9 @@ class _Pending:
 
 
 class _Read(NamedTuple):
-    """An entry with what it comes to; ``wrapped`` if an earlier run had written it out.
+    """An entry with its result; ``wrapped`` if an earlier run had written it out.
 
-    ``derived`` tells what it is recognised by where it has no messageId.
+    ``derived`` is what it is recognised by where it has no messageId.
     """
 
     arrival: Arrival
@@ -167,20 +167,20 @@ class _Read(NamedTuple):
 
     @property
     def is_part(self) -> bool:
-        """Whether it is meant for one subscription alone."""
+        """Whether it is meant for only one subscription."""
         return self.wrapped is not None and self.wrapped.key is not None
 
 
 class RunInput:
     """The entries of a run, as what feeds its pipeline.
 
-    An event that nobody knows is planned and delivered. One that comes again, with the same
-    content: what was delivered or filtered is filtered; what failed is planned anew in its row if
+    An event that is not known yet is planned and delivered. One that comes again, with the same
+    content: what was delivered or filtered is filtered; what failed is planned again in its row if
     certainly nothing was applied; what waits is delivered in its row; what is held is reported, and
     so is what may have been applied. A corrected content takes the place of one that had no effect;
     any other content under a known messageId is rejected.
 
-    ``is_kept`` tells that the queue outlives the run; nothing more is read once ``stop`` is set.
+    ``is_kept`` says that the queue outlives the run; nothing more is read once ``stop`` is set.
     ``broken`` is called with what reading raises, and has to set it.
     """
 
@@ -212,7 +212,7 @@ class RunInput:
         # By messageId, events of this input of which something has no row yet.
         self._pending: dict[str, _Pending] = {}
         self._sweep_at = _PENDING
-        # The rows that had those of them that are over: no clock tells which rows are of this run.
+        # The rows that had those of them that are over: no clock shows which rows are of this run.
         self._mine = RowSet()
         # By messageId, other contents of events that are under way: what those come to decides
         # whether they are corrected, or in conflict.
@@ -257,7 +257,7 @@ class RunInput:
     ) -> Iterator[tuple[Round, Sequence[QueuedDelivery]]]:
         """Yield rounds in which what was read and not sent is kept, and what waits in each.
 
-        Where ``give_up`` says so, nothing more is read: whoever writes may never come to an end.
+        Where ``give_up`` says so, nothing more is read: the writer may never come to an end.
         """
         self._defers = False
         while not self._entries.is_over or self._left or self._deferred:
@@ -427,7 +427,7 @@ class RunInput:
     def _is_elsewhere(
         self, pipeline: Pipeline, read: _Read, history: History | None, other: History | None
     ) -> bool:
-        """Return whether a server has an event on its way or behind it; then it is reported.
+        """Return whether a server has, or had, an event; then it is reported.
 
         ``other`` is what its queue knows, ``history`` what runs know.
         """
@@ -623,7 +623,7 @@ class RunInput:
                 waiting.line = delivery.line
                 waiting.event.raw = delivery.event.raw
                 return False
-            # A queue that keeps nothing has no ids, and knows of this run alone: it is under way.
+            # A queue that keeps nothing has no ids, and knows only this run: it is under way.
             if waiting is not None or not past.id:
                 decided = self._in_this_run(read, ended)
             elif past.state is State.UNKNOWN:
@@ -647,7 +647,7 @@ class RunInput:
     ) -> Result | None:
         """Return the report on a delivery that has its outcome; None if it continues."""
         settled_at = past.settled_at
-        # A queue that keeps nothing knows of this run alone, and of no times.
+        # A queue that keeps nothing knows only this run, and no times.
         if settled_at is None or self._is_mine(delivery.event, past.nth):
             return self._in_this_run(read, ended)
         if past.outcome in {Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED}:
@@ -672,7 +672,7 @@ class RunInput:
         """Return the result of an event that was read before in this run."""
         if read.derived is None:
             return _IN_THIS_RUN
-        if ended is not None and ended.result is _UNCERTAIN:  # nobody knows whether it was
+        if ended is not None and ended.result is _UNCERTAIN:  # not known whether it was
             return _UNCERTAIN
         self._count_derived(read, 1)
         return _IN_ANOTHER_FILE[read.derived]
@@ -704,7 +704,7 @@ def _with_a_server(past: Past | None, verdict: Verdict) -> Result:
 
 
 class _Matcher:
-    """Finds what became of an event for a subscription, also if that has another name now."""
+    """Finds the outcome of an event for a subscription, also if that has another name now."""
 
     def __init__(self, destination: Destination, history: History) -> None:
         self._destination = destination
@@ -720,12 +720,12 @@ class _Matcher:
             for other, past in self._deliveries.items()
             if other is not None and other.action == key.action and other not in known
         ]
-        of_action = self._destination.heirs(SubscriptionKey("", key.action))
+        of_action = self._destination.successors(SubscriptionKey("", key.action))
         return gone[0] if len(gone) == 1 and len(of_action) == 1 else None
 
 
 def _is_under_way(pipeline: Pipeline, history: History | None) -> bool:
-    """Return whether this run is about to find out what becomes of an event."""
+    """Return whether this run is about to find out the outcome of an event."""
     return history is not None and any(
         past.state in {State.READY, State.SENDING, State.UNKNOWN}
         and (not past.id or pipeline.prefetch.find(past.id) is not None)
@@ -763,10 +763,10 @@ def _meant(destination: Destination, key: SubscriptionKey | None) -> Subscriptio
     """Return today's subscription for the one that an entry is for."""
     if key is None:
         return None
-    heirs = destination.heirs(key)
-    if any(one.key in destination.operator_subscriptions for one in heirs):
+    successors = destination.successors(key)
+    if any(one.key in destination.operator_subscriptions for one in successors):
         return _NOBODY  # what only an operator asks for is not asked for by a file
-    return heirs[0].key if len(heirs) == 1 else key
+    return successors[0].key if len(successors) == 1 else key
 
 
 def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:

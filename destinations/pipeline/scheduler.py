@@ -25,7 +25,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 __all__ = ["Batch", "BatchKind", "Scheduler"]
 
 _MOST_SUSPECTED: Final = 3
-"""A delivery whose requests failed so often as a whole is sent alone."""
+"""After this many failures of whole requests, a delivery is sent in one of its own."""
 
 _ALL: Final = 1_000_000
 
@@ -33,7 +33,7 @@ _ALL: Final = 1_000_000
 class BatchKind:
     """The properties that deliveries of one batch share.
 
-    ``repeats_users`` tells that a batch may hold several deliveries of one user. Where the first
+    ``repeats_users`` says that a batch may hold several deliveries of one user. Where the first
     may have to be sent again after the second was carried out, it must not.
     """
 
@@ -127,7 +127,7 @@ class Scheduler:
         """Actions, by slug, of which nothing may be sent now."""
 
     def add(self, delivery: QueuedDelivery) -> None:
-        """Put a delivery behind all others of its user."""
+        """Put a delivery after all others of its user."""
         self.waiting += 1
         name = delivery.event.user
         user = self._users.get(name)
@@ -263,7 +263,7 @@ class Scheduler:
             self.waiting -= 1
             self._free(delivery.user)
             return True
-        # The first of a free user stands in the heap of its kind: all are put back behind it.
+        # The first of a free user stands in the heap of its kind: all are put back after it.
         self.available -= len(user.waiting)
         first = user.waiting[0]
         ready = self._ready[first.kind]
@@ -291,7 +291,7 @@ class Scheduler:
             user = self._users.get(name)
             if user is not None and user.until == until:
                 return until
-            heapq.heappop(asleep)  # somebody who was roused before
+            heapq.heappop(asleep)  # a user who was roused before
         return None
 
     def count(self, user: str) -> int:
@@ -349,7 +349,7 @@ class Scheduler:
             del self._users[name]
             self._release(user)
             if user.woken is not None:
-                self.freed(user.woken)
+                self.name_freed(user.woken)
             return False
         self.available += len(user.waiting)
         number, kind, _ = user.waiting[0]
@@ -374,7 +374,7 @@ class Scheduler:
             kinds = self._parked.setdefault(blocking, {})
             heapq.heappush(kinds.setdefault(kind, []), (number, name))
         if woken is not None and self._exclusion.is_free(woken):
-            self.freed(woken)  # the user did not need it after all, so the next one may
+            self.name_freed(woken)  # the user did not need it after all, so the next one may
         return blocking is None
 
     def _may_hold(self, user: _User, delivery: QueuedDelivery) -> bool:
@@ -387,9 +387,9 @@ class Scheduler:
         return True
 
     def _release(self, user: _User) -> None:
-        """Free what a user of whom nothing is claimed does not need any more.
+        """Free what a user without claimed deliveries does not need any more.
 
-        Who sleeps keeps the own account, so that the order of the user's events stays. What its
+        A sleeping user keeps its own account, so that the order of its events stays. What its
         waiting deliveries may have begun to change stays reserved, too.
         """
         exclusion = self._exclusion
@@ -407,7 +407,7 @@ class Scheduler:
         return (user.account, *self.touched(delivery))
 
     def touched(self, delivery: QueuedDelivery) -> tuple[str, ...]:
-        """Return the accounts that a delivery touches beside that of its own user, folded."""
+        """Return the accounts that a delivery touches in addition to its own user's, folded."""
         touched = delivery.touches
         if touched is None:
             action = self._actions.get(delivery.action)
@@ -417,10 +417,10 @@ class Scheduler:
             delivery.touches = touched
         return touched
 
-    def freed(self, name: str) -> None:
-        """Unpark the oldest user of each kind who waits for a name that nobody has reserved.
+    def name_freed(self, name: str) -> None:
+        """Unpark the oldest user of each kind who waits for a name that is not reserved.
 
-        One of each kind, as a kind may be kept from going; and one alone, as thousands may wait.
+        One of each kind, as a kind may be kept from going; and only one, as thousands may wait.
         """
         kinds = self._parked.pop(name, None)
         if kinds is None:
@@ -441,7 +441,7 @@ class Scheduler:
         if left:
             self._parked[name] = left
 
-    def eased(self, name: str, holder: Holder) -> None:
+    def holder_eased(self, name: str, holder: Holder) -> None:
         """Let a user try again who holds a name together with others, and waits for them."""
         if (
             isinstance(holder, _User)

@@ -1,4 +1,4 @@
-"""Handlers of the signals by which a command is told to end, for as long as it has some."""
+"""Handlers of the signals that end a command, for as long as it has some."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _NOT_APPLIED: Final = frozenset(
         "retrying",  # as an earlier version called what is ready
     }
 )
-"""With any other outcome, also one that nobody knows, an event may have been applied."""
+"""With any other outcome, also an unknown one, an event may have been applied."""
 
 _NOT_UNDELIVERED: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 
@@ -52,7 +52,7 @@ class Wrapped:
     Files of earlier versions name the action, and the subscription only where there are several:
     then the name is empty. ``line`` is that of the input that it was first read from, 0 if it is
     not known, and ``file`` the one of several files; ``message_id`` what it is recognised by if it
-    has no usable messageId of its own. ``is_refused`` tells that it was refused as another event
+    has no usable messageId of its own. ``is_refused`` says that it was refused as another event
     has its messageId.
     """
 
@@ -204,7 +204,7 @@ def _data(line: bytes, value: Mapping[str, Any]) -> bytes | None:
 
 
 def _as_it_stands(line: bytes, value: Mapping[str, Any]) -> bytes:
-    """Return the raw event byte by byte; written anew if somebody has rearranged the line."""
+    """Return the raw event byte by byte; written again if the line was edited."""
     text = line.decode()
     start = len(_PREFIX)
     while text[start].isspace():

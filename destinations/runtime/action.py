@@ -13,7 +13,7 @@ from destinations.definition.model import Unmapped
 from destinations.errors import ResolveError
 from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
-from destinations.runtime.escaping import Escaping
+from destinations.runtime.field_escaping import Escaping
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
@@ -155,7 +155,7 @@ class Action:
         return [compile_value(one) for one in self.definition.touches]
 
     def generate(self, payload: Payload, *, resumes: bool) -> Generated:
-        """Start the generator on a payload; ``resumes`` tells that an earlier attempt began it."""
+        """Start the generator on a payload; ``resumes`` says that an earlier attempt began it."""
         assert self.generator is not None  # noqa: S101 - checked by the caller
         if resumes and isinstance(self.generator, ResumingGenerator):
             return self.generator.resume(payload)

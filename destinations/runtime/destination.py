@@ -220,7 +220,7 @@ class Destination:
         of_events = {subscription.key: subscription for subscription in self.subscriptions}
         return {**of_events, **self.operator_subscriptions}
 
-    def heirs(self, key: SubscriptionKey) -> Sequence[Subscription]:
+    def successors(self, key: SubscriptionKey) -> Sequence[Subscription]:
         """Return the subscriptions that a delivery for ``key`` can belong to today.
 
         That is the subscription with this key; if it is gone or was renamed, those of its action.
@@ -343,7 +343,7 @@ def _filtered(kind: str) -> Result:
 
 
 class _Route(NamedTuple):
-    """A subscription with its test of events; None if the type alone decides."""
+    """A subscription with its test of events; None if only the type decides."""
 
     matches: Callable[[Event], bool] | None
     subscription: Subscription

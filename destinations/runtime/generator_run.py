@@ -35,14 +35,14 @@ class GeneratorRun(Generic[T, R]):
         try:
             self._steps = start()
             self._go_on(None)
-        except Exception as error:  # noqa: BLE001 - the result of this event alone
+        except Exception as error:  # noqa: BLE001 - the result of only this event
             self._error = error
 
     def answer(self, answer: Answer) -> None:
         """Give the generator the answer to its request."""
         try:
             self._go_on(answer)
-        except Exception as error:  # noqa: BLE001 - the result of this event alone
+        except Exception as error:  # noqa: BLE001 - the result of only this event
             self.fail(error)
 
     def fail(self, error: Exception) -> None:

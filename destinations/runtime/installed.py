@@ -34,7 +34,7 @@ class Catalog:
     """The installed ``destinations`` by slug, sorted.
 
     ``conflicts`` has, by slug, what is wrong where two packages have a destination of one name;
-    these are left out of ``destinations``. ``issues`` tells of packages that cannot be read.
+    these are left out of ``destinations``. ``issues`` names packages that cannot be read.
     """
 
     destinations: Mapping[str, InstalledDestination]

@@ -4,7 +4,7 @@ A partner may answer several questions of one request only if it can answer all 
 that is missing hides the others. They can be asked for in ever smaller requests, or the partner's
 list is read once, which costs the more the longer it is. What is cheaper depends on how many are
 missing, which the answers to earlier questions tell: where all were new, the next ones will be.
-Whatever those told, no more time goes into questions than the list took the last time: that is
+Whatever those answered, no more time goes into questions than the list took the last time: that is
 never more than twice as long as the better of both.
 """
 
@@ -55,7 +55,7 @@ class ListChoice:
         return spent >= seconds or spent / requests * to_follow > seconds
 
     def answered(self, name: str, asked: int, absent: int) -> None:
-        """Note how many questions were answered, and how many of these asked for nobody."""
+        """Note how many questions were answered, and how many of these were about missing users."""
         asked_before = self._asked.get(name, 0.0)
         weight = min(1.0, _REMEMBERED / (asked_before or 1.0))
         self._asked[name] = asked_before * weight + asked
@@ -73,8 +73,8 @@ class ListChoice:
 def expected_requests(questions: int, share: float) -> float:
     """Return how many requests so many questions probably take.
 
-    ``share`` of them are about somebody who is missing. One of those makes its request fail, which
-    tells of no other one; the rest of the request is asked for again in halves.
+    ``share`` of them are about users who are missing. One of those makes its request fail, which
+    says nothing about the others; the rest of the request is asked for again in halves.
     """
     if questions < 1:
         return 0.0

@@ -1,4 +1,4 @@
-"""The code of a destination, beside its definition: the base classes of plugins, and their loading.
+"""The code of a destination, in addition to its definition: base classes of plugins, and loading.
 
 Group ``destinations.plugins`` of the entry points names, by the destination's slug, a class derived
 from `Plugin`, for what data cannot express. Whatever is wrong with one is a `UsageError` of one
@@ -84,7 +84,7 @@ class RunningSandbox(ABC):
 
 
 class Plugin:
-    """The code of a destination, beside its definition: derive from it, and override what differs.
+    """The code of a destination, in addition to its definition: subclass it, override what differs.
 
     A plugin is made without arguments when its destination is used. ``source`` says where it comes
     from, for messages.

@@ -99,7 +99,7 @@ class _Item:
 class _Parts:
     """The parts of a batch still to be sent, the next one last, each with its number of halvings.
 
-    ``is_taken`` tells that the partner has accepted some part of the batch, ``sent`` how many parts
+    ``is_taken`` says that the partner has accepted some part of the batch, ``sent`` how many parts
     were sent.
     """
 
@@ -233,7 +233,7 @@ class Sender:
         """Return the partner's answers to an idempotent request, one for each payload.
 
         They travel in batches. Questions are independent of each other: where one of them makes the
-        request fail, the batch is halved until that one stands alone.
+        request fail, the batch is halved until that one is on its own.
         """
         request = self._destination.requests[name]
         items = []
@@ -376,8 +376,9 @@ class Sender:
         """Make the calls of generators, and feed them the answers, until all are over.
 
         What they ask for at the same time goes into the same requests, of as many events as the
-        definition allows for one. A change that goes alone may be a step of several, with something
-        half done between them: such a generator runs to its end before the next one begins.
+        definition allows for one. A change in a request of its own may be a step of several, with
+        something half done between them: such a generator runs to its end before the next one
+        begins.
         """
         lists: dict[str, Listed] = {}
         while waiting := [run for run in runs if run.call is not None]:
@@ -496,7 +497,7 @@ class Sender:
     def _send_in_parts(
         self, request: CompiledRequest, items: list[_Item], lists: dict[str, Listed] | None
     ) -> None:
-        """Send, and send a refused request again in halves, until the event to blame is alone.
+        """Send, and send a refused request again in halves, until the event to blame is on its own.
 
         One unreadable event must not fail the others. But the partner may refuse every request,
         whatever its events: as long as it has accepted nothing, halving ends early.
@@ -714,8 +715,8 @@ def status_of(
     """Return an event's status after a failure of ``request``.
 
     ``unknown`` unless the request is idempotent or certainly changed nothing: sending it again, by
-    us or by whoever is told of the failure, could apply it twice. Else ``ready`` if the failure may
-    pass (a refusal of the credentials may), and ``rejected`` if not.
+    us or by the sender who gets the failure, could apply it twice. Else ``ready`` if the failure
+    may pass (a refusal of the credentials may), and ``rejected`` if not.
     """
     if not (request.definition.idempotent or nothing_applied):
         return State.UNKNOWN

@@ -25,7 +25,7 @@ class Documents(Protocol):
 
     @property
     def version(self) -> str:
-        """Return a text that changes with every change of the documents; cheap."""
+        """Return a string that changes with every change of the documents; cheap."""
         ...
 
     def add(self, *documents: tuple[str, Any]) -> None:

@@ -181,23 +181,23 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
     try:
         return data, check_event(read_json(data))
     except EventError as error:
-        mended = _without_halves(data) if error.code == NOT_JSON else data
-        if mended == data:
+        repaired = _without_halves(data) if error.code == NOT_JSON else data
+        if repaired == data:
             raise
     try:
-        value = read_json(mended)
+        value = read_json(repaired)
     except EventError as error:
         distinct = _with_distinct_keys(data) if error.code == NOT_JSON else None
         if distinct is None:
             raise
-        mended = distinct
-        value = read_json(mended)
+        repaired = distinct
+        value = read_json(repaired)
     event = check_event(value)
     as_it_came = json.loads(data, parse_int=float)  # which accepts lone surrogates
     for key in _IDS:
         if not _is_whole(as_it_came.get(key)):
             raise EventError("ID_NOT_TEXT", f"{key} holds half a character (a lone surrogate)")
-    return mended, event
+    return repaired, event
 
 
 def _without_halves(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Recognise texts that cannot be identifiers or values.
+"""Recognise strings that cannot be identifiers or values.
 
 Programs write ``undefined``, ``null`` or ``[object Object]`` where a value is missing. Accepted as
-an id, such a text would be one user, charged for all events without a user.
+an id, such a string would be one user, charged for all events without a user.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class IdentifierCheck:
             return not self.fault(text)
 
         self.holds: Final = holds
-        """Whether a text is an identifier."""
+        """Whether a string is an identifier."""
         self._known = known
 
     def fault(self, text: str) -> str:
@@ -56,7 +56,7 @@ _PLACEHOLDER: Final = "must be an identifier, not {!r}, which stands for a value
 
 
 def blank_check(placeholders: Iterable[str]) -> Callable[[object], bool]:
-    """Return a function that tells whether a value is blank: white space or a placeholder."""
+    """Return a function that says whether a value is blank: white space or a placeholder."""
     known = frozenset(["", *(text.casefold() for text in placeholders)])
 
     def is_blank(value: object) -> bool:

@@ -18,7 +18,7 @@ __all__ = ["compile_pattern", "is_pattern"]
 
 
 _LITERAL: Final = frozenset({"\ufffd"})
-"""What definitions look for most often, beside letters and digits: a character that was lost."""
+"""What definitions often look for, apart from letters and digits: a character that was lost."""
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:

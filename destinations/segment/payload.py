@@ -1,8 +1,8 @@
 """From an event to the payload of a subscription: its mapping and its fields, compiled into one.
 
 Members are made and checked one by one, in one loop: nearly all hold what their fields ask for, and
-need nothing but a look. What does not fit is judged by the rules of its field. What directives and
-keywords mean is said by `destinations.segment.mapping` and `destinations.segment.validation` alone.
+need nothing but a look. What does not fit is judged by the rules of its field. Directives are
+defined only by `destinations.segment.mapping`, keywords only by `destinations.segment.validation`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def compile_payload(mapping: CompiledMapping, schema: CompiledSchema) -> MakePay
     source = mapping.source
     if not isinstance(source, dict) or directive_keys(source):
         return _checked_whole(mapping, schema)
-    # So many directives have the sum of what they give checked.
+    # With that many directives, the sum of their results is checked.
     if measure(source, "")[0] > MANY_DIRECTIVES:
         return _checked_whole(mapping, schema)
     place = Place(mapping.path)
@@ -129,7 +129,7 @@ class _Compiler(Compiler):
     ) -> tuple[Resolver, Fit | None]:
         """Compile a node for the schema of what it is to give.
 
-        Objects and arrays of objects are made member by member. ``in_items`` tells that they stand
+        Objects and arrays of objects are made member by member. ``in_items`` says that they stand
         in an array, where nothing empty is taken out.
         """
         if not isinstance(schema, dict) or not isinstance(node, dict):
@@ -205,21 +205,21 @@ class _Compiler(Compiler):
 
 
 def _fit_around_members(schema: Mapping[str, Any]) -> Fit | None:
-    """Return the test of an object beside its members; None where more is asked than its type."""
+    """Return the test of an object without its members; None if more is asked than its type."""
     if schema.get("type") != "object" or "properties" not in schema:
         return None
     return _if_no_check(_fit_without(schema, "properties", "required", "additionalProperties"))
 
 
 def _fit_around_items(schema: Mapping[str, Any]) -> Fit | None:
-    """Return the test of an array of objects beside them; None where more is asked than a count."""
+    """Return the test of an array without its objects; None if more is asked than a count."""
     items = schema.get("items")
     if schema.get("type") != "array" or not isinstance(items, dict):
         return None
     if _fit_around_members(items) is None:
         return None
-    beside_count = _if_no_check(_fit_without(schema, "items", "minItems", "maxItems"))
-    return None if beside_count is None else _fit_without(schema, "items")
+    except_count = _if_no_check(_fit_without(schema, "items", "minItems", "maxItems"))
+    return None if except_count is None else _fit_without(schema, "items")
 
 
 def _fit_without(schema: Mapping[str, Any], *names: str) -> Fit:

@@ -1,4 +1,4 @@
-"""Plan the events of a body, bring the good ones into the queue, and say what became of each."""
+"""Plan the events of a body, bring the good ones into the queue, and return the outcome of each."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from destinations.segment.event import CALL_UNSUPPORTED, EVENT_TYPES
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
-from destinations.server.refusing import Refusal
+from destinations.server.refused_events import Refusal
 from destinations.server.replies import Reply, error
 from destinations.statuses import CODES
 
 __all__ = ["accept"]
 
 _IN_PLACE: Final = 100
-"""Up to so many events are planned in the same thread: at about 20 microseconds each, that delays
+"""Up to this many events are planned in the same thread: at about 20 microseconds each, that delays
 others less than handing the events to another thread and back."""
 
 _UNCERTAIN: Final = (
@@ -125,7 +125,7 @@ def _plan(
     """Return the acceptable events by their index in the body, and the rejected ones."""
     found: list[tuple[int, Arrival]] = []
     refused: list[_Refused] = []
-    # Before anything is planned: if the rules change meanwhile, it is planned again.
+    # Read before anything is planned: if the rules change after that, it is planned again.
     digest = route.intake.digest
     now = time.time()
     ids = DerivedIds(None)

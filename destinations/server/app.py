@@ -13,14 +13,14 @@ from typing import Any, Final
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
-from destinations.server.addresses import Network, peer_of
 from destinations.server.auth import Authenticator
 from destinations.server.body import first_event, read_body
 from destinations.server.future_bridge import FutureBridge
-from destinations.server.inflating import inflated, inflated_beginning
+from destinations.server.gzip_body import inflated, inflated_beginning
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.network_addresses import Network, peer_of
 from destinations.server.pages import Pages
-from destinations.server.refusing import Refusal, Refusing
+from destinations.server.refused_events import Refusal, Refusing
 from destinations.server.replies import (
     BODY_CUT,
     REFUSED,
@@ -66,7 +66,7 @@ class _AnsweredError(Exception):
 class _Request:
     """A request for a route: what is known of it so far.
 
-    ``is_known`` tells that its sender has proved what the route asks for. ``data`` is its
+    ``is_known`` says that its sender has proved what the route asks for. ``data`` is its
     body, of ``length`` bytes, and ``events`` how many it counts for. ``is_whole`` is false if
     ``data`` is a part of it, or not as it came.
     """
@@ -162,7 +162,7 @@ class Receiver:
         return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
 
     def _tell(self, request: _Request, refusals: Sequence[Refusal]) -> None:
-        """Count each event; of known senders alone keep it, as strangers could fill the store."""
+        """Count each event; keep only those of known senders, as strangers could fill the store."""
         name = request.route.name
         numbers: Counter[tuple[int, str]] = Counter()
         for one in refusals:
@@ -206,7 +206,7 @@ class Receiver:
             except _AnsweredError:
                 raise
             except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
-                # The log alone has it: its message could say too much.
+                # Only the log has the error: its message could reveal too much.
                 _LOG.exception(
                     "request to %s failed with an internal error",
                     name,
@@ -250,7 +250,7 @@ class Receiver:
             self._inflate(request, hold)
         request.length = len(request.data)
         body = read_body(request.data)
-        # Else it is an event which has a batch that somebody else's signed event begins.
+        # Else the batch begins with the signed event of another sender.
         if first is not None and (not body.events or body.events[0] != first):
             request.is_known = False
             raise _RefusedError(_wrong_signature())
@@ -372,11 +372,11 @@ def _check_signature(
 ) -> bytes | None:
     """Check the signature of a body as it was sent, of which nothing was read before.
 
-    Of a batch Segment signs the first event alone: that is returned where it is what is signed.
+    Segment signs only the first event of a batch: that event is returned if it is what was signed.
     """
     if not authenticator.wants_signature or authenticator.is_signed(signature, data):
         return None
-    if not is_gzip:  # what nobody vouches for is not inflated
+    if not is_gzip:  # what is not signed is not inflated
         first = first_event(data)
         if authenticator.is_signed(signature, first):
             return first
@@ -392,7 +392,7 @@ def _too_long(limit: int) -> _RefusedError:
 
 
 def _sender_gone(scope: Scope) -> _RefusedError:
-    """Return the refusal of a body without an end; nobody may be there to read it."""
+    """Return the refusal of a body without an end; the client may be gone."""
     is_announced = any(name == b"content-length" for name, _ in scope["headers"])
     end = "Content-Length" if is_announced else "last chunk"
     message = f"the sender went away before the end of the body (its {end})"

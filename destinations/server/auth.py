@@ -1,4 +1,4 @@
-"""Check who may post: several keys and signatures at a time, so that each can be changed alone."""
+"""Check who may post: several keys and signatures at a time, so each can be changed on its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Authenticator:
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody may post."""
+        """Whether any client may post."""
         return not self._digests and not self._secrets
 
     @property
@@ -48,7 +48,7 @@ class Authenticator:
     def has_key(self, authorization: bytes | None) -> bool:
         """Return whether an ``Authorization`` header holds one of the keys.
 
-        As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or the key alone.
+        As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or just the key.
         """
         presented = _presented(authorization)
         digest = hashlib.sha256(presented or b"").digest()

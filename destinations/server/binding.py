@@ -10,8 +10,8 @@ from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.settings import check_settings
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.opening import check_written
+from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import find_plugin, plugin_code
 from destinations.runtime.store import Store
@@ -50,15 +50,15 @@ class Bound:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """The faults that do not keep it from working.
+        """The problems that do not keep it from working.
 
-        That is what its definition warns of, and secrets in files that everybody can read.
+        That is what its definition warns of, and secrets in files that every user can read.
         """
         secret = {pointer("settings", key) for key in self.destination.definition.secret_settings}
         of_definition = [f"{self.name}: {one}" for one in self.destination.definition.warnings]
         return of_definition + [
-            f"{self.name}: {place}: every user of this machine can read {path}; let its owner "
-            "alone do so (chmod 600), and think of a new secret"
+            f"{self.name}: {place}: every user of this machine can read {path}; only its owner "
+            "should be able to (chmod 600); then replace the secret"
             for place, path in self.config.exposed.items()
             if place in secret or not place.startswith("/settings/")
         ]

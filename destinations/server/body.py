@@ -80,7 +80,7 @@ def first_event(data: bytes) -> bytes:
     """Return the event that a body begins with, before anything else of it is read.
 
     It is what `read_body` has as the first of its events, if that can read the body; whether it
-    can is not looked at. Costs little whatever the body is, as nobody knows yet who sent it: where
+    can is not looked at. Costs little whatever the body is, as its sender is not known yet: where
     the event cannot be found, it is the whole body.
     """
     found = data.removeprefix(_MARK).strip(_SPACE)
@@ -149,7 +149,7 @@ def _batch(data: bytes) -> bytes | None:
         raise BodyError("batch must be an array of events")
     for key in _NOT_MERGED:
         if members.get(key, b"null") not in {b"null", b"{}"}:
-            raise BodyError(f"{key} beside batch is not read: put it into each event")
+            raise BodyError(f"{key} next to batch is not read: put it into each event")
     return members["batch"]
 
 

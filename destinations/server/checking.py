@@ -28,8 +28,8 @@ __all__ = ["check_start"]
 def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
     """Check a configuration, and return its destinations, that a server could start with.
 
-    Raises `DefinitionError` or `UsageError` for what it could not start with. What is so at this
-    moment alone is not looked at: whether the port is taken, and the store served.
+    Raises `DefinitionError` or `UsageError` for what it could not start with. It does not look at
+    what may change any moment: whether the port is taken, or another server has the store.
     """
     bound = bind(config, None)
     check_tracing(environment)
@@ -53,7 +53,7 @@ def _check_connections(bound: Sequence[Bound]) -> None:
 def _check_host(host: str, place: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        # A port that is free tells of the address alone.
+        # Any free port will do: only the address is checked.
         socket.create_server((host, 0), family=family).close()
     except OSError as error:
         msg = f"{place}: cannot listen on {host}: {error.strerror or error}"

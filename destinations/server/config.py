@@ -25,10 +25,9 @@ from destinations.definition.secret_sources import (
 from destinations.definition.settings import filled_settings
 from destinations.errors import DefinitionError, Issue, SecretMissingError, UsageError
 from destinations.outcome import Outcome
-from destinations.runtime.identity import checked_name
+from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer, value_at
-from destinations.server.addresses import is_host, parse_address, parse_network
 from destinations.server.config_model import (
     AdminConfig,
     DeliveryConfig,
@@ -41,6 +40,7 @@ from destinations.server.config_model import (
     StoreConfig,
 )
 from destinations.server.http_server import is_loopback
+from destinations.server.network_addresses import is_host, parse_address, parse_network
 
 __all__ = ["read_config"]
 
@@ -59,8 +59,8 @@ def read_config(
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
-    settings and receivers are left empty. ``secrets`` may also be names of destinations: then their
-    settings alone are looked up.
+    settings and receivers are left empty. ``secrets`` may also be names of destinations: then only
+    their settings are looked up.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet.
@@ -120,7 +120,7 @@ def _no_json(document: Document, value: object, place: str) -> Iterator[Issue]:
     elif isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
         yield document.issue(place, TOO_LARGE)
     elif not isinstance(value, str | int | float | bool):
-        yield document.issue(place, "must be a text, a number, true or false; put a date in quotes")
+        yield document.issue(place, "must be text, a number, true or false; put a date in quotes")
 
 
 def _check_json(text: str, path: Path) -> None:
@@ -137,7 +137,7 @@ def _check_json(text: str, path: Path) -> None:
 
 
 def _is_toml(text: str) -> bool:
-    """Return whether a text can only be meant as TOML: no mapping of YAML is any."""
+    """Return whether text can only be meant as TOML: no mapping of YAML is valid TOML."""
     try:
         return bool(tomllib.loads(text))
     except (ValueError, RecursionError):
@@ -145,7 +145,7 @@ def _is_toml(text: str) -> bool:
 
 
 def _in_words(document: Document, issue: Issue) -> Issue:
-    """Return a schema issue in words for somebody who does not know the schema.
+    """Return a schema issue in words for readers who do not know the schema.
 
     Where a secret should be named, it does not show what stands there.
     """
@@ -268,7 +268,7 @@ class _Reader:
         return DeliveryConfig(**fields)
 
     def _exposed(self, spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-        """Yield files of secrets that everybody can read, by their place in the destination."""
+        """Yield files of secrets that every user can read, by their place in the destination."""
         receiver = spec.get("receiver", {})
         named = [(pointer("settings", key), it) for key, it in spec.get("settings", {}).items()]
         for key, many in receiver.items():
@@ -343,7 +343,7 @@ def _names(document: Document) -> Iterator[Issue]:
 
 
 def _strangers(document: Document, config: ServeConfig) -> Iterator[Issue]:
-    """Find destinations to which anybody who reaches the port could post."""
+    """Find destinations to which any client that reaches the port could post."""
     host = config.listen.host
     if is_loopback(host):
         return

@@ -12,10 +12,10 @@ from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Period
 from destinations.outcome import Outcome
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
-from destinations.server.addresses import Address, Network
 from destinations.server.app import Limits
 from destinations.server.connections import MOST_CONNECTIONS
-from destinations.server.refusing import RefusedBounds
+from destinations.server.network_addresses import Address, Network
+from destinations.server.refused_events import RefusedBounds
 from destinations.telemetry import Form, Level
 
 __all__ = [

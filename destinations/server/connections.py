@@ -56,7 +56,7 @@ class Acceptor:
     Further ones get 503 and are closed at once. asyncio itself, where no descriptor is left, logs
     that thousands of times a second; here it is the same as too many.
 
-    ``make_protocol`` gives what handles one, ``count`` tells how many there are, and
+    ``make_protocol`` gives what handles one, ``count`` says how many there are, and
     ``turned_away`` is called with ``most`` for each that is closed.
     """
 

@@ -28,7 +28,7 @@ class FutureBridge:
     async def result(self, work: Future[T]) -> T:
         """Return the result of the work, or raise its exception.
 
-        It continues even if nobody waits for it.
+        It continues even if its caller stops waiting.
         """
         waiter: asyncio.Future[T] = self._loop.create_future()
         work.add_done_callback(lambda done: self._finish(done, waiter))
@@ -39,7 +39,7 @@ class FutureBridge:
             self._done.append((work, waiter))
             if len(self._done) > 1:
                 return
-        # A loop that is closed has nobody left who waits.
+        # In a closed loop no coroutine waits any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._bring)
 

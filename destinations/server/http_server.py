@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 import uvicorn
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.server.addresses import Address
 from destinations.server.connections import MOST_CONNECTIONS, Acceptor
+from destinations.server.network_addresses import Address
 from destinations.server.replies import Application
-from destinations.server.wire import Protocol
+from destinations.server.uvicorn_protocol import Protocol
 
 __all__ = ["HttpServer", "is_loopback"]
 

@@ -30,7 +30,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         named = environment.get("NOTIFY_SOCKET", "")
-        # "@" stands for the NUL with which the name of an abstract socket begins (Linux alone).
+        # "@" stands for the NUL with which the name of an abstract socket begins (only on Linux).
         self._address = "\0" + named[1:] if named.startswith("@") else named
         is_known = self._address[:1] in {"/", "\0"} and hasattr(socket, "AF_UNIX")
         self._address = self._address if is_known else ""
@@ -64,7 +64,7 @@ class Notifier:
                 sender.settimeout(_SEND_SECONDS)  # a reader that sleeps must not stop anything
                 sender.sendto(text.encode(), self._address)
         except OSError as error:
-            _LOG.debug("supervisor not told: %s", error.strerror or error)
+            _LOG.debug("supervisor not notified: %s", error.strerror or error)
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
@@ -76,7 +76,7 @@ def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
 
 
 class Watchdog:
-    """Tells a supervisor that this process goes on, for as long as each of its parts does.
+    """Notifies a supervisor that this process goes on, for as long as each of its parts does.
 
     ``progress`` gives a number for each part by its name. A part hangs if its number has not risen
     for half of the supervisor's time-out. The caller of `look` is a part as well. ``monotonic`` is

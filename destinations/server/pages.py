@@ -17,7 +17,7 @@ _METRICS: Final = CONTENT_TYPE.encode()
 
 
 class Pages:
-    """An ASGI application of these pages alone; others can ask it for its replies.
+    """An ASGI application that serves only these pages; others can ask it for its replies.
 
     ``unready`` gives the reasons for which no events should be sent here now, ``remarks`` what
     else an operator should know; all three functions may block.

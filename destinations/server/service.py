@@ -42,7 +42,7 @@ from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
-from destinations.server.refusing import RefusedBounds, RefusedKeeper
+from destinations.server.refused_events import RefusedBounds, RefusedKeeper
 from destinations.store import SqliteStore, free_bytes, is_missing
 from destinations.telemetry import Observation, StoreFigures
 
@@ -124,14 +124,14 @@ class Service:
         return {name: f"{self._server.url}/v1/{name}" for name in self._served}
 
     @property
-    def strays(self) -> Mapping[str, int]:
+    def unconfigured(self) -> Mapping[str, int]:
         """The number of deliveries waiting for destinations outside the configuration, by name."""
         waiting = count_waiting(self._store, time.time())
         return {name: waiting[name] for name in sorted(waiting.keys() - self._served.keys())}
 
     def watch_queues(self) -> None:
         """Show the queues of the destinations that there are, and those that wait for others."""
-        self._observation.keep(self._served.keys(), self._ledger, self.strays.keys())
+        self._observation.keep(self._served.keys(), self._ledger, self.unconfigured.keys())
 
     def progress(self) -> Mapping[str, int]:
         """Return a number for each part that has to go on, by name.
@@ -141,8 +141,8 @@ class Service:
         return {"engine": self._engine.rounds, "receiver": self._server.turns()}
 
     @property
-    def needs_mending(self) -> bool:
-        """Whether there is something to do for `mend`."""
+    def needs_repair(self) -> bool:
+        """Whether there is something to do for `repair`."""
         unwritten = bool(self._store.database.health.why)
         return unwritten or any(each.fault for each in self._served.values())
 
@@ -239,7 +239,7 @@ class Service:
         """Exchange the destinations for those of ``config``; events are taken all the while.
 
         Raises `DefinitionError` or `UsageError` before anything was changed. A destination for
-        which nothing can be delivered after that is left to `mend`.
+        which nothing can be delivered after that is left to `repair`.
         """
         bound = self._bind(config)
         now = self.config
@@ -256,7 +256,7 @@ class Service:
         self._engine.max_open = config.max_events
         try:
             self._note([each.bound for each in fresh.values()])
-        except UsageError as error:  # then the former ones are left alone, too
+        except UsageError as error:  # then the former ones stay, too
             _LOG.warning("removed destinations not noted in the store: %s", error)
         for name in former.keys() - fresh.keys():
             _LOG.info("destination %s removed; its deliveries stay in the store", name)
@@ -265,10 +265,10 @@ class Service:
             self._try_open(name, served)
         self._warn(bound)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Deliver for what could not be delivered for after a reload; safe to repeat.
 
-        If the store cannot be written, it is tried: recovery is noticed even if nobody sends.
+        If the store cannot be written, it is tried: recovery is noticed even if no events arrive.
         """
         if self._store.database.health.why:
             self._probe()
@@ -402,7 +402,7 @@ class Service:
         bound, scope = served.bound, served.scope
         self._lock(bound)
         self._observation.mask(bound.secrets)
-        self._credentials.credentials(bound.name, "accepted")  # as far as anybody knows
+        self._credentials.credentials(bound.name, "accepted")  # as far as is known
         served.pauses.write({})  # with a start, or another definition, all is tried again
 
         def make() -> Pipeline:
@@ -498,7 +498,7 @@ class Service:
                 _LOG.warning("%s", warning)
         for issue in self._unconnected():
             _LOG.warning("%s", issue)
-        for name, count in self.strays.items():
+        for name, count in self.unconfigured.items():
             _LOG.warning(
                 "deliveries left of %r, which is not in the configuration: %s; add it again "
                 "under this name, or drop them with destinations deliveries drop",
@@ -507,7 +507,7 @@ class Service:
             )
 
     def _note(self, bound: Iterable[Bound]) -> None:
-        """Let others know whose deliveries they must leave alone, and what they may ask for."""
+        """Let others know whose deliveries they must not touch, and what they may ask for."""
         actions = {
             each.name: [one.action for one in each.destination.operator_subscriptions]
             for each in bound
@@ -526,7 +526,7 @@ def _accounts(bound: Sequence[Bound]) -> Mapping[str, PartnerAccount]:
     members: dict[object, list[str]] = {}
     for each in bound:
         name = each.identity.name
-        # Without a name it is that destination's alone: see `destinations.server.binding`.
+        # Without a name it is only that destination's: see `destinations.server.binding`.
         key = (each.identity.slug, name) if name is not None else each.name
         members.setdefault(key, []).append(each.name)
     shared = {key: PartnerAccount(len(names)) for key, names in members.items()}

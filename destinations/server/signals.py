@@ -18,10 +18,10 @@ _SLICE_SECONDS: Final = 0.5
 
 
 class Signals:
-    """While entered, signals are kept until somebody asks. Belongs to the main thread.
+    """While entered, signals are kept until `wait` is called. Belongs to the main thread.
 
-    A second signal to stop raises `KeyboardInterrupt` wherever the main thread is: somebody does
-    not want to wait any more.
+    A second signal to stop raises `KeyboardInterrupt` wherever the main thread is: the user
+    does not want to wait any more.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Signals:
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody wants it to stop; `wait` may not have said so yet."""
+        """Whether a signal to stop has arrived; `wait` may not have said so yet."""
         return self._stopping
 
     def wait(self, seconds: float) -> Wish | None:

@@ -1,7 +1,6 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
-from destinations.store.beside import check_not_beside_store
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.database import (
     Database,
@@ -15,8 +14,8 @@ from destinations.store.erasing import (
     ERASED,
     Erased,
     apply_erasures,
-    count_beside_rows,
     count_mentions,
+    count_other_rows,
     erase_user,
     has_to_be_dropped,
     noted_scopes,
@@ -24,11 +23,11 @@ from destinations.store.erasing import (
 )
 from destinations.store.erasures import (
     Erasure,
-    erasures_beside,
     erasures_path,
     erasures_stored,
     make_erasure,
-    write_erasures_beside,
+    read_erasures_file,
+    write_erasures_file,
 )
 from destinations.store.failures import is_full
 from destinations.store.files import (
@@ -39,7 +38,6 @@ from destinations.store.files import (
     sync,
     why_not_writable,
 )
-from destinations.store.identity import identity_path, restoration_path
 from destinations.store.ledger import SqliteLedger
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import SqliteQueue
@@ -69,7 +67,9 @@ from destinations.store.retention import (
     delete_settled,
     delete_spent_events,
 )
+from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
+from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
@@ -92,23 +92,22 @@ __all__ = [
     "apply_erasures",
     "broken_rules",
     "check_label",
-    "check_not_beside_store",
     "check_not_lost",
+    "check_not_sidecar",
     "check_store_path",
     "close_file",
     "compact",
     "copied_at",
     "copy_of",
-    "count_beside_rows",
     "count_deliveries",
     "count_mentions",
+    "count_other_rows",
     "default_path",
     "delete_drifts",
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
     "erase_user",
-    "erasures_beside",
     "erasures_path",
     "erasures_stored",
     "fold_log",
@@ -130,6 +129,7 @@ __all__ = [
     "note_gap",
     "noted_scopes",
     "open_file",
+    "read_erasures_file",
     "read_once",
     "restoration_path",
     "scopes_of",
@@ -138,5 +138,5 @@ __all__ = [
     "sync",
     "unmark",
     "why_not_writable",
-    "write_erasures_beside",
+    "write_erasures_file",
 ]

@@ -11,7 +11,7 @@ from typing import Final
 
 from destinations.errors import UsageError
 from destinations.pipeline.queue import Scope
-from destinations.runtime.identity import AccountIdentity, normalised
+from destinations.runtime.account_identity import AccountIdentity, normalised
 from destinations.secrets import shown_url
 from destinations.store.database import Database
 
@@ -76,9 +76,9 @@ class Accounts:
         """Return the account that ``identity`` is of, if the store knows it.
 
         That is the one of its name, else the one of its endpoint, environment and credentials. One
-        of an earlier version, which noted no credentials, is anybody's if it is alone there. Raises
-        `UsageError` for a name whose credentials are those of an account with another name, and for
-        a label (see `account_label`) of no account.
+        of an earlier version, which noted no credentials, is taken by any credentials if it is the
+        only one there. Raises `UsageError` for a name whose credentials are those of an account
+        with another name, and for a label (see `account_label`) of no account.
         """
         found = self._of_credentials(identity)
         if identity.name is None:

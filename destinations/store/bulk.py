@@ -2,7 +2,7 @@
 
 Python's module for SQLite releases the GIL at every step of a statement, and has to wait
 until it gets it back: a thread that writes row by row waits for all other threads at every row. So
-rows are written many at a time, which other threads can run beside.
+rows are written many at a time, while other threads run.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
-        "only what is delivered may have the effect applied",
+        "only delivered deliveries may have the effect applied",
         (
             f"SELECT id FROM open WHERE effect = {_APPLIED}"
             f" UNION ALL SELECT id FROM kept WHERE effect = {_APPLIED}"
@@ -72,7 +72,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
-        "what is filtered, unmapped or invalid must have the effect none",
+        "filtered, unmapped and invalid deliveries must have the effect none",
         (
             f"SELECT id FROM kept WHERE effect <> {_NONE}"
             f" AND status IN ({_codes(Outcome.UNMAPPED, Outcome.INVALID)})"

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations.clock import SteadyClock
 from destinations.errors import StoreFullError, StoreGoneError, TemporaryError, UsageError
-from destinations.store.beside import store_beside
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (
     READ_ONLY,
@@ -23,7 +22,12 @@ from destinations.store.files import (
     sync,
     why_not_writable,
 )
-from destinations.store.identity import (
+from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MIGRATIONS
+from destinations.store.open_files import FileKey, connected, disconnected
+from destinations.store.place import check_place
+from destinations.store.reader import copied_at, copy_of, stored_version
+from destinations.store.sidecar_files import store_of_sidecar
+from destinations.store.store_identity import (
     IdentityFile,
     begin,
     check,
@@ -31,10 +35,6 @@ from destinations.store.identity import (
     noted_time,
     stored_identity,
 )
-from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MIGRATIONS
-from destinations.store.open_files import FileKey, connected, disconnected
-from destinations.store.place import check_place
-from destinations.store.reader import copied_at, copy_of, stored_version
 from destinations.store.write_health import WriteHealth
 from destinations.store.write_lock import WriteLock, write_lock
 
@@ -102,7 +102,7 @@ def check_store_path(path: Path) -> None:
         raise UsageError(msg)
     if path.is_dir():
         raise UsageError(f"cannot use {path} as a store: it is a folder; name a file in it")
-    other = store_beside(path)
+    other = store_of_sidecar(path)
     if other is not None:
         msg = f"cannot use {path} as a store: a file of this name belongs to the store {other}"
         raise UsageError(msg)
@@ -115,18 +115,18 @@ def check_store_path(path: Path) -> None:
 
 
 def check_not_lost(path: Path) -> None:
-    """Raise `UsageError` where a store has been: beginning anew would send everything again.
+    """Raise `UsageError` where a store has been: starting over would send everything again.
 
     A store is made whole, so a file of 0 bytes is not an unfinished store. SQLite would
-    take it for a new one, and delete the log beside it.
+    take it for a new one, and delete the log next to it.
     """
     path = path.resolve()
     log = path.with_name(f"{path.name}-wal")
     if is_missing(path) and _size(log):
         msg = (
             f"there is no store {path}, but its log {log} is still there. Put the store back, "
-            "restore a backup with destinations store restore, or remove the log as well to begin "
-            "anew, which sends everything again"
+            "restore a backup with destinations store restore, or remove the log as well to start "
+            "over, which sends everything again"
         )
         raise UsageError(msg)
     if path.is_file() and not _size(path):
@@ -134,7 +134,7 @@ def check_not_lost(path: Path) -> None:
         msg = (
             f"the store {path} is empty (0 bytes), which a store never is: what it remembered is "
             f"lost.{kept} Restore a backup with destinations store restore, or remove the file to "
-            "begin anew, which sends everything again"
+            "start over, which sends everything again"
         )
         raise UsageError(msg)
 
@@ -147,7 +147,7 @@ def _size(path: Path) -> int:
 
 
 def fold_log(path: Path) -> None:
-    """Write what is in the log of a store that nobody has open back into its file.
+    """Write the log of a store that no process has open back into its file.
 
     Raises OSError or sqlite3.Error.
     """
@@ -188,10 +188,10 @@ class Database:
 
     Several threads may use it, and several processes. Up to 3.51.2, SQLite can corrupt a file in
     WAL mode when two connections write or checkpoint at the same moment (sqlite.org/wal.html, "the
-    WAL-reset bug"). So whoever writes holds the lock of a file beside the store, whatever the
+    WAL-reset bug"). So each writer holds the lock of a file next to the store, whatever the
     version is.
 
-    A file that is not there is made, for its owner alone, as are the folders that it is in. Raises
+    A file that is not there is made, only for its owner, as are the folders that it is in. Raises
     `UsageError` for a file that cannot be used: not a store, written by a newer version, or held by
     another process for too long, or a copy that was put in the place of a store; the last one is
     taken as the store of this place with ``adopt``.
@@ -219,9 +219,9 @@ class Database:
         self._is_gone = False
         self._begun = False
         self.health = WriteHealth(path)
-        # What is old goes by it: the clock of the machine may be set to any time.
+        # Ages are measured by it: the clock of the machine may be set to any time.
         self.clock = SteadyClock()
-        self._beside = IdentityFile(path)
+        self._identity_file = IdentityFile(path)
         self._log = path.with_name(f"{path.name}-wal")
         self._log_file: FileKey | None = None
         with contextlib.ExitStack() as opened:
@@ -229,7 +229,7 @@ class Database:
                 self._make()
                 self._write_lock = write_lock(path)
                 opened.callback(self._write_lock.close)
-                opened.callback(self._beside.close)
+                opened.callback(self._identity_file.close)
                 self._file = connected(path)
                 opened.callback(disconnected, self._file)
                 self._connection = opened.enter_context(contextlib.closing(self._connect()))
@@ -244,7 +244,7 @@ class Database:
             opened.pop_all()
 
     def _make(self) -> None:
-        """Leave a file that is something else as it is, without so much as a lock beside it."""
+        """Leave a file that is something else as it is, without even a lock file next to it."""
         check_place(self.path)
         if is_missing(self.path):
             _make_new(self.path)
@@ -270,13 +270,13 @@ class Database:
             # Before anything is written: what is refused stays as it is.
             stored = stored_identity(connection)
             if adopt:
-                forget(connection, self._beside)
+                forget(connection, self._identity_file)
             else:
-                check(self.path, stored, self._beside, is_empty=self._version() == 0)
+                check(self.path, stored, self._identity_file, is_empty=self._version() == 0)
             _set_up(connection)
             self._migrate()
             if self._version() >= FIRST_WITH_IDENTITY:
-                begin(connection, self._beside)
+                begin(connection, self._identity_file)
                 self.clock = SteadyClock(noted_time(connection))
                 self._begun = True
             self._log_file = _inode(self._log)
@@ -309,7 +309,7 @@ class Database:
         if self._is_gone:
             raise StoreGoneError(
                 f"the store {self.path} was removed or replaced while it was in use; "
-                "put it back with the files beside it, or begin anew, and start again"
+                "put it back with the files next to it and start again, or start with a new store"
             )
 
     @contextlib.contextmanager
@@ -350,10 +350,10 @@ class Database:
             except BaseException:
                 roll_back(self._connection)
                 raise
-            # Again: nobody may be told that something is durable in a file that nobody finds.
+            # Again: nothing may be reported as durable in a file that is no longer found.
             self._check_place()
             if writes is not None:
-                self._beside.wrote(writes)
+                self._identity_file.wrote(writes)
             if has_room:
                 self.health.worked()
 
@@ -404,7 +404,7 @@ class Database:
                 self._reader.close()
                 self._connection.close()
             disconnected(self._file)
-            self._beside.close()
+            self._identity_file.close()
             self._write_lock.close()
 
     def probe(self) -> None:
@@ -413,7 +413,7 @@ class Database:
             connection.execute(f"PRAGMA user_version = {self._version()}")
 
     def vacuum(self) -> None:
-        """Write the file anew without what is free in it; raises as `transaction` does."""
+        """Rewrite the file without its free space; raises as `transaction` does."""
         try:
             with self._lock, self._writing():
                 self._connection.execute("VACUUM")
@@ -424,7 +424,7 @@ class Database:
             raise failure("write to", self.path, error) from None
 
     def scrub(self) -> None:
-        """Write the file and its log anew, so that nothing of what was deleted is left in them.
+        """Rewrite the file and its log, so that nothing that was deleted is left in them.
 
         Raises as `vacuum`, and `TemporaryError` if another process reads what is in the log.
         """
@@ -476,10 +476,10 @@ class Database:
             _bring_forward(connection, version)
 
     def _copy_before(self, version: int) -> None:
-        """Keep a copy of the store as it was, while nobody else can write.
+        """Keep a copy of the store as it was, while no other process can write.
 
         One that is there already is replaced: it is of a migration that was interrupted, or of one
-        that somebody has gone back from and worked on.
+        that was undone, after which the store was used.
         """
         copy = self.path.with_name(f"{self.path.name}.version-{version}")
         try:
@@ -497,7 +497,7 @@ class Database:
 
 
 def _inode(path: Path) -> FileKey | None:
-    """Return a key that tells a file from another one in its place; None if it is missing."""
+    """Return a key that differs for another file in the same place; None if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -515,7 +515,7 @@ def _make_new(path: Path) -> None:
             return  # another process was faster
         try:
             for part in parts:
-                part.unlink(missing_ok=True)  # of a process that was killed meanwhile
+                part.unlink(missing_ok=True)  # of a process that was killed at this point
             make_file(new)
             with contextlib.closing(_connected(new)) as connection:
                 _set_up(connection)
@@ -525,7 +525,7 @@ def _make_new(path: Path) -> None:
                 # Closing it does that as well, but does not report missing room.
                 _fold(connection)
             sync(new)
-            IdentityFile(path).remove()  # of one that somebody has removed
+            IdentityFile(path).remove()  # of one that was removed
             new.replace(path)
             sync(path.parent)
         finally:

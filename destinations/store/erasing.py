@@ -30,8 +30,8 @@ __all__ = [
     "ERASED",
     "Erased",
     "apply_erasures",
-    "count_beside_rows",
     "count_mentions",
+    "count_other_rows",
     "erase_user",
     "has_to_be_dropped",
     "noted_scopes",
@@ -69,7 +69,7 @@ _OF_BALANCES: Final = {
     )
     for table in ("balances", "rechecks", "drifts")
 }
-"""What is deleted of balances, unless somebody else's lost answer is judged by it."""
+"""What is deleted of balances, unless the lost answer of another user is judged by it."""
 _REFUSED: Final = f"SELECT id, user, message_id, reason, path, raw FROM refused WHERE {_IN_SCOPES}"  # noqa: S608 - constants
 _NOTES: Final = (
     f"SELECT id, text FROM texts WHERE id IN (SELECT note FROM ledger WHERE {_IN_SCOPES})"  # noqa: S608 - constants
@@ -198,7 +198,7 @@ def apply_erasures(
 
 
 def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
-    """Return all users that something is kept of, and what may be the id of one in a text."""
+    """Return all users that something is kept of, and what may be the id of one in text."""
     ids = json.dumps(list(scopes))
 
     def look(connection: sqlite3.Connection) -> Collection[str]:
@@ -217,7 +217,7 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
 # -- one user --------------------------------------------------------------------------------------
 
 
-def count_beside_rows(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int]:
+def count_other_rows(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int]:
     """Return how many refused events of a user there are, and manual changes that wait."""
     ids = json.dumps(list(scopes))
 
@@ -351,7 +351,7 @@ class _Erasing:
     def balances(self, keys: Collection[str]) -> int:
         """Delete what the partner held for the user; it is asked again. Returns how many checks go.
 
-        A balance that somebody else's lost answer is judged by stays.
+        A balance by which the lost answer of another user is judged stays.
         """
         values = (self._scopes, self._user, json.dumps(list(keys)))
         # The others wait for an event to be sent again, which is dropped now.
@@ -421,7 +421,7 @@ class _Erasing:
         yield from self._to.execute(query, (self._scopes,)).fetchall()
 
     def _renamed(self, text: str) -> str:
-        """Return a text without the user's id, or another one if it is spelled in another way."""
+        """Return text without the user's id, or another one if it is spelled in another way."""
         found = self._mentions.replaced(text, self._pseudonym(self._user))
         return _WHY_OTHER if self._mentions.is_in(found) else found
 

@@ -1,6 +1,6 @@
-"""Note which users were erased, in a store and beside it, so that a restored copy loses them again.
+"""Note which users were erased, in a store and next to it, so a restored copy loses them again.
 
-Who was erased is kept twice, in the store and in a file beside it, as digests with a random key.
+Who was erased is kept twice, in the store and in a file next to it, as digests with a random key.
 The key lies with them: with the store, one can test whether a certain id was erased, but not list
 the ids. The store notes an erasure with what it changes. So a copy that does not note it was made
 before, whatever any clock says, and all that it has of the user goes.
@@ -26,16 +26,16 @@ __all__ = [
     "ErasedScope",
     "Erasure",
     "add_erasures",
-    "erasures_beside",
     "erasures_path",
     "erasures_stored",
     "keyed_digest",
     "make_erasure",
-    "write_erasures_beside",
+    "read_erasures_file",
+    "write_erasures_file",
 ]
 
 _FORMAT: Final = 2
-"""Of the file beside a store. The first form had no head, and no ids, stores and scopes."""
+"""Of the file next to a store. The first form had no head, and no ids, stores and scopes."""
 
 _ID_BYTES: Final = 16
 _KEY_BYTES: Final = 32
@@ -87,7 +87,7 @@ class Erasure:
 
 
 def erasures_path(store: Path) -> Path:
-    """Return the file beside a store that says who was erased."""
+    """Return the file next to a store that says who was erased."""
     return store.with_name(f"{store.name}.erasures")
 
 
@@ -158,11 +158,11 @@ def add_erasures(connection: sqlite3.Connection, erasures: Iterable[Erasure]) ->
     )
 
 
-# -- beside it -------------------------------------------------------------------------------------
+# -- the file next to it ---------------------------------------------------------------------------
 
 
-def erasures_beside(store: Path) -> Sequence[Erasure]:
-    """Return the erasures in the file beside a store; none without a file.
+def read_erasures_file(store: Path) -> Sequence[Erasure]:
+    """Return the erasures in the file next to a store; none without a file.
 
     Raises `UsageError` if it cannot be read: a user would come back without a word.
     """
@@ -181,8 +181,8 @@ def erasures_beside(store: Path) -> Sequence[Erasure]:
     raise UsageError(f"cannot read {path}, which says which users were erased: {why}")
 
 
-def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
-    """Write the file beside a store, durably: all of it, or it stays as it was.
+def write_erasures_file(store: Path, erasures: Collection[Erasure]) -> None:
+    """Write the file next to a store, durably: all of it, or it stays as it was.
 
     Raises `TemporaryError` if it cannot be written.
     """
@@ -192,7 +192,7 @@ def write_erasures_beside(store: Path, erasures: Collection[Erasure]) -> None:
     body = "".join(f"{line}\n" for line in lines).encode()
     head = {"format": _FORMAT, "erasures": len(lines), "digest": _checksum(body)}
     try:
-        new.unlink(missing_ok=True)  # of a process that was killed meanwhile
+        new.unlink(missing_ok=True)  # of a process that was killed at this point
         make_file(new)
         new.write_bytes(json.dumps(head).encode() + b"\n" + body)
         sync(new)

@@ -23,9 +23,9 @@ _HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def failure(what: str, path: Path, error: Exception, *, is_limited: bool = False) -> UsageError:
-    """Return the error of somebody who wanted to ``what`` (use, read, write to) a store.
+    """Return the error for a failure to ``what`` (use, read, write to) a store.
 
-    ``is_limited`` tells that its size has a limit, which may be what is reached.
+    ``is_limited`` says that its size has a limit, which may be what is reached.
     """
     if isinstance(error, TemporaryError | StoreDamagedError):
         return error

@@ -21,7 +21,7 @@ FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 
 READ_ONLY: Final = "read-only file system"
-"""Why nothing can be written there, whoever owns it."""
+"""Why nothing can be written there, whoever owns the file."""
 
 
 def make_folder(path: Path) -> None:
@@ -38,7 +38,7 @@ def make_folder(path: Path) -> None:
 def make_file(path: Path) -> None:
     """Make an empty file; one that is there is not so much as opened. Raises OSError.
 
-    SQLite gives the files that it makes beside it the same mode.
+    SQLite gives its sidecar files the same mode.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))

@@ -55,7 +55,7 @@ class Names:
             known.clear()
 
     def text(self, connection: sqlite3.Connection, text: str) -> int:
-        """Return the number of a text, within a transaction; 0 for an empty one."""
+        """Return the number of a string, within a transaction; 0 for an empty one."""
         if not text:
             return 0
         found = self._texts.get(text)
@@ -100,7 +100,7 @@ class Names:
         return found
 
     def note_of(self, number: int) -> Note:
-        """Return the note behind a number of `note`."""
+        """Return the note of a number that `note` gave."""
         text = self.text_of(number)
         return Note(*json.loads(text)) if text else _NO_NOTE
 

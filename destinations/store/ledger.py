@@ -127,7 +127,7 @@ _LEDGER: Final = _Part(
 class SqliteLedger:
     """See the module; any thread may use it.
 
-    ``delivers`` tells whether a process delivers for a scope now, and whether it is a server's is
+    ``delivers`` says whether a process delivers for a scope now, and whether it is a server's is
     its second argument; without it one does.
     """
 
@@ -588,7 +588,7 @@ class _Change:
         )
 
     def finish(self) -> None:
-        """Write what was counted, and tell whoever delivers."""
+        """Write what was counted, and notify the process that delivers."""
         self._tallies.write(self._to)
         self._to.executemany(
             "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]
@@ -606,7 +606,7 @@ class _Change:
         """Remove the row of a delivery, and return what it held."""
         self._uncount(entry)
         if entry.increment is not None and entry.effect is not Effect.NONE:
-            # Nobody knows what the partner holds: it is asked before more is added.
+            # The partner's balance is not known: it is asked before more is added.
             for statement in (
                 "DELETE FROM balances WHERE scope = ? AND key = ?",
                 "UPDATE rechecks SET amount = NULL WHERE scope = ? AND key = ?",
@@ -672,7 +672,7 @@ def _waits(
     oldest = connection.execute(
         "SELECT accepted_at FROM open WHERE scope = ? ORDER BY id LIMIT 1", (scope,)
     ).fetchone()
-    # What was tried before stands among the first: what follows it waits behind it.
+    # What was tried before stands among the first: what follows it waits for it.
     due = connection.execute(
         "SELECT min(next_at) FROM (SELECT next_at FROM open WHERE scope = ? ORDER BY id"
         " LIMIT 20000) WHERE next_at > ?",

@@ -13,7 +13,7 @@ __all__ = ["Mentions", "ids_in"]
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _ENCODED: Final = ("\\", "%")
-"""What a text that spells an id in another way has somewhere."""
+"""What text that spells an id in another way has somewhere."""
 
 _IDS: Final = (
     re.compile(r"[\"']([^\"']+)[\"']"),
@@ -41,7 +41,7 @@ class Mentions:
         self._ascii = wanted if wanted.isascii() else None
 
     def is_in(self, text: str | bytes | None) -> bool:
-        """Return whether a text has it."""
+        """Return whether text has it."""
         if not text or self._is_blank:
             return False
         text = _decoded(text)
@@ -52,12 +52,12 @@ class Mentions:
         return any(self._pattern.search(_plain(one)) for one in _spellings(text))
 
     def replaced(self, text: str, by: str) -> str:
-        """Return a text with something else in its place where it stands as it is."""
+        """Return text with something else in its place where it stands as it is."""
         return self._literal.sub(lambda _found: by, text)
 
 
 def ids_in(text: str | bytes) -> Collection[str]:
-    """Return what may be ids in a text: of a user of whom only a digest is known."""
+    """Return what may be ids in text: of a user known only by a digest."""
     found: set[str] = set()
     for spelled in _spellings(_decoded(text)):
         for pattern in _IDS:
@@ -75,7 +75,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Yield a text, and what it says where it is encoded, also twice."""
+    """Yield text, and what it says where it is encoded, also twice."""
     found = {text}
     decoders: tuple[Callable[[str], str], ...] = (_unescaped, unquote_plus)
     for decode in decoders:
@@ -84,7 +84,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _unescaped(text: str) -> str:
-    """Return a text with the escapes of JSON resolved, wherever they are."""
+    """Return text with the escapes of JSON resolved, wherever they are."""
     if "\\" not in text:
         return text
 
@@ -99,5 +99,5 @@ def _plain(text: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """Return a text in which halves of characters are joined, or replaced."""
+    """Return text in which halves of characters are joined, or replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -66,7 +66,7 @@ def history_of(
             effect = EFFECT_CODES[Effect.APPLIED if code == _DELIVERED else Effect.NONE]
         key = None if subscription is None else names.key(subscription)
         before = deliveries.get(key)
-        # An earlier version may have noted two for one subscription: what changed most is told.
+        # An earlier version may have noted two for one subscription: what changed most is reported.
         if before is None or EFFECT_CODES[before.effect] < effect:
             deliveries[key] = Past(
                 identity,
@@ -134,7 +134,7 @@ def replace(  # noqa: PLR0913 - a message, what takes its place, and when
 ) -> Tallies:
     """Note that another content, of the event ``by``, replaces an event that changed nothing.
 
-    What was kept of it needs nobody any more, nor does what was kept of that other content (with
+    What was kept of it needs no operator now, nor does what was kept of that other content (with
     this ``fingerprint``) when it was refused, as the event was still under way; unless it is that
     row that goes on. Returns what changes in the tallies.
     """

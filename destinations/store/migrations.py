@@ -48,8 +48,8 @@ COPIED_BEFORE: Final = frozenset({4})
 MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
     (
         # Raw events that were not delivered and are kept: until a rule maps them (unmapped), until
-        # somebody settles them (unknown), or until they are sent again (dead, retrying). One that
-        # was delivered since stays as delivered, so that it is never sent a second time.
+        # an operator settles them (unknown), or until they are sent again (dead, retrying). One
+        # that was delivered since stays as delivered, so that it is never sent a second time.
         """
         CREATE TABLE kept_events (
             id INTEGER PRIMARY KEY,
@@ -213,7 +213,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "ALTER TABLE capabilities RENAME TO old_capabilities",
         "ALTER TABLE manual_changes RENAME TO old_manual_changes",
         # Whose data it is at the partner: destination, endpoint, environment and credentials, or a
-        # name that somebody gave.
+        # name that an operator gave.
         """
         CREATE TABLE partner_accounts (
             id INTEGER PRIMARY KEY,
@@ -295,7 +295,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             -- Milliseconds since 1970, UTC, here as everywhere.
             accepted_at INTEGER NOT NULL,
             fingerprint INTEGER NOT NULL,
-            -- A text; 0 where the payload has to be made.
+            -- The number of a text; 0 where the payload has to be made.
             plan INTEGER NOT NULL,
             -- Null for what was not tried yet.
             first_attempt_at INTEGER,
@@ -441,7 +441,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "DROP TABLE kept_events",
     ),
     (
-        # Which store it is: one row. See `destinations.store.identity`. noted_at is the store's own
+        # Which store it is: one row. See `destinations.store.store_identity`. noted_at is its own
         # time, in seconds since 1970; see `destinations.clock.SteadyClock`. The gap is what a store
         # that was restored from a copy does not know of: from when the copy was made until it was
         # restored. Events of that time are held if `gap_held` is 1.

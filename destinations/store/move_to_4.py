@@ -19,7 +19,7 @@ from typing import Any, Final
 from destinations.errors import DestinationsError
 from destinations.outcome import Effect, Outcome, State, Status
 from destinations.pipeline.dedupe import fingerprint
-from destinations.runtime.identity import normalised
+from destinations.runtime.account_identity import normalised
 from destinations.segment.event import check_event, read_event, read_json
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, TYPE_CODES
 from destinations.store.digests import message_digest, packed_id

@@ -1,9 +1,9 @@
-"""Open a store's file for locks, without closing it beside SQLite.
+"""Open a store's file for locks, without ever closing it before SQLite does.
 
 Closing any handle of a file ends all POSIX locks that the process has on it, also those of SQLite's
 connections (https://sqlite.org/howtocorrupt.html, 2.2). Other processes then take the store for one
-that nobody uses: the next one that closes it deletes its log, and every later commit with it. So a
-handle stays open until the last connection of this process to the file is closed.
+that is not in use: the next one that closes it deletes its log, and every later commit with it. So
+a handle stays open until the last connection of this process to the file is closed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def check_place(path: Path) -> None:
     """Raise `UsageError` if locks cannot protect the file at a resolved path, or a new one there.
 
     It may have another name, be a mount point (so that it is also somewhere else, with other files
-    beside it), or be on a file system of the network.
+    next to it), or be on a file system of the network.
     """
     if not is_missing(path) and path.stat().st_nlink > 1:
         msg = (

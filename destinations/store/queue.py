@@ -1,7 +1,7 @@
 """The queue that SQLite keeps: see `destinations.pipeline.queue.Queue`.
 
 Everything here runs in the engine's thread. Rows are written many at a time: Python's module for
-SQLite lets go of the interpreter at every step of a statement, and other threads run meanwhile.
+SQLite lets go of the interpreter at every step of a statement, and other threads run then.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 
 _ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
-# The queues of runs beside that of a server's destination, and the other way round.
+# The queues of runs as well as that of a server's destination, and the other way round.
 _TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
 _UPDATE_OPEN: Final = """
     WITH one (id, status, effect, attempts, first_attempt_at, next_at, balance)
@@ -164,7 +164,7 @@ _OPEN_COLUMNS: Final = (
 class SqliteQueue:
     """The deliveries of a store, and what its partners hold.
 
-    With a ``user``, sources have the deliveries of this user alone, and the balances to be looked
+    With a ``user``, sources have only the deliveries of this user, and the balances to be looked
     at again are those to which they add.
     """
 
@@ -302,8 +302,8 @@ class SqliteQueue:
     def request(self, scope: Scope, arrival: Arrival) -> int:
         """Add the one delivery of what an operator asks for; returns its id.
 
-        Whoever delivers for the scope notices it. Where the same waits already, nothing is added,
-        and that one's id is returned. Raises `StoreFullError` or `UsageError`.
+        The process that delivers for the scope notices it. Where the same waits already, nothing is
+        added, and that one's id is returned. Raises `StoreFullError` or `UsageError`.
         """
         (delivery,) = arrival.deliveries
         self._names.forget()  # another process may have changed what they stand for
@@ -471,12 +471,12 @@ class _Commit:
             self.arrivals(round_.arrivals)
         self.finish()
 
-    # -- what became of deliveries -------------------------------------------------------------
+    # -- outcomes of deliveries ----------------------------------------------------------------
 
     def transitions(  # noqa: C901, PLR0912, PLR0915 - a row goes to one of several tables
         self, transitions: Sequence[tuple[Scope, Transition]]
     ) -> None:
-        """Write what became of deliveries."""
+        """Write the outcomes of deliveries."""
         self._find_gone(transitions)
         gone = self.gone
         ledger: list[tuple[object, ...]] = []
@@ -493,7 +493,7 @@ class _Commit:
                 continue
             self._side_effects(scope, transition)
             if not transition.ends_waiting:
-                if delivery.id:  # else it waits in memory alone, as if it had not been read
+                if delivery.id:  # else it waits only in memory, as if it had not been read
                     updates.append(self._updated(scope, transition))
                     failures.append(_failure(delivery.id, transition))
                     delivery.has_failure = True
@@ -545,7 +545,7 @@ class _Commit:
                 self._to.executemany(statement, gone)
 
     def added_to(self, added: Sequence[tuple[Scope, str]]) -> None:
-        """Note that the lost answers of others cannot be told by these balances any more."""
+        """Note that the lost answers of others cannot be judged by these balances any more."""
         marked = [(scope.id, key, OTHERS, 0, 0.0) for scope, key in added]
         with_rows(self._to, _MARK_BALANCES, marked)
         self._to.executemany(_FORGET["rechecks"], [(scope.id, key) for scope, key in added])
@@ -813,7 +813,7 @@ class _Commit:
                 if first.event.fingerprint == arrival.event.fingerprint:
                     arrival.receipt = Receipt(first.event.id, duplicate=True)
                     continue
-                # Another content: judged by what became of the first.
+                # Another content: judged by the outcome of the first.
                 self._write_fresh(fresh)
                 self._write_messages()
                 known |= {one: found.event.id for one, (_, found) in fresh.items()}
@@ -1157,7 +1157,7 @@ def _failure(delivery_id: int, transition: Transition) -> tuple[object, ...]:
 
 
 def _may_have_failed(delivery: QueuedDelivery) -> bool:
-    """Return whether a failure may be kept of a delivery; not known of one that is planned anew."""
+    """Return whether a failure may be kept of a delivery; not for one that is planned again."""
     return bool(
         delivery.has_failure
         or delivery.attempts

@@ -1,4 +1,4 @@
-"""A store that is only read: by whoever may read its file, and nothing is left beside it."""
+"""A store that is only read, by any process that may read its file; it adds no other file."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ReadOnlyDatabase(Database):
 
     @property
     def data_version(self) -> int:
-        """Always the same: whoever only reads reads it anew each time."""
+        """Always the same: a read-only process reads it each time."""
         return 0
 
     def close(self) -> None:

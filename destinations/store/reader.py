@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.store.failures import damaged, failure
 from destinations.store.files import sync
-from destinations.store.identity import stored_identity
 from destinations.store.migrations import (
     APPLICATION_ID,
     BACKUP_ID,
@@ -32,6 +31,7 @@ from destinations.store.open_files import (
     lock,
     open_file,
 )
+from destinations.store.store_identity import stored_identity
 
 __all__ = [
     "Reader",
@@ -55,7 +55,7 @@ _ID_AT: Final = 68
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A file seen from outside; ``log`` tells whether a process has it open for writing."""
+    """A file seen from outside; ``log`` says whether a process has it open for writing."""
 
     log: bool
     file: int
@@ -66,9 +66,9 @@ class _Mark:
 class Reader:
     """One connection that reads what was committed; several threads may use it.
 
-    Where a log is beside the file, SQLite reads through it. Where there is none, nobody has the
-    file open, and SQLite would have to make one: so the file is read as one that does not change.
-    If it does after all, since a server has been started, it is read again.
+    Where a log is next to the file, SQLite reads through it. Where there is none, no process has
+    the file open, and SQLite would have to make one: so the file is read as one that does not
+    change. If it does after all, since a server has been started, it is read again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -147,7 +147,7 @@ class Reader:
         return now == then
 
     def _look(self) -> _Mark:
-        # First the log: whoever makes it does so before writing to the file.
+        # First the log: a process makes it before it writes to the file.
         log = self._path.with_name(f"{self._path.name}-wal").exists()
         found = self._path.stat()
         return _Mark(log, found.st_ino, found.st_mtime_ns, found.st_size)
@@ -162,12 +162,12 @@ def copy_of(store: Path, target: Path, *, marked_at: float | None = None) -> Non
     the store itself is to blame.
     """
     _remove_parts(target)
-    # mkstemp makes it readable for its owner alone.
+    # mkstemp makes it readable only for its owner.
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_PART, dir=target.parent)
     temporary = Path(name)
     try:
         try:
-            lock(handle, shared=False)  # so that nobody takes it for one that was left
+            lock(handle, shared=False)  # so that it is not taken for one that was left
             faults = _write_copy(store, temporary, marked_at)
         finally:
             os.close(handle)  # not every system moves a file that is open
@@ -190,7 +190,7 @@ def _write_copy(store: Path, target: Path, marked_at: float | None) -> list[str]
         contextlib.closing(Reader(store)) as reader,
         contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
-        # In one step: with several, every write of somebody else would begin the copy anew.
+        # In one step: with several, every write of another process would restart the copy.
         reader.run(lambda source: source.backup(copy))
         # One file by itself: the store turns the journal on again when it opens it.
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -213,7 +213,7 @@ def _remove_parts(target: Path) -> None:
 
 
 def _mark(copy: sqlite3.Connection, now: float) -> None:
-    """Mark a copy as a backup; by its application_id, earlier versions leave it alone as well."""
+    """Mark a copy as a backup; its application_id keeps earlier versions off it as well."""
     (identity,) = copy.execute("PRAGMA application_id").fetchone()
     if identity == BACKUP_ID:
         return
@@ -227,7 +227,7 @@ def _mark(copy: sqlite3.Connection, now: float) -> None:
 def unmark(copy: Path) -> None:
     """Make a store of a copy that is marked as a backup, so that it can be opened to be changed.
 
-    For a file that nobody else uses. Raises sqlite3.Error.
+    For a file that no other process uses. Raises sqlite3.Error.
     """
     with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
         (identity,) = connection.execute("PRAGMA application_id").fetchone()
@@ -244,7 +244,7 @@ def unmark(copy: Path) -> None:
 def copied_at(path: Path) -> float | None:
     """Return when a backup was made, in seconds since 1970; None for other files.
 
-    A backup with the log of another file beside it is one, too, whatever the log says: of 1970. It
+    A backup with the log of another file next to it is one, too, whatever the log says: of 1970. It
     has no log of its own. Raises as `stored_version`.
     """
     made_at = _look_at(path, _head)[1]

@@ -44,7 +44,7 @@ class RefusedEvent:
     """An event, or a body in which none could be found, as it was refused.
 
     ``at`` is in seconds since 1970, UTC. ``raw`` is what is kept of ``length`` bytes; ``is_whole``
-    tells that it is all of it as it came: not cut, no secret masked. ``message_id`` and ``user``
+    says that it is all of it as it came: not cut, no secret masked. ``message_id`` and ``user``
     are None where they cannot be read.
     """
 

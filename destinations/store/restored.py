@@ -64,7 +64,7 @@ def latest_acceptance(connection: sqlite3.Connection) -> float | None:
 
 
 def note_gap(connection: sqlite3.Connection, since: float, until: float, *, held: bool) -> None:
-    """Note for which time the store does not know its events; ``held`` tells what becomes of them.
+    """Note for which time the store does not know its events; ``held`` says what happens to them.
 
     What an earlier restoration did not know of is still not known.
     """
@@ -110,7 +110,7 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
                 found = Restored(copied_at, _NOT_KNOWN)
         marks.append((encode_restored(found), row.id))
     connection.executemany("UPDATE open SET restored = ? WHERE id = ?", marks)
-    # Its time begins anew: it is not to blame for that it was away.
+    # Its time starts over: it did not fail while it was in the backup.
     connection.execute("UPDATE open SET next_at = NULL, first_attempt_at = NULL")
     kept = encode_restored(Restored(copied_at, _KEPT))
     connection.execute("UPDATE kept SET restored = ? WHERE restored IS NULL", (kept,))
@@ -124,7 +124,7 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
 def _known(
     connection: sqlite3.Connection, accounts: dict[int, int], rows: Iterable[_Open]
 ) -> dict[_Key, set[tuple[int, str | None]]]:
-    """Return the partner's amounts under the keys of open deliveries, as far as the copy tells."""
+    """Return the partner's amounts under the keys of open deliveries, as far as the copy shows."""
     found: defaultdict[_Key, set[tuple[int, str | None]]] = defaultdict(set)
     lost = {(row.scope, row.key) for row in rows if row.status == _UNKNOWN}
     for scope, key, amount, period in connection.execute(

@@ -111,7 +111,7 @@ def _delete_from(
     old = _old_statuses(database, table, limits)
     if not old:
         return Deleted()
-    # An id tells when an event was accepted; it may have been settled much later.
+    # An id shows when an event was accepted; it may have been settled much later.
     limit = _first_event_of(database, _day(max(limits[one] for one in old) / 1000) + 1)
     deleted, last = Deleted(), 0
     while more():
@@ -247,7 +247,7 @@ def delete_messages(
         if not more():
             return deleted
     with database.transaction() as connection:
-        if is_all:  # else it is still to be told when the others came
+        if is_all:  # else it is not known yet when the others came
             connection.execute(
                 "DELETE FROM days WHERE event_id < ? AND day < (SELECT max(day) FROM days)",
                 (limit,),
@@ -259,7 +259,7 @@ def delete_messages(
 
 
 def _pages_of_messages(database: Database) -> Iterator[list[tuple[bytes, int]]]:
-    """Yield all messages, from somewhere on: whoever has no time for all sees others next time."""
+    """Yield all messages, from a random one on: a caller short of time sees others next time."""
     begin = last = os.urandom(DIGEST_BYTES)
     is_second = False
     while True:
@@ -321,7 +321,7 @@ def delete_spent_events(database: Database, more: Callable[[], bool] = _always) 
 def compact(database: Database) -> None:
     """Give the space that is free in the file back to the disk.
 
-    Nobody else can write meanwhile, and it takes as much free disk as the file has content.
+    No other process can write until then. It needs as much free disk as the file has content.
     """
     with database.transaction() as connection:
         connection.execute(

@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 PER_EVENT: Final = 1000
-"""An id of a delivery is so many times that of its event, plus its number among its deliveries."""
+"""The id of a delivery is that of its event times this, plus its number among its deliveries."""
 
 DAY_MS: Final = 86_400_000
 
 INTERRUPTED: Final = "under way when the process ended; it may have been applied"
-"""Why a delivery is unknown of which nobody heard an answer."""
+"""Why a delivery whose answer was lost is unknown."""
 
 _FILTERED: Final = STATUS_CODES[Outcome.FILTERED]
 

@@ -55,7 +55,7 @@ class SqliteStore:
         self.database.close()
 
     def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> SqliteQueue:
-        """Return the queue, for whoever delivers; of one ``user`` alone if that is given."""
+        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
         return SqliteQueue(self.database, clock=clock, user=user)
 
     def ledger(self, delivers: Callable[[Scope, bool], bool] | None = None) -> SqliteLedger:
@@ -83,7 +83,7 @@ class SqliteStore:
         return SqliteRefused(self.database)
 
     def gap(self) -> Gap | None:
-        """Return the time of which events are held, as it is not known what became of them."""
+        """Return the time of which events are held, as their outcomes are not known."""
         row = self.database.one(
             "SELECT gap_from, gap_until FROM identity WHERE gap_held AND gap_until IS NOT NULL"
         )
@@ -111,7 +111,7 @@ class SqliteStore:
         row = self.database.one("SELECT value FROM server WHERE name = ?", (name,))
         return None if row is None else json.loads(row[0])
 
-    def noted_under(self, prefix: str) -> Mapping[str, Any]:
+    def notes_with_prefix(self, prefix: str) -> Mapping[str, Any]:
         """Return the values kept under all names with this prefix, by name."""
         rows = self.database.all(
             "SELECT name, value FROM server WHERE substr(name, 1, ?) = ? ORDER BY name",

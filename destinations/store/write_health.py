@@ -19,7 +19,7 @@ ENOUGH_BYTES: Final = 1024 * 1024
 
 
 def free_bytes(path: Path) -> int | None:
-    """Return how many bytes this user may still write where a file is; None if nobody can tell."""
+    """Return how many bytes this user may still write where a file is; None if not known."""
     if sys.platform == "win32":  # pragma: no cover - tests run elsewhere
         return None
     try:
@@ -30,7 +30,7 @@ def free_bytes(path: Path) -> int | None:
 
 
 class WriteHealth:
-    """Knows why a store cannot be written, and tells when that begins and ends.
+    """Knows why a store cannot be written, and reports when that begins and ends.
 
     ``tell`` gets the reason once at the beginning, and an empty text once at the end. On a full
     disk small writes go on working in the space that the file has, while larger ones fail. So a

@@ -1,4 +1,4 @@
-"""Only one process writes to a store at a time: a lock on a file beside it."""
+"""Let only one process write to a store at a time: it locks a file next to it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ else:
     import fcntl
 
     class _Lock:
-        """The open file is kept: opening it anew for each commit would cost a tenth of that."""
+        """The open file is kept: opening it for each commit would cost a tenth of that."""
 
         def __init__(self, path: Path) -> None:
             make_file(path)

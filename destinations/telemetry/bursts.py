@@ -29,7 +29,7 @@ class Burst:
     """A message: ``number`` of events since the last one, ``total`` since the burst began.
 
     ``last`` is what was given with the last of them. ``has_ended`` says that the burst is over,
-    and ``is_cut`` that nobody knows, as nothing is told any more.
+    and ``is_cut`` that this is not known, as logging stops.
     """
 
     number: int
@@ -62,7 +62,7 @@ class _Going:
 
 
 class Bursts(Generic[K]):
-    """Tells the first of its kind at once, the next ones together, and when they have ended.
+    """Reports the first of a kind at once, the next ones together, and when they have ended.
 
     The first ``at_once`` of each second are reported one by one, and what came between
     counts with the next one. Else the pause between two times grows from one second to a minute;

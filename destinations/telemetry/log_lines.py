@@ -114,7 +114,7 @@ class LogLines:
 
     Of lines that are alike (one message of one destination) at most ten are written a second. The
     next line has ``more_like_it``, the number of those left out before it; after five seconds
-    without any, or at the end, a line tells of the rest.
+    without any, or at the end, a line reports the rest.
 
     ``form`` is ``text``, ``json`` or ``auto`` (text on a terminal, else JSON). Lines logged through
     the standard library, and errors that end a thread, are included.

@@ -107,7 +107,7 @@ class Logs(Observer):
 
     def _tell_refusals(self, kind: tuple[str, int, str], burst: Burst) -> None:
         destination, status, code = kind
-        # Nobody sends these events again, so what is lost has a line at the level warning, too.
+        # No sender sends these events again, so what is lost has a line at the level warning, too.
         is_loss = burst.begins and bool(destination) and status in FINAL_REFUSALS
         self._logger.log(
             logging.WARNING if is_loss else logging.INFO,
@@ -199,7 +199,7 @@ class Logs(Observer):
         """See `Observer.paused`."""
         if reason:
             self._logger.error(
-                "action paused: the partner refuses its requests, whatever the events are; mend "
+                "action paused: the partner refuses its requests, whatever the events are; fix "
                 "the definition or the settings and reload, or use destinations resume",
                 destination=destination,
                 action=action,
@@ -286,7 +286,7 @@ class Logs(Observer):
 
 
 def _worded(message: str, burst: Burst, *, over: str) -> str:
-    """Return the message of a burst: at a stop it goes on, as far as anybody knows."""
+    """Return the message of a burst: at a stop it goes on, as far as is known."""
     if burst.is_cut:
         return f"{message.partition(':')[0]} until the server stopped"
     return over if burst.has_ended else message

@@ -34,7 +34,7 @@ class Masks:
         return self._masker.text(text)
 
     def foreign(self, text: str) -> str:
-        """Mask a text that did not come from us; see `destinations.secrets.Masker.foreign`."""
+        """Mask text that did not come from us; see `destinations.secrets.Masker.foreign`."""
         return self._masker.foreign(text)
 
     def plain(self, value: Any) -> Any:

@@ -52,7 +52,7 @@ class Observation:
         self._masks.add(secrets)
 
     def masked(self, text: str) -> str:
-        """Return a text of somebody else with every secret, and every part of one, masked.
+        """Return foreign text with every secret, and every part of one, masked.
 
         See `destinations.secrets.Masker.foreign`.
         """
@@ -82,13 +82,15 @@ class Observation:
         """Show that the configuration was loaded, or that a reload of it failed."""
         self._metrics.loaded(successful=successful)
 
-    def keep(self, destinations: Collection[str], ledger: Ledger, strays: Collection[str]) -> None:
-        """Follow only the queues of these destinations and of ``strays``.
+    def keep(
+        self, destinations: Collection[str], ledger: Ledger, unconfigured: Collection[str]
+    ) -> None:
+        """Follow only the queues of these destinations and of ``unconfigured``.
 
-        Strays have deliveries in the store, but are no longer configured.
+        ``unconfigured`` ones have deliveries in the store, but are no longer configured.
         """
         self._metrics.keep(destinations)
-        for name in strays:
+        for name in unconfigured:
             self._metrics.watch(name, self._read(name, ledger))
 
     def _read(self, destination: str, ledger: Ledger) -> Callable[[], QueueFigures]:
@@ -126,7 +128,7 @@ def observe(
     """
     environment = os.environ if environment is None else environment
     tracing = open_tracing() if is_wanted(environment) else None
-    # Nobody queries when a counter was created, and it doubles the text.
+    # The time at which a counter was created is of no use here, and doubles the text.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types
     masks = Masks(secrets)
     return Observation(LogLines(masks, stream=stream, level=level, form=form), masks, tracing)

@@ -15,9 +15,9 @@ __all__ = ["StoreFigures", "StoreGauges"]
 class StoreFigures:
     """The figures of a store: its size, the bytes free on its disk, and its limit, in bytes.
 
-    ``free`` is None if nobody can tell, ``limit`` if there is none. ``writable`` tells whether the
+    ``free`` is None if it is not known, ``limit`` if there is none. ``writable`` says whether the
     last writes worked, ``backed_up_at`` when the store was backed up last, in seconds since 1970; 0
-    if nobody knows of a backup.
+    if no backup is known.
     """
 
     size: int

@@ -13,8 +13,8 @@ from destinations.cli.csv_text import csv_text
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.tables import count, print_table
-from kana_destination.boxes import BOXES, Flagged, flagged_users
 from kana_destination.cli.opening import open_account
+from kana_destination.flags import BOXES, Flagged, flagged_users
 
 __all__ = ["flags"]
 

@@ -142,7 +142,7 @@ def _what_happens(found: MergePreview) -> str:
 
 
 def _perform(merging: PlannedMerge, store: Path | None) -> Mapping[str, str]:
-    """Merge the users; says where it goes on if the server is left alone with it."""
+    """Merge the users; says where it goes on if this command stops waiting for the server."""
     try:
         return merging.perform(tell=lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from destinations import (
 )
 from destinations.cli.accounts import choose_account
 from destinations.cli.opening import bind_to_file
-from destinations.runtime.identity import identity_of
+from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from kana_destination.plugin import SLUG
 

@@ -211,7 +211,7 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
 
 
 def _added(store: SqliteStore, new: Sequence[Rule]) -> int:
-    """Add rules, say what became of them, and return how many events need a run."""
+    """Add rules, say what was done, and return how many events need a run."""
     done = add_rules(store, new)
     for rule in new:
         if rule in done.known:

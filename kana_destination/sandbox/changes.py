@@ -176,7 +176,7 @@ def subscribe(state: State, user_id: str, package_ids: Sequence[str]) -> list[Su
         base = None if package.is_addon else next((p for p in held if not p.is_addon), None)
         if base is not None:
             raise not_subscribable(
-                f"User {user_id!r} cannot hold {package.id!r} beside {base.id!r}: "
+                f"User {user_id!r} cannot hold {package.id!r} in addition to {base.id!r}: "
                 "one base package a user, any number of add-ons"
             )
         held.append(package)

@@ -1,7 +1,7 @@
 """A cache of GraphQL documents that have been parsed and validated, by their text.
 
 A client sends few different texts, many times: batches of the same size have the same text. To
-parse and check a text costs several times as much as to execute it.
+parse and check text costs several times as much as to execute it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Documents:
         self._characters = 0
 
     def get(self, text: str) -> Document:
-        """Return the document of a text; that of an invalid text has ``errors``."""
+        """Return the document of a string; that of an invalid one has ``errors``."""
         found = self._kept.get(text)
         if found is not None:
             self._kept.move_to_end(text)

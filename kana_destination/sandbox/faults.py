@@ -6,7 +6,7 @@ A rule says to which requests it applies, and what happens to them::
     {"match": "createUser"}             text in the query or the variables
     {"match": {"operation": "Lookup", "rootField": "user", "alias": "r0", "text": "userId"}}
                                         each that is given must hold
-    {"times": 2}                        at most so often; by default once, null for always
+    {"times": 2}                        at most this often; by default once, null for always
 
     {"status": 503, "retryAfter": 2}    an HTTP error; it is run only if "apply" is true
     {"body": "<html>"}                  this text as the body; it is run only if "apply" is true
@@ -15,7 +15,7 @@ A rule says to which requests it applies, and what happens to them::
     {"again": [0, 3]}                   it is run again at once, and again after three more requests
     {"delay": 0.5}, {"hold": 0.5}       seconds to wait after it is run, or before
     {"drip": {"bytes": 1, "interval": 0.1}}     the body comes in pieces
-    {"cut": 20}                         only so many bytes of the body, then the connection ends
+    {"cut": 20}                         only that many bytes of the body, then the connection ends
     {"errors": {"r0": {"message": "...", "code": "...", "exception": "..."}}}
                                         these aliases fail and are not run; "*" fails the request.
                                         Without a type if "exception" is null, else Error

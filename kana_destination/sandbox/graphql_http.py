@@ -118,7 +118,7 @@ def answer_type(accept: str | None) -> str:
     """Return the media type of an answer, `JSON` or `GRAPHQL_JSON`, by the header ``Accept``.
 
     The one with the higher weight, or else the one that the header names first. `JSON` without a
-    header, and where it takes neither: an answer in another form tells more than a 406.
+    header, and where it takes neither: an answer in another form says more than a 406.
     """
     ranges = _ranges(accept or "")
     weights = {}

@@ -22,7 +22,7 @@ __all__ = ["Api", "schema_of"]
 
 Api = Literal["current", "documented"]
 """``documented``: ``UpdateUserInput`` as Kana's input table has it (id, name, metadata);
-``current``: with ``email`` and ``billingId`` too, as the example request beside it sends them."""
+``current``: with ``email`` and ``billingId`` too, as the example request next to it sends them."""
 
 _ARGUMENT_NAMES: Final = {"id": "identifier", "input": "given"}
 # Types whose values are dataclasses; resolvers return all others as dicts.

@@ -24,7 +24,7 @@ class Keys:
         self.shown = named[0] if named else DEFAULT_KEY
 
     def check(self, header: str | None) -> None:
-        """Check an ``Authorization`` header: the key alone, or after ``Bearer``.
+        """Check an ``Authorization`` header: just the key, or the key after ``Bearer``.
 
         Raises :class:`KanaError` that says which key is expected, and never shows the key sent.
         """

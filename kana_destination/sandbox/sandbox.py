@@ -36,7 +36,7 @@ def utc_now() -> datetime:
 
 
 class Sandbox:
-    """A Kana account of your own, behind a real HTTP server on 127.0.0.1.
+    """A Kana account of your own, served over real HTTP on 127.0.0.1.
 
     ``seed`` is a YAML file, or its content as a mapping; by default it is the example account.
     ``port`` 0 picks a free one. With ``db`` the account is kept in that file, and a mutation is on

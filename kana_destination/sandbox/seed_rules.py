@@ -85,7 +85,7 @@ def _subscriptions(document: Mapping[str, Any]) -> Iterator[Issue]:
         if not isinstance(user, str) or not isinstance(package, str) or package not in packages:
             continue
         if packages[package][1].get("status") == "DRAFT":
-            yield Issue(f"{package!r} is a DRAFT: nobody can hold it", f"{path}/packageId")
+            yield Issue(f"{package!r} is a DRAFT: no user can hold it", f"{path}/packageId")
         if entry.get("status") in ("CANCELLED", "INCOMPLETE_EXPIRED"):
             continue
         others = held.setdefault(user, [])

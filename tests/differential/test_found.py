@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from destinations.kit.conformance import run_conformance
+from destinations.kit.segment_conformance import run_conformance
 
 FOUND = Path(__file__).parents[1] / "conformance" / "found"
 

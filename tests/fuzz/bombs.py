@@ -19,7 +19,7 @@ from destinations.errors import DestinationsError
 from destinations.http import HttpResponse
 from destinations.http.envelope import retry_after
 from destinations.http.json_bytes import decode_json, encode_json
-from destinations.runtime.identity import normalised
+from destinations.runtime.account_identity import normalised
 from destinations.segment.event import read_json
 from destinations.segment.fql import check_fql, compile_fql
 from destinations.segment.mapping import compile_mapping

@@ -127,7 +127,7 @@ def test_random_directives(data: st.DataObject, strategies: Any) -> None:
         (
             {"a": {"@path": "x", "b": 1}, "c": {"@merge": {"direction": "up", "objects": [1]}}},
             [
-                "/a: should have no keys beside @path but has b",
+                "/a: should have no keys besides @path but has b",
                 "/c/@merge/direction: should be one of left, right but is",
                 "/c/@merge/objects/0: should be an object or a directive but is a number",
             ],

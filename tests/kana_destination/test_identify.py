@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from destinations import Answer, Call, IntegrationError
-from kana_destination.everyone import users_with
 from kana_destination.identify import identify
+from kana_destination.user_list import users_with
 
 _COUNTER = itertools.count()
 

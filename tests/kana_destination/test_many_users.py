@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from destinations import HttpRequest, HttpResponse, HttpTransport, Sender
-from kana_destination.everyone import everyone, users_with
+from kana_destination.user_list import list_users, users_with
 from kana_destination.users import left_over_id
 
 MakeKana = Callable[..., Any]
@@ -99,7 +99,7 @@ def test_who_is_selected(make_kana: MakeKana) -> None:
     kana = make_kana(_account(3_000))
     only = users_with("known", "other_7", email="SHARED@example.com", left_overs_of=["merged"])
     transport = HttpTransport(kana.definition.transport.timeouts)
-    users = Sender(kana.bind(), transport).perform(everyone(only))
+    users = Sender(kana.bind(), transport).perform(list_users(only))
     transport.close()
     assert {*users.by_id} == {
         *("known", "other_7", "shared@example.com", "has it"),

@@ -404,12 +404,12 @@ def test_a_user_that_was_made_anew(make_kana: Callable[..., Any]) -> None:
 
 
 def test_the_left_over_of_a_merge_with_a_user_that_has_gone(make_kana: Callable[..., Any]) -> None:
-    """User 1 is made anew, but not where an attempt was cut off: that may be the same merge."""
+    """User 1 is created again, but not where an attempt was cut off: that may be the same merge."""
     kana = make_kana(SEED)
     assert _run(kana)
     _rename(kana, "1", "elsewhere")
     with _sender(kana) as sender:
-        with pytest.raises(HeldError, match="remove '1~left-over~2' if that user"):
+        with pytest.raises(HeldError, match="remove '1~left-over~2' to have that user"):
             sender.perform(identify.resume({"id": "1", "email": X}))
         assert sender.perform(identify({"id": "1", "email": X})).note == "created"
     assert kana.users["1"]["billingId"] is None
@@ -464,7 +464,7 @@ def test_usage_that_becomes_too_much_meanwhile(make_kana: Callable[..., Any]) ->
     at = REQUESTS.index("FreezeUser")
     assert _run(kana, lambda inner: Watched(inner, at, lambda: _add(kana, X, "calls", 2**31 - 10)))
     assert kana.result(1).outcome == "held"
-    assert f"5 of calls beside {2**31 - 3} are more than the 32 bits" in kana.result(1).reason
+    assert f"5 of calls and {2**31 - 3} are together more than the 32 bits" in kana.result(1).reason
 
 
 def test_usage_that_kana_refuses(make_kana: Callable[..., Any]) -> None:

@@ -17,8 +17,8 @@ from destinations.kit.partner_page import Browser, Page, read_calls, read_page
 from destinations.kit.partner_page.markdown import Table
 from destinations.runtime.explain import explain
 from destinations.statuses import PHRASES
-from kana_destination.boxes import find_flags
 from kana_destination.cases import Case, cases
+from kana_destination.flags import find_flags
 from kana_destination.mapping_rules import Rule, RuleMapper
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ SEED = {
     "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
 }
 
-# Ids of users whom a merge has left over.
+# Ids of users left over from a merge.
 RESERVED = [
     "victim~left-over",
     "victim~left-over~0",
@@ -59,7 +59,7 @@ def test_a_reserved_id_is_refused(make_kana: Callable[..., Any], user: str) -> N
             assert reason == "userId must not have white space around it"
             continue
         assert f'/{field} is reserved: ids that end in "~left-over"' in reason
-        assert "the user whom they were merged into" in reason
+        assert "the user they were merged into" in reason
     assert (kana.requested, kana.users, kana.usage) == ([], users, {})
 
 

@@ -23,8 +23,8 @@ from destinations.http.transport import HttpTransport
 from destinations.operations import Periods, lock_run, lock_server, note_server, note_start
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.server import Service, read_config
 from destinations.server.config_model import ServeConfig
@@ -493,7 +493,7 @@ def test_a_server_of_another_account(merge: Merge, two: Sandbox, tmp_path: Path)
         with _as_server(store, elsewhere, "merge"):
             with SqliteStore(store) as opened:
                 scope = opened.accounts().run("kana", account)
-            with lock_run(store, scope.id, "kana at main", beside_server=True):
+            with lock_run(store, scope.id, "kana at main", allow_server=True):
                 assert merge(two, store, "from", "into").code == 75
             assert merge(two, store, "from", "into").code == 0
     assert _is_merged(two)
@@ -723,8 +723,8 @@ def test_a_server_that_gets_the_account_meanwhile(
                     service_of(accounts.config("two", "other")).start()
             else:
                 service.reload(accounts.config("two", "other"))
-                assert service.needs_mending
-                service.mend()
+                assert service.needs_repair
+                service.repair()
                 assert any("a command delivers to kana at main" in it for it in service.unready())
                 reply = requests.post(service.urls["two"], json=USED, timeout=30)
                 assert reply.status_code == 200
@@ -738,8 +738,8 @@ def test_a_server_that_gets_the_account_meanwhile(
         service_of(accounts.config("two", "other")).start()
         return
     assert two.snapshot()["usage"].get("other", {}) == {}
-    service.mend()
-    assert not service.needs_mending
+    service.repair()
+    assert not service.needs_repair
     pause = threading.Event()
     while two.snapshot()["usage"].get("other", {}) != {"calls": 3}:
         pause.wait(0.02)

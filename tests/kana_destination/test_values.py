@@ -17,7 +17,7 @@ import requests
 from destinations import Entry, HttpTransport, Run
 from destinations.definition import Preset
 from destinations.operations import open_run_store
-from destinations.runtime.identity import identity_of
+from destinations.runtime.account_identity import identity_of
 from destinations.store import SqliteStore
 
 BIG = 9007199254740993

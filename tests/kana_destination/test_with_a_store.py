@@ -30,7 +30,7 @@ from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Arrival, Round, Transition
 from destinations.pipeline.report import Report
-from destinations.runtime.identity import identity_of
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.store import SqliteStore, broken_rules

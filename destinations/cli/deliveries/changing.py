@@ -1,4 +1,4 @@
-"""Say which deliveries a command leaves alone, and why."""
+"""Say which deliveries a command does not change, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from destinations.errors import UsageError
 from destinations.pipeline.ledger import LedgerEntry
 
-__all__ = ["left_alone", "split"]
+__all__ = ["report_unchanged", "split"]
 
 
 def split(
@@ -37,8 +37,8 @@ def split(
     return found, others
 
 
-def left_alone(others: Mapping[str, int], *, changed: int = 0) -> None:
-    """Say what was left alone, and why."""
+def report_unchanged(others: Mapping[str, int], *, changed: int = 0) -> None:
+    """Say what was not changed, and why."""
     for why, number in others.items():
         what = "1 delivery, because" if number == 1 else f"{number:,} deliveries, each because"
         click.echo(f"Skipped: {what} {why}.", err=True)

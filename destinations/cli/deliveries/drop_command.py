@@ -9,7 +9,7 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
-from destinations.cli.deliveries.changing import left_alone, split
+from destinations.cli.deliveries.changing import report_unchanged, split
 from destinations.cli.deliveries.selection import (
     describe,
     read_selection,
@@ -56,12 +56,12 @@ def command(
         entries, others = split(entries, why_not_dropped, "dropped", strict=bool(ids))
         if dry_run or not entries:
             click.echo(f"{describe(entries)} would be dropped." if dry_run else "Nothing to drop.")
-            left_alone(others)
+            report_unchanged(others)
             return 0
         if not yes and not confirmed(f"Drop {describe(entries)} for good?"):
             return 1
         recover_interrupted(store, ledger, entries)
         done = drop(ledger, entries, reason=reason.strip(), now=time.time())
     click.echo(f"Dropped: {done:,}.")
-    left_alone(others, changed=len(entries) - done)
+    report_unchanged(others, changed=len(entries) - done)
     return 0 if done == len(entries) else 1

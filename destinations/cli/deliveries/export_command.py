@@ -16,7 +16,7 @@ from destinations.cli.deliveries.selection import (
     read_selection,
     selected,
     selection_options,
-    tell_of_unknown_names,
+    warn_of_unknown_names,
 )
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.operations import export_line, open_ledger
@@ -24,7 +24,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.output import written_file
 from destinations.secrets import Masker
-from destinations.store import check_not_beside_store
+from destinations.store import check_not_sidecar
 
 __all__ = ["command", "opened_output", "output_option"]
 
@@ -77,7 +77,7 @@ def command(
         if ids:
             entries = selected(ledger, ids, selection, is_given=is_given)
         else:
-            tell_of_unknown_names(ledger, selection)
+            warn_of_unknown_names(ledger, selection)
             entries = ledger.find(selection)
         written = missing = waiting = 0
         masker = Masker(())  # the store keeps reasons masked
@@ -112,6 +112,6 @@ def opened_output(path: Path | None, *, dry_run: bool = False) -> Iterator[Binar
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    check_not_beside_store(path)
+    check_not_sidecar(path)
     with written_file(path, "move it away, or name another file") as stream:
         yield stream

@@ -14,7 +14,7 @@ from destinations.cli.deliveries.selection import (
     read_selection,
     record,
     selection_options,
-    tell_of_unknown_names,
+    warn_of_unknown_names,
 )
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
@@ -100,7 +100,7 @@ def command(
         selection = replace(selection, statuses=NEEDS_OPERATOR)
     with place.read() as store:
         ledger = open_ledger(store)
-        tell_of_unknown_names(ledger, selection)
+        warn_of_unknown_names(ledger, selection)
         found = list(ledger.find(selection, limit=limit))
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))

@@ -30,7 +30,7 @@ from destinations.operations import (
     open_ledger,
     plan_replay,
     replay,
-    waiting_for_nobody,
+    unserved_destinations,
 )
 from destinations.outcome import Outcome, Result
 from destinations.pipeline.ledger import LedgerEntry
@@ -90,12 +90,12 @@ def command(
         find = _destinations(store, definition, place.config)
         planned = [plan_replay(ledger, find(entry), entry) for entry in entries]
         done = None if dry_run else replay(ledger, planned, now=time.time())
-        strays = [] if dry_run else waiting_for_nobody(store, planned)
+        unserved = [] if dry_run else unserved_destinations(store, planned)
     if as_json:
         click.echo(json_text(_json(planned, done)))
     else:
         _print(planned, done)
-    for name in strays:
+    for name in unserved:
         click.echo(
             f"The server has no destination {name!r}: its deliveries wait until it has one.",
             err=True,
@@ -171,8 +171,8 @@ def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
             "stay as they are, since today's definition does the same",
         ): unchanged,
         ("was not replayed", "were not replayed"): len(refused),
-        ("changed meanwhile and was left alone", "changed meanwhile and were left alone"): (
-            done.changed_meanwhile
+        ("was not touched: it has just changed", "were not touched: they have just changed"): (
+            done.changed_since
         ),
     }
     for (of_one, of_several), number in numbers.items():
@@ -249,7 +249,7 @@ def _json(planned: Sequence[PlannedReplay], done: Replayed | None) -> dict[str, 
             "reopened": done.reopened,
             "ended": done.ended,
             "added": done.added,
-            "changed_meanwhile": done.changed_meanwhile,
+            "changed_since": done.changed_since,
         }
     return shown
 

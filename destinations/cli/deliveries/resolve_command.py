@@ -10,7 +10,7 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
-from destinations.cli.deliveries.changing import left_alone, split
+from destinations.cli.deliveries.changing import report_unchanged, split
 from destinations.cli.deliveries.selection import (
     describe,
     read_selection,
@@ -59,8 +59,8 @@ def command(
 
     Resolves held and unknown deliveries, also while a server runs. Use --applied or --not-applied
     to say what you found at the partner. Without either, the command proposes what the balances
-    show, and leaves a delivery alone if they show nothing. If you give IDs, either all of them are
-    resolved or none.
+    show, and does not change a delivery if they show nothing. If you give IDs, either all of them
+    are resolved or none.
     """
     if applied and not_applied:
         raise click.UsageError("--applied cannot be used with --not-applied")
@@ -75,7 +75,7 @@ def command(
         if dry_run or not entries:
             text = f"{describe(entries)} would be resolved as {verdict}."
             click.echo(text if dry_run else "Nothing to resolve.")
-            left_alone(others)
+            report_unchanged(others)
             return 0
         if len(entries) == 1:
             for line in shown_evidence(entries[0]):
@@ -87,7 +87,7 @@ def command(
     turn = "its turn" if done == 1 else "their turn"
     what = "counted as delivered" if applied else f"waiting for {turn}"
     click.echo(f"Resolved: {done:,}, {what}.")
-    left_alone(others, changed=len(entries) - done)
+    report_unchanged(others, changed=len(entries) - done)
     return 0 if done == len(entries) else 1
 
 
@@ -117,7 +117,7 @@ def _as_proposed(
         if not decided:
             click.echo("Nothing to resolve.")
             _tell_of_open_ones(open_ones)
-            left_alone(others)
+            report_unchanged(others)
             return 0
         print_table(
             "Balances at the partner",
@@ -128,7 +128,7 @@ def _as_proposed(
         _tell_of_open_ones(open_ones)
         if dry_run:
             click.echo(f"{describe([one for one, _ in decided])} would be resolved as proposed.")
-            left_alone(others)
+            report_unchanged(others)
             return 0
         question = f"Resolve {describe([one for one, _ in decided])} as proposed?"
         if not yes and not confirmed(question):
@@ -144,12 +144,12 @@ def _as_proposed(
     click.echo(
         f"Resolved: {done[True]:,} counted as delivered, {done[False]:,} waiting for their turn."
     )
-    left_alone(others, changed=len(decided) - sum(done.values()))
+    report_unchanged(others, changed=len(decided) - sum(done.values()))
     return 0 if sum(done.values()) == len(decided) else 1
 
 
 def _tell_of_open_ones(entries: Sequence[LedgerEntry]) -> None:
-    """Say how many are left alone because nothing shows whether they were applied."""
+    """Say how many are unchanged because nothing shows whether they were applied."""
     if entries:
         what = "1 delivery" if len(entries) == 1 else f"{len(entries):,} deliveries"
         click.echo(

@@ -26,7 +26,7 @@ __all__ = [
     "selected",
     "selection_options",
     "since_option",
-    "tell_of_unknown_names",
+    "warn_of_unknown_names",
     "with_options",
 ]
 
@@ -159,7 +159,7 @@ def selected(
         raise click.UsageError("choose deliveries by their ids, or by options such as --outcome")
     if ids:
         return [ledger.get(one) for one in dict.fromkeys(ids)]
-    tell_of_unknown_names(ledger, selection)
+    warn_of_unknown_names(ledger, selection)
     found = list(ledger.find(selection, limit=_MOST + 1))
     if len(found) > _MOST:
         msg = f"more than {_MOST:,} deliveries are chosen: narrow it down, with --since for example"
@@ -167,7 +167,7 @@ def selected(
     return found
 
 
-def tell_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
+def warn_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
     """Say that a store has no destination, or account, of the name that was given."""
     for one in unknown_names(ledger, selection.destination, selection.account):
         names = ", ".join(map(plain, one.known)) or "none"

@@ -163,7 +163,7 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "first attempt", shown_time(entry.first_attempt_at)
     if entry.status in {State.READY, State.UNKNOWN} and entry.next_at:
         yield "not before", shown_time(entry.next_at)
-    # A held one keeps the time too, but whoever reads "ended" would take it for finished.
+    # A held one keeps the time too, but readers of "ended" would take it for finished.
     yield ("held since" if entry.status is State.HELD else "ended"), shown_time(entry.settled_at)
 
 

@@ -8,7 +8,7 @@
     {"slug": ..., "actions": {slug: {...}}}       a definition of the action library
     {slug: {"actions": {...}}, ...}               several of them
 
-The content of ``data`` may stand alone, as may a list of destinations or subscriptions.
+It may also be just the content of ``data``, or a list of destinations or subscriptions.
 """
 
 from __future__ import annotations

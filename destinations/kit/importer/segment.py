@@ -20,7 +20,7 @@ from destinations.kit.importer.presets import plan_presets
 from destinations.kit.importer.public_api import read_metadata
 from destinations.kit.importer.reading import destinations_in, read_json_file, subscriptions_in
 from destinations.kit.importer.segment_model import SegmentDestination
-from destinations.kit.importer.settings import settings_schema
+from destinations.kit.importer.settings_schema import settings_schema
 from destinations.kit.importer.titles import camel_case, numbered, title_of
 
 __all__ = ["Imported", "import_segment"]

@@ -28,8 +28,8 @@ _BY_GENERATOR: Final = (
 def create_destination(slug: str, parent: Path) -> list[Path]:
     """Make the folder ``slug`` in ``parent`` and return its files, sorted.
 
-    The schemas are copied beside the definition, for editors. Raises `UsageError` for an invalid
-    slug, for a folder that is not empty, and if it cannot be written.
+    The schemas are copied into the definition's folder, for editors. Raises `UsageError` for an
+    invalid slug, for a folder that is not empty, and if it cannot be written.
     """
     return _create(slug, parent, _definition)
 

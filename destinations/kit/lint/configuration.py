@@ -14,13 +14,13 @@ from destinations.kit.lint.finding import Level
 from destinations.kit.lint.rule import Rule
 from destinations.kit.lint.rules import own_rules, with_own_rules, word_lists
 from destinations.kit.lint.vale import read_text
-from destinations.kit.lint.words import read_words
+from destinations.kit.lint.word_lists import read_words
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["BESIDE", "Configuration", "configuration_of", "read_configuration"]
+__all__ = ["CONFIGURATION_FILES", "Configuration", "configuration_of", "read_configuration"]
 
-BESIDE: Final = ("lint.yaml", "words.txt")
-"""The files beside a page that configure its lint: a configuration and a word list."""
+CONFIGURATION_FILES: Final = ("lint.yaml", "words.txt")
+"""The files in a page's folder that configure its lint: a configuration and a word list."""
 
 _KEYS: Final = ("levels", "words", "styles")
 
@@ -61,13 +61,13 @@ def configuration_of(
     styles: Path | None = None,
     words: Sequence[Path] = (),
 ) -> Configuration:
-    """Return what applies to a page: ``config``, or else lint.yaml beside it, and all word lists.
+    """Return what applies to a page: ``config`` or lint.yaml in its folder, and all word lists.
 
-    The list words.txt beside the page is always one of them. Raises as `read_configuration`,
+    The list words.txt in the page's folder is always one of them. Raises as `read_configuration`,
     `Configuration.with_styles` and `Configuration.with_words` do.
     """
-    beside, own_words = (page.parent / name for name in BESIDE)
-    file = config or (beside if beside.is_file() else None)
+    own, own_words = (page.parent / name for name in CONFIGURATION_FILES)
+    file = config or (own if own.is_file() else None)
     if file is not None:
         configuration = read_configuration(file, styles=styles)
     else:

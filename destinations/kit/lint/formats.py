@@ -29,7 +29,7 @@ def as_json(findings: Sequence[Finding], _rules: Iterable[Rule]) -> str:
 
 
 def github(findings: Sequence[Finding], _rules: Iterable[Rule]) -> str:
-    """Return a workflow command for each finding, which GitHub shows beside its line."""
+    """Return a workflow command for each finding, which GitHub shows at its line."""
     return "\n".join(
         f"::{_COMMANDS[one.level]} file={_escaped(one.file, is_property=True)},line={one.line},"
         f"col={one.column},title={_escaped(one.rule, is_property=True)}::{_escaped(one.message)}"
@@ -101,6 +101,6 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 
 
 def _escaped(value: str, *, is_property: bool = False) -> str:
-    """Return a text of a workflow command, in which some characters separate."""
+    """Return text escaped for a workflow command, in which some characters separate."""
     value = value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return value.replace(":", "%3A").replace(",", "%2C") if is_property else value

@@ -1,4 +1,4 @@
-"""Apply all rules to one page, and mend what is mechanical."""
+"""Apply all rules to one page, and fix what is mechanical."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["fix_page", "lint_page"]
 
 _DEFAULT: Final = Configuration()
 _ROUNDS: Final = 5
-"""A mended place can uncover another; more rounds than this would be rules that contradict."""
+"""A fixed place can uncover another; more rounds than this would be rules that contradict."""
 
 
 def lint_page(
@@ -38,7 +38,7 @@ def lint_page(
 
 
 def fix_page(text: str, path: Path, configuration: Configuration = _DEFAULT) -> str:
-    """Return a page with everything mended that needs no author."""
+    """Return a page with every fix that needs no author."""
     for _ in range(_ROUNDS):
         fixed = text
         found = [one for _, one in _all_found(Source(text, path), configuration)]

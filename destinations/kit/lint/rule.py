@@ -20,7 +20,7 @@ FLAVOURS = ("published", "submission")
 class Found:
     """A place in the page's text, the excerpt for the message, and what to say instead.
 
-    ``fix`` replaces the text from ``offset`` to ``end``; None if only an author can mend it.
+    ``fix`` replaces the text from ``offset`` to ``end``; None if only an author can fix it.
     """
 
     offset: int

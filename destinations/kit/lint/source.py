@@ -19,7 +19,7 @@ CODE: Final = "\ufffc"
 """Covers what stands for a word in a sentence, such as code and names in bold; never a letter."""
 
 COVER: Final = "\ufffd"
-"""Covers markup, which is no part of a sentence; neither a space nor a letter."""
+"""Covers markup, which is not part of a sentence; neither a space nor a letter."""
 
 # A code span ends within its paragraph.
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n[ \t>]*\n).)+?)(?<!`)\1(?!`)", re.DOTALL)

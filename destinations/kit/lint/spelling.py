@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from destinations.extras import libraries_of
-from destinations.kit.lint.words import field_words
+from destinations.kit.lint.word_lists import field_words
 
 if TYPE_CHECKING:
     from spellchecker import SpellChecker

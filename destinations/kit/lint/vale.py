@@ -30,7 +30,7 @@ _LEVELS: Final = tuple(level for level in get_args(Level) if level != "off")
 # A space in a pattern may be a line break in a page; those in brackets stand for themselves, and
 # what a pattern looks back at has a fixed width.
 _SPACE: Final = re.compile(
-    r"(?P<kept>\\.|\[(?:\\.|[^\]\\])*\])|(?P<behind>\(\?<[!=][^()]*\))|(?P<space> )(?![?*+{])"
+    r"(?P<kept>\\.|\[(?:\\.|[^\]\\])*\])|(?P<lookbehind>\(\?<[!=][^()]*\))|(?P<space> )(?![?*+{])"
 )
 # Words of a pattern are of one paragraph: one line break at most is between them.
 _GAP: Final = r"(?:[^\S\n]+|[^\S\n]*\n[^\S\n]*)"
@@ -281,8 +281,8 @@ def _spaced(pattern: str) -> str:
 
 
 def _space(found: re.Match[str]) -> str:
-    if found["behind"]:
-        return found["behind"].replace(" ", r"\s")
+    if found["lookbehind"]:
+        return found["lookbehind"].replace(" ", r"\s")
     return found["kept"] or _GAP
 
 

@@ -86,7 +86,7 @@ def _configuration(styles: Path) -> str:
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what Vale says of a failure: JSON with a text, or plain lines."""
+    """Return what Vale says of a failure: JSON with a message, or plain lines."""
     output = (done.stderr or done.stdout).strip()
     try:
         return str(json.loads(output)["Text"]).strip()

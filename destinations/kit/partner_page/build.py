@@ -11,17 +11,17 @@ from typing import Final
 from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
 from destinations.extras import libraries_of
-from destinations.kit.partner_page.escaping import (
-    active_html,
-    escaped,
-    plain_liquid,
-    script_links,
-)
 from destinations.kit.partner_page.facts import page_facts
 from destinations.kit.partner_page.flavour import FLAVOURS, Flavour
 from destinations.kit.partner_page.html import preview_html
 from destinations.kit.partner_page.images import is_inside, page_images
 from destinations.kit.partner_page.markdown import inline_tokens
+from destinations.kit.partner_page.page_escaping import (
+    active_html,
+    escaped,
+    plain_liquid,
+    script_links,
+)
 from destinations.kit.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, plugin_code, plugin_page_data
 

@@ -53,7 +53,7 @@ def page_facts(
     """Return the variables of templates.
 
     ``data`` are the plugin's tables. Raises `UsageError` for a sample that does not work, and if no
-    action tells which calls of the Segment Spec it takes.
+    action says which calls of the Segment Spec it takes.
     """
     catalog = definition.catalog
     documentation: Mapping[str, Any] = catalog.get("documentation", {})
@@ -84,7 +84,7 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
             taken.setdefault(name, []).append(action)
     if not taken:
         msg = (
-            f"no action of {definition.name} tells which calls it takes; give one a method, or a "
+            f"no action of {definition.name} says which calls it takes; give one a method, or a "
             'defaultSubscription such as type = "track"'
         )
         raise UsageError(msg)
@@ -156,7 +156,7 @@ def sample_events(definition: DestinationDefinition) -> Iterator[tuple[str, Even
     """Yield the events of a definition's samples, each with the name of its sample.
 
     They are those of its page: the definition's own, and one for each call of the Segment Spec that
-    has none. Raises `UsageError` for a sample that cannot be read, and if no action tells which
+    has none. Raises `UsageError` for a sample that cannot be read, and if no action says which
     calls it takes.
     """
     documentation: Mapping[str, Any] = definition.catalog.get("documentation", {})

@@ -53,7 +53,7 @@ class Flavour:
         return f"[{text}]({url}){attribute}"
 
     def partner(self, text: str, url: str) -> str:
-        """Return a link to the partner's site that tells the partner where visitors come from."""
+        """Return a link to the partner's site that shows the partner where visitors come from."""
         mark = "&" if urlsplit(url).query else "?"
         return self.external(text, f"{url}{mark}utm_source=segment&utm_medium=docs")
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Final
 
 from destinations.extras import libraries_of
-from destinations.kit.partner_page.escaping import plain_liquid
 from destinations.kit.partner_page.flavour import SEGMENT, FlavourName
 from destinations.kit.partner_page.markdown import (
     HINT,
@@ -20,6 +19,7 @@ from destinations.kit.partner_page.markdown import (
     page_parser,
     read_page,
 )
+from destinations.kit.partner_page.page_escaping import plain_liquid
 
 with libraries_of("kit"):
     import jinja2
@@ -139,7 +139,7 @@ def _hint(
 def _cell(
     self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
 ) -> str:
-    """Open a cell whose content is one element, so that its label can stand beside it."""
+    """Open a cell whose content is one element, so that its label can stand next to it."""
     return f"<td{self.renderAttrs(tokens[index])}><div>"
 
 
@@ -179,7 +179,7 @@ def _label_cells(tokens: Sequence[Token], start: int) -> None:
 
 
 def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Put kramdown's ``{:target="_blank"}`` behind a link into the link.
+    """Put kramdown's ``{:target="_blank"}``, which follows a link, into the link.
 
     Paths of Segment's docs become addresses, since a preview is not on Segment's site.
     """

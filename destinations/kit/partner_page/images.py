@@ -1,4 +1,4 @@
-"""Read the images of a page, which ``docs build`` copies beside it."""
+"""Read the images of a page, which ``docs build`` copies to its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from destinations.errors import UsageError
 __all__ = ["IMAGES", "image_format", "is_inside", "page_images"]
 
 IMAGES: Final = "images"
-"""The folder of images: in ``page/`` of a definition, and beside its pages."""
+"""The folder of images: in ``page/`` of a definition, and next to its pages."""
 
 _MAX_BYTES: Final = 15_000_000
 _PNG: Final = b"\x89PNG\r\n\x1a\n"

@@ -145,7 +145,7 @@ def page_parser(*, html: bool = True) -> MarkdownIt:
 
 
 def kind_of_hint(info: str) -> str | None:
-    """Return the word behind HackMD's ``:::``, such as ``info``; None if it begins no block."""
+    """Return the word after HackMD's ``:::``, such as ``info``; None if it begins no block."""
     found = _KIND_OF_HINT.match(info.strip())
     return found and found[0]
 

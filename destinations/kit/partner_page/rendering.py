@@ -1,4 +1,4 @@
-"""Render a page's templates in a separate process, as a definition may come from anybody.
+"""Render a page's templates in a separate process, as a definition may come from anyone.
 
 The process gets texts and values as JSON, and no files. Its processor time, memory, wall time and
 output are limited. Run with ``python -m``, this module reads a job from standard input and writes
@@ -18,8 +18,8 @@ from typing import Any, Final
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 from destinations.extras import libraries_of
-from destinations.kit.partner_page.escaping import escaped_text
 from destinations.kit.partner_page.flavour import FLAVOURS, Flavour, in_one_line, joined
+from destinations.kit.partner_page.page_escaping import escaped_text
 
 with libraries_of("kit"):
     import jinja2

@@ -160,7 +160,7 @@ def _check_version(document: Document) -> None:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with; none for a text that is not a version."""
+    """Return the numbers that a version begins with; none for text that is not a version."""
     found = _RELEASE.match(version)
     return tuple(map(int, found[0].split("."))) if found else ()
 

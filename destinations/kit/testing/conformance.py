@@ -76,7 +76,7 @@ class DestinationConformance:
         self.subject.bind(placeholder_settings(self.subject.definition))
 
     def test_presets_map_what_their_actions_require(self) -> None:
-        """Require that the presets alone can deliver an event with the usual fields."""
+        """Require that the presets can deliver an event with only the usual fields."""
         _none(preset_gaps(self.subject.definition))
 
     def test_every_action_has_a_case(self) -> None:
@@ -92,7 +92,7 @@ class DestinationConformance:
         _none(secret_leaks(self.subject))
 
     def test_every_error_rule_is_reachable(self) -> None:
-        """Require that no rule is hidden behind others: each reads the errors that fit it."""
+        """Require that no rule is hidden by others: each reads the errors that fit it."""
         _none(unreachable_rules(self.subject.definition))
 
     def test_every_documented_error_has_a_rule(self) -> None:

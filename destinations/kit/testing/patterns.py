@@ -1,4 +1,4 @@
-"""Make a text that matches a regular expression, from the expression itself."""
+"""Make text that matches a regular expression, from the expression itself."""
 
 from __future__ import annotations
 

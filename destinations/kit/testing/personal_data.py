@@ -15,7 +15,7 @@ PersonalKind = Literal["name", "email", "phone", "address", "IP address", "ID"]
 
 EMAIL: Final = re.compile(r"\w[\w.+'-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 
-# Domains that nobody can own, so that an email there belongs to nobody: RFC 2606 and RFC 6761.
+# Domains that no one can own, so an email there belongs to no one: RFC 2606 and RFC 6761.
 _RESERVED: Final = re.compile(
     r"(?:^|\.)(?:example\.(?:com|net|org)|example|test|invalid|localhost)$", re.IGNORECASE
 )
@@ -192,7 +192,7 @@ def _marks_a_person(word: str) -> bool:
 
 
 def _kind(key: str, word: str, *, person: bool) -> PersonalKind | None:
-    """Return the kind of a text or number under a key; None if it is not personal."""
+    """Return the kind of text or of a number under a key; None if it is not personal."""
     if word.endswith(_PHONES):
         return "phone"
     if word in _IDS_OF_PERSONS:
@@ -213,7 +213,7 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def _add(value: Any, kind: PersonalKind, found: dict[str, PersonalKind]) -> None:
-    """Add a text or a whole number, unless it says nothing; an email is one wherever it stands."""
+    """Add text or a whole number, unless it says nothing; an email is one wherever it stands."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return
     text = str(value)

@@ -2,7 +2,7 @@
 
 The same value has the same stand-in everywhere in the case: in events, requests and answers, within
 other texts, in lower and upper case, and encoded. Stand-ins depend on the order of the values and
-not on the values, so nobody can find out by trying whom one stands for.
+not on the values, so no one can find out by trying whom one stands for.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _HEX: Final = re.compile(r"(?=.*\d)[0-9a-f-]{16,}", re.IGNORECASE)
 
-# Keys of an event whose values are never about a person, but decide what becomes of it.
+# Keys of an event whose values are never about a person, but decide its outcome.
 _KEPT_KEYS: Final = frozenset(
     {"type", "channel", "version", "integrations", "timestamp", "originalTimestamp", "sentAt"}
     | {"receivedAt"}
@@ -110,7 +110,7 @@ class Pseudonyms:
         self._pattern = re.compile("|".join(parts)) if parts else None
 
     def text(self, text: str) -> str:
-        """Return a text with every personal value in it replaced."""
+        """Return text with every personal value in it replaced."""
         if text in self.of:
             return self.of[text]
         if self._pattern is None:
@@ -203,7 +203,7 @@ class Pseudonyms:
         return f"{self._words_of(local)}@{self._domains[domain]}"
 
     def _words_of(self, value: str) -> str:
-        """Return a text with other words and digits; a word is the same in all texts."""
+        """Return text with other words and digits; a word is the same in all texts."""
         return re.sub(
             rf"{_WORD.pattern}|\d",
             lambda found: self._digit() if found[0].isdigit() else self._word(found[0]),
@@ -260,8 +260,8 @@ class Pseudonyms:
         return self._chance.choice(string.digits)
 
 
-# A value within a text stands alone: between characters that are no letters or digits, or after an
-# escape, such as %2F or \n.
+# A value within text stands by itself: between characters that are not letters or digits, or after
+# an escape, such as %2F or \n.
 _BEFORE: Final = r"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrtbf]))"
 _AFTER: Final = r"(?![^\W_])"
 
@@ -285,7 +285,7 @@ def _forms(
         if values[value] != "name" or " " in value:  # one word in lower case is any word
             pairs += [(value.lower(), stand_in.lower()), (value.upper(), stand_in.upper())]
         if value.isdigit() and len(value) < _SHORT_NUMBER:
-            # Alone, such a number is any number.
+            # By itself, such a number is any number.
             yield from ((f"'{value}'", f"'{stand_in}'"), (f'"{value}"', f'"{stand_in}"'))
             continue
         for encode in _ENCODINGS:
@@ -309,7 +309,7 @@ def _in_case_of(value: str, made: str) -> str:
 def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, PersonalKind]]:
     """Return a recorded case with stand-ins for personal data, and the values that they replace.
 
-    Its requests are made anew from the events with stand-ins. Raises `UsageError` if these lead to
+    Its requests are made again from the events with stand-ins. Raises `UsageError` if these lead to
     other requests or outcomes, or if a personal value remains.
     """
     values = personal_values(case)

@@ -1,6 +1,6 @@
 """The pytest plugin: case files as tests, and fixtures for tests of a destination.
 
-A file ``cases/*.yaml`` beside a ``destination.yaml`` is a test: run ``pytest FOLDER/cases``. The
+A file ``cases/*.yaml`` next to a ``destination.yaml`` is a test: run ``pytest FOLDER/cases``. The
 fixtures use the destination of `destination_name`: the attribute ``destination`` of the test's
 class, else pytest's setting ``destination``. A conftest.py may define that fixture instead.
 """

@@ -67,7 +67,7 @@ def expectation_of(row: Delivered) -> ExpectedOutcome:
         event=row.row.line,
         action=action_of(row),
         outcome=result.outcome,
-        # The library's reason why a text is not JSON may change.
+        # The library's reason why text is not JSON may change.
         reason=None if result.code == "NOT_JSON" else result.reason or None,
         code=result.code,
         payload=row.payload,

@@ -1,4 +1,4 @@
-"""Save a new case beside its definition, provided that it replays and holds no secret."""
+"""Save a new case next to its definition, provided that it replays and holds no secret."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
     Raises `UsageError`, and writes nothing, if the text contains a secret, if the case does not
     replay, or if the file cannot be written.
     """
-    text = case_text(case, schema=_schema_beside(path))
+    text = case_text(case, schema=_schema_next_to(path))
     if masker.text(text) != text:
         msg = f"the case {case.name} would hold a secret of the settings; nothing was written"
         raise UsageError(msg)
@@ -59,8 +59,8 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
         raise UsageError(msg) from None
 
 
-def _schema_beside(path: Path) -> str | None:
-    """Return the path of the schema, for editors: the copy beside the definition.
+def _schema_next_to(path: Path) -> str | None:
+    """Return the path of the schema, for editors: the copy next to the definition.
 
     In a checkout of the framework itself, it is the schema's own path. None if there is neither.
     """

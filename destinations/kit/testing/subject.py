@@ -50,7 +50,7 @@ class Subject:
         return self.definition.slug
 
     def cases(self, folder: Traversable | None = None) -> list[Case]:
-        """Return the cases in ``folder``, by default those beside the definition.
+        """Return the cases in ``folder``, by default those next to the definition.
 
         Raises `DefinitionError` with every issue in every file.
         """
@@ -115,10 +115,10 @@ def placeholder_settings(
 def _placeholder(definition: DestinationDefinition, key: str) -> Any:
     spec: Mapping[str, Any] = definition.settings["properties"][key]
     texts = (_PLACEHOLDER.format(key), _PLACEHOLDER_URL.format(key.lower()))
-    alone = replace(definition, settings={**definition.settings, "required": [key]})
+    only = replace(definition, settings={**definition.settings, "required": [key]})
     for candidate in (*spec.get("examples", ()), *texts, 1, True):
         try:
-            check_settings(alone, Document("settings", {key: candidate}, {}))
+            check_settings(only, Document("settings", {key: candidate}, {}))
         except SettingsError:
             continue
         return candidate

@@ -57,12 +57,12 @@ class CaseUpdate:
 
     def write(self) -> None:
         """Write the new text; raises `UsageError` if the file cannot be written."""
-        beside = self.path.with_name(f"{self.path.name}.new")
+        fresh = self.path.with_name(f"{self.path.name}.new")
         try:
-            beside.write_text(self.new, encoding="utf-8")
-            beside.replace(self.path)
+            fresh.write_text(self.new, encoding="utf-8")
+            fresh.replace(self.path)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)
             msg = f"cannot write {self.path}: {error.strerror}"
             raise UsageError(msg) from None
 

@@ -155,7 +155,7 @@ class Stage:
         return perform.request if perform.request is not None else self._calls[place]
 
     def _bind(self) -> Destination:
-        """Return the destination with this action alone and recording generators."""
+        """Return the destination with only this action and with recording generators."""
         code = self._subject.code
         watched = {name: self._watched(made) for name, made in code.generators.items()}
         definition = replace(self.definition, presets=(self._preset,))
@@ -194,7 +194,7 @@ class _Watched:
 
     def watch(self, steps: Generated) -> Generated:
         """Run the steps and record the requests."""
-        self.calls.clear()  # another attempt begins anew
+        self.calls.clear()  # another attempt starts over
         try:
             call = next(steps)
             while True:

@@ -18,7 +18,7 @@ __all__ = ["edited"]
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """A part of a text, from ``start`` to before ``end``, and what takes its place."""
+    """A part of the text, from ``start`` to before ``end``, and what takes its place."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class _Edit:
 def edited(text: str, new: Any) -> str:
     """Return the text of a document with the JSON value ``new``.
 
-    ``text`` is YAML or JSON without issues. JSON is written anew; in YAML only what differs is.
+    ``text`` is YAML or JSON without issues. JSON is rewritten; in YAML only what differs is.
     """
     old = read_document(text, "").data
     if _same(old, new):
@@ -80,7 +80,7 @@ class _Editor:
     ) -> Iterator[_Edit]:
         entries = {key.value: (key, value) for key, value in node.value}
         first = next(iter(entries))
-        if first not in new:  # it may stand behind the dash of an item
+        if first not in new:  # it may stand after the dash of an item
             yield self._whole(node, new)
             return
         column = node.start_mark.column
@@ -100,11 +100,11 @@ class _Editor:
                 yield from self.edits(value_node, old[key], new[key])
             elif not _same(old[key], new[key]):
                 whole = _hung(_dump({key: new[key]}), column)
-                # A comment would become a part of the last line of a text.
+                # A comment would become a part of the last line of the text.
                 until = self._line_end(end) if "\n" in whole else end
                 yield _Edit(key_node.start_mark.index, until, whole)
             added = after.get(key, ())
-            if added:  # behind what the value itself gets at its end
+            if added:  # after what the value itself gets at its end
                 line_end = self._line_end(end)
                 text = "".join(f"\n{' ' * column}{one}" for one in added)
                 yield _Edit(line_end, line_end, text)
@@ -167,13 +167,13 @@ def _both(kind: type, one: Any, other: Any) -> bool:
 
 
 def _item(value: Any) -> str:
-    """Return a value as it stands behind the dash of an item."""
+    """Return a value as it stands after the dash of an item."""
     lines = _dump([value]).split("\n")
     return "\n".join(line[2:] for line in lines)
 
 
 def _hung(text: str, column: int) -> str:
-    """Return a text whose first line is at ``column``, with the others moved there."""
+    """Return text whose first line is at ``column``, with the others moved there."""
     first, *rest = text.split("\n")
     return "\n".join([first, *(" " * column + line if line else line for line in rest)])
 

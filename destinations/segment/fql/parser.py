@@ -64,7 +64,7 @@ def parse(source: str, tokens: Sequence[Token]) -> Group:
 
 
 def parse_strictly(source: str, tokens: Sequence[Token]) -> tuple[Group, list[FqlIssue]]:
-    """Parse FQL alone; also return warnings about text that does not mean what it seems to.
+    """Parse only FQL; also return warnings about text that does not mean what it seems to.
 
     Raises `FqlError` at the first token that is not FQL.
     """

@@ -75,12 +75,12 @@ def compile_condition(condition: Condition) -> Predicate:
 
 
 # Nearly every subscription is ``type = "track" and event = "..."``, or has several event names.
-# These take one call instead of one for each comparison. ``=`` with a text is Python's ``==``, here
-# and in the table below: nothing but text equals text.
+# These take one call instead of one for each comparison. ``=`` with a string is Python's ``==``,
+# here and in the table below: nothing but text equals text.
 
 
 class _Equality(NamedTuple):
-    """A comparison of a field of the event with a text."""
+    """A comparison of a field of the event with a string."""
 
     field: str
     text: str

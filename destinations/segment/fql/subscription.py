@@ -35,11 +35,11 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Fql:
-    """A compiled subscription; ``matches(event)`` tells whether it selects an event.
+    """A compiled subscription; ``matches(event)`` says whether it selects an event.
 
     ``warnings`` name text that is not FQL but accepted, and conditions that never match. ``types``
     are the types of events that it may select: all of them if it does not restrict the type.
-    ``asks_type_only`` tells that the type alone decides.
+    ``asks_type_only`` says that only the type decides.
     """
 
     text: str

@@ -33,7 +33,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def member_of(values: Sequence[Any]) -> Callable[[Any], bool]:
-    """Return a function that tells whether a value equals one of ``values``."""
+    """Return a function that says whether a value equals one of ``values``."""
     texts = frozenset(value for value in values if isinstance(value, str))
     keys = frozenset(key for value in values if (key := _key(value)) is not None)
     containers = [value for value in values if isinstance(value, dict | list)]

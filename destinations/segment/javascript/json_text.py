@@ -68,7 +68,7 @@ def parse(text: str) -> Any:
         value = json.loads(text, parse_constant=_refuse, parse_int=_read_integer)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    # Only text with so many brackets can be so deep, and few texts have them.
+    # Only text with that many brackets can be that deep, and few strings have them.
     if text.count("[") + text.count("{") > _DEEPEST and _is_deeper(value, _DEEPEST):
         raise ValueError(_TOO_DEEP)
     return value

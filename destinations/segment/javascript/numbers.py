@@ -15,7 +15,7 @@ from destinations.segment.javascript.text import trim
 __all__ = ["as_double", "number_to_string", "plain_number", "to_number", "whole_number"]
 
 _MAX_SAFE: Final = 2**53
-# Possessive, as long digits with other text behind them would take quadratic time.
+# Possessive, as long digits with other text after them would take quadratic time.
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?\d{1,300}", re.ASCII)  # each of them has a finite double
 _RADIX: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)

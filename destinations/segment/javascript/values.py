@@ -64,7 +64,7 @@ def is_truthy(value: object) -> bool:
     """Return whether JavaScript takes ``value`` for true: empty objects and arrays, but not NaN."""
     if isinstance(value, dict | list):
         return True
-    return bool(value) and value == value  # noqa: PLR0124 - NaN alone differs from itself
+    return bool(value) and value == value  # noqa: PLR0124 - only NaN differs from itself
 
 
 def type_name(value: object) -> str:

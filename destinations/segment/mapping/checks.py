@@ -90,7 +90,7 @@ class Checker:
         if len(names) > 1:
             self.issue(path, f"should have one directive but has {len(names)}: {_list(names)}")
         elif others:
-            self.issue(path, f"should have no keys beside {name} but has {_list(others)}")
+            self.issue(path, f"should have no keys besides {name} but has {_list(others)}")
         elif name not in self._directives:
             known = ", ".join(self._directives)
             message = f"has the unknown directive {name}; should be one of {known}"
@@ -178,7 +178,7 @@ class Required:
 
 
 def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
-    """Return a check for an object with these fields; others may stand beside them."""
+    """Return a check for an object with these fields; others are allowed."""
 
     def check(checker: Checker, value: object, path: str) -> None:
         if not checker.plain_object(value, path) or not isinstance(value, dict):
@@ -194,7 +194,7 @@ def fields(checks: Mapping[str, ArgumentCheck | Required]) -> ArgumentCheck:
 
 
 def text_of_length(shortest: int, longest: int) -> ArgumentCheck:
-    """Return a check for text of so many UTF-16 code units."""
+    """Return a check that text has an allowed number of UTF-16 code units."""
 
     def check(checker: Checker, value: object, path: str) -> None:
         if checker.text(value, path) and isinstance(value, str):

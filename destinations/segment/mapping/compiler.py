@@ -21,7 +21,7 @@ ROOT_DIRECTIVE: Final = "__segment_internal_directive"
 """A key of the root whose value is one directive that gets all other keys as its ``mapping``."""
 
 Observer = Callable[[str, str, Any], None]
-"""Told of each directive: its path, its name, what it gave."""
+"""Called with each directive: its path, its name, what it gave."""
 
 
 def check(mapping: object, path: str = "") -> tuple[Issue, ...]:

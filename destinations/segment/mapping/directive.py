@@ -21,9 +21,9 @@ Role = Literal["result", "text", "code", "root", "input"]
 class Part(NamedTuple):
     """A mapping within a directive, at this JSON pointer; walkers of mappings ask for them.
 
-    ``role`` tells what becomes of its value: it is the ``result``, or one of several; a ``text``
+    ``role`` says what its value is for: it is the ``result``, or one of several; a ``text``
     that is changed to the result; ``code``, such as a path or a template, that the directive reads;
-    the ``root`` that other parts are resolved on; or any other ``input``. ``on`` tells what the
+    the ``root`` that other parts are resolved on; or any other ``input``. ``on`` says what the
     part is resolved on: the ``data`` of the directive, each ``item`` of an array, or the ``root``.
     """
 
@@ -62,7 +62,7 @@ class Directive:
     """One directive. ``compile`` gets its argument and the argument's place.
 
     ``check`` looks at an argument when a mapping is loaded, and finds what the reference refuses.
-    ``paths`` yields the keys of each path that a text reads which is its ``code``. ``gives`` is the
+    ``paths`` yields the keys of each path that its ``code``, a string, reads. ``gives`` is the
     type of JSON Schema that its result has as a rule, None if that may be anything.
     """
 

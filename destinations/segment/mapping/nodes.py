@@ -34,7 +34,7 @@ class Place:
 class Constant:
     """A resolver whose result does not depend on the data.
 
-    Objects and arrays are given as new copies, so that nobody can change the mapping.
+    Objects and arrays are given as new copies, so that no caller can change the mapping.
     """
 
     __slots__ = ("_is_container", "value")
@@ -51,7 +51,7 @@ class Constant:
 class ValueCompiler(Protocol):
     """The part of the compiler that directives use.
 
-    ``transforms`` tells that the mapping has a ``@transform``, so that a value may be larger than
+    ``transforms`` says that the mapping has a ``@transform``, so that a value may be larger than
     the event: what is in it twice is one object, but is written twice.
     """
 
@@ -61,7 +61,7 @@ class ValueCompiler(Protocol):
         """Compile any mapping value: a directive, an object, an array or a plain value."""
 
     def transformed(self, node: object, place: Place) -> Resolver:
-        """Compile a mapping of its own, checked as if it were loaded alone."""
+        """Compile a mapping of its own, checked as if it were loaded on its own."""
 
     def failing(self, place: Place, message: str) -> Resolver:
         """Return a resolver that always fails, noted as a warning of the mapping."""

@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split(mapping: object) -> Split | None:
-    """Return a mapping's directive and its parts; None for a mapping that is no directive."""
+    """Return a mapping's directive and its parts; None for a mapping that is not a directive."""
     found = directive_in(mapping)
     if found is None or found[0] not in DIRECTIVES:
         return None

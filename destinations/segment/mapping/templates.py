@@ -16,7 +16,7 @@ from destinations.segment.mapping.paths import compile_path
 __all__ = ["compile_template", "split_template"]
 
 _DOUBLE: Final = re.compile(r"\{\{([^}]+)\}\}")
-_FEW: Final = 8  # so many texts of an event cannot make too much
+_FEW: Final = 8  # this many strings of an event cannot make too much
 _TRIPLE: Final = re.compile(r"\{\{\{([^}]+)\}\}\}")
 
 

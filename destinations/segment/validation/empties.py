@@ -1,7 +1,7 @@
 """Removing empty values before a payload is checked.
 
 A null goes where the type does not allow it, ``''`` where the type is not a string. What the schema
-gives no type is left alone, as are the insides of arrays; at the root ``''`` always goes. Nothing
+gives no type stays as it is, as do the insides of arrays; at the root ``''`` always goes. Nothing
 goes where only a whole number is taken (``x-wholeNumber``): an empty amount is not an absent one.
 """
 
@@ -22,7 +22,7 @@ Cleaner = Callable[[Any], Any]
 def compile_root_cleaner(schema: Any) -> Cleaner:
     """Return the cleaner of a member of the payload itself with this schema.
 
-    Fields of type array come as arrays: any other value of theirs but null as the one item.
+    Fields of type array come as arrays: any other value except null becomes the one item.
     """
     clean = compile_cleaner(schema)
     kept_empty = _keeps_empty(schema)

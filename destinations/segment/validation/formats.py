@@ -142,7 +142,7 @@ _is_base64_line: Final = _matches(grammars.BASE64)
 
 
 def _is_base64(text: str) -> bool:
-    """Accept a text with at least one line of base64, as ajv does."""
+    """Accept text with at least one line of base64, as ajv does."""
     return any(map(_is_base64_line, _LINE_END.split(text)))
 
 

@@ -161,14 +161,14 @@ def _to_integer(value: Any) -> Any:
 
 
 def takes_whole_numbers(schema: Mapping[str, Any]) -> bool:
-    """Return whether integers are taken as they were meant alone: by `to_whole_number`."""
+    """Return whether integers are taken only as they were meant: by `to_whole_number`."""
     return bool(schema.get("x-wholeNumber")) and schema.get("type") == "integer"
 
 
 def to_whole_number(value: Any) -> Any:
     """Return a whole number, or its digits as text, as ``int``; WRONG for anything else.
 
-    Other values can be turned into integers, but nobody meant 0 by a blank or 1 by true.
+    Other values can be turned into integers, but a blank was not meant as 0, nor true as 1.
     """
     if isinstance(value, str):
         whole = whole_number(value)

@@ -40,7 +40,7 @@ def library_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
         {"$schema": DIALECT, **schema},
         formats=formats,
         validate_formats=True,
-        retriever=_retrieve,  # a definition must not make anybody's machine fetch things
+        retriever=_retrieve,  # a definition must not make its user's machine fetch things
     )
 
 

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class ObjectRule(Protocol):
-    """The rule of an object's members, which may be asked about some of them alone."""
+    """The rule of an object's members, which may be asked about only some of them."""
 
     def __call__(self, value: Any, errors: Errors, keys: Iterable[str] | None = None) -> Any:
         """Judge a value; of an object only the members ``keys``, if the others fit already."""

@@ -185,7 +185,7 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message: a text as it is in quotes, others as JSON or by their type."""
+    """Return a value for a message: text as it is in quotes, others as JSON or by their type."""
     if isinstance(value, str):
         shown = repr(value)
         return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 4]}...'"
@@ -200,7 +200,7 @@ _LONGEST_SHOWN: Final = 60
 
 
 def _range(schema: Mapping[str, Any]) -> list[str]:
-    """Return the bounds of a number: all of them, whichever it breaks."""
+    """Return the bounds of a number: all of them, not just the one it breaks."""
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if lowest is not None and highest is not None:

@@ -20,7 +20,7 @@ import pytest
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteStore, broken_rules, erasures_beside
+from destinations.store import SqliteStore, broken_rules, read_erasures_file
 from kana_destination.sandbox import Sandbox
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
@@ -109,7 +109,7 @@ def test_forget_is_killed(tmp_path: Path, original: Path, workers: Any) -> None:
             assert store.queue().history(scope, MESSAGES).keys() == set(MESSAGES), nth
         assert len(entries) == 2 * len(STATUSES)
         is_as_before = {one.status for one in mine} == set(STATUSES)
-        assert is_as_before or len(erasures_beside(looked / STORE)) == 1, nth
+        assert is_as_before or len(read_erasures_file(looked / STORE)) == 1, nth
         left.add(len(mine) if is_as_before or not mine else -len(mine))
         assert place.run() == 0
         assert USER.encode() not in place.bytes()

@@ -40,8 +40,8 @@ from destinations.pipeline.queue import QueuedDelivery, Transition
 from destinations.pipeline.reading import IteratedEntries, ThreadedEntries
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender

@@ -33,8 +33,8 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.run import Run, RunOptions
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender

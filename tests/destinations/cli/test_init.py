@@ -39,8 +39,8 @@ def test_events_and_settings_may_lie_beside_the_actions(
     done = command("validate", ".")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[1:] == [
-        "Left alone: event.json: it lacks the key perform of an action.",
-        "Left alone: settings.yaml: it lacks the key perform of an action.",
+        "Skipped: event.json: it lacks the key perform of an action.",
+        "Skipped: settings.yaml: it lacks the key perform of an action.",
     ]
     assert command("validate", ".", "--json").json == []
     assert command("test", ".").code == 0

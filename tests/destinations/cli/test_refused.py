@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import RefusedEvent, SqliteStore
 
 Command = Callable[..., Any]

@@ -171,8 +171,8 @@ def test_where_one_of_several_cannot_be_read_on(run: Any, write: Any) -> None:
 REFUSED = {
     "A A": "--events names {A} twice: its events would come twice",
     "A LINK": "--events names {A} and {LINK}, the same file",
-    "A -": "--events - is standard input, which is read alone",
-    "- -": "--events - is standard input, which is read alone",
+    "A -": "--events - is standard input, which cannot be combined with a file",
+    "- -": "--events - is standard input, which cannot be combined with a file",
     "A B --input-id x": "1 --input-id for 2 --events: expected one NAME for each file",
     "A --input-id x --input-id y": "2 --input-id for 1 --events",
     "A B --input-id x --input-id x": "--input-id gives two files one NAME",

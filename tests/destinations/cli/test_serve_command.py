@@ -276,7 +276,7 @@ def test_a_stop_while_a_reload_reads(serve: Any, document: dict[str, Any], write
         assert serving.end() == 0
     finally:
         os.close(handle)
-    assert any("told to stop before it was read" in line for line in serving.lines)
+    assert any("asked to stop before it was read" in line for line in serving.lines)
 
 
 class Unchanged:

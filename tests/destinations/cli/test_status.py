@@ -8,7 +8,7 @@ import pytest
 
 from destinations.operations import Periods, lock_run, lock_server, locks, note_server
 from destinations.outcome import Outcome, State
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore
 
 Run = Callable[..., Any]

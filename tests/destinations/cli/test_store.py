@@ -50,7 +50,7 @@ def test_a_backup_whose_time_cannot_be_noted(command: Run, path: Path, tmp_path:
     target = tmp_path / "copy.sqlite3"
     done = command("store", "backup", target, "--store", path)
     assert (done.code, done.out) == (0, f"{target}: {target.stat().st_size:,} bytes, checked\n")
-    warning = "warning: cannot note the time of the backup beside the store: Is a directory\n"
+    warning = "warning: cannot note the time of the backup next to the store: Is a directory\n"
     assert done.err == warning
 
 

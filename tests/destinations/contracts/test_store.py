@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from destinations.errors import UsageError
 from destinations.outcome import ManualChange
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore, broken_rules
 

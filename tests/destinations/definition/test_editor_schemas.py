@@ -49,7 +49,7 @@ GOOD: dict[str, object] = {
 BAD: dict[str, object] = {
     "no directive": {"@paht": "$.a"},
     "two directives": {"@path": "$.a", "@template": "b"},
-    "a key beside a directive": {"@path": "$.a", "b": 1},
+    "a key next to a directive": {"@path": "$.a", "b": 1},
     "notes alone": {"@nothing": 1, "_metadata": {}},
     "within an object": {"a": {"b": {"@paht": "$.a"}}},
     "within an argument": {"@if": {"exists": {"@paht": "$.a"}, "then": 1}},

@@ -157,7 +157,7 @@ def test_a_lost_answer_is_settled_in_one_way(write_definition: Write) -> None:
 
     (issue,) = check_folder(write_definition(change))
     assert issue.path == "/requests/count/settle"
-    assert issue.message == "is the old name of reconcile: keep reconcile alone"
+    assert issue.message == "is the old name of reconcile: keep only reconcile"
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("destination.transport.baseUrl", {"@template": "http://a/{{payload.page}}"}),
             "/transport/baseUrl",
-            "must read settings alone: put values into rest.path",
+            "must read only settings: put values into rest.path",
         ),
         *(
             (
@@ -431,12 +431,12 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
         (
             _set("sync.operator", value=True),
             "/presets/2/partnerAction",
-            "this action is for operators alone: no subscription may have it",
+            "this action is only for operators: no subscription may have it",
         ),
         (
             _set("count.operator", value=True),
             "/defaultSubscription",
-            "this action is for operators alone",
+            "this action is only for operators",
         ),
         (_set("count.operator", value=True), "/unmapped", "must not be set: this action is"),
         (_set("count.operator", value=False), "/operator", "must be true, not false"),

@@ -242,7 +242,7 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "the payload in a field": (
         _set(f"{THING}.default", {"@path": "$.payload.by"}),
         "/fields/properties/thing/default/@path",
-        "must not read payload: a field's mapping reads the event alone",
+        "must not read payload: a field's mapping reads only the event",
     ),
     "the settings in a subscription": (
         _set("destination.presets.0.mapping", {"thing": {"@template": "{{settings.apiKey}}"}}),
@@ -816,7 +816,7 @@ DOCUMENTED: dict[str, Change] = {
     "The payload in a field's mapping": _set(f"{THING}.default", {"@path": "$.payload.by"}),
     "A mistyped key of events": _set(f"{THING}.default", {"@path": "$.propertis.plan"}),
     "A key of events in another case": _set(f"{THING}.default", {"@path": "$.userid"}),
-    "A key of a text or number": _set(
+    "A key of text or of a number": _set(
         "destination.requests.count.graphql.variables", {"by": {"@path": "$.payload.thing.id"}}
     ),
     "A placeholder in single braces": _set(
@@ -842,7 +842,7 @@ DOCUMENTED: dict[str, Change] = {
 def _documented() -> dict[str, str]:
     """The messages of the table by the mistakes."""
     page = (PUBLIC.parents[2] / "docs" / "definition-reference.md").read_text("utf-8")
-    section = page.partition("## What is checked")[2].partition("\n## ")[0]
+    section = page.partition("## Checks")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \| `.*` \| `(.+)` \|$", section, re.MULTILINE)
     return {mistake: message.replace("\\|", "|") for mistake, message in rows}
 

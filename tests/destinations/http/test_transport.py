@@ -360,7 +360,7 @@ def test_hanging_up(
     thread = threading.Thread(target=send)
     thread.start()
     assert asked.wait(10)
-    sender.hang_up()
+    sender.abort()
     thread.join(10)
     send()
     assert [(one.sent, one.timeout, one.message) for one in failures] == [

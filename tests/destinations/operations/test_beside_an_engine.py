@@ -18,8 +18,8 @@ from destinations.pipeline.ledger import Selection
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteLedger, SqliteStore

@@ -48,9 +48,9 @@ from destinations.store import (
     RefusedSelection,
     SqliteStore,
     broken_rules,
-    erasures_beside,
     erasures_path,
     erasures_stored,
+    read_erasures_file,
     read_once,
 )
 
@@ -286,7 +286,7 @@ def test_again(path: Path) -> None:
     assert forget(path, USER, NOW + 1) == Erased()
     assert _entries(path) == before
     forget(path, "bob", NOW + 2)
-    beside = erasures_beside(path)
+    beside = read_erasures_file(path)
     assert [one.at for one in beside] == [1000 * (NOW + later) for later in (0, 1, 2)]
     assert (len({one.id for one in beside}), len({one.key for one in beside})) == (3, 1)
     assert _stored(path) == {one.id for one in beside}
@@ -409,7 +409,7 @@ def test_somebody_whom_it_does_not_know(path: Path) -> None:
     before = _entries(path)
     assert forget(path, "nobody", NOW) == Erased()
     assert _entries(path) == before
-    assert len(erasures_beside(path)) == 1
+    assert len(read_erasures_file(path)) == 1
 
 
 # -- copies ----------------------------------------------------------------------------------------
@@ -441,7 +441,7 @@ def test_a_backup_that_is_restored(path: Path, add_delivery: Add, lost: str) -> 
     waiting = [one for one in _entries(path) if isinstance(one.status, State)]
     assert {one.user for one in waiting} == {"bob"}
     assert done.open == len(waiting)
-    assert len(erasures_beside(path)) == 1
+    assert len(read_erasures_file(path)) == 1
     # Also the next one.
     assert restore(backup, path, NOW + 20).erased.rows == 10
     assert _named(path) == []
@@ -535,7 +535,7 @@ def test_one_that_was_interrupted(
         patched.setattr(forgetting, "erase_user", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             forget(path, USER, NOW, destination="sample")
-    assert (len(erasures_beside(path)), _stored(path)) == (1, set())
+    assert (len(read_erasures_file(path)), _stored(path)) == (1, set())
     forget(path, USER, NOW + 1)
     with SqliteStore(path) as store:
         _put(store, add_delivery, USER, State.READY)
@@ -572,7 +572,7 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             PRAGMA user_version = 8;
             """
         )
-    (beside,) = erasures_beside(path)
+    (beside,) = read_erasures_file(path)
     assert _stored(path) == {beside.id}
     alone = path.with_name("alone.sqlite3")
     shutil.copy(path, alone)

@@ -20,9 +20,9 @@ from destinations.operations import (
     locks,
     note_server,
     noted_periods,
-    who_serves,
+    server_status,
 )
-from destinations.operations.locks import Serving
+from destinations.operations.locks import ServerStatus
 from destinations.outcome import Outcome
 from destinations.store import SqliteStore
 
@@ -82,7 +82,7 @@ def test_whether_a_run_does(store: SqliteStore) -> None:
     assert not is_in_use(store.path)
     with lock_run(store.path, 1, "sample"):
         assert (is_served(store.path), is_in_use(store.path)) == (False, True)
-        assert who_serves(store).running is False
+        assert server_status(store).running is False
     assert not is_in_use(store.path)
 
 
@@ -146,7 +146,7 @@ def test_to_ask_leaves_nothing(store: SqliteStore) -> None:
     before = sorted(store.path.parent.iterdir())
     assert not is_served(store.path)
     assert not is_in_use(store.path)
-    assert who_serves(store).running is False
+    assert server_status(store).running is False
     assert sorted(store.path.parent.iterdir()) == before
     with lock_server(store.path):
         (lock,) = set(store.path.parent.iterdir()) - set(before)
@@ -171,7 +171,7 @@ def test_a_lock_that_cannot_be_read(store: SqliteStore, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(PermissionError):
         is_served(store.path)
-    found = who_serves(store)
+    found = server_status(store)
     assert (found.running, found.names, found.has("sample")) == (None, None, None)
 
 
@@ -180,13 +180,13 @@ def test_what_a_server_says_of_itself(store: SqliteStore) -> None:
     assert noted_periods(store) is None
     periods = Periods(90, 0.5, 3, {Outcome.DEAD: 9, Outcome.FILTERED: 0.5})
     with lock_server(store.path):
-        assert (who_serves(store).names, who_serves(store).has("one")) == (None, None)
+        assert (server_status(store).names, server_status(store).has("one")) == (None, None)
         note_server(store, ["one", "two"], Periods(3, 4.5))
         note_server(store, ["two"], periods)
-        found = who_serves(store)
+        found = server_status(store)
         assert (found.running, found.names) == (True, frozenset({"two"}))
         assert (found.has("one"), found.has("two")) == (False, True)
-    found = who_serves(store)
+    found = server_status(store)
     assert (found.running, found.has("two")) == (False, False)
     assert noted_periods(store) == periods
 
@@ -194,15 +194,15 @@ def test_what_a_server_says_of_itself(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("serving", "has"),
     [
-        (Serving(running=False), False),
-        (Serving(running=False, names=frozenset({"one"})), False),
-        (Serving(running=None), None),
-        (Serving(running=True), None),
-        (Serving(running=True, names=frozenset()), False),
-        (Serving(running=True, names=frozenset({"one"})), True),
+        (ServerStatus(running=False), False),
+        (ServerStatus(running=False, names=frozenset({"one"})), False),
+        (ServerStatus(running=None), None),
+        (ServerStatus(running=True), None),
+        (ServerStatus(running=True, names=frozenset()), False),
+        (ServerStatus(running=True, names=frozenset({"one"})), True),
     ],
     ids=str,
 )
-def test_whether_somebody_delivers_for_it(serving: Serving, *, has: bool | None) -> None:
+def test_whether_somebody_delivers_for_it(serving: ServerStatus, *, has: bool | None) -> None:
     """Where nobody knows, that is said, and not taken for a no."""
     assert serving.has("one") is has

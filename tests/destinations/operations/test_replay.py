@@ -18,7 +18,7 @@ from destinations.operations import (
     note_server,
     plan_replay,
     replay,
-    waiting_for_nobody,
+    unserved_destinations,
     why_not_replayed,
 )
 from destinations.outcome import Effect, Outcome, State, Status
@@ -194,7 +194,7 @@ def test_what_was_in_conflict(  # noqa: PLR0917 - fixtures
         receipt = _offered(store, entry, third).receipt
         assert receipt is not None
         assert not receipt.conflict
-        assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+        assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_since=1)
     else:
         assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
         again = ledger.get(conflict.id)
@@ -335,7 +335,7 @@ def test_what_failed_and_may_have_been_applied(
     )
     planned = plan_replay(ledger, bind(), entry)
     assert planned.refused == (
-        "it may have been applied: the answer was no answer; drop it, or send its event anew"
+        "it may have been applied: the answer was no answer; drop it, or send its event again"
     )
     assert replay(ledger, [planned], now=5_000.0) == Replayed()
     assert ledger.get(entry.id) == entry
@@ -374,7 +374,7 @@ def test_subscriptions_that_are_new(
     assert planned.replan is not None
     assert [one.key for one, _ in planned.replan.added] == [("Also", "save")]
     assert replay(ledger, [planned, planned], now=5_000.0) == Replayed(
-        reopened=1, added=1, changed_meanwhile=1
+        reopened=1, added=1, changed_since=1
     )
     assert _statuses(store) == [
         ("Counts", State.READY),
@@ -507,7 +507,7 @@ def test_what_changed_since_it_was_planned(
     planned = [plan_replay(ledger, destination, entry) for entry in chosen]
     with SqliteStore(store.path) as other:
         drop(other.ledger(), chosen[:1], reason="x", now=4_000.0)
-    assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=1, changed_meanwhile=1)
+    assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=1, changed_since=1)
     assert [ledger.get(one.id).status for one in chosen] == [Outcome.DROPPED, State.READY]
     assert broken_rules(store.database) == []
 
@@ -521,7 +521,7 @@ def test_two_replay_the_same(
         destination = bind(_second_subscription)
         planned = [plan_replay(one.ledger(), destination, entry) for one in (store, other)]
         assert replay(other.ledger(), planned[1:], now=5_000.0) == Replayed(reopened=1, added=1)
-    assert replay(ledger, planned[:1], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert replay(ledger, planned[:1], now=5_000.0) == Replayed(changed_since=1)
     assert _statuses(store) == [("Counts", State.READY), ("Also", State.READY)]
     assert noticed() == [entry.id, entry.id + 1]
 
@@ -542,7 +542,7 @@ def test_two_deliveries_of_one_event(
     planned = [plan_replay(ledger, destination, one) for one in (first, second)]
     if not together:
         assert replay(ledger, planned[:1], now=5_000.0) == Replayed(reopened=1, added=1)
-        assert replay(ledger, planned[1:], now=5_000.0) == Replayed(changed_meanwhile=1)
+        assert replay(ledger, planned[1:], now=5_000.0) == Replayed(changed_since=1)
         planned = [plan_replay(ledger, destination, second)]
         assert replay(ledger, planned, now=5_000.0) == Replayed(reopened=1)
     else:
@@ -559,7 +559,7 @@ def test_an_event_that_is_gone(
     planned = plan_replay(ledger, bind(), entry)
     with store.database.transaction() as connection:
         connection.execute("DELETE FROM events WHERE id = ?", (entry.event_id,))
-    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_since=1)
     assert ledger.get(entry.id) == entry
     again = plan_replay(ledger, bind(), entry)
     assert again == PlannedReplay(entry, refused="its raw event was deleted")
@@ -595,7 +595,7 @@ def test_an_event_that_is_corrected_since_it_was_planned(
     entry = put(Outcome.DEAD, GOOD, subscription="Counts", message_id="m")
     planned = plan_replay(ledger, bind(), entry)
     _correct(store, entry)
-    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_meanwhile=1)
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(changed_since=1)
     assert _statuses(store) == [("Counts", Outcome.FILTERED), ("Counts", State.READY)]
     assert broken_rules(store.database) == []
 
@@ -677,9 +677,9 @@ def test_what_waits_for_nobody(
             (WRONG, {"destination": "invalid"}),
         )
     ]
-    assert waiting_for_nobody(store, planned) == []
+    assert unserved_destinations(store, planned) == []
     with lock_server(store.path):
-        assert waiting_for_nobody(store, planned) == []  # it does not say what it has
+        assert unserved_destinations(store, planned) == []  # it does not say what it has
         note_server(store, ["sample"], Periods())
-        assert waiting_for_nobody(store, planned) == ["former"]
-    assert waiting_for_nobody(store, planned) == []
+        assert unserved_destinations(store, planned) == ["former"]
+    assert unserved_destinations(store, planned) == []

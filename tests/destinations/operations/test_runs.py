@@ -9,9 +9,9 @@ import pytest
 
 from destinations.errors import TemporaryError
 from destinations.operations import (
-    Again,
     Periods,
     Pruned,
+    Rerun,
     is_in_use,
     lock_server,
     locks,
@@ -23,7 +23,7 @@ from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.input_file import InputFile
 from destinations.pipeline.input_files import InputFiles
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
 
 Put = Callable[..., LedgerEntry]
@@ -119,9 +119,9 @@ class _Agains:
         self.store = store
         self.told: list[float | list[str]] = []
 
-    def __call__(self, stream: io.BytesIO, now: float, scope: int = 1, **given: Any) -> Again:
+    def __call__(self, stream: io.BytesIO, now: float, scope: int = 1, **given: Any) -> Rerun:
         """Return one that has seen the first line, as a run does."""
-        again = Again(
+        again = Rerun(
             self.store,
             scope,
             given.pop("source", "a.ndjson"),
@@ -200,14 +200,14 @@ def test_an_input_is_left_where_it_is(store: SqliteStore) -> None:
     stream.readline()
     agains(stream, 100.0)
     stream.seek(2)
-    Again(store, 1, "b", digest=_digest(stream), goes_on=agains.told.append)
+    Rerun(store, 1, "b", digest=_digest(stream), goes_on=agains.told.append)
     assert (agains.told, stream.tell()) == ([100.0], 2)
 
 
 def test_an_input_without_events_is_not_sent_again(store: SqliteStore) -> None:
     """Nothing is noted of it."""
-    Again(store, 1, "-", digest=None).end()
-    assert dict(store.noted_under("again ")) == {}
+    Rerun(store, 1, "-", digest=None).end()
+    assert dict(store.notes_with_prefix("again ")) == {}
 
 
 # -- what is old -----------------------------------------------------------------------------------

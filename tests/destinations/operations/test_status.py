@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from destinations.operations import count_waiting, lock_server, queue_length, store_status
-from destinations.operations.locks import Serving
+from destinations.operations.locks import ServerStatus
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
 
 NOW = 10 * 86_400.0 + 3_600.0
-NOBODY = Serving(running=False)
+NOBODY = ServerStatus(running=False)
 
 
 def test_an_empty_store(store: SqliteStore) -> None:
@@ -33,7 +33,7 @@ def test_counts(store: SqliteStore, fill: Fill) -> None:
     """Each delivery counts once, by its outcome or its state, in its destination."""
     entries = fill()
     fill(destination="another")
-    served = Serving(running=True, names=frozenset({"sample", "idle"}))
+    served = ServerStatus(running=True, names=frozenset({"sample", "idle"}))
     with lock_server(store.path):
         status = store_status(store, NOW, served)
     assert [one.destination for one in status.scopes] == ["another", "sample"]
@@ -67,7 +67,7 @@ def test_as_json(store: SqliteStore, put: Put) -> None:
     """Durations are in seconds, and all of it can be written as JSON."""
     put(State.UNKNOWN, accepted_at=NOW - 100, next_at=NOW + 30)
     put(State.READY, destination="idle", accepted_at=NOW + 5)
-    served = Serving(running=True, names=frozenset({"sample"}))
+    served = ServerStatus(running=True, names=frozenset({"sample"}))
     found = json.loads(json.dumps(store_status(store, NOW, served).to_json(NOW)))
     assert (found["path"], found["served"]) == (str(store.path.resolve()), True)
     idle, sample = found["destinations"]

@@ -22,8 +22,8 @@ from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Arrival, Queue, QueuedDelivery, Receipt, Scope, Transition
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore, broken_rules

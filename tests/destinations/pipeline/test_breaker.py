@@ -50,7 +50,7 @@ def test_the_breaker_opens_and_probes(bench: Bench) -> None:
     assert bench.wait() == 0
     bench.breaker.used()
     for _ in range(3):
-        assert bench.wait() > 0  # somebody else's probe is under way
+        assert bench.wait() > 0  # another thread's probe is under way
     bench.breaker.answered()
     assert bench.wait() == 0
     assert bench.wait() == 0
@@ -163,17 +163,17 @@ def test_an_answered_question(bench: Bench) -> None:
     bench.fail(5)
     bench.clock.now += 1.0
     bench.breaker.used()
-    bench.breaker.heard()
+    bench.breaker.answered_question()
     assert bench.breaker.state == "closed"
     bench.clock.now = 7.0
     pauses = []
     for _ in range(8):
         bench.breaker.used()
-        bench.breaker.heard()
+        bench.breaker.answered_question()
         assert bench.breaker.failing_since is None
         assert bench.wait() == 0
         bench.breaker.used()
-        bench.breaker.not_taken(bench.clock.now)
+        bench.breaker.unanswered(bench.clock.now)
         bench.breaker.failed(bench.clock.now, "lost", is_outage=False)
         pauses.append(bench.wait())
         bench.clock.now += bench.wait()

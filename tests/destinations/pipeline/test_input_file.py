@@ -253,7 +253,7 @@ def test_a_stream_is_not_waited_for() -> None:
     class Slow(Pipe):
         def read1(self, _size: int = -1, /) -> bytes:
             data = super().read1(4)
-            assert data, "nobody may ask for more"
+            assert data, "nothing may ask for more"
             return data
 
     line = ONE.encode() + b"\n"
@@ -321,7 +321,7 @@ def test_what_is_said_of_damage() -> None:
         InputFile("e.gz", io.BytesIO(data)).check()
     assert str(raised.value) == (
         f"e.gz cannot be trusted: the gzip data is damaged at byte {len(data) - 4:,} (incorrect "
-        "data check): what it holds from line 3 on may be wrong; use an intact copy"
+        "data check): its content from line 3 on may be wrong; use an intact copy"
     )
     *_, last = InputFile("-", Pipe(data)).entries()
     assert last.fault.endswith(

@@ -82,6 +82,6 @@ def test_requests_that_are_under_way(
 
 def test_what_it_passes_on(partner: Partner, listening: ListeningTransport) -> None:
     """It closes its transport, and hangs up where that can."""
-    listening.hang_up()
+    listening.abort()
     listening.close()
     assert partner.closed

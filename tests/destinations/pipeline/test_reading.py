@@ -186,7 +186,7 @@ ONE, TWO, THREE = b'{"a": "1,}]"}', b'{"a": [2]}', b'{"a": {"b": 3}}'
         (b"[%s, %s, %s] foo", {(1, b"foo"): "text after the ] that ends the array (byte 46)"}),
         (b"[%s], %s, %s", {(1, b","): "text after the ] that ends the array (byte 16)"}),
         (b"[%s] %s %s", {(1, MORE): "text after the ] that ends the array (byte 17)"}),
-        (b"%s\n%s\n%s\n", {(2, MORE): "more than one value (byte 15): expected one object"}),
+        (b"%s\n%s\n%s\n", {(2, MORE): "more than one value (byte 15): expected a single object"}),
         (b"[%s]\n[%s, %s]", {}),
         (b"[%s, %s, %s", {(1, CUT): "the array has no ] at its end"}),
     ],

@@ -37,8 +37,8 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report, Row
 from destinations.pipeline.run import LEAST_SILENCE, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered import Undelivered
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.secrets import Masker
 from destinations.store import SqliteQueue, SqliteStore, broken_rules
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
@@ -355,11 +355,11 @@ class _Hanging:
         self._runner.clock.now += self._seconds
         if self.answers:
             return self.partner(request)
-        assert self._over.wait(20), "nobody hung up"
+        assert self._over.wait(20), "the connection was not closed"
         raise TransportError("given up", sent=self._sent)
 
-    def hang_up(self) -> None:
-        """See `destinations.http.transport.CanHangUp`."""
+    def abort(self) -> None:
+        """See `destinations.http.transport.AbortableTransport`."""
         self._runner.clock.now += 30
         if self._ends:
             self._over.set()
@@ -384,7 +384,7 @@ def test_a_partner_that_has_not_answered_yet(
             if next(answers) == before:
                 assert not told.wait(0.0)
                 runner.clock.now += seconds
-                assert told.wait(20), "nobody was told"
+                assert told.wait(20), "the observer was not called"
             answer: HttpResponse = _partner(replies)(request)
             return answer
 

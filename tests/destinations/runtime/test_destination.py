@@ -152,7 +152,7 @@ def test_subscriptions_and_actions_by_what_they_are_known_by(bind: Bind) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "heirs"),
+    ("key", "successors"),
     [
         (ONE, [ONE]),
         (THREE, [THREE]),
@@ -165,10 +165,10 @@ def test_subscriptions_and_actions_by_what_they_are_known_by(bind: Bind) -> None
     ],
 )
 def test_the_heirs_of_a_subscription(
-    bind: Bind, key: SubscriptionKey, heirs: list[SubscriptionKey]
+    bind: Bind, key: SubscriptionKey, successors: list[SubscriptionKey]
 ) -> None:
     """Itself; where it is gone, as it was renamed, those of its action; none if that is gone."""
-    assert [one.key for one in bind(_three).heirs(key)] == heirs
+    assert [one.key for one in bind(_three).successors(key)] == successors
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ ODD_VALUES: dict[str, tuple[Any, Any]] = {
     "an array with an undefined item": ([{"@path": "$.nope"}, "x"], [None, "x"]),
     "a function": ({"@path": "$.event.search"}, None),
     "a function in an object": ({"f": {"@path": "$.event.search"}, "x": 1}, {"x": 1}),
-    "a function that a step alone sees": (
+    "a function that only a step sees": (
         {"@if": {"exists": {"@path": "$.event.search"}, "then": "x"}},
         "x",
     ),

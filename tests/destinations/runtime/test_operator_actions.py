@@ -55,7 +55,7 @@ def test_what_it_is_known_by(bind: Bind) -> None:
     destination = bind(_asked)
     assert KEY in destination.by_key
     assert "sync" in destination.actions
-    assert [one.key for one in destination.heirs(KEY)] == [KEY]
+    assert [one.key for one in destination.successors(KEY)] == [KEY]
     assert KEY not in {one.key for one in destination.subscriptions}
     assert "sync" not in destination.definition.event_actions
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import UsageError
-from destinations.kit.conformance import FileReport, LineResult, run_conformance
+from destinations.kit.segment_conformance import FileReport, LineResult, run_conformance
 
 VECTORS = Path(__file__).parents[2] / "conformance"
 EXPECTED_LINES = {"actions.jsonl.gz": 1640, "fql.jsonl.gz": 4000, "mapping.jsonl.gz": 4000}

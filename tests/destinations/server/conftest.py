@@ -41,7 +41,7 @@ from destinations.server import (
     Service,
     read_config,
 )
-from destinations.server.addresses import parse_network
+from destinations.server.network_addresses import parse_network
 from destinations.telemetry import Observation, observe
 
 

@@ -19,7 +19,7 @@ from destinations.errors import QueueFullError
 from destinations.outcome import Outcome
 from destinations.pipeline.queue import Receipt
 from destinations.server import Limits
-from destinations.server.refusing import Refusal, Refusing
+from destinations.server.refused_events import Refusal, Refusing
 
 Serve = Callable[..., Any]
 

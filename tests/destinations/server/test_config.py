@@ -25,7 +25,7 @@ from destinations.server import (
     StoreConfig,
     read_config,
 )
-from destinations.server.addresses import Address
+from destinations.server.network_addresses import Address
 from destinations.telemetry import Form, Level
 
 Write = Callable[[str, Any], Path]
@@ -420,7 +420,7 @@ def test_a_secret_that_is_wrong(write: Write, text: str) -> None:
         (f"drainSeconds = {'9' * 5_000}", "not TOML: "),
         (f"a = {'[' * 5_000}", "not TOML: "),
         ("drainSeconds = inf", "/drainSeconds: must be a finite number"),
-        ("drainSeconds = 2020-01-01", "/drainSeconds: must be a text, a number, true or false"),
+        ("drainSeconds = 2020-01-01", "/drainSeconds: must be text, a number, true or false"),
         ("[store]\npath = 1", "/store/path: must be text, not a number"),
     ],
 )

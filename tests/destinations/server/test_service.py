@@ -32,7 +32,7 @@ from destinations.errors import (
     TemporaryError,
     UsageError,
 )
-from destinations.operations import Periods, Serving, lock_server, noted_periods, who_serves
+from destinations.operations import Periods, ServerStatus, lock_server, noted_periods, server_status
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Scope
@@ -449,7 +449,7 @@ def test_a_reload_of_a_store_that_is_full(
         patched.setattr(SqliteStore, "note", note)
         with pytest.raises(StoreFullError):
             service.reload(configure("two"))
-    assert (list(service.urls), service.needs_mending) == (["one"], False)
+    assert (list(service.urls), service.needs_repair) == (["one"], False)
     assert _post(service, "one", "m1") == 200
     partner.wait_for("m1")
     service.reload(configure("two"))
@@ -498,7 +498,7 @@ def test_a_destination_that_cannot_be_opened(
     service = start(configure("one", "two"))
     broken["one"] = fault if isinstance(fault, Exception) else fault()
     service.reload(configure("one", "two", "three"))
-    assert service.needs_mending
+    assert service.needs_repair
     assert list(service.urls) == ["one", "two", "three"]
     names = ("one", "two", "three")
     assert [_post(service, name, f"m-{name}") for name in names] == [200, 200, 200]
@@ -506,17 +506,17 @@ def test_a_destination_that_cannot_be_opened(
     ready = _page(service, "/readyz")
     assert ready.status_code == 503
     assert ready.text.startswith("one cannot be opened: ")
-    service.mend()
-    service.mend()
-    assert service.needs_mending
+    service.repair()
+    service.repair()
+    assert service.needs_repair
     assert [line.partition(": ")[0] for line in _logged(caplog)] == ["destination one not opened"]
     counted = 0.0 if isinstance(fault, DestinationsError) else 1.0
     shown = f'destinations_internal_errors_total{{destination="one"}} {counted}\n'
     assert shown in _page(service, "/metrics").text
     assert "m-one" not in partner.things
     broken.clear()
-    service.mend()
-    assert (service.unready(), service.needs_mending) == ((), False)
+    service.repair()
+    assert (service.unready(), service.needs_repair) == ((), False)
     partner.wait_for("m-one")
     assert service.stop() == 0
     assert sorted(partner.things) == ["m-one", "m-three", "m-two"]
@@ -532,7 +532,7 @@ def test_a_reload_opens_what_could_not_be_opened(
     assert _post(service, "one", "m1") == 200
     broken.clear()
     service.reload(configure("one"))
-    assert not service.needs_mending
+    assert not service.needs_repair
     partner.wait_for("m1")
 
 
@@ -545,11 +545,15 @@ def test_a_destination_that_is_removed_before_it_is_mended(
     service.reload(configure("one", "two"))
     assert _post(service, "one", "m1") == 200
     service.reload(configure("two"))
-    assert (service.unready(), service.needs_mending, service.strays) == ((), False, {"one": 1})
+    assert (service.unready(), service.needs_repair, service.unconfigured) == (
+        (),
+        False,
+        {"one": 1},
+    )
     broken.clear()
     service.reload(configure("one", "two"))
     partner.wait_for("m1")
-    assert service.strays == {}
+    assert service.unconfigured == {}
 
 
 def test_a_start_that_cannot_open_a_destination(
@@ -562,7 +566,7 @@ def test_a_start_that_cannot_open_a_destination(
     broken.clear()
     assert start(configure("one", "two")).stop() == 0
     with SqliteStore(path) as store:
-        assert who_serves(store) == Serving(running=False, names=frozenset())
+        assert server_status(store) == ServerStatus(running=False, names=frozenset())
 
 
 @pytest.mark.parametrize(
@@ -682,20 +686,20 @@ def test_what_waits_for_nobody(
     partner.is_down = True
     service = start(configure("one", "two"))
     assert [_post(service, "one", message) for message in ("m1", "m2")] == [200, 200]
-    assert (service.strays, _logged(caplog)) == ({}, [])
+    assert (service.unconfigured, _logged(caplog)) == ({}, [])
     warning = "deliveries left of 'one', which is not in the configuration: 2; add it again"
     service.reload(configure("two", "renamed"))
-    assert service.strays == {"one": 2}
+    assert service.unconfigured == {"one": 2}
     assert warning in caplog.text
     service.watch_queues()
     assert 'destinations_queue_deliveries{destination="one"} 2.0' in _page(service, "/metrics").text
     service.stop()
     caplog.clear()
     service = start(configure("two"))
-    assert service.strays == {"one": 2}
+    assert service.unconfigured == {"one": 2}
     assert warning in caplog.text
     service.reload(configure("one", "two"))
-    assert service.strays == {}
+    assert service.unconfigured == {}
 
 
 def test_secrets_that_everybody_can_read(
@@ -834,12 +838,12 @@ def test_what_it_says_of_itself(
 ) -> None:
     """Whose deliveries others must leave alone: noted before they are opened, until they ended."""
 
-    def served() -> Serving:
+    def served() -> ServerStatus:
         with SqliteStore(path, read_only=True) as store:
-            return who_serves(store)
+            return server_status(store)
 
     service = start(configure("one", "two", store={"path": "s.sqlite3", "keepDays": 90}))
-    assert served() == Serving(running=True, names=frozenset({"one", "two"}))
+    assert served() == ServerStatus(running=True, names=frozenset({"one", "two"}))
     partner.open.clear()
     assert _post(service, "one", "m1") == 200
     assert partner.reached.wait(60)
@@ -960,12 +964,12 @@ def test_a_full_store_is_seen(
         ready = _page(service, "/readyz")
         assert (ready.status_code, "cannot be written" in ready.text) == (503, True)
         assert "destinations_store_writable 0.0" in _page(service, "/metrics").text
-        service.mend()
-        assert (list(service.urls), service.needs_mending) == (["one"], True)
+        service.repair()
+        assert (list(service.urls), service.needs_repair) == (["one"], True)
     database.limit_size(3_000_000)
     now[0] += 60
-    service.mend()  # nobody has to send for that
-    assert (list(service.urls), service.needs_mending) == (["one"], False)
+    service.repair()  # nobody has to send for that
+    assert (list(service.urls), service.needs_repair) == (["one"], False)
     assert _page(service, "/metrics").text.count("destinations_store_writable 1.0") == 1
     service._probed = (float("-inf"), ())
     assert _page(service, "/readyz").text == "ready\n"

@@ -8,8 +8,8 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.pipeline.queue import Scope
+from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity, identity_of
 from destinations.store import Accounts, KnownAccount, SqliteStore, broken_rules
 
 URL = "http://127.0.0.1:9/graphql"

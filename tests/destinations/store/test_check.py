@@ -112,27 +112,27 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("held",),
     ),
     "what waits was applied": (
-        "only what is delivered may have the effect applied",
+        "only delivered deliveries may have the effect applied",
         ("UPDATE open SET effect = {effect_applied} WHERE id = {ready}",),
         ("ready",),
     ),
     "what is dead was applied": (
-        "only what is delivered may have the effect applied",
+        "only delivered deliveries may have the effect applied",
         ("UPDATE kept SET effect = {effect_applied} WHERE id = {dead}",),
         ("dead",),
     ),
     "what was dropped was applied": (
-        "only what is delivered may have the effect applied",
+        "only delivered deliveries may have the effect applied",
         ("UPDATE ledger SET effect = {effect_applied} WHERE id = {dropped}",),
         ("dropped",),
     ),
     "what is unmapped changed something": (
-        "what is filtered, unmapped or invalid must have the effect none",
+        "filtered, unmapped and invalid deliveries must have the effect none",
         ("UPDATE kept SET effect = {effect_maybe} WHERE id IN ({unmapped}, {invalid})",),
         ("unmapped", "invalid"),
     ),
     "what was filtered changed something": (
-        "what is filtered, unmapped or invalid must have the effect none",
+        "filtered, unmapped and invalid deliveries must have the effect none",
         ("UPDATE ledger SET effect = {effect_maybe} WHERE id = {filtered}",),
         ("filtered",),
     ),
@@ -172,7 +172,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (_REQUEST.replace("ID", "{unknown}"),),
         ("unknown",),
     ),
-    "a scope that nobody knows": (
+    "an unknown scope": (
         "every delivery must belong to a known scope and subscription",
         (
             "UPDATE ledger SET scope = 99 WHERE id = {delivered}",
@@ -180,7 +180,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("delivered",),
     ),
-    "a subscription that nobody knows": (
+    "an unknown subscription": (
         "every delivery must belong to a known scope and subscription",
         (
             "UPDATE kept SET subscription = 99 WHERE id = {dead}",

@@ -232,7 +232,7 @@ def test_a_store_that_was_lost(
     with pytest.raises(UsageError) as caught:
         opened(path)
     assert str(caught.value).startswith(told)
-    assert "to begin anew" in str(caught.value)
+    assert "to start over" in str(caught.value)
     assert (str(beside) in str(caught.value)) == bool(log)
     assert sorted(tmp_path.iterdir()) == before
     assert not log or beside.read_bytes() == log

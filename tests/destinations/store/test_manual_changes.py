@@ -6,7 +6,7 @@ import pytest
 
 from destinations.outcome import Effect, ManualChange, Outcome, Result
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scope, Transition
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
 from destinations.store.manual_changes import SqliteManualChanges

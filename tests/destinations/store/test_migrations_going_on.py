@@ -26,8 +26,8 @@ from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Receipt
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import identity_of
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender

@@ -19,12 +19,12 @@ from destinations.operations import (
     is_served,
     lock_run,
     lock_server,
+    server_status,
     store_status,
-    who_serves,
 )
 from destinations.store import (
     SqliteStore,
-    check_not_beside_store,
+    check_not_sidecar,
     close_file,
     copied_at,
     open_file,
@@ -51,8 +51,8 @@ def _visit(path: Path) -> None:
 def _asks(store: SqliteStore, path: Path) -> None:
     is_served(path)
     is_in_use(path)
-    who_serves(store)
-    store_status(store, 0.0, who_serves(store))
+    server_status(store)
+    store_status(store, 0.0, server_status(store))
 
 
 def _locks_of_runs(_: SqliteStore, path: Path) -> None:
@@ -81,7 +81,7 @@ def _opens_again(_: SqliteStore, path: Path) -> None:
 def _looks_at_names(_: SqliteStore, path: Path) -> None:
     for end in ("-journal", ".lock"):
         with pytest.raises(UsageError):
-            check_not_beside_store(path.with_name(f"{path.name}{end}"))
+            check_not_sidecar(path.with_name(f"{path.name}{end}"))
 
 
 USES: dict[str, Callable[[SqliteStore, Path], None]] = {

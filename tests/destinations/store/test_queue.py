@@ -25,7 +25,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import StoreFullError
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import RefusedCount, RefusedEvent, RefusedSelection, SqliteStore
 from destinations.store import broken_rules as rules_broken_in
 

@@ -15,7 +15,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import (
     SqliteStore,

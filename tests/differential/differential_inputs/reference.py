@@ -1,6 +1,6 @@
 """Segment's reference runtime in a Node process of its own, and its answers as vectors.
 
-Inputs and answers are those of `destinations.kit.conformance`: the answer of the reference becomes
+Inputs and answers are those of `destinations.kit.segment_conformance`: the reference's answer is
 what a vector expects, the vector is run as any other is, and where it fails it can be kept as it
 is.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from destinations.kit.conformance import LineResult, run_conformance
+from destinations.kit.segment_conformance import LineResult, run_conformance
 from destinations.segment.javascript.equality import equal
 from destinations.segment.javascript.values import UNDEFINED
 

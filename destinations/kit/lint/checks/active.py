@@ -9,12 +9,12 @@ from typing import Final
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
-from destinations.kit.partner_page.escaping import LIQUID, script_links
-from destinations.kit.partner_page.escaping import active_html as html_in
+from destinations.kit.partner_page.page_escaping import LIQUID, script_links
+from destinations.kit.partner_page.page_escaping import active_html as html_in
 
 __all__ = ["active_html", "liquid"]
 
-# What Liquid itself leaves alone.
+# What Liquid itself does not touch.
 _RAW: Final = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
 # What Segment's templates of pages include, on a line of its own.
 _INCLUDE: Final = re.compile(

@@ -9,7 +9,7 @@ from typing import Final
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
-from destinations.kit.lint.words import field_names
+from destinations.kit.lint.word_lists import field_names
 from destinations.kit.partner_page.calls import METHODS
 
 __all__ = [

@@ -63,7 +63,7 @@ def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> It
 
 
 def image_host(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find images on other sites: only what is saved beside the page stays there."""
+    """Find images on other sites: only what is saved with the page stays there."""
     for offset, target, _ in _images(source):
         if urlsplit(target).netloc:
             yield Found(offset, target)

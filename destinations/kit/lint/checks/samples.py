@@ -23,7 +23,8 @@ from destinations.kit.partner_page.markdown import Block, Fence, Heading, Table
 __all__ = ["method_samples", "sample_calls", "sample_fields", "secrets"]
 
 _CODE: Final = re.compile(r"`([^`]+)`")
-# The forms of keys that partners give out: a known beginning, and a value that is no placeholder.
+# The forms of keys that partners give out: a known beginning, and a value that is not a
+# placeholder.
 _SECRET: Final = re.compile(
     r"\b(?:prv|pub|sk|pk|rk|whsec)_(?:(?:live|test|prod)_)?(?=[A-Za-z_]*\d)[A-Za-z0-9_]{8,}\b"
     r"|\b(?:prv|sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{3,}"
@@ -80,7 +81,7 @@ def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> 
 
 
 def sample_fields(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
-    """Find traits or properties in a sample that the table beside it does not list."""
+    """Find traits or properties in a sample that the table next to it does not list."""
     for heading in source.page.headings:
         blocks = source.page.section(heading)
         read = _read_by_tables(heading, blocks)
@@ -130,7 +131,7 @@ def _calls(fences: Sequence[Fence]) -> Iterator[tuple[Fence, Call]]:
 
 
 def _readable(text: str) -> str:
-    """Return a sample with a text for each new date, the one expression that events need."""
+    """Return a sample with a string for each new date, the one expression that events need."""
     return re.sub(r"\bnew Date\(\s*[^()]*\)", '"2024-01-01T00:00:00.000Z"', text)
 
 

@@ -98,7 +98,7 @@ def spec_links(source: Source, _rule: Rule, _configuration: Configuration) -> It
 
 
 def _is_whole(source: Source) -> bool:
-    """Return whether a text is a page with sections, not a part of one."""
+    """Return whether text is a page with sections, not a part of one."""
     return sum(1 for heading in source.page.headings if heading.level > 1) > 1
 
 

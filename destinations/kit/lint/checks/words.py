@@ -13,7 +13,8 @@ from destinations.kit.lint.spelling import correction, is_word
 
 __all__ = ["repeated_paragraphs", "spelling", "unknown_words"]
 
-# Words with digits, dots or slashes in them, and those that touch code, are no words of a language.
+# Words with digits, dots or slashes in them, and those that touch code, are not words of a
+# language.
 _WORD: Final = re.compile(
     r"(?<![\w\ufffc.@/#-])[^\W\d_]+(?:['\u2019-][^\W\d_]+)*(?![\w\ufffc@/]|\.\w|-[\d\ufffc])"
 )

@@ -33,7 +33,7 @@ def compile_flatten(compiler: ValueCompiler, argument: object, place: Place) -> 
     ``''``.
     """
     if not isinstance(argument, dict) or not is_truthy(argument.get("separator")):
-        return compiler.failing(place, 'should have the field "separator" with a text')
+        return compiler.failing(place, 'should have the field "separator" with text')
     separator = compiler.value(argument["separator"], place.child("separator"))
     # Undefined members count here, too: they hide earlier ones of the same joined name.
     at_value = place.child("value", sparse=True)

@@ -35,7 +35,7 @@ def compile_json(compiler: ValueCompiler, argument: object, place: Place) -> Res
         return _encoder(inner, place.path, may_be_large=compiler.transforms)
     if argument["mode"] == "decode":
         return lambda data: _decode(inner(data))
-    return lambda data: (inner(data), UNDEFINED)[1]  # what fails in it fails all the same
+    return lambda data: (inner(data), UNDEFINED)[1]  # what fails in it still fails
 
 
 def _encoder(inner: Resolver, path: str, *, may_be_large: bool) -> Resolver:

@@ -14,7 +14,7 @@ from destinations.segment.mapping.directive import Directive, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 
 if TYPE_CHECKING:
-    from destinations.segment.mapping.liquid.engine import LiquidReads
+    from destinations.segment.mapping.liquid.liquid_environment import LiquidReads
 
 __all__ = ["DIRECTIVE", "read_liquid"]
 

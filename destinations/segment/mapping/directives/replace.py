@@ -45,7 +45,7 @@ def compile_replace(compiler: ValueCompiler, argument: object, place: Place) -> 
     Numbers and booleans are taken as text; a falsy ``value`` in the mapping gives nothing.
     """
     if not isinstance(argument, dict) or not is_truthy(argument.get("pattern")):
-        return compiler.failing(place, 'should have the field "pattern" with a text')
+        return compiler.failing(place, 'should have the field "pattern" with text')
     value = argument.get("value")
     if not is_truthy(value):
         return Constant(UNDEFINED)

@@ -1,4 +1,4 @@
-"""The directive @template: Fill values of the event into a text."""
+"""The directive @template: Fill values of the event into text."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Importing this package needs the extra ``liquid``; only mappings that use @liquid do.
 """
 
-from destinations.segment.mapping.liquid.engine import (
+from destinations.segment.mapping.liquid.liquid_environment import (
     compile_liquid_pieces,
     compile_liquid_template,
     liquid_reads,

@@ -1,7 +1,7 @@
 """Rendered templates in pieces: which of their text is their own, and which are printed values.
 
 While `PRINTED` holds one, output statements write a mark instead of what they print, and keep the
-text beside it. So no filter can come between a value and its mark.
+text next to it. So no filter can come between a value and its mark.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ PRINTED: ContextVar[Printed | None] = ContextVar("PRINTED", default=None)
 def assigned_names(source: str, nodes: Iterable[Node], context: RenderContext) -> set[str]:
     """Return the names that a template assigns: they hold values from then on, whatever they held.
 
-    Raises LiquidError for a template whose pieces could not be told apart.
+    Raises LiquidError for a template whose pieces could not be distinguished.
     """
     if "\0" in source:
         raise LiquidError("should not hold the character U+0000")
     names: set[str] = set()
     for node in nodes:
         if not isinstance(node, _KNOWN):
-            raise LiquidError(f"should not have {node}: its values cannot be told apart")
+            raise LiquidError(f"should not have {node}: its values cannot be separated")
         names.update(map(str, node.template_scope()))
         names |= assigned_names("", node.children(context), context)
     return names

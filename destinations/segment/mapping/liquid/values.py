@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 LARGEST_TEXT: Final = 1_000_000
-"""Characters that one value may have; an event has at most 32 KiB, so nobody needs as many."""
+"""Characters that one value may have; an event has at most 32 KiB, so none needs as many."""
 
 DEADLINE: ContextVar[float] = ContextVar("DEADLINE", default=math.inf)
 """When the rendering at hand has to be done, in seconds of the monotonic clock."""

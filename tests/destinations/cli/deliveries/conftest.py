@@ -14,7 +14,7 @@ from destinations.operations import Periods, lock_server, note_server
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Increment
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
 
 GOOD: dict[str, Any] = {

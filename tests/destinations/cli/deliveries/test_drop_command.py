@@ -155,7 +155,7 @@ def test_while_a_server_delivers(
     assert statuses() == {1_000: "dropped"}
 
 
-def test_what_changed_meanwhile(
+def test_what_changed_since(
     deliveries: Run,
     dead: Put,
     path: Path,

@@ -205,7 +205,7 @@ def test_what_is_not_held(deliveries: Run, dead: Put, held: Put, statuses: Statu
     assert statuses() == {1_000: "held", 2_000: "dead"}
 
 
-def test_what_changed_meanwhile(
+def test_what_changed_since(
     deliveries: Run,
     held: Put,
     path: Path,

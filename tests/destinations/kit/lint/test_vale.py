@@ -13,7 +13,7 @@ from destinations.errors import DefinitionError, UsageError
 from destinations.kit.lint import Configuration, lint_page, load_rules, read_configuration
 from destinations.kit.lint.vale import read_rule
 from destinations.kit.lint.vale_program import vale_findings
-from destinations.kit.lint.words import read_words
+from destinations.kit.lint.word_lists import read_words
 
 KINDS = "existence, substitution, occurrence, spelling"
 RULES = {rule.id: rule for rule in load_rules()}

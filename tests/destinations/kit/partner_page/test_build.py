@@ -175,7 +175,7 @@ def test_a_destination_of_unknown_calls(page_folder: Callable[..., Path], plugin
     path = folder / "destination.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("subscribe: type = ", "subscribe: name = "), encoding="utf-8")
-    with pytest.raises(UsageError, match="no action of Sample tells which calls it takes"):
+    with pytest.raises(UsageError, match="no action of Sample says which calls it takes"):
         page_files(folder, load_definition(folder), plugin())
 
 

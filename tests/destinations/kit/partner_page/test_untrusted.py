@@ -307,14 +307,14 @@ def test_the_linter_finds_it(line: str, tmp_path: Path) -> None:
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="time alone is bounded there")
+@pytest.mark.skipif(os.name != "posix", reason="only time is bounded there")
 def test_the_processor_is_bounded(render: Render) -> None:
     """A loop without an end is cut by the time of the processor that it takes."""
     with pytest.raises(UsageError, match="need more than 1 s of processor time"):
         render(PUBLISHED, {"track.md.j2": ENDLESS})
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded there alone")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded only there")
 def test_memory_is_bounded(render: Render) -> None:
     """Much memory is an issue also where little is written, and soon."""
     with pytest.raises(UsageError, match="MiB"):

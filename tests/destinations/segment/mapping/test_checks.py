@@ -14,7 +14,7 @@ from destinations.segment.mapping import compile_mapping, compile_value
     [
         ({"a": {"@nope": 1}}, "/a", "unknown directive @nope"),
         ({"a": {"@path": "x", "@if": {}}}, "/a", "one directive but has 2: @path, @if"),
-        ({"a": {"@path": "x", "b": 1}}, "/a", "no keys beside @path but has b"),
+        ({"a": {"@path": "x", "b": 1}}, "/a", "no keys besides @path but has b"),
         ({"a": {"@path": 5}}, "/a/@path", "a string or a directive but is a number"),
         ({"a": {"@template": None}}, "/a/@template", "a string or a directive but is null"),
         ({"a/b": {"c~d": {"@path": 5}}}, "/a~1b/c~0d/@path", "but is a number"),

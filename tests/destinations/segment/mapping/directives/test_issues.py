@@ -10,7 +10,7 @@ from destinations.errors import MappingError, ResolveError
 from destinations.segment.mapping import compile_mapping, compile_value
 from destinations.segment.mapping.limits import LARGEST_VALUE
 
-NO_PATTERN = 'should have the field "pattern" with a text'
+NO_PATTERN = 'should have the field "pattern" with text'
 
 TOO_LONG = "should have patterns of at most 10 characters and replacements of at most 10"
 
@@ -23,8 +23,8 @@ NO_CONDITION = 'should have the field "exists" or "blank" with a value'
         ("@arrayPath", "x", "should be an array but is string"),
         ("@case", "x", 'should have the field "operator": "lower" or "upper"'),
         ("@case", {"operator": ""}, 'should have the field "operator": "lower" or "upper"'),
-        ("@flatten", "x", 'should have the field "separator" with a text'),
-        ("@flatten", {"value": {}}, 'should have the field "separator" with a text'),
+        ("@flatten", "x", 'should have the field "separator" with text'),
+        ("@flatten", {"value": {}}, 'should have the field "separator" with text'),
         ("@if", "x", 'should be an object with the field "exists" or "blank" but is string'),
         ("@if", {"exists": 0, "blank": ""}, NO_CONDITION),
         ("@json", "x", 'should be an object with the fields "mode" and "value"'),

@@ -1,6 +1,6 @@
-"""Tell a store that is in its place from a copy that was put there, by a small file beside it.
+"""Tell a store that is in its place from a copy that was put there, by a small file next to it.
 
-The store and the file beside it have the same uuid, and two numbers. ``starts`` rises by one at
+The store and that file have the same uuid, and two numbers. ``starts`` rises by one at
 each start that writes, in the store first: so the file may be one behind, after a crash. The next
 start brings it up before it counts itself, so it is never two behind, however many starts are cut.
 ``writes`` rises with each commit; the file says it without being synced, so it may be behind, but
@@ -49,7 +49,7 @@ class Identity:
 
 
 def identity_path(store: Path) -> Path:
-    """Return the file beside a store."""
+    """Return the identity file of a store."""
     return store.with_name(f"{store.name}.identity")
 
 
@@ -59,7 +59,7 @@ def restoration_path(store: Path) -> Path:
 
 
 class IdentityFile:
-    """The file beside a store. Its methods are called while nobody else can write."""
+    """The identity file of a store. Its methods are called while no other process can write."""
 
     def __init__(self, store: Path) -> None:
         self._path = identity_path(store)
@@ -95,7 +95,7 @@ class IdentityFile:
         self.close()  # of one that was removed
         new = self._path.with_name(f".{self._path.name}.new")
         try:
-            new.unlink(missing_ok=True)  # of a process that was killed meanwhile
+            new.unlink(missing_ok=True)  # of a process that was killed at this point
             make_file(new)
             new.write_bytes(line)
             sync(new)
@@ -143,20 +143,20 @@ def noted_time(connection: sqlite3.Connection) -> float | None:
     return None if noted is None else float(noted)
 
 
-def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty: bool) -> None:
-    """Raise `UsageError` if the file beside a store belongs to another one, or to a later state."""
-    said = beside.read()
+def check(path: Path, stored: Identity | None, file: IdentityFile, *, is_empty: bool) -> None:
+    """Raise `UsageError` if the identity file is of another store, or of a later state."""
+    said = file.read()
     if stored is None:
         # A file that was begun says 0; what is empty is a new store.
-        if is_empty or not beside.is_there or (said is not None and said.starts == 0):
+        if is_empty or not file.is_there or (said is not None and said.starts == 0):
             return
-        why = "the store is of an earlier version than the file beside it"
+        why = "the store is of an earlier version than the file next to it"
     elif said is None:
-        why = f"{identity_path(path).name} beside it is missing"
-        if beside.is_there:
-            why = f"{identity_path(path).name} beside it cannot be read"
+        why = f"{identity_path(path).name} next to it is missing"
+        if file.is_there:
+            why = f"{identity_path(path).name} next to it cannot be read"
     elif said.uuid != stored.uuid:
-        why = f"{identity_path(path).name} beside it is that of another store"
+        why = f"{identity_path(path).name} next to it is that of another store"
     elif said.starts not in {stored.starts, stored.starts - 1}:
         why = f"it was started {stored.starts:,} times, and {said.starts:,} times in this place"
     elif said.writes > stored.writes:
@@ -175,11 +175,11 @@ def check(path: Path, stored: Identity | None, beside: IdentityFile, *, is_empty
     )
 
 
-def forget(connection: sqlite3.Connection, beside: IdentityFile) -> None:
-    """Let a store begin anew as the one of its place: a file of before belongs to none any more."""
+def forget(connection: sqlite3.Connection, file: IdentityFile) -> None:
+    """Let a store start over as the one of its place; an older identity file no longer counts."""
     if _has_identity(connection):
         connection.execute("UPDATE identity SET uuid = '', starts = 0")
-    beside.remove()
+    file.remove()
 
 
 def _has_identity(connection: sqlite3.Connection) -> bool:
@@ -189,16 +189,16 @@ def _has_identity(connection: sqlite3.Connection) -> bool:
     return bool(found)
 
 
-def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
-    """Count a start, in the store and then beside it; nobody else can write meanwhile."""
+def begin(connection: sqlite3.Connection, file: IdentityFile) -> None:
+    """Count a start, in the store and then in the identity file; no other process can write."""
     stored = stored_identity(connection)
     if stored is None:
         stored = Identity(uuid4().hex, 0, 0)
-        beside.write(stored)  # first, so that the store is never without it
+        file.write(stored)  # first, so that the store is never without it
     else:
-        said = beside.read()
+        said = file.read()
         if said is not None and said.starts < stored.starts:
-            beside.write(stored)  # a start was cut; if this one is as well, it is one behind again
+            file.write(stored)  # a start was cut; if this one is as well, it is one behind again
     begun = replace(stored, starts=stored.starts + 1)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -211,4 +211,4 @@ def begin(connection: sqlite3.Connection, beside: IdentityFile) -> None:
     except BaseException:
         roll_back(connection)
         raise
-    beside.write(begun)
+    file.write(begun)

@@ -17,10 +17,10 @@ import requests
 
 from destinations.errors import TemporaryError
 from destinations.pipeline.queue import Scope
-from destinations.runtime.identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.secrets import Masker
 from destinations.server import Limits, ServeConfig, Service
-from destinations.server.refusing import Refusal, RefusedBounds, RefusedKeeper, Refusing
+from destinations.server.refused_events import Refusal, RefusedBounds, RefusedKeeper, Refusing
 from destinations.store import RefusedEvent, RefusedSelection, SqliteStore
 
 KEY, SECRET = "the-key-of-receivers", "the-secret-of-signatures"

@@ -29,7 +29,7 @@ def inflated(data: bytes, limit: int) -> bytes:
     for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP)
         try:
-            # One byte more tells whether there is more.
+            # One byte more shows whether there is more.
             piece = member.decompress(data, left + 1)
         except zlib.error:
             raise BodyError("is not gzip, as Content-Encoding says, or is damaged") from None

@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from destinations.pipeline.inflating import Inflated
+from destinations.pipeline.decompression import Inflated
 
 
 def _lines(number: int) -> bytes:

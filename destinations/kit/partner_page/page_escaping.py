@@ -66,7 +66,7 @@ def _plain(value: Any, escape: Callable[[str], str], *, liquid: bool) -> Any:
 
 
 def escaped_text(text: str, *, liquid: bool) -> str:
-    """Return a text with Liquid escaped, and with HTML escaped outside of code spans."""
+    """Return text with Liquid escaped, and with HTML escaped outside of code spans."""
     pieces, end = [], 0
     for span in _CODE_SPAN.finditer(text):
         pieces += [_TAG.sub("&lt;", text[end : span.start()]), span[0]]
@@ -77,7 +77,7 @@ def escaped_text(text: str, *, liquid: bool) -> str:
 
 
 def _liquid_escaped(text: str) -> str:
-    """Return a text that prints its Liquid; parts that are already escaped do not change."""
+    """Return text that prints its Liquid; parts that are already escaped do not change."""
     return LIQUID.sub(lambda one: one[0] if len(one[0]) > 2 else f"{{{{ '{one[0]}' }}}}", text)
 
 

@@ -1,4 +1,4 @@
-"""Make the rows of a run: of what becomes of its deliveries, and of what needed no delivery."""
+"""Make the rows of a run: its deliveries with their outcomes, and what needed no delivery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["NOT_ASKED", "REPLACED", "Recorder", "Rows"]
 REPLACED: Final = Result(
     Outcome.FILTERED, "a later event with its messageId has replaced it", "REPLACED"
 )
-"""What becomes of an event that had no effect when another content of it takes its place."""
+"""The result of an event that had no effect when a correction takes its place."""
 
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
@@ -43,17 +43,17 @@ _JUDGED: Final = 1_000
 """The number of further corrections after which those in the queue are looked up."""
 
 Recorder = Callable[[Sequence[tuple[Row, bytes]]], None]
-"""Told of rows as they come, each with what was read for it; calls do not overlap."""
+"""Called with rows as they come, each with what was read for it; calls do not overlap."""
 
 
 class Rows(Observer):
-    """Counts rows in a report and tells recorders of them.
+    """Counts rows in a report and passes them to recorders.
 
     What a later line may replace is counted by `finish`, as what it is then. What an earlier run
-    left has a row only if ``all_of_them``. ``replaced`` is told what corrected events have
-    replaced; ``refused`` that the partner refuses the credentials, and at which line; ``pauses``
-    why it refuses all requests of an action; ``broken`` what a recorder raised; ``counted`` each
-    row once, with what it is at the end.
+    left has a row only if ``all_of_them``. ``replaced`` is called with what corrected events have
+    replaced; ``refused`` when the partner refuses the credentials, with the line; ``pauses`` with
+    why it refuses all requests of an action; ``broken`` with what a recorder raised; ``counted``
+    once with each row, in its final form.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -125,8 +125,8 @@ class Rows(Observer):
         self._corrections = waiting
 
     def _add_all(self, rows: Sequence[tuple[QueuedDelivery, Result]]) -> None:
-        """Count deliveries with what became of them."""
-        told = []
+        """Count deliveries with their results."""
+        passed = []
         for delivery, result in rows:
             event = delivery.event
             row = Row(delivery.line, delivery.key, result, event.message_id)
@@ -136,10 +136,10 @@ class Rows(Observer):
                 self._replaceable.add(name, row)
             else:
                 self._count(row)
-            told.append((row, event.raw or b""))
+            passed.append((row, event.raw or b""))
         for recorder in self._recorders:
             try:
-                recorder(told)
+                recorder(passed)
             except BaseException as error:  # noqa: BLE001 - the run stops, and raises it
                 self._broken(error)
 
@@ -152,7 +152,7 @@ class Rows(Observer):
     ) -> None:
         """Count deliveries that the run leaves as they are.
 
-        What came of those that were sent is unknown, or could not be written to the store.
+        The outcome of those that were sent is unknown, or could not be written to the store.
         """
         unknown = NOT_ASKED if are_written else _NOT_WRITTEN
         rows: list[tuple[QueuedDelivery, Result]] = []

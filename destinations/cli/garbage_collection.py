@@ -5,16 +5,16 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-__all__ = ["look_less_often"]
+__all__ = ["collect_less_often"]
 
 _YOUNG: Final = 20_000
 _OLDER: Final = (20, 50)
 
 
-def look_less_often() -> None:
-    """Leave what is loaded alone, and look among the rest after tens of thousands of new objects.
+def collect_less_often() -> None:
+    """Skip what is loaded, and look among the rest after tens of thousands of new objects.
 
-    What becomes of an event has no cycles, so looking after every 700 objects, as Python does by
+    The objects of an event have no cycles, so looking after every 700 objects, as Python does by
     itself, finds nothing and takes a tenth of the time.
     """
     gc.freeze()

@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from destinations.errors import UsageError
-from destinations.server.addresses import (
+from destinations.server.network_addresses import (
     Address,
     parse_address,
     parse_network,

@@ -1,7 +1,7 @@
 """The list of all users, or those of it that matter, indexed once for all events that it answers.
 
 A list is not kept for the batches that follow. Whether a Stripe user may be renamed depends on
-nobody else having its email, and an older list cannot show that: Kana's dashboard and its import
+no other user having its email, and an older list cannot show that: Kana's dashboard and its import
 from Stripe may have added a user since. A user who is on the list can be looked up again by id; one
 who is missing from it cannot, and a rename cannot be taken back.
 """
@@ -18,10 +18,10 @@ from destinations import Answer, Call, Selection
 from kana_destination.merge_steps import LeftOver, left_overs_of
 from kana_destination.users import LEFT_OVER, User, folded, is_left_over, left_over_of
 
-__all__ = ["Everyone", "everyone", "users_with"]
+__all__ = ["UserList", "list_users", "users_with"]
 
 
-class Everyone:
+class UserList:
     """All users of an account at one moment, or those that were asked for."""
 
     def __init__(self, listed: Sequence[User]) -> None:
@@ -44,7 +44,7 @@ class Everyone:
 
 
 # Events of a batch get one and the same list: it is indexed once, and forgotten with the last.
-_known: Final[WeakValueDictionary[int, Everyone]] = WeakValueDictionary()
+_known: Final[WeakValueDictionary[int, UserList]] = WeakValueDictionary()
 _lock: Final = threading.Lock()
 
 
@@ -68,12 +68,12 @@ def _keys_of(user: User) -> Sequence[Hashable]:
     return keys
 
 
-def everyone(only: Selection | None = None) -> Generator[Call, Answer, Everyone]:
+def list_users(only: Selection | None = None) -> Generator[Call, Answer, UserList]:
     """Ask for the users that ``only`` takes; None for all."""
     answer = yield Call("listUsers", {}, only)
     listed: Any = answer.data
     with _lock:
         known = _known.get(id(listed))
         if known is None or known.listed is not listed:
-            known = _known[id(listed)] = Everyone(listed)
+            known = _known[id(listed)] = UserList(listed)
         return known

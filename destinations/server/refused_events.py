@@ -1,4 +1,4 @@
-"""Keep what known senders were refused, beside the ledger and without delaying anybody."""
+"""Keep the refused events of known senders, apart from the ledger and without delaying others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class _Waiting:
         self.entries.append(entry)
         self._count(entry, 1)
 
-    def give_way(self, amounts: Counter[str], code: str, amount: int) -> _Entry | None:
+    def make_room(self, amounts: Counter[str], code: str, amount: int) -> _Entry | None:
         """Remove the oldest entry of the code that has most of something.
 
         Returns None, and removes none, unless that code has more than ``code`` with ``amount``.
@@ -133,7 +133,7 @@ class RefusedKeeper(Refusing):
     """Writes refused events into a store, from a buffer, in a thread of its own.
 
     `keep` never waits and never raises. What the buffer has no room for, the store cannot take, or
-    later ones displace is told to ``unkept``: the name of the destination, and how many. ``mask``
+    later ones displace is passed to ``unkept``: the name of the destination, and how many. ``mask``
     masks secrets; texts are cut after that. ``names`` are the destinations, which share the buffer
     and the bounds. Within the share of one, the code that has most gives way to the others.
     """
@@ -206,7 +206,7 @@ class RefusedKeeper(Refusing):
             else:
                 waiting.add(entry)
                 return left
-            other = waiting.give_way(amounts, code, amount)
+            other = waiting.make_room(amounts, code, amount)
             if other is None:
                 return left + entry.refusal.events
             left += other.refusal.events
@@ -238,7 +238,7 @@ class RefusedKeeper(Refusing):
             events = [self._event(scope, longest, entry) for entry in chunk]
             displaced = self._refused.add(events, bounds.max_events // shares, most_bytes)
         except DestinationsError:
-            pass  # the service that watches the store tells why
+            pass  # the service that watches the store reports why
         except Exception:  # noqa: BLE001 - nothing of this may end what receives
             _LOG.exception("refused events not written because of an internal error")
             self._internal_error(scope.name)
@@ -312,7 +312,7 @@ def _ids(raw: bytes) -> tuple[str | None, str | None]:
 
 
 def _id(value: object) -> str | None:
-    """Return an id as text that SQLite can hold; None for what is none."""
+    """Return an id as text that SQLite can hold; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
     text = str(value)

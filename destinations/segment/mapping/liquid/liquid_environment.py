@@ -24,7 +24,7 @@ from liquid.exceptions import LiquidSyntaxError
 from destinations.errors import did_you_mean
 from destinations.segment.mapping.liquid.conditions import adapt_comparisons, read_member
 from destinations.segment.mapping.liquid.dates import CALENDAR_FILTERS
-from destinations.segment.mapping.liquid.escaping import ESCAPING_FILTERS
+from destinations.segment.mapping.liquid.escape_filters import ESCAPING_FILTERS
 from destinations.segment.mapping.liquid.listing import LIST_FILTERS
 from destinations.segment.mapping.liquid.numeric import NUMERIC_FILTERS
 from destinations.segment.mapping.liquid.pieces import PRINTED, Piece, Printed, assigned_names
@@ -206,7 +206,7 @@ def compile_liquid_template(source: str) -> Callable[[Any], str]:
 def compile_liquid_pieces(source: str, own_roots: Collection[str]) -> Callable[[Any], list[Piece]]:
     """Return a function from data to rendered pieces, which tell the template's own apart.
 
-    Its own are its words, and what it prints of ``own_roots`` alone. Raises LiquidError, as does
+    Its own are its words, and what it prints only from ``own_roots``. Raises LiquidError, as does
     the function: also for a tag that prints values but is not an output statement.
     """
     template = _template(source)

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from destinations.pipeline.queue import Receipt
-from destinations.server import http_server, wire
-from destinations.server.refusing import Refusal, Refusing
+from destinations.server import http_server, uvicorn_protocol
+from destinations.server.refused_events import Refusal, Refusing
 
 Serve = Callable[..., Any]
 
 
 def test_heads_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are cut off."""
-    monkeypatch.setattr(wire, "_HEAD_BYTES", 1_000)
+    monkeypatch.setattr(uvicorn_protocol, "_HEAD_BYTES", 1_000)
     running = serve()
     pieces = [b"POST /v1/one HTTP/1.1\r\nx: ", *[b"y" * 400] * 4]
     assert running.raw_pieces(pieces) == b""
@@ -37,7 +37,7 @@ def test_long_heads(serve: Serve) -> None:
 @pytest.mark.parametrize("data", [b"", b"POST /v1/one HT", b"POST /v1/one HTTP/1.1\r\nhost: x"])
 def test_slow_heads(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     """Who does not get a head through in time is cut off."""
-    monkeypatch.setattr(wire, "_HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(uvicorn_protocol, "_HEAD_SECONDS", 0.05)
     assert serve().raw(data) == b""
 
 
@@ -296,7 +296,7 @@ def test_bodies_that_are_much_too_long(serve: Serve, *, is_chunked: bool) -> Non
 def test_who_goes_on_sending(serve: Serve, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     """He is listened to for a while only, and held by nothing."""
     for each in ("_LINGER_BYTES", "_LINGER_SECONDS", "_LINGER_QUIET_SECONDS"):
-        monkeypatch.setattr(wire, each, 0.05 if each == bound else 1_000_000_000)
+        monkeypatch.setattr(uvicorn_protocol, each, 0.05 if each == bound else 1_000_000_000)
     running = serve()
     head = b"POST /v1/one HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", running.server.port), 30) as connection:

@@ -48,7 +48,7 @@ OF_ONE_EVENT: Final = ("event", "payload")
 class Roots:
     """The roots that a mapping can read; ``own`` are those that do not depend on the event.
 
-    ``is_inner`` tells that they are the keys of a ``@transform``, instead of the request's roots.
+    ``is_inner`` says that they are the keys of a ``@transform``, instead of the request's roots.
     """
 
     own: frozenset[str] = frozenset({"settings"})
@@ -70,7 +70,7 @@ class AddressText:
 
 @dataclass(frozen=True, slots=True)
 class AddressValue:
-    """The value at a path of the context; ``of_settings`` tells that the operator chose it."""
+    """The value at a path of the context; ``of_settings`` says that the operator chose it."""
 
     path: str
     of_settings: bool
@@ -85,7 +85,7 @@ class AddressTemplate:
 
 @dataclass(frozen=True, slots=True)
 class AddressWhole:
-    """A mapping that cannot be split; ``of_settings`` tells that it reads settings alone."""
+    """A mapping that cannot be split; ``of_settings`` says that it reads only settings."""
 
     source: object
     of_settings: bool
@@ -93,7 +93,7 @@ class AddressWhole:
 
 @dataclass(frozen=True, slots=True)
 class AddressComputed:
-    """A directive such as ``@path`` or ``@template``, whose text at a place settings alone make."""
+    """A directive such as ``@path`` or ``@template``, whose text at a place is only of settings."""
 
     source: object
     place: str
@@ -102,7 +102,7 @@ class AddressComputed:
 
 @dataclass(frozen=True, slots=True)
 class AddressLiquid:
-    """A Liquid template; an output statement is a value unless it reads own roots alone."""
+    """A Liquid template; an output statement is a value unless it reads only own roots."""
 
     template: str
     roots: Roots
@@ -218,7 +218,7 @@ _ABSOLUTE: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 
 
 def is_relative(beginning: str, *, is_whole: bool) -> bool:
-    """Return whether no URL of HTTP has this beginning; ``is_whole`` tells that nothing follows."""
+    """Return whether no URL of HTTP has this beginning; ``is_whole`` says that nothing follows."""
     if is_whole:
         return not _ABSOLUTE.match(beginning)
     text = beginning.lower()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
-from destinations.store import SqliteStore, check_not_beside_store, check_store_path
+from destinations.store import SqliteStore, check_not_sidecar, check_store_path
 
 _ENDS = (
     *("-wal", "-shm", "-journal", ".lock", ".serving", ".identity", ".backed-up"),
@@ -26,7 +26,7 @@ def test_what_belongs_to_a_store(tmp_path: Path, end: str, *, is_there: bool) ->
     beside = tmp_path / f"s.sqlite3{end}"
     if is_there:
         beside.touch()
-    for check in (check_not_beside_store, check_store_path):
+    for check in (check_not_sidecar, check_store_path):
         with pytest.raises(UsageError, match=f"belongs to the store {path}"):
             check(beside)
 
@@ -36,7 +36,7 @@ def test_what_belongs_to_none(tmp_path: Path, name: str) -> None:
     """Other names are as good as any, and so is one beside what is no database."""
     SqliteStore(tmp_path / "s.sqlite3").close()
     (tmp_path / "other").write_text("text")
-    check_not_beside_store(tmp_path / name)
+    check_not_sidecar(tmp_path / name)
     check_store_path(tmp_path / name)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.segment_model import SegmentOption
-from destinations.kit.importer.settings import settings_schema
+from destinations.kit.importer.settings_schema import settings_schema
 
 
 def _one(**given: Any) -> tuple[dict[str, Any], list[str]]:

@@ -40,7 +40,7 @@ def field_names() -> tuple[str, ...]:
 def read_words(path: Path) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
     """Return the words of a list, one a line, in lower case, and its regular expressions.
 
-    Expressions are those that Vale has in accept.txt. Raises `UsageError` for a file that is no
+    Expressions are those that Vale has in accept.txt. Raises `UsageError` for a file that is not
     text, `DefinitionError` for a broken expression.
     """
     words, patterns, issues = set(), [], []

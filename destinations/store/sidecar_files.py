@@ -1,4 +1,4 @@
-"""Tell which files beside a store belong to it, by their names: nothing else may be written there.
+"""Recognise the sidecar files of a store by their names: nothing else may be written there.
 
 SQLite takes a file with such a name for its own, whatever is in it: it would carry out a copy of a
 store that is called like its journal, or delete it.
@@ -14,17 +14,17 @@ from typing import Final
 from destinations.errors import UsageError
 from destinations.store.open_files import close_file, open_file
 
-__all__ = ["check_not_beside_store", "store_beside"]
+__all__ = ["check_not_sidecar", "store_of_sidecar"]
 
-_BESIDE: Final = re.compile(
+_SIDECAR: Final = re.compile(
     r"(?P<store>.+?)(-wal|-shm|-journal|\.lock|\.serving|\.identity|\.backed-up|\.erasures|\.(run|account)-\d+)"
 )
 _SQLITE: Final = b"SQLite format 3\0"
 
 
-def store_beside(path: Path) -> Path | None:
-    """Return the store, or other database, that a file of this name belongs to; None for none."""
-    found = _BESIDE.fullmatch(path.name)
+def store_of_sidecar(path: Path) -> Path | None:
+    """Return the store, or other database, whose sidecar has this name; None for none."""
+    found = _SIDECAR.fullmatch(path.name)
     if found is None:
         return None
     store = path.with_name(found["store"])
@@ -46,9 +46,9 @@ def _is_database(path: Path) -> bool:
         close_file(handle)  # this process may have the store open
 
 
-def check_not_beside_store(path: Path) -> None:
+def check_not_sidecar(path: Path) -> None:
     """Raise `UsageError` where a file is to be written that would belong to a store."""
-    store = store_beside(path)
+    store = store_of_sidecar(path)
     if store is not None:
         raise UsageError(
             f"cannot write {path}: a file of this name belongs to the store {store}; "

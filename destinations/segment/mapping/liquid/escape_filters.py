@@ -21,7 +21,7 @@ _TO_HTML: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&
 _FROM_HTML: Final = {escaped: char for char, escaped in _TO_HTML.items()}
 _HTML_ENTITY: Final = re.compile("|".join(_FROM_HTML))
 _RAW_BLOCKS: Final = (("<script", "</script>"), ("<style", "</style>"), ("<!--", "-->"), ("<", ">"))
-# Left as they are by encodeURIComponent and by encodeURI (ECMA-262), beside letters and digits.
+# Left as they are by encodeURIComponent and by encodeURI (ECMA-262), besides letters and digits.
 _COMPONENT_MARKS: Final = "-_.!~*'()"
 _URI_MARKS: Final = _COMPONENT_MARKS + ";/?:@&=+$,#"
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]*")
@@ -42,7 +42,7 @@ def _unescape(value: Any) -> str:
 
 
 def _strip_html(value: Any) -> str:
-    """Remove tags, comments, scripts and styles from a text; what is never closed stays."""
+    """Remove tags, comments, scripts and styles from text; what is never closed stays."""
     text = as_text(value)
     kept: list[str] = []
     at = 0

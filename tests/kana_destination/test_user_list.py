@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from destinations import Answer
-from kana_destination.everyone import Everyone, _known, everyone
+from kana_destination.user_list import UserList, _known, list_users
 
 
 def _user(user_id: str, email: str | None = None) -> dict[str, Any]:
     return {"id": user_id, "name": None, "email": email, "billingId": None, "metadata": None}
 
 
-def _asked(listed: Sequence[Any]) -> Everyone:
-    steps = everyone()
+def _asked(listed: Sequence[Any]) -> UserList:
+    steps = list_users()
     assert next(steps).request == "listUsers"
     with pytest.raises(StopIteration) as stopped:
         steps.send(Answer("ok", listed))
-    found: Everyone = stopped.value.value
+    found: UserList = stopped.value.value
     return found
 
 
@@ -41,13 +41,13 @@ USERS = [
 )
 def test_users_by_email(email: str, ids: list[str]) -> None:
     """Spelling makes no difference, and who was left over by a merge is nobody."""
-    assert [user["id"] for user in Everyone(USERS).with_email(email)] == ids
+    assert [user["id"] for user in UserList(USERS).with_email(email)] == ids
 
 
 @pytest.mark.parametrize(("owner", "numbers"), [("1", [0, 2]), ("10", [0]), ("2", [])])
 def test_left_overs_of_a_user(owner: str, numbers: list[int]) -> None:
     """They are found by the id that the user had, in their order."""
-    assert [one.number for one in Everyone(USERS[::-1]).left_overs_of(owner)] == numbers
+    assert [one.number for one in UserList(USERS[::-1]).left_overs_of(owner)] == numbers
 
 
 def test_one_list_is_indexed_once() -> None:

@@ -59,7 +59,7 @@ def parse_address(text: str) -> Address:
 
 
 def is_host(text: str) -> bool:
-    """Return whether a text can be the name or address of a machine, known or not."""
+    """Return whether a string can be the name or address of a machine, known or not."""
     if not text.isprintable() or set(text) & set(" /@[]?#"):
         return False
     try:

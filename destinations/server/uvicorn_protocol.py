@@ -65,9 +65,9 @@ class _Joined:
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    Cuts off who does not get the head of a request through: uvicorn itself waits for ever. Takes a
-    request that offers an upgrade, as some clients' every request does, for one that does not
-    (RFC 9110, 7.8): uvicorn loses its body. And says in JSON what is wrong with what is no HTTP.
+    Cuts off clients that do not send the whole head of a request: uvicorn waits for ever. Takes a
+    request that offers an upgrade, as some clients' every request does, for one that does not (RFC
+    9110, 7.8): uvicorn loses its body. And says in JSON what is wrong with input that is not HTTP.
     """
 
     _watch: asyncio.TimerHandle | None = None
@@ -251,7 +251,7 @@ class Protocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Close our side, and discard what the client still sends, for a while.
 
-        Bytes that nobody reads would take the answer back: the client sees a reset instead.
+        Bytes left unread would take the answer back: the client sees a reset instead.
         """
         if self.transport.is_closing() or self._lingers is not None:
             return

@@ -17,8 +17,8 @@ import pytest
 from destinations.errors import StoreFullError, UsageError
 from destinations.store import SqliteStore
 from destinations.store import database as database_module
-from destinations.store.identity import Identity, IdentityFile, identity_path
 from destinations.store.migrations import FIRST_WITH_IDENTITY, MIGRATIONS
+from destinations.store.store_identity import Identity, IdentityFile, identity_path
 
 Change = Callable[[Path], object]
 
@@ -72,7 +72,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a copy": (_put_back, "it was started 1 times, and 3 times in this place"),
     "a copy of this start": (_put_back_of_this_start, "it is older than what was here"),
     "without its log": (_lose_log, "it is older than what was here: 1 commits are missing"),
-    "no file": (lambda path: identity_path(path).unlink(), "beside it is missing"),
+    "no file": (lambda path: identity_path(path).unlink(), "next to it is missing"),
     "an empty file": (lambda path: identity_path(path).write_bytes(b""), "cannot be read"),
     "half a file": (lambda path: os.truncate(identity_path(path), 40), "cannot be read"),
     "of another store": (lambda path: _rewrite(path, uuid="0" * 32), "that of another store"),
@@ -120,7 +120,7 @@ TAKEN: dict[str, Change] = {
     "as it is": lambda _: None,
     "killed between the two": lambda path: _rewrite(path, starts=-1),
     "a power cut": lambda path: _rewrite(path, writes=-1),
-    "begun anew": lambda path: path.unlink(),
+    "started over": lambda path: path.unlink(),
 }
 
 
@@ -143,7 +143,7 @@ def test_a_store_of_an_earlier_version(tmp_path: Path) -> None:
     SqliteStore(path).close()
     assert IdentityFile(path).read() is not None
     path.write_bytes(old)
-    with pytest.raises(UsageError, match="of an earlier version than the file beside it"):
+    with pytest.raises(UsageError, match="of an earlier version than the file next to it"):
         SqliteStore(path)
     assert path.read_bytes() == old
     SqliteStore(path, adopt=True).close()

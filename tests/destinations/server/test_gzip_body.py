@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from destinations.errors import BodyError
-from destinations.server.inflating import inflated, inflated_beginning
+from destinations.server.gzip_body import inflated, inflated_beginning
 
 
 @pytest.mark.parametrize(

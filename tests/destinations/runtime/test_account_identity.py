@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from destinations.runtime.account_identity import AccountIdentity, identity_of, normalised
 from destinations.runtime.destination import Destination
-from destinations.runtime.identity import AccountIdentity, identity_of, normalised
 
 Bind = Callable[..., Destination]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template
-from destinations.segment.mapping.liquid.engine import DISABLED_FILTERS, DISABLED_TAGS
+from destinations.segment.mapping.liquid.liquid_environment import DISABLED_FILTERS, DISABLED_TAGS
 
 DATA: dict[str, Any] = {
     "name": "Zoë 😀",
