@@ -41,7 +41,7 @@ from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT: Final = Path(__file__).parents[2]
 
-TESTS: Final = ROOT / "tests" / "destinations" / "segment"
+TESTS: Final = ROOT / "tests" / "destinations"
 
 EQUIVALENTS: Final = Path(__file__).with_name("equivalents.txt")
 
@@ -71,10 +71,17 @@ class Part:
 
 
 PARTS: Final = {
-    "directives": Part("segment/mapping/directives", ("mapping",)),
-    "fql": Part("segment/fql", ("fql",)),
+    "directives": Part("segment/mapping/directives", ("segment/mapping",)),
+    "fql": Part("segment/fql", ("segment/fql",)),
     "validation": Part(
-        "segment/validation", ("validation", "payload/test_members.py"), is_whole=False
+        "segment/validation",
+        (
+            "segment/validation",
+            "segment/payload/test_members.py",
+            "segment/payload/test_examples.py",
+            "definition/test_wrong_values.py",
+        ),
+        is_whole=False,
     ),
 }
 
