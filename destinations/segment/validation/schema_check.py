@@ -37,7 +37,7 @@ def _meta_validator() -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for({"$ref": DIALECT})
 
 
-def schema_issues(schema: object, path: str = "") -> list[Issue]:
+def schema_issues(schema: object) -> list[Issue]:
     """Return the issues of a schema: against the 2020-12 meta-schema, and unknown names.
 
     Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
@@ -49,15 +49,15 @@ def schema_issues(schema: object, path: str = "") -> list[Issue]:
             for mismatch in (_mismatch(error).innermost(),)
         ]
     except UnicodeEncodeError:
-        return [Issue("should not hold one half of a surrogate pair", path)]
+        return [Issue("should not hold one half of a surrogate pair", "")]
     except ValueError:  # the library reads 255 levels
-        return [Issue("should not be nested so deeply", path)]
+        return [Issue("should not be nested so deeply", "")]
     # Each vocabulary of the meta-schema reports a value that is not a schema at all.
     issues = list(dict.fromkeys(found))
     if not issues:
-        _check_names(schema, path, issues)
+        _check_names(schema, "", issues)
     if not issues and isinstance(schema, dict):
-        issues += _library_issues(schema, path)
+        issues += _library_issues(schema)
     return issues
 
 
@@ -75,15 +75,15 @@ def _mismatch(error: jsonschema_rs.ValidationError) -> Mismatch:
     )
 
 
-def _library_issues(schema: Mapping[str, Any], path: str) -> list[Issue]:
+def _library_issues(schema: Mapping[str, Any]) -> list[Issue]:
     """Return the issues that only compiling shows: references and identifiers."""
     try:
         library_validator(schema)
     except jsonschema_rs.ValidationError as error:
         mismatch = _mismatch(error).innermost()
-        return [Issue(wording(mismatch), path + pointer(*mismatch.path))]
+        return [Issue(wording(mismatch), pointer(*mismatch.path))]
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        return [Issue(str(error).splitlines()[0], path)]
+        return [Issue(str(error).splitlines()[0], "")]
     return []
 
 
