@@ -179,7 +179,7 @@ def _requests(
         name, payload = call
         yield _planned(destination, action, name, delivery, payload, after)
         if len(answers) < _MAX_ANSWERS:
-            pending += [(*answers, answer) for answer in _answers(action.requests[name])]
+            pending += [(*answers, answer) for answer in _answers(action.requests[name], payload)]
 
 
 def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
@@ -198,12 +198,19 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
     return call.request, dict(call.payload)
 
 
-def _answers(request: CompiledRequest) -> Iterator[Answer]:
-    """Yield the possible answers to a request that are known without sending it."""
+def _answers(request: CompiledRequest, payload: Payload) -> Iterator[Answer]:
+    """Yield the possible answers to a request that are known without sending it.
+
+    The example of a success is about what was asked: what it shares with the payload it has from
+    there, such as a user's id.
+    """
     for rule in request.definition.answers:
         yield Answer(rule.name)
-    if request.definition.example is not None:
-        yield Answer("ok", request.definition.example)
+    example = request.definition.example
+    if isinstance(example, dict):
+        example = {key: payload.get(key, value) for key, value in example.items()}
+    if example is not None:
+        yield Answer("ok", example)
 
 
 def _planned(
