@@ -129,6 +129,7 @@ def lint(  # noqa: PLR0913 - each option is one
     """
     from destinations.kit.lint import (  # noqa: PLC0415 - markdown-it is slow to import
         configuration_of,
+        example_message,
         with_own_rules,
     )
     from destinations.kit.lint.formats import FORMATS, rules_text  # noqa: PLC0415 - as above
@@ -150,7 +151,7 @@ def lint(  # noqa: PLR0913 - each option is one
             {
                 "rule": rule.id,
                 "level": rule.level,
-                "message": rule.message,
+                "message": example_message(rule),
                 "good": rule.good,
                 "bad": rule.bad,
             }
@@ -214,7 +215,7 @@ def _findings(
         text = _read(page)
         if fix and (fixed := fix_page(text, page, configurations[page.parent])) != text:
             with naming(page):
-                page.write_text(fixed, encoding="utf-8", newline="\n")
+                page.write_text(fixed, encoding="utf-8", newline=_newline(page))
             text = fixed
         findings += lint_page(text, page, configurations[page.parent])
     return findings
@@ -246,6 +247,12 @@ def _committed_pages() -> list[Path]:
         msg = "docs/ has no page for an installed destination; name the files"
         raise UsageError(msg)
     return pages
+
+
+def _newline(path: Path) -> str:
+    r"""Return what most lines of a file end with: ``\r\n`` or ``\n``."""
+    data = path.read_bytes()
+    return "\r\n" if data.count(b"\r\n") * 2 > data.count(b"\n") else "\n"
 
 
 def _read(path: Path) -> str:

@@ -6,7 +6,7 @@ their place; those of structure are listed in structure.yaml, with the functions
 
 from destinations.kit.lint.configuration import Configuration, configuration_of, read_configuration
 from destinations.kit.lint.finding import Finding, Level
-from destinations.kit.lint.page import fix_page, lint_page
+from destinations.kit.lint.page import example_message, fix_page, lint_page
 from destinations.kit.lint.rule import Rule
 from destinations.kit.lint.rules import load_rules, with_own_rules
 
@@ -16,6 +16,7 @@ __all__ = [
     "Level",
     "Rule",
     "configuration_of",
+    "example_message",
     "fix_page",
     "lint_page",
     "load_rules",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from destinations._version import __version__
 from destinations.kit.lint.finding import Finding
+from destinations.kit.lint.page import example_message
 from destinations.kit.lint.rule import Rule
 
 __all__ = ["FORMATS", "github", "rules_text", "sarif", "text"]
@@ -54,7 +55,8 @@ def sarif(findings: Sequence[Finding], rules: Iterable[Rule]) -> str:
 def rules_text(rules: Iterable[Rule]) -> str:
     """Return each rule with its level, its message, and an example of what is right and wrong."""
     return "\n".join(
-        "\n".join((f"{rule.id}: {rule.level}: {rule.message}", *_examples(rule))) for rule in rules
+        "\n".join((f"{rule.id}: {rule.level}: {example_message(rule)}", *_examples(rule)))
+        for rule in rules
     )
 
 
@@ -80,7 +82,7 @@ def _descriptor(name: str, rule: Rule | None) -> dict[str, Any]:
     more = {"help": {"text": example}} if rule.good else {}
     return {
         "id": name,
-        "shortDescription": {"text": rule.message},
+        "shortDescription": {"text": example_message(rule)},
         "defaultConfiguration": {"level": _LEVELS[rule.level]},
         **more,
     }

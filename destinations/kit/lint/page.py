@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from destinations.errors import UsageError
 from destinations.kit.lint.checks import CHECKS
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.finding import Finding
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.rules import with_own_rules
 from destinations.kit.lint.source import Source
+from destinations.kit.lint.time_limit import time_limit
 
-__all__ = ["fix_page", "lint_page"]
+__all__ = ["example_message", "fix_page", "lint_page"]
 
 _DEFAULT: Final = Configuration()
+_FRONT_MATTER: Final = "---\ntitle: Kana Destination\nid: 62d130412ffed8c0b170560f\n---\n\n"
 _ROUNDS: Final = 5
 """A fixed place can uncover another; more rounds than this would be rules that contradict."""
+_SECONDS: Final = 3.0
+"""The CPU time that the search of one rule has for a page: a shipped one takes milliseconds."""
 
 
 def lint_page(
@@ -29,7 +34,7 @@ def lint_page(
     """
     source = Source(text, path)
     findings = []
-    for rule, found in _all_found(source, configuration):
+    for rule, found in _most_specific(_all_found(source, configuration)):
         line, column = source.place(found.offset)
         level = configuration.levels.get(rule.id, rule.level)
         message = rule.message_for(found)
@@ -58,8 +63,50 @@ def _all_found(source: Source, configuration: Configuration) -> Iterator[tuple[R
         level = configuration.levels.get(rule.id, rule.level)
         if level == "off" or source.page.flavour not in rule.flavours:
             continue
-        if rule.search is not None:
-            found = rule.search(source)
-        else:
-            found = CHECKS[rule.check or ""](source, rule, configuration)
-        yield from ((rule, one) for one in found)
+        yield from ((rule, one) for one in _found(rule, source, configuration))
+
+
+def _found(rule: Rule, source: Source, configuration: Configuration) -> list[Found]:
+    if rule.search is None:
+        return list(CHECKS[rule.check or ""](source, rule, configuration))
+    try:
+        with time_limit(_SECONDS):
+            return list(rule.search(source))
+    except TimeoutError:
+        raise UsageError(
+            f"{rule.source}: the rule {rule.id} takes longer than {_SECONDS:g} seconds for "
+            f"{source.path}: a pattern backtracks, such as one with a repetition in a repetition"
+        ) from None
+
+
+def _most_specific(found: Iterable[tuple[Rule, Found]]) -> list[tuple[Rule, Found]]:
+    """Return one finding for the same words, by the rule that knows most of them.
+
+    Those of rules of one's own all stay.
+    """
+    chosen: dict[Any, tuple[Rule, Found]] = {}
+    for rule, one in found:
+        is_shipped = bool(rule.good)
+        place = (one.offset, one.end) if one.end and is_shipped else (rule.id, len(chosen))
+        before = chosen.get(place)
+        if before is None or _specificity(rule, one) > _specificity(*before):
+            chosen[place] = (rule, one)
+    return list(chosen.values())
+
+
+def _specificity(rule: Rule, found: Found) -> int:
+    """Return 2 for a rule that says what to write, 1 for another of prose, 0 for a dictionary."""
+    if rule.search is None:
+        return 0
+    return 1 if found.fix is None else 2
+
+
+def example_message(rule: Rule) -> str:
+    """Return a rule's message with the values of its example of what is wrong."""
+    text = f"{rule.bad}\n\n{rule.context}\n"
+    if "published" in rule.flavours and not text.startswith("---"):
+        text = _FRONT_MATTER + text
+    # The images of examples are no files: rules that read them have no values to show.
+    source = Source(text, Path("examples-of-rules", "page.md"))
+    found = _found(rule, source, _DEFAULT) if rule.bad else []
+    return rule.message_for(found[0] if found else Found(0, "...", "..."))

@@ -43,7 +43,7 @@ class Rule:
 
     ``message`` is formatted with ``found`` and ``swap``. ``good`` and ``bad`` are examples, each
     followed by ``context``, and ``files`` describes the images that they name; rules of a partner's
-    own have none.
+    own have none. ``source`` is the path of a rule file.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Rule:
     allowed: tuple[str, ...] = ()
     context: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def message_for(self, found: Found) -> str:
         """Return the message of one finding."""

@@ -23,8 +23,8 @@ COVER: Final = "\ufffd"
 
 # A code span ends within its paragraph.
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n[ \t>]*\n).)+?)(?<!`)\1(?!`)", re.DOTALL)
-# A name in bold, such as a button's; emphasis of words begins in lower case or is longer.
-_BOLD: Final = re.compile(r"(?<!\*)\*\*(?=[A-Z\d])[^*\n.]{1,40}\*\*(?!\*)")
+# A name in bold, such as a button's or the path to it; emphasis of sentences is longer.
+_BOLD: Final = re.compile(r"(?<!\*)\*\*(?=\S)[^*\n]{1,60}(?<=\S)\*\*(?!\*)")
 _COVERED: Final = tuple(
     re.compile(pattern, re.MULTILINE | re.DOTALL)
     for pattern in (
@@ -58,6 +58,7 @@ _IMG: Final = re.compile(r"<img\b(?P<attributes>[^>]*)>", re.IGNORECASE)
 _ITEM: Final = re.compile(
     r"(?:>[ \t]?)*[ \t]*(?:[-*+][ \t]|\d+\.[ \t]|#{1,6}[ \t]|>[ \t]*\w+[ \t]+\"|:::|\|)"
 )
+_KIND_OF_PAGE: Final = re.compile(r"(?:\s+(?:Destination|Source)|\s+\([^)]*\))+$")
 _SENTENCE: Final = re.compile(r"(?:[^.!?:]|[.!?:](?!\s))+[.!?:]?")
 
 SCOPES: Final = ("text", "raw", "heading", "paragraph", "sentence", "link", "alt")
@@ -84,6 +85,25 @@ class Source:
         self.path = path
         self.page: Page = read_page(text)
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    @cached_property
+    def product(self) -> str:
+        """Return the product's name: the title without what each destination's ends with."""
+        titles = [heading.text for heading in self.page.headings if heading.level == 1]
+        title = str((self.page.front_matter or {}).get("title") or (titles or [""])[0])
+        return _KIND_OF_PAGE.sub("", title).strip()
+
+    def is_in_name(self, start: int, end: int) -> bool:
+        """Return whether the text from ``start`` to ``end`` is within the product's name."""
+        return any(left <= start and end <= right for left, right in self._names)
+
+    @cached_property
+    def _names(self) -> tuple[tuple[int, int], ...]:
+        if not self.product:
+            return ()
+        name = r"\s+".join(map(re.escape, self.product.split()))
+        found = re.finditer(rf"(?<!\w){name}(?!\w)", self.text)
+        return tuple((one.start(), one.end()) for one in found)
 
     def place(self, offset: int) -> tuple[int, int]:
         """Return line and column of an offset, both from 1."""

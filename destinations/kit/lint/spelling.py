@@ -57,6 +57,9 @@ _SHORTEST: Final = 5
 """Shorter words have too many neighbours to be taken for a misspelled one."""
 _COMMON: Final = 300
 """How often the dictionary has seen a word that others are taken for: a fourth of its words."""
+_FREQUENT: Final = 2000
+"""How often it has seen a word that goes before an unlisted one made of parts."""
+_NAME_ENDINGS: Final = ("id", "ids", "url", "key", "name", "type", "token")
 
 
 @cache
@@ -71,7 +74,12 @@ def _dictionary() -> SpellChecker:
 @cache
 def is_word(word: str) -> bool:
     """Return whether a word in lower case is known, or made of known parts: unmapped, retryable."""
-    if _is_listed(word) or any(_is_listed(stem) for stem in _stems(word)):
+    if _is_listed(word):
+        return True
+    # What looks made of parts may be a common word without a letter: biling, desination.
+    if len(word) >= _SHORTEST and any(_frequency(one) >= _FREQUENT for one in _longer(word)):
+        return False
+    if any(_is_listed(stem) for stem in _stems(word)):
         return True
     rests = (word.removeprefix(prefix) for prefix in _PREFIXES)
     return any(
@@ -83,7 +91,10 @@ def is_word(word: str) -> bool:
 @cache
 def correction(word: str, own: Collection[str] = frozenset()) -> str:
     """Return the word that an unknown one is a slip of; empty if it is like no other."""
-    if len(word) < _SHORTEST:
+    # Names of fields are written as one word: messageid.
+    if len(word) < _SHORTEST or any(
+        word.endswith(one) and _is_listed(word.removesuffix(one)) for one in _NAME_ENDINGS
+    ):
         return ""
     near = {one for one in _neighbours(word) if _frequency(one) >= _COMMON or one in own}
     near |= _by_single_letters().get(_single_letters(word), set())
@@ -122,6 +133,12 @@ def _frequency(word: str) -> int:
         return _COMMON * 100
     frequencies = _dictionary().word_frequency.dictionary
     return int(frequencies.get(word, 0))
+
+
+def _longer(word: str) -> set[str]:
+    """Return all texts that one more letter within a word makes of it."""
+    cuts = [(word[:at], word[at:]) for at in range(1, len(word))]
+    return {left + letter + right for left, right in cuts for letter in _LETTERS}
 
 
 def _neighbours(word: str) -> set[str]:

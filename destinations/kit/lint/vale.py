@@ -60,11 +60,12 @@ class Tokens:
             ]
             end = 0
             for match, swap in sorted(matches, key=lambda item: (item[0].start(), -item[0].end())):
-                if match.start() >= end:
+                at = start + match.start()
+                if match.start() >= end and not source.is_in_name(at, start + match.end()):
                     end = match.end()
                     fix = self._fix(match[0], swap)
                     shown = " ".join(match[0].split())
-                    yield Found(start + match.start(), shown, swap, start + end, fix)
+                    yield Found(at, shown, swap, start + end, fix)
 
     def _is_exception(self, text: str) -> bool:
         return self.exceptions is not None and self.exceptions.fullmatch(text) is not None
@@ -178,6 +179,7 @@ class _Reader:
             allowed=tuple(self._filters()) if kind == "spelling" else (),
             context=head.get("context", known.context if known else ""),
             files=head.get("files", known.files if known else {}),
+            source=self.document.name,
         )
 
     def _tokens(self, scope: str, kind: str) -> Tokens:

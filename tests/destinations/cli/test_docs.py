@@ -158,7 +158,7 @@ def test_lint_lists_its_rules(command: Command) -> None:
     rules = command("docs", "lint", "--rules", "--json").json
     assert len(rules) > 70
     assert {"rule", "level", "message", "good", "bad"} == set(rules[0])
-    at = lines.index("will: warning: write the present tense instead of '{found}'")
+    at = lines.index("will: warning: write the present tense instead of 'will'")
     assert lines[at + 1 : at + 3] == [
         "  good  Kana updates the user.",
         "   bad  Kana will update the user.",
@@ -190,7 +190,7 @@ def test_lint_takes_word_lists_and_rules(command: Command, here: Path) -> None:
     done = command("docs", "lint", "page.md", "--words", "names.txt", "--styles", "styles")
     assert (done.code, done.out) == (1, "page.md:3:6: error: no 'gonna' [slang]\n")
     shown = command("docs", "lint", "--rules", "--styles", "styles").out
-    assert "slang: error: no '{found}'" in shown
+    assert "slang: error: no '...'" in shown
 
 
 def test_lint_fixes(command: Command, here: Path) -> None:
@@ -202,6 +202,13 @@ def test_lint_fixes(command: Command, here: Path) -> None:
     ) == "# A\n\nSend it through HTTP. It will.\n"
     assert (done.code, done.out.count("\n")) == (1, 1)
     assert "[will]" in done.out
+
+
+def test_a_fix_keeps_line_endings(command: Command, here: Path) -> None:
+    r"""A file whose lines end with ``\r\n`` does so afterwards."""
+    (here / "page.md").write_bytes(b"# A\r\n\r\nSend it via HTTP.\r\n")
+    command("docs", "lint", "page.md", "--fix")
+    assert (here / "page.md").read_bytes() == b"# A\r\n\r\nSend it through HTTP.\r\n"
 
 
 @pytest.mark.parametrize("form", ["sarif", "github"])

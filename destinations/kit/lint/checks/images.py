@@ -58,8 +58,7 @@ def image_size(source: Source, _rule: Rule, _configuration: Configuration) -> It
     for offset, _, file in _images(source):
         kind = _format(file) if file.is_file() else ""
         if kind and file.stat().st_size >= _LIMITS[kind]:
-            size = f"{file.stat().st_size:,} bytes"
-            yield Found(offset, f"the {kind.upper()} has {size}, not under {_LIMITS[kind]:,}")
+            yield Found(offset, f"{kind.upper()} of {file.stat().st_size:,} bytes")
 
 
 def image_host(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:

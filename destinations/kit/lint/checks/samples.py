@@ -33,6 +33,10 @@ _SECRET: Final = re.compile(
     r"|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 
+_PLACEHOLDERS: Final = frozenset(
+    ["api", "example", "here", "key", "placeholder", "sample", "secret", "token", "value", "your"]
+)
+
 
 def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find sections of a method of the Segment Spec without a sample that calls the method."""
@@ -51,11 +55,12 @@ def _calls_elsewhere(fence: Fence, method: str) -> bool:
     """Return whether a sample in another language than JavaScript calls a method.
 
     Such as ``[analytics screen:@"Home"]``, ``analytics.screen(title: "Home")``,
-    ``Analytics::screen(``, ``analytics.Screen{`` or the event itself, ``"type": "screen"``.
+    ``Analytics::screen(``, ``analytics.Screen{``, ``(analytics/screen`` or the event itself,
+    ``"type": "screen"``. A sample without a language may be in any.
     """
-    if not fence.language or fence.language in SAMPLE_LANGUAGES:
+    if fence.language in SAMPLE_LANGUAGES:
         return False
-    call = rf"(?:[.:>\]]\s*|\s){method}\s*[:({{]"
+    call = rf"(?:[.:>\]]\s*|\s){method}\s*[:({{]|\(\s*[\w.]*analytics/{method}\b"
     event = rf"[\"']type[\"']\s*:\s*[\"']{method}[\"']|/v1/{method}\b"
     return re.search(f"{call}|{event}", fence.text, re.IGNORECASE) is not None
 
@@ -63,7 +68,21 @@ def _calls_elsewhere(fence: Fence, method: str) -> bool:
 def secrets(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find what looks like a real key, anywhere on the page."""
     for found in _SECRET.finditer(source.text):
+        rest = re.compile(r"[\w-]*").match(source.text, found.end())
+        if _is_placeholder(found[0] + (rest[0] if rest else "")):
+            continue
         yield Found(found.start(), found[0][:12] + "...")
+
+
+def _is_placeholder(key: str) -> bool:
+    """Return whether what follows a key's beginning are words: prv_test_YOUR_KEY, sk_live_xxxx."""
+    parts = re.split(r"[_-]", key)[1:]
+    while parts and parts[0] in {"live", "test", "prod"}:
+        del parts[0]
+    are_words = all(part.isalpha() and (part.islower() or part.isupper()) for part in parts if part)
+    is_repeated = len(set("".join(parts).lower())) == 1
+    says_so = any(part.lower() in _PLACEHOLDERS for part in parts)
+    return is_repeated or (are_words and (says_so or "".join(parts).lower().startswith("your")))
 
 
 def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,7 +24,12 @@ __all__ = [
 _SPEC: Final = "/connections/spec"
 # The template of action-based destinations has this in place of the methods.
 _ACTIONS: Final = re.compile(r"\{%-?\s*include\s+components/actions-fields")
-_REQUIRED: Final = ("Getting Started", "Supported methods")
+_START: Final = "Getting Started"
+_METHODS: Final = "Supported methods"
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "published": (_START, _METHODS),
+    "submission": (_START, "Supported Methods", "Setup"),
+}
 _LAST: Final = ("faq", "troubleshooting")
 
 
@@ -40,22 +45,31 @@ def required_sections(
     if not _is_whole(source):
         return
     present = {heading.text.strip().lower() for heading in source.page.headings}
-    for name in _REQUIRED:
-        is_replaced = name != _REQUIRED[0] and has_actions(source)
+    for name in _REQUIRED[source.page.flavour]:
+        is_replaced = name != _START and has_actions(source)
         if name.lower() not in present and not is_replaced:
-            yield Found(_top(source), name)
+            yield Found(_top(source), f"the section '{name}'")
+    if source.page.flavour == "submission" and source.page.headings[0].level != 1:
+        yield Found(_top(source), "a title at its top, as a heading of the first level")
 
 
 def section_order(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find sections in another order than the template's: start, methods, questions."""
-    latest = 0
-    names = ["", *(name.lower() for name in _REQUIRED)]
+    required = _REQUIRED[source.page.flavour]
+    first = [name.lower() for name in required]
+    order = [*first, *METHODS, *_LAST]
+    shown = ", ".join((*required, *(name.capitalize() for name in METHODS), "FAQ"))
+    latest = -1
     for heading in source.page.headings:
         text = heading.text.strip().lower()
-        place = names.index(text) if text in names[1:] else 3 if text in METHODS else 0
-        place = 4 if heading.level == 2 and text in _LAST else place
-        if place and place < latest:
-            yield Found(source.start_of(heading.line), heading.text)
+        is_method = text in METHODS and heading.level in {2, 3}
+        is_last = text in _LAST and heading.level == 2
+        if not (text in first or is_method or is_last):
+            continue
+        # The last ones have no order among each other.
+        place = len(order) if is_last else order.index(text)
+        if place < latest:
+            yield Found(source.start_of(heading.line), heading.text, shown)
         latest = max(latest, place)
 
 
@@ -90,7 +104,7 @@ def spec_links(source: Source, _rule: Rule, _configuration: Configuration) -> It
         return
     for heading in source.page.headings:
         name = heading.text.strip().lower()
-        if name == _REQUIRED[1].lower() and not targets:
+        if name == _METHODS.lower() and not targets:
             yield Found(source.start_of(heading.line), f"{_SPEC}/")
         is_method = heading.level in {2, 3} and name in METHODS
         if is_method and not any(f"{_SPEC}/{name}" in target for target in targets):

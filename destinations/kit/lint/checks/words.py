@@ -36,14 +36,14 @@ def spelling(source: Source, rule: Rule, configuration: Configuration) -> Iterat
     ignored = [re.compile(pattern) for pattern in rule.allowed]
     for one in _unknown(source, configuration):
         if one.correction and not any(pattern.search(one.word) for pattern in ignored):
-            yield Found(one.offset, one.word, one.correction)
+            yield Found(one.offset, one.word, one.correction, one.offset + len(one.word))
 
 
 def unknown_words(source: Source, _rule: Rule, configuration: Configuration) -> Iterator[Found]:
     """Find words that no dictionary has and that are like no other word."""
     for one in _unknown(source, configuration):
         if not one.correction:
-            yield Found(one.offset, one.word)
+            yield Found(one.offset, one.word, end=one.offset + len(one.word))
 
 
 def _unknown(source: Source, configuration: Configuration) -> Iterator[_Unknown]:
@@ -63,9 +63,12 @@ def _unknown(source: Source, configuration: Configuration) -> Iterator[_Unknown]
             if word in own or configuration.knows(plain) or is_word(word) or is_word(part.lower()):
                 continue
             slip = correction(word, frozenset(own | configuration.words))
-            # A capital within a sentence marks a name, which may look like any word.
-            if not _is_name(source.prose, offset, plain) or (slip in own and len(word) > 5):
-                yield _Unknown(offset, part, slip)
+            is_slip_of_name = slip in own and len(word) > 5
+            # A capital within a sentence marks a name, which may look like any word. One at the
+            # start of a sentence may do so.
+            if not _is_name(source.prose, offset, plain) or is_slip_of_name:
+                is_sure = plain[0].islower() or is_slip_of_name
+                yield _Unknown(offset, part, slip if is_sure else "")
 
 
 def _own_names(source: Source) -> set[str]:

@@ -56,6 +56,40 @@ def test_what_is_right_is_left_alone(lint: Callable[..., Any], published: str) -
     assert [one for found in reported.values() for one in found if one.level == "error"] == []
 
 
+@pytest.mark.parametrize(
+    ("sentence", "rules"),
+    [
+        ("Kana recieves the event.", ["typos"]),
+        ("It doesnt work.", ["typos"]),
+        ("Use the whitelist.", ["subs"]),
+        ("Use the the list.", ["repeated-word"]),
+    ],
+)
+def test_a_place_is_reported_once(
+    sentence: str, rules: list[str], lint: Callable[..., Any], published: str
+) -> None:
+    """Of several rules for the same words, the one that says what to write reports them."""
+    assert [one.rule for one in lint(f"{published}{sentence}\n")] == rules
+
+
+@pytest.mark.parametrize(
+    "sentence", ["Bronto stores the event.", "Kana stores each messageid and groupid."]
+)
+def test_names_are_no_misspellings(sentence: str, lint: Callable[..., Any], published: str) -> None:
+    """A name at the start of a sentence, and one of a field in lower case, is a suggestion."""
+    found = lint(f"{published}{sentence}\n")
+    assert {(one.rule, one.level) for one in found} == {("unknown-word", "suggestion")}
+
+
+@pytest.mark.parametrize("head", ["---\ntitle: My Partner Destination\n---\n", "# My Partner\n"])
+def test_the_products_name_breaks_no_rule(head: str, lint: Callable[..., Any]) -> None:
+    """A name from front matter or the title is one, whatever its words are."""
+    found = lint(f"{head}\nMy Partner's rules\nare of My\nPartner.\n")
+    assert [one.rule for one in found if one.rule != "front-matter-id"] == []
+    found = lint(f"{head}\nMy rules are there.\n")
+    assert "first-person" in {one.rule for one in found}
+
+
 @pytest.mark.parametrize("name", ["field", "languages", "products", "segment"])
 def test_listed_words_are_known(name: str, lint: Callable[..., Any], published: str) -> None:
     """No word of the lists is reported: as it stands, in a sentence, and at the start of one."""

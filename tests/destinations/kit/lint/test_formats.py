@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from destinations.kit.lint import Finding, load_rules
+from destinations.kit.lint import Finding, example_message, load_rules
 from destinations.kit.lint.formats import FORMATS, rules_text
 
 FINDINGS = (
@@ -86,3 +86,13 @@ def test_rules_are_shown_with_examples() -> None:
     for rule in load_rules():
         assert f"{rule.id}: {rule.level}: " in shown
         assert rule.bad.splitlines()[0] in shown
+    assert "{found}" not in shown
+    assert "{swap}" not in shown
+
+
+def test_a_rule_shows_its_message_with_values() -> None:
+    """Those of its example, and braces as a page has them."""
+    rules = {rule.id: rule for rule in load_rules()}
+    assert example_message(rules["will"]) == "write the present tense instead of 'will'"
+    assert example_message(rules["link-target"]).endswith('put {:target="_blank"} after it')
+    assert example_message(rules["h1"]) == "the site makes the title from front matter"

@@ -18,7 +18,7 @@ PLACES = dict[str, list[tuple[int, int]]](
         ("link-target-value", [(6, 69)]),
         ("wordy", [(6, 126)]),
         ("dead-anchor", [(6, 187)]),
-        ("setup-verb", [(12, 21), (65, 18)]),
+        ("setup-verb", [(12, 25), (65, 18)]),
         ("ui-names", [(13, 4), (15, 4)]),
         ("double-space", [(16, 18)]),
         ("secret", [(16, 36)]),
@@ -176,6 +176,60 @@ def test_sections_in_another_order(lint: Callable[..., Any], published: str) -> 
     assert [finding.message.partition(" stands")[0] for finding in found] == ["'Getting Started'"]
 
 
+SUBMISSION = """# Sample Destination
+
+[Sample](https://a.example?utm_source=segment&utm_medium=docs) counts.
+
+Sample maintains this destination. Write to [the team](mailto:team@example.com).
+
+## Getting Started
+
+### Supported Methods
+
+Sample supports [Identify](https://segment.com/docs/connections/spec/identify/) and
+[Track](https://segment.com/docs/connections/spec/track/) calls.
+
+### Setup
+
+1. Open the catalog.
+
+## Identify
+
+```js
+analytics.identify('u');
+```
+
+## Track
+
+```js
+analytics.track('Used');
+```
+"""
+
+
+def _swapped(text: str, first: str, second: str, end: str) -> str:
+    one, two, three = text.index(first), text.index(second), text.index(end) if end else len(text)
+    return f"{text[:one]}{text[two:three].rstrip()}\n\n{text[one:two]}{text[three:]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (SUBMISSION, []),
+        (SUBMISSION.replace("### Setup\n", ""), ["the page lacks the section 'Setup'"]),
+        (SUBMISSION.partition("\n\n")[2],
+            ["the page lacks a title at its top, as a heading of the first level"]),
+        (_swapped(SUBMISSION, "### Supported", "### Setup", "## Identify"),
+            ["'Supported Methods' stands too late"]),
+        (_swapped(SUBMISSION, "## Identify", "## Track", "").rstrip() + "\n",
+            ["'Identify' stands too late"]),
+    ],
+)  # fmt: skip
+def test_what_a_submission_has(text: str, messages: list[str], lint: Callable[..., Any]) -> None:
+    """A title, the template's sections, and the methods in the order of the Segment Spec."""
+    assert [finding.message.partition(":")[0] for finding in lint(text)] == messages
+
+
 FRONT = "title: Sample Destination\nid: 0123456789abcdef01234567\n"
 
 
@@ -207,7 +261,8 @@ def test_front_matter(front: str, rules: set[str], lint: Callable[..., Any]) -> 
         ("Via HTTP.", "Through HTTP."),
         ("Kana does not\ndelete it.", "Kana doesn't\ndelete it."),
         ("Open it.  Then save it. ", "Open it. Then save it."),
-        ("It is in cloud mode.", "It is in cloud-mode."),
+        ("In cloud mode, a cloud mode source.", "In cloud mode, a cloud-mode source."),
+        ("**via HTTP** and **e.g. names**", "**via HTTP** and **e.g. names**"),
         ("To setup the source, setup a key.", "To set up the source, set up a key."),
         ("Identify & Track", "Identify and Track"),
         ("Done!", "Done."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_a_broken_rule(
         read_rule(path)
     assert [(issue.line, issue.message) for issue in caught.value.issues] == issues
     assert {issue.file for issue in caught.value.issues} == {str(path)}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer for CPU time")
+def test_a_pattern_that_backtracks_is_ended(
+    rule: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message names the file, the rule and the page."""
+    monkeypatch.setattr("destinations.kit.lint.page._SECONDS", 0.05)
+    path = rule("extends: existence\ntokens: ['(a+)+x']\n")
+    configuration = Configuration(rules=(read_rule(path),))
+    with pytest.raises(UsageError) as caught:
+        lint_page("a" * 60 + "b\n", Path("page.md"), configuration)
+    assert str(caught.value).startswith(
+        f"{path}: the rule rule takes longer than 0.05 seconds for page.md: a pattern backtracks"
+    )
 
 
 def test_a_rule_takes_the_place_of_the_shipped_one(
