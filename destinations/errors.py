@@ -5,6 +5,7 @@
     DestinationsError
     ├── UsageError                     fix the call: a name, a file, an option (exit code 2)
     │   ├── MissingExtraError          install the extra that the message names
+    │   ├── PluginError                fix the plugin: the message names its package and generator
     │   ├── StoreDamagedError          put a backup in the place of the store
     │   └── TemporaryError             try again later, unchanged (exit code 75)
     │       ├── StoreFullError         make room on the disk, or allow the store more
@@ -75,6 +76,7 @@ __all__ = [
     "MissingExtraError",
     "NewerCaseError",
     "PayloadValidationError",
+    "PluginError",
     "QueueFullError",
     "ResolveError",
     "RetryableError",
@@ -123,6 +125,10 @@ class UsageError(DestinationsError):
 
 class MissingExtraError(UsageError):
     """A library is missing that comes with an extra; see `destinations.extras.libraries_of`."""
+
+
+class PluginError(UsageError):
+    """The code of a plugin failed, or asked for something that its definition does not have."""
 
 
 class TemporaryError(UsageError):

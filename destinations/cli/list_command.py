@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(*, as_json: bool) -> int:
     """List the destinations that are installed, with their packages and actions.
 
-    What cannot be loaded is reported, and the others are listed; then it exits with 2.
+    Report those that cannot be loaded, list the others, and exit with 2.
     """
     known = installed()
     issues = [*known.issues, *known.conflicts.values()]
@@ -28,7 +28,7 @@ def command(*, as_json: bool) -> int:
     for slug, one in known.destinations.items():
         try:
             definition = load_definition(one.folder)
-            plugin_code(find_plugin(definition.slug), None)
+            plugin_code(find_plugin(definition.slug, one.folder), None)
         except DefinitionError as error:
             issues.append(f"{slug} cannot be loaded\n{error}")
             continue

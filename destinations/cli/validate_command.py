@@ -17,6 +17,7 @@ from destinations.definition.schema_copies import FOLDER, missing_schemas, stale
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
 from destinations.pipeline.output import naming
+from destinations.runtime.destination import missing_code
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import find_plugin, plugin_code
 
@@ -100,8 +101,9 @@ def _cases(folder: Traversable) -> list[Issue]:
 
 def _code(destination: str) -> list[Issue]:
     """Find code that the definition names and no plugin has: it is loaded only when needed."""
-    definition = load_definition(find_folder(destination))
-    code = plugin_code(find_plugin(definition.slug), None)
+    folder = find_folder(destination)
+    definition = load_definition(folder)
+    code = plugin_code(find_plugin(definition.slug, folder), None)
     named = [
         (slug, kind, name, known)
         for slug, action in definition.actions.items()
@@ -111,7 +113,7 @@ def _code(destination: str) -> list[Issue]:
         )
     ]
     return [
-        Issue(f"no installed plugin has the {kind} {name!r}", file=slug)
+        Issue(missing_code(kind, name, known, code.source), file=slug)
         for slug, kind, name, known in named
         if name is not None and name not in known
     ]

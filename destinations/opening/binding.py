@@ -33,8 +33,9 @@ def open_definition(name: str) -> tuple[DestinationDefinition, Plugin | None]:
     Raises `UsageError` if it is unknown or its plugin cannot be loaded, `DefinitionError` with the
     definition's issues.
     """
-    definition = load_definition(find_folder(name))
-    return definition, find_plugin(definition.slug)
+    folder = find_folder(name)
+    definition = load_definition(folder)
+    return definition, find_plugin(definition.slug, folder)
 
 
 def check_written(definition: DestinationDefinition) -> None:

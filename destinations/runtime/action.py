@@ -6,11 +6,11 @@ import collections.abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from destinations.definition import ActionDefinition, Preset
 from destinations.definition.model import Unmapped
-from destinations.errors import ResolveError
+from destinations.errors import DestinationsError, PluginError, ResolveError, did_you_mean
 from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.field_escaping import Escaping
@@ -32,7 +32,11 @@ __all__ = [
     "ResumingGenerator",
     "Subscription",
     "VersionedMapper",
+    "checked_calls",
+    "of_source",
 ]
+
+T = TypeVar("T")
 
 Payload = dict[str, Any]
 
@@ -100,12 +104,16 @@ class VersionedMapper(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """An action with its only request, or with a generator that chooses among ``requests``."""
+    """An action with its only request, or with a generator that chooses among ``requests``.
+
+    ``source`` says where generator and mapper come from, for messages.
+    """
 
     definition: ActionDefinition
     requests: Mapping[str, CompiledRequest]
     generator: Generator | None = None
     mapper: Mapper | None = None
+    source: str = ""
 
     @property
     def slug(self) -> str:
@@ -155,11 +163,27 @@ class Action:
         return [compile_value(one) for one in self.definition.touches]
 
     def generate(self, payload: Payload, *, resumes: bool) -> Generated:
-        """Start the generator on a payload; ``resumes`` says that an earlier attempt began it."""
-        assert self.generator is not None  # noqa: S101 - checked by the caller
-        if resumes and isinstance(self.generator, ResumingGenerator):
-            return self.generator.resume(payload)
-        return self.generator(payload)
+        """Start the generator on a payload; ``resumes`` says that an earlier attempt began it.
+
+        Its steps raise `PluginError` where it fails, asks for a request that the action does not
+        list, or does not end with `Done`.
+        """
+        generator = self.generator
+        assert generator is not None  # noqa: S101 - checked by the caller
+        who = of_source(self.source, f"the generator {self.definition.perform.generator!r}")
+        try:
+            if resumes and isinstance(generator, ResumingGenerator):
+                steps = generator.resume(payload)
+            else:
+                steps = generator(payload)
+            done = yield from checked_calls(steps, self.requests, who)
+        except DestinationsError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{who} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(done, Done):
+            raise PluginError(f"{who} must return a destinations.Done, not {done!r:.80}")
+        return done
 
     @cached_property
     def reads_event(self) -> bool:
@@ -233,9 +257,47 @@ class Subscription:
         try:
             found = mapper(event, payload) if mapper is not None else None
         except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
-            reason = f"the mapper {unmapped.mapper!r} failed: {type(error).__name__}: "
-            return Result(Outcome.DEAD, f"{reason}{error}", "UNKNOWN_ERROR", 500)
+            who = of_source(self.action.source, f"the mapper {unmapped.mapper!r}")
+            reason = f"{who} failed: {type(error).__name__}: {error}"
+            return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
         return Result(Outcome.UNMAPPED, unmapped.reason) if found is None else found
+
+
+def checked_calls(
+    steps: collections.abc.Generator[Call, Answer, T], known: Mapping[str, object], who: str
+) -> collections.abc.Generator[Call, Answer, T]:
+    """Yield a generator's calls, and return its result.
+
+    Raises `PluginError`, with ``who`` asked, at a call of a request that is not ``known``.
+    """
+    if not isinstance(steps, collections.abc.Generator):
+        raise PluginError(f"{who} must be a generator function, but gives {steps!r:.80}")
+    try:
+        call = next(steps)
+        while True:
+            _check(call, known, who)
+            call = steps.send((yield call))
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    finally:
+        steps.close()
+
+
+def _check(call: object, known: Mapping[str, object], who: str) -> None:
+    if not isinstance(call, Call):
+        raise PluginError(f"{who} must yield a destinations.Call, not {call!r:.80}")
+    if call.request not in known:
+        names = list(known)
+        shown = ", ".join(names) or "none"
+        hint = did_you_mean(str(call.request), names)
+        raise PluginError(
+            f"{who} asks for the unknown request {call.request!r}{hint}; known: {shown}"
+        )
+
+
+def of_source(source: str, what: str) -> str:
+    """Return how a message calls a part of a plugin: with where it comes from, if that is known."""
+    return f"{source}: {what}" if source else what
 
 
 def _is_name(value: object) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
@@ -41,7 +41,7 @@ from destinations.segment.identifiers import IdentifierCheck, blank_check
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
 
-__all__ = ["Code", "Delivery", "Destination"]
+__all__ = ["Code", "Delivery", "Destination", "missing_code"]
 
 T = TypeVar("T")
 
@@ -102,10 +102,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A plugin's generators and mappers, by the names that the definition uses."""
+    """A plugin's generators and mappers, by the names that the definition uses.
+
+    ``source`` says where they come from, for messages; it is set when a plugin is asked for them.
+    """
 
     generators: Mapping[str, Generator] = field(default_factory=dict)
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
+    source: str = field(default="", compare=False)
 
 
 class Destination:
@@ -292,14 +296,15 @@ class Destination:
         perform, unmapped = definition.perform, definition.unmapped
         mapper = None
         if unmapped is not None and unmapped.mapper is not None:
-            mapper = _named("mapper", code.mappers, unmapped.mapper, definition)
+            mapper = _named("mapper", code.mappers, unmapped.mapper, definition, code.source)
         if perform.generator is None:
             assert perform.request is not None  # noqa: S101 - the schema demands one of them
             requests = {perform.request: self.requests[perform.request]}
-            return Action(definition, requests, mapper=mapper)
+            return Action(definition, requests, mapper=mapper, source=code.source)
         requests = {name: self.requests[name] for name in perform.requests}
-        generator = _named("generator", code.generators, perform.generator, definition)
-        return Action(definition, requests, generator, mapper)
+        name = perform.generator
+        generator = _named("generator", code.generators, name, definition, code.source)
+        return Action(definition, requests, generator, mapper, code.source)
 
 
 class _Same:
@@ -380,9 +385,18 @@ class _Routes:
         return self._by_type[kind]
 
 
-def _named(kind: str, known: Mapping[str, T], name: str, action: ActionDefinition) -> T:
+def _named(
+    kind: str, known: Mapping[str, T], name: str, action: ActionDefinition, source: str
+) -> T:
     if name not in known:
-        names = ", ".join(known) or "none"
-        message = f"no plugin has the {kind} {name!r}; known: {names}"
-        raise DefinitionError([Issue(message, "", action.slug)])
+        raise DefinitionError([Issue(missing_code(kind, name, known, source), "", action.slug)])
     return known[name]
+
+
+def missing_code(kind: str, name: str, known: Iterable[str], source: str) -> str:
+    """Return the message for a generator or mapper that a plugin does not have.
+
+    ``source`` is that of its `Code`, empty if no plugin is installed.
+    """
+    has_none = f"{source} has no {kind}" if source else f"no plugin has the {kind}"
+    return f"{has_none} {name!r}; known: {', '.join(known) or 'none'}"

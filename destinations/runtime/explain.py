@@ -14,7 +14,7 @@ from typing import Any
 
 from destinations.clock import unix_time
 from destinations.definition.settings import named_settings
-from destinations.errors import DestinationsError, EventError, ResolveError
+from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
 from destinations.outcome import Result, State, Status
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
@@ -103,7 +103,8 @@ def _as_json(value: Any) -> Any:
 def explain(destination: Destination, data: bytes, fault: str = "") -> Explanation:
     """Explain the event in ``data`` (raw JSON) without sending anything.
 
-    ``fault`` says why there is none, if the reader of its file found that out.
+    ``fault`` says why there is none, if the reader of its file found that out. Raises `PluginError`
+    if the code of the plugin fails.
     """
     explanation = Explanation(destination.definition.slug)
     now = unix_time()
@@ -172,7 +173,7 @@ def _requests(
     while pending:
         answers = pending.pop(0)
         after = tuple(answer.name for answer in answers)
-        call = _play(action.generator(delivery.payload), answers)
+        call = _play(action.generate(delivery.payload, resumes=False), answers)
         if isinstance(call, str):
             yield PlannedRequest(None, after, note=call)
             continue
@@ -183,7 +184,10 @@ def _requests(
 
 
 def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
-    """Return a generator's next call after these answers, or its result."""
+    """Return a generator's next call after these answers, or its result.
+
+    Raises `PluginError` for a mistake of the generator: every event that comes here would end dead.
+    """
     try:
         call = next(steps)
         for answer in answers:
@@ -191,6 +195,8 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] 
     except StopIteration as done:
         ended: Done = done.value
         return ended.note
+    except PluginError:
+        raise
     except DestinationsError as error:
         return f"the event fails: {error}"
     finally:

@@ -5,6 +5,7 @@ Group ``destinations.definitions`` of the entry points names packages whose fold
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from destinations.definition import is_definition
 from destinations.errors import UsageError
 from destinations.runtime.entry_points import DEFINITIONS, Package, distinct, package_of
 
-__all__ = ["Catalog", "InstalledDestination", "find_folder", "installed"]
+__all__ = ["Catalog", "InstalledDestination", "find_folder", "installed", "packages_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,23 @@ def find_folder(destination: str) -> Traversable:
         names = ", ".join(known.destinations) or "none"
         msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder"
     raise UsageError("; ".join([msg, *known.issues]))
+
+
+def packages_with(folder: Traversable) -> set[Package]:
+    """Return the installed packages that hold the definition in ``folder``."""
+    found: set[Package] = set()
+    for point in distinct(importlib.metadata.entry_points(group=DEFINITIONS)):
+        with contextlib.suppress(UsageError):  # `installed` reports it
+            if any(_is_same(one.folder, folder) for one in _definitions(point)):
+                found.add(package_of(point))
+    return found
+
+
+def _is_same(one: Traversable, other: Traversable) -> bool:
+    """Return whether two folders are one; those within archives are the same object or text."""
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.resolve() == other.resolve()
+    return str(one) == str(other)
 
 
 def _definitions(point: EntryPoint) -> Iterator[InstalledDestination]:

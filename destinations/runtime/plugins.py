@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -20,6 +22,7 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, UsageError
 from destinations.runtime.destination import Code
 from destinations.runtime.entry_points import PLUGINS, distinct, package_of
+from destinations.runtime.installed import packages_with
 from destinations.runtime.store import Store
 
 __all__ = [
@@ -124,19 +127,30 @@ class Plugin:
         raise UsageError(f"{self.source} has no sandbox")
 
 
-def find_plugin(slug: str) -> Plugin | None:
+def find_plugin(slug: str, folder: Traversable | None = None) -> Plugin | None:
     """Return the installed plugin of a destination; None if it is pure data.
 
-    Raises `UsageError` if it cannot be loaded, or if two packages have one.
+    Where two packages have one, it is that of the package with the definition in ``folder``. Raises
+    `UsageError` if neither or each of them holds it, and if the plugin cannot be loaded.
     """
     points = distinct(importlib.metadata.entry_points(group=PLUGINS, name=slug))
     if not points:
         return None
-    if len(points) > 1:
+    own = points if folder is None or len(points) == 1 else _of_folder(points, folder)
+    if len(own) != 1:
         names = " and ".join(str(package_of(point)) for point in points)
-        raise UsageError(f"two packages have a plugin for {slug!r}: {names}; uninstall one of them")
-    (point,) = points
+        raise UsageError(
+            f"two packages have a plugin for {slug!r}: {names}; uninstall one of them, or name the "
+            "folder of the definition in one of them"
+        )
+    (point,) = own
     return _load(point, f"the plugin of {slug!r} ({point.value} of {package_of(point)})")
+
+
+def _of_folder(points: Sequence[EntryPoint], folder: Traversable) -> Sequence[EntryPoint]:
+    """Return the plugins whose packages hold the definition in ``folder``."""
+    holders = packages_with(folder)
+    return [point for point in points if package_of(point) in holders]
 
 
 def plugin_code(plugin: Plugin | None, store: Store | None) -> Code:
@@ -152,7 +166,7 @@ def plugin_code(plugin: Plugin | None, store: Store | None) -> Code:
         if not isinstance(table, Mapping) or not all(map(callable, table.values())):
             msg = f"{plugin.source}: {kind} of its code must be functions by their names"
             raise UsageError(msg)
-    return code
+    return replace(code, source=plugin.source)
 
 
 def plugin_commands(plugin: Plugin) -> Sequence[click.Command]:

@@ -26,6 +26,7 @@ from destinations.definition import ErrorClass, ListedDefinition
 from destinations.errors import (
     HeldError,
     IntegrationError,
+    PluginError,
     ResolveError,
     RetryableError,
     TransportError,
@@ -44,7 +45,7 @@ from destinations.http import (
 )
 from destinations.http.transport import Transport
 from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
-from destinations.runtime.action import Action, Call, Done, Payload
+from destinations.runtime.action import Action, Call, Done, Payload, checked_calls, of_source
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
@@ -305,9 +306,9 @@ class Sender:
         """Run a plugin's code outside of any event and return its result.
 
         A request that may succeed later is retried a few times. Raises `IntegrationError` if it
-        still fails.
+        still fails, `PluginError` for a request that the definition does not have.
         """
-        run = _Run[T](lambda: steps, dict)
+        run = _Run[T](lambda: checked_calls(steps, self._destination.requests, "the code"), dict)
         self._drive([run], tries=_PERFORM_ATTEMPTS)
         try:
             return run.result()
@@ -354,8 +355,11 @@ class Sender:
             result = self._of_plugin(Outcome.REJECTED, error)
         except Exception as error:  # noqa: BLE001 - an error in a plugin must only fail its event
             repeatable = all(request.definition.idempotent for request, _ in made)
-            name = action.definition.perform.generator
-            reason = self._shown(f"the generator {name!r} failed: {type(error).__name__}: {error}")
+            text = str(error)
+            if not isinstance(error, PluginError):
+                name = f"the generator {action.definition.perform.generator!r}"
+                text = f"{of_source(action.source, name)} failed: {type(error).__name__}: {error}"
+            reason = self._shown(text)
             outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
         is_over = result.outcome in {Outcome.DELIVERED, State.HELD}

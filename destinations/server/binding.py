@@ -93,7 +93,8 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
 
 
 def _bind(config: DestinationConfig, store: Store | None) -> Bound:
-    definition = load_definition(find_folder(config.destination))
+    folder = find_folder(config.destination)
+    definition = load_definition(folder)
     check_written(definition)
     issues = list(_plain_secrets(definition, config))
     if issues:
@@ -102,7 +103,7 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
         transport = replace(definition.transport, concurrency=config.delivery.concurrency)
         definition = replace(definition, transport=transport)
     settings = check_settings(definition, config.settings)
-    code = plugin_code(find_plugin(definition.slug), store)
+    code = plugin_code(find_plugin(definition.slug, folder), store)
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
     destination = Destination(definition, settings, code)
     if unsendable := destination.request_issues():

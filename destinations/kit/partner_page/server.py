@@ -69,7 +69,7 @@ class Preview:
         try:
             page_images(self.folder)
             definition = load_definition(self.folder)
-            plugin = find_plugin(definition.slug)
+            plugin = find_plugin(definition.slug, self.folder)
             text = render_page(self.folder, definition, plugin, flavour)
         except DestinationsError as error:
             return error_html(str(error), flavour.name, links=_LINKS, reload_from=_CHANGES)

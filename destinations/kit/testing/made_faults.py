@@ -64,10 +64,11 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
         whole, ways = find_ways(stage)
         for result in whole.results:
             if result.outcome is not Outcome.DELIVERED:
+                mend = "" if action.perform.generator is None else "mend the generator, or "
                 msg = (
                     f"{subject.slug}, action {action.slug}: with successes made from the definition"
-                    f" the event ends as {result.outcome}: {result.reason}; give the requests an "
-                    "`example` of an answer"
+                    f" the event ends as {result.outcome}: {result.reason}; {mend}give the requests"
+                    " an `example` of an answer"
                 )
                 raise UsageError(msg)
         for way in ways:

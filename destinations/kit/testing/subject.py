@@ -90,7 +90,7 @@ def open_subject(destination: str) -> Subject:
 def subject_in(folder: Traversable) -> Subject:
     """Return the destination in a folder; raises `DefinitionError` if it has issues."""
     definition = load_definition(folder)
-    plugin = find_plugin(definition.slug)
+    plugin = find_plugin(definition.slug, folder)
     return Subject(folder, definition, plugin_code(plugin, None), plugin)
 
 

@@ -6,6 +6,7 @@ it: with successes first, then with each answer that the definition declares in 
 
 from __future__ import annotations
 
+import collections.abc
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,13 +27,14 @@ from destinations.outcome import Result
 from destinations.pipeline.reading import Entry
 from destinations.runtime.action import (
     Action,
+    Call,
     Generated,
     Generator,
     Payload,
     ResumingGenerator,
     Subscription,
 )
-from destinations.runtime.destination import Code, Destination
+from destinations.runtime.destination import Destination
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 
@@ -101,7 +103,8 @@ class Stage:
                 rows = deliver_in_sequence(self.destination, transport, clock, self._entries())
         finally:
             transport.close()
-        calls = tuple(self._calls) or (self._name(0),)
+        request = self.action.perform.request  # of a batch that failed before it was sent
+        calls = tuple(self._calls) or (() if request is None else (request,))
         results = tuple(one.row.result for one in rows)
         return Played(calls, tuple(sent), results, tuple(clock.waits))
 
@@ -159,7 +162,7 @@ class Stage:
         code = self._subject.code
         watched = {name: self._watched(made) for name, made in code.generators.items()}
         definition = replace(self.definition, presets=(self._preset,))
-        return Destination(definition, self._settings, Code(watched, code.mappers))
+        return Destination(definition, self._settings, replace(code, generators=watched))
 
     def _watched(self, generator: Generator) -> Generator:
         if isinstance(generator, ResumingGenerator):
@@ -190,7 +193,9 @@ class _Watched:
 
     def __call__(self, payload: Payload) -> Generated:
         """See `destinations.Generator`."""
-        return self.watch(self.generator(payload))
+        made: object = self.generator(payload)
+        # What a plugin gives in place of calls is judged as when it delivers.
+        return self.watch(made) if isinstance(made, collections.abc.Generator) else made  # type: ignore[return-value]
 
     def watch(self, steps: Generated) -> Generated:
         """Run the steps and record the requests."""
@@ -198,7 +203,7 @@ class _Watched:
         try:
             call = next(steps)
             while True:
-                self.calls.append(call.request)
+                self.calls.append(call.request if isinstance(call, Call) else repr(call))
                 answer: Answer = yield call
                 call = steps.send(answer)
         except StopIteration as stop:
@@ -233,7 +238,8 @@ def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
         script = pending.pop(0)
         played = whole if not script else stage.play(stage.scripted(script))
         for place, name in enumerate(played.calls):
-            if name in found or place > _MAX_STEPS:
+            is_known = name in stage.definition.requests  # if not, the event ended dead
+            if not is_known or name in found or place > _MAX_STEPS:
                 continue
             before = (*script, *[_OK] * place)[:place]
             found[name] = Way(name, before, played.calls[:place])

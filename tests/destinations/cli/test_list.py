@@ -72,7 +72,7 @@ def test_two_packages_with_one_name(install: Install, command: Command) -> None:
         assert "and other-destinations 1.5 (" in line
     assert [one["slug"] for one in command("list", "--json").json] == SHIPPED
     done = command("validate", folder / "acme")
-    assert done.out == "sync: no installed plugin has the generator 'sync'\n"
+    assert done.out == "sync: no plugin has the generator 'sync'; known: none\n"
     assert command("validate", "kana").code == 0
 
 

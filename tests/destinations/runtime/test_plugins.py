@@ -209,6 +209,6 @@ def test_two_plugins_of_one_name(install: Install) -> None:
         find_plugin("sample")
     assert str(raised.value) == (
         "two packages have a plugin for 'sample': acme-destinations 1.5 and other-destinations "
-        "1.5; uninstall one of them"
+        "1.5; uninstall one of them, or name the folder of the definition in one of them"
     )
     assert "acme_destinations.plugin0" not in sys.modules
