@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from destinations.cli.commands import Command
-from destinations.kit.init import create_destination, create_package
+from destinations.kit.init import create_destination, create_package, package_definition
+from destinations.runtime.installed import installed
 
 __all__ = ["command"]
 
@@ -40,8 +42,11 @@ def command(name: str, parent: Path, *, plugin: bool) -> int:
     for path in (create_package if plugin else create_destination)(name, parent):
         click.echo(path)
     folder = parent / name
+    is_shadowed = name in installed().destinations  # its name alone means the installed one
     if plugin:
-        click.echo(f"\nNext: pip install --editable {folder}, then destinations test {name}")
+        by_path = package_definition(name, folder) if is_shadowed else name
+        click.echo(f"\nNext: pip install --editable {folder}, then destinations test {by_path}")
     else:
-        click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {folder}")
+        by_path = f".{os.sep}{folder}" if is_shadowed and not folder.is_absolute() else folder
+        click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {by_path}")
     return 0

@@ -13,7 +13,7 @@ from destinations.definition.schema_copies import schema_copies
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
 
-__all__ = ["create_destination", "create_package"]
+__all__ = ["create_destination", "create_package", "package_definition"]
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ENDING: Final = ".in"
@@ -41,6 +41,11 @@ def create_package(slug: str, parent: Path) -> list[Path]:
     `create_destination` does.
     """
     return _create(slug, parent, _package)
+
+
+def package_definition(slug: str, package: Path) -> Path:
+    """Return the folder of the definition in a ``package`` that `create_package` made."""
+    return package / _module(slug) / "definitions" / slug
 
 
 def _create(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,21 @@ def test_from_nothing_to_a_tested_destination(
     explained = command("explain", "my-partner", event, "--json")
     (subscription,) = explained.json["subscriptions"]
     assert subscription["requests"][0]["request"]["body"]["name"] == "E"
+
+
+def test_a_name_that_is_installed(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next command means what was made, which its name alone would not."""
+    monkeypatch.chdir(tmp_path)
+    made = command("init", "kana")
+    assert made.out.endswith(f"then destinations test .{os.sep}kana\n")
+    tested = command("test", f".{os.sep}kana", "--json")
+    assert tested.json["passed"]
+    made = command("init", "kana", "--plugin", "--path", "package")
+    folder = Path("package/kana/destination_kana/definitions/kana")
+    assert made.out.endswith(f"then destinations test {folder}\n")
+    assert folder.is_dir()
 
 
 def test_events_and_settings_may_lie_beside_the_actions(
