@@ -10,7 +10,7 @@ import collections.abc
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from destinations.definition import ActionDefinition, Preset, RequestDefinition
 from destinations.errors import UsageError
@@ -27,7 +27,6 @@ from destinations.outcome import Result
 from destinations.pipeline.reading import Entry
 from destinations.runtime.action import (
     Action,
-    Call,
     Generated,
     Generator,
     Payload,
@@ -193,9 +192,11 @@ class _Watched:
 
     def __call__(self, payload: Payload) -> Generated:
         """See `destinations.Generator`."""
-        made: object = self.generator(payload)
-        # What a plugin gives in place of calls is judged as when it delivers.
-        return self.watch(made) if isinstance(made, collections.abc.Generator) else made  # type: ignore[return-value]
+        given: Any = self.generator(payload)  # of a plugin, so it may be anything
+        if isinstance(given, collections.abc.Generator):
+            return self.watch(given)
+        other: Generated = given
+        return other  # judged as when the plugin delivers
 
     def watch(self, steps: Generated) -> Generated:
         """Run the steps and record the requests."""
@@ -203,7 +204,7 @@ class _Watched:
         try:
             call = next(steps)
             while True:
-                self.calls.append(call.request if isinstance(call, Call) else repr(call))
+                self.calls.append(getattr(call, "request", repr(call)))  # it may be anything
                 answer: Answer = yield call
                 call = steps.send(answer)
         except StopIteration as stop:

@@ -178,6 +178,6 @@ def test_a_definition_whose_successes_are_none(make_subject: MakeSubject) -> Non
         del documents["destination"]["requests"]["find"]["example"]
 
     with pytest.raises(
-        UsageError, match=r"action sync: .* dead: .*; give the requests an `example`"
+        UsageError, match=r"action sync: .* dead: .*; mend the generator, or give the requests an"
     ):
         list(fault_cases(make_subject(change)))
