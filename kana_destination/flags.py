@@ -9,6 +9,7 @@ from typing import Final
 
 from destinations import Answer, Call, OpenDestination
 from kana_destination.merge_steps import LeftOver, left_over_from
+from kana_destination.opened_kana import check_is_kana
 from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
 __all__ = ["BOXES", "Flagged", "find_flags", "flagged_users"]
@@ -33,8 +34,10 @@ class Flagged:
 def flagged_users(kana: OpenDestination) -> dict[str, list[Flagged]]:
     """Return the users that Kana flags, left-overs of merges, and changes to make by hand.
 
-    By box, see `BOXES`. Raises `IntegrationError` if Kana cannot be asked.
+    By box, see `BOXES`. Raises `IntegrationError` if Kana cannot be asked, `UsageError` if another
+    destination is open.
     """
+    check_is_kana(kana)
 
     def users() -> Generator[Call, Answer, list[User]]:
         answer = yield Call("listUsers", {})

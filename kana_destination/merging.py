@@ -17,6 +17,7 @@ from destinations.operations import (
 )
 from kana_destination.merge_preview import MergePreview, preview_merge
 from kana_destination.merge_steps import LeftOver
+from kana_destination.opened_kana import check_is_kana
 from kana_destination.plugin import SLUG
 from kana_destination.users import LEFT_OVER, left_over_of
 
@@ -79,8 +80,10 @@ def plan_merge(
     """Plan a merge: one user remains, with the id ``kept`` and the usage of both.
 
     ``moved`` and ``not_moved`` name features whose usage was moved by an earlier merge, or was not,
-    where Kana does not tell. Raises `UsageError` for ids or features that do not fit.
+    where Kana does not tell. Raises `UsageError` for ids or features that do not fit, and if
+    another destination is open.
     """
+    check_is_kana(kana)
     if gone == kept:
         raise UsageError("FROM and INTO are the same user")
     if both := sorted(set(moved) & set(not_moved)):

@@ -16,6 +16,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
 from destinations.segment.event import Event
 from kana_destination.mapping_rules import Rule, overlap, read_rules
+from kana_destination.opened_kana import check_is_kana
 from kana_destination.plugin import SLUG, stored_rules
 
 __all__ = ["AddedRules", "Remapped", "add_rules", "check_features", "list_rules", "matching_rules"]
@@ -88,8 +89,10 @@ def remove_rule(store: SqliteStore, name: str) -> None:
 def check_features(kana: OpenDestination, rules: Iterable[Rule]) -> list[str]:
     """Check at Kana that the features of rules are there; returns warnings.
 
-    Raises `UsageError` for a feature that is not, `IntegrationError` if Kana cannot be asked.
+    Raises `UsageError` for a feature that is not, and if another destination is open,
+    `IntegrationError` if Kana cannot be asked.
     """
+    check_is_kana(kana)
 
     def features() -> Generator[Call, Answer, dict[str, str]]:
         answer = yield Call("listFeatures", {})

@@ -143,8 +143,17 @@ def test_each_event_has_a_row_in_its_order(webhook: OpenDestination, partner: Pa
         ({"type": "track"}, Outcome.INVALID, "has neither a userId nor an anonymousId"),
         ("", Outcome.INVALID, "must be a JSON object, not text"),
         ("{", Outcome.INVALID, "is not JSON"),
-        ([], Outcome.INVALID, "it has a value of the type list"),
-        (None, Outcome.INVALID, "it has a value of the type NoneType"),
+        (
+            [],
+            Outcome.INVALID,
+            "an event must be a mapping, or its JSON, not a value of the type list",
+        ),
+        (
+            5,
+            Outcome.INVALID,
+            "an event must be a mapping, or its JSON, not a value of the type int",
+        ),
+        (None, Outcome.INVALID, "an event must be a mapping, or its JSON, not None"),
         (_event("l", text="x" * 2_000_000), Outcome.INVALID, "more than 32,768"),
         (_event("b", integrations={"All": False}), Outcome.FILTERED, "excludes Webhook"),
     ],
@@ -165,6 +174,43 @@ def test_one_event_in_place_of_a_list(webhook: OpenDestination, event: Any) -> N
     """It is told, as its keys or characters would be taken for events."""
     with pytest.raises(UsageError, match=r"write deliver\(\[event\]\)"):
         webhook.deliver(event)
+
+
+@pytest.mark.parametrize(("events", "got"), [(None, "None"), (5, "a value of the type int")])
+def test_what_is_not_a_list(webhook: OpenDestination, events: Any, got: str) -> None:
+    """The error says what was expected, and the destination stays open."""
+    with pytest.raises(UsageError, match=f"^expected a list of events, got {got}$"):
+        webhook.deliver(events)
+    assert _shown(webhook.deliver([_event("m")])) == [("m", "delivered")]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda opened: opened.deliver([_event("m")]),
+        lambda opened: opened.deliver_waiting(),
+        lambda opened: opened.test_credentials(),
+        lambda opened: opened.perform(iter(())),
+        lambda opened: opened.manual_changes,
+    ],
+)
+def test_what_is_closed(partner: Partner, use: Callable[[OpenDestination], object]) -> None:
+    """Each use is an error that says so, and nothing is sent."""
+    with open_destination("webhook", WEBHOOK, transport=partner) as opened:
+        pass
+    with pytest.raises(UsageError, match=r"^webhook is closed: open it again with open_destin"):
+        use(opened)
+    assert partner.bodies == []
+
+
+def test_a_reason_names_what_the_library_has() -> None:
+    """An event that no name of its input makes recognisable is told which argument would."""
+    with open_sandbox("kana") as sandbox, open_destination("kana", sandbox.settings) as kana:
+        rule = Rule("Exports", feature="exports", event="Exported")
+        add_rules(kana.store, [rule])
+        event = {"type": "track", "event": "Exported", "userId": "u1"}
+        (row,) = kana.deliver([event])
+    assert "name the input with input_id=NAME" in row.reason
 
 
 def test_what_comes_again_is_not_sent_again(
@@ -345,6 +391,16 @@ def test_an_account_that_is_unclear(partner: Partner, store: Path) -> None:
         (lambda _: open_destination("webhook", WEBHOOK, account=" "), UsageError, "name is empty"),
         (lambda path: open_destination("webhook", WEBHOOK, store=path), UsageError, "is a folder"),
         (open_destination, UsageError, "holds no destination.yaml"),
+        (
+            lambda _: open_destination("kana", "x.yaml"),  # type: ignore[arg-type] # the mistake
+            UsageError,
+            r"settings must be a dict, not a value of the type str: read_settings\(file",
+        ),
+        (
+            lambda _: open_destination("kana", [1]),  # type: ignore[arg-type] # the mistake
+            UsageError,
+            "settings must be a dict, not a value of the type list$",
+        ),
         (lambda _: open_sandbox("webhook"), UsageError, "Webhook has no sandbox: no plugin"),
         (lambda path: open_store(path / "none", existing=True), UsageError, "there is no store"),
     ],
@@ -416,6 +472,22 @@ def test_what_commands_do_for_kana(kana: OpenDestination) -> None:
     assert merge.preview() is not None
     assert merge.perform() == {}
     assert not {"u1", "u2"} & _with_same_email(kana)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        flagged_users,
+        lambda opened: plan_merge(opened, "u", "v"),
+        lambda opened: check_features(opened, []),
+    ],
+)
+def test_another_destination_in_place_of_kana(
+    webhook: OpenDestination, act: Callable[[OpenDestination], object]
+) -> None:
+    """The error says which one was given."""
+    with pytest.raises(UsageError, match=r"^webhook is not a Kana destination"):
+        act(webhook)
 
 
 @pytest.mark.parametrize(

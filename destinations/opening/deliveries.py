@@ -14,7 +14,7 @@ from destinations.pipeline.reading import MAX_ENTRY_BYTES, Entry
 from destinations.pipeline.report import Report, Row, Stopped, Totals
 from destinations.secrets import Masker
 
-__all__ = ["Deliveries", "EventLike", "deliveries_of", "entries_of"]
+__all__ = ["Deliveries", "EventLike", "deliveries_of", "entries_of", "type_of"]
 
 EventLike: TypeAlias = Mapping[str, Any] | bytes | str
 """An event as a program has it: a mapping, or its JSON."""
@@ -71,6 +71,11 @@ def entries_of(events: Iterable[EventLike]) -> Iterator[Entry]:
             # An empty line of a file is skipped; an empty event of a program gets its row.
             yield Entry(number, data[:MAX_ENTRY_BYTES].strip() or b'""', cut)
             continue
+        if not _is_mapping(event):
+            shown = repr(event).encode("utf-8", "replace")[:_SHOWN]
+            fault = f"an event must be a mapping, or its JSON, not {type_of(event)}"
+            yield Entry(number, shown, fault=fault)
+            continue
         try:
             data = json.dumps(_plain(event), allow_nan=False, default=_plain).encode()
         except (TypeError, ValueError, RecursionError) as error:
@@ -78,6 +83,10 @@ def entries_of(events: Iterable[EventLike]) -> Iterator[Entry]:
             yield Entry(number, shown, fault=f"the event cannot be written as JSON: {error}")
         else:
             yield Entry(number, data[:MAX_ENTRY_BYTES], len(data) > MAX_ENTRY_BYTES)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _plain(value: object) -> object:
@@ -92,7 +101,12 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    raise TypeError(f"it has a value of the type {type(value).__name__}")
+    raise TypeError(f"it has {type_of(value)}")
+
+
+def type_of(value: object) -> str:
+    """Return how a message calls a value of a wrong type."""
+    return "None" if value is None else f"a value of the type {type(value).__name__}"
 
 
 def deliveries_of(report: Report, rows: Sequence[Row], masker: Masker) -> Deliveries:

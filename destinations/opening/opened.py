@@ -16,7 +16,13 @@ from destinations.errors import StoreDamagedError, TemporaryError, UsageError
 from destinations.http import Answer, Failure
 from destinations.http.transport import HttpTransport, Transport
 from destinations.opening.binding import bind_destination, check_written, open_definition
-from destinations.opening.deliveries import Deliveries, EventLike, deliveries_of, entries_of
+from destinations.opening.deliveries import (
+    Deliveries,
+    EventLike,
+    deliveries_of,
+    entries_of,
+    type_of,
+)
 from destinations.opening.store import open_store
 from destinations.operations import AccountWords, choose_account, open_run_store, prune_after_run
 from destinations.pipeline.reading import Entry
@@ -67,6 +73,7 @@ class OpenDestination:
         self._transport = transport
         self._lock = threading.Lock()
         self._stack = contextlib.ExitStack()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +83,7 @@ class OpenDestination:
 
     def close(self) -> None:
         """Close what was opened for it; safe to repeat."""
+        self._is_closed = True
         self._stack.close()
 
     def closes(self, stack: contextlib.ExitStack) -> Self:
@@ -86,6 +94,7 @@ class OpenDestination:
     @property
     def manual_changes(self) -> ManualChanges:
         """The changes that an operator has to make in the account."""
+        self._check_open()
         return self.store.manual_changes([self.account])
 
     def deliver(self, events: Iterable[EventLike], *, input_id: str | None = None) -> Deliveries:
@@ -103,6 +112,8 @@ class OpenDestination:
         """
         if isinstance(events, Mapping | bytes | str):
             raise UsageError("expected a list of events, got one event: write deliver([event])")
+        if not isinstance(events, Iterable):
+            raise UsageError(f"expected a list of events, got {type_of(events)}")
         input_ids = () if input_id is None else (checked_name(input_id),)
         return self._run(entries_of(events), input_ids=input_ids)
 
@@ -128,7 +139,13 @@ class OpenDestination:
         """
         return self._sender().perform(steps)
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            name = self.destination.definition.slug
+            raise UsageError(f"{name} is closed: open it again with open_destination")
+
     def _sender(self) -> Sender:
+        self._check_open()
         answers = self.store.answers(self.identity.partner)
         return Sender(self.destination, self._transport, answers=answers, clock=self._clock)
 
@@ -140,6 +157,7 @@ class OpenDestination:
         deliver_waiting: bool = False,
     ) -> Deliveries:
         """Do one run, and return the outcomes of all of its input."""
+        self._check_open()
         rows: list[Row] = []
         options = RunOptions(
             outage=self._outage,
@@ -148,6 +166,7 @@ class OpenDestination:
             deliver_waiting=deliver_waiting,
             keep_unsent=True,
             read_all=True,
+            naming_input="input_id=NAME",
         )
         definition = self.destination.definition
         with (
@@ -206,10 +225,11 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     a lost answer. ``transport`` sends requests, and stays open; ``clock`` is the machine's by
     default.
 
-    Raises `UsageError` for an unknown destination, a plugin that cannot be loaded, a store that
-    cannot be used, or an account that is unclear; `DefinitionError` for an invalid definition, and
-    `SettingsError` for settings that do not fit it.
+    Raises `UsageError` for settings that are not a mapping, an unknown destination, a plugin that
+    cannot be loaded, a store that cannot be used, or an account that is unclear; `DefinitionError`
+    for an invalid definition, and `SettingsError` for settings that do not fit it.
     """
+    _check_settings(settings)
     definition, plugin = open_definition(str(destination))
     check_written(definition)
     with contextlib.ExitStack() as stack:
@@ -235,6 +255,15 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
             losses=losses,
             clock=clock,
         ).closes(stack)
+
+
+def _check_settings(given: object) -> None:
+    """Raise `UsageError` for settings that are not a mapping."""
+    if given is None or isinstance(given, Mapping):
+        return
+    is_file = isinstance(given, str | Path)
+    hint = ": read_settings(file, os.environ).data are those of a file" if is_file else ""
+    raise UsageError(f"settings must be a dict, not {type_of(given)}{hint}")
 
 
 def _forgotten(stack: contextlib.ExitStack) -> Path:

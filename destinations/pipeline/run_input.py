@@ -87,10 +87,9 @@ _FORGOTTEN_AS: Final[Mapping[DerivedFrom, Result]] = {
     for by, (what, code) in _DERIVED.items()
 }
 _DONE_ELSEWHERE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
-_UNCERTAIN: Final = Result.invalid(
-    "has neither a messageId nor a time of its own, so two equal lines cannot be distinguished: "
-    "give it either, or name the input with --input-id NAME",
-    "MESSAGE_ID_MISSING",
+_UNCERTAIN: Final = (
+    "has neither a messageId nor a time of its own, so two equal events cannot be distinguished: "
+    "give it either, or name the input with {}"
 )
 
 
@@ -105,7 +104,7 @@ class RunOptions:
     is of which file. With ``deliver_waiting`` what earlier runs left is delivered as well.
     ``keep_unsent`` gives what was read and not sent a row: of an
     input that cannot be read again. With ``read_all`` the rest of it is read even where the run
-    stops, unless it is interrupted.
+    stops, unless it is interrupted. ``naming_input`` is how the caller names an input.
     """
 
     outage: float = OUTAGE
@@ -115,6 +114,7 @@ class RunOptions:
     deliver_waiting: bool = False
     keep_unsent: bool = False
     read_all: bool = False
+    naming_input: str = "--input-id NAME"
     losses: LossOptions = field(default_factory=LossOptions)
 
 
@@ -202,6 +202,9 @@ class RunInput:
         self._report = report
         self._rows = rows
         self._options = options
+        self._uncertain = Result.invalid(
+            _UNCERTAIN.format(options.naming_input), "MESSAGE_ID_MISSING"
+        )
         self._is_kept = is_kept
         self._now = now
         self._stop = stop
@@ -341,7 +344,7 @@ class RunInput:
                 reason = f"{place}: {transition.result.reason}"
                 transition.result = replace(transition.result, reason=reason)
         elif self._is_kept and not derived.is_certain:
-            _refuse_uncertain(pipeline, arrival)
+            _refuse_uncertain(pipeline, arrival, self._uncertain)
         read = _Read(arrival, line, wrapped, derived.by)
         arrival.event.is_part = read.is_part
         return read
@@ -672,8 +675,8 @@ class RunInput:
         """Return the result of an event that was read before in this run."""
         if read.derived is None:
             return _IN_THIS_RUN
-        if ended is not None and ended.result is _UNCERTAIN:  # not known whether it was
-            return _UNCERTAIN
+        if ended is not None and ended.result is self._uncertain:
+            return self._uncertain  # not known whether it was
         self._count_derived(read, 1)
         return _IN_ANOTHER_FILE[read.derived]
 
@@ -769,11 +772,11 @@ def _meant(destination: Destination, key: SubscriptionKey | None) -> Subscriptio
     return successors[0].key if len(successors) == 1 else key
 
 
-def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival) -> None:
+def _refuse_uncertain(pipeline: Pipeline, arrival: Arrival, uncertain: Result) -> None:
     """End a delivery that might count twice or never, since its event is not recognisable."""
     refused = [one for one in arrival.deliveries if pipeline.reconciler.can_ask(one.action)]
     arrival.deliveries = [one for one in arrival.deliveries if one not in refused]
-    arrival.ended = [*arrival.ended, *(Transition(one, _UNCERTAIN, "plan") for one in refused)]
+    arrival.ended = [*arrival.ended, *(Transition(one, uncertain, "plan") for one in refused)]
 
 
 def _known(past: Past, settled_at: float, derived: DerivedFrom | None) -> Result:
