@@ -91,7 +91,7 @@ def _repeat(operation: Operation, size: int) -> str:
     return f"{head} {{\n{fields}\n}}"
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def parse_operation(document: str) -> Operation:
     """Split a document without issues (see `check_operation`)."""
     (definition,) = graphql.parse(document, no_location=True).definitions

@@ -82,7 +82,7 @@ def _load(folder: Traversable) -> _Loaded:
     return _load_files(folder.name, files)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _load_files(folder: str, files: tuple[_File, ...]) -> _Loaded:
     """Load a definition, or return what was loaded from the same contents.
 

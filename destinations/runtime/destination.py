@@ -123,7 +123,7 @@ class Destination:
     ) -> None:
         self.definition = definition
         self.settings = settings
-        self.requests = _compiled(_Same(definition))
+        self.requests = _compiled(_Requests(definition))
         actions = {
             slug: self._action(action, code or Code())
             for slug, action in definition.actions.items()
@@ -307,23 +307,32 @@ class Destination:
         return Action(definition, requests, generator, mapper, code.source)
 
 
-class _Same:
-    """A definition as a key: others are the same if they are this very object."""
+class _Requests:
+    """The part of a definition that its requests are made of, as a key.
 
-    __slots__ = ("definition",)
+    Keys are equal if they have the very same parts: other transport settings make no difference.
+    """
+
+    __slots__ = ("_parts", "definition")
 
     def __init__(self, definition: DestinationDefinition) -> None:
+        transport = definition.transport
         self.definition = definition
+        # They live as long as the key, so that no other object gets their identity.
+        self._parts = (
+            *(id(definition.requests), id(definition.error_rules)),
+            *(id(transport.base_url), id(transport.headers), transport.basic),
+        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.definition is other.definition
+        return isinstance(other, _Requests) and self._parts == other._parts
 
     def __hash__(self) -> int:
-        return id(self.definition)
+        return hash(self._parts)
 
 
-@lru_cache(maxsize=64)
-def _compiled(key: _Same) -> Mapping[str, CompiledRequest]:
+@lru_cache(maxsize=8)
+def _compiled(key: _Requests) -> Mapping[str, CompiledRequest]:
     """Compile a definition's requests, which are the same with all settings."""
     definition = key.definition
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -85,6 +86,7 @@ class _Printer:
         linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
         exec(compile(text, file, "exec"), self._names)  # noqa: S102 - all that is foreign in it is quoted
         made: Fill = self._names["fill"]  # type: ignore[assignment]  # the code defines it
+        weakref.finalize(made, linecache.cache.pop, file, None).atexit = False
         return made
 
     def _name(self, kind: str, value: object) -> str:

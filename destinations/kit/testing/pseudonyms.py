@@ -101,7 +101,9 @@ class Pseudonyms:
         self._bases: dict[str, str] = {}
         self._domains: dict[str, str] = {}
         self.of = {value: self._stand_in(value, kind) for value, kind in values.items()}
-        self._forms = {**dict(self._names_alone(values)), **dict(_forms(self.of, values))}
+        words = dict(self._names_alone(values))
+        alone = _forms(words, dict.fromkeys(words, "name"))
+        self._forms = {**dict(alone), **dict(_forms(self.of, values))}
         free = [form for form in self._forms if _is_long(form)]
         bound = [form for form in self._forms if not _is_long(form)]
         parts = [_alternatives(free)] if free else []

@@ -14,6 +14,7 @@ from destinations.kit.testing.case_reading import build_case
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.whole_files import make_file
 from destinations.secrets import Masker
 
 __all__ = ["case_path", "save_case"]
@@ -52,8 +53,7 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
         raise UsageError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        make_file(path, text.encode())
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise UsageError(msg) from None

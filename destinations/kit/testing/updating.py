@@ -24,6 +24,7 @@ from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.rerunning import expectation_of, rerun
 from destinations.kit.testing.sequence import Delivered
 from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.whole_files import replace_file
 from destinations.kit.testing.yaml_edits import edited
 from destinations.outcome import Outcome
 from destinations.segment.javascript.equality import equal
@@ -33,9 +34,10 @@ __all__ = ["CaseUpdate", "update_of"]
 
 @dataclass(frozen=True, slots=True)
 class CaseUpdate:
-    """The text of a case file, and the one that it would have.
+    r"""The text of a case file, and the one that it would have.
 
-    ``losses`` has a line for each event that was delivered and no longer would be.
+    ``losses`` has a line for each event that was delivered and no longer would be. Lines of both
+    texts end with ``\n``, and those of the file with ``line_ending``.
     """
 
     case: Case
@@ -43,6 +45,7 @@ class CaseUpdate:
     old: str
     new: str
     losses: tuple[str, ...]
+    line_ending: str = "\n"
 
     @property
     def difference(self) -> str:
@@ -57,12 +60,9 @@ class CaseUpdate:
 
     def write(self) -> None:
         """Write the new text; raises `UsageError` if the file cannot be written."""
-        fresh = self.path.with_name(f"{self.path.name}.new")
         try:
-            fresh.write_text(self.new, encoding="utf-8")
-            fresh.replace(self.path)
+            replace_file(self.path, self.new.replace("\n", self.line_ending).encode())
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             msg = f"cannot write {self.path}: {error.strerror}"
             raise UsageError(msg) from None
 
@@ -88,7 +88,9 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
         raise
     except Exception as error:  # code of a plugin that gets answers to other requests
         raise UsageError(f"{cannot}: {type(error).__name__}: {error}") from error
-    old = path.read_text(encoding="utf-8")
+    content = path.read_bytes().decode()
+    line_ending = "\r\n" if "\r\n" in content else "\n"
+    old = content.replace("\r\n", "\n")
     data = copy.deepcopy(read_document(old, name=str(path)).data)
     data["interactions"] = [
         {**before, "request": _request(before["request"], now)}
@@ -104,7 +106,7 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
     report = replay(subject, again)
     if not report.passed:
         raise UsageError(f"{cannot}: it would not replay: {report.differences[0]}")
-    return CaseUpdate(again, path, old, new, tuple(_losses(case, pairs)))
+    return CaseUpdate(again, path, old, new, tuple(_losses(case, pairs)), line_ending)
 
 
 def _request(before: Mapping[str, Any], now: Interaction) -> dict[str, Any]:

@@ -59,6 +59,21 @@ def test_two_keys_are_two_accounts(write: Write, sample: Path) -> None:
     assert [bound.name for bound in bind(config, None)] == ["one", "two"]
 
 
+def test_what_connections_share(write: Write, sample: Path) -> None:
+    """Requests are compiled once for all settings, until the definition changes."""
+    other = GOOD.replace("one", "two").replace("KEY", "OTHER") + ", delivery: {concurrency: 7}"
+    text = write("c.yaml", _config(GOOD, other))
+    config = read_config(text, {"KEY": KEY, "OTHER": KEY[::-1]})
+    one, two = bind(config, None)
+    assert one.destination.requests is two.destination.requests
+    keys = ["".join(each.destination.settings["apiKey"]) for each in (one, two)]
+    assert keys == [KEY, KEY[::-1]]
+    path = sample / "destination.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    again, _ = bind(config, None)
+    assert again.destination.requests is not one.destination.requests
+
+
 def test_the_calls_that_are_supported(write: Write) -> None:
     """Those of all actions, where each says its own."""
     text = _config("name: k, destination: kana, settings: {apiKey: {env: KEY}}")

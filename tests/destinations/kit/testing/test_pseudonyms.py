@@ -100,6 +100,18 @@ def test_a_value_is_replaced_wherever_it_is_written(
     assert pseudonyms.text(encode(value)) == encode(pseudonyms.of[value])
 
 
+@pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
+@pytest.mark.parametrize("word", ["Jäne", "Lovelace"])
+def test_a_word_of_a_name_is_replaced_wherever_it_is_written(
+    word: str, encode: Callable[[str], str]
+) -> None:
+    """A first or a last name alone is replaced in the same forms as the whole name."""
+    pseudonyms = Pseudonyms({"Jäne Lovelace": "name"})
+    made = pseudonyms.text(word)
+    assert made != word
+    assert pseudonyms.text(encode(word)) == encode(made)
+
+
 @pytest.mark.parametrize("name", ["sha256", "md5"])
 def test_digests_are_replaced(name: str) -> None:
     """An email is as good as told by its digest; so it is the digest of the stand-in."""

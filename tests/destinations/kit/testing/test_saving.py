@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +36,27 @@ def test_a_case_is_never_overwritten(
         save_case(partner, make_case(), path, Masker())
     assert path.read_text(encoding="utf-8") == text
     assert read_case(path, partner.definition) == replace(make_case(), name="one")
+
+
+def test_no_part_of_a_case_is_left(
+    make_case: Callable[..., Case],
+    partner: Subject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that gets full leaves no file, so that the same command works later."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "cases"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UsageError, match=r"cannot write .*one\.yaml: No space left"):
+            save_case(partner, make_case(), folder / "one.yaml", Masker())
+    assert list(folder.iterdir()) == []
+    save_case(partner, make_case(), case_path(folder, "one"), Masker())
+    assert [path.name for path in folder.iterdir()] == ["one.yaml"]
 
 
 def test_a_secret_is_never_written(

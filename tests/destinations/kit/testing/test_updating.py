@@ -100,6 +100,22 @@ def test_an_update_changes_what_differs(
     assert [path.name for path in (template / "cases").iterdir()] == ["track.yaml"]
 
 
+def test_line_endings_stay(make: Callable[..., CaseUpdate], template: Path) -> None:
+    """A file whose lines end as on Windows keeps them, and no other line changes."""
+
+    def of_windows(folder: Path) -> None:
+        path = folder / CASE
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    update = make(RENAMED, of_windows)
+    before = (template / CASE).read_bytes()
+    update.write()
+    after = (template / CASE).read_bytes()
+    assert after != before
+    assert after.count(b"\n") == after.count(b"\r\n") == before.count(b"\r\n")
+    assert "\r" not in update.difference
+
+
 def test_what_is_no_longer_delivered_is_said(make: Callable[..., CaseUpdate]) -> None:
     """The answer of the case is a refusal now: the event was delivered, and would be rejected."""
     update = make(_edit(CASE, ANSWER, ANSWER.replace("200", "422")))
