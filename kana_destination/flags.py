@@ -18,7 +18,7 @@ BOXES: Final[Mapping[str, str]] = {
     "no-billing-id": "Users not connected to a billing provider",
     "same-email": "Users with the same email, which may need merging",
     "left-over": "Left-overs of merges, to be removed in the dashboard",
-    "waiting": "Changes that the API cannot make, to be imported with flags --csv",
+    "waiting": "Changes that the API cannot make: import the file that flags --csv writes",
 }
 
 
@@ -86,7 +86,7 @@ def find_flags(
 
 def _shares(user: User, first: User, waits: Mapping[str, str]) -> str:
     """Return which user of an email was created first, and whether the email still waits."""
-    notes = [] if user is first else [f"created first: {first['id']}"]
+    notes = [] if user is first else [f"{first['id']} has this email and was created first"]
     if "email" in changes_to(user, waits):
         notes.append(f"its email {waits['email']} waits for the import")
     return "; ".join(notes)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from destinations._version import __version__
+from destinations.definition.document import read_document
 
 ROOT = Path(__file__).parent.parent
 # Pages of destinations, in folders of docs/, are for another site: the linter checks them.
@@ -122,3 +123,19 @@ def test_pages_of_destinations(
     monkeypatch.chdir(ROOT)
     done = command("docs", *arguments)
     assert done.code == 0, done.out + done.err
+
+
+def _yaml_examples() -> list[tuple[str, str]]:
+    """Each block of YAML in a page, with the page and the line where it begins."""
+    found = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for block in re.finditer(r"(?ms)^```yaml\n(.*?)^```", page.read_text("utf-8")):
+            line = block.string.count("\n", 0, block.start()) + 1
+            found.append((f"{page.name}:{line}", block[1]))
+    return found
+
+
+@pytest.mark.parametrize(("place", "text"), _yaml_examples())
+def test_examples_of_yaml_are_read(place: str, text: str) -> None:
+    """Readers copy them, so the package's own reader takes each."""
+    read_document(text, name=place)

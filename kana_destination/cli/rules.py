@@ -247,7 +247,7 @@ def _added(store: SqliteStore, new: Sequence[Rule]) -> int:
 def _deliver(kana: OpenDestination) -> int:
     """Deliver what waits for the account, print the outcomes, and return the exit code."""
     done = kana.deliver_waiting()
-    click.echo(f"What waited: {summary(done.counts) or 'nothing'}.")
+    click.echo(f"Of what waited: {summary(done.counts) or 'nothing'}.")
     for reason in done.totals.reasons:
         click.echo(f"{reason.outcome.value}, {reason.count:,}: {plain(reason.example)}", err=True)
     return exit_code(done)

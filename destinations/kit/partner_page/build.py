@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from destinations.definition import DestinationDefinition
-from destinations.errors import UsageError
+from destinations.errors import UsageError, did_you_mean
 from destinations.extras import libraries_of
+from destinations.kit.partner_page.calls import METHODS
 from destinations.kit.partner_page.facts import page_facts
 from destinations.kit.partner_page.flavour import FLAVOURS, Flavour
 from destinations.kit.partner_page.html import preview_html
-from destinations.kit.partner_page.images import is_inside, page_images
+from destinations.kit.partner_page.images import IMAGES, is_inside, page_images
 from destinations.kit.partner_page.markdown import inline_tokens
 from destinations.kit.partner_page.page_escaping import (
     active_html,
@@ -32,6 +33,14 @@ __all__ = ["page_files", "render_page", "stale_files", "write_files"]
 
 _TEMPLATES: Final = jinja2.PackageLoader("destinations.kit.partner_page", "templates")
 _ENDING: Final = ".md.j2"
+_SLOTS: Final = frozenset(
+    {
+        *(name for name in _TEMPLATES.list_templates() if name.endswith(_ENDING)),
+        *(f"{slot}{_ENDING}" for slot in ("after-setup", "for-review")),
+        *(f"{prefix}{method}{_ENDING}" for method in METHODS for prefix in ("", "after-")),
+    }
+)
+"""The templates that a definition may have: those of the framework, and those that they include."""
 _FENCE: Final = re.compile(r" {0,3}(`{3,})(.*)")
 
 
@@ -78,6 +87,7 @@ def _templates(folder: Traversable) -> dict[str, str]:
     for name in _TEMPLATES.list_templates():
         if name.endswith(_ENDING):
             found[name], _, _ = _TEMPLATES.get_source(environment, name)
+    own: list[str] = []
     page = folder.joinpath("page")
     if not page.is_dir():
         return found
@@ -86,6 +96,13 @@ def _templates(folder: Traversable) -> dict[str, str]:
             if isinstance(file, Path) and not is_inside(file, folder):
                 raise UsageError(f"page/{file.name} leads out of the definition's folder")
             found[file.name] = file.read_text(encoding="utf-8")
+            own.append(file.name)
+    for name in own:
+        if name not in _SLOTS and not any(name in text for text in found.values()):
+            near = did_you_mean(name, _SLOTS)
+            raise UsageError(
+                f"page/{name}: no template includes it{near}; known: {', '.join(sorted(_SLOTS))}"
+            )
     return found
 
 
@@ -111,20 +128,35 @@ def page_files(
 
 
 def write_files(files: Mapping[str, bytes], target: Path) -> None:
-    """Write files into the folder ``target``, creating it and its folders if missing."""
+    """Write files into the folder ``target``, creating it and its folders if missing.
+
+    Images of an earlier page that are not among them are removed.
+    """
     for name, content in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    for path in _former_images(files, target):
+        path.unlink()
 
 
 def stale_files(files: Mapping[str, bytes], target: Path) -> list[str]:
-    """Return the paths in ``target`` that are missing or differ from ``files``."""
-    return [
+    """Return the paths in ``target`` that differ from ``files``, images of an earlier page too."""
+    changed = [
         str(target / name)
         for name, content in files.items()
         if not (target / name).is_file() or (target / name).read_bytes() != content
     ]
+    return [*changed, *map(str, _former_images(files, target))]
+
+
+def _former_images(files: Mapping[str, bytes], target: Path) -> list[Path]:
+    """Return the images in ``target`` that no longer belong to the page."""
+    place = target / IMAGES
+    if not place.is_dir():
+        return []
+    found = sorted(path for path in place.iterdir() if path.suffix in {".png", ".gif"})
+    return [path for path in found if f"{IMAGES}/{path.name}" not in files]
 
 
 def _tidy(text: str) -> str:

@@ -50,6 +50,9 @@ def example_value(key: str, spec: Mapping[str, Any]) -> Any:
         return spec["enum"][0]
     kind = spec.get("type")
     kind = str(kind[0] if isinstance(kind, list) else kind)
+    items = spec.get("items")
+    if kind == "array" and isinstance(items, dict) and items:
+        return [example_value(re.sub("s$", "", key), items)]
     if kind in _BY_TYPE:
         return _BY_TYPE[kind]
     return _BY_FORMAT.get(spec.get("format", "")) or _by_name(key)

@@ -58,7 +58,11 @@ class Flavour:
         return self.external(text, f"{url}{mark}utm_source=segment&utm_medium=docs")
 
     def segment(self, text: str, path: str) -> str:
-        """Return a link to a page of Segment's docs, such as ``/docs/connections/spec/``."""
+        """Return a link to a page of Segment's docs, such as ``/docs/connections/spec/``.
+
+        The path may leave out ``/docs``, with which all of them begin.
+        """
+        path = path if path.startswith("/docs/") else f"/docs{path}"
         return f"[{text}]({path if self.name == 'published' else SEGMENT + path})"
 
 

@@ -12,7 +12,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition.yaml_schema import write_scalar
@@ -100,7 +101,14 @@ def _limit(seconds: int, memory: int) -> None:
 def _environment(flavour: Flavour, job: Mapping[str, Any]) -> jinja2.Environment:
     # No escaping here: the output is Markdown, and the values are already escaped for it.
     environment = ImmutableSandboxedEnvironment(
-        loader=jinja2.DictLoader(job["templates"]),
+        # A template's name stands for its file, so that errors name it.
+        loader=jinja2.FunctionLoader(
+            lambda name: (
+                (text, name, lambda: True)
+                if (text := job["templates"].get(name)) is not None
+                else None
+            )
+        ),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -134,7 +142,17 @@ def _rendered(job: Mapping[str, Any]) -> str:
         where = f"({error.name}:{error.lineno})"
         raise UsageError(f"cannot be rendered {where}: {error.message}") from None
     except jinja2.TemplateError as error:
-        raise UsageError(f"cannot be rendered: {error.message or error}") from None
+        where = _place(error, job["templates"])
+        raise UsageError(f"cannot be rendered{where}: {error.message or error}") from None
+
+
+def _place(error: BaseException, templates: Container[str]) -> str:
+    """Return the template and line where an error was raised; empty if it was in none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [
+        f"({frame.filename}:{frame.lineno})" for frame in frames if frame.filename in templates
+    ]
+    return f" {places[-1]}" if places else ""
 
 
 def _joined(template: jinja2.Template, longest: int) -> str:

@@ -52,7 +52,7 @@ def test_the_boxes(flagged: Any) -> None:
         "waiting": 2,
     }
     notes = {user["id"]: user["note"] for user in found["same-email"]["users"]}
-    assert notes == {"a": "", "b": "created first: a"}
+    assert notes == {"a": "", "b": "a has this email and was created first"}
     (waiting, _) = found["waiting"]["users"]
     assert waiting["changes"] == {"email": "c@example.com"}
     assert waiting["note"] == "set email to c@example.com"
@@ -78,7 +78,7 @@ def test_the_table(flagged: Any) -> None:
         "Users not connected to a billing provider: 2",
         "Users with the same email, which may need merging: 2",
         "Left-overs of merges, to be removed in the dashboard: 1",
-        "Changes that the API cannot make, to be imported with flags --csv: 2",
+        "Changes that the API cannot make: import the file that flags --csv writes: 2",
     ):
         assert title in text
     assert "e~left-over" in text
@@ -294,12 +294,15 @@ WAITING: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]], dict[str, s
     "an email that is added (case 2)": (
         [{"id": "1"}, {"id": "2", "email": X}],
         [{"email": X}],
-        {"1": f"its email {X} waits for the import", "2": "created first: 1"},
+        {"1": f"its email {X} waits for the import", "2": "1 has this email and was created first"},
     ),
     "an email that is replaced (case 6)": (
         [{"id": "3", "email": X}, {"id": "1", "email": "z@example.com"}],
         [{"email": X}],
-        {"3": "", "1": f"created first: 3; its email {X} waits for the import"},
+        {
+            "3": "",
+            "1": f"3 has this email and was created first; its email {X} waits for the import",
+        },
     ),
     "an email that others share no longer (case 4)": (
         [{"id": "1", "email": "z@example.com"}, {"id": "2", "email": "z@example.com"}],
@@ -309,7 +312,10 @@ WAITING: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]], dict[str, s
     "another spelling": (
         [{"id": "1"}, {"id": "2", "email": X}],
         [{"email": " X@Example.com"}],
-        {"1": "its email  X@Example.com waits for the import", "2": "created first: 1"},
+        {
+            "1": "its email  X@Example.com waits for the import",
+            "2": "1 has this email and was created first",
+        },
     ),
     "another field": ([{"id": "1"}, {"id": "2", "email": X}], [{"billingId": "cus_1"}], {}),
 }

@@ -54,7 +54,7 @@ def test_a_rule_that_is_added_later(cli: Any, track: Make) -> None:
     done = cli("rules", "add", "Calls", *CALLS)
     assert done.code == 0
     assert "2 unmapped events wait for delivery now." in done.out
-    assert "What waited: 2 delivered." in done.out
+    assert "Of what waited: 2 delivered." in done.out
     assert cli.usage == {"ann": {"calls": 7}}
     for _ in range(2):
         assert cli.outcomes(*events) == {"filtered": 2, "unmapped": 1}
@@ -98,7 +98,7 @@ def test_a_rule_delivers_for_its_account_alone(open_cli: Callable[..., Any], tra
     two.run(track(), track())
     done = two("rules", "add", "R", *CALLS)
     assert "3 unmapped events wait for delivery now." in done.out
-    assert "What waited: 2 delivered." in done.out
+    assert "Of what waited: 2 delivered." in done.out
     assert (one.usage, two.usage) == ({}, {"ann": {"calls": 2}})
     one.command("run", "kana", "--settings", one.settings, "--store", one.store)
     assert (one.usage, two.usage) == ({"ann": {"calls": 1}}, {"ann": {"calls": 2}})
@@ -121,7 +121,7 @@ def test_events_that_kana_refuses(cli: Any, track: Make) -> None:
     done = cli("rules", "add", "S", "--event", "API Called", "--feature", "sso")
     assert done.code == 1
     assert "1 unmapped event waits for delivery now." in done.out
-    assert "What waited: 1 rejected." in done.out
+    assert "Of what waited: 1 rejected." in done.out
     assert "no access to the feature 'sso'" in done.err
     assert "Warning: the feature 'sso' is BINARY" in done.err
     assert "1 is mapped, but cannot be sent; see destinations deliveries list." in done.err
@@ -373,7 +373,7 @@ def test_a_key_refused_while_what_waits_is_delivered(cli: Any, track: Make, by: 
         assert "the credentials were refused: Unauthenticated: revoked" in done.err
     else:
         done = cli("rules", "add", "Seats", "--event", "Seat Added", "--feature", "seats")
-        assert "What waited: 2 ready." in done.out
+        assert "Of what waited: 2 ready." in done.out
         assert "Unauthenticated: revoked" in done.err
     assert done.code == 2
     assert "does not answer" not in done.err

@@ -143,7 +143,11 @@ def test_steps_of_the_definition_are_templates(render: Render) -> None:
 @pytest.mark.parametrize(
     ("page", "documentation", "message"),
     [
-        ({"track.md.j2": "{{ nothing }}"}, {}, "cannot be rendered: 'nothing' is undefined"),
+        (
+            {"track.md.j2": "{{ nothing }}"},
+            {},
+            r"cannot be rendered \(track\.md\.j2:1\): 'nothing' is undefined",
+        ),
         ({"track.md.j2": "{% if %}"}, {}, r"cannot be rendered \(track\.md\.j2:1\): Expected"),
         ({"track.md.j2": "{{ ''.__class__.__mro__ }}"}, {}, "unsafe"),
         ({}, {"setup": ["{{ nothing }}"]}, "step of /documentation/setup cannot be rendered"),
@@ -334,5 +338,47 @@ def test_an_action_of_several_methods_has_one_table(
         path.write_text(text.replace(f'{key}: type = "track"', both), encoding="utf-8")
     page = render_page(folder, load_definition(folder), plugin(), PUBLISHED)
     assert page.count("| `properties.by` |") == 1
-    assert "Sample reads a Screen call as it reads [a Track call](#track)." in page
+    assert "Sample reads the same parts of a Screen call as of [a Track call](#track)." in page
     assert "analytics.screen('Pricing', {" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("after-trak.md.j2", "page/after-trak.md.j2: no template includes it; did you mean after-"),
+        ("zzz.md.j2", "page/zzz.md.j2: no template includes it; known: after-alias.md.j2, after-"),
+    ],
+)
+def test_a_template_that_nothing_includes(name: str, message: str, render: Render) -> None:
+    """A mistyped slot is an error, as its text would be missing; one of an include is none."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        render(PUBLISHED, {name: "Lost."})
+    assert "Found." in render(
+        PUBLISHED, {name: "Found.", "after-setup.md.j2": f'{{% include "{name}" %}}'}
+    )
+
+
+def test_the_line_of_a_mistake(render: Render) -> None:
+    """The message names the template and the line where it is, not the one that includes it."""
+    with pytest.raises(UsageError, match=r"\(after-setup\.md\.j2:3\): 'foo' is undefined"):
+        render(PUBLISHED, {"after-setup.md.j2": "One.\n\n{{ foo }}\n"})
+
+
+@pytest.mark.parametrize("path", ["/docs/connections/spec/", "/connections/spec/"])
+def test_a_path_of_segments_docs(path: str, render: Render) -> None:
+    """All paths begin with /docs/, so a template may leave that out."""
+    slot = {"after-setup.md.j2": f'{{{{ segment("Spec", "{path}") }}}}'}
+    assert "[Spec](/docs/connections/spec/)" in render(PUBLISHED, slot)
+    assert "[Spec](https://segment.com/docs/connections/spec/)" in render(SUBMISSION, slot)
+
+
+def test_images_of_an_earlier_page(tmp_path: Path) -> None:
+    """They are reported and removed; other files in the folder are not of the build."""
+    files = {"sample.md": b"A page.", "images/now.png": b"new"}
+    write_files({"images/now.png": b"old", "images/before.png": b"old"}, tmp_path)
+    (tmp_path / "images" / "notes.txt").write_text("Mine.", encoding="utf-8")
+    stale = ["sample.md", "images/now.png", "images/before.png"]
+    assert stale_files(files, tmp_path) == [str(tmp_path / name) for name in stale]
+    write_files(files, tmp_path)
+    assert stale_files(files, tmp_path) == []
+    assert sorted(one.name for one in (tmp_path / "images").iterdir()) == ["notes.txt", "now.png"]

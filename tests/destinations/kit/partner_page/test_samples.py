@@ -235,3 +235,17 @@ def test_values_of_one_sample_are_not_shared(load: Load) -> None:
     (call,) = read_calls(first)
     assert call.arguments[1]["a"] == {"deep": {}}
     assert call.arguments[1]["b"] == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "value"),
+    [
+        ({"type": "string"}, ["product_0042"]),
+        ({"type": "integer"}, [1]),
+        ({"type": "string", "examples": ["p7"]}, ["p7"]),
+        ({}, []),
+    ],
+)
+def test_a_list_has_an_item(items: dict[str, Any], value: list[Any]) -> None:
+    """A list without an example shows what it holds, as far as its schema says it."""
+    assert example_value("product_ids", {"type": "array", "items": items}) == value
