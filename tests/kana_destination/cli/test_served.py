@@ -101,7 +101,7 @@ def test_a_rule_delivers_what_runs_have_kept_and_leaves_the_rest(
     accepted(track("Seat Added"))
     done = cli("rules", "add", *SEATS)
     assert "2 unmapped events wait for delivery now." in done.out
-    assert "What waited: 1 delivered." in done.out
+    assert "Of what waited: 1 delivered." in done.out
     assert sorted(outcomes()) == ["delivered", "ready"]
     assert cli.usage == {"ann": {"seats": 1}}
 

@@ -279,8 +279,12 @@ def test_a_sample_stays_in_its_block(render: Render) -> None:
 
 
 LINES: Mapping[str, str | None] = {
-    "{{ site.secret }}": "liquid",
-    "{% include content/x.md %}": "liquid",
+    "{{ secret }}": "liquid",
+    "`{{ site.baseurl }}`": "liquid",
+    "{% include secret/x.md %}": "liquid",
+    "{% include content/../x.md %}": "liquid",
+    "{{ site.baseurl }}": None,  # Segment's own pages have both
+    "{% include content/x.md %}": None,
     "`{{ code }}`": "liquid",
     "```js\n{{ code }}\n```": "liquid",
     "{{ '{{' }} code }}": None,
