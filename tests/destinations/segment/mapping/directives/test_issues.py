@@ -8,6 +8,7 @@ import pytest
 
 from destinations.errors import MappingError, ResolveError
 from destinations.segment.mapping import compile_mapping, compile_value
+from destinations.segment.mapping.directives.liquid import read_liquid
 from destinations.segment.mapping.limits import LARGEST_VALUE
 
 NO_PATTERN = 'should have the field "pattern" with text'
@@ -163,3 +164,10 @@ def test_templates_may_have_a_thousand_characters() -> None:
     compiled = compile_value({"@liquid": "x" * 1000})
     assert compiled.warnings == ()
     assert compiled.resolve({}) == "x" * 1000
+
+
+def test_what_the_longest_template_reads_is_known() -> None:
+    """A template of exactly the longest length is looked into; a longer one is not."""
+    longest = "{{ payload.user }}".ljust(1000, "x")
+    assert read_liquid(longest) is not None
+    assert read_liquid(longest + "x") is None
