@@ -5,14 +5,11 @@ seconds as its argument says. What it answers has the shape of Kana's API: count
 amounts of 0 where it is asked for them.
 """
 
-import asyncio
 import functools
 import json
-import re
-import sys
 
-_SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-_HEAD = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+from benchmarks.partner_process import serve
+
 _COUNTED = {"recorded": True, "reason": None}
 _SHOWN = {
     "current": {
@@ -31,48 +28,17 @@ def _answer(counted: int, shown: int) -> bytes:
         data: dict[str, object] = {name: values[0], "e0": values[0]}
     else:
         data = {f"e{index}": value for index, value in enumerate(values)}
-    return _reply(data)
+    return json.dumps({"data": data}).encode()
 
 
-def _reply(data: dict[str, object]) -> bytes:
-    body = json.dumps({"data": data}).encode()
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-class _Partner(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
-        self._data = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        head, found, body = self._data.partition(b"\r\n\r\n")
-        length = _HEAD.search(head)
-        if not found or length is None or len(body) < int(length.group(1)):
-            return
-        self._data = b""
-        if b"TestCredentials" in body:
-            self._transport.write(_reply({"e0": []}))
-            return
-        counted, shown = body.count(b": recordUsage("), body.count(b": showUsage(")
-        if not counted and not shown:
-            counted, shown = b"recordUsage(" in body, b"showUsage(" in body
-        answer = _answer(int(counted), int(shown))
-        if _SECONDS:
-            asyncio.get_running_loop().call_later(_SECONDS, self._transport.write, answer)
-        else:
-            self._transport.write(answer)
-
-
-async def _main() -> None:
-    server = await asyncio.get_running_loop().create_server(_Partner, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+def _body(request: bytes) -> bytes:
+    if b"TestCredentials" in request:
+        return json.dumps({"data": {"e0": []}}).encode()
+    counted, shown = request.count(b": recordUsage("), request.count(b": showUsage(")
+    if not counted and not shown:
+        counted, shown = b"recordUsage(" in request, b"showUsage(" in request
+    return _answer(int(counted), int(shown))
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    serve(_body)

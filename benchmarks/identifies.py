@@ -38,7 +38,7 @@ def measure(scale: int) -> list[Figure]:
 
 
 def _at_a_slow_partner(folder: Path, count: int) -> Iterator[Figure]:
-    with canned_partner(_SECONDS, "user_partner.py") as settings:
+    with canned_partner(_SECONDS, "user_partner") as settings:
         for kind in ("new", "known"):
             what = f"{count:,} identify events of {kind} users, answers after {_SECONDS} s"
             events = _events(folder, count, name=kind)

@@ -142,13 +142,13 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 @contextlib.contextmanager
 def canned_partner(
-    seconds: str = "0", script: str = "canned_partner.py"
+    seconds: str = "0", program: str = "canned_partner"
 ) -> Iterator[Mapping[str, Any]]:
     """Settings that lead to a partner which costs almost nothing, in a process of its own.
 
-    It answers after so many ``seconds``, as the ``script`` says.
+    It answers after so many ``seconds``, as the ``program`` says.
     """
-    command = [sys.executable, str(_SCRIPTS / script), seconds]
+    command = [sys.executable, "-m", f"benchmarks.{program}", seconds]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe

@@ -5,14 +5,11 @@ seconds as its argument says. It looks users up, lists, creates and updates them
 one user or many; a user who is missing hides the others of a document.
 """
 
-import asyncio
 import json
-import re
-import sys
 from typing import Any
 
-_SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-_HEAD = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+from benchmarks.partner_process import serve
+
 _USER = {"billingId": None, "name": None, "email": None, "metadata": None}
 _FIELDS = {"inputFields": [{"name": name} for name in ("id", *_USER)]}
 
@@ -62,32 +59,9 @@ def _update(variables: dict[str, Any], index: int) -> dict[str, Any]:
     return user
 
 
-class _Partner(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
-        self._data = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        head, found, body = self._data.partition(b"\r\n\r\n")
-        length = _HEAD.search(head)
-        if not found or length is None or len(body) < int(length.group(1)):
-            return
-        self._data = b""
-        asyncio.get_running_loop().call_later(_SECONDS, self._reply, _answer(json.loads(body)))
-
-    def _reply(self, answer: dict[str, Any]) -> None:
-        body = json.dumps(answer, separators=(",", ":")).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        self._transport.write(head.encode() + b"\r\n\r\n" + body)
-
-
-async def _main() -> None:
-    server = await asyncio.get_running_loop().create_server(_Partner, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+def _body(request: bytes) -> bytes:
+    return json.dumps(_answer(json.loads(request)), separators=(",", ":")).encode()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    serve(_body)
