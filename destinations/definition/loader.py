@@ -75,16 +75,12 @@ def check_folder(folder: Traversable) -> tuple[Issue, ...]:
 def _load(folder: Traversable) -> _Loaded:
     if not folder.is_dir():
         return (Issue("there is no such folder", file=str(folder)),), None
-    files = tuple(_files(folder))
-    if not any(file.is_destination for file in files):
-        issue = Issue("there is no destination.yaml in this folder", file=str(folder))
-        return (*_parsed(files)[1], issue), None
-    return _load_files(folder.name, files)
+    return _load_files(folder.name, str(folder), tuple(_files(folder)))
 
 
 @lru_cache(maxsize=8)
-def _load_files(folder: str, files: tuple[_File, ...]) -> _Loaded:
-    """Load a definition, or return what was loaded from the same contents.
+def _load_files(name: str, path: str, files: tuple[_File, ...]) -> _Loaded:
+    """Load the definition in a folder, or return what was loaded from the same contents.
 
     A server has many connections to one definition, and binds them all at each reload. The files
     are read each time; what they say is worked out once. Definitions cannot be changed.
@@ -92,10 +88,12 @@ def _load_files(folder: str, files: tuple[_File, ...]) -> _Loaded:
     documents, issues = _parsed(files)
     for stem, document in documents.items():
         issues += schema_issues(document, _STEM if stem == _STEM else "action")
+    if _STEM not in documents and not issues:
+        issues.append(Issue("there is no destination.yaml in this folder", file=path))
     if issues:  # references can only be checked in documents of the right shape
         return tuple(issues), None
     destination = documents.pop(_STEM)
-    issues += _names(destination, folder, documents)
+    issues += _names(destination, name, documents)
     issues += check_destination(destination, documents)
     for document in documents.values():
         issues += check_action(document, destination.data["requests"])
