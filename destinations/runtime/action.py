@@ -33,7 +33,7 @@ __all__ = [
     "Subscription",
     "VersionedMapper",
     "checked_calls",
-    "of_source",
+    "failed",
 ]
 
 T = TypeVar("T")
@@ -162,6 +162,11 @@ class Action:
     def _touched(self) -> list[CompiledValue]:
         return [compile_value(one) for one in self.definition.touches]
 
+    def part(self, kind: str, name: str | None) -> str:
+        """Return how a message calls code of the plugin: with where it is from, if known."""
+        what = f"the {kind} {name!r}"
+        return f"{self.source}: {what}" if self.source else what
+
     def generate(self, payload: Payload, *, resumes: bool) -> Generated:
         """Start the generator on a payload; ``resumes`` says that an earlier attempt began it.
 
@@ -170,7 +175,7 @@ class Action:
         """
         generator = self.generator
         assert generator is not None  # noqa: S101 - checked by the caller
-        who = of_source(self.source, f"the generator {self.definition.perform.generator!r}")
+        who = self.part("generator", self.definition.perform.generator)
         try:
             if resumes and isinstance(generator, ResumingGenerator):
                 steps = generator.resume(payload)
@@ -180,7 +185,7 @@ class Action:
         except DestinationsError:
             raise
         except Exception as error:
-            raise PluginError(f"{who} failed: {type(error).__name__}: {error}") from error
+            raise PluginError(failed(who, error)) from error
         if not isinstance(done, Done):
             raise PluginError(f"{who} must return a destinations.Done, not {done!r:.80}")
         return done
@@ -257,8 +262,7 @@ class Subscription:
         try:
             found = mapper(event, payload) if mapper is not None else None
         except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
-            who = of_source(self.action.source, f"the mapper {unmapped.mapper!r}")
-            reason = f"{who} failed: {type(error).__name__}: {error}"
+            reason = failed(self.action.part("mapper", unmapped.mapper), error)
             return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
         return Result(Outcome.UNMAPPED, unmapped.reason) if found is None else found
 
@@ -295,9 +299,9 @@ def _check(call: object, known: Mapping[str, object], who: str) -> None:
         )
 
 
-def of_source(source: str, what: str) -> str:
-    """Return how a message calls a part of a plugin: with where it comes from, if that is known."""
-    return f"{source}: {what}" if source else what
+def failed(who: str, error: Exception) -> str:
+    """Return the message for an unexpected error of a plugin's code."""
+    return f"{who} failed: {type(error).__name__}: {error}"
 
 
 def _is_name(value: object) -> bool:

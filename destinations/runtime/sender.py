@@ -45,7 +45,7 @@ from destinations.http import (
 )
 from destinations.http.transport import Transport
 from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
-from destinations.runtime.action import Action, Call, Done, Payload, checked_calls, of_source
+from destinations.runtime.action import Action, Call, Done, Payload, checked_calls, failed
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
@@ -357,8 +357,7 @@ class Sender:
             repeatable = all(request.definition.idempotent for request, _ in made)
             text = str(error)
             if not isinstance(error, PluginError):
-                name = f"the generator {action.definition.perform.generator!r}"
-                text = f"{of_source(action.source, name)} failed: {type(error).__name__}: {error}"
+                text = failed(action.part("generator", action.definition.perform.generator), error)
             reason = self._shown(text)
             outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
