@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from destinations.cli.tables import count, print_table
 from destinations.definition.input_files import open_input
 from destinations.definition.settings import Settings, check_settings, read_settings
 from destinations.errors import UsageError
+from destinations.http.loopback import is_loopback
 from destinations.kit.testing.case import Case, RecordedAgainst
 from destinations.kit.testing.case_reading import CASES_FOLDER
 from destinations.kit.testing.personal_data import (
@@ -222,13 +222,9 @@ def _against(options: _Options, subject: Subject, settings: Settings) -> Recorde
 def _is_local(url: str) -> bool:
     """Return whether a URL leads to this machine, where only a stand-in for a partner can be."""
     try:
-        host = urlsplit(url).hostname or ""
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:  # not a URL
         return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _warn(case: Case) -> None:

@@ -32,7 +32,6 @@ from .config_model import (
 )
 from .http_server import (
     HttpServer,
-    is_loopback,
 )
 from .ingest_route import (
     IngestRoute,
@@ -65,7 +64,6 @@ __all__ = [
     "bind",
     "check_start",
     "configured_partners",
-    "is_loopback",
     "read_body",
     "read_config",
 ]

@@ -24,6 +24,7 @@ from destinations.definition.secret_sources import (
 )
 from destinations.definition.settings import filled_settings
 from destinations.errors import DefinitionError, Issue, SecretMissingError, UsageError
+from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret
@@ -39,7 +40,6 @@ from destinations.server.config_model import (
     ServeConfig,
     StoreConfig,
 )
-from destinations.server.http_server import is_loopback
 from destinations.server.network_addresses import is_host, parse_address, parse_network
 
 __all__ = ["read_config"]

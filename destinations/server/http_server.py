@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import sys
@@ -21,7 +20,7 @@ from destinations.server.network_addresses import Address
 from destinations.server.replies import Application
 from destinations.server.uvicorn_protocol import Protocol
 
-__all__ = ["HttpServer", "is_loopback"]
+__all__ = ["HttpServer"]
 
 T = TypeVar("T")
 
@@ -30,14 +29,6 @@ _BACKLOG: Final = 1024
 _TICK_SECONDS: Final = 0.1
 _PASSING: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN})
 """Errors that may pass by themselves: a port in use, and a network that is not up yet."""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Server(uvicorn.Server):

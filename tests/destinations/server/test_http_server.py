@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.server import HttpServer, Receiver, is_loopback
+from destinations.http.loopback import is_loopback
+from destinations.server import HttpServer, Receiver
 
 Serve = Callable[..., Any]
 
