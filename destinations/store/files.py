@@ -21,7 +21,7 @@ FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 
 READ_ONLY: Final = "read-only file system"
-"""Why nothing can be written there, whoever owns the file."""
+"""Why nothing can be written there, also by the owner of the file."""
 
 
 def make_folder(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The queue that SQLite keeps: see `destinations.pipeline.queue.Queue`.
 
 Everything here runs in the engine's thread. Rows are written many at a time: Python's module for
-SQLite lets go of the interpreter at every step of a statement, and other threads run then.
+SQLite releases the interpreter at every step of a statement, and other threads run then.
 """
 
 from __future__ import annotations

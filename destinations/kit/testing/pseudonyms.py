@@ -43,7 +43,7 @@ _CONSONANTS: Final = "bdfgklmnprstvz"
 _VOWELS: Final = "aeiou"
 _TRIES: Final = 200
 
-# The beginnings of IDs that say of what kind they are, not of whom.
+# Beginnings of IDs that say what kind of ID it is, and nothing of the person.
 _PREFIX: Final = re.compile(
     r"(?:user|usr|cus|cust|customer|acct|account|anon|anonymous|visitor|member|contact|lead|sub|org|"
     r"group|team|company|device|session|message|msg|event|evt|id|uid|m|u|c)[_:-](?=.*\d)",
