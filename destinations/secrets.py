@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 import string
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
@@ -107,33 +107,29 @@ class Masker:
 
     Known encodings: JSON escapes, percent-encoding, HTML escapes, hex, and Base64, singly or within
     longer text (as in HTTP Basic), which is then replaced as a whole: the characters next to the
-    secret's own hold bits of it, and its length.
+    secret's own hold bits of it, and its length. ``known`` are traces that need not be made again.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        plain = [reveal(secret) for secret in secrets]
-        long = {form for secret in plain if len(secret) >= _PART for form in _forms(secret)}
-        short = {form for secret in plain if len(secret) < _PART for form in _forms(secret)}
-        within = {form for secret in plain for form in _forms_within(secret)} - long - short
-        # Longest first: a secret that contains another is replaced as a whole. The case of a short
-        # one counts, or it would mask ordinary words.
-        either = [
-            f"(?i:{_alternatives(long)})" if long else "",
-            _alternatives(short),
-            f"(?P<base64>{_alternatives(within)})" if within else "",
-        ]
-        self._pattern = re.compile("|".join(filter(None, either))) if any(either) else None
-        # Nearly no text has any of them, and looking for each is far faster than the pattern.
-        self._probes = tuple({form.lower() for form in long | short | within})
-        self._parts = frozenset(part for secret in plain for part in _parts(secret))
+    def __init__(
+        self, secrets: Iterable[str] = (), known: Mapping[str, _Traces] | None = None
+    ) -> None:
+        known = known or {}
+        self._traces = {
+            secret: known.get(secret) or _Traces(secret) for secret in map(reveal, secrets)
+        }
+        # Nearly no text has any of them, and looking for each is far faster than the patterns.
+        self._probes = tuple({form for each in self._traces.values() for form in each.probes})
+        self._parts = frozenset(part for each in self._traces.values() for part in each.parts)
         self._stems = frozenset(
             part[at : at + _STEM] for part in self._parts for at in range(_PART - _STEM + 1)
         )
 
+    def exchanged(self, secrets: Iterable[str]) -> Masker:
+        """Return a masker of these secrets instead; those that stay cost nothing."""
+        return Masker(secrets, self._traces)
+
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
-        if self._pattern is None:
-            return text
         pieces: list[str] = []
         end = 0
         for start, stop in self._spans(text):
@@ -149,7 +145,7 @@ class Masker:
         twice in a row, or have NULs between them as in UTF-16. Our own texts are not masked like
         this: they are known, so a gap would reveal a part.
         """
-        if self._pattern is None:
+        if not self._probes:
             return text
         covered = bytearray(len(text))
         starts: Sequence[int] = range(len(text) + 1)
@@ -187,21 +183,15 @@ class Masker:
                     if lower[at : at + _PART] in self._parts:
                         yield at, at + _PART
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield where secrets begin and end, in order."""
-        if self._pattern is None:
-            return
-        if text.isascii():  # beyond that, the pattern takes some characters for others
+    def _spans(self, text: str) -> Sequence[tuple[int, int]]:
+        """Return where secrets begin and end, by where they begin."""
+        if not self._probes:
+            return ()
+        if text.isascii():  # beyond that, a pattern takes some characters for others
             lower = text.lower()
             if not any(probe in lower for probe in self._probes):
-                return
-        for found in self._pattern.finditer(text):
-            start, stop = found.span()
-            if found.lastgroup == "base64":
-                start = len(text[:start].rstrip(_BASE64))
-                rest = text[stop:]
-                stop += len(rest) - len(rest.lstrip(_BASE64).lstrip("="))
-            yield start, stop
+                return ()
+        return sorted(span for each in self._traces.values() for span in each.spans(text))
 
     def value(self, value: Any) -> Any:
         """Return a copy of a JSON value with every secret in its texts and keys replaced."""
@@ -212,6 +202,42 @@ class Masker:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+class _Traces:
+    """The forms of one secret in a text.
+
+    A pattern holds one secret: of all secrets together it would be compiled again, and be larger,
+    with each one that comes later, and Python's `re` keeps 512 of them.
+    """
+
+    __slots__ = ("_pattern", "parts", "probes")
+
+    def __init__(self, secret: str) -> None:
+        forms = set(_forms(secret))
+        within = set(_forms_within(secret)) - forms
+        # Longest first: all of a text is replaced. The case of a short secret counts, or it would
+        # mask ordinary words.
+        whole = _alternatives(forms)
+        either = [
+            f"(?i:{whole})" if whole and len(secret) >= _PART else whole,
+            f"(?P<base64>{_alternatives(within)})" if within else "",
+        ]
+        self._pattern = re.compile("|".join(filter(None, either))) if any(either) else None
+        self.probes = frozenset(form.lower() for form in forms | within)
+        self.parts = frozenset(_parts(secret))
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where the secret begins and ends, in order."""
+        if self._pattern is None:
+            return
+        for found in self._pattern.finditer(text):
+            start, stop = found.span()
+            if found.lastgroup == "base64":
+                start = len(text[:start].rstrip(_BASE64))
+                rest = text[stop:]
+                stop += len(rest) - len(rest.lstrip(_BASE64).lstrip("="))
+            yield start, stop
 
 
 def _alternatives(forms: Iterable[str]) -> str:

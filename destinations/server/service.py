@@ -361,10 +361,14 @@ class Service:
     # -- what delivers -------------------------------------------------------------------------
 
     def _bind(self, config: ServeConfig) -> Sequence[Bound]:
-        """Return the destinations of a configuration; nothing is changed if one does not fit."""
+        """Return the destinations of a configuration, and mask their secrets from now on.
+
+        Nothing is changed if one does not fit.
+        """
         bound = bind(config, self._store)
         for each in bound:
             self._store.accounts().find(each.identity)
+        self._observation.mask(secret for each in bound for secret in each.secrets)
         return bound
 
     def _prepared(self, bound: Bound) -> _Served:
@@ -401,7 +405,6 @@ class Service:
         """Deliver for a destination from now on."""
         bound, scope = served.bound, served.scope
         self._lock(bound)
-        self._observation.mask(bound.secrets)
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
         served.pauses.write({})  # with a start, or another definition, all is tried again
 

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from destinations.secrets import MASK, Masker, Secret, reveal
 
 __all__ = ["Masks"]
 
 
-class Masks:
-    """A `destinations.secrets.Masker` to which secrets can be added.
+_FORMER: Final = 50
+"""Each takes some 60 KB of memory, and a server may run for years."""
 
-    Secrets of an earlier configuration stay masked, as answers may still repeat them.
+
+class Masks:
+    """A `destinations.secrets.Masker` whose secrets can be exchanged.
+
+    The last 50 secrets of earlier configurations stay masked, as answers and senders may still
+    repeat them.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._known: set[str] = set()
+        self._current: frozenset[str] = frozenset()
+        self._former: list[str] = []
         self._masker = Masker()
-        self.add(secrets)
+        self.exchange(secrets)
 
-    def add(self, secrets: Iterable[str]) -> None:
-        """Mask these secrets as well."""
+    def exchange(self, secrets: Iterable[str]) -> None:
+        """Mask these secrets, and the last ones that they replace."""
         with self._lock:
-            self._known |= set(map(reveal, secrets))
-            self._masker = Masker(self._known)
+            current = frozenset(map(reveal, secrets))
+            replaced = sorted(self._current - current)
+            former = [each for each in self._former if each not in current]
+            self._current, self._former = current, [*former, *replaced][-_FORMER:]
+            self._masker = self._masker.exchanged([*self._current, *self._former])
 
     def text(self, text: str) -> str:
         """Return ``text`` with every secret masked."""

@@ -48,8 +48,8 @@ class Observation:
         return self._metrics.exposition()
 
     def mask(self, secrets: Iterable[str]) -> None:
-        """Mask these secrets as well."""
-        self._masks.add(secrets)
+        """Mask these secrets, and the last ones that they replace; see `Masks.exchange`."""
+        self._masks.exchange(secrets)
 
     def masked(self, text: str) -> str:
         """Return foreign text with every secret, and every part of one, masked.
