@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from destinations.statuses import PHRASES
@@ -22,25 +22,37 @@ from kana_destination.sandbox.graphql_http import (
 )
 from kana_destination.sandbox.keys import Keys
 from kana_destination.sandbox.log import RequestLog, RequestRecord
+from kana_destination.sandbox.snapshot import take_snapshot
 
-__all__ = ["Answer", "Exchange", "Site", "serve_graphql"]
+__all__ = ["Answer", "Exchange", "ServedAccount", "serve_graphql"]
 
 _NO_FAULT: Final = FaultRule()
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """The service; ``snapshot`` returns the account as JSON.
+class ServedAccount:
+    """An account with the keys that open it, and with faults and a log of its own.
 
     ``arrivals`` are requests that fault rules delay or repeat.
     """
 
     account: Account
     keys: Keys
-    faults: Faults
-    log: RequestLog
-    snapshot: Callable[[], dict[str, Any]]
-    arrivals: Arrivals
+    faults: Faults = field(default_factory=Faults)
+    requests: RequestLog = field(default_factory=RequestLog)
+    arrivals: Arrivals = field(default_factory=Arrivals)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that the account holds, like `kana_destination.sandbox.snapshot`."""
+        with self.account.lock:
+            return take_snapshot(self.account.state, self.account.now().toordinal())
+
+    def arrive(self) -> int:
+        """Run the late and repeated requests that fault rules still hold back; return how many."""
+        late = self.arrivals.take()
+        for request in late:
+            self.account.run(request)
+        return len(late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +87,18 @@ class Exchange:
 
 
 def serve_graphql(
-    site: Site, head: RequestHead, body: bytes, wait: Callable[[float], object]
+    served: ServedAccount, head: RequestHead, body: bytes, wait: Callable[[float], object]
 ) -> Exchange:
     """Serve one request and log it; call ``wait`` with the seconds that a rule holds it back."""
-    number = site.log.begin()
+    number = served.requests.begin()
     request: GraphQLRequest | None = None
     refusal: Answer | None = None
     facts, digest = RequestFacts(number, body=body), ""
     media_type = answer_type(head.accept)
     try:
-        site.keys.check(head.authorization)
+        served.keys.check(head.authorization)
         request = read_request(head, body)
-        document = site.account.document(request.query)
+        document = served.account.document(request.query)
         operation = document.operation(request.operation_name)
         digest = document.digest
         roots = document.root_fields(operation)
@@ -95,21 +107,21 @@ def serve_graphql(
         refusal = Answer(problem.status, encode(problem.to_json()), (), media_type)
     except KanaError as error:
         refusal = Answer.graphql(request_error(error), media_type)
-    rule = site.faults.take(facts) or _NO_FAULT
+    rule = served.faults.take(facts) or _NO_FAULT
     if rule.hold:
         wait(rule.hold)
-    for late in site.arrivals.take(number):
-        site.account.run(late)
+    for late in served.arrivals.take(number):
+        served.account.run(late)
     result: dict[str, Any] | None = None
     if refusal is None and request is not None:
         if rule.runs:
-            result = site.account.run(request, rule.errors)
+            result = served.account.run(request, rule.errors)
         for after in (*rule.again, *(() if rule.late is None else (rule.late,))):
-            site.arrivals.add(number + 1 + after, request)
-        for repeated in site.arrivals.take(number + 1) if 0 in rule.again else ():
-            site.account.run(repeated)
+            served.arrivals.add(number + 1 + after, request)
+        for repeated in served.arrivals.take(number + 1) if 0 in rule.again else ():
+            served.account.run(repeated)
     answer = _answer(rule, result, refusal, media_type)
-    site.log.end(
+    served.requests.end(
         RequestRecord(
             number=number,
             digest=digest,

@@ -45,10 +45,9 @@ class Account:
         self._closed = False
 
     def close(self) -> None:
-        """Wait for the running request, then refuse all others and close the file."""
+        """Wait for the running request, then refuse all others."""
         with self.lock:
             self._closed = True
-            self.state.close()
 
     def now(self) -> datetime:
         """Return the time of the clock in UTC."""

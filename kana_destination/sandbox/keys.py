@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kana_destination.sandbox.errors import unauthenticated
 
-__all__ = ["DEFAULT_KEY", "Keys"]
+__all__ = ["DEFAULT_KEY", "Keys", "sent_key"]
 
 DEFAULT_KEY = "prv_test_sandbox0000000000000000000000000"
 """The key of a sandbox whose seed names none: the prefix and 32 characters."""
@@ -28,8 +28,7 @@ class Keys:
 
         Raises :class:`KanaError` that says which key is expected, and never shows the key sent.
         """
-        scheme, _, rest = (header or "").strip().partition(" ")
-        key = rest.strip() if scheme.lower() == _BEARER else f"{scheme} {rest}".strip()
+        key = sent_key(header)
         if not key:
             raise unauthenticated("no key: expected the Admin API key in the Authorization header")
         if key.startswith("pub_"):
@@ -46,3 +45,9 @@ class Keys:
             raise unauthenticated(
                 f"unknown key: expected a test key, which starts with {_TEST_PREFIX}"
             )
+
+
+def sent_key(header: str | None) -> str:
+    """Return the key of an ``Authorization`` header; empty if it has none."""
+    scheme, _, rest = (header or "").strip().partition(" ")
+    return rest.strip() if scheme.lower() == _BEARER else f"{scheme} {rest}".strip()

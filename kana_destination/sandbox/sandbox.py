@@ -1,4 +1,4 @@
-"""The sandbox as an object: an account, served on a port of this machine."""
+"""The sandbox as an object: one account or several, served on a port of this machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from destinations.errors import UsageError
-from kana_destination.sandbox.arrivals import Arrivals
-from kana_destination.sandbox.exchange import Site
+from kana_destination.sandbox.accounts import Accounts, key_digest
+from kana_destination.sandbox.errors import KanaError
+from kana_destination.sandbox.exchange import ServedAccount
 from kana_destination.sandbox.execution import Account
-from kana_destination.sandbox.faults import Faults
 from kana_destination.sandbox.graphql_schema import Api
 from kana_destination.sandbox.keys import Keys
-from kana_destination.sandbox.log import RequestLog
-from kana_destination.sandbox.seed import apply_seed, load_seed
+from kana_destination.sandbox.seed import AccountSeed, Seed, apply_seed, load_seed
 from kana_destination.sandbox.server import GRAPHQL_PATH, SandboxServer
-from kana_destination.sandbox.snapshot import take_snapshot
 from kana_destination.sandbox.state import State
 from kana_destination.sandbox.storage import Store
 
@@ -43,6 +41,10 @@ class Sandbox:
     disk before its answer; the seed is used only if the file is empty. For ``api`` see
     :data:`~kana_destination.sandbox.graphql_schema.Api`. ``clock`` returns the time, aware.
 
+    With ``accounts`` in the seed there is an account for each key: :meth:`account` returns one.
+    ``faults``, ``requests``, ``api_key``, :meth:`snapshot` and :meth:`arrive` are then those of the
+    first. In the file, each account that is not there yet starts from the seed.
+
     Raises :class:`~destinations.errors.DefinitionError` with every issue in the seed, and
     :class:`~destinations.errors.UsageError` if the file or the port cannot be used. A context
     manager: it starts the sandbox, and stops it at the end.
@@ -58,16 +60,12 @@ class Sandbox:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         loaded = load_seed(seed)
-        self.faults = Faults()
-        self.requests = RequestLog()
-        self._arrivals = Arrivals()
         self._port = port
-        self._keys = Keys(loaded.api_keys)
-        state = State() if db is None else _open_state(db)
-        self._account = Account(state, api, clock)
-        if state.is_empty:
-            apply_seed(loaded, state, self._account.now())
-            state.commit()
+        self._store = None if db is None else Store(db)
+        self._accounts = _accounts(loaded, self._store, api, clock)
+        self._first = self._accounts.first
+        self.faults = self._first.faults
+        self.requests = self._first.requests
         self._server: SandboxServer | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -77,16 +75,8 @@ class Sandbox:
         if self._closed:
             raise UsageError("the sandbox has been stopped: make a new one")
         if self._server is None:
-            site = Site(
-                self._account,
-                self._keys,
-                self.faults,
-                self.requests,
-                self.snapshot,
-                self._arrivals,
-            )
             try:
-                self._server = SandboxServer(site, self._port)
+                self._server = SandboxServer(self._accounts, self._port)
             except (OSError, OverflowError) as error:
                 self.stop()
                 raise UsageError(f"cannot use the port {self._port}: {error}") from None
@@ -108,7 +98,10 @@ class Sandbox:
             self._server.server_close()
             self._thread.join()
             self._server = self._thread = None
-        self._account.close()
+        for served in self._accounts:
+            served.account.close()
+        if self._store is not None:
+            self._store.close()
 
     @property
     def url(self) -> str:
@@ -120,19 +113,22 @@ class Sandbox:
     @property
     def api_key(self) -> str:
         """A key that is accepted: the seed's first, or the sandbox's own."""
-        return self._keys.shown
+        return self._first.keys.shown
+
+    def account(self, api_key: str) -> ServedAccount:
+        """Return the account of a key; raises ``UsageError`` for a key that is not accepted."""
+        try:
+            return self._accounts.open(api_key)
+        except KanaError as error:
+            raise UsageError(str(error)) from None
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the account holds, like `kana_destination.sandbox.snapshot`."""
-        with self._account.lock:
-            return take_snapshot(self._account.state, self._account.now().toordinal())
+        return self._first.snapshot()
 
     def arrive(self) -> int:
         """Run the late and repeated requests that fault rules still hold back; return how many."""
-        late = self._arrivals.take()
-        for request in late:
-            self._account.run(request)
-        return len(late)
+        return self._first.arrive()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -146,10 +142,26 @@ class Sandbox:
         self.stop()
 
 
-def _open_state(db: Path) -> State:
-    store = Store(db)
+def _accounts(seed: Seed, store: Store | None, api: Api, clock: Callable[[], datetime]) -> Accounts:
+    def serve(one: AccountSeed, name: str) -> ServedAccount:
+        account = Account(_open_state(store, name), api, clock)
+        if account.state.is_empty:
+            apply_seed(one, account.state, account.now())
+            account.state.commit()
+        return ServedAccount(account, Keys(one.api_keys))
+
+    if not seed.has_keys:
+        return Accounts(serve(seed.accounts[0], ""))
+    keyed = [(key, one) for one in seed.accounts for key in one.api_keys]
+    refusing = ServedAccount(Account(State(), api, clock), Keys([key for key, _ in keyed]))
+    return Accounts(refusing, [(key, serve(one, key_digest(key))) for key, one in keyed])
+
+
+def _open_state(store: Store | None, name: str) -> State:
+    if store is None:
+        return State()
     try:
-        return State(store)
+        return State(store, name)
     except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
         store.close()
-        raise UsageError(f"{db}: is damaged, or of another version: {error!r}") from None
+        raise UsageError(f"{store.path}: is damaged, or of another version: {error!r}") from None

@@ -1,9 +1,12 @@
-"""Seeds: the account that a sandbox starts with, as YAML or as a mapping.
+"""Seeds: the accounts that a sandbox starts with, as YAML or as a mapping.
 
 Keys, all optional: ``apiKeys``, ``users``, ``features``, ``packages``, ``subscriptions``, ``usage``
-(the schema is ``seed.schema.json``). The defaults: a package's ``status`` is ``PUBLISHED``, a
-subscription's ``ACTIVE``; a user's ``createdAt`` and a usage's ``at`` are the time at which the
-sandbox starts. An earlier ``at`` puts usage into a past period.
+(the schema is ``seed.schema.json``). Instead of them ``accounts``: a list of accounts, each with
+the same keys, and with its ``apiKey`` in the place of ``apiKeys``.
+
+The defaults: a package's ``status`` is ``PUBLISHED``, a subscription's ``ACTIVE``; a user's
+``createdAt`` and a usage's ``at`` are the time at which the sandbox starts. An earlier ``at`` puts
+usage into a past period.
 """
 
 from __future__ import annotations
@@ -30,17 +33,25 @@ from kana_destination.sandbox.schema_issues import schema_issues
 from kana_destination.sandbox.seed_rules import rule_issues
 from kana_destination.sandbox.state import State
 
-__all__ = ["Seed", "apply_seed", "load_seed"]
+__all__ = ["AccountSeed", "Seed", "apply_seed", "load_seed"]
 
 _EXAMPLE: Final = "example-account.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
-    """A checked seed; ``document`` has the form of the YAML file."""
+class AccountSeed:
+    """One account; ``document`` has the form of the YAML file."""
 
     api_keys: tuple[str, ...]
     document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A checked seed: one account, or with ``has_keys`` one for each key."""
+
+    accounts: tuple[AccountSeed, ...]
+    has_keys: bool
 
 
 def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
@@ -65,7 +76,10 @@ def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
     issues = [read.issue(issue.path, issue.message) for issue in _issues(document)]
     if issues:
         raise DefinitionError(sorted(issues, key=lambda issue: issue.line or 0))
-    return Seed(tuple(document.get("apiKeys", ())), document)
+    if "accounts" not in document:
+        return Seed((AccountSeed(tuple(document.get("apiKeys", ())), document),), has_keys=False)
+    accounts = tuple(AccountSeed((one["apiKey"],), one) for one in document["accounts"])
+    return Seed(accounts, has_keys=True)
 
 
 def _issues(document: object) -> Iterator[Issue]:
@@ -89,8 +103,8 @@ def _with_text_moments(value: Any) -> Any:
     return value
 
 
-def apply_seed(seed: Seed, state: State, now: datetime) -> None:
-    """Put the seed's account into an empty state, with users in the order of their creation."""
+def apply_seed(seed: AccountSeed, state: State, now: datetime) -> None:
+    """Put a seed's account into an empty state, with users in the order of their creation."""
     document = seed.document
     moment = iso(now)
     users = [{"createdAt": moment, **user} for user in document.get("users", ())]

@@ -1,7 +1,7 @@
 """The HTTP side of the sandbox: connections, routes, and answers sent as fault rules demand.
 
 Routes: ``POST /graphql``; ``POST /faults`` (a JSON list of rules) and ``DELETE /faults``;
-``GET /requests``; ``GET /snapshot``. All take the account's key.
+``GET /requests``; ``GET /snapshot``. The key says which account each is about.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from destinations.errors import DefinitionError
+from kana_destination.sandbox.accounts import Accounts
 from kana_destination.sandbox.errors import KanaError, request_error
-from kana_destination.sandbox.exchange import Answer, Site, serve_graphql
+from kana_destination.sandbox.exchange import Answer, ServedAccount, serve_graphql
 from kana_destination.sandbox.faults import FaultRule
 from kana_destination.sandbox.graphql_http import RequestHead, WireError, read_json
 
@@ -32,8 +33,8 @@ class SandboxServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, site: Site, port: int) -> None:
-        self.site = site
+    def __init__(self, accounts: Accounts, port: int) -> None:
+        self.accounts = accounts
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -114,11 +115,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._graphql(body)
         else:
             try:
-                self.server.site.keys.check(self.headers.get("Authorization"))
+                served = self.server.accounts.open(self.headers.get("Authorization"))
             except KanaError as error:
                 self._send(Answer.of(request_error(error), 401))
             else:
-                self._send(routes[self.command](self.server.site, body))
+                self._send(routes[self.command](served, body))
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
@@ -140,7 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.headers.get("Content-Type"),
             ", ".join(self.headers.get_all("Accept", ())),
         )
-        exchange = serve_graphql(self.server.site, head, body, wait)
+        served = self.server.accounts.find(head.authorization)
+        exchange = serve_graphql(served, head, body, wait)
         stops = bool(exchange.rule.delay) and wait(exchange.rule.delay)
         if exchange.answer is None or stops:
             self.close_connection = True
@@ -174,28 +176,28 @@ class _Handler(BaseHTTPRequestHandler):
         self.flush_headers()
 
 
-def _add_faults(site: Site, body: bytes) -> Answer:
+def _add_faults(served: ServedAccount, body: bytes) -> Answer:
     try:
-        added = site.faults.add_json(read_json(body))
+        added = served.faults.add_json(read_json(body))
     except DefinitionError as error:
         return Answer.of({"errors": [{"message": str(issue)} for issue in error.issues]}, 400)
-    return Answer.of({"added": added, "rules": len(site.faults)})
+    return Answer.of({"added": added, "rules": len(served.faults)})
 
 
-def _clear_faults(site: Site, _body: bytes) -> Answer:
-    site.faults.clear()
-    return Answer.of({"rules": len(site.faults)})
+def _clear_faults(served: ServedAccount, _body: bytes) -> Answer:
+    served.faults.clear()
+    return Answer.of({"rules": len(served.faults)})
 
 
-def _requests(site: Site, _body: bytes) -> Answer:
-    return Answer.of(site.log.to_json())
+def _requests(served: ServedAccount, _body: bytes) -> Answer:
+    return Answer.of(served.requests.to_json())
 
 
-def _snapshot(site: Site, _body: bytes) -> Answer:
-    return Answer.of(site.snapshot())
+def _snapshot(served: ServedAccount, _body: bytes) -> Answer:
+    return Answer.of(served.snapshot())
 
 
-Route = Callable[[Site, bytes], Answer]
+Route = Callable[[ServedAccount, bytes], Answer]
 
 _ROUTES: Final[Mapping[str, Mapping[str, Route]]] = {
     "/faults": {"POST": _add_faults, "DELETE": _clear_faults},

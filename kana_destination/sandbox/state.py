@@ -1,4 +1,4 @@
-"""The state of the sandbox's account, in memory, with write-through to a database file.
+"""The state of an account, in memory, with write-through to a database file.
 
 Not thread-safe: the caller holds one lock for the whole of a request (see ``execution``).
 Changes are collected while a request runs, and written by :meth:`State.commit`.
@@ -26,10 +26,14 @@ _NO_DAYS: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class State:
-    """Users, features, packages, subscriptions and usage of one account."""
+    """Users, features, packages, subscriptions and usage of one account.
 
-    def __init__(self, store: Store | None = None) -> None:
+    ``name`` is the account's in ``store``; see `Store`.
+    """
+
+    def __init__(self, store: Store | None = None, name: str = "") -> None:
         self._store = store
+        self._name = name
         self._clear()
         if store is not None:
             self._load(store)
@@ -103,18 +107,13 @@ class State:
         if self._store is None or not (self._dirty or self._dirty_usage):
             return
         try:
-            self._store.write(self._rows())
+            self._store.write(self._rows(), self._name)
         except Exception:
             self._clear()
             self._load(self._store)
             raise
         self._dirty.clear()
         self._dirty_usage.clear()
-
-    def close(self) -> None:
-        """Close the database file, if there is one."""
-        if self._store is not None:
-            self._store.close()
 
     def _mark(self, kind: str, key: str, to_json: Callable[[], object]) -> None:
         if self._store is not None:
@@ -140,7 +139,7 @@ class State:
             "subscription": lambda _key, doc: self.add_subscription(Subscription.from_json(doc)),
             "usage": self._load_usage,
         }
-        for kind, key, text in store.load():
+        for kind, key, text in store.load(self._name):
             readers[kind](key, json.loads(text))
         self._dirty.clear()
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Row(NamedTuple):
 
 # Marks a file as ours ("Kana" in ASCII), so that no other program's database is written to.
 _APPLICATION_ID = 0x4B616E61
+_SELECT = "SELECT kind, key, document FROM documents WHERE {} ORDER BY number"
 _UPSERT = (
     "INSERT INTO documents (kind, key, document) VALUES (?, ?, ?) "
     "ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document"
@@ -35,6 +37,9 @@ _UPSERT = (
 class Store:
     """A database file that no other process can open while this one has it open.
 
+    The accounts of a seed share the file: the kind of a document has its account's name before a
+    ``/``. An account without a name is the only one of its sandbox. Safe for threads.
+
     Raises :class:`~destinations.errors.UsageError` if the file cannot be opened, belongs to
     another program, or is open in another process.
     """
@@ -42,17 +47,27 @@ class Store:
     def __init__(self, path: Path) -> None:
         try:
             self._connection = _open(path)
+            self.path = path
+            self._lock = threading.Lock()
         except sqlite3.Error as error:
             raise UsageError(f"{path}: cannot be used as the sandbox's database: {error}") from None
 
-    def load(self) -> Iterator[Row]:
-        """Yield every document, in the order in which they were first written."""
-        query = "SELECT kind, key, document FROM documents ORDER BY number"
-        yield from map(Row._make, self._connection.execute(query))
+    def load(self, account: str = "") -> list[Row]:
+        """Return every document of an account, in the order in which they were first written."""
+        with self._lock:
+            if not account:
+                found = self._connection.execute(_SELECT.format("instr(kind, '/') = 0"))
+                return [Row(*row) for row in found]
+            # "0" is the character after "/".
+            bounds = (f"{account}/", f"{account}0")
+            found = self._connection.execute(_SELECT.format("kind >= ? AND kind < ?"), bounds)
+            return [Row(kind.rpartition("/")[2], *rest) for kind, *rest in found]
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Write all rows or none; they are on disk when this returns."""
-        with self._connection:
+    def write(self, rows: Iterable[Row], account: str = "") -> None:
+        """Write all rows of an account or none; they are on disk when this returns."""
+        if account:
+            rows = [row._replace(kind=f"{account}/{row.kind}") for row in rows]
+        with self._lock, self._connection:
             self._connection.executemany(_UPSERT, rows)
 
     def close(self) -> None:

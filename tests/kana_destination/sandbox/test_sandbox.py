@@ -124,7 +124,9 @@ def test_account_is_kept_in_a_file(connect: Any, tmp_path: Path, clock: Any) -> 
     }
 
 
-def test_mutations_are_in_the_file_before_their_answer(connect: Any, tmp_path: Path) -> None:
+def test_mutations_are_in_the_file_before_their_answer(
+    connect: Any, tmp_path: Path, clock: Any
+) -> None:
     """What another process would find after a crash, at any moment, is what was answered."""
     path, copy = tmp_path / "account.db", tmp_path / "copy.db"
     client = connect(db=path)
@@ -132,7 +134,7 @@ def test_mutations_are_in_the_file_before_their_answer(connect: Any, tmp_path: P
         client.data(ADD, i=ONE)
         for suffix in ("", "-wal"):
             Path(f"{copy}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
-        crashed = Sandbox(db=copy, clock=client.sandbox._account._clock)
+        crashed = Sandbox(db=copy, clock=clock)
         assert crashed.snapshot() == client.sandbox.snapshot()
         assert crashed.snapshot()["usage"]["ann"] == {"calls": 7 + number}
         crashed.stop()
@@ -144,7 +146,7 @@ def test_what_cannot_be_written_is_not_done(
     """The answer is an error without data, and the account is as it was before the request."""
     client = connect(db=tmp_path / "account.db")
     before = client.sandbox.snapshot()
-    connection = client.sandbox._account.state._store._connection
+    connection = client.sandbox._store._connection
     connection.execute("PRAGMA query_only = ON")
     answer = client('mutation { createUser(input: {id: "new"}) { id } }')
     assert "data" not in answer

@@ -20,7 +20,7 @@ NOW = datetime(2022, 10, 20, 12, tzinfo=UTC)
 def account(source: Any) -> dict[str, Any]:
     """The snapshot of an account made from a seed at ``NOW``."""
     state = State()
-    apply_seed(load_seed(source), state, NOW)
+    apply_seed(load_seed(source).accounts[0], state, NOW)
     return take_snapshot(state, NOW.toordinal())
 
 
@@ -71,6 +71,58 @@ def account(source: Any) -> dict[str, Any]:
         ),
         ({"apiKeys": []}, [("/apiKeys", "[] should be non-empty")]),
         ({"apiKeys": ["pub_secretpart"]}, [("/apiKeys/0", "does not match ^prv_")]),
+        ({"accounts": {}}, [("/accounts", "must be array, got {}")]),
+        ({"accounts": "prv_a"}, [("/accounts", "must be array")]),
+        ({"accounts": []}, [("/accounts", "[] should be non-empty")]),
+        ({"accounts": ["prv_a"]}, [("/accounts/0", "must be object")]),
+        ({"accounts": [{"users": []}]}, [("/accounts/0", "'apiKey' is a required property")]),
+        ({"accounts": [{"apiKey": 5}]}, [("/accounts/0/apiKey", "must be string, got 5")]),
+        (
+            {"accounts": [{"apiKey": "pub_secretpart"}]},
+            [("/accounts/0/apiKey", "does not match ^prv_")],
+        ),
+        (
+            {"accounts": [{"apiKey": "prv_a", "people": []}]},
+            [("/accounts/0", "'people' was unexpected")],
+        ),
+        (
+            {"accounts": [{"apiKey": "prv_a", "apiKeys": ["prv_b"]}]},
+            [("/accounts/0", "'apiKeys' was unexpected")],
+        ),
+        (
+            {
+                "accounts": [
+                    {"apiKey": "prv_secretpart"},
+                    {"apiKey": "prv_b"},
+                    {"apiKey": "prv_secretpart"},
+                ]
+            },
+            [("/accounts/2/apiKey", "is the key of /accounts/0 already")],
+        ),
+        (
+            {"accounts": [{"apiKey": "prv_a"}], "users": [], "apiKeys": ["prv_b"]},
+            [
+                ("/users", "must not be beside /accounts: put it into an account"),
+                ("/apiKeys", "must not be beside /accounts"),
+            ],
+        ),
+        (
+            {
+                "accounts": [
+                    {"apiKey": "prv_a", "users": [{"id": "u"}]},
+                    {
+                        "apiKey": "prv_b",
+                        "users": [{"id": "v"}, {"id": "v"}],
+                        "usage": [{"userId": "u", "featureId": "f", "used": 1}],
+                    },
+                ]
+            },
+            [
+                ("/accounts/1/users/1/id", "'v' is the id of /accounts/1/users/0 already"),
+                ("/accounts/1/usage/0/userId", "'u' is not an id in /accounts/1/users"),
+                ("/accounts/1/usage/0/featureId", "'f' is not an id in /accounts/1/features"),
+            ],
+        ),
     ],
 )
 def test_issues_have_their_place(tmp_path: Path, seed: Any, issues: list[tuple[str, str]]) -> None:

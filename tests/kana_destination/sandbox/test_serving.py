@@ -91,6 +91,20 @@ def test_options_reach_the_sandbox(start: Start, tmp_path: Path) -> None:
     assert ask(again, "{ users { id } }") == {"data": {"users": [{"id": "ann"}, {"id": "bob"}]}}
 
 
+def test_a_seed_with_accounts_is_served(start: Start, tmp_path: Path) -> None:
+    """The line has the first key, and each key its own account."""
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(
+        "accounts:\n- {apiKey: prv_a, users: [{id: ann}]}\n- {apiKey: prv_b, users: [{id: bob}]}\n"
+    )
+    line = ready(start("--seed", str(seed)))
+    assert line["apiKey"] == "prv_a"
+    for key, user in (("prv_a", "ann"), ("prv_b", "bob")):
+        assert ask({**line, "apiKey": key}, "{ users { id } }") == {
+            "data": {"users": [{"id": user}]}
+        }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
