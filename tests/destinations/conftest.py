@@ -89,7 +89,7 @@ DESTINATION: dict[str, Any] = {
             "example": {"id": "u1"},
         },
         "count": {
-            "description": "Counts a thing.",
+            "description": "Count a thing.",
             "idempotent": False,
             "batch": {"size": 4},
             "graphql": {
@@ -109,7 +109,7 @@ DESTINATION: dict[str, Any] = {
             ],
         },
         "save": {
-            "description": "Saves a page.",
+            "description": "Save a page.",
             "idempotent": True,
             "rest": {
                 "method": "PUT",
@@ -162,7 +162,7 @@ ACTIONS: dict[str, dict[str, Any]] = {
     "count": {
         "slug": "count",
         "title": "Count",
-        "description": "Counts a thing.",
+        "description": "Count a thing.",
         "defaultSubscription": 'type = "track"',
         "fields": {
             "type": "object",
@@ -179,7 +179,7 @@ ACTIONS: dict[str, dict[str, Any]] = {
     "save": {
         "slug": "save",
         "title": "Save",
-        "description": "Saves a page.",
+        "description": "Save a page.",
         "fields": {
             "type": "object",
             "properties": {"page": _field("string", {"@path": "$.name"})},
@@ -189,7 +189,7 @@ ACTIONS: dict[str, dict[str, Any]] = {
     "sync": {
         "slug": "sync",
         "title": "Sync",
-        "description": "Creates somebody who is not there.",
+        "description": "Create somebody who is not there.",
         "fields": {
             "type": "object",
             "properties": {"id": _field("string", {"@path": "$.userId"})},

@@ -45,7 +45,12 @@ from destinations.kit.lint.checks.template import (
     section_order,
     spec_links,
 )
-from destinations.kit.lint.checks.words import repeated_paragraphs, spelling, unknown_words
+from destinations.kit.lint.checks.words import (
+    missing_subjects,
+    repeated_paragraphs,
+    spelling,
+    unknown_words,
+)
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
@@ -79,6 +84,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         liquid,
         maintainer,
         method_samples,
+        missing_subjects,
         repeated_paragraphs,
         required_sections,
         sample_calls,

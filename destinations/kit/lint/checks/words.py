@@ -1,4 +1,4 @@
-"""Check the spelling of words, and paragraphs that are there twice."""
+"""Check the spelling of words, sentences without a subject, and paragraphs that are there twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 from destinations.kit.lint.spelling import correction, is_word
 
-__all__ = ["repeated_paragraphs", "spelling", "unknown_words"]
+__all__ = ["missing_subjects", "repeated_paragraphs", "spelling", "unknown_words"]
 
 # Words with digits, dots or slashes in them, and those that touch code, are not words of a
 # language.
@@ -21,6 +21,15 @@ _WORD: Final = re.compile(
 # Code-like words and plurals of acronyms: camelCase, SDKs.
 _CODE_LIKE: Final = re.compile(r"[a-z]+[A-Z]|[A-Z]{2,}|[A-Z][a-z]+[A-Z]")
 _SENTENCE_START: Final = re.compile(r"(?:^|[.!?:|\n\ufffd*_([\"'\u201c>]\s*)$")
+# A verb and what follows it: "Updates" and "Records" alone may be nouns. The title of an action in
+# bold may stand before it.
+_NO_SUBJECT: Final = re.compile(
+    r"(?:\ufffc+:\s+)?(?P<verb>Adds|Counts|Creates|Deletes|Forwards|Merges|Posts|Records|Removes|"
+    r"Reports|Saves|Sends|Sets|Stores|Subscribes|Syncs|Tracks|Unsubscribes|Updates|Upserts|Writes)"
+    r"\s+(?:an?|the|all|any|each|every|one|or|your|its|their|this|these|new|custom|many|user|track|"
+    r"page|events?|users?|customers?|contacts?|profiles?|messages?|emails?|data|attributes?|"
+    r"properties|traits|usage)\b"
+)
 _LEAST: Final = 8
 """A shorter paragraph, such as an item of a list, may be there twice."""
 
@@ -88,6 +97,17 @@ def _is_name(prose: str, offset: int, word: str) -> bool:
         _SENTENCE_START.search(prose[max(0, other.start() - 6) : other.start()]) is None
         for other in re.finditer(rf"\b{re.escape(word)}\b", prose)
     )
+
+
+def missing_subjects(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
+    """Find paragraphs that begin with what somebody does, and do not say who.
+
+    Items of a list and cells of a table may go on with a sentence that was begun above them.
+    """
+    for start, text in source.paragraphs:
+        found = _NO_SUBJECT.match(text)
+        if found is not None and not source.text.endswith("|", 0, start):
+            yield Found(start + found.start("verb"), found["verb"], end=start + found.end("verb"))
 
 
 def repeated_paragraphs(

@@ -149,6 +149,8 @@ def test_inclusivity_has_all_terms() -> None:
         ("alt-tag", "[![ ](x.png)](https://example.com)"),
         ("ampersand", "Users &amp; features"),
         ("bare-url", "See https://docs.example.com/a."),
+        ("missing-subject", "**Send**: Sends the event to the URL."),
+        ("missing-subject", "Rules map events.\n\nCreates or updates a user."),
     ],
 )
 def test_more_that_is_reported(
@@ -198,6 +200,14 @@ def test_more_that_is_reported(
         ("spelling", "Jebbit and Totango organise the colours."),
         ("first-person", "Mine the data."),
         ("first-person", "#### Why can't I see my events?\n\nWait for an hour."),
+        ("missing-subject", "Records of users and updates: Kana sends the events."),
+        ("missing-subject", "Updates are sent.\n\nPosts that users write."),
+        ("missing-subject", "A rule:\n\n- Sends the event.\n- **Sets**: Updates the user."),
+        (
+            "missing-subject",
+            "| Case | Outcome |\n| - | - |\n| 1 | Updates the user |\n|2|Adds an email|",
+        ),
+        ("missing-subject", "**Send**: Send the event. `a`: Sends the event."),
         ("inclusivity", "Open **Master account**."),
         ("their", "Kana finds webhooks by their ID."),
         ("image-name", "![The API keys page](images/step-1-api-keys.png)"),

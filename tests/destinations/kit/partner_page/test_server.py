@@ -98,13 +98,13 @@ def test_a_change_of_the_definition_is_told_and_shown(preview: Preview, looks: L
         assert next(lines) == "retry: 500"
         path = Path(str(preview.folder)) / "count.yaml"
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("Counts a thing.", "Counts one thing."), encoding="utf-8")
+        path.write_text(text.replace("Count a thing.", "Count one thing."), encoding="utf-8")
         looks.next()
         told = [next(lines) for _ in range(3)]
         assert [line for line in told if line] == ["event: change", "data: definition"]
         looks.next()
         assert next(line for line in lines if line) == ": still here"
-    assert "Counts one thing." in requests.get(preview.url, timeout=30).text
+    assert "Count one thing." in requests.get(preview.url, timeout=30).text
 
 
 def test_an_issue_is_shown_in_place_of_the_page(preview: Preview) -> None:
