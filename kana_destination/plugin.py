@@ -67,6 +67,10 @@ class KanaPlugin(Plugin):
 
         return COMMANDS
 
+    def changes_command(self) -> str:
+        """Return the command that shows the fields which the API does not change."""
+        return "flags --box waiting"
+
     def page_data(self) -> Mapping[str, object]:
         """Return the data of the documentation page: the numbered cases of identify, by number."""
         numbered = {case.number: case for case in cases().values() if case.number is not None}

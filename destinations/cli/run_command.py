@@ -67,7 +67,7 @@ from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import Plugin, start_sandbox
+from destinations.runtime.plugins import Plugin, plugin_changes_command, start_sandbox
 from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
 from destinations.store import (
@@ -205,6 +205,8 @@ def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
 def _run(options: Options) -> tuple[Report, _Runner]:
     """Open everything, run, and print the results."""
     definition, plugin = _open_written(options.destination)
+    # The account of a sandbox ends with the run: there is nothing to change in it.
+    shows = "" if options.use_sandbox else plugin_changes_command(plugin)
     with ExitStack() as stack:
         source = None
         if options.events:
@@ -245,7 +247,7 @@ def _run(options: Options) -> tuple[Report, _Runner]:
                 text = f"--limit {options.limit} was reached: the rest of the input was not read.\n"
                 click.echo(text, err=True)
             if report.stopped is None or report.stopped.why != "damaged":
-                runner.print_kept(report)
+                runner.print_kept(report, changes_command=shows)
             if sandbox is not None and held is not None:
                 for title, columns, rows in sandbox.holdings(held):
                     print_table(title, columns, rows, to_stderr=options.as_json)
@@ -536,17 +538,23 @@ class _Runner:
 
     # -- afterwards ----------------------------------------------------------------------------
 
-    def print_kept(self, report: Report) -> None:
-        """Print the facts in the store about this account that an operator must know."""
+    def print_kept(self, report: Report, *, changes_command: str) -> None:
+        """Print the facts in the store about this account that an operator must know.
+
+        ``changes_command`` is that of `Plugin.changes_command`.
+        """
         if self._store is None or self._account is None:
             return
         users = len(self._store.manual_changes([self._account]).entries())
+        slug = self._definition.slug
+        options = self._options
         print_kept(
             self._counts(),
             users,
-            self._options.store_option,
+            options.store_option,
+            changes=f"{slug} {changes_command}{options.account_options}" if changes_command else "",
             read=report.totals.outcomes[State.READY],
-            to_stderr=self._options.as_json,
+            to_stderr=options.as_json,
         )
 
     def prune(self, report: Report) -> None:

@@ -92,6 +92,16 @@ class Options:
         """The option that names the store in another command; empty for the default."""
         return "" if self.store is None else f" --store {shlex.quote(str(self.store))}"
 
+    @property
+    def account_options(self) -> str:
+        """The options that name settings, store and account in another command."""
+        given = {"--settings": self.settings, "--store": self.store, "--account": self.account}
+        return "".join(
+            f" {name} {shlex.quote(str(value))}"
+            for name, value in given.items()
+            if value is not None
+        )
+
 
 def check_options(options: Options) -> None:
     """Raise `click.UsageError` for options that do not fit together."""

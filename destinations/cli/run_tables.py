@@ -169,12 +169,19 @@ def summary(counts: Mapping[Status, int]) -> str:
 
 
 def print_kept(
-    counts: Mapping[Status, int], users: int, options: str, *, read: int = 0, to_stderr: bool
+    counts: Mapping[Status, int],
+    users: int,
+    options: str,
+    *,
+    changes: str = "",
+    read: int = 0,
+    to_stderr: bool,
 ) -> None:
     """Print what waits for an operator, or for another run, in the store of a run.
 
-    ``users`` is how many have changes to make by hand; ``options`` say where the store is. Of what
-    the run has ``read``, this many rows are ready: some may be only in its input.
+    ``users`` is how many have changes to make by hand, and ``changes`` the command that shows them,
+    empty if there is none; ``options`` say where the store is. Of what the run has ``read``, this
+    many rows are ready: some may be only in its input.
     """
     if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
         click.echo(
@@ -190,7 +197,8 @@ def print_kept(
         click.echo(f"The {rows} above {verb} only in the input, not in the store.", err=to_stderr)
     if users:
         what = "1 user has" if users == 1 else f"{users:,} users have"
-        click.echo(f"{what} changes to make by hand.", err=to_stderr)
+        see = f" See: destinations {changes}" if changes else ""
+        click.echo(f"{what} changes to make by hand.{see}", err=to_stderr)
 
 
 def _only(counts: Mapping[Status, int], *statuses: Status) -> Mapping[Status, int]:

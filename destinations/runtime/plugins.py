@@ -30,6 +30,7 @@ __all__ = [
     "Plugin",
     "RunningSandbox",
     "find_plugin",
+    "plugin_changes_command",
     "plugin_code",
     "plugin_commands",
     "plugin_page_data",
@@ -38,7 +39,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_METHODS: Final = ("code", "commands", "page_data", "start_sandbox")
+_METHODS: Final = ("changes_command", "code", "commands", "page_data", "start_sandbox")
 
 
 class Holdings(NamedTuple):
@@ -105,6 +106,13 @@ class Plugin:
     def commands(self) -> Sequence[click.Command]:
         """Return the plugin's own commands, for ``destinations SLUG ...``; by default none."""
         return ()
+
+    def changes_command(self) -> str:
+        """Return which of its commands shows changes to make by hand, such as ``flags``.
+
+        It takes ``--settings``, ``--store`` and ``--account``. Empty by default: there is none.
+        """
+        return ""
 
     def page_data(self) -> Mapping[str, object]:
         """Return tables for the documentation page, ``data`` in its templates; by default none."""
@@ -177,6 +185,13 @@ def plugin_commands(plugin: Plugin) -> Sequence[click.Command]:
     if not all(isinstance(one, click.Command) and one.name for one in items):
         raise UsageError(f"{plugin.source}: its commands() must return {what}, each with a name")
     return found
+
+
+def plugin_changes_command(plugin: Plugin | None) -> str:
+    """Return the command of `Plugin.changes_command`; raises `UsageError` if it gives no text."""
+    if plugin is None:
+        return ""
+    return _asked(plugin, "changes_command", plugin.changes_command, str, "a text")
 
 
 def plugin_page_data(plugin: Plugin | None) -> Mapping[str, object]:

@@ -149,6 +149,14 @@ def test_what_is_kept(
     assert capsys.readouterr().out == said
 
 
+def test_the_command_for_changes_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that shows them is named, where the destination has one."""
+    print_kept({}, 1, " X", changes="sample changes Y", to_stderr=False)
+    assert capsys.readouterr().out == (
+        "1 user has changes to make by hand. See: destinations sample changes Y\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("stored", "read", "said"),
     [

@@ -16,6 +16,7 @@ from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import (
     Plugin,
     find_plugin,
+    plugin_changes_command,
     plugin_code,
     plugin_commands,
     plugin_page_data,
@@ -47,6 +48,7 @@ def test_what_a_plugin_does_by_default(install: Install) -> None:
     assert plugin_code(plugin, None) == Code()
     assert plugin_commands(plugin) == ()
     assert plugin_page_data(plugin) == {}
+    assert plugin_changes_command(plugin) == ""
     with pytest.raises(UsageError) as raised:
         start_sandbox(load_definition(find_folder("sample")), plugin)
     assert str(raised.value) == f"{SOURCE} has no sandbox"
@@ -161,6 +163,11 @@ def _sandbox(plugin: Plugin) -> object:
                 ": its page_data() must return tables by their names, but gives a value of the "
                 "type list"
             ),
+        ),
+        (
+            "def changes_command(self): return None",
+            plugin_changes_command,
+            ": its changes_command() must return a text, but gives nothing",
         ),
         (
             "def page_data(self): return 1 / 0",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,11 @@ def test_the_identify_itself_is_delivered(open_cli: Callable[..., Any], identify
     done = cli.run(identify("ann", name="Anna", email="new@example.com", billingId="cus_2"))
     assert done.code == 0
     assert done.json["outcomes"]["delivered"] == 1
-    assert "1 user has changes to make by hand." in done.err
+    (told,) = [line for line in done.err.splitlines() if "changes to make by hand" in line]
+    assert told.startswith("1 user has changes to make by hand. See: destinations kana flags ")
+    # The named command is carried out as it stands.
+    shown = cli.command(*shlex.split(told.partition("See: destinations ")[2]), "--json")
+    assert [user["id"] for user in shown.json["waiting"]["users"]] == ["ann"]
     ann = cli.users["ann"]
     assert (ann["name"], ann["email"], ann["billingId"]) == ("Anna", "ann@example.com", "cus_ann")
     (waiting,) = cli("flags", "--box", "waiting", "--json").json["waiting"]["users"]
