@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from destinations import Answer, Call, OpenDestination
-from kana_destination.merge_steps import LeftOver, left_over_from
+from kana_destination.merge_steps import LeftOver, left_over_from, subscribed_packages
 from kana_destination.opened_kana import check_is_kana
 from kana_destination.users import FIELDS, User, changes_to, folded, is_left_over
 
@@ -39,19 +39,26 @@ def flagged_users(kana: OpenDestination) -> dict[str, list[Flagged]]:
     """
     check_is_kana(kana)
 
-    def users() -> Generator[Call, Answer, list[User]]:
+    def look() -> Generator[Call, Answer, tuple[list[User], dict[str, list[str]]]]:
         answer = yield Call("listUsers", {})
-        found: list[User] = answer.data
-        return found
+        users: list[User] = answer.data
+        packages = {}
+        for user in filter(is_left_over, users):
+            packages[user["id"]] = yield from subscribed_packages(user["id"])
+        return users, packages
 
-    return find_flags(kana.perform(users()), kana.manual_changes.entries())
+    users, packages = kana.perform(look())
+    return find_flags(users, kana.manual_changes.entries(), packages)
 
 
 def find_flags(
-    users: Sequence[User], waiting: Mapping[str, Mapping[str, str]]
+    users: Sequence[User],
+    waiting: Mapping[str, Mapping[str, str]],
+    packages: Mapping[str, Sequence[str]],
 ) -> dict[str, list[Flagged]]:
     """Return the flagged users of each box, in the order in which Kana lists them.
 
+    ``packages`` has, by the id of each left-over, those to which it is still subscribed.
     ``waiting`` has, by user id, the fields that the API could not change; those that the user has
     by now are left out. Users count as having the email that waits for them, as they are flagged
     for what an identify made of them, not for when it is imported.
@@ -72,7 +79,7 @@ def find_flags(
             for user in group
         ],
         "left-over": [
-            Flagged(one.user, _left(one, existing))
+            Flagged(one.user, _left(one, existing, packages.get(one.user["id"], ())))
             for one in map(left_over_from, users)
             if one is not None
         ],
@@ -92,13 +99,16 @@ def _shares(user: User, first: User, waits: Mapping[str, str]) -> str:
     return "; ".join(notes)
 
 
-def _left(left_over: LeftOver, users: Mapping[str, User]) -> str:
-    """Return why a left-over is there: its merge was cut off, or Kana could not move everything."""
+def _left(left_over: LeftOver, users: Mapping[str, User], packages: Sequence[str]) -> str:
+    """Return what is left of a merge: that it was cut off, or what Kana could not move."""
     survivor = left_over.survivor
     if not left_over.is_done and left_over.owner not in users and survivor in users:
         return f"its merge with {survivor} was cut off: {left_over.command}"
     kept = [f"its usage of {key}: {why}" for key, why in left_over.refused.items()]
-    return "; ".join(["its subscriptions could not be moved", *kept])
+    if packages:
+        what = "its subscription" if len(packages) == 1 else "its subscriptions"
+        kept.insert(0, f"{what} of {', '.join(packages)} could not be moved")
+    return "; ".join(kept)
 
 
 def _waiting(user_id: str, fields: Mapping[str, str], user: User | None) -> Flagged:

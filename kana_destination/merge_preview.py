@@ -6,7 +6,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from destinations import Answer, Call
-from kana_destination.merge_steps import BothUsages, LeftOver, feature_ids, usage_of_both
+from kana_destination.merge_steps import (
+    BothUsages,
+    LeftOver,
+    feature_ids,
+    subscribed_packages,
+    usage_of_both,
+)
 from kana_destination.operator_merge import Pair, find_pair
 from kana_destination.users import User, left_over_id
 
@@ -15,10 +21,14 @@ __all__ = ["MergePreview", "preview_merge"]
 
 @dataclass(frozen=True, slots=True)
 class MergePreview:
-    """The users of a merge as they are now, and their usage by feature, where it is to be moved."""
+    """The users of a merge as they are now, and their usage by feature, where it is to be moved.
+
+    ``packages`` are those of the subscriptions that stay with the user that goes.
+    """
 
     pair: Pair
     usage: Mapping[str, BothUsages]
+    packages: Sequence[str]
 
     @property
     def goes(self) -> User:
@@ -75,4 +85,5 @@ def preview_merge(gone: str, kept: str) -> Generator[Call, Answer, MergePreview 
         both = yield from usage_of_both(pair.user_that_goes["id"], pair.survives["id"], feature)
         if both is not None and (both.goes.used or both.stays.used):
             usage[feature] = both
-    return MergePreview(pair, usage)
+    packages = yield from subscribed_packages(pair.user_that_goes["id"])
+    return MergePreview(pair, usage, packages)

@@ -34,6 +34,7 @@ __all__ = [
     "left_overs_of",
     "merge_users",
     "put_back",
+    "subscribed_packages",
     "usage_of_both",
 ]
 
@@ -48,6 +49,8 @@ that the left-over had. Merges of earlier versions have ``usage`` instead: sums 
 """
 
 _MOST: Final = 2**31 - 1
+_ENDED: Final = frozenset({"CANCELLED", "INCOMPLETE_EXPIRED"})
+"""The statuses of subscriptions that are over, so that nothing of them is left to move."""
 
 T = TypeVar("T")
 _Asking = Generator[Call, Answer, T]
@@ -353,6 +356,12 @@ def feature_ids() -> _Asking[list[str]]:
     """Return the ids of all features."""
     answer = yield Call("listFeatures", {})
     return [feature["id"] for feature in answer.data]
+
+
+def subscribed_packages(user_id: str) -> _Asking[list[str]]:
+    """Return the ids of the packages of a user's subscriptions, without those that have ended."""
+    answer = yield Call("listSubscriptions", {"userId": user_id})
+    return sorted(one["package"]["id"] for one in answer.data if one["status"] not in _ENDED)
 
 
 def usage_of_both(goes: str, stays: str, feature: str) -> _Asking[BothUsages | None]:

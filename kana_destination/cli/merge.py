@@ -61,7 +61,7 @@ def merge(  # noqa: PLR0913 - what the command line gives
 
     The user that is connected to a billing provider survives. It keeps its name, email and billing
     id, and takes those that it lacks from the other. The other is kept as a left-over, since the
-    API has no delete: remove it in the dashboard. Its subscriptions cannot be moved. This cannot be
+    API has no delete: remove it in the dashboard. Subscriptions cannot be moved. This cannot be
     undone, so the command shows both users with their usage, and asks first.
 
     If a server delivers to the account from the same store, the server merges the users between
@@ -134,10 +134,12 @@ def _what_happens(found: MergePreview) -> str:
             f"An earlier merge has moved the usage of {goes} to {survives}: nothing is left to do."
         )
     begun = "" if found.begins else "A merge of both was interrupted, and continues. "
+    packages = ", ".join(found.packages)
+    what = "subscription" if len(found.packages) == 1 else "subscriptions"
+    kept = f" Its {what} of {packages} cannot be moved." if packages else ""
     return (
         f"{begun}The usage of {goes} is added to {survives}. {goes} stays as a left-over, whose id "
-        f"begins with {found.left_over}; remove it in the dashboard. Its subscriptions are not "
-        "moved."
+        f"begins with {found.left_over}; remove it in the dashboard.{kept}"
     )
 
 

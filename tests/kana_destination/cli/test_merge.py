@@ -233,10 +233,46 @@ def test_usage_that_stays_with_the_left_over(open_cli: Callable[..., Any]) -> No
     assert cli.usage["into"] == BOTH
     (found,) = cli("flags", "--box", "left-over", "--json").json["left-over"]["users"]
     assert found["id"] == "from~left-over~3"
-    assert found["note"] == (
-        "its subscriptions could not be moved; "
-        "its usage of sso: the user has no access to the feature 'sso'"
-    )
+    assert found["note"] == ("its usage of sso: the user has no access to the feature 'sso'")
+
+
+@pytest.mark.parametrize(
+    ("packages", "flagged", "shown"),
+    [
+        ([], "", ""),
+        (
+            ["pro"],
+            "its subscription of pro could not be moved",
+            " Its subscription of pro cannot be moved.",
+        ),
+        (
+            ["pro", "extra"],
+            "its subscriptions of extra, pro could not be moved",
+            " Its subscriptions of extra, pro cannot be moved.",
+        ),
+    ],
+)
+def test_subscriptions_stay_with_the_left_over(
+    open_cli: Callable[..., Any], packages: list[str], flagged: str, shown: str
+) -> None:
+    """They are named before the merge and afterwards, of a user who has any; ended ones are not."""
+    seed = _seed({}, {}) | {
+        "packages": [
+            {"id": "pro", "name": "Pro"},
+            {"id": "extra", "name": "Extra", "isAddon": True},
+            {"id": "old", "name": "Old", "isAddon": True},
+        ],
+        "subscriptions": [
+            *({"userId": "from", "packageId": one} for one in packages),
+            {"userId": "from", "packageId": "old", "status": "CANCELLED"},
+        ],
+    }
+    cli = open_cli(seed)
+    preview = cli("merge", "--dry-run", "from", "into").out
+    assert " ".join(preview.split()).endswith(f"remove it in the dashboard.{shown}")
+    assert cli("merge", "--yes", "from", "into").code == 0
+    (found,) = cli("flags", "--box", "left-over", "--json").json["left-over"]["users"]
+    assert found["note"] == flagged
 
 
 def test_what_the_api_does_not_take(open_cli: Callable[..., Any]) -> None:
