@@ -121,10 +121,9 @@ def _content(page: Page) -> tuple[str, str]:
     for index, token in enumerate(tokens):
         if token.type == "blockquote_open":
             _open_hint(tokens, index)
-        elif token.type == "table_open":
-            _label_cells(tokens, index)
         elif token.type == "inline":
             token.children = list(_with_attributes(token.children or []))
+    _label_cells(tokens)
     rendered = parser.renderer.render(tokens, parser.options, {})
     tables = rendered.replace("<table>", '<div class="table"><table>')
     return title, tables.replace("</table>", "</table></div>")
@@ -139,8 +138,9 @@ def _hint(
 def _cell(
     self: RendererHTML, tokens: Sequence[Token], index: int, _options: OptionsDict, _env: EnvType
 ) -> str:
-    """Open a cell whose content is one element, so that its label can stand next to it."""
-    return f"<td{self.renderAttrs(tokens[index])}><div>"
+    """Open a cell: its label, and one element for its content, so that they stand side by side."""
+    label = tokens[index].meta["label"]
+    return f'<td{self.renderAttrs(tokens[index])}><span class="label">{label}</span><div>'
 
 
 def _open_hint(tokens: Sequence[Token], start: int) -> None:
@@ -162,20 +162,26 @@ def _open_hint(tokens: Sequence[Token], start: int) -> None:
         first.children = first.children[2:]
 
 
-def _label_cells(tokens: Sequence[Token], start: int) -> None:
+def _label_cells(tokens: Sequence[Token]) -> None:
     """Give each cell of a table the head of its column, shown where the table is stacked."""
     heads: list[str] = []
     column = 0
-    for token, inline in pairwise(tokens[start:]):
-        if token.type == "table_close":
-            return
-        if token.type == "tr_open":
+    for token, inline in pairwise(tokens):
+        if token.type == "table_open":
+            heads = []
+        elif token.type == "tr_open":
             column = 0
         elif token.type == "th_open":
-            heads.append("".join(one.content for one in inline.children or ()))
+            heads.append("".join(map(_label, inline.children or ())))
         elif token.type == "td_open":
-            token.attrSet("data-label", heads[column])
+            token.meta["label"] = heads[column]
             column += 1
+
+
+def _label(token: Token) -> str:
+    """Return a part of a head as HTML: its text, and what is code in it; without links."""
+    text = html.escape(token.content)
+    return f"<code>{text}</code>" if token.type == "code_inline" else text
 
 
 def _with_attributes(tokens: Sequence[Token]) -> Iterator[Token]:

@@ -50,6 +50,9 @@ And that.
 """
 
 
+LABEL = {"class": "label"}
+
+
 class Outline(HTMLParser):
     """Tags with their attributes in order, and the text within each heading and link."""
 
@@ -98,11 +101,28 @@ def test_a_published_page() -> None:
     assert links["https://www.example.com"]["target"] == "_blank"
     assert "target" not in links["https://segment.com/docs/"]
     assert len(outline.all("table")) == 1
-    classes = {str(one["class"]) for one in outline.all("span") if "class" in one}
+    classes = {str(one["class"]) for one in outline.all("span") if "class" in one} - {"label"}
     # A comment, names, punctuation, a string and a number, as Pygments calls them.
     assert classes == {"brand", "flavour", "c1", "nx", "o", "p", "s1", "mf", "w"}
-    assert [one["data-label"] for one in outline.all("td")] == ["A", "B"]
+    assert [one for one in outline.all("span") if one.get("class") == "label"] == [LABEL] * 2
     assert "analytics.track('A <b>', { by: 1 });" in text
+
+
+@pytest.mark.parametrize(
+    ("head", "label"),
+    [
+        ("A", "A"),
+        ("User with `a.b`", "User with <code>a.b</code>"),
+        ("`<b>` & <i>", "<code>&lt;b&gt;</code> &amp; &lt;i&gt;"),
+        ("[Docs](https://a.example/){:target=\"_blank\"} of *A*", "Docs of A"),
+        ("", ""),
+    ],
+)
+def test_labels_of_stacked_cells(head: str, label: str) -> None:
+    """Each cell has the head of its column: code as code, a link and emphasis as their text."""
+    text = preview_html(f"# A\n\n| {head} | Z |\n| - | - |\n| x | y |\n| v | w |\n")
+    found = re.findall(r'<td><span class="label">(.*?)</span><div>(.*?)</div></td>', text)
+    assert found == [(label, "x"), ("Z", "y"), (label, "v"), ("Z", "w")]
 
 
 def test_every_anchor_is_there() -> None:
@@ -232,12 +252,13 @@ def test_it_fits_a_browser_window(tmp_path: Path, width: int, text: str) -> None
     frame = tmp_path / "frame.html"
     probe = """addEventListener("load", () => {
       const frame = document.querySelector("iframe"), page = frame.contentDocument;
-      const cell = page.querySelector("td"), style = frame.contentWindow.getComputedStyle;
+      const cell = page.querySelector("td"), label = cell.querySelector(".label");
+      const style = frame.contentWindow.getComputedStyle;
       document.body.dataset.probe = [
         page.documentElement.scrollWidth <= frame.clientWidth,
         [...page.querySelectorAll(".table")].every(one => one.scrollWidth <= one.clientWidth),
         style(cell).display,
-        style(cell, "::before").content !== "none",
+        style(label).display !== "none",
         [...page.querySelectorAll(".contents a")].every(a => page.getElementById(a.hash.slice(1))),
       ].join(" ");
     });"""
