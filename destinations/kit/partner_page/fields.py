@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,24 +15,34 @@ from destinations.segment.mapping.parts import split
 __all__ = ["FieldRow", "SettingRow", "field_rows", "first_sources", "setting_rows"]
 
 _WHOLE_EVENT: Final = "The whole event"
+_NO_FIELD: Final = "None"
+_OWN_NAMES: Final = "*"
+_EACH_OWN: Final = "A field for each, of the same name"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
     """One field; ``sources`` are the paths of an event that its default mapping reads first.
 
-    The empty path is the whole event. ``partner`` is the partner's name of the field, empty if the
-    definition has none. ``required`` is true only if an event without the field ends as invalid.
-    ``sentence`` is the description, followed by what the definition says besides: the values that
-    the field takes, what a computed value is made of, and the default.
+    The empty path is the whole event. ``partners`` are the partner's names of the field, none if
+    the definition has none; ``*`` stands for those of an object's members. ``required`` is true
+    only if an event without the field ends as invalid. ``sentence`` is the description, followed by
+    what the definition says besides: the values that the field takes, what a computed value is made
+    of, and the default.
     """
 
     key: str
     title: str
     sources: tuple[str, ...]
-    partner: str
+    partners: tuple[str, ...]
     required: bool
     sentence: str
+
+    @property
+    def partner(self) -> str:
+        """Return the partner's names as Markdown, never empty, as other fields may have some."""
+        names = [_EACH_OWN if name == _OWN_NAMES else f"`{name}`" for name in self.partners]
+        return ", ".join(names) or _NO_FIELD
 
     @property
     def cell(self) -> str:
@@ -62,12 +72,16 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
             key=key,
             title=spec["title"],
             sources=tuple(dict.fromkeys(first_sources(spec.get("default")))),
-            partner=spec.get("x-partnerField", ""),
+            partners=_names(spec.get("x-partnerField", ())),
             required=key in action.fields.get("required", ()) and key != kept,
             sentence=_sentence(spec, *_computed(spec.get("default"))),
         )
         for key, spec in properties.items()
     ]
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def setting_rows(definition: DestinationDefinition) -> list[SettingRow]:

@@ -161,14 +161,23 @@ def test_the_settings_of_the_catalog(load: Load) -> None:
     assert "sandbox" not in rows
 
 
-def test_the_name_that_the_partner_has(load: Load) -> None:
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("delta", "`delta`"),
+        (["from", "to"], "`from`, `to`"),
+        ("*", "A field for each, of the same name"),
+        (["all", "*"], "`all`, A field for each, of the same name"),
+    ],
+)
+def test_the_name_that_the_partner_has(given: object, shown: str, load: Load) -> None:
     """A field may say what the partner calls it; without that, nothing is made up."""
 
     def change(documents: Any) -> None:
-        documents["count"]["fields"]["properties"]["by"]["x-partnerField"] = "delta"
+        documents["count"]["fields"]["properties"]["by"]["x-partnerField"] = given
 
     rows = {row.key: row.partner for row in field_rows(load(change).actions["count"])}
-    assert rows == {"by": "delta", "thing": ""}
+    assert rows == {"by": shown, "thing": "None"}
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_published_page() -> None:
         ("A", "A"),
         ("User with `a.b`", "User with <code>a.b</code>"),
         ("`<b>` & <i>", "<code>&lt;b&gt;</code> &amp; &lt;i&gt;"),
-        ("[Docs](https://a.example/){:target=\"_blank\"} of *A*", "Docs of A"),
+        ('[Docs](https://a.example/){:target="_blank"} of *A*', "Docs of A"),
         ("", ""),
     ],
 )

@@ -36,6 +36,14 @@ def test_no_table_is_there_twice(text: str) -> None:
     assert len(tables) == len(set(tables))
 
 
+def test_every_cell_says_something(text: str) -> None:
+    """No cell of a table is empty, as that of a field which becomes several of the partner's."""
+    page = read_page(text)
+    tables = [block.content for block in page.blocks if isinstance(block.content, Table)]
+    assert tables
+    assert [row for table in tables for row in table.rows if not all(map(str.strip, row))] == []
+
+
 def test_samples_are_of_a_customer(text: str) -> None:
     """No value in a sample is made of the name of its field."""
     samples = "".join(fence.text for fence in read_page(text).fences)
@@ -73,6 +81,7 @@ def test_settings_are_explained(slug: str, suffix: str) -> None:
     [
         ("slack", "Made from the template `{{userId}}: {{event}}`."),
         ("braze", "Falls back to `receivedAt`."),
+        ("braze", "| `traits` | A field for each, of the same name | Optional |"),
         ("webhook", "| The whole event | Required | The object to send as JSON. |"),
         ("kana", "Falls back to `traits.billingId`."),
     ],
