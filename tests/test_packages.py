@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+IMAGES = {
+    "api-keys.png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 800, 400),
+    "adding-a-rule.gif": b"GIF89a" + struct.pack("<HH", 800, 400),
+}
+TEXT = "".join(f"![What {name} shows](images/{name})\n\n" for name in IMAGES)
+SCHEMAS = {f"{kind}.schema.json" for kind in ("action", "case", "destination")}
 
 WHOAMI = """
 import sys
@@ -40,9 +49,17 @@ def _python(*arguments: str, folder: Path, path: str = "") -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs Python where the wheel of a new package is installed, and nothing else of it."""
-    place = tmp_path_factory.mktemp("package")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the package is made, built and installed."""
+    return tmp_path_factory.mktemp("package")
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Run:
+    """Runs Python where the wheel of a new package is installed, and nothing else of it.
+
+    Its page has images, and a template that shows them.
+    """
     target = place / "installed"
     pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
     wheel = (*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", "dist")
@@ -54,12 +71,62 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ):
         done = _python(*command, folder=place)
         assert done.returncode == 0, done.stderr
+        if "init" in command:
+            (definition,) = place.glob("3-partner/*/definitions/3-partner")
+            _add_images(definition / "page")
     (place / "3-partner").rename(place / "sources")
 
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         return _python(*arguments, folder=place, path=str(target))
 
     return start
+
+
+def _add_images(page: Path) -> None:
+    (page / "images").mkdir(parents=True)
+    for name, image in IMAGES.items():
+        (page / "images" / name).write_bytes(image)
+    (page / "after-setup.md.j2").write_text(TEXT, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("run")
+def test_images_and_schemas_are_in_the_wheel(place: Path) -> None:
+    """Beside the definition, as in the sources: whoever installs it can build the page and edit."""
+    (wheel,) = (place / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (folder,) = {name.rpartition("/")[0] for name in names if name.endswith("destination.yaml")}
+        found = {
+            name.removeprefix(f"{folder}/"): archive.read(name)
+            for name in names
+            if name.startswith((f"{folder}/page/", f"{folder}/schemas/"))
+        }
+    assert {name: found.pop(f"page/images/{name}", None) for name in IMAGES} == IMAGES
+    assert found.pop("page/after-setup.md.j2").decode() == TEXT
+    assert set(found) == {f"schemas/{name}" for name in SCHEMAS}
+
+
+def test_its_page_is_built_with_its_images(run: Run, place: Path) -> None:
+    """From what is installed: both flavours show the images, which lie next to them."""
+    done = run("-m", "destinations", "docs", "build", "3-partner", "--out", "docs")
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = place / "docs" / "3-partner"
+    for name, image in IMAGES.items():
+        assert (pages / "images" / name).read_bytes() == image
+        for page in ("3-partner.md", "3-partner-submission.md"):
+            assert f"](images/{name})" in (pages / page).read_text(encoding="utf-8")
+
+
+def test_its_schemas_are_the_shipped_ones(run: Run, place: Path) -> None:
+    """The installed definition names copies that are there, and validate finds none out of date."""
+    (definition,) = (place / "installed").glob("*/definitions/3-partner")
+    for file in (*definition.glob("*.yaml"), *definition.glob("cases/*.yaml")):
+        (line,) = [
+            line for line in file.read_text("utf-8").splitlines() if line.startswith("$schema:")
+        ]
+        assert (file.parent / line.removeprefix("$schema:").strip()).is_file(), file
+    done = run("-m", "destinations", "validate", str(definition))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 def test_it_is_listed_with_its_package(run: Run) -> None:
