@@ -137,8 +137,11 @@ def _what_happens(found: MergePreview) -> str:
     packages = ", ".join(found.packages)
     what = "subscription" if len(found.packages) == 1 else "subscriptions"
     kept = f" Its {what} of {packages} cannot be moved." if packages else ""
+    usage = f"{goes} has no usage to move."
+    if any(both.goes.used for both in found.usage.values()):
+        usage = f"The usage of {goes} is added to {survives}."
     return (
-        f"{begun}The usage of {goes} is added to {survives}. {goes} stays as a left-over, whose id "
+        f"{begun}{usage} {goes} stays as a left-over, whose id "
         f"begins with {found.left_over}; remove it in the dashboard.{kept}"
     )
 

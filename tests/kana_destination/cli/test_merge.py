@@ -275,6 +275,14 @@ def test_subscriptions_stay_with_the_left_over(
     assert found["note"] == flagged
 
 
+def test_a_user_without_usage(open_cli: Callable[..., Any]) -> None:
+    """Before the merge nothing is said of usage that is added, as there is none."""
+    cli = open_cli({**_seed({}, {}), "usage": [{"userId": "into", "featureId": "gb", "used": 1}]})
+    shown = " ".join(cli("merge", "--dry-run", "from", "into").out.split())
+    assert "from has no usage to move. from stays as a left-over" in shown
+    assert "is added" not in shown
+
+
 def test_what_the_api_does_not_take(open_cli: Callable[..., Any]) -> None:
     """Fields of a merge that wait for an import are told, and are in flags --csv under INTO."""
     seed = _seed({"email": "f@example.com"}, {"name": "I", "billingId": "cus_i"})
