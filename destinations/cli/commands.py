@@ -43,7 +43,8 @@ class Group(click.Group):
 class ModuleGroup(Group):
     """A group whose command ``name`` is the ``command`` of a package's module ``name_command``.
 
-    A module is loaded when its command is asked for: no command waits for the imports of others.
+    A hyphen of the name is an underscore there. A module is loaded when its command is asked for:
+    no command waits for the imports of others.
     """
 
     def __init__(self, *arguments: Any, package: str, names: Collection[str], **given: Any) -> None:
@@ -58,9 +59,8 @@ class ModuleGroup(Group):
         """Return a command of this name; None if there is none."""
         if cmd_name not in self._names:
             return None
-        command: click.Command = importlib.import_module(
-            f"{self._package}.{cmd_name}_command"
-        ).command
+        module = f"{self._package}.{cmd_name.replace('-', '_')}_command"
+        command: click.Command = importlib.import_module(module).command
         return command
 
 

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "import": "Make a definition from a file that Segment provides.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
+    "portal-check": "Check an endpoint for events as Segment's partner portal does.",
     "record": "Record a case: events, the requests they cause, and their outcomes.",
     "refused": "Show and export the events that a server refused.",
     "resume": "Resume the paused actions of a server.",

@@ -1,17 +1,19 @@
-"""A line on standard error that shows how far the reading is, on a terminal."""
+"""A line on standard error that shows how far a command is, on a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
 from destinations.pipeline.reading import Entry
 
-__all__ = ["tell", "watch"]
+__all__ = ["count_off", "tell", "watch"]
+
+_Item = TypeVar("_Item")
 
 _EVERY_SECONDS: Final = 0.2
 _BAR: Final = 30
@@ -37,6 +39,22 @@ def watch(entries: Iterator[Entry], share: Callable[[], float | None]) -> Iterat
                 due = now + _EVERY_SECONDS
                 _show(lines, share(), now - began)
             yield entry
+    finally:
+        click.echo(_ERASE, err=True, nl=False)
+
+
+def count_off(items: Iterator[_Item], total: int, what: str) -> Iterator[_Item]:
+    """Pass the items on and show how many of ``total`` there were; erased at the end.
+
+    ``what`` names several of them. Shows nothing if standard error is not a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    try:
+        for number, item in enumerate(items, start=1):
+            click.echo(f"{_ERASE}{number:,} of {total:,} {what}", err=True, nl=False)
+            yield item
     finally:
         click.echo(_ERASE, err=True, nl=False)
 

@@ -1,0 +1,80 @@
+"""The endpoint that `destinations serve` is, for a partner with code and for one without."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.kit.portal import CheckedEndpoint, Endpoint, Verdict
+from destinations.secrets import Secret
+from destinations.server import Service, read_config
+from destinations.telemetry import observe
+from kana_destination.sandbox import Sandbox
+
+RECEIVER_KEY = "the-key-of-receivers"
+API_KEY = "prv_test_Ab1Cd2Ef3Gh4Ij5"
+
+
+class Given:
+    """A reply of the endpoint; see its conftest."""
+
+    status, body, cut = 200, b"{}", False
+    headers: Mapping[str, str] = {}
+
+
+@pytest.fixture
+def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[str, str]]:
+    """The URLs of a server for Kana and for a webhook."""
+    endpoint.wrong = lambda *_: Given()
+    with Sandbox({"apiKeys": [API_KEY]}) as sandbox:
+        of = {
+            "kana": {"apiKey": "${API_KEY}", "endpoint": sandbox.url},
+            "webhook": {"url": endpoint.url},
+        }
+        document = {
+            "store": {"path": "s.sqlite3"},
+            "listen": {"port": 0},
+            "destinations": [
+                {
+                    "name": name,
+                    "destination": name,
+                    "settings": settings,
+                    "receiver": {"keys": ["${RECEIVER_KEY}"]},
+                    "delivery": {"allowPrivate": True},
+                }
+                for name, settings in of.items()
+            ],
+        }
+        environment = {"API_KEY": API_KEY, "RECEIVER_KEY": RECEIVER_KEY}
+        config = read_config(write("serve.json", document), environment)
+        with contextlib.closing(observe(stream=io.StringIO(), environment={})) as observation:
+            service = Service(config, observation)
+            service.start()
+            yield service.urls
+            service.stop()
+
+
+# By destination: the calls that it does not support, and the answer to an event without a user.
+SERVED = {
+    "kana": ({"page", "screen", "group", "alias", "delete"}, 400),
+    "webhook": ({"delete"}, 200),
+}
+
+
+@pytest.mark.parametrize(("name", "unsupported", "anonymous"), [(n, *s) for n, s in SERVED.items()])
+def test_our_own_endpoint(
+    urls: Mapping[str, str], name: str, unsupported: set[str], anonymous: int
+) -> None:
+    """It keeps the protocol: no check finds a fault, and none is skipped."""
+    given = Endpoint(urls[name], Secret(RECEIVER_KEY))
+    rows = {row.name: row for row in CheckedEndpoint(given, seconds=30).run()}
+    bad = {Verdict.FAULT, Verdict.SKIPPED}
+    assert [row for row in rows.values() if row.verdict in bad] == []
+    assert {row.name for row in rows.values() if row.status == 501} == unsupported
+    assert rows["anonymous"].status == anonymous
+    assert rows["huge-body"].status == 413
