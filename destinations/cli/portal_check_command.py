@@ -184,8 +184,10 @@ def _print(url: str, mark: str, rows: Sequence[Row]) -> None:
         ["check", "sent", "answered", "expected", "verdict"],
         [(row.name, row.sent, _statuses(row), row.expected, row.verdict) for row in rows],
     )
-    answered = [(row, f"{row.status} {row.answer}") for row in rows if row.answer]
-    _print_grouped("Messages that a customer would see", answered)
+    answered = [
+        (row, f"{row.status} {row.answer}") for row in rows if row.answer and row.status >= 400
+    ]
+    _print_grouped("Error messages", answered)
     of = {
         verdict: [(row, row.message) for row in rows if row.verdict is verdict]
         for verdict in Verdict

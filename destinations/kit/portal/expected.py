@@ -36,21 +36,28 @@ _OK: Final = Judgement(Verdict.OK)
 class Expected:
     """The answers that are right.
 
-    ``success`` is the judgement on 200 and 202; None if they are wrong, and ``errors`` are the
-    error statuses that are right. If ``needs_message``, these have a message for the customer.
-    ``endings`` judges connections that end without an answer; those that are not in it are wrong.
+    ``success`` is the judgement on 200 and 202, and ``errors`` are the error statuses that are
+    right. If ``needs_message``, these have a message for the customer. ``endings`` judges
+    connections that end without an answer; those that are not in it are wrong. ``why`` says in a
+    sentence what another answer costs.
     """
 
     errors: tuple[int, ...] = ()
-    success: Judgement | None = _OK
+    success: Judgement = _OK
     needs_message: bool = True
     endings: Mapping[Ending, Judgement] = field(default_factory=dict)
+    why: str = ""
 
     def __str__(self) -> str:
         """Write it as people list it: ``2xx, 400 or 413``; a note is no fault, so it counts."""
-        names = [*([] if self.success is None else ["2xx"]), *map(str, self.errors)]
+        names = [*(["2xx"] if self.accepts else []), *map(str, self.errors)]
         *others, last = names
         return f"{', '.join(others)} or {last}" if others else last
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a success is right, or a note."""
+        return self.success.verdict is not Verdict.FAULT
 
 
 _PROTOCOL: Final = (200, 202)
@@ -58,29 +65,25 @@ _PROTOCOL: Final = (200, 202)
 
 
 def judge(expected: Expected, answer: EndpointAnswer) -> Judgement:
-    """Return the judgement on an answer, with a reason in one or two sentences."""
+    """Return the judgement on an answer, with its reason in sentences."""
     if not answer.status:
-        known = expected.endings.get(answer.ending)
         reason = f"{answer.reason[:1].upper()}{answer.reason[1:]}."
-        return known or Judgement(Verdict.FAULT, reason)
+        return expected.endings.get(answer.ending) or _fault(expected, reason)
     if answer.is_accepted:
-        return _of_success(expected, answer.status)
+        if expected.success == _OK and answer.status not in _PROTOCOL:
+            reason = f"The protocol has 200 and 202 for a success, and not {answer.status}."
+            return Judgement(Verdict.NOTE, reason)
+        return expected.success
     if answer.status not in expected.errors:
-        return Judgement(Verdict.FAULT, _reason(answer.status))
-    if not answer.message_issue:
-        return _OK
-    reason = f"The customer sees no reason: {answer.message_issue}."
-    return Judgement(Verdict.FAULT if expected.needs_message else Verdict.NOTE, reason)
+        return _fault(expected, _reason(answer.status))
+    if expected.needs_message and answer.message_issue:
+        reason = f"The customer sees no reason: {answer.message_issue}."
+        return Judgement(Verdict.FAULT, reason)
+    return _OK
 
 
-def _of_success(expected: Expected, status: int) -> Judgement:
-    if expected.success is None:
-        return Judgement(Verdict.FAULT, "It was accepted.")
-    if status not in _PROTOCOL and expected.success.verdict is Verdict.OK:
-        return Judgement(
-            Verdict.NOTE, f"The protocol has 200 and 202 for a success, and not {status}."
-        )
-    return expected.success
+def _fault(expected: Expected, reason: str) -> Judgement:
+    return Judgement(Verdict.FAULT, f"{reason} {expected.why}".rstrip())
 
 
 _REASONS: Final = {

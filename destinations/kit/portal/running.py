@@ -143,9 +143,6 @@ class CheckedEndpoint:
         text = self._masker.foreign(answer.message)
         if len(text) > _ANSWER_CHARACTERS:
             text = text[: _ANSWER_CHARACTERS - 1] + "…"
-        message = self._masker.foreign(judgement.reason)
-        if judgement.verdict is Verdict.FAULT:
-            message = f"{message} {check.why}"
         return Row(
             check.name,
             check.sent,
@@ -154,7 +151,7 @@ class CheckedEndpoint:
             text,
             judgement.verdict,
             str(expected or check.expected),
-            message,
+            self._masker.foreign(judgement.reason),
         )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
+from requests.certs import where
 
 from destinations.definition import Timeouts
 from destinations.errors import TransportError
@@ -27,17 +27,19 @@ from destinations.kit.portal.answer import EndpointAnswer
 
 __all__ = ["send_each", "send_on_one_connection"]
 
+_Connection = WatchedHTTPConnection | WatchedHTTPSConnection
+
 _CLOSED: Final = EndpointAnswer(
     0, ending="announced", reason="the answer before it said that the connection would close"
 )
 
 
-def send_each(requests_: Sequence[HttpRequest], seconds: float) -> Iterator[EndpointAnswer]:
+def send_each(sent: Sequence[HttpRequest], seconds: float) -> Iterator[EndpointAnswer]:
     """Yield the answer to each request, within ``seconds``; each has a connection of its own.
 
     So a connection that ends unannounced after one answer is no fault of the next one.
     """
-    for request in requests_:
+    for request in sent:
         transport = HttpTransport(Timeouts(seconds, seconds, seconds))
         with contextlib.closing(transport):
             try:
@@ -47,18 +49,16 @@ def send_each(requests_: Sequence[HttpRequest], seconds: float) -> Iterator[Endp
         yield answer
 
 
-def send_on_one_connection(
-    requests_: Sequence[HttpRequest], seconds: float
-) -> Iterator[EndpointAnswer]:
+def send_on_one_connection(sent: Sequence[HttpRequest], seconds: float) -> Iterator[EndpointAnswer]:
     """Yield the answers to requests for one host on one connection, each within ``seconds``.
 
     They end with the first request that gets none. `HttpTransport` would open another connection
     then, and not say so.
     """
     with contextlib.closing(Watchdog()) as watchdog:
-        connection = _connection(requests_[0].url, seconds)
+        connection = _connection(sent[0].url, seconds)
         with contextlib.closing(connection):
-            for number, request in enumerate(requests_):
+            for number, request in enumerate(sent):
                 if number and connection.sock is None:
                     yield _CLOSED
                     return
@@ -70,23 +70,21 @@ def send_on_one_connection(
                     return
 
 
-def _connection(url: str, seconds: float) -> WatchedHTTPConnection | WatchedHTTPSConnection:
+def _connection(url: str, seconds: float) -> _Connection:
     """Return a connection to the host of a URL, which is not open yet."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "http":
         return WatchedHTTPConnection(host, parts.port, timeout=seconds)
     found = trusted_certificates()
-    path = found[1] if found else requests.certs.where()
+    path = found[1] if found else where()
     trusted: dict[str, Any] = {"ca_cert_dir" if Path(path).is_dir() else "ca_certs": path}
     return WatchedHTTPSConnection(
         host, parts.port, timeout=seconds, cert_reqs="CERT_REQUIRED", **trusted
     )
 
 
-def _answer(
-    connection: WatchedHTTPConnection, request: HttpRequest, exchange: Exchange
-) -> EndpointAnswer:
+def _answer(connection: _Connection, request: HttpRequest, exchange: Exchange) -> EndpointAnswer:
     try:
         response = _response(connection, request)
     except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
@@ -102,7 +100,7 @@ def _answer(
     return EndpointAnswer.of_response(response)
 
 
-def _response(connection: WatchedHTTPConnection, request: HttpRequest) -> HttpResponse:
+def _response(connection: _Connection, request: HttpRequest) -> HttpResponse:
     """Send a request and read its answer, one byte beyond ``answer_bytes`` at most."""
     parts = urlsplit(request.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -6,10 +6,12 @@ import base64
 import binascii
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -85,6 +87,7 @@ class FakeEndpoint:
     """
 
     def __init__(self) -> None:
+        self._scheme = "http"
         self.requests: list[Request] = []
         self.wrong: Wrong = lambda _, right: right
         self.unsupported: tuple[str, ...] = ("delete",)
@@ -113,7 +116,14 @@ class FakeEndpoint:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1/segment"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/v1/segment"
+
+    def encrypt(self, folder: Path) -> None:
+        """Speak TLS from now on, with the certificate in a folder."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "https"
 
     def handle(self, to: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
