@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from destinations.definition import Timeouts
 from destinations.errors import TransportError
@@ -77,7 +77,7 @@ def _connection(url: str, seconds: float) -> _Connection:
     if parts.scheme == "http":
         return WatchedHTTPConnection(host, parts.port, timeout=seconds)
     found = trusted_certificates()
-    path = found[1] if found else where()
+    path = found[1] if found else DEFAULT_CA_BUNDLE_PATH
     trusted: dict[str, Any] = {"ca_cert_dir" if Path(path).is_dir() else "ca_certs": path}
     return WatchedHTTPSConnection(
         host, parts.port, timeout=seconds, cert_reqs="CERT_REQUIRED", **trusted

@@ -88,6 +88,14 @@ def test_names_are_distinct() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
+def test_the_page_has_every_check() -> None:
+    """Its table has each of them once, in the order in which they are made."""
+    page = Path(__file__).parents[4] / "docs" / "portal-check.md"
+    table = page.read_text(encoding="utf-8").partition("| check | sent |")[2].partition("\n\n")[0]
+    first = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert [name for cell in first for name in re.findall("`(.+?)`", cell)] == NAMES
+
+
 def _wrong_for(is_meant: Callable[[Any], Any], reply: Any) -> Callable[[Any, Any], Any]:
     return lambda request, right: reply if is_meant(request) else right
 
