@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from destinations.store import SqliteStore
 
 _HOMES = itertools.count()
 
+_TESTS = Path(__file__).parent
+
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the tests' own folders are made in it
 _MEMORY_BYTES = 2 * 1024**3
 """The room in memory that the folders of failed tests, and of tests under way, never fill."""
@@ -52,6 +55,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled modules apart from the tree where the environment forbids to keep them there.
+
+    Each of the hundreds of processes that tests start would compile all that it imports.
+    """
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 # No test is timed: a busy machine is no fault.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
@@ -59,12 +74,25 @@ settings.load_profile("untimed")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect tests without looking for garbage: that takes a third of the time and finds none."""
+    """Collect tests without looking for garbage: that takes a third of the time and finds none.
+
+    The tests themselves stay, so that whoever looks for garbage later need not look at them.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of the whole, which build packages and play drills.
+
+    They take longest, and the last tests are shared between all workers: each of these would
+    build a package of its own, or wait for the one that plays a drill.
+    """
+    items.sort(key=lambda item: item.path.parent != _TESTS)
 
 
 @pytest.fixture(autouse=True)
