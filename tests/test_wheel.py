@@ -267,6 +267,8 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
         ("kit", "docs preview kana"),
         ("otel", "serve --config serve.yaml --check"),
         ("otel", "serve --config serve.yaml"),
+        ("sealing", "serve --config sealed.yaml --check"),
+        ("sealing", "serve --config sealed.yaml"),
         ("liquid", "validate with-liquid"),
     ],
 )
@@ -283,7 +285,9 @@ def test_without_an_extra(
             "  - {name: kana, destination: kana, settings: {apiKey: {file: key}},\n"
             "     receiver: {keys: [{file: key}]}}\n"
         ),
+        "sealing-key": f"{'b' * 42}Y=\n",
     }
+    files["sealed.yaml"] = files["serve.yaml"] + "sealing: {key: {file: sealing-key}}\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o600)

@@ -49,8 +49,9 @@ def command(path: Path, *, check: bool) -> int:
     one stays.
     """
     if check:
-        bound = check_start(read_config(path, os.environ), os.environ)
-        for warning in (warning for each in bound for warning in each.warnings):
+        config = read_config(path, os.environ)
+        bound = check_start(config, os.environ)
+        for warning in (*config.warnings, *(one for each in bound for one in each.warnings)):
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
         return 0
@@ -71,6 +72,8 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         store=str(config.store.path),
         destinations=[each.name for each in config.destinations],
     )
+    for warning in config.warnings:
+        logger.warning(warning)
     service.start()
     collect_less_often()
     service.watch_queues()

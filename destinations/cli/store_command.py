@@ -1,4 +1,4 @@
-"""``destinations store``: back up, restore, check and compact the file."""
+"""``destinations store``: back up, restore, check and compact the file; make a sealing key."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from destinations.store import (
     count_deliveries,
     is_backup,
     is_missing,
+    make_sealing_key,
     stored_version,
 )
 
@@ -223,6 +224,21 @@ def check(place: StorePlace) -> int:
     if not broken:
         click.echo(f"{place.path}: {count(deliveries, 'row')} checked, all rules hold")
     return 1 if broken else 0
+
+
+@command.command(
+    "new-key",
+    epilog="Example: (umask 077; set -C; destinations store new-key > sealing-key)",
+)
+def new_key() -> int:
+    """Print a new key for sealing.key in the configuration of a server.
+
+    It is 32 random bytes as Base64, and kept nowhere. Without it, nobody can read what it has
+    sealed: keep a copy apart from the store and its backups. In the example, only you can read the
+    file, and a file that is there already is not overwritten.
+    """
+    click.echo(make_sealing_key().reveal())
+    return 0
 
 
 @command.command("compact", epilog="Example: destinations store compact --config serve.yaml")

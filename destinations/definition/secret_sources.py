@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,15 +66,16 @@ class Sources:
             raise SourceError(NAME_ONE)
         return self._filled(given) if names_a_secret(given) else given
 
-    def secret(self, given: Any) -> Secret:
+    def secret(self, given: Any, fault: Callable[[str], str | None] | None = None) -> Secret:
         """Return the key or signature secret that ``given`` names.
 
-        Raises `SourceError`, also for one that no sender can send or that can be guessed.
+        Raises `SourceError`, also for one that no sender can send or that can be guessed. With
+        ``fault``, this function says instead what is wrong with a value, without showing it.
         """
         if not names_a_secret(given):
             raise SourceError(NAME_IT)
         value = self._filled(given)
-        issue = _unfit(value)
+        issue = (fault or _unfit)(value)
         if issue is not None:
             raise SourceError(f"{self._origin(given)} {issue}")
         return Secret(value)

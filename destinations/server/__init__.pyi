@@ -27,6 +27,7 @@ from .config_model import (
     LogConfig,
     ReceiverConfig,
     RefusedConfig,
+    SealingConfig,
     ServeConfig,
     StoreConfig,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Receiver",
     "ReceiverConfig",
     "RefusedConfig",
+    "SealingConfig",
     "ServeConfig",
     "Service",
     "StoreConfig",

@@ -37,15 +37,19 @@ from destinations.server.config_model import (
     LogConfig,
     ReceiverConfig,
     RefusedConfig,
+    SealingConfig,
     ServeConfig,
     StoreConfig,
 )
 from destinations.server.network_addresses import is_host, parse_address, parse_network
+from destinations.store import sealing_key_fault
 
 __all__ = ["read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
-_SECRET_PLACE: Final = re.compile(r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+")
+_SECRET_PLACE: Final = re.compile(
+    r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sealing/(key|formerKeys/\d+)(?=/|$)"
+)
 _NAME_PLACE: Final = re.compile(r"/destinations/\d+/name")
 _NAME_WORDS: Final = (
     "is not a valid name: expected at most 64 letters (a-z, A-Z), digits, _, . and -, and a "
@@ -59,11 +63,12 @@ def read_config(
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
-    settings and receivers are left empty. ``secrets`` may also be names of destinations: then only
-    their settings are looked up.
+    settings and receivers are left empty, and there is no sealing. ``secrets`` may also be names of
+    destinations: then only their settings are looked up.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
-    if all that is wrong is that secrets are not there yet.
+    if all that is wrong is that secrets are not there yet; `MissingExtraError` for ``sealing``
+    without its extra.
     Whether the settings fit their destinations is not looked at.
     """
     document = _read(path)
@@ -77,6 +82,8 @@ def read_config(
         raise DefinitionError(issues)
     if issues:
         raise SecretMissingError(issues)
+    if config.sealing is not None:
+        config.sealing.sealer()  # so that a missing library is known at once
     return config
 
 
@@ -185,6 +192,7 @@ class _Reader:
             admin=self._admin(data["admin"]) if "admin" in data else None,
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
+            sealing=self._sealing(data.get("sealing")),
             store=self._store(data["store"]),
             destinations=tuple(
                 self._destination(spec, pointer("destinations", index))
@@ -230,6 +238,24 @@ class _Reader:
             message = "is where events are received (listen): expected another port or host"
             self.issues.append(self._document.issue(place, message))
         return AdminConfig(address)
+
+    def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
+        if given is None or self._secrets_of is not True:
+            return None
+        former = given.get("formerKeys", ())
+        named = {pointer("sealing", "key"): given["key"]}
+        named |= {pointer("sealing", "formerKeys", at): one for at, one in enumerate(former)}
+        keys = []
+        for place, one in named.items():
+            try:
+                keys.append(self._sources.secret(one, sealing_key_fault))
+            except SourceError as error:
+                self._issue(place, error)
+        if len(keys) < len(named):
+            return None
+        exposed = {place: self._sources.exposed(one) for place, one in named.items()}
+        readable = {place: path for place, path in exposed.items() if path is not None}
+        return SealingConfig(keys[0], tuple(keys[1:]), readable)
 
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
         left_out = self._left_out(spec["name"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -16,6 +16,7 @@ from destinations.server.app import Limits
 from destinations.server.connections import MOST_CONNECTIONS
 from destinations.server.network_addresses import Address, Network
 from destinations.server.refused_events import RefusedBounds
+from destinations.store import Sealer, SealingKey
 from destinations.telemetry import Form, Level
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LogConfig",
     "ReceiverConfig",
     "RefusedConfig",
+    "SealingConfig",
     "ServeConfig",
     "StoreConfig",
 ]
@@ -134,6 +136,23 @@ class DestinationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SealingConfig:
+    """The keys of the secrets in the store: the one that seals, and those that only open.
+
+    ``exposed`` are the files that every user of this machine can read, by the place of their key.
+    """
+
+    key: Secret
+    former_keys: tuple[Secret, ...] = ()
+    exposed: Mapping[str, Path] = field(default_factory=dict)
+
+    def sealer(self) -> Sealer:
+        """Return a sealer with these keys; raises as `Sealer` does."""
+        former = [SealingKey.parse(key) for key in self.former_keys]
+        return Sealer(SealingKey.parse(self.key), former)
+
+
+@dataclass(frozen=True, slots=True)
 class ServeConfig:
     """All of it."""
 
@@ -143,8 +162,19 @@ class ServeConfig:
     admin: AdminConfig | None = None
     refused: RefusedConfig = RefusedConfig()
     log: LogConfig = LogConfig()
+    sealing: SealingConfig | None = None
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The problems that do not keep it from working; each destination has its own."""
+        exposed = {} if self.sealing is None else self.sealing.exposed
+        return [
+            f"{place}: every user of this machine can read {path}; only its owner should be able "
+            "to (chmod 600); then seal with a new key"
+            for place, path in exposed.items()
+        ]
 
     @property
     def periods(self) -> Periods:

@@ -67,6 +67,13 @@ from destinations.store.retention import (
     delete_settled,
     delete_spent_events,
 )
+from destinations.store.sealing import (
+    SealedValues,
+    Sealer,
+    SealingKey,
+    make_sealing_key,
+    sealing_key_fault,
+)
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
@@ -84,6 +91,9 @@ __all__ = [
     "RefusedEntry",
     "RefusedEvent",
     "RefusedSelection",
+    "SealedValues",
+    "Sealer",
+    "SealingKey",
     "SqliteLedger",
     "SqliteQueue",
     "SqliteRefused",
@@ -124,6 +134,7 @@ __all__ = [
     "make_erasure",
     "make_file",
     "make_folder",
+    "make_sealing_key",
     "make_store",
     "mark_restored",
     "note_gap",
@@ -133,6 +144,7 @@ __all__ = [
     "read_once",
     "restoration_path",
     "scopes_of",
+    "sealing_key_fault",
     "stored_uuid",
     "stored_version",
     "sync",

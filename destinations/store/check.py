@@ -147,6 +147,10 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             ") GROUP BY scope, code HAVING sum(events) <> 0 OR sum(bytes) <> 0"
         ),
     ),
+    (
+        "every sealed value must have the form v1:KEY:BASE64",
+        f"SELECT name FROM sealed WHERE value NOT GLOB 'v1:{'[0-9a-f]' * 8}:?*'",
+    ),
 )
 
 _TALLIES: Final = f"""

@@ -609,4 +609,13 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         move_erasures,
         "DROP TABLE old_erasures",
     ),
+    (
+        # Secrets, sealed with keys that are not in the store: see `destinations.store.sealing`.
+        """
+        CREATE TABLE sealed (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -4,7 +4,11 @@ import contextlib
 import io
 import json
 import os
+import re
+import shlex
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +21,7 @@ from destinations.clock import frozen_at
 from destinations.operations import Periods, backed_up_at, lock_run, lock_server, note_server
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
-from destinations.store import SqliteStore
+from destinations.store import SealedValues, Sealer, SealingKey, SqliteStore
 
 Run = Callable[..., Any]
 
@@ -501,3 +505,50 @@ def test_a_full_disk(
     assert done.err.strip().endswith(("disk is full", "disk I/O error", "File too large"))
     assert (backup.read_bytes(), path.read_bytes()) == before
     assert command("store", what, *lines[what]).code == 0
+
+
+def test_a_new_key(command: Run) -> None:
+    """Nothing but the key is printed, and each call makes another one."""
+    keys = []
+    for _ in range(2):
+        done = command("store", "new-key")
+        assert (done.code, done.err) == (0, "")
+        (line,) = done.out.splitlines()
+        keys.append(SealingKey.parse(line).id)
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell")
+def test_the_example_of_new_key(command: Run, tmp_path: Path) -> None:
+    """It writes a file that only its owner can read, and never over one that is there."""
+    (example,) = re.findall(r"Example: (.*)", command("store", "new-key", "--help").out)
+    program = f"{shlex.quote(sys.executable)} -P -m destinations "
+    line = example.replace("destinations ", program, 1)
+    assert line != example
+    key = tmp_path / "sealing-key"
+    for must_write in (True, False):
+        before = None if must_write else key.read_text()
+        done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=False)  # noqa: S602 - the example
+        assert (done.returncode == 0) is must_write, done.stderr
+        assert key.stat().st_mode & 0o777 == 0o600
+        assert len(SealingKey.parse(key.read_text()).id) == 8
+        assert before in {None, key.read_text()}
+
+
+def test_sealed_values(command: Run, path: Path, tmp_path: Path) -> None:
+    """Without any key, a store is checked and copied, and the copy is made a store, as they are."""
+    sealer = Sealer(SealingKey.parse("b" * 42 + "Y"))
+    with SqliteStore(path) as store:
+        SealedValues(store.database, sealer).set("one", "a-secret-of-a-customer")
+    copy, restored = tmp_path / "copy.sqlite3", tmp_path / "restored.sqlite3"
+    assert command("store", "check", "--store", path).code == 0
+    assert command("store", "backup", copy, "--store", path).code == 0
+    assert command("store", "check", "--store", copy).code == 0
+    assert command("store", "restore", copy, "--to", restored, "--yes").code == 0
+    assert command("store", "compact", "--store", restored).code == 0
+    for each in (path, copy, restored):
+        assert b"a-secret-of" not in each.read_bytes()
+        with SqliteStore(each, read_only=True) as store:
+            found = SealedValues(store.database, sealer).get("one")
+            assert found is not None
+            assert found.reveal() == "a-secret-of-a-customer"

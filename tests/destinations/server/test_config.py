@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,12 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
-from destinations.errors import DefinitionError, SecretMissingError, TemporaryError
+from destinations.errors import (
+    DefinitionError,
+    MissingExtraError,
+    SecretMissingError,
+    TemporaryError,
+)
 from destinations.operations import Periods
 from destinations.outcome import Outcome
 from destinations.secrets import Secret
@@ -22,6 +28,7 @@ from destinations.server import (
     ListenConfig,
     LogConfig,
     ReceiverConfig,
+    SealingConfig,
     StoreConfig,
     read_config,
 )
@@ -115,6 +122,8 @@ def test_defaults(write: Write, tmp_path: Path) -> None:
     assert config.store == StoreConfig(tmp_path / "store.sqlite3", None, 30, 7)
     assert (config.max_events, config.drain_seconds) == (1_000_000, 30)
     assert config.log == LogConfig("info", "auto")
+    assert config.sealing is None
+    assert config.warnings == []
     (one,) = config.destinations
     assert (one.name, one.destination, one.settings.data) == ("one", "kana", {})
     assert (one.receiver, one.delivery) == (ReceiverConfig(), DeliveryConfig(14_400, None))
@@ -377,7 +386,81 @@ def test_issues(write: Write, text: str, issue: str) -> None:
     assert "a-secret" not in shown
 
 
+SEALING_KEY, FORMER_KEY = f"{'b' * 42}Y=", f"{'_-' * 21}8"
+
+
+@pytest.mark.parametrize(
+    ("text", "former"),
+    [
+        ("sealing: {key: {env: NEW}}\n", ()),
+        ("sealing: {key: '${NEW}', formerKeys: [{file: former.txt}]}\n", (f"{FORMER_KEY} ",)),
+        (
+            "sealing: {key: {file: new.txt}, formerKeys: [{file: former.txt}, {env: NEW}]}\n",
+            (f"{FORMER_KEY} ", SEALING_KEY),
+        ),
+    ],
+)
+def test_sealing_keys(write: Write, text: str, former: tuple[str, ...]) -> None:
+    """They come from where they are named, open what they have sealed, and are not shown."""
+    write("new.txt", SEALING_KEY + "\n").chmod(0o600)
+    write("former.txt", FORMER_KEY + " \n").chmod(0o600)
+    config = read_config(write("c.yaml", _faulty(text)), {"NEW": SEALING_KEY})
+    assert config.sealing == SealingConfig(Secret(SEALING_KEY), tuple(map(Secret, former)))
+    sealer = config.sealing.sealer()
+    assert len(sealer.key_ids) == len({SEALING_KEY, *former})
+    for key in (SEALING_KEY, *former):
+        sealed = SealingConfig(Secret(key)).sealer().seal("x", row="a")
+        assert sealer.open(sealed, row="a").reveal() == "x"
+        assert sealer.is_current(sealed) is (key == SEALING_KEY)
+    assert not [key for key in (SEALING_KEY, FORMER_KEY) if key[:8] in repr(config)]
+
+
+SEALING_ISSUES: list[tuple[str, str]] = [
+    ("{}", "5: /sealing: lacks 'key'"),
+    ("{key: a-secret-key}", f"5: /sealing/key: {WAYS}"),
+    ("{key: 7}", f"5: /sealing/key: {WAYS}"),
+    (f"{{key: {SEALING_KEY}}}", f"5: /sealing/key: {WAYS}"),
+    ("{key: {env: A, file: b}}", "5: /sealing/key: must have exactly one of env and file"),
+    ("{key: {env: EMPTY}}", "5: /sealing/key: the environment variable EMPTY is empty"),
+    (
+        "{key: {env: KEY}}",
+        (
+            "5: /sealing/key: the environment variable KEY is not a sealing key: expected 32 bytes "
+            "as Base64, which are 44 characters; destinations store new-key makes a key"
+        ),
+    ),
+    ("{key: {file: key.txt}}", "key.txt is not a sealing key: expected 32 bytes"),
+    ("{key: {env: GOOD}, formerKeys: []}", "5: /sealing/formerKeys: must not be empty"),
+    ("{key: {env: GOOD}, formerKeys: {env: GOOD}}", "5: /sealing/formerKeys: must be a list"),
+    ("{key: {env: GOOD}, formerKeys: [a-secret]}", f"5: /sealing/formerKeys/0: {WAYS}"),
+    (
+        "{key: {env: GOOD}, formerKeys: [{env: GOOD}, {env: KEY2}]}",
+        "5: /sealing/formerKeys/1: the environment variable KEY2 is not a sealing key",
+    ),
+    ("{key: {env: GOOD}, keys: []}", "5: /sealing/keys: is not a key here"),
+    (
+        "{key: {env: NOT_SET}, formerKeys: [{env: KEY}]}",
+        "5: /sealing/key: the environment variable NOT_SET is not set",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "issue"), SEALING_ISSUES)
+def test_issues_of_sealing_keys(write: Write, text: str, issue: str) -> None:
+    """They come with their place, and what was given for a key is never shown."""
+    write("key.txt", FROM_FILE + "\n")
+    path = write("c.yaml", _faulty(f"sealing: {text}\n"))
+    with pytest.raises(DefinitionError) as caught:
+        read_config(path, {**ENVIRONMENT, "GOOD": SEALING_KEY})
+    assert not isinstance(caught.value, TemporaryError)
+    shown = str(caught.value)
+    assert issue in shown
+    assert not [one for one in (SEALING_KEY, KEY, KEY2, FROM_FILE, "a-secret") if one in shown]
+
+
 NOT_THERE = (
+    "sealing: {key: {env: NOT_SET}}\n",
+    "sealing: {key: {env: KEY3}, formerKeys: [{file: none}]}\n",
     "    receiver: {keys: [{env: NOT_SET}]}\n",
     "    receiver: {signatureSecrets: [{file: none}]}\n",
     "    receiver: {keys: ['${NOT_SET}']}\n",
@@ -391,7 +474,7 @@ NOT_THERE = (
 def test_a_secret_that_is_not_there_yet(write: Write, text: str) -> None:
     """It may come by itself."""
     with pytest.raises(SecretMissingError) as caught:
-        read_config(write("c.yaml", _faulty(text)), ENVIRONMENT)
+        read_config(write("c.yaml", _faulty(text)), {**ENVIRONMENT, "KEY3": SEALING_KEY})
     assert isinstance(caught.value, TemporaryError)
 
 
@@ -500,6 +583,27 @@ def test_files_that_everybody_can_read(write: Write) -> None:
     file.chmod(0o604)
     (one,) = read_config(path, {}).destinations
     assert one.exposed == {"/settings/apiKey": file}
+
+
+def test_sealing_keys_that_everybody_can_read(write: Write) -> None:
+    """They can be used, with a warning that names the file and what to do."""
+    text = "sealing: {key: {file: mine.txt}, formerKeys: [{file: open.txt}]}\n"
+    for name, mode in (("mine.txt", 0o640), ("open.txt", 0o644)):
+        write(name, SEALING_KEY).chmod(mode)
+    config = read_config(write("c.yaml", _faulty(text)), {})
+    (warning,) = config.warnings
+    assert warning.startswith("/sealing/formerKeys/0: every user of this machine can read ")
+    assert "open.txt; only its owner should be able to (chmod 600); then seal with" in warning
+
+
+def test_sealing_without_its_library(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that could not open its secrets does not start, and says what to install."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    path = write("c.yaml", _faulty("sealing: {key: {env: NEW}}\n"))
+    with pytest.raises(MissingExtraError, match=r"needs the library cryptography.*\[sealing\]"):
+        read_config(path, {"NEW": SEALING_KEY})
+    assert read_config(path, {}, secrets=False).sealing is None
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def _document(name: str = "one") -> dict[str, Any]:
                 "receiver": {"keys": [{"file": "/not/there"}]},
             }
         ],
+        "sealing": {"key": {"env": "NOT_SET"}, "formerKeys": [{"file": "/not/there"}]},
     }
 
 
@@ -39,6 +40,7 @@ def test_nothing_is_looked_up(write: Write) -> None:
     assert (config.store.path, config.store.keep_days) == (path.parent / "s.sqlite3", 3)
     assert (one.name, one.destination) == ("one", str(path.parent / "sample"))
     assert one.account == "main"
+    assert config.sealing is None
     assert (one.settings.data, one.receiver.keys, dict(one.exposed)) == ({}, (), {})
     with pytest.raises(DefinitionError, match="NOT_SET"):
         read_config(path, {})

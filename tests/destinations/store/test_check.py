@@ -255,6 +255,19 @@ def test_refused_events(
 
 
 @pytest.mark.parametrize(
+    "value", ["a-secret", "", "v1:0123abcd:", "v1:0123ABCD:AAAA", "v1:0123abc:AAAA", "v1:AAAA"]
+)
+def test_a_sealed_value_that_is_not_sealed(
+    store: SqliteStore, ids: dict[str, int], value: str
+) -> None:
+    """Its name is told, and nothing of what is there; one that looks sealed needs no key."""
+    insert = "INSERT INTO sealed VALUES ('one', 'v1:0123abcd:AAAA'), ('two', '{}')"
+    _break(store, ids, insert.format(value))
+    rule = "every sealed value must have the form v1:KEY:BASE64"
+    assert broken_rules(store.database) == [(rule, "broken by two")]
+
+
+@pytest.mark.parametrize(
     ("statement", "why"),
     [
         (
@@ -292,6 +305,7 @@ def test_every_rule_is_seen_to_fail() -> None:
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",
+        "every sealed value must have the form v1:KEY:BASE64",
     }
     assert {rule for rule, _ in check._RULES} == seen
 
