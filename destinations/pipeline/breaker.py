@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-__all__ = ["LONGEST_WAIT", "BreakerState", "CircuitBreaker", "describe"]
+__all__ = ["LONGEST_WAIT", "Breaker", "BreakerState", "CircuitBreaker", "SharedBreaker", "describe"]
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -24,6 +24,63 @@ def describe(what: str | None, status: int | None) -> str:
     Never the partner's own words, which may tell of a person.
     """
     return " ".join(str(part) for part in (what, status) if part) or "no answer"
+
+
+class Breaker(Protocol):
+    """Decides whether requests may go; see `CircuitBreaker`, which has the meaning of each."""
+
+    @property
+    def failing_since(self) -> float | None:
+        """Since when the partner has answered nothing."""
+        ...
+
+    @property
+    def untaken_since(self) -> float | None:
+        """Since when no event was taken."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """The largest number of requests under way."""
+        ...
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until something may be sent."""
+        ...
+
+    def used(self) -> None:
+        """Note that something is being sent."""
+        ...
+
+    def unused(self) -> None:
+        """Note that nothing was sent."""
+        ...
+
+    def answered_question(self) -> None:
+        """Note that the partner answered a question."""
+        ...
+
+    def unanswered(self, began: float) -> None:
+        """Note that events were sent, and got no answer."""
+        ...
+
+    def answered(self) -> None:
+        """Note that the partner answered a delivery."""
+        ...
+
+    def failed(
+        self,
+        now: float,
+        reason: str,
+        retry_after: float | None = None,
+        began: float | None = None,
+        *,
+        at_once: bool = False,
+        is_outage: bool = True,
+        of_account: bool = False,
+    ) -> None:
+        """Note that a whole request failed in a way that may pass."""
+        ...
 
 
 class CircuitBreaker:
@@ -108,13 +165,15 @@ class CircuitBreaker:
         *,
         at_once: bool = False,
         is_outage: bool = True,
+        of_account: bool = False,  # noqa: ARG002 - for `SharedBreaker`
     ) -> None:
         """Note that a whole request, which ``began`` then, failed in a way that may pass.
 
         ``retry_after`` is what the partner asked for. ``at_once`` opens the breaker whatever was
         before: each further failure costs something that cannot be made good. If it ``is_outage``,
         the partner has answered nothing since then; it is not where it is to be asked some time
-        later, as nothing may be sent until then.
+        later, as nothing may be sent until then. ``of_account`` says that the partner limits or
+        refuses this account, and may well answer others.
         """
         self._failures += 1
         if at_once:
@@ -135,3 +194,85 @@ class CircuitBreaker:
         if state != self.state:
             self.state = state
             self._notify(state, reason)
+
+
+class SharedBreaker:
+    """The breaker of one tenant, together with that of the endpoint that all tenants share.
+
+    What the partner says about an account (401, 403, 429) concerns its tenant alone; no answer, and
+    what it says about itself, all of them.
+    """
+
+    def __init__(self, endpoint: CircuitBreaker, own: CircuitBreaker) -> None:
+        self._endpoint = endpoint
+        self._own = own
+
+    @property
+    def failing_since(self) -> float | None:
+        """See `CircuitBreaker.failing_since`."""
+        return _earlier(self._endpoint.failing_since, self._own.failing_since)
+
+    @property
+    def untaken_since(self) -> float | None:
+        """See `CircuitBreaker.untaken_since`; others' events that are taken prove nothing here."""
+        return self._own.untaken_since
+
+    @property
+    def limit(self) -> int | None:
+        """The number of requests that this tenant may have under way."""
+        limits = [one for one in (self._endpoint.limit, self._own.limit) if one is not None]
+        return min(limits, default=None)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until this tenant may send."""
+        return max(self._endpoint.wait(now), self._own.wait(now))
+
+    def used(self) -> None:
+        """See `CircuitBreaker.used`."""
+        self._endpoint.used()
+        self._own.used()
+
+    def unused(self) -> None:
+        """See `CircuitBreaker.unused`."""
+        self._endpoint.unused()
+        self._own.unused()
+
+    def answered_question(self) -> None:
+        """See `CircuitBreaker.answered_question`."""
+        self._endpoint.answered_question()
+        self._own.answered_question()
+
+    def unanswered(self, began: float) -> None:
+        """See `CircuitBreaker.unanswered`."""
+        self._endpoint.unanswered(began)
+        self._own.unanswered(began)
+
+    def answered(self) -> None:
+        """See `CircuitBreaker.answered`."""
+        self._endpoint.answered()
+        self._own.answered()
+
+    def failed(
+        self,
+        now: float,
+        reason: str,
+        retry_after: float | None = None,
+        began: float | None = None,
+        *,
+        at_once: bool = False,
+        is_outage: bool = True,
+        of_account: bool = False,
+    ) -> None:
+        """See `CircuitBreaker.failed`."""
+        concerned, other = self._endpoint, self._own
+        if of_account:
+            concerned, other = other, concerned
+        concerned.failed(now, reason, retry_after, began, at_once=at_once, is_outage=is_outage)
+        if of_account:
+            other.answered_question()  # the endpoint is there
+        else:
+            other.unused()
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((time for time in (one, other) if time is not None), default=None)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import QueueFullError, StoreFullError, UsageError
+from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (
@@ -46,6 +47,9 @@ _GONE_SECONDS: Final = 5.0
 
 _FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
+
+_TENTH: Final = 10
+"""A tenant may have this part of the queue."""
 
 
 class Workers(Protocol):
@@ -131,8 +135,8 @@ class _Call:
 class Engine:
     """All deliveries of one store. Its pipelines are opened and closed while it runs.
 
-    ``max_open`` deliveries of a scope may wait; it can be changed. Without `start`, its
-    owner calls `run_round` repeatedly. With ``inline`` there are no threads at all: jobs are done
+    ``max_open`` deliveries of a scope may wait, and of all tenants of a destination, of each of whom
+    a tenth of it may; it can be changed. Without `start`, its owner calls `run_round` repeatedly. With ``inline`` there are no threads at all: jobs are done
     within the round, and the clock is waited for, so that a still clock makes all of it repeatable.
     """
 
@@ -152,7 +156,10 @@ class Engine:
         self.max_open = max_open
         self._inbox: queue.SimpleQueue[Job | _Offer | _Call | None] = queue.SimpleQueue()
         self._pipelines: dict[Scope, Pipeline] = {}
-        self._workers: dict[Scope, Workers] = {}
+        self._shares: dict[str, FairShare] = {}
+        # By scope, or by the name of a share.
+        self._workers: dict[Scope | str, Workers] = {}
+        self._paused: set[Scope] = set()
         self._open: dict[Scope, int] = {}
         self._offers: list[_Offer] = []
         self._crowd = 0
@@ -204,7 +211,10 @@ class Engine:
     def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
         """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
         waiting = self._open.get(scope, 0)
-        if waiting >= self.max_open:
+        most = max(1, self.max_open // _TENTH) if scope.tenant else self.max_open
+        if waiting < most and scope.tenant and scope.name in self._shares:
+            waiting, most = self._shares[scope.name].waiting, self.max_open
+        if waiting >= most:
             message = f"the queue is full: {waiting:,} waiting"
             raise QueueFullError(message, _LONG_SECONDS)
         offer = _Offer(scope, arrivals)
@@ -250,6 +260,86 @@ class Engine:
 
         return self.call(opened)
 
+    def open_share(self, share: FairShare, scopes: Collection[Scope]) -> None:
+        """Deliver for the tenants of a destination; ``scopes`` are those for whom something waits.
+
+        Pipelines are made as their turn comes.
+        """
+
+        def opened() -> None:
+            done = self._inbox.put
+            self._shares[share.name] = share
+            self._workers[share.name] = (
+                InlineWorkers(done) if self._inline else ThreadWorkers(share.name, share.most, done)
+            )
+            for scope in scopes:
+                self._count(scope, self._queue.waiting(scope) - self._open.get(scope, 0))
+                share.touch(scope)
+
+        self.call(opened)
+
+    def close_share(self, share: FairShare, seconds: float) -> None:
+        """Claim nothing more for tenants, wait for what is under way, and forget their pipelines.
+
+        For how long it waits see `drain` and `remove`.
+        """
+        give_up = self._clock.monotonic() + seconds
+        self.call(share.close)
+        self._wait_for_end(list(share.pipelines), give_up)
+        is_over = self._wait_for_end(list(share.pipelines))
+
+        def forget() -> Workers | None:
+            self._leave(list(share.pipelines))
+            for scope in list(share.pipelines):
+                share.forget(scope)
+            self._shares.pop(share.name, None)
+            return self._workers.pop(share.name, None)
+
+        workers = self.call(forget)
+        if workers is not None:
+            workers.close(wait=is_over)
+
+    def pause(self, scopes: Collection[Scope]) -> None:
+        """Claim nothing of these scopes until `unpause`; what is under way ends, events come in."""
+
+        def paused() -> None:
+            self._paused.update(scopes)
+            for scope in scopes:
+                if scope.tenant and scope.name in self._shares:
+                    self._shares[scope.name].pause([scope])
+
+        self.call(paused)
+
+    def unpause(self, scopes: Collection[Scope]) -> None:
+        """Deliver again for these scopes."""
+
+        def unpaused() -> None:
+            self._paused.difference_update(scopes)
+            for scope in scopes:
+                if scope.tenant and scope.name in self._shares:
+                    self._shares[scope.name].resume([scope])
+
+        self.call(unpaused)
+
+    def _leave(self, scopes: Collection[Scope]) -> None:
+        """Leave the results of these scopes out of a round that could not be written."""
+        if self._unwritten is not None:
+            self._unwritten.leave(scopes)
+            self._unwritten = None if self._unwritten.is_empty else self._unwritten
+
+    def _count(self, scope: Scope, more: int) -> None:
+        """Count deliveries that wait, of a scope and of all tenants of its destination."""
+        self._open[scope] = self._open.get(scope, 0) + more
+        if scope.tenant and scope.name in self._shares:
+            self._shares[scope.name].waiting += more
+
+    def _pipeline(self, scope: Scope) -> Pipeline | None:
+        """Return the pipeline of a scope; None if it is closed."""
+        if scope in self._pipelines:
+            return self._pipelines[scope]
+        share = self._shares.get(scope.name) if scope.tenant else None
+        return None if share is None else share.pipelines.get(scope)
+
     def drain(self, scopes: Collection[Scope], seconds: float) -> None:
         """Claim nothing more of these scopes, and wait at most ``seconds`` for what is under way.
 
@@ -277,9 +367,7 @@ class Engine:
             for scope in scopes:
                 if scope in self._pipelines:
                     self._pipelines.pop(scope).leave()
-            if self._unwritten is not None:
-                self._unwritten.leave(scopes)
-                self._unwritten = None if self._unwritten.is_empty else self._unwritten
+            self._leave(scopes)
             return [self._workers.pop(scope) for scope in scopes if scope in self._workers]
 
         for workers in self.call(forget):
@@ -327,9 +415,10 @@ class Engine:
         return self._open.get(scope, 0)
 
     def _is_under_way(self, scopes: Collection[Scope]) -> bool:
-        return self._unwritten is not None or any(
-            self._pipelines[one].under_way for one in scopes if one in self._pipelines
-        )
+        if self._unwritten is not None:
+            return True
+        pipelines = [self._pipeline(scope) for scope in scopes]
+        return any(one.under_way for one in pipelines if one is not None)
 
     # -- rounds --------------------------------------------------------------------------------
 
@@ -374,30 +463,52 @@ class Engine:
             if self._queue.poll() or committed.changed:
                 self._look_at_changes()
         for job in jobs:
+            scope = job.pipeline.scope
             if job.pipeline.begin(job, committed.gone):
-                self._workers[job.pipeline.scope].submit(job)
+                self._workers[scope.name if scope.tenant else scope].submit(job)
+            else:
+                self._over(job)
 
     def _claim(
         self, jobs: list[Job], now: float, monotonic: float, round_: Round
     ) -> Exception | None:
         """Add the jobs that pipelines have now; returns what one of them met."""
         fault = None
-        for pipeline in self._pipelines.values():
+        for one in self._claimers():
             try:
-                pipeline.refill(now, monotonic, round_)
-                jobs += pipeline.claim(now, monotonic, round_)
+                if isinstance(one, Pipeline):
+                    one.refill(now, monotonic, round_)
+                jobs += one.claim(now, monotonic, round_)
             except Exception as error:  # noqa: BLE001 - such as a disk that cannot be read now
                 # What came back must not be lost with it, nor the others wait for it.
-                self._observer.failed(pipeline.name, error)
+                self._observer.failed(one.name, error)
                 self._write_again_at = monotonic + _FAULT_SECONDS
                 fault = error
         return fault
 
+    def _claimers(self) -> Iterator[Pipeline | FairShare]:
+        """Yield all that may have something to claim."""
+        paused = self._paused
+        yield from (one for scope, one in self._pipelines.items() if scope not in paused)
+        yield from self._shares.values()
+
+    def _over(self, job: Job) -> None:
+        """Give a tenant of whom a job has ended a turn, if there is more to do."""
+        scope = job.pipeline.scope
+        if scope.tenant and scope.name in self._shares:
+            self._shares[scope.name].over(scope)
+
     def _take_returned(self, round_: Round, now: float, monotonic: float) -> list[Job]:
         """Take the partner's answers; returns the jobs that follow."""
         returned, self._jobs = self._jobs, []
-        following = [job.pipeline.returned(job, now, monotonic, round_) for job in returned]
-        return [job for job in following if job is not None]
+        following = []
+        for job in returned:
+            next_job = job.pipeline.returned(job, now, monotonic, round_)
+            if next_job is None:
+                self._over(job)
+            else:
+                following.append(next_job)
+        return following
 
     def _patience(self, wait: float) -> float:
         """Return how long there is nothing to do, unless something comes in."""
@@ -406,7 +517,7 @@ class Engine:
             return min(wait, self._write_again_at - monotonic)
         if self._unwritten is not None or self._jobs or self._offers:
             return 0.0
-        turns = [pipeline.next_turn(monotonic) for pipeline in self._pipelines.values()]
+        turns = [one.next_turn(monotonic) for one in self._claimers()]
         return min([wait, *(turn for turn in turns if turn is not None)])
 
     def _collect(self, wait: float) -> None:
@@ -504,8 +615,9 @@ class Engine:
         """
         if gone:
             for scope, one in round_.transitions:
-                if one.delivery in gone:
-                    self._pipelines[scope].lost(one.delivery)
+                pipeline = self._pipeline(scope) if one.delivery in gone else None
+                if pipeline is not None:
+                    pipeline.lost(one.delivery)
             round_.transitions = [
                 (scope, one) for scope, one in round_.transitions if one.delivery not in gone
             ]
@@ -516,25 +628,31 @@ class Engine:
         for scope in by_scope.keys() | batches.keys():
             transitions = by_scope.get(scope, [])
             ended = sum(1 for one in transitions if one.ends_waiting)
-            self._open[scope] = self._open.get(scope, 0) - ended
-            self._pipelines[scope].settle(transitions, batches.get(scope, []), now, monotonic)
+            self._count(scope, -ended)
+            pipeline = self._pipeline(scope)
+            if pipeline is not None:
+                pipeline.settle(transitions, batches.get(scope, []), now, monotonic)
+            if scope.tenant and scope.name in self._shares:
+                self._shares[scope.name].touch(scope)
 
     def _receive(self, offers: Sequence[_Offer]) -> None:
         """Schedule new events, and tell those who brought them that they are durable."""
         for offer in offers:
-            pipeline = self._pipelines.get(offer.scope)
-            opened = 0
+            new: list[QueuedDelivery] = []
             receipts: list[Receipt] = []
             for arrival in offer.arrivals:
                 assert arrival.receipt is not None  # noqa: S101 - it is durable
                 receipts.append(arrival.receipt)
                 if arrival.receipt.duplicate or arrival.receipt.conflict:
                     continue
-                opened += len(arrival.deliveries)
-                if pipeline is not None:
-                    for delivery in arrival.deliveries:
-                        pipeline.arrived(delivery)
-            self._open[offer.scope] = self._open.get(offer.scope, 0) + opened
+                new += arrival.deliveries
+            scope = offer.scope
+            self._count(scope, len(new))
+            if scope.tenant and scope.name in self._shares:
+                self._shares[scope.name].arrived(scope, new)
+            elif scope in self._pipelines:
+                for delivery in new:
+                    self._pipelines[scope].arrived(delivery)
             offer.receipts.set_result(receipts)
 
     def _look_at_changes(self) -> None:
@@ -542,6 +660,9 @@ class Engine:
         for scope, pipeline in self._pipelines.items():
             pipeline.look_at_changes()
             self._open[scope] = self._queue.waiting(scope)
+        for share in self._shares.values():
+            for scope in share.look_at_changes():
+                self._count(scope, self._queue.waiting(scope) - self._open.get(scope, 0))
 
 
 def _refuse(round_: Round, offers: list[_Offer], error: Exception) -> None:

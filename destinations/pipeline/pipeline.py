@@ -17,11 +17,11 @@ from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.account_names import folded
 from destinations.pipeline.balance_checks import BalanceChecks
-from destinations.pipeline.breaker import LONGEST_WAIT, CircuitBreaker, describe
+from destinations.pipeline.breaker import LONGEST_WAIT, Breaker, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer
-from destinations.pipeline.prefetch import Prefetch
+from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
     Balance,
     ClaimedBatch,
@@ -52,6 +52,9 @@ __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
 _EVENT_GONE: Final = Result(
     Outcome.DEAD, "its raw event was deleted, so it cannot be sent", "EVENT_GONE"
 )
+_OF_ACCOUNT: Final = frozenset({401, 403, 429})
+"""Statuses by which a partner refuses or limits one account, not all of them."""
+
 _NOT_SUBSCRIBED: Final = Result(
     Outcome.FILTERED, "today's definition does not send this event to this action"
 )
@@ -63,7 +66,7 @@ class PipelineOptions:
 
     A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
     done. A balance that was asked for is counted on for ``fresh`` seconds. ``pauses`` is where
-    actions that pause are noted.
+    actions that pause are noted. ``room`` bounds what is held in memory.
     """
 
     concurrency: int
@@ -71,6 +74,7 @@ class PipelineOptions:
     fresh: float = 900.0
     losses: LossOptions = field(default_factory=LossOptions)
     pauses: PauseNotes | None = None
+    room: Room = Room()
 
 
 class Feed(Protocol):
@@ -130,6 +134,7 @@ class Pipeline:
     """See the module. ``source`` is what waits in the queue, ``feed`` what comes from elsewhere.
 
     ``account`` is what is known of the partner's account, to which others may deliver as well.
+    Without a ``breaker`` it has one of its own.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -147,6 +152,7 @@ class Pipeline:
         feed: Feed | None = None,
         gap: Gap | None = None,
         account: PartnerAccount | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.scope = scope
         self.name = scope.name
@@ -163,12 +169,13 @@ class Pipeline:
         self.reconciler = Reconciler(destination, policy, options.fresh, options.losses)
         self.intake = Intake(destination, gap)
         self.refusals = Refusals(ends=feed is not None)
-        self.breaker = CircuitBreaker(
+        self.breaker: Breaker = breaker or CircuitBreaker(
             policy.draw, lambda state, why: observer.breaker(self.name, state, why)
         )
         self._account = account = account or PartnerAccount()
         excludes = account.is_shared or any(one.touches for one in self._actions.values())
-        self.prefetch = Prefetch(source, self._actions, account.exclusion if excludes else None)
+        exclusion = account.exclusion if excludes else None
+        self.prefetch = Prefetch(source, self._actions, exclusion, options.room)
         self.prefetch.begin(clock.time(), clock.monotonic(), only_unknown=feed is not None)
         account.join(scope, queue)
         self._checks = BalanceChecks(
@@ -205,6 +212,11 @@ class Pipeline:
         if self.under_way or self.prefetch.scheduler.waiting or self.prefetch.reads_on:
             return False
         return not self._checks.is_time_to_look(self._clock.time())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is idle, and all that was claimed is back: nothing would be lost with it."""
+        return self.is_idle and not self.prefetch.has_claimed
 
     @property
     def is_only_unknown(self) -> bool:
@@ -540,6 +552,7 @@ class Pipeline:
                 # operator.
                 at_once=lost and cannot_ask,
                 is_outage=not lost or cannot_ask,
+                of_account=results[0].status in _OF_ACCOUNT,
             )
         else:
             self._answered(monotonic)

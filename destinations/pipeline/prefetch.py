@@ -7,6 +7,7 @@ import heapq
 from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from destinations.outcome import State
@@ -15,24 +16,30 @@ from destinations.pipeline.queue import QueuedDelivery, Source
 from destinations.pipeline.scheduler import Batch, Scheduler
 from destinations.runtime.action import Action
 
-__all__ = ["Prefetch"]
+__all__ = ["Prefetch", "Room"]
 
-_AVAILABLE: Final = 4_000
-_MOST: Final = 20_000
-"""The limit with the deliveries of users who have to wait: they must not keep all others out."""
-
-_ROOMY: Final = 8_000
-"""With more users than this, those who wait keep only deliveries that are retried."""
-
-_BYTES: Final = 16 * 1024 * 1024
-"""The bytes of payloads and raw events; claimed and waiting deliveries come on top."""
-
-_PAGE: Final = 1_000
-_OF_A_USER: Final = 200
-"""So that one user with a long queue does not keep all others out."""
 
 _LONGEST_SLEEP: Final = 900.0
 """Seconds. After a restart, times of the store are times of a clock that may have jumped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The bounds of what is held in memory.
+
+    ``available`` deliveries may go; ``most`` is the limit with those of users who have to wait, as
+    these must not keep all others out. With more than ``roomy`` waiting, users who wait keep only
+    what is retried. ``size`` is in bytes of payloads and raw events; claimed and waiting deliveries
+    come on top. ``page`` is read at once, and no more than ``of_a_user`` of one user are held, so
+    that one with a long queue does not keep all others out.
+    """
+
+    available: int = 4_000
+    most: int = 20_000
+    roomy: int = 8_000
+    size: int = 16 * 1024 * 1024
+    page: int = 1_000
+    of_a_user: int = 200
 
 
 class _Aside:
@@ -60,8 +67,10 @@ class Prefetch:
         source: Source | None,
         actions: dict[str, Action],
         exclusion: Exclusion | None = None,
+        room: Room = Room(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self._source = source
+        self._room = room
         self._excludes = exclusion is not None
         self.scheduler = Scheduler(actions, exclusion)
         self._more = source is not None
@@ -114,9 +123,14 @@ class Prefetch:
     def has_room(self) -> bool:
         """Whether more may come in."""
         scheduler = self.scheduler
-        if scheduler.available and self._bytes >= _BYTES:
+        if scheduler.available and self._bytes >= self._room.size:
             return False
-        return scheduler.available < _AVAILABLE and scheduler.waiting < _MOST
+        return scheduler.available < self._room.available and scheduler.waiting < self._room.most
+
+    @property
+    def has_claimed(self) -> bool:
+        """Whether something is claimed."""
+        return bool(self._claimed)
 
     @property
     def is_only_unknown(self) -> bool:
@@ -153,8 +167,8 @@ class Prefetch:
             if user in self._longer:
                 self._read_on(user)
         while self._more and self.has_room:
-            found = self._source.ready(_PAGE)
-            self._more = len(found) == _PAGE
+            found = self._source.ready(self._room.page)
+            self._more = len(found) == self._room.page
             for delivery in found:
                 self._take_in(delivery, now, monotonic)
 
@@ -168,7 +182,7 @@ class Prefetch:
             return
         self._source.passed(delivery)
         user = delivery.event.user
-        if user in self._longer or self.scheduler.count(user) >= _OF_A_USER:
+        if user in self._longer or self.scheduler.count(user) >= self._room.of_a_user:
             self._longer.setdefault(user, array("q")).append(delivery.id)
         else:
             self.add(delivery)
@@ -415,7 +429,7 @@ class Prefetch:
 
     def _take_in(self, delivery: QueuedDelivery, now: float, monotonic: float) -> None:
         user = delivery.event.user
-        if user in self._longer or self.scheduler.count(user) >= _OF_A_USER:
+        if user in self._longer or self.scheduler.count(user) >= self._room.of_a_user:
             self._longer.setdefault(user, array("q")).append(delivery.id)
         else:
             self._add(delivery, delivery.next_at - now, monotonic)
@@ -427,7 +441,7 @@ class Prefetch:
             back = sorted([*again, *self.scheduler.withdraw(user)], key=_urgency)
             self.scheduler.put_back(user, back)
         until = self._asleep.pop(user, None)
-        if until is not None and self._source is not None and self.scheduler.waiting > _ROOMY:
+        if until is not None and self._source is not None and self.scheduler.waiting > self._room.roomy:
             self._evict(user)
         waits = self.scheduler.free(user, until)
         if not waits and user in self._longer:
@@ -451,14 +465,14 @@ class Prefetch:
     def _read_on(self, user: str) -> None:
         assert self._source is not None  # noqa: S101 - else no user has more than is here
         ids = self._longer[user]
-        found = self._source.get(ids[:_OF_A_USER])
+        found = self._source.get(ids[:self._room.of_a_user])
         # Not before they are here: reading may fail.
         self._to_read.discard(user)
         del self._longer[user]
         for delivery in found:
             self._add(delivery, 0.0, 0.0)
-        if len(ids) > _OF_A_USER:
-            self._longer[user] = ids[_OF_A_USER:]
+        if len(ids) > self._room.of_a_user:
+            self._longer[user] = ids[self._room.of_a_user:]
             if not self.scheduler.is_known(user):
                 self._to_read.add(user)
 

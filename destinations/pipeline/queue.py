@@ -49,12 +49,14 @@ Stage = Literal["plan", "send", "reconcile", "operator"]
 class Scope:
     """The deliveries of one queue: its ``id`` in the store, and its ``name``.
 
-    For `serve` that is a destination of the configuration, for `run` an account at the partner.
-    Events are recognised by their messageId within a scope, and users are in order within it.
+    For `serve` that is a destination of the configuration, or one ``tenant`` of it; for `run` an
+    account at the partner. Events are recognised by their messageId within a scope, and users are
+    in order within it.
     """
 
     id: int
     name: str
+    tenant: str = field(default="", compare=False)
 
 
 class Increment(NamedTuple):

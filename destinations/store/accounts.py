@@ -221,14 +221,36 @@ class Accounts:
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 1, ?)"
-                " ON CONFLICT (destination) WHERE served DO UPDATE SET"
+                " ON CONFLICT (destination, tenant) WHERE served DO UPDATE SET"
                 " partner_account = excluded.partner_account",
                 (destination, account),
             )
             (scope,) = connection.execute(
-                "SELECT id FROM scopes WHERE destination = ? AND served", (destination,)
+                "SELECT id FROM scopes WHERE destination = ? AND tenant = '' AND served",
+                (destination,),
             ).fetchone()
         return Scope(scope, destination)
+
+    def of_tenant(self, destination: str, tenant: str, identity: AccountIdentity) -> Scope:
+        """Return the scope of a tenant of a server's destination, which may be new.
+
+        Its account is that of the credentials in ``identity``, wherever they were used, else a new
+        one.
+        """
+        query = "SELECT id FROM scopes WHERE destination = ? AND tenant = ? AND served"
+        row = self._database.one(query, (destination, tenant))
+        if row is not None:
+            return Scope(row[0], destination, tenant)
+        owners = [self.get(one) for one in self._owners(identity)]
+        found = [one for one in owners if one.slug == identity.slug]
+        account = found[0].id if found else self.add(identity)
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "INSERT INTO scopes (destination, tenant, served, partner_account)"
+                " VALUES (?, ?, 1, ?)",
+                (destination, tenant, account),
+            )
+        return Scope(int(done.lastrowid or 0), destination, tenant)
 
     def of_served(self, destination: str, identity: AccountIdentity) -> KnownAccount | None:
         """Return the account of a server's destination by its name; None if it is a new one.
@@ -237,7 +259,8 @@ class Accounts:
         """
         found = self.find(identity)
         before = self._database.one(
-            "SELECT partner_account FROM scopes WHERE destination = ? AND served", (destination,)
+            "SELECT partner_account FROM scopes WHERE destination = ? AND tenant = '' AND served",
+            (destination,),
         )
         same = [one for one in self.at(identity) if before is not None and one.id == before[0]]
         if found is None and same and same[0].name in {None, identity.name}:
@@ -247,8 +270,8 @@ class Accounts:
     def served_by(self, account: int) -> Sequence[Scope]:
         """Return the scopes of servers' destinations that deliver to an account, by name."""
         rows = self._database.all(
-            "SELECT id, destination FROM scopes WHERE served AND partner_account = ?"
-            " ORDER BY destination",
+            "SELECT id, destination, tenant FROM scopes WHERE served AND partner_account = ?"
+            " ORDER BY destination, tenant",
             (account,),
         )
         return [Scope(*row) for row in rows]
@@ -279,7 +302,7 @@ class Accounts:
         """Return all scopes, those of servers and those of runs."""
         return [
             Scope(*row)
-            for row in self._database.all("SELECT id, destination FROM scopes ORDER BY id")
+            for row in self._database.all("SELECT id, destination, tenant FROM scopes ORDER BY id")
         ]
 
     def scope_of_runs(self, account: int) -> Scope | None:

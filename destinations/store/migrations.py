@@ -618,4 +618,33 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # A destination whose senders are customers of the partner has a scope for each of them. The
+        # tenant is a digest of the customer's key, or of the account that it belongs to.
+        "ALTER TABLE scopes ADD COLUMN tenant TEXT NOT NULL DEFAULT ''",
+        "DROP INDEX scopes_of_servers",
+        "CREATE UNIQUE INDEX scopes_of_servers ON scopes (destination, tenant) WHERE served",
+        # name is what an operator called it. proven_at is when the partner took the key last, null
+        # if it never did; refused_since is when it began to refuse it, paused_at when an operator
+        # paused it. Seconds since 1970, UTC. The settings are sealed: see the table of that name.
+        """
+        CREATE TABLE tenants (
+            scope INTEGER PRIMARY KEY REFERENCES scopes (id),
+            name TEXT,
+            noted_at REAL NOT NULL,
+            proven_at REAL,
+            refused_since REAL,
+            paused_at REAL
+        ) STRICT
+        """,
+        # Keyed digests of the keys that a tenant had.
+        """
+        CREATE TABLE tenant_keys (
+            digest BLOB NOT NULL,
+            destination TEXT NOT NULL,
+            scope INTEGER NOT NULL REFERENCES tenants (scope),
+            PRIMARY KEY (digest, destination)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

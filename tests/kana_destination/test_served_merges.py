@@ -412,7 +412,7 @@ def _as_server(store: Path, account: int | None, *actions: str) -> Iterator[None
             with opened.database.transaction() as connection:
                 connection.execute(
                     "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 1, ?)"
-                    " ON CONFLICT (destination) WHERE served DO NOTHING",
+                    " ON CONFLICT (destination, tenant) WHERE served DO NOTHING",
                     ("kana", account),
                 )
         note_server(opened, ["kana"], Periods(), {"kana": actions})

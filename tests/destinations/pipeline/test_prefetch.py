@@ -10,8 +10,7 @@ import pytest
 
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State, Status
-from destinations.pipeline import prefetch
-from destinations.pipeline.prefetch import Prefetch
+from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
     Arrival,
     ClaimedBatch,
@@ -39,7 +38,13 @@ class Bench:
         self.path = path
         self.clock = StillClock()
         self.sent: dict[int, ClaimedBatch] = {}
+        self.room = Room()
         self.open()
+
+    def make_room(self, room: Room) -> None:
+        """Begin again with another room."""
+        self.room = room
+        self.restart()
 
     def open(self) -> None:
         self.store = SqliteStore(self.path)
@@ -48,7 +53,7 @@ class Bench:
         self.queue = self.store.queue(self.clock)
         self.queue.recover([self.scope], 30.0)
         actions: Any = {"count": _Action()}
-        self.prefetch = Prefetch(self.queue.source(self.scope), actions)
+        self.prefetch = Prefetch(self.queue.source(self.scope), actions, room=self.room)
         self.prefetch.begin(self.clock.time(), self.clock.now)
 
     def restart(self) -> None:
@@ -253,11 +258,10 @@ def test_many_who_have_to_wait(bench: Bench) -> None:
 
 @pytest.mark.parametrize("arrive", ["while they sleep", "before a restart"])
 def test_more_who_have_to_wait_than_there_is_room(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, arrive: str
+    bench: Bench, arrive: str
 ) -> None:
     """They make room for others, and later all of theirs comes once and in order."""
-    for name in ("_AVAILABLE", "_MOST", "_ROOMY"):  # a quarter of the room, and of the users
-        monkeypatch.setattr(prefetch, name, getattr(prefetch, name) // 4)
+    bench.make_room(Room(1_000, 5_000, 2_000))
     users = [f"u{number}." for number in range(30)]
     for page in range(25):
         bench.accept(*((user, page * 8 + n) for user in users for n in range(8)))

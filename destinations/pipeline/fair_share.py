@@ -1,0 +1,186 @@
+"""Share a partner's endpoint among tenants, so that none of them keeps the others waiting.
+
+Tenants with something to send take turns, and a turn is one claim: however much one of them has
+waiting, between two claims of another lie at most as many claims as there are tenants with work,
+plus those under way. A tenant whose deliveries sleep, or who has as much under way as one may have,
+takes no turn until that changes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from destinations.pipeline.breaker import CircuitBreaker
+from destinations.pipeline.pipeline import Job, Pipeline
+from destinations.pipeline.queue import QueuedDelivery, Round, Scope
+
+__all__ = ["FairShare"]
+
+_KEPT: Final = 1_000
+"""With more pipelines than this, one with nothing to do is closed at once: it is made again."""
+
+
+class FairShare:
+    """The pipelines of all tenants of one destination; everything in the engine's thread.
+
+    ``make`` makes the pipeline of a scope when its turn has come. ``most`` requests may be under
+    way at once, of all tenants together; how many of one, its pipeline says. While ``breaker`` is
+    not closed, one request of all is the probe. ``changed`` gives the tenants whose deliveries an
+    operator has changed since it was called last. ``kept`` pipelines are kept without work.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[Scope], Pipeline],
+        *,
+        most: int,
+        breaker: CircuitBreaker,
+        changed: Callable[[], Collection[Scope]] = tuple,
+        kept: int = _KEPT,
+    ) -> None:
+        self.name = name
+        self.most = most
+        self.breaker = breaker
+        self.pipelines: dict[Scope, Pipeline] = {}
+        self.closing = False
+        self.waiting = 0
+        """How many deliveries of all tenants wait."""
+        self._make = make
+        self._changed = changed
+        self._kept = kept
+        self._turns: deque[Scope] = deque()
+        self._in_turn: set[Scope] = set()
+        self._wakes: dict[Scope, float] = {}
+        self._timers: list[tuple[float, int, Scope]] = []
+        self._numbers = itertools.count()
+        self._paused: set[Scope] = set()
+        self._busy: set[Scope] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are under way."""
+        return sum(self.pipelines[scope].under_way for scope in self._busy)
+
+    def touch(self, scope: Scope) -> None:
+        """Give a tenant a turn: something may have changed for it."""
+        if scope not in self._in_turn and scope not in self._paused:
+            self._in_turn.add(scope)
+            self._turns.append(scope)
+
+    def pause(self, scopes: Iterable[Scope]) -> None:
+        """Claim nothing of these tenants until `resume`; what is under way goes on."""
+        self._paused.update(scopes)
+
+    def resume(self, scopes: Iterable[Scope]) -> None:
+        """Let paused tenants go on."""
+        for scope in scopes:
+            self._paused.discard(scope)
+            self.touch(scope)
+
+    def is_paused(self, scope: Scope) -> bool:
+        """Return whether a tenant is paused."""
+        return scope in self._paused
+
+    def forget(self, scope: Scope) -> None:
+        """Close the pipeline of a tenant of whom nothing is under way, whatever waits."""
+        self._paused.discard(scope)
+        self._wakes.pop(scope, None)
+        pipeline = self.pipelines.pop(scope, None)
+        if pipeline is not None:
+            pipeline.leave()
+
+    def arrived(self, scope: Scope, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Take in what is new in the queue; a closed pipeline reads it when its turn comes."""
+        pipeline = self.pipelines.get(scope)
+        for delivery in deliveries if pipeline is not None else ():
+            assert pipeline is not None  # noqa: S101 - there is one
+            pipeline.arrived(delivery)
+        self.touch(scope)
+
+    def look_at_changes(self) -> Collection[Scope]:
+        """Take in what an operator has changed; returns whose deliveries that are."""
+        scopes = self._changed()
+        for scope in scopes:
+            if scope in self.pipelines:
+                self.pipelines[scope].look_at_changes()
+            self.touch(scope)
+        return scopes
+
+    def claim(self, now: float, monotonic: float, round_: Round) -> Iterable[Job]:
+        """Yield one job after another, one for each turn, while requests may go."""
+        while self._timers and self._timers[0][0] <= monotonic:
+            at, _, scope = heapq.heappop(self._timers)
+            if self._wakes.get(scope) == at:
+                del self._wakes[scope]
+                self.touch(scope)
+        while self._turns and self._free(monotonic):
+            scope = self._turns.popleft()
+            self._in_turn.discard(scope)
+            if scope in self._paused:
+                continue
+            pipeline = self.pipelines.get(scope)
+            if pipeline is None:
+                # Not before it can be made: reading the queue may fail.
+                self.touch(scope)
+                pipeline = self.pipelines[scope] = self._make(scope)
+                self._turns.remove(scope)
+                self._in_turn.discard(scope)
+            pipeline.refill(now, monotonic, round_)
+            job = next(iter(pipeline.claim(now, monotonic, round_)), None)
+            if job is not None:
+                self._busy.add(scope)
+                self.touch(scope)
+                yield job
+            else:
+                self._rest(scope, pipeline, monotonic)
+
+    def over(self, scope: Scope) -> None:
+        """Note that a job of a tenant has ended, or did not begin."""
+        pipeline = self.pipelines.get(scope)
+        if pipeline is None or not pipeline.under_way:
+            self._busy.discard(scope)
+        self.touch(scope)
+
+    def next_turn(self, monotonic: float) -> float | None:
+        """Return in how many seconds there may be something to do, None if nothing waits for it."""
+        if self.closing:
+            return None
+        times = [self._timers[0][0] - monotonic] if self._timers else []
+        if self._turns and self.under_way < self._most:
+            times.append(self.breaker.wait(monotonic))
+        return max(0.0, min(times)) if times else None
+
+    def close(self, scopes: Collection[Scope] | None = None) -> None:
+        """Claim nothing more, of these tenants or of any."""
+        self.closing = self.closing or scopes is None
+        for scope in self.pipelines if scopes is None else scopes:
+            if scope in self.pipelines:
+                self.pipelines[scope].closing = True
+
+    @property
+    def _most(self) -> int:
+        limit = self.breaker.limit
+        return self.most if limit is None else limit
+
+    def _free(self, monotonic: float) -> bool:
+        """Return whether one more request may go."""
+        if self.closing or self.breaker.wait(monotonic) > 0:
+            return False
+        return self.under_way < self._most
+
+    def _rest(self, scope: Scope, pipeline: Pipeline, monotonic: float) -> None:
+        """Leave a tenant who has nothing to send now until something changes, or its time comes."""
+        wait = pipeline.next_turn(monotonic)
+        if wait is not None:
+            at = monotonic + wait
+            if self._wakes.get(scope) != at:
+                self._wakes[scope] = at
+                heapq.heappush(self._timers, (at, next(self._numbers), scope))
+        elif len(self.pipelines) > self._kept and pipeline.is_settled:
+            del self.pipelines[scope]
+            pipeline.leave()

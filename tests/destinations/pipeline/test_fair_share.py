@@ -1,0 +1,323 @@
+"""Tenants of one destination take turns, whatever each of them has waiting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.http import HttpRequest, HttpResponse
+from destinations.kit.testing.stand_ins import StillClock
+from destinations.outcome import Outcome
+from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.fair_share import FairShare
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.ledger import Selection
+from destinations.pipeline.observer import Observer
+from destinations.pipeline.pipeline import Pipeline, PipelineOptions
+from destinations.pipeline.prefetch import Room
+from destinations.pipeline.queue import Arrival, QueuedDelivery, Scope
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import plan
+from destinations.runtime.sender import Sender
+from destinations.store import SqliteStore, broken_rules
+
+_CONCURRENCY = 4
+
+
+class Claims(Observer):
+    """Keeps who claimed, in order."""
+
+    def __init__(self) -> None:
+        self.by_user: list[str] = []
+        self.errors: list[BaseException] = []
+
+    def reached(self, destination: str, step: str, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002
+        """See `Observer.reached`."""
+        if step == "claimed":
+            self.by_user.append(deliveries[0].user.partition("/")[0])
+
+    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002
+        """See `Observer.failed`."""
+        self.errors.append(error)
+
+
+class Partner:
+    """Answers each tenant in its own way; ``sent`` counts the requests of each."""
+
+    def __init__(self, tenant: str, partners: Partners) -> None:
+        self._tenant = tenant
+        self._partners = partners
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.http.transport.Transport`."""
+        del request
+        self._partners.sent[self._tenant] += 1
+        status = self._partners.statuses.get(self._tenant, self._partners.status)
+        return HttpResponse(status, {}, b'{"data": {"e0": {"done": true}}}')
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Partners:
+    """The partner as all tenants see it: ``status`` for those without one of their own."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.statuses: dict[str, int] = {}
+        self.sent: Counter[str] = Counter()
+
+
+class Bench:
+    """An engine with a share on a store, on a still clock; a restart makes a new one of each."""
+
+    def __init__(self, path: Path, destination: Destination, **options: Any) -> None:
+        self.clock = StillClock()
+        self.path = path
+        self.destination = destination
+        self.partners = Partners()
+        self.options = options
+        self.numbers: Counter[str] = Counter()
+        self.open()
+
+    def open(self) -> None:
+        """Begin, as a process does."""
+        self.claims = Claims()
+        self.store = SqliteStore(self.path)
+        self.queue = self.store.queue(self.clock)
+        most_open = self.options.get("max_open", 1_000_000)
+        self.engine = Engine(
+            self.queue, clock=self.clock, observer=self.claims, max_open=most_open, inline=True
+        )
+        self.policy = RetryPolicy(
+            deadline=4 * 3600.0,
+            base=1.0,
+            cap=120.0,
+            max_retry_after=3600.0,
+            outage="dead",
+            draw=lambda: 1.0,
+        )
+        self.endpoint = CircuitBreaker(lambda: 1.0, lambda *_: None)
+        self.intake = Intake(self.destination)
+        self.share = FairShare(
+            "sample",
+            self.make,
+            most=_CONCURRENCY,
+            breaker=self.endpoint,
+            kept=self.options.get("kept", 1_000),
+        )
+        scopes = [one for one in self.store.accounts().scopes() if one.tenant]
+        self.engine.open_share(self.share, scopes)
+
+    def make(self, scope: Scope) -> Pipeline:
+        """Make the pipeline of a tenant."""
+        self.queue.recover([scope], 30.0)
+        own = CircuitBreaker(lambda: 1.0, lambda *_: None)
+        return Pipeline(
+            scope,
+            self.destination,
+            Sender(self.destination, Partner(scope.tenant, self.partners), clock=self.clock),
+            self.queue,
+            policy=self.policy,
+            options=PipelineOptions(2, linger=0.0, room=Room(20, 100, 50, 65_536, 50, 20)),
+            clock=self.clock,
+            observer=self.claims,
+            source=self.queue.source(scope),
+            breaker=SharedBreaker(self.endpoint, own),
+        )
+
+    def restart(self) -> None:
+        """End as a killed process does, and begin again on the same store."""
+        self.store.close()
+        self.open()
+
+    def scope(self, tenant: str) -> Scope:
+        """Return the scope of a tenant."""
+        identity = AccountIdentity("sample", "http://127.0.0.1/", "", tenant)
+        return self.store.accounts().of_tenant("sample", tenant, identity)
+
+    def accept(self, tenant: str, count: int = 1, users: int = 1) -> None:
+        """Accept so many events of a tenant, of so many users in turn."""
+        arrivals: list[Arrival] = []
+        for _ in range(count):
+            number = self.numbers[tenant]
+            self.numbers[tenant] += 1
+            raw = (
+                f'{{"type":"track","event":"E","userId":"{tenant}/{number % users}",'
+                f'"messageId":"{number}","properties":{{"by":1,"thing":"t"}}}}'
+            )
+            planned = plan(self.destination, raw.encode())
+            arrivals.append(
+                self.intake.arrival(
+                    planned,
+                    self.intake.digest,
+                    message_id=planned.message_id,
+                    accepted_at=self.clock.time(),
+                )
+            )
+        future = self.engine.accept(self.scope(tenant), arrivals)
+        self.engine.run_round(0.0)
+        future.result(0)
+
+    def run(self, claims: int | None = None) -> None:
+        """Do rounds until all is delivered, or so many claims were made."""
+        while self.share.waiting and (claims is None or len(self.claims.by_user) < claims):
+            self.engine.run_round(1_000_000.0)
+        assert self.claims.errors == []
+
+    def delivered(self) -> Counter[str]:
+        """Return how many deliveries of each tenant were delivered."""
+        found = self.store.ledger().find(Selection(statuses=frozenset({Outcome.DELIVERED})))
+        return Counter(one.user.partition("/")[0] for one in found)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, bind: Callable[..., Destination]) -> Iterator[Callable[..., Bench]]:
+    """Makes benches."""
+    made: list[Bench] = []
+
+    def one_at_a_time(documents: dict[str, Any]) -> None:
+        documents["destination"]["requests"]["count"]["batch"]["size"] = 1
+        documents["destination"]["requests"]["count"]["idempotent"] = True
+
+    def make(**options: Any) -> Bench:
+        made.append(Bench(tmp_path / "store.sqlite3", bind(one_at_a_time), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.engine.close()
+        one.store.close()
+        with SqliteStore(one.path, read_only=True) as store:
+            assert broken_rules(store.database) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("kept", [1_000, 3])
+def test_turns(bench: Callable[..., Bench], restarts: bool, kept: int) -> None:
+    """Between two claims of a tenant lie at most those of the others, once each, and some more.
+
+    However much one has waiting, of however many users, and although another is always refused.
+    """
+    one = bench(kept=kept)
+    tenants = [f"t{number}" for number in range(30)]
+    one.partners.statuses["refused"] = 401
+    one.engine.pause([one.scope(name) for name in ("flood", "refused", *tenants)])
+    one.accept("flood", 600, users=600)
+    one.accept("refused", 20, users=20)
+    for tenant in tenants:
+        one.accept(tenant, 5, users=5)
+    if restarts:
+        one.restart()
+    else:
+        one.engine.unpause([one.scope(name) for name in ("flood", "refused", *tenants)])
+    one.run(claims=250)
+    with_work = len(tenants) + 2
+    for tenant in tenants:
+        places = [at for at, name in enumerate(one.claims.by_user) if name == tenant]
+        gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
+        assert len(places) == 5
+        assert max(gaps) <= with_work + _CONCURRENCY
+        assert places[0] <= with_work + _CONCURRENCY
+
+
+@pytest.mark.parametrize("kept", [1_000, 0])
+def test_everything_is_delivered_once(bench: Callable[..., Bench], kept: int) -> None:
+    """Whether pipelines are kept or made again for each event, each event counts once."""
+    one = bench(kept=kept)
+    for turn in range(6):
+        if turn == 3:
+            one.run()
+            one.engine.pause([one.scope(f"t{number}") for number in range(12)])
+        for number in range(12):
+            one.accept(f"t{number}", 1 + number % 3)
+        if turn == 3:
+            one.restart()
+    one.run()
+    assert one.delivered() == {f"t{number}": 6 * (1 + number % 3) for number in range(12)}
+    assert sum(one.partners.sent.values()) == 144
+
+
+@pytest.mark.parametrize(("status", "others_wait"), [(429, False), (401, False), (503, True)])
+def test_whose_breaker(bench: Callable[..., Bench], status: int, others_wait: bool) -> None:
+    """What the partner says of an account stops its tenant; what it says of itself, all of them."""
+    one = bench()
+    one.partners.statuses["bad"] = status
+    for _ in range(8):
+        one.accept("bad", 1, users=1)
+    one.accept("bad", 8, users=1_000)
+    for _ in range(50):
+        one.engine.run_round(0.0)
+    one.accept("good", 3, users=3)
+    for _ in range(10):
+        one.engine.run_round(0.0)
+    assert one.delivered()["good"] == (0 if others_wait else 3)
+
+
+def test_one_probe_for_all(bench: Callable[..., Bench]) -> None:
+    """While the endpoint is down, one request of all tenants is the probe, at growing intervals."""
+    one = bench()
+    one.partners.status = 503
+    for number in range(40):
+        one.accept(f"t{number}")
+    began = one.clock.time()
+    while one.clock.time() < began + 300:
+        one.engine.run_round(300.0)
+    sent = sum(one.partners.sent.values())
+    assert sent <= 5 + _CONCURRENCY + 14  # then 1, 2, 4 ... 60 seconds apart
+    one.partners.status = 200
+    one.run()
+    assert one.delivered() == {f"t{number}": 1 for number in range(40)}
+
+
+def test_a_tenant_has_a_tenth_of_the_queue(bench: Callable[..., Bench]) -> None:
+    """One that sends more is refused alone; the others, until all of the queue is full."""
+    one = bench(max_open=100)
+    scopes = [one.scope(f"t{number}") for number in range(11)]
+    one.engine.pause(scopes)
+    one.accept("t0", 10)
+    with pytest.raises(Exception, match="the queue is full: 10 waiting"):
+        one.accept("t0")
+    for number in range(1, 10):
+        one.accept(f"t{number}", 10)
+    with pytest.raises(Exception, match="the queue is full: 100 waiting"):
+        one.accept("t10")
+    one.engine.unpause(scopes)
+    one.run()
+    one.accept("t10")
+    one.run()
+    assert sum(one.delivered().values()) == 101
+
+
+def test_a_paused_tenant(bench: Callable[..., Bench]) -> None:
+    """It accepts and delivers nothing, and then all; the others go on."""
+    one = bench()
+    one.engine.pause([one.scope("a")])
+    one.accept("a", 3)
+    one.accept("b", 3)
+    for _ in range(20):
+        one.engine.run_round(0.0)
+    assert one.delivered() == {"b": 3}
+    one.engine.unpause([one.scope("a")])
+    one.run()
+    assert one.delivered() == {"a": 3, "b": 3}
+
+
+def test_closing(bench: Callable[..., Bench]) -> None:
+    """A closed share claims nothing more; what waits stays in the queue for the next one."""
+    one = bench()
+    one.engine.pause([one.scope("a")])
+    one.accept("a", 3)
+    one.engine.close_share(one.share, 1.0)
+    one.engine.run_round(0.0)
+    assert one.delivered() == {}
+    one.restart()
+    one.run()
+    assert one.delivered() == {"a": 3}
