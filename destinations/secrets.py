@@ -9,6 +9,7 @@ import json
 import re
 import string
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
@@ -119,8 +120,14 @@ class Masker:
         }
         # Nearly no text has any of them, and looking for each is far faster than the patterns.
         self._probes = tuple({form for each in self._traces.values() for form in each.probes})
-        self._parts = frozenset(part for each in self._traces.values() for part in each.parts)
-        self._stems = frozenset(
+
+    @cached_property
+    def _parts(self) -> frozenset[str]:
+        return frozenset(part for each in self._traces.values() for part in each.parts)
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        return frozenset(
             part[at : at + _STEM] for part in self._parts for at in range(_PART - _STEM + 1)
         )
 
@@ -211,21 +218,28 @@ class _Traces:
     with each one that comes later, and Python's `re` keeps 512 of them.
     """
 
-    __slots__ = ("_pattern", "parts", "probes")
-
     def __init__(self, secret: str) -> None:
-        forms = set(_forms(secret))
-        within = set(_forms_within(secret)) - forms
+        self._secret = secret
+        self._forms = frozenset(_forms(secret))
+        self._within = frozenset(_forms_within(secret)) - self._forms
+        self.probes = frozenset(form.lower() for form in self._forms | self._within)
+
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """Every part of it that is masked in foreign text."""
+        return frozenset(_parts(self._secret))
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str] | None:
+        """What finds it; made late, as few texts hold a secret."""
         # Longest first: all of a text is replaced. The case of a short secret counts, or it would
         # mask ordinary words.
-        whole = _alternatives(forms)
+        whole = _alternatives(self._forms)
         either = [
-            f"(?i:{whole})" if whole and len(secret) >= _PART else whole,
-            f"(?P<base64>{_alternatives(within)})" if within else "",
+            f"(?i:{whole})" if whole and len(self._secret) >= _PART else whole,
+            f"(?P<base64>{_alternatives(self._within)})" if self._within else "",
         ]
-        self._pattern = re.compile("|".join(filter(None, either))) if any(either) else None
-        self.probes = frozenset(form.lower() for form in forms | within)
-        self.parts = frozenset(_parts(secret))
+        return re.compile("|".join(filter(None, either))) if any(either) else None
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where the secret begins and ends, in order."""

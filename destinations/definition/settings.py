@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from destinations.by_identity import ByIdentity
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.definition.secret_sources import SourceError, Sources
 from destinations.errors import SettingsError, UsageError, did_you_mean
-from destinations.secrets import Masker, Secret, has_userinfo
+from destinations.secrets import Masker, Secret, has_userinfo, reveal
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.json_pointer import pointer
-from destinations.segment.validation import compile_schema
+from destinations.segment.validation import CompiledSchema, compile_schema
 
 __all__ = ["Settings", "check_settings", "filled_settings", "named_settings", "read_settings"]
 
@@ -32,7 +34,17 @@ class Settings(dict[str, Any]):
                 for key, value in values.items()
             }
         )
-        self.masker = Masker(value for value in self.values() if isinstance(value, Secret))
+
+    @property
+    def masker(self) -> Masker:
+        """A masker of the secrets among them."""
+        return _masker(tuple(reveal(one) for one in self.values() if isinstance(one, Secret)))
+
+
+@lru_cache(maxsize=64)
+def _masker(secrets: tuple[str, ...]) -> Masker:
+    """Return a masker, which takes some time to make: the customers of a partner are many."""
+    return Masker(secrets)
 
 
 def read_settings(
@@ -110,7 +122,7 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     advice = _where_credentials_belong(definition)
     issues += [document.issue(place, advice) for place in sorted(with_userinfo)]
     defaults = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
-    checked = compile_schema(dict(definition.settings)).check({**defaults, **given})
+    checked = _schema(ByIdentity(definition)).check({**defaults, **given})
     secret_places = {pointer(key) for key in definition.secret_settings}
     for error in checked.errors:
         if error.path not in of_other_types and error.path not in with_userinfo:
@@ -134,6 +146,11 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     if issues:
         raise SettingsError(issues)
     return Settings(checked.payload, definition.secret_settings)
+
+
+@lru_cache(maxsize=8)
+def _schema(key: ByIdentity[DestinationDefinition]) -> CompiledSchema:
+    return compile_schema(dict(key.value.settings))
 
 
 def _where_credentials_belong(definition: DestinationDefinition) -> str:

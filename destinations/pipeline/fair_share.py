@@ -20,7 +20,7 @@ from destinations.pipeline.queue import QueuedDelivery, Round, Scope
 
 __all__ = ["FairShare"]
 
-_KEPT: Final = 1_000
+_KEPT: Final = 4_000
 """With more pipelines than this, one with nothing to do is closed at once: it is made again."""
 
 

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 
+from destinations.by_identity import ByIdentity
 from destinations.definition import DestinationDefinition, ReconcileDefinition
 from destinations.errors import ResolveError
 from destinations.http import Answer, Failure
@@ -245,13 +247,19 @@ class _Rule:
         return Balance(user, shown, named, _time(until), asked_at)
 
 
+@lru_cache(maxsize=64)
+def _rule(key: ByIdentity[ReconcileDefinition]) -> _Rule:
+    """Compile a rule once, for the pipelines of all accounts."""
+    return _Rule(key.value)
+
+
 class ReconcileRules:
     """The rules of a destination's requests for lost answers, by action; safe for threads."""
 
     def __init__(self, destination: Destination, options: LossOptions | None = None) -> None:
         self._options = options = options or LossOptions()
         compiled = {
-            name: _Rule(request.reconcile)
+            name: _rule(ByIdentity(request.reconcile))
             for name, request in destination.definition.requests.items()
             if options.asks and request.reconcile is not None
         }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections.abc
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -216,6 +217,15 @@ class Subscription:
         self.schema = compile_schema(_with(placeholders, action.definition.fields))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
+
+    def with_mapper(self, mapper: Mapper | None) -> Subscription:
+        """Return the same subscription with another mapper; what is compiled is shared."""
+        if mapper is self.action.mapper:
+            return self
+        _ = self._make  # before it is copied
+        other = copy.copy(self)
+        other.action = replace(self.action, mapper=mapper)
+        return other
 
     @cached_property
     def _make(self) -> MakePayload:

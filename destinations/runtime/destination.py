@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import time
@@ -145,6 +146,29 @@ class Destination:
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
         self._digest = (0.0, "")
+        self._texts: list[str] = []
+
+    def with_settings(self, settings: Settings, code: Code | None = None) -> Destination:
+        """Return the same destination with other settings, and with the mappers of ``code``.
+
+        What is compiled is shared, so that there can be one for each of thousands of customers.
+        """
+        other = copy.copy(self)
+        for name in ("by_key", "actions", "_versioned_mappers", "_static_digest"):
+            other.__dict__.pop(name, None)
+        other._bind(settings, code or Code())
+        return other
+
+    def _bind(self, settings: Settings, code: Code) -> None:
+        """Take other settings and mappers."""
+        self.settings = settings
+        self._digest = (0.0, "")
+        shared = self.subscriptions
+        self.subscriptions = tuple(
+            one.with_mapper(_mapper(one.action.definition, code)) for one in shared
+        )
+        if any(one is not own for one, own in zip(self.subscriptions, shared, strict=True)):
+            self._routes = _Routes(self.subscriptions)
 
     def request_issues(self) -> Sequence[str]:
         """Return the issues in the settings that prevent requests, each of them once."""
@@ -270,9 +294,16 @@ class Destination:
             key: reveal(value) if isinstance(value, str) else value
             for key, value in self.settings.items()
         }
-        parts = [__version__, repr(self.definition), json.dumps(settings, sort_keys=True)]
+        parts = [__version__, self._text, json.dumps(settings, sort_keys=True)]
         data = "\0".join(parts).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+    @property
+    def _text(self) -> str:
+        """The definition as text, made once for all settings: it is long."""
+        if not self._texts:
+            self._texts.append(repr(self.definition))
+        return self._texts[0]
 
     @property
     def endpoint(self) -> str:
@@ -293,10 +324,8 @@ class Destination:
         ]
 
     def _action(self, definition: ActionDefinition, code: Code) -> Action:
-        perform, unmapped = definition.perform, definition.unmapped
-        mapper = None
-        if unmapped is not None and unmapped.mapper is not None:
-            mapper = _named("mapper", code.mappers, unmapped.mapper, definition, code.source)
+        perform = definition.perform
+        mapper = _mapper(definition, code)
         if perform.generator is None:
             assert perform.request is not None  # noqa: S101 - the schema demands one of them
             requests = {perform.request: self.requests[perform.request]}
@@ -305,6 +334,14 @@ class Destination:
         name = perform.generator
         generator = _named("generator", code.generators, name, definition, code.source)
         return Action(definition, requests, generator, mapper, code.source)
+
+
+def _mapper(definition: ActionDefinition, code: Code) -> Mapper | None:
+    """Return the mapper that an action names; raises `DefinitionError` if there is none."""
+    unmapped = definition.unmapped
+    if unmapped is None or unmapped.mapper is None:
+        return None
+    return _named("mapper", code.mappers, unmapped.mapper, definition, code.source)
 
 
 class _Requests:

@@ -198,7 +198,6 @@ class Sender:
         self._clock = clock or SystemClock()
         # By request: the sizes that were refused as too large.
         self._too_large: dict[str, Sequence[_Size]] = {}
-        self._masker = destination.settings.masker
         self._list_choice = ListChoice(self._clock)
         self._lock = threading.Lock()
         self.requests_sent = 0
@@ -328,7 +327,7 @@ class Sender:
 
     def _shown(self, message: str) -> str:
         """Return a partner's message for showing: secrets are masked before the text is cut."""
-        return self._masker.foreign(message)[:_LONGEST]
+        return self._destination.settings.masker.foreign(message)[:_LONGEST]
 
     def _generate(self, action: Action, deliveries: Sequence[Delivery]) -> list[Result]:
         """Deliver through plugin code; requests that several events need at once are joined."""
@@ -467,7 +466,7 @@ class Sender:
 
     def _ended(self, request: CompiledRequest, error: ResolveError) -> _EndedError:
         name = request.definition.name
-        reason = self._masker.text(f"the request {name} cannot be made: {error}")
+        reason = self._destination.settings.masker.text(f"the request {name} cannot be made: {error}")
         return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
     def _send(

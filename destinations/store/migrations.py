@@ -624,6 +624,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "ALTER TABLE scopes ADD COLUMN tenant TEXT NOT NULL DEFAULT ''",
         "DROP INDEX scopes_of_servers",
         "CREATE UNIQUE INDEX scopes_of_servers ON scopes (destination, tenant) WHERE served",
+        "CREATE INDEX scopes_of_account ON scopes (partner_account)",
         # name is what an operator called it. proven_at is when the partner took the key last, null
         # if it never did; refused_since is when it began to refuse it, paused_at when an operator
         # paused it. Seconds since 1970, UTC. The settings are sealed: see the table of that name.
