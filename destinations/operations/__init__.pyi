@@ -41,9 +41,12 @@ from .locks import (
 )
 from .pauses import (
     StoredPauses,
+    pause_destination,
     paused_actions,
     pauses_of_servers,
     resume,
+    resume_destination,
+    stopped_destinations,
 )
 from .replaying import (
     PlannedReplay,
@@ -101,6 +104,9 @@ from .times import (
 )
 
 __all__ = [
+    "stopped_destinations",
+    "resume_destination",
+    "pause_destination",
     "DEDUPE_DAYS",
     "KEEP_DAYS",
     "REFUSED_DAYS",

@@ -7,11 +7,20 @@ notices that within a second.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import SqliteStore
 
-__all__ = ["StoredPauses", "paused_actions", "pauses_of_servers", "resume"]
+__all__ = [
+    "StoredPauses",
+    "pause_destination",
+    "paused_actions",
+    "pauses_of_servers",
+    "resume",
+    "resume_destination",
+    "stopped_destinations",
+]
 
 
 class StoredPauses:
@@ -56,6 +65,28 @@ def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
     if found:
         store.forget(_name(destination))
     return found
+
+
+def pause_destination(store: SqliteStore, destination: str, at: float) -> None:
+    """Let a server deliver nothing for a destination from now on; it goes on to accept events."""
+    store.note({_STOPPED + destination: at})
+
+
+def resume_destination(store: SqliteStore, destination: str) -> bool:
+    """Let a server deliver again for a destination; returns whether it was paused."""
+    was_paused = store.noted(_STOPPED + destination) is not None
+    if was_paused:
+        store.forget(_STOPPED + destination)
+    return was_paused
+
+
+def stopped_destinations(store: SqliteStore) -> Mapping[str, float]:
+    """Return the destinations that an operator has paused, and since when (seconds since 1970)."""
+    found = store.notes_with_prefix(_STOPPED)
+    return {name.removeprefix(_STOPPED): float(at) for name, at in found.items()}
+
+
+_STOPPED: Final = "stopped:"
 
 
 def _name(destination: str) -> str:

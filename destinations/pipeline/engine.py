@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ _GONE_SECONDS: Final = 5.0
 
 _FULL_SECONDS: Final = 30.0
 _LONG_SECONDS: Final = 10.0
+
+_MOST_FORGOTTEN: Final = 100
 
 _TENTH: Final = 10
 """A tenant may have this part of the queue."""
@@ -160,6 +163,8 @@ class Engine:
         # By scope, or by the name of a share.
         self._workers: dict[Scope | str, Workers] = {}
         self._paused: set[Scope] = set()
+        # The latest tenants that were erased; their number may be that of another by now.
+        self._forgotten: deque[tuple[int, str]] = deque(maxlen=_MOST_FORGOTTEN)
         self._open: dict[Scope, int] = {}
         self._offers: list[_Offer] = []
         self._crowd = 0
@@ -170,6 +175,8 @@ class Engine:
         """Why the last round could not be done, or made durable; None if it could."""
         self.rounds = 0
         """The number of rounds that its thread has ended; there is at least one a second."""
+        self.changed: Callable[[], None] = lambda: None
+        """Is called in its thread when another process has written."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -269,6 +276,7 @@ class Engine:
         def opened() -> None:
             done = self._inbox.put
             self._shares[share.name] = share
+            share.pause(one for one in self._paused if one.name == share.name)
             self._workers[share.name] = (
                 InlineWorkers(done) if self._inline else ThreadWorkers(share.name, share.most, done)
             )
@@ -278,14 +286,9 @@ class Engine:
 
         self.call(opened)
 
-    def close_share(self, share: FairShare, seconds: float) -> None:
-        """Claim nothing more for tenants, wait for what is under way, and forget their pipelines.
-
-        For how long it waits see `drain` and `remove`.
-        """
-        give_up = self._clock.monotonic() + seconds
+    def close_share(self, share: FairShare) -> None:
+        """Forget the pipelines of tenants; see `remove`."""
         self.call(share.close)
-        self._wait_for_end(list(share.pipelines), give_up)
         is_over = self._wait_for_end(list(share.pipelines))
 
         def forget() -> Workers | None:
@@ -298,6 +301,10 @@ class Engine:
         workers = self.call(forget)
         if workers is not None:
             workers.close(wait=is_over)
+
+    def is_paused(self, scope: Scope) -> bool:
+        """Return whether `pause` was called for a scope."""
+        return scope in self._paused
 
     def pause(self, scopes: Collection[Scope]) -> None:
         """Claim nothing of these scopes until `unpause`; what is under way ends, events come in."""
@@ -321,6 +328,24 @@ class Engine:
 
         self.call(unpaused)
 
+    def forget(self, scope: Scope, erase: Callable[[], T]) -> T:
+        """Return the result of ``erase``, which deletes a paused tenant and all that waits for it.
+
+        Events that were brought for it and are not durable yet are refused.
+        """
+
+        def forgotten() -> T:
+            result = erase()
+            self._forgotten.append((scope.id, scope.tenant))
+            self._count(scope, -self._open.get(scope, 0))
+            self._open.pop(scope, None)
+            self._paused.discard(scope)
+            if scope.name in self._shares:
+                self._shares[scope.name].forget(scope)
+            return result
+
+        return self.call(forgotten)
+
     def _leave(self, scopes: Collection[Scope]) -> None:
         """Leave the results of these scopes out of a round that could not be written."""
         if self._unwritten is not None:
@@ -340,7 +365,9 @@ class Engine:
         share = self._shares.get(scope.name) if scope.tenant else None
         return None if share is None else share.pipelines.get(scope)
 
-    def drain(self, scopes: Collection[Scope], seconds: float) -> None:
+    def drain(
+        self, scopes: Collection[Scope], seconds: float, shares: Collection[FairShare] = ()
+    ) -> None:
         """Claim nothing more of these scopes, and wait at most ``seconds`` for what is under way.
 
         Where the store cannot be written, it waits only a few seconds.
@@ -351,9 +378,12 @@ class Engine:
             for scope in scopes:
                 if scope in self._pipelines:
                     self._pipelines[scope].closing = True
+            for share in shares:
+                share.close()
 
         self.call(stop)
-        self._wait_for_end(scopes, give_up)
+        of_shares = [scope for share in shares for scope in list(share.pipelines)]
+        self._wait_for_end([*scopes, *of_shares], give_up)
 
     def remove(self, scopes: Collection[Scope]) -> None:
         """Forget the pipelines of these scopes, once nothing of theirs is under way.
@@ -445,7 +475,7 @@ class Engine:
         returned = len(self._jobs)
         jobs = self._take_returned(round_, now, monotonic) if returned else []
         fault = self._claim(jobs, now, monotonic, round_)
-        offers, self._offers = self._offers, []
+        offers, self._offers = self._known(self._offers), []
         round_.arrivals += [
             (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
         ]
@@ -485,6 +515,18 @@ class Engine:
                 self._write_again_at = monotonic + _FAULT_SECONDS
                 fault = error
         return fault
+
+    def _known(self, offers: list[_Offer]) -> list[_Offer]:
+        """Return the offers without those of tenants that were erased since; these are refused."""
+        if not self._forgotten:
+            return offers
+        known = []
+        for offer in offers:
+            if (offer.scope.id, offer.scope.tenant) in self._forgotten:
+                offer.receipts.set_exception(QueueFullError("this key was refused", 1.0))
+            else:
+                known.append(offer)
+        return known
 
     def _claimers(self) -> Iterator[Pipeline | FairShare]:
         """Yield all that may have something to claim."""
@@ -657,6 +699,7 @@ class Engine:
 
     def _look_at_changes(self) -> None:
         """Take in what an operator has changed."""
+        self.changed()
         for scope, pipeline in self._pipelines.items():
             pipeline.look_at_changes()
             self._open[scope] = self._queue.waiting(scope)

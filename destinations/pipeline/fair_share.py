@@ -155,12 +155,11 @@ class FairShare:
             times.append(self.breaker.wait(monotonic))
         return max(0.0, min(times)) if times else None
 
-    def close(self, scopes: Collection[Scope] | None = None) -> None:
-        """Claim nothing more, of these tenants or of any."""
-        self.closing = self.closing or scopes is None
-        for scope in self.pipelines if scopes is None else scopes:
-            if scope in self.pipelines:
-                self.pipelines[scope].closing = True
+    def close(self) -> None:
+        """Claim nothing more."""
+        self.closing = True
+        for pipeline in self.pipelines.values():
+            pipeline.closing = True
 
     @property
     def _most(self) -> int:

@@ -69,7 +69,9 @@ async def accept(
         receipts = await bridge.result(route.inbox.accept(route.scope, arrivals))
         for (index, _), receipt in zip(planned, receipts, strict=True):
             if receipt.conflict:
-                refused.append(_Refused(index, 409, CONFLICT, _CONFLICT))
+                # Segment knows no 409, and takes what it does not know for something that passes.
+                status = 409 if route.tenants is None else 400
+                refused.append(_Refused(index, status, CONFLICT, _CONFLICT))
         accepted = sum(not receipt.conflict for receipt in receipts)
         duplicates = sum(receipt.duplicate and not receipt.conflict for receipt in receipts)
         if accepted:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
-from destinations.server.auth import Authenticator
+from destinations.server.auth import Authenticator, presented_key
 from destinations.server.body import first_event, read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.gzip_body import inflated, inflated_beginning
@@ -32,6 +32,7 @@ from destinations.server.replies import (
     unavailable,
 )
 from destinations.server.shares import Shares
+from destinations.server.tenants import KeyRefusedError, ServedTenants
 from destinations.statuses import BODY_INCOMPLETE, SENDER_GONE
 
 __all__ = ["Limits", "Receiver"]
@@ -222,8 +223,10 @@ class Receiver:
         self, request: _Request, scope: Scope, receive: Receive, hold: Callable[[int], None]
     ) -> tuple[Reply, Sequence[Refusal]]:
         headers = _single_headers(scope)
-        authenticator = request.route.authenticator
         authorization = headers.get(b"authorization")
+        if request.route.tenants is not None:
+            request.route = await self._admit(request.route, request.route.tenants, authorization)
+        authenticator = request.route.authenticator
         # Before the body is read: who has no key, or no signature, cannot make us hold one.
         if authenticator.wants_key and not authenticator.has_key(authorization):
             raise _RefusedError(self._stranger(authorization))
@@ -255,9 +258,37 @@ class Receiver:
             request.is_known = False
             raise _RefusedError(_wrong_signature())
         request.events = max(1, len(body.events))
+        reply, refusals = await accept(request.route, body, self._observer, self._to_loop)
+        if request.route.tenants is not None and request.route.tenant is not None:
+            request.route.tenants.kept(request.route.tenant, len(request.data))
+        return reply, refusals
+
+    @property
+    def _to_loop(self) -> FutureBridge:
         if self._bridge is None:
             self._bridge = FutureBridge(asyncio.get_running_loop())
-        return await accept(request.route, body, self._observer, self._bridge)
+        return self._bridge
+
+    async def _admit(
+        self, route: IngestRoute, tenants: ServedTenants, authorization: bytes | None
+    ) -> IngestRoute:
+        """Return the route of the tenant whose key a request has.
+
+        Before its body is read: who has no key of a customer cannot make us hold one.
+        """
+        try:
+            asked = self._to_loop.result(tenants.admit(presented_key(authorization)))
+            return route.of(await asyncio.wait_for(asked, tenants.rules.patience))
+        except KeyRefusedError as refused:
+            if refused.retry_after is not None:
+                reply = unavailable(refused.message, refused.retry_after, close=True)
+            else:
+                challenge = (_CHALLENGE,) if refused.status == 401 else ()
+                reply = error(refused.status, refused.message, *challenge, close=True)
+        except TimeoutError:
+            message = "the partner takes long to say whether the key is valid"
+            reply = unavailable(message, tenants.rules.patience, close=True)
+        raise _RefusedError(reply)
 
     def _inflate(self, request: _Request, hold: Callable[[int], None]) -> None:
         """Replace a compressed body by what it holds; of one that is refused, by its beginning."""

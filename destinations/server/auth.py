@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from destinations.secrets import Secret, reveal
 
-__all__ = ["Authenticator"]
+__all__ = ["Authenticator", "presented_key"]
 
 
 def _bytes(secret: Secret) -> bytes:
@@ -50,7 +50,7 @@ class Authenticator:
 
         As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or just the key.
         """
-        presented = _presented(authorization)
+        presented = presented_key(authorization)
         digest = hashlib.sha256(presented or b"").digest()
         found = False
         for known in self._digests:
@@ -71,8 +71,11 @@ class Authenticator:
         return found
 
 
-def _presented(authorization: bytes | None) -> bytes | None:
-    """Return the key in the header; None if there is none."""
+def presented_key(authorization: bytes | None) -> bytes | None:
+    """Return the key in an ``Authorization`` header; None if there is none.
+
+    As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or just the key.
+    """
     if not authorization:
         return None
     scheme, _, rest = authorization.strip().partition(b" ")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.secret_sources import NAME_IT
-from destinations.definition.settings import check_settings
+from destinations.definition.settings import Settings, check_settings
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.opening import check_written
 from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
 from destinations.runtime.installed import find_folder
-from destinations.runtime.plugins import find_plugin, plugin_code
+from destinations.runtime.plugins import Plugin, find_plugin, plugin_code
 from destinations.runtime.store import Store
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
@@ -30,6 +30,7 @@ class Bound:
     config: DestinationConfig
     destination: Destination
     authenticator: Authenticator
+    plugin: Plugin | None = None
 
     @property
     def name(self) -> str:
@@ -102,13 +103,49 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     if config.delivery.concurrency is not None:
         transport = replace(definition.transport, concurrency=config.delivery.concurrency)
         definition = replace(definition, transport=transport)
-    settings = check_settings(definition, config.settings)
-    code = plugin_code(find_plugin(definition.slug, folder), store)
+    plugin = find_plugin(definition.slug, folder)
+    code = plugin_code(plugin, store)
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
-    destination = Destination(definition, settings, code)
-    if unsendable := destination.request_issues():
+    if config.receiver.tenants is None:
+        destination = Destination(definition, check_settings(definition, config.settings), code)
+        sent = destination
+    else:
+        key = config.receiver.tenants.key
+        settings = _without_key(definition, config, key)
+        destination = Destination(definition, settings, code)
+        # As a customer would send, with a key in the place of the customer's own.
+        sent = destination.with_settings(Settings({**settings, key: "key"}, (key,)), code)
+    if unsendable := sent.request_issues():
         raise DefinitionError([config.settings.issue("", issue) for issue in unsendable])
-    return Bound(config, destination, authenticator)
+    return Bound(config, destination, authenticator, plugin)
+
+
+def _without_key(
+    definition: DestinationDefinition, config: DestinationConfig, key: str
+) -> Settings:
+    """Return the settings of the configuration, to which each customer's key comes.
+
+    Raises `DefinitionError` if that cannot be one.
+    """
+    if key not in definition.secret_settings:
+        known = ", ".join(definition.secret_settings) or "none"
+        message = (
+            f"receiver.tenants.key is {key!r}: expected a secret setting of {definition.name}; "
+            f"it has: {known}"
+        )
+        raise DefinitionError([config.settings.issue("", message)])
+    if key in config.settings.data:
+        message = "is the key that each customer sends (receiver.tenants.key): leave it out here"
+        raise DefinitionError([config.settings.issue(pointer(key), message)])
+    if definition.authentication is None:
+        message = (
+            f"{definition.name} has no authentication test, by which the keys of customers "
+            "(receiver.tenants) could be checked"
+        )
+        raise DefinitionError([config.settings.issue("", message)])
+    required = [one for one in definition.settings.get("required", ()) if one != key]
+    without = replace(definition, settings={**definition.settings, "required": required})
+    return check_settings(without, config.settings)
 
 
 def _plain_secrets(definition: DestinationDefinition, config: DestinationConfig) -> Iterator[Issue]:
@@ -130,6 +167,8 @@ def _same_account(bound: Sequence[Bound]) -> Iterator[Issue]:
     for each in bound:
         for other in seen:
             own, others = each.identity, other.identity
+            if each.config.receiver.tenants or other.config.receiver.tenants:
+                continue  # whose accounts come with the events
             # With the same credentials it is one account, whatever it is called.
             is_same = replace(own, name=None) == replace(others, name=None)
             if is_same and (own.name is None or own.name != others.name):

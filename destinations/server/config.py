@@ -40,6 +40,7 @@ from destinations.server.config_model import (
     SealingConfig,
     ServeConfig,
     StoreConfig,
+    TenantsConfig,
 )
 from destinations.server.network_addresses import is_host, parse_address, parse_network
 from destinations.store import sealing_key_fault
@@ -269,11 +270,25 @@ class _Reader:
             receiver=ReceiverConfig(
                 self._secrets(receiver, "keys", place + "/receiver"),
                 self._secrets(receiver, "signatureSecrets", place + "/receiver"),
+                self._tenants(receiver, place + "/receiver"),
             ),
             delivery=self._delivery(spec.get("delivery", {}), place + "/delivery"),
             account=self._account(spec.get("account"), place + "/account"),
             exposed=dict(self._exposed(spec)),
         )
+
+    def _tenants(self, receiver: Mapping[str, Any], place: str) -> TenantsConfig | None:
+        given = receiver.get("tenants")
+        if given is None:
+            return None
+        for other in ("keys", "signatureSecrets"):
+            if other in receiver:
+                message = f"cannot be used with {other}: customers send with keys of their own"
+                self.issues.append(self._document.issue(place + "/tenants", message))
+        if "sealing" not in self._document.data:
+            message = "needs sealing: the keys of customers are kept sealed"
+            self.issues.append(self._document.issue(place + "/tenants", message))
+        return TenantsConfig(**_fields(given))
 
     def _left_out(self, name: str) -> Collection[str]:
         """Return the keys of a destination of which nothing is looked up."""
@@ -297,7 +312,8 @@ class _Reader:
         """Yield files of secrets that every user can read, by their place in the destination."""
         receiver = spec.get("receiver", {})
         named = [(pointer("settings", key), it) for key, it in spec.get("settings", {}).items()]
-        for key, many in receiver.items():
+        for key in ("keys", "signatureSecrets"):
+            many = receiver.get(key, ())
             named += [(pointer("receiver", key, index), it) for index, it in enumerate(many)]
         for place, given in named:
             path = self._sources.exposed(given)

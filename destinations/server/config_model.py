@@ -30,6 +30,7 @@ __all__ = [
     "SealingConfig",
     "ServeConfig",
     "StoreConfig",
+    "TenantsConfig",
 ]
 
 _LIMITS: Final = Limits()
@@ -85,11 +86,23 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantsConfig:
+    """Customers who post with keys of their own; ``key`` is the setting that holds such a key.
+
+    A key that was good is refused once the partner has refused it for ``refuse_after_seconds``.
+    """
+
+    key: str
+    refuse_after_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverConfig:
-    """The keys and signature secrets of those who may post to one destination."""
+    """The keys and signature secrets of those who may post to one destination, or its customers."""
 
     keys: tuple[Secret, ...] = ()
     signature_secrets: tuple[Secret, ...] = ()
+    tenants: TenantsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Inbox, Scope
 from destinations.runtime.destination import Destination
 from destinations.server.auth import Authenticator
+from destinations.server.tenants import Admission, ServedTenant, ServedTenants
 
 __all__ = ["IngestRoute"]
 
@@ -16,7 +17,9 @@ __all__ = ["IngestRoute"]
 class IngestRoute:
     """The route ``/v1/NAME``: who may post, what plans the events, and which queue takes them.
 
-    ``types`` are the calls that the destination supports (``track``, ...); None if unknown.
+    ``types`` are the calls that the destination supports (``track``, ...); None if unknown. With
+    ``tenants`` each sender has a key of its own, which says whose events they are; of a request
+    whose key was accepted, ``tenant`` is the sender.
     """
 
     name: str
@@ -26,3 +29,15 @@ class IngestRoute:
     scope: Scope
     inbox: Inbox
     types: frozenset[str] | None = None
+    tenants: ServedTenants | None = None
+    tenant: ServedTenant | None = None
+
+    def of(self, admission: Admission) -> IngestRoute:
+        """Return the route of a tenant."""
+        return replace(
+            self,
+            destination=admission.destination,
+            intake=admission.intake,
+            scope=admission.served.tenant.scope,
+            tenant=admission.served,
+        )

@@ -25,9 +25,11 @@ from destinations.operations import (
     note_server,
     note_start,
     prune,
+    stopped_destinations,
 )
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount
+from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
@@ -35,6 +37,7 @@ from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.plugins import plugin_code
 from destinations.runtime.sender import Sender
 from destinations.server.app import Limits, Receiver
 from destinations.server.binding import Bound, bind
@@ -43,7 +46,17 @@ from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
-from destinations.store import SqliteStore, free_bytes, is_missing
+from destinations.server.tenant_pipelines import TenantPipelines
+from destinations.server.tenants import KeyRules, ServedTenants
+from destinations.store import (
+    SealedValues,
+    SqliteStore,
+    Tenants,
+    TenantSecrets,
+    TenantStore,
+    free_bytes,
+    is_missing,
+)
 from destinations.telemetry import Observation, StoreFigures
 
 __all__ = ["Service"]
@@ -58,7 +71,8 @@ _OPERATORS: Final = 32
 class _Served:
     """A destination of the configuration, and what sends for it.
 
-    ``fault`` says why nothing is delivered for it now; empty if something is.
+    ``fault`` says why nothing is delivered for it now; empty if something is. Where its senders are
+    customers with keys of their own, these are its ``tenants``, who take turns in ``share``.
     """
 
     bound: Bound
@@ -70,6 +84,8 @@ class _Served:
     stop: threading.Event
     pauses: StoredPauses
     fault: str = ""
+    tenants: ServedTenants | None = None
+    share: FairShare | None = None
 
 
 class _Credentials(Observer):
@@ -180,6 +196,7 @@ class Service:
             self._admin = self._open_admin(stack)
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
+            self._sealed = self._opened_seals(self.config)
             bound = self._bind(self.config)
             self._note(bound)
             self._queue = self._store.queue(self._clock)
@@ -189,6 +206,7 @@ class Service:
                 observer=self._observer,
                 max_open=self.config.max_events,
             )
+            self._engine.changed = self._look_at_pauses
             self._engine.start()
             stack.callback(self._engine.close)
             listen = self.config.listen
@@ -367,7 +385,8 @@ class Service:
         """
         bound = bind(config, self._store)
         for each in bound:
-            self._store.accounts().find(each.identity)
+            if each.config.receiver.tenants is None:
+                self._store.accounts().find(each.identity)
         self._observation.mask(secret for each in bound for secret in each.secrets)
         return bound
 
@@ -375,19 +394,22 @@ class Service:
         """Return a sender for a destination; nothing is delivered yet."""
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
-        identity = bound.identity
-        scope = self._store.accounts().served(bound.name, identity)
         stop = threading.Event()
         http = HttpTransport(definition.timeouts, allow_private=delivery.allow_private)
-        transport = rate_limited(http, definition.rate_limit, self._clock, stop)
-        answers = self._store.answers(identity.partner)
-        sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
         policy = RetryPolicy.of(
             definition.retry,
             deadline=delivery.deadline_seconds,
             wait_for=delivery.wait_for_seconds,
             outage="dead",
         )
+        pauses = StoredPauses(self._store, bound.name)
+        if bound.config.receiver.tenants is not None:
+            return self._prepared_for_tenants(bound, http, policy, stop, pauses)
+        identity = bound.identity
+        scope = self._store.accounts().served(bound.name, identity)
+        transport = rate_limited(http, definition.rate_limit, self._clock, stop)
+        answers = self._store.answers(identity.partner)
+        sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
         intake = Intake(destination, self._store.gap())
         route = IngestRoute(
             bound.name,
@@ -398,8 +420,78 @@ class Service:
             self._engine,
             bound.types,
         )
-        pauses = StoredPauses(self._store, bound.name)
         return _Served(bound, scope, route, sender, http, policy, stop, pauses)
+
+    def _prepared_for_tenants(
+        self,
+        bound: Bound,
+        http: HttpTransport,
+        policy: RetryPolicy,
+        stop: threading.Event,
+        pauses: StoredPauses,
+    ) -> _Served:
+        config = bound.config.receiver.tenants
+        assert config is not None  # noqa: S101 - that is why it is called
+        assert self._sealed is not None  # noqa: S101 - the configuration demands it
+        base, store = bound.destination, self._store
+        tenants = ServedTenants(
+            bound.name,
+            base,
+            bound.config.settings,
+            config.key,
+            tenants=Tenants(store.database),
+            secrets=TenantSecrets(store.database, self._sealed),
+            engine=self._engine,
+            transport=http,
+            code=lambda tenant: plugin_code(bound.plugin, TenantStore(store, tenant)),
+            clock=self._clock,
+            stop=stop,
+            gap=store.gap(),
+            rules=KeyRules(refuse_after=config.refuse_after_seconds),
+        )
+        scope = Scope(0, bound.name)  # of none of them
+        route = IngestRoute(
+            bound.name,
+            bound.authenticator,
+            base,
+            Intake(base, store.gap()),
+            scope,
+            self._engine,
+            bound.types,
+            tenants,
+        )
+        share = TenantPipelines(
+            *(bound, tenants, store, self._queue, http, policy, self._clock, self._observer, stop)
+        ).share()
+        sender = Sender(base, http, stop=stop, clock=self._clock)
+        return _Served(
+            *(bound, scope, route, sender, http, policy, stop, pauses),
+            tenants=tenants,
+            share=share,
+        )
+
+    def _opened_seals(self, config: ServeConfig) -> SealedValues | None:
+        """Return the sealed values of the store, all of which can be opened.
+
+        Raises `UsageError` if a key of theirs is not in the configuration.
+        """
+        if config.sealing is None:
+            return None
+        sealed = SealedValues(self._store.database, config.sealing.sealer())
+        sealed.check()
+        sealed.reseal()
+        return sealed
+
+    def _look_at_pauses(self) -> None:
+        """Take in which destinations and tenants an operator has paused; in the engine's thread."""
+        stopped = stopped_destinations(self._store)
+        for name, served in self._served.items():
+            if served.tenants is not None:
+                served.tenants.refresh(is_stopped=name in stopped)
+            elif (name in stopped) is not self._engine.is_paused(served.scope):
+                change = self._engine.pause if name in stopped else self._engine.unpause
+                change([served.scope])
+                _LOG.info("destination %s %s", name, "paused" if name in stopped else "resumed")
 
     def _open(self, served: _Served) -> None:
         """Deliver for a destination from now on."""
@@ -407,6 +499,9 @@ class Service:
         self._lock(bound)
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
         served.pauses.write({})  # with a start, or another definition, all is tried again
+        if served.tenants is not None and served.share is not None:
+            self._open_for_tenants(served, served.tenants, served.share)
+            return
 
         def make() -> Pipeline:
             losses = bound.config.delivery.losses
@@ -429,9 +524,23 @@ class Service:
                 account=self._accounts[bound.name],
             )
 
+        if bound.name in stopped_destinations(self._store):
+            self._engine.pause([scope])
         self._engine.open(make)
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
+
+    def _open_for_tenants(
+        self, served: _Served, tenants: ServedTenants, share: FairShare
+    ) -> None:
+        name = served.bound.name
+        tenants.is_stopped = name in stopped_destinations(self._store)
+        # Before anything may be claimed for them.
+        self._engine.pause(tenants.paused())
+        self._engine.open_share(share, Tenants(self._store.database).waiting(name))
+        tenants.start()
+        actions = served.bound.destination.definition.actions
+        self._observation.follow(name, self._ledger, actions)
 
     def _try_open(self, name: str, served: _Served) -> None:
         try:
@@ -451,16 +560,23 @@ class Service:
     def _close(self, served: Collection[_Served]) -> None:
         """Stop delivering: return when nothing is under way."""
         scopes = [each.scope for each in served]
-        self._engine.drain(scopes, self.config.drain_seconds)
+        shares = [each.share for each in served if each.share is not None]
+        self._engine.drain(scopes, self.config.drain_seconds, shares)
         for each in served:
             each.stop.set()
+            if each.tenants is not None:
+                each.tenants.close()
         self._engine.remove(scopes)
+        for share in shares:
+            self._engine.close_share(share)
         for each in served:
             each.transport.close()
         self._unlock()
 
     def _lock(self, bound: Bound) -> None:
         """Let no command deliver to an account from now on; raises `TemporaryError` if one does."""
+        if bound.config.receiver.tenants is not None:
+            return  # each of its tenants has an account of its own
         known = self._store.accounts().find(bound.identity)
         if known is None or known.id in self._locks:  # some destinations share one
             return
@@ -478,9 +594,13 @@ class Service:
     def _drain(self) -> None:
         """Let requests under way end in time; the answers to the others count as lost."""
         served = list(self._served.values())
-        self._engine.drain([each.scope for each in served], self.config.drain_seconds)
+        scopes = [each.scope for each in served]
+        shares = [each.share for each in served if each.share is not None]
+        self._engine.drain(scopes, self.config.drain_seconds, shares)
         for each in served:
             each.stop.set()
+            if each.tenants is not None:
+                each.tenants.close()
         self._left = sum(count_waiting(self._store, time.time()).values())
         if served:
             with ThreadPoolExecutor(len(served), "close") as pool:

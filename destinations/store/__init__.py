@@ -78,8 +78,22 @@ from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.write_health import WriteHealth, free_bytes
+from destinations.store.tenants import (
+    ChangedTenants,
+    Tenant,
+    Tenants,
+    TenantSecrets,
+    TenantStore,
+    tenant_name,
+)
 
 __all__ = [
+    "ChangedTenants",
+    "Tenant",
+    "TenantSecrets",
+    "TenantStore",
+    "Tenants",
+    "tenant_name",
     "ERASED",
     "FILE_MODE",
     "Accounts",

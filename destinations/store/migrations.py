@@ -635,7 +635,9 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             noted_at REAL NOT NULL,
             proven_at REAL,
             refused_since REAL,
-            paused_at REAL
+            paused_at REAL,
+            -- The latest event before it: all of its own come after that.
+            after_event INTEGER NOT NULL
         ) STRICT
         """,
         # Keyed digests of the keys that a tenant had.

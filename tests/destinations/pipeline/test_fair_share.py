@@ -315,7 +315,8 @@ def test_closing(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.engine.pause([one.scope("a")])
     one.accept("a", 3)
-    one.engine.close_share(one.share, 1.0)
+    one.engine.drain([], 1.0, [one.share])
+    one.engine.close_share(one.share)
     one.engine.run_round(0.0)
     assert one.delivered() == {}
     one.restart()

@@ -1,0 +1,119 @@
+"""Deliver for the customers of a partner: make the pipeline of each when its turn has come."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.clock import WallClock
+from destinations.http.transport import Transport
+from destinations.operations import StoredPauses
+from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
+from destinations.pipeline.fair_share import FairShare
+from destinations.pipeline.observer import Observer, Observers
+from destinations.pipeline.pipeline import Pipeline, PipelineOptions
+from destinations.pipeline.prefetch import Room
+from destinations.pipeline.queue import DurableQueue, Scope
+from destinations.pipeline.rate_limit import rate_limited
+from destinations.pipeline.reconcile import longest_wait
+from destinations.pipeline.retry import RetryPolicy
+from destinations.runtime.account_identity import identity_of
+from destinations.runtime.sender import Sender
+from destinations.server.binding import Bound
+from destinations.server.tenants import ServedTenants
+from destinations.store import ChangedTenants, SqliteStore, TenantStore
+
+__all__ = ["TenantPipelines"]
+
+_REQUESTS: Final = 2
+"""The requests of one tenant that may be under way at once."""
+
+_ROOM: Final = Room(available=50, most=300, roomy=100, size=256 * 1024, page=50, of_a_user=25)
+"""What a tenant may hold in memory: there may be tens of thousands of them."""
+
+
+class _TenantObserver(Observers):
+    """Tells what happens to one tenant's deliveries under the name of the destination.
+
+    That a key is refused, or an action pauses, concerns the tenant alone.
+    """
+
+    def __init__(self, inner: Observer, tenants: ServedTenants, scope: Scope) -> None:
+        super().__init__([inner])
+        self._inner = inner
+        self._tenants = tenants
+        self._scope = scope
+
+    def credentials(self, destination: str, state: str) -> None:  # noqa: ARG002 - it is the tenant's
+        """Look at the key again that a delivery was refused with."""
+        if state == "refused":
+            self._tenants.doubt(self._scope)
+
+    def breaker(self, destination: str, state: str, reason: str) -> None:
+        """Note nothing: the endpoint's breaker is told of by itself."""
+
+    def paused(self, destination: str, action: str, reason: str) -> None:
+        """Tell whose action pauses."""
+        served = self._tenants.of_scope(self._scope)
+        shown = self._scope.tenant if served is None else served.tenant.shown
+        self._inner.paused(destination, action, reason and f"tenant {shown}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPipelines:
+    """All that the pipelines of the tenants of one destination share."""
+
+    bound: Bound
+    tenants: ServedTenants
+    store: SqliteStore
+    queue: DurableQueue
+    transport: Transport
+    policy: RetryPolicy
+    clock: WallClock
+    observer: Observer
+    stop: threading.Event
+
+    def share(self) -> FairShare:
+        """Return the share by which they take turns."""
+        name = self.bound.name
+        endpoint = CircuitBreaker(
+            self.policy.draw, lambda state, why: self.observer.breaker(name, state, why)
+        )
+        return FairShare(
+            name,
+            lambda scope: self._make(scope, endpoint),
+            most=self.bound.destination.definition.transport.concurrency,
+            breaker=endpoint,
+            changed=ChangedTenants(self.store.database, name),
+        )
+
+    def _make(self, scope: Scope, endpoint: CircuitBreaker) -> Pipeline:
+        destination = self.tenants.bound(scope)
+        definition = destination.definition
+        losses = self.bound.config.delivery.losses
+        self.queue.recover([scope], longest_wait(definition, losses), self.policy.longest_wait)
+        answers = TenantStore(self.store, scope.tenant).answers(identity_of(destination).partner)
+        transport = rate_limited(
+            self.transport, definition.transport.rate_limit, self.clock, self.stop
+        )
+        sender = Sender(destination, transport, stop=self.stop, answers=answers, clock=self.clock)
+        most = min(_REQUESTS, definition.transport.concurrency)
+        own = CircuitBreaker(self.policy.draw, lambda _state, _why: None)
+        return Pipeline(
+            scope,
+            destination,
+            sender,
+            self.queue,
+            policy=self.policy,
+            options=PipelineOptions(
+                most,
+                losses=losses,
+                pauses=StoredPauses(self.store, f"{scope.name}/{scope.tenant}"),
+                room=_ROOM,
+            ),
+            clock=self.clock,
+            observer=_TenantObserver(self.observer, self.tenants, scope),
+            source=self.queue.source(scope),
+            breaker=SharedBreaker(endpoint, own),
+        )

@@ -1,0 +1,529 @@
+"""Tell whose key a request has, where each customer of a partner sends with a key of their own.
+
+A key that was never seen is checked against the schema, and then with the partner, by the
+definition's authentication test. Strangers must not make us ask without end: a key is asked about
+once at a time, all unknown ones share a budget, and what was refused is remembered. Where the
+partner cannot be asked, events of an unproven key are kept, within bounds of their own, and are not
+delivered; a key that proves wrong takes them along. A key that was good once stays so until the
+partner has refused it for some time: its sender does not repeat what is answered 401.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from destinations.clock import WallClock
+from destinations.definition.document import Document
+from destinations.definition.settings import Settings, check_settings
+from destinations.errors import DestinationsError, SettingsError, UsageError
+from destinations.http import Failure
+from destinations.http.transport import Transport
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.intake import Intake
+from destinations.pipeline.queue import Scope
+from destinations.pipeline.restored import Gap
+from destinations.runtime.account_identity import identity_of
+from destinations.runtime.destination import Code, Destination
+from destinations.runtime.sender import Sender
+from destinations.segment.json_pointer import pointer
+from destinations.store import Tenant, TenantSecrets, Tenants
+
+__all__ = ["Admission", "KeyRefusedError", "KeyRules", "ServedTenant", "ServedTenants"]
+
+_LOG = logging.getLogger(__name__)
+
+_TICK_SECONDS: Final = 1.0
+_LONGEST_KEY: Final = 1_024
+_ASKING: Final = 4
+"""Threads that ask the partner about keys."""
+
+_WRONG: Final = 10_000
+"""Wrong keys that are remembered, for `KeyRules.wrong_seconds` each."""
+
+_OPEN: Final = 2_000
+"""Destinations with the settings of a tenant that are kept; the others are made again."""
+
+Verdict = Literal["good", "wrong", "forbidden", "away"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """For how long answers about keys count, and what is kept for unproven ones. In seconds.
+
+    ``good`` is how long a good answer counts; a key that was good is refused once the partner has
+    refused it for ``refuse_after``. A wrong key is asked about again after ``wrong``, one that is
+    unproven or refused after ``again``. A request waits up to ``patience`` for the answer. Unknown
+    keys may be asked about ``per_second``, and a ``burst`` of them at once. Of unproven keys at
+    most ``events`` each and ``all_events`` are kept, of ``all_bytes``, and ``keys`` of them.
+    """
+
+    good: float = 3600.0
+    refuse_after: float = 3600.0
+    wrong: float = 60.0
+    again: float = 30.0
+    patience: float = 5.0
+    per_second: float = 5.0
+    burst: float = 20.0
+    events: int = 100
+    all_events: int = 2_000
+    all_bytes: int = 16 * 1024 * 1024
+    keys: int = 500
+
+
+class KeyRefusedError(DestinationsError):
+    """A key is not accepted: the HTTP status, and why in words for the customer.
+
+    With ``retry_after``, in seconds, it may be later.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class ServedTenant:
+    """A tenant of a server, with what is known of its key.
+
+    ``asked_at`` is when the partner was asked last, in seconds of the wall clock; ``held`` counts
+    the bytes of events that were kept while the key is unproven.
+    """
+
+    __slots__ = ("asked_at", "held", "is_asking", "tenant")
+
+    def __init__(self, tenant: Tenant, asked_at: float) -> None:
+        self.tenant = tenant
+        self.asked_at = asked_at
+        self.held = 0
+        self.is_asking = False
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the partner ever took its key."""
+        return self.tenant.proven_at is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is delivered for it."""
+        tenant = self.tenant
+        return not self.is_proven or tenant.refused_since is not None or tenant.paused_at is not None
+
+
+class Admission(NamedTuple):
+    """Who may send: the tenant, and what plans its events."""
+
+    served: ServedTenant
+    destination: Destination
+    intake: Intake
+
+
+class _Bound(NamedTuple):
+    destination: Destination
+    intake: Intake
+
+
+class ServedTenants:
+    """The tenants of one destination of a server. `admit` and `tick` may be called by any thread.
+
+    ``base`` is the destination with the settings of the configuration; the setting ``key`` of each
+    tenant is its own. ``code`` gives the plugin's code with the rules of a tenant. ``transport``
+    asks the partner.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        name: str,
+        base: Destination,
+        given: Document,
+        key: str,
+        *,
+        tenants: Tenants,
+        secrets: TenantSecrets,
+        engine: Engine,
+        transport: Transport,
+        code: Callable[[str], Code],
+        clock: WallClock,
+        stop: threading.Event,
+        gap: Gap | None = None,
+        rules: KeyRules | None = None,
+    ) -> None:
+        self.name = name
+        self.is_stopped = False
+        """Whether an operator has paused the whole destination."""
+        self.rules = rules or KeyRules()
+        self._base = base
+        self._given = given
+        self._key = key
+        self._tenants = tenants
+        self._secrets = secrets
+        self._engine = engine
+        self._transport = transport
+        self._code = code
+        self._clock = clock
+        self._stop = stop
+        self._gap = gap
+        self._lock = threading.RLock()
+        self._tokens, self._filled_at = self.rules.burst, clock.monotonic()
+        self._asking: dict[bytes, Future[ServedTenant]] = {}
+        self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
+        self._bound: OrderedDict[int, _Bound] = OrderedDict()
+        self._pool = ThreadPoolExecutor(_ASKING, f"{name}-keys")
+        by_scope = {one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)}
+        self._by_key = {
+            digest: by_scope[scope]
+            for digest, scope in secrets.keys(name).items()
+            if scope in by_scope
+        }
+        self._by_scope = by_scope
+        for served in by_scope.values():
+            if not served.is_proven:
+                served.held = tenants.held_bytes(served.tenant)
+
+    # -- who may send --------------------------------------------------------------------------
+
+    def admit(self, presented: bytes | None) -> Future[Admission]:
+        """Return who sends with a key, once that is known.
+
+        The future raises `KeyRefusedError`, for a key that is missing, malformed, not that of any
+        customer, or of which nothing can be kept now.
+        """
+        found: Future[Admission] = Future()
+        try:
+            key = _text(presented)
+            digest = self._secrets.digest(key)
+            served = self._by_key.get(digest)
+            if served is None:
+                asking = self._ask_first(digest, key)
+                asking.add_done_callback(lambda done: self._answer(done, found))
+                return found
+            found.set_result(self._admitted(served))
+        except Exception as error:  # noqa: BLE001 - its caller gets it
+            found.set_exception(error)
+        return found
+
+    def kept(self, served: ServedTenant, size: int) -> None:
+        """Note that so many bytes of a tenant's events were accepted."""
+        if not served.is_proven:
+            served.held += size
+
+    def bound(self, scope: Scope) -> Destination:
+        """Return the destination with the settings of a tenant; raises `UsageError` if it is gone."""
+        return self._bound_of(self._by_scope[scope.id]).destination
+
+    def paused(self) -> list[Scope]:
+        """Return the scopes of tenants for whom nothing is delivered."""
+        return [
+            one.tenant.scope
+            for one in self._by_scope.values()
+            if self.is_stopped or one.is_paused
+        ]
+
+    def of_scope(self, scope: Scope) -> ServedTenant | None:
+        """Return the tenant of a scope; None if it is gone."""
+        return self._by_scope.get(scope.id)
+
+    def doubt(self, scope: Scope) -> None:
+        """Ask about the key of a tenant whose delivery was refused."""
+        served = self._by_scope.get(scope.id)
+        if served is not None:
+            self._ask_again(served)
+
+    def tick(self) -> None:
+        """Ask again about keys that are unproven or refused, as far as the budget goes."""
+        now = self._clock.time()
+        for served in list(self._by_scope.values()):
+            tenant = served.tenant
+            is_due = now - served.asked_at >= self.rules.again
+            if is_due and (not served.is_proven or tenant.refused_since is not None):
+                if not served.is_proven and not self._take_token():
+                    return
+                self._ask_again(served)
+
+    def start(self) -> None:
+        """Call `tick` every second, in a thread of its own, until the server stops."""
+
+        def run() -> None:
+            while not self._stop.wait(_TICK_SECONDS):
+                try:
+                    self.tick()
+                except Exception:
+                    _LOG.exception("keys of %s not looked at", self.name)
+
+        threading.Thread(target=run, name=f"{self.name}-tick", daemon=True).start()
+
+    def refresh(self, *, is_stopped: bool) -> None:
+        """Take in what an operator has changed of tenants; in the engine's thread.
+
+        While the destination ``is_stopped``, nothing is delivered for any of them.
+        """
+        self.is_stopped = is_stopped
+        for tenant in self._tenants.all(self.name):
+            served = self._by_scope.get(tenant.scope.id)
+            if served is None:
+                continue
+            if served.tenant.paused_at != tenant.paused_at:
+                what = "resumed" if tenant.paused_at is None else "paused"
+                _LOG.info("tenant %s of %s %s", tenant.shown, self.name, what)
+            served.tenant.name, served.tenant.paused_at = tenant.name, tenant.paused_at
+            is_paused = is_stopped or served.is_paused
+            if is_paused is not self._engine.is_paused(tenant.scope):
+                change = self._engine.pause if is_paused else self._engine.unpause
+                change([tenant.scope])
+
+    def close(self) -> None:
+        """Ask nothing more; safe to repeat."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- a known key ---------------------------------------------------------------------------
+
+    def _admitted(self, served: ServedTenant) -> Admission:
+        tenant, now = served.tenant, self._clock.time()
+        if tenant.refused_since is not None:
+            if now - tenant.refused_since >= self.rules.refuse_after:
+                self._ask_when_due(served, now, self.rules.again)
+                raise KeyRefusedError(401, "this key is not valid any more")
+            self._ask_when_due(served, now, self.rules.again)
+        elif served.is_proven:
+            self._ask_when_due(served, now, self.rules.good)
+        else:
+            self._check_bounds(served)
+        bound = self._bound_of(served)
+        return Admission(served, bound.destination, bound.intake)
+
+    def _ask_when_due(self, served: ServedTenant, now: float, after: float) -> None:
+        # A clock that was set back must not keep us from asking.
+        if now - served.asked_at >= after or now < served.asked_at:
+            self._ask_again(served)
+
+    def _check_bounds(self, served: ServedTenant | None) -> None:
+        """Raise `KeyRefusedError` where nothing more is kept for unproven keys."""
+        rules = self.rules
+        unproven = [one for one in list(self._by_scope.values()) if not one.is_proven]
+        lengths = {one.tenant.scope.id: self._engine.length(one.tenant.scope) for one in unproven}
+        own = 0 if served is None else lengths.get(served.tenant.scope.id, 0)
+        is_full = (
+            own >= rules.events
+            or sum(lengths.values()) >= rules.all_events
+            or sum(one.held for one in unproven) >= rules.all_bytes
+            or (served is None and len(unproven) >= rules.keys)
+        )
+        if is_full:
+            message = "the key cannot be checked now, and no more events of unchecked keys are kept"
+            raise KeyRefusedError(503, message, rules.again)
+
+    def _bound_of(self, served: ServedTenant) -> _Bound:
+        scope = served.tenant.scope
+        with self._lock:
+            bound = self._bound.get(scope.id)
+            if bound is not None:
+                self._bound.move_to_end(scope.id)
+                return bound
+        settings = self._checked(self._secrets.settings(served.tenant))
+        destination = self._base.with_settings(settings, self._code(served.tenant.id))
+        bound = _Bound(destination, Intake(destination, self._gap))
+        with self._lock:
+            self._bound[scope.id] = bound
+            while len(self._bound) > _OPEN:
+                self._bound.popitem(last=False)
+        return bound
+
+    def _checked(self, own: Mapping[str, Any]) -> Settings:
+        """Return the settings of a tenant; raises `KeyRefusedError` that names what is wrong."""
+        given = {**self._given.data, **own}
+        try:
+            return check_settings(self._base.definition, Document(self._given.name, given, {}))
+        except SettingsError as error:
+            words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
+            raise KeyRefusedError(400, words) from None
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def _ask_first(self, digest: bytes, key: str) -> Future[ServedTenant]:
+        """Return the tenant of a key that is not known yet, once the partner was asked."""
+        now = self._clock.time()
+        with self._lock:
+            known = self._wrong.get(digest)
+            if known is not None and 0 <= now - known[0] < self.rules.wrong:
+                raise KeyRefusedError(known[1], known[2])
+            asking = self._asking.get(digest)
+            if asking is not None:
+                return asking
+            settings = self._checked({self._key: key})
+            if not self._take_token():
+                made: Future[ServedTenant] = Future()
+                self._finish(made, lambda: self._add(digest, key, settings, "away"))
+                return made
+            asking = self._asking[digest] = self._pool.submit(self._first, digest, key, settings)
+            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+            return asking
+
+    def _first(self, digest: bytes, key: str, settings: Settings) -> ServedTenant:
+        return self._add(digest, key, settings, self._verdict(settings))
+
+    def _add(self, digest: bytes, key: str, settings: Settings, verdict: Verdict) -> ServedTenant:
+        """Return the tenant of a key by what the partner says; raises `KeyRefusedError`."""
+        if verdict in {"wrong", "forbidden"}:
+            raise self._refusal(digest, verdict)
+        if verdict == "away":
+            self._check_bounds(None)
+        destination = self._base.with_settings(settings)
+        identity = identity_of(destination)
+        is_proven = verdict == "good"
+
+        def add() -> Tenant:
+            return self._secrets.add(
+                self.name,
+                self._secrets.id_of(key),
+                key,
+                identity,
+                {self._key: key},
+                now=self._clock.time(),
+                is_proven=is_proven,
+            )
+
+        tenant = self._engine.call(add)
+        with self._lock:
+            served = self._by_scope.get(tenant.scope.id)
+            if served is None:
+                served = ServedTenant(tenant, self._clock.time())
+            self._by_scope[tenant.scope.id] = self._by_key[digest] = served
+        if self.is_stopped or not is_proven:
+            self._engine.pause([tenant.scope])
+        _LOG.info(
+            "new tenant %s of %s%s", tenant.id, self.name, "" if is_proven else ", key unchecked"
+        )
+        return served
+
+    def _refusal(self, digest: bytes, verdict: Verdict) -> KeyRefusedError:
+        status, words = (401, "this key is not valid")
+        if verdict == "forbidden":
+            status, words = (403, "this key lacks the permission to send events")
+        with self._lock:
+            self._wrong[digest] = (self._clock.time(), status, words)
+            self._wrong.move_to_end(digest)
+            while len(self._wrong) > _WRONG:
+                self._wrong.popitem(last=False)
+        return KeyRefusedError(status, words)
+
+    def _ask_again(self, served: ServedTenant) -> None:
+        """Ask about the key of a known tenant, unless that is under way."""
+        with self._lock:
+            if served.is_asking:
+                return
+            served.is_asking = True
+            served.asked_at = self._clock.time()
+        try:
+            self._pool.submit(self._again, served)
+        except RuntimeError:  # the server stops
+            served.is_asking = False
+
+    def _again(self, served: ServedTenant) -> None:
+        try:
+            self._judge(served, self._verdict(self._bound_of(served).destination.settings))
+        except Exception:
+            _LOG.exception("key of tenant %s of %s not checked", served.tenant.id, self.name)
+        finally:
+            served.is_asking = False
+
+    def _judge(self, served: ServedTenant, verdict: Verdict) -> None:
+        """Take the partner's answer about the key of a known tenant."""
+        tenant, now = served.tenant, self._clock.time()
+        if verdict == "good":
+            was_paused = served.is_paused
+            self._engine.call(lambda: self._tenants.prove(tenant, now))
+            served.held = 0
+            if was_paused and not served.is_paused:
+                _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
+                if not self.is_stopped:
+                    self._engine.unpause([tenant.scope])
+        elif verdict == "away":
+            return
+        elif not served.is_proven:
+            self._erase(served, verdict)
+        elif tenant.refused_since is None:
+            self._engine.pause([tenant.scope])
+            self._engine.call(lambda: self._tenants.refuse(tenant, now))
+            _LOG.warning(
+                "the partner refuses the key of tenant %s of %s; its events wait",
+                tenant.shown,
+                self.name,
+            )
+
+    def _erase(self, served: ServedTenant, verdict: Verdict) -> None:
+        """Forget a tenant whose key proved wrong, with all that was kept of it."""
+        tenant = served.tenant
+        with self._lock:
+            digests = [digest for digest, one in self._by_key.items() if one is served]
+            for digest in digests:
+                del self._by_key[digest]
+                self._refusal(digest, verdict)
+            self._by_scope.pop(tenant.scope.id, None)
+            self._bound.pop(tenant.scope.id, None)
+        events = self._engine.forget(tenant.scope, lambda: self._secrets.erase(tenant))
+        _LOG.warning(
+            "key of tenant %s of %s proved wrong; its events are erased: %s",
+            tenant.id,
+            self.name,
+            f"{events:,}",
+        )
+
+    def _verdict(self, settings: Settings) -> Verdict:
+        """Ask the partner about settings."""
+        destination = self._base.with_settings(settings)
+        sender = Sender(destination, self._transport, stop=self._stop, clock=self._clock)
+        failure = sender.test_credentials()
+        return "good" if failure is None else _of_failure(failure)
+
+    def _take_token(self) -> bool:
+        """Return whether one more unknown key may be asked about now."""
+        rules, now = self.rules, self._clock.monotonic()
+        with self._lock:
+            filled = self._tokens + (now - self._filled_at) * rules.per_second
+            self._tokens, self._filled_at = min(rules.burst, filled), now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def _answer(self, done: Future[ServedTenant], found: Future[Admission]) -> None:
+        self._finish(found, lambda: self._admitted(done.result()))
+
+    @staticmethod
+    def _finish(future: Future[Any], make: Callable[[], Any]) -> None:
+        try:
+            result = make()
+        except BaseException as error:  # noqa: BLE001 - its caller gets it
+            if not future.done():
+                future.set_exception(error)
+            return
+        if not future.done():
+            future.set_result(result)
+
+
+def _of_failure(failure: Failure) -> Verdict:
+    if failure.status == 403:
+        return "forbidden"
+    is_refused = failure.error_class == "authentication" or failure.status == 401
+    return "wrong" if is_refused else "away"
+
+
+def _text(presented: bytes | None) -> str:
+    """Return a key as text; raises `KeyRefusedError` for one that cannot be a key."""
+    if not presented:
+        raise KeyRefusedError(401, "missing key in Authorization")
+    if len(presented) > _LONGEST_KEY:
+        raise KeyRefusedError(401, f"the key in Authorization is longer than {_LONGEST_KEY} bytes")
+    try:
+        text = presented.decode()
+    except UnicodeDecodeError:
+        raise KeyRefusedError(401, "the key in Authorization is not UTF-8") from None
+    if not text.isprintable() or text != text.strip():
+        raise KeyRefusedError(401, "the key in Authorization has a space or an invisible character")
+    return text

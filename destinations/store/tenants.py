@@ -1,0 +1,343 @@
+"""Keep the customers of a partner who send with keys of their own: each has a scope, and settings.
+
+A key is recognised by a keyed digest. The key of that digest is random, made once, and sealed; so
+neither the store nor a copy of it tells which keys there are, and another sealing key changes no
+tenant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.errors import UsageError
+from destinations.outcome import State
+from destinations.pipeline.queue import Scope
+from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.store import Documents, ManualChanges, Store
+from destinations.store.accounts import Accounts
+from destinations.store.codes import STATUS_CODES
+from destinations.store.database import Database
+from destinations.store.digests import message_digest, unpacked_id
+from destinations.store.rows import PER_EVENT, array_of
+from destinations.store.sealing import SealedValues
+
+__all__ = ["ChangedTenants", "Tenant", "TenantSecrets", "TenantStore", "Tenants", "tenant_name"]
+
+_DIGEST_KEY: Final = "tenants/digest key"
+_KEY_BYTES: Final = 32
+_ID_CHARACTERS: Final = 16
+
+_COLUMNS: Final = (
+    "scopes.id, scopes.destination, scopes.tenant, tenants.name, tenants.noted_at,"
+    " tenants.proven_at, tenants.refused_since, tenants.paused_at"
+)
+_TENANTS: Final = f"SELECT {_COLUMNS} FROM tenants JOIN scopes ON scopes.id = tenants.scope"  # noqa: S608 - constants
+
+
+@dataclass(slots=True)
+class Tenant:
+    """A customer of a partner, by the scope of its events. Times are in seconds since 1970, UTC.
+
+    ``proven_at`` is when the partner took its key last, None if it never did; ``refused_since`` is
+    since when it refuses it, ``paused_at`` when an operator paused it. ``name`` is what an operator
+    called it.
+    """
+
+    scope: Scope
+    name: str | None
+    noted_at: float
+    proven_at: float | None = None
+    refused_since: float | None = None
+    paused_at: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The digest by which it is known."""
+        return self.scope.tenant
+
+    @property
+    def shown(self) -> str:
+        """The name that is shown to operators: the one that was given, or else the id."""
+        return self.name or self.id
+
+
+def tenant_name(text: str) -> str:
+    """Return a name for a tenant; raises `UsageError` if it could be taken for an id or is empty."""
+    name = text.strip()
+    if not name or not name.isprintable():
+        raise UsageError("the name of a tenant must be visible text")
+    if _is_id(name):
+        raise UsageError(f"the name {name!r} has the form of a tenant's id: use another one")
+    return name
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == _ID_CHARACTERS and all(one in "0123456789abcdef" for one in text)
+
+
+class Tenants:
+    """All tenants of a store, without their keys and settings; for operators as well."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self, destination: str | None = None) -> Sequence[Tenant]:
+        """Return the tenants of a destination, or of all; the oldest first."""
+        where = "" if destination is None else " WHERE scopes.destination = ?"
+        values = () if destination is None else (destination,)
+        rows = self._database.all(f"{_TENANTS}{where} ORDER BY tenants.scope", values)
+        return [_tenant(row) for row in rows]
+
+    def find(self, text: str, destination: str | None = None) -> Tenant:
+        """Return a tenant by its name, or by its id or the beginning of it.
+
+        Raises `UsageError` if there is none, or more than one.
+        """
+        tenants = self.all(destination)
+        found = [one for one in tenants if one.name == text]
+        found = found or [one for one in tenants if one.id == text]
+        found = found or [one for one in tenants if len(text) >= 4 and one.id.startswith(text)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UsageError(f"unknown tenant {text!r}: destinations tenants list shows them")
+        shown = ", ".join(f"{one.id} of {one.scope.name}" for one in found[:5])
+        raise UsageError(f"{len(found)} tenants are called {text!r}: {shown}; use --destination or the id")
+
+    def call(self, tenant: Tenant, name: str | None) -> None:
+        """Give a tenant a name, or take it away; raises `UsageError` if another has it."""
+        if name is not None and any(
+            one.name == name and one.scope.id != tenant.scope.id
+            for one in self.all(tenant.scope.name)
+        ):
+            raise UsageError(f"another tenant of {tenant.scope.name} is called {name!r}")
+        self._set(tenant, "name", name)
+        tenant.name = name
+
+    def pause(self, tenant: Tenant, at: float | None) -> None:
+        """Note that a tenant is paused from then on, or with None that it is not."""
+        self._set(tenant, "paused_at", at)
+        tenant.paused_at = at
+
+    def prove(self, tenant: Tenant, at: float) -> None:
+        """Note that the partner took the key of a tenant."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE tenants SET proven_at = ?, refused_since = NULL WHERE scope = ?",
+                (at, tenant.scope.id),
+            )
+        tenant.proven_at, tenant.refused_since = at, None
+
+    def refuse(self, tenant: Tenant, at: float) -> None:
+        """Note since when the partner refuses the key of a tenant."""
+        self._set(tenant, "refused_since", at)
+        tenant.refused_since = at
+
+    def _set(self, tenant: Tenant, column: str, value: str | float | None) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"UPDATE tenants SET {column} = ? WHERE scope = ?",  # noqa: S608 - constants
+                (value, tenant.scope.id),
+            )
+
+    def waiting(self, destination: str) -> Sequence[Scope]:
+        """Return the scopes of tenants for whom something waits to be delivered."""
+        rows = self._database.all(
+            "SELECT DISTINCT scopes.id, destination, tenant FROM tallies JOIN scopes"
+            " ON scopes.id = tallies.scope WHERE status IN (?, ?) AND day = 0 AND count > 0"
+            " AND served AND tenant <> '' AND destination = ? ORDER BY scopes.id",
+            (STATUS_CODES[State.READY], STATUS_CODES[State.UNKNOWN], destination),
+        )
+        return [Scope(*row) for row in rows]
+
+    def held_bytes(self, tenant: Tenant) -> int:
+        """Return how many bytes of payloads wait for a tenant."""
+        row = self._database.one(
+            "SELECT coalesce(sum(length(payload)), 0) FROM open WHERE scope = ?", (tenant.scope.id,)
+        )
+        return 0 if row is None else int(row[0])
+
+
+class TenantSecrets:
+    """The keys and settings of tenants, which are sealed."""
+
+    def __init__(self, database: Database, sealed: SealedValues) -> None:
+        self._database = database
+        self._sealed = sealed
+        self._digest_key = self._made()
+
+    def digest(self, key: str) -> bytes:
+        """Return the digest by which a key is recognised."""
+        return hmac.digest(self._digest_key, key.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+    def id_of(self, text: str) -> str:
+        """Return the id of the tenant with a key, or with the partner's id of its account."""
+        return self.digest(text).hex()[:_ID_CHARACTERS]
+
+    def keys(self, destination: str) -> Mapping[bytes, int]:
+        """Return the scopes of a destination's tenants by the digests of their keys."""
+        return dict(
+            self._database.all(
+                "SELECT digest, scope FROM tenant_keys WHERE destination = ?", (destination,)
+            )
+        )
+
+    def settings(self, tenant: Tenant) -> Mapping[str, Any]:
+        """Return the settings of a tenant; raises `UsageError` if they cannot be opened."""
+        found = self._sealed.get(_settings_name(tenant.scope.id))
+        settings: Mapping[str, Any] = {} if found is None else json.loads(found.reveal())
+        return settings
+
+    def add(  # noqa: PLR0913 - the columns of a row
+        self,
+        destination: str,
+        tenant_id: str,
+        key: str,
+        identity: AccountIdentity,
+        settings: Mapping[str, Any],
+        *,
+        now: float,
+        is_proven: bool,
+    ) -> Tenant:
+        """Return the tenant with this id, which may be new, with a key and settings of its own."""
+        scope = Accounts(self._database).of_tenant(destination, tenant_id, identity)
+        proven_at = now if is_proven else None
+        with self._database.transaction() as connection:
+            (latest,) = connection.execute(
+                "SELECT coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
+            ).fetchone()
+            connection.execute(
+                "INSERT INTO tenants (scope, noted_at, proven_at, after_event) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (scope) DO UPDATE SET"
+                " proven_at = coalesce(excluded.proven_at, proven_at), refused_since ="
+                " CASE WHEN excluded.proven_at IS NULL THEN refused_since END",
+                (scope.id, now, proven_at, latest),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)",
+                (self.digest(key), destination, scope.id),
+            )
+            self._sealed.set(_settings_name(scope.id), json.dumps(dict(settings)), connection)
+            row = connection.execute(f"{_TENANTS} WHERE tenants.scope = ?", (scope.id,)).fetchone()
+        return _tenant(row)
+
+    def erase(self, tenant: Tenant) -> int:
+        """Delete a tenant whose key never was good, and all of its events; returns how many.
+
+        Nothing of it may be under way.
+        """
+        scope = tenant.scope.id
+        with self._database.transaction() as connection:
+            events = _erase_rows(connection, scope)
+            for table in ("tallies", "refused", "tenant_keys", "tenants"):
+                connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))  # noqa: S608 - constants
+            (account,) = connection.execute(
+                "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope,)
+            ).fetchone()
+            others = connection.execute(
+                "SELECT 1 FROM scopes WHERE partner_account = ?", (account,)
+            ).fetchone()
+            if others is None:
+                connection.execute("DELETE FROM credentials WHERE partner_account = ?", (account,))
+                connection.execute("DELETE FROM partner_accounts WHERE id = ?", (account,))
+            self._sealed.remove(_settings_name(scope), connection)
+        return events
+
+    def _made(self) -> bytes:
+        """Return the key of the digests, which is made with the first use of a store."""
+        found = self._sealed.get(_DIGEST_KEY)
+        if found is None:
+            self._sealed.set(_DIGEST_KEY, secrets.token_hex(_KEY_BYTES))
+            found = self._sealed.get(_DIGEST_KEY)
+        assert found is not None  # noqa: S101 - it was written
+        return bytes.fromhex(found.reveal())
+
+
+class TenantStore:
+    """A store as a tenant's plugin code sees it: rules and remembered answers are its own."""
+
+    def __init__(self, store: Store, tenant: str) -> None:
+        self._store = store
+        self._tenant = tenant
+
+    def documents(self, destination: str, kind: str) -> Documents:
+        """Return the documents of the tenant; see `destinations.runtime.store.Store`."""
+        return self._store.documents(f"{destination}/{self._tenant}", kind)
+
+    def answers(self, partner: str) -> MutableMapping[str, Any]:
+        """Return the answers that the tenant got; see `destinations.runtime.store.Store`."""
+        return self._store.answers(f"{partner} {self._tenant}")
+
+    def manual_changes(self, accounts: Sequence[int]) -> ManualChanges:
+        """Return the changes of these accounts, each of which is that of one tenant."""
+        return self._store.manual_changes(accounts)
+
+
+class ChangedTenants:
+    """Finds the tenants of a destination whose deliveries an operator has changed."""
+
+    def __init__(self, database: Database, destination: str) -> None:
+        self._database = database
+        self._destination = destination
+        row = database.one("SELECT coalesce(max(id), 0) FROM changes")
+        self._seen = 0 if row is None else int(row[0])
+
+    def __call__(self) -> Sequence[Scope]:
+        """Return those of the changes since the last call."""
+        rows = self._database.all(
+            "SELECT changes.id, scopes.id, scopes.destination, scopes.tenant FROM changes"
+            " LEFT JOIN open ON open.id = delivery LEFT JOIN kept ON kept.id = delivery"
+            " LEFT JOIN ledger ON ledger.id = delivery LEFT JOIN scopes"
+            " ON scopes.id = coalesce(open.scope, kept.scope, ledger.scope)"
+            " WHERE changes.id > ? ORDER BY changes.id",
+            (self._seen,),
+        )
+        if rows:
+            self._seen = rows[-1][0]
+        mine = {Scope(*rest) for _, *rest in rows if rest[1] == self._destination and rest[2]}
+        return sorted(mine, key=lambda one: one.id)
+
+
+def _erase_rows(connection: sqlite3.Connection, scope: int) -> int:
+    """Delete the deliveries of a scope, their events, and by what they are recognised."""
+    (after,) = connection.execute(
+        "SELECT after_event FROM tenants WHERE scope = ?", (scope,)
+    ).fetchone()
+    first = after * PER_EVENT
+    rows = [
+        row
+        for table in ("open", "kept", "ledger")
+        for row in connection.execute(
+            f"SELECT id, message_id FROM {table} WHERE scope = ? AND id >= ?",  # noqa: S608 - constants
+            (scope, first),
+        )
+    ]
+    ids = array_of(identity for identity, _ in rows)
+    events = array_of({identity // PER_EVENT for identity, _ in rows})
+    for table in ("open", "kept", "ledger", "failures", "changes"):
+        column = "delivery" if table == "changes" else "id"
+        connection.execute(
+            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",  # noqa: S608 - constants
+            (ids,),
+        )
+    connection.execute("DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))", (events,))
+    digests = {(message_digest(scope, unpacked_id(text)),) for _, text in rows}
+    for table in ("messages", "other_contents"):
+        connection.executemany(f"DELETE FROM {table} WHERE digest = ?", digests)  # noqa: S608 - constants
+    return len({identity // PER_EVENT for identity, _ in rows})
+
+
+def _settings_name(scope: int) -> str:
+    return f"tenants/{scope}/settings"
+
+
+def _tenant(row: Sequence[Any]) -> Tenant:
+    identity, destination, tenant, *rest = row
+    return Tenant(Scope(identity, destination, tenant), *rest)
