@@ -14,7 +14,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -133,8 +133,8 @@ class ServedTenants:
     """The tenants of one destination of a server. `admit` and `tick` may be called by any thread.
 
     ``base`` is the destination with the settings of the configuration; the setting ``key`` of each
-    tenant is its own. ``code`` gives the plugin's code with the rules of a tenant. ``transport``
-    asks the partner.
+    tenant is its own. ``code`` gives the plugin's code with the rules of a tenant. The partner is
+    asked by ``transport``, in the threads of ``pool``.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -153,6 +153,7 @@ class ServedTenants:
         stop: threading.Event,
         gap: Gap | None = None,
         rules: KeyRules | None = None,
+        pool: Executor | None = None,
     ) -> None:
         self.name = name
         self.is_stopped = False
@@ -174,7 +175,7 @@ class ServedTenants:
         self._asking: dict[bytes, Future[ServedTenant]] = {}
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
         self._bound: OrderedDict[int, _Bound] = OrderedDict()
-        self._pool = ThreadPoolExecutor(_ASKING, f"{name}-keys")
+        self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
         by_scope = {one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)}
         self._by_key = {
             digest: by_scope[scope]

@@ -1,0 +1,329 @@
+"""A key says whose events they are; only the partner says which keys are good."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.definition.document import Document
+from destinations.errors import QueueFullError, TransportError
+from destinations.http import HttpRequest, HttpResponse
+from destinations.kit.testing.stand_ins import StillClock
+from destinations.pipeline.engine import Engine
+from destinations.pipeline.queue import Arrival
+from destinations.runtime.destination import Code, Destination
+from destinations.runtime.plan import plan
+from destinations.server.tenants import Admission, KeyRefusedError, KeyRules, ServedTenants
+from destinations.store import (
+    SealedValues,
+    Sealer,
+    SealingKey,
+    SqliteStore,
+    Tenants,
+    TenantSecrets,
+    broken_rules,
+)
+
+_SEALING_KEY = "A" * 43 + "="
+RULES = KeyRules(events=3, all_events=5, all_bytes=2_000, keys=2, burst=4.0, per_second=1.0)
+
+
+class Partner:
+    """Knows keys, and counts the questions about each. ``gate`` holds its answers back."""
+
+    def __init__(self) -> None:
+        self.good = {"good-key", "other-key"}
+        self.forbidden: set[str] = set()
+        self.is_away = False
+        self.questions: Counter[str] = Counter()
+        self.gate: threading.Event | None = None
+        self.asked = threading.Event()
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """See `destinations.http.transport.Transport`."""
+        key = str(request.headers["Authorization"]).removeprefix("Bearer ")
+        self.questions[key] += 1
+        self.asked.set()
+        if self.gate is not None:
+            self.gate.wait(10)
+        if self.is_away:
+            raise TransportError("no answer: connection refused", sent=False)
+        status = 403 if key in self.forbidden else 200 if key in self.good else 401
+        return HttpResponse(status, {}, b'{"data": {"e0": {"id": 1}}}')
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Inline(Executor):
+    """Asks at once, in the thread of the caller."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See `Executor.submit`."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - its caller gets it
+            done.set_exception(error)
+        return done
+
+
+class Bench:
+    """The tenants of one destination on a store, whose partner answers as a test says."""
+
+    def __init__(self, path: Path, destination: Destination) -> None:
+        self.path = path
+        self.base = destination
+        self.clock = StillClock()
+        self.partner = Partner()
+        self.pool: Executor = Inline()
+        self.open()
+
+    def open(self) -> None:
+        """Begin, as a process does."""
+        self.store = SqliteStore(self.path)
+        self.engine = Engine(self.store.queue(self.clock), clock=self.clock, inline=True)
+        sealed = SealedValues(self.store.database, Sealer(SealingKey.parse(_SEALING_KEY)))
+        self.stored = Tenants(self.store.database)
+        self.tenants = ServedTenants(
+            "sample",
+            self.base,
+            Document("serve.yaml", {}, {}),
+            "apiKey",
+            tenants=self.stored,
+            secrets=TenantSecrets(self.store.database, sealed),
+            engine=self.engine,
+            transport=self.partner,
+            code=lambda _: Code(),
+            clock=self.clock,
+            stop=threading.Event(),
+            rules=RULES,
+            pool=self.pool,
+        )
+
+    def close(self) -> None:
+        """End all of it."""
+        self.tenants.close()
+        self.engine.close()
+        self.store.close()
+
+    def admit(self, key: str | bytes | None) -> Admission:
+        """Return who sends with a key, or raise why it is refused."""
+        presented = key.encode() if isinstance(key, str) else key
+        return self.tenants.admit(presented).result(10)
+
+    def answer(self, key: str | bytes | None) -> int:
+        """Return the status of a request with a key: 200 if it is admitted."""
+        try:
+            self.admit(key)
+        except KeyRefusedError as refused:
+            return refused.status
+        return 200
+
+    def send(self, key: str, message_id: str = "1") -> None:
+        """Send an event with a key."""
+        admission = self.admit(key)
+        raw = (
+            f'{{"type":"track","event":"E","userId":"u","messageId":"{message_id}",'
+            '"properties":{"by":1,"thing":"t"}}'
+        ).encode()
+        planned = plan(admission.destination, raw)
+        arrival: Arrival = admission.intake.arrival(
+            planned,
+            admission.intake.digest,
+            message_id=planned.message_id,
+            accepted_at=self.clock.time(),
+        )
+        future = self.engine.accept(admission.served.tenant.scope, [arrival])
+        self.engine.run_round(0.0)
+        future.result(0)
+        self.tenants.kept(admission.served, len(raw))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, bind: Callable[..., Destination]) -> Iterator[Bench]:
+    """A bench with the small destination, whose authentication test asks who it is."""
+    one = Bench(tmp_path / "store.sqlite3", bind())
+    yield one
+    one.close()
+    with SqliteStore(one.path, read_only=True) as store:
+        assert broken_rules(store.database) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "questions"),
+    [
+        ("good-key", 200, 1),
+        ("wrong-key", 401, 1),
+        ("forbidden-key", 403, 1),
+        (None, 401, 0),
+        ("", 401, 0),
+        (b"\xff\xfe", 401, 0),
+        ("two\nlines", 401, 0),
+        (" good-key", 401, 0),
+        ("k" * 10_240, 401, 0),
+    ],
+)
+def test_a_key_that_was_never_seen(
+    bench: Bench, key: str | bytes | None, status: int, questions: int
+) -> None:
+    """The partner decides on what can be a key; what cannot be one is not asked about."""
+    bench.partner.forbidden.add("forbidden-key")
+    assert bench.answer(key) == status
+    assert sum(bench.partner.questions.values()) == questions
+    assert len(bench.stored.all()) == (1 if status == 200 else 0)
+
+
+def test_a_key_that_does_not_fit_the_schema(
+    tmp_path: Path, bind: Callable[..., Destination]
+) -> None:
+    """It is refused with the name of the setting, and without a question."""
+
+    def with_pattern(documents: dict[str, Any]) -> None:
+        settings = documents["destination"]["settings"]["properties"]
+        settings["apiKey"]["pattern"] = "^key-"
+
+    one = Bench(tmp_path / "store.sqlite3", bind(with_pattern, apiKey="key-12345"))
+    with pytest.raises(KeyRefusedError, match="apiKey: ") as refused:
+        one.admit("good-and-secret")
+    assert refused.value.status == 400
+    assert "secret" not in str(refused.value)
+    assert not one.partner.questions
+    one.close()
+
+
+def test_answers_are_remembered(bench: Bench) -> None:
+    """A good answer counts for an hour, a bad one for a minute."""
+    for key in ("good-key", "good-key", "wrong-key", "wrong-key"):
+        bench.answer(key)
+    assert bench.partner.questions == {"good-key": 1, "wrong-key": 1}
+    bench.clock.now += RULES.wrong + 1
+    bench.answer("wrong-key")
+    bench.answer("good-key")
+    assert bench.partner.questions == {"good-key": 1, "wrong-key": 2}
+    bench.clock.now += RULES.good
+    assert bench.answer("good-key") == 200
+    assert bench.partner.questions == {"good-key": 2, "wrong-key": 2}
+
+
+def test_one_question_at_a_time_for_a_key(bench: Bench) -> None:
+    """Requests with one new key wait for the same answer."""
+    bench.close()
+    bench.pool = ThreadPoolExecutor(4)
+    bench.open()
+    bench.partner.gate = threading.Event()
+    asked: list[Future[Admission]] = [bench.tenants.admit(b"good-key") for _ in range(20)]
+    bench.partner.gate.set()
+    scopes = {one.result(10).served.tenant.scope for one in asked}
+    assert len(scopes) == 1
+    assert bench.partner.questions == {"good-key": 1}
+
+
+def test_strangers_do_not_make_us_ask_without_end(bench: Bench) -> None:
+    """Unknown keys share a budget; beyond it some are kept unproven, and the rest is put off."""
+    statuses = Counter(bench.answer(f"stranger-{number}") for number in range(500))
+    assert sum(bench.partner.questions.values()) == RULES.burst
+    assert statuses == {401: RULES.burst, 200: RULES.keys, 503: 500 - RULES.burst - RULES.keys}
+    assert bench.answer("good-key") == 503
+    bench.clock.now += 1
+    assert bench.answer("good-key") == 200
+
+
+def test_unproven_keys_have_bounds(bench: Bench) -> None:
+    """While the partner cannot be asked, a little is kept of each key, and of all together."""
+    bench.partner.is_away = True
+    for number in range(3):
+        bench.send("good-key", str(number))
+    with pytest.raises(KeyRefusedError) as refused:
+        bench.send("good-key", "3")
+    assert (refused.value.status, refused.value.retry_after) == (503, RULES.again)
+    for number in range(2):
+        bench.send("other-key", str(number))
+    with pytest.raises(KeyRefusedError):
+        bench.send("other-key", "2")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("is_good", [True, False])
+def test_an_unproven_key(bench: Bench, restarts: bool, is_good: bool) -> None:
+    """Its events wait until the partner has said what it is; if it is wrong they are erased."""
+    bench.partner.is_away = True
+    key = "good-key" if is_good else "wrong-key"
+    bench.send(key)
+    assert [one.proven_at for one in bench.stored.all()] == [None]
+    assert bench.tenants.paused() == [one.scope for one in bench.stored.all()]
+    if restarts:
+        bench.close()
+        bench.open()
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    counted = bench.store.database.one("SELECT count(*) FROM open")
+    if is_good:
+        assert bench.tenants.paused() == []
+        assert counted == (1,)
+    else:
+        assert bench.stored.all() == []
+        assert counted == (0,)
+        assert bench.answer("wrong-key") == 401
+
+
+def test_events_that_come_as_a_key_proves_wrong(bench: Bench) -> None:
+    """What is not durable yet is refused; nothing of it gets into the store."""
+    bench.partner.is_away = True
+    admission = bench.admit("wrong-key")
+    raw = b'{"type":"track","event":"E","userId":"u","messageId":"1"}'
+    planned = plan(admission.destination, raw)
+    arrival = admission.intake.arrival(planned, "", message_id="1", accepted_at=0.0)
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    future = bench.engine.accept(admission.served.tenant.scope, [arrival])
+    bench.engine.run_round(0.0)
+    with pytest.raises(QueueFullError):
+        future.result(0)
+
+
+def test_a_good_key_that_the_partner_refuses(bench: Bench) -> None:
+    """Its events are kept for an hour, undelivered; then its sender is refused, too."""
+    bench.send("good-key", "1")
+    bench.partner.good.clear()
+    bench.clock.now += RULES.good
+    bench.send("good-key", "2")
+    assert bench.tenants.paused()
+    assert bench.answer("good-key") == 200
+    bench.clock.now += RULES.refuse_after
+    assert bench.answer("good-key") == 401
+    bench.partner.good.add("good-key")
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.answer("good-key") == 200
+    assert bench.tenants.paused() == []
+
+
+def test_a_partner_that_is_away_refuses_nobody(bench: Bench) -> None:
+    """A key that was good stays so while the partner cannot be asked."""
+    bench.send("good-key")
+    bench.partner.is_away = True
+    bench.clock.now += 10 * RULES.good
+    for number in range(20):
+        bench.send("good-key", str(number))
+    assert bench.tenants.paused() == []
+
+
+def test_keys_are_in_no_file(bench: Bench) -> None:
+    """Neither a key nor its plain digest is in any byte of the store."""
+    bench.partner.good.add("a-very-secret-key")
+    bench.send("a-very-secret-key")
+    bench.close()
+    found = [path for path in bench.path.parent.glob("store*") if b"very-secret" in path.read_bytes()]
+    assert found == []
+    bench.open()
+    assert bench.answer("a-very-secret-key") == 200
+    assert bench.partner.questions["a-very-secret-key"] == 1
