@@ -149,20 +149,22 @@ class Destination:
         self._texts: list[str] = []
 
     def with_settings(self, settings: Settings, code: Code | None = None) -> Destination:
-        """Return the same destination with other settings, and with the mappers of ``code``.
+        """Return the same destination with other settings, and the mappers of ``code`` if given.
 
         What is compiled is shared, so that there can be one for each of thousands of customers.
         """
         other = copy.copy(self)
         for name in ("by_key", "actions", "_versioned_mappers", "_static_digest"):
             other.__dict__.pop(name, None)
-        other._bind(settings, code or Code())
+        other._bind(settings, code)
         return other
 
-    def _bind(self, settings: Settings, code: Code) -> None:
+    def _bind(self, settings: Settings, code: Code | None) -> None:
         """Take other settings and mappers."""
         self.settings = settings
         self._digest = (0.0, "")
+        if code is None:
+            return
         shared = self.subscriptions
         self.subscriptions = tuple(
             one.with_mapper(_mapper(one.action.definition, code)) for one in shared

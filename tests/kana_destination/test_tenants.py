@@ -1,0 +1,236 @@
+"""A server that all customers of Kana send to: each with a key, a balance and rules of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from destinations.server import Service, read_config
+from destinations.store import SqliteStore, TenantStore, Tenants, broken_rules
+from destinations.telemetry import Observation, observe
+from kana_destination.plugin import stored_rules
+from kana_destination.sandbox import Sandbox
+
+_SEALING_KEY = "A" * 43 + "="
+
+
+def key_of(name: str) -> str:
+    """Return the API key of an account."""
+    return f"prv_test_{name:_>24}"
+
+
+def account(name: str) -> dict[str, Any]:
+    """Return the seed of an account with a user and a feature."""
+    return {
+        "apiKey": key_of(name),
+        "users": [{"id": "u1"}, {"id": "u2"}],
+        "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
+    }
+
+
+class Server:
+    """A server with the endpoint ``/v1/kana`` for all customers of a sandbox."""
+
+    def __init__(self, folder: Path, observation: Observation, sandbox: Sandbox) -> None:
+        self.store = folder / "store.sqlite3"
+        self.sandbox = sandbox
+        self._observation = observation
+        path = folder / "serve.yaml"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "listen": {"host": "127.0.0.1", "port": 0},
+                    "store": {"path": str(self.store)},
+                    "sealing": {"key": {"env": "SEALING_KEY"}},
+                    "destinations": [
+                        {
+                            "name": "kana",
+                            "destination": "kana",
+                            "settings": {"endpoint": sandbox.url},
+                            "receiver": {"tenants": {"key": "apiKey"}},
+                        }
+                    ],
+                }
+            )
+        )
+        self.config = read_config(path, {"SEALING_KEY": _SEALING_KEY})
+        self.start()
+
+    def start(self) -> None:
+        """Start, as a process does."""
+        self.service = Service(self.config, self._observation)
+        self.service.start()
+
+    def post(self, name: str, event: Any, **headers: str) -> requests.Response:
+        """Post an event with the key of an account."""
+        data = event if isinstance(event, bytes) else json.dumps(event)
+        auth = (key_of(name), "")
+        return requests.post(
+            self.service.urls["kana"], data, auth=auth, headers=headers, timeout=30
+        )
+
+    def wait(self) -> None:
+        """Return when nothing waits; fails if that takes for ever."""
+        pause = threading.Event()
+        for _ in range(1_200):
+            with SqliteStore(self.store, read_only=True) as store:
+                if store.database.one("SELECT count(*) FROM open") == (0,):
+                    return
+            pause.wait(0.025)
+        raise AssertionError("something waits")
+
+    def usage(self, name: str) -> Mapping[str, Mapping[str, int]]:
+        """Return what an account of the sandbox counted."""
+        answer = requests.get(
+            f"{self.sandbox.url.rsplit('/', 1)[0]}/snapshot",
+            headers={"Authorization": f"Bearer {key_of(name)}"},
+            timeout=30,
+        )
+        usage: Mapping[str, Mapping[str, int]] = answer.json()["usage"]
+        return usage
+
+    def stop(self) -> None:
+        """Stop, and look whether the store is as it has to be."""
+        self.service.stop()
+        with SqliteStore(self.store, read_only=True) as store:
+            assert broken_rules(store.database) == []
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers for a sandbox with accounts of these names."""
+    with contextlib.ExitStack() as stack:
+        observation = observe(stream=io.StringIO(), level="warning")
+        stack.callback(observation.close)
+
+        def make(*names: str) -> Server:
+            sandbox = Sandbox({"accounts": [account(name) for name in names]}).start()
+            stack.callback(sandbox.stop)
+            server = Server(tmp_path, observation, sandbox)
+            stack.callback(server.stop)
+            return server
+
+        yield make
+
+
+def track(message_id: str, value: int = 1, **properties: Any) -> dict[str, Any]:
+    """Return an event that adds to the feature of a user."""
+    return {
+        "type": "track",
+        "event": "Called",
+        "userId": "u1",
+        "messageId": message_id,
+        "properties": {"featureId": "calls", "delta": value, **properties},
+    }
+
+
+def test_everything_belongs_to_a_tenant(serve: Callable[..., Server]) -> None:
+    """The same messageId and user of two customers are two; a duplicate is one of its own only."""
+    server = serve("a", "b")
+    for name, value in (("a", 5), ("b", 7), ("a", 5)):
+        assert server.post(name, track("m1", value)).status_code == 200
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 5}}
+    assert server.usage("b") == {"u1": {"calls": 7}}
+
+
+def test_rules_belong_to_a_tenant(serve: Callable[..., Server]) -> None:
+    """A rule of one customer maps no event of another, whose event stays unmapped."""
+    server = serve("a", "b")
+    unmapped = {
+        **track("m1"),
+        "properties": {"delta": 3},
+    }
+    for name in ("a", "b"):
+        assert server.post(name, track("first")).status_code == 200
+    with SqliteStore(server.store) as store:
+        first = Tenants(store.database).all("kana")[0]
+        stored_rules(TenantStore(store, first.id)).add(
+            ("called", {"name": "called", "event": "Called", "feature": "calls"})
+        )
+    threading.Event().wait(0.1)
+    for name in ("a", "b"):
+        assert server.post(name, unmapped).status_code == 200
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 4}}
+    assert server.usage("b") == {"u1": {"calls": 1}}
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "words"),
+    [
+        (track("1"), 200, None),
+        ({"type": "identify", "userId": "u1", "messageId": "1"}, 200, None),
+        ({"type": "page", "userId": "u1", "messageId": "1"}, 501, "page calls are not supported"),
+        ({"type": "screen", "userId": "u1", "messageId": "1"}, 501, "screen calls"),
+        ({"type": "group", "userId": "u1", "groupId": "g", "messageId": "1"}, 501, "group calls"),
+        ({"type": "alias", "userId": "u1", "previousId": "o", "messageId": "1"}, 501, "alias"),
+        ({"type": "delete", "userId": "u1", "messageId": "1"}, 501, "delete calls"),
+        ({"type": "track", "event": "E", "anonymousId": "a", "messageId": "1"}, 400, "userId"),
+        (b"no json", 400, "JSON"),
+        (b"[1]", 400, ""),
+        (b"{}", 400, ""),
+    ],
+)
+def test_answers(serve: Callable[..., Server], event: Any, status: int, words: str | None) -> None:
+    """The protocol's answers, each refusal in words that the customer understands."""
+    answer = serve("a").post("a", event)
+    assert answer.status_code == status
+    if words is not None:
+        assert words in answer.json()["message"]
+
+
+def test_a_conflict(serve: Callable[..., Server]) -> None:
+    """Another content under the same messageId is the client's fault: Segment knows no 409."""
+    server = serve("a")
+    assert server.post("a", track("1")).status_code == 200
+    server.wait()
+    assert server.post("a", track("1", 9)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [(key_of("stranger"), 401), ("", 401), ("k" * 10_240, 401)],
+)
+def test_other_keys(serve: Callable[..., Server], key: str, status: int) -> None:
+    """Nobody else's key is taken, and none from the URL."""
+    server = serve("a")
+    url = server.service.urls["kana"]
+    answer = requests.post(url, json=track("1"), auth=(key, ""), timeout=30)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+    in_url = requests.post(f"{url}?key={key_of('a')}", json=track("1"), timeout=30)
+    assert in_url.status_code == 401
+
+
+def test_a_restart(serve: Callable[..., Server]) -> None:
+    """A tenant is the same after a restart: what is repeated does not count again."""
+    server = serve("a", "b")
+    server.post("a", track("1", 2))
+    server.wait()
+    server.service.stop()
+    server.start()
+    assert server.post("a", track("1", 2)).status_code == 200
+    assert server.post("a", track("2", 3)).status_code == 200
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 5}}
+
+
+def test_keys_are_in_no_file(serve: Callable[..., Server]) -> None:
+    """No byte of the store, its journal or its backup has a key."""
+    server = serve("a")
+    server.post("a", track("1", 2))
+    server.wait()
+    files = list(server.store.parent.glob("store.sqlite3*"))
+    assert files
+    for path in files:
+        assert key_of("a").encode() not in path.read_bytes()
