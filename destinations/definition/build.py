@@ -237,4 +237,4 @@ def build_preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition
 def _authentication(data: Mapping[str, Any] | None) -> Authentication | None:
     if data is None:
         return None
-    return Authentication(data["scheme"], tuple(data["fields"]), data["test"])
+    return Authentication(data["scheme"], tuple(data["fields"]), data["test"], data.get("account"))

@@ -168,6 +168,8 @@ def destination_mappings(
                 for name in batched:
                     seen = shapes.shared_by(name)
                     yield f"/transport/{key}", transport[key], replace(seen, of_url=key == "url")
+    if "account" in data.get("authentication", {}):
+        yield "/authentication/account", data["authentication"]["account"], _ANSWER
     for name, request in data["requests"].items():
         for place, value, shape in _of_request(name, request, shapes):
             yield pointer("requests", name) + place, value, shape

@@ -139,11 +139,15 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """The settings that are credentials, and the request that tests them."""
+    """The settings that are credentials, and the request that tests them.
+
+    ``account`` is a mapping on its answer: the partner's ID of the account; None if there is none.
+    """
 
     scheme: str
     fields: tuple[str, ...]
     test: str
+    account: object = None
 
 
 @dataclass(frozen=True, slots=True)

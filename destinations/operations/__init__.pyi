@@ -104,9 +104,6 @@ from .times import (
 )
 
 __all__ = [
-    "stopped_destinations",
-    "resume_destination",
-    "pause_destination",
     "DEDUPE_DAYS",
     "KEEP_DAYS",
     "REFUSED_DAYS",
@@ -152,6 +149,7 @@ __all__ = [
     "open_ledger",
     "open_run_store",
     "parse_time",
+    "pause_destination",
     "paused_actions",
     "pauses_of_servers",
     "plan_replay",
@@ -167,11 +165,13 @@ __all__ = [
     "resolve",
     "restore",
     "resume",
+    "resume_destination",
     "server_status",
     "settle",
     "settle_held",
     "shown_duration",
     "shown_time",
+    "stopped_destinations",
     "store_status",
     "try_to_lock",
     "unknown_names",

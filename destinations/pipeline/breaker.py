@@ -68,7 +68,7 @@ class Breaker(Protocol):
         """Note that the partner answered a delivery."""
         ...
 
-    def failed(
+    def failed(  # noqa: PLR0913 - what is known of a failure
         self,
         now: float,
         reason: str,
@@ -156,7 +156,7 @@ class CircuitBreaker:
             self._until = 0.0
             self._become("closed", "the partner answers")
 
-    def failed(
+    def failed(  # noqa: PLR0913 - what is known of a failure
         self,
         now: float,
         reason: str,
@@ -252,7 +252,7 @@ class SharedBreaker:
         self._endpoint.answered()
         self._own.answered()
 
-    def failed(
+    def failed(  # noqa: PLR0913 - what is known of a failure
         self,
         now: float,
         reason: str,

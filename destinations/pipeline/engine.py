@@ -138,9 +138,10 @@ class _Call:
 class Engine:
     """All deliveries of one store. Its pipelines are opened and closed while it runs.
 
-    ``max_open`` deliveries of a scope may wait, and of all tenants of a destination, of each of whom
-    a tenth of it may; it can be changed. Without `start`, its owner calls `run_round` repeatedly. With ``inline`` there are no threads at all: jobs are done
-    within the round, and the clock is waited for, so that a still clock makes all of it repeatable.
+    ``max_open`` deliveries of a scope may wait, and as many of all tenants of a destination, of
+    each of whom a tenth of it may; it can be changed. Without `start`, its owner calls `run_round`
+    repeatedly. With ``inline`` there are no threads at all: jobs are done within the round, and the
+    clock is waited for, so that a still clock makes all of it repeatable.
     """
 
     def __init__(
@@ -327,6 +328,15 @@ class Engine:
                     self._shares[scope.name].resume([scope])
 
         self.call(unpaused)
+
+    def renew(self, scope: Scope) -> None:
+        """Make the pipeline of a tenant again, as its settings are others now."""
+
+        def renewed() -> None:
+            if scope.name in self._shares:
+                self._shares[scope.name].renew(scope)
+
+        self.call(renewed)
 
     def forget(self, scope: Scope, erase: Callable[[], T]) -> T:
         """Return the result of ``erase``, which deletes a paused tenant and all that waits for it.

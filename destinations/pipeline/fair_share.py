@@ -60,6 +60,7 @@ class FairShare:
         self._numbers = itertools.count()
         self._paused: set[Scope] = set()
         self._busy: set[Scope] = set()
+        self._stale: set[Scope] = set()
 
     @property
     def under_way(self) -> int:
@@ -85,6 +86,11 @@ class FairShare:
     def is_paused(self, scope: Scope) -> bool:
         """Return whether a tenant is paused."""
         return scope in self._paused
+
+    def renew(self, scope: Scope) -> None:
+        """Make the pipeline of a tenant again once nothing of it is under way."""
+        self._stale.add(scope)
+        self.touch(scope)
 
     def forget(self, scope: Scope) -> None:
         """Close the pipeline of a tenant of whom nothing is under way, whatever waits."""
@@ -124,6 +130,11 @@ class FairShare:
             if scope in self._paused:
                 continue
             pipeline = self.pipelines.get(scope)
+            if scope in self._stale and not (pipeline and pipeline.is_claimed):
+                self._stale.discard(scope)
+                if pipeline is not None:
+                    self.pipelines.pop(scope).leave()
+                    pipeline = None
             if pipeline is None:
                 # Not before it can be made: reading the queue may fail.
                 self.touch(scope)

@@ -74,7 +74,7 @@ class PipelineOptions:
     fresh: float = 900.0
     losses: LossOptions = field(default_factory=LossOptions)
     pauses: PauseNotes | None = None
-    room: Room = Room()
+    room: Room = field(default_factory=Room)
 
 
 class Feed(Protocol):
@@ -216,7 +216,12 @@ class Pipeline:
     @property
     def is_settled(self) -> bool:
         """Whether it is idle, and all that was claimed is back: nothing would be lost with it."""
-        return self.is_idle and not self.prefetch.has_claimed
+        return self.is_idle and not self.is_claimed
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether something of it is claimed or under way."""
+        return bool(self.under_way) or self.prefetch.has_claimed
 
     @property
     def is_only_unknown(self) -> bool:

@@ -67,7 +67,7 @@ class Prefetch:
         source: Source | None,
         actions: dict[str, Action],
         exclusion: Exclusion | None = None,
-        room: Room = Room(),  # noqa: B008 - it cannot be changed
+        room: Room = Room(),
     ) -> None:
         self._source = source
         self._room = room
@@ -441,7 +441,8 @@ class Prefetch:
             back = sorted([*again, *self.scheduler.withdraw(user)], key=_urgency)
             self.scheduler.put_back(user, back)
         until = self._asleep.pop(user, None)
-        if until is not None and self._source is not None and self.scheduler.waiting > self._room.roomy:
+        is_crowded = self.scheduler.waiting > self._room.roomy
+        if until is not None and self._source is not None and is_crowded:
             self._evict(user)
         waits = self.scheduler.free(user, until)
         if not waits and user in self._longer:
@@ -465,14 +466,14 @@ class Prefetch:
     def _read_on(self, user: str) -> None:
         assert self._source is not None  # noqa: S101 - else no user has more than is here
         ids = self._longer[user]
-        found = self._source.get(ids[:self._room.of_a_user])
+        found = self._source.get(ids[: self._room.of_a_user])
         # Not before they are here: reading may fail.
         self._to_read.discard(user)
         del self._longer[user]
         for delivery in found:
             self._add(delivery, 0.0, 0.0)
         if len(ids) > self._room.of_a_user:
-            self._longer[user] = ids[self._room.of_a_user:]
+            self._longer[user] = ids[self._room.of_a_user :]
             if not self.scheduler.is_known(user):
                 self._to_read.add(user)
 

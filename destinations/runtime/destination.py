@@ -156,7 +156,7 @@ class Destination:
         other = copy.copy(self)
         for name in ("by_key", "actions", "_versioned_mappers", "_static_digest"):
             other.__dict__.pop(name, None)
-        other._bind(settings, code)
+        other._bind(settings, code)  # noqa: SLF001 - its own
         return other
 
     def _bind(self, settings: Settings, code: Code | None) -> None:

@@ -49,6 +49,7 @@ from destinations.runtime.action import Action, Call, Done, Payload, checked_cal
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
+from destinations.segment.mapping import compile_value
 
 __all__ = ["Sender", "status_of"]
 
@@ -289,6 +290,29 @@ class Sender:
 
         Returns why it failed; None if it succeeded. Raises `UsageError` without such a request.
         """
+        verdict = self._credentials_tested()
+        return verdict if isinstance(verdict, Failure) else None
+
+    def account_of_credentials(self) -> Failure | str | None:
+        """Return the partner's ID of the account that the credentials belong to.
+
+        It is read from the answer to the authentication test; returns why that failed, and None if
+        the definition or the answer names no account. Raises as `test_credentials` does.
+        """
+        verdict = self._credentials_tested()
+        authentication = self._destination.definition.authentication
+        if isinstance(verdict, Failure) or authentication is None:
+            return verdict if isinstance(verdict, Failure) else None
+        if authentication.account is None:
+            return None
+        try:
+            found = compile_value(authentication.account).resolve({"answer": verdict.data})
+        except (ResolveError, RecursionError):
+            return None
+        is_id = (isinstance(found, str) and found.strip()) or type(found) is int
+        return str(found) if is_id else None
+
+    def _credentials_tested(self) -> Answer | Failure:
         authentication = self._destination.definition.authentication
         if authentication is None:
             raise UsageError(f"{self._destination.definition.name} has no authentication test")
@@ -298,8 +322,7 @@ class Sender:
         except _EndedError as ended:
             raise UsageError(ended.result.reason) from None
         self._attempt(request, [item])
-        verdict = self._masked(item.verdict or _STOPPED)
-        return verdict if isinstance(verdict, Failure) else None
+        return self._masked(item.verdict or _STOPPED)
 
     def perform(self, steps: Generator[Call, Answer, T]) -> T:
         """Run a plugin's code outside of any event and return its result.
@@ -466,7 +489,9 @@ class Sender:
 
     def _ended(self, request: CompiledRequest, error: ResolveError) -> _EndedError:
         name = request.definition.name
-        reason = self._destination.settings.masker.text(f"the request {name} cannot be made: {error}")
+        reason = self._destination.settings.masker.text(
+            f"the request {name} cannot be made: {error}"
+        )
         return _EndedError(Result.invalid(reason, "BAD_REQUEST"))
 
     def _send(

@@ -530,9 +530,7 @@ class Service:
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
 
-    def _open_for_tenants(
-        self, served: _Served, tenants: ServedTenants, share: FairShare
-    ) -> None:
+    def _open_for_tenants(self, served: _Served, tenants: ServedTenants, share: FairShare) -> None:
         name = served.bound.name
         tenants.is_stopped = name in stopped_destinations(self._store)
         # Before anything may be claimed for them.

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 from destinations.clock import WallClock
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DestinationsError, SettingsError, UsageError
+from destinations.errors import DestinationsError, SettingsError
 from destinations.http import Failure
 from destinations.http.transport import Transport
 from destinations.pipeline.engine import Engine
@@ -31,8 +31,7 @@ from destinations.pipeline.restored import Gap
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.sender import Sender
-from destinations.segment.json_pointer import pointer
-from destinations.store import Tenant, TenantSecrets, Tenants
+from destinations.store import Tenant, Tenants, TenantSecrets
 
 __all__ = ["Admission", "KeyRefusedError", "KeyRules", "ServedTenant", "ServedTenants"]
 
@@ -49,7 +48,17 @@ _WRONG: Final = 10_000
 _OPEN: Final = 2_000
 """Destinations with the settings of a tenant that are kept; the others are made again."""
 
-Verdict = Literal["good", "wrong", "forbidden", "away"]
+Answer = Literal["good", "wrong", "forbidden", "away"]
+
+
+class Verdict(NamedTuple):
+    """What the partner says of a key; ``account`` is its ID of the account, if it names one."""
+
+    answer: Answer
+    account: str | None = None
+
+
+_AWAY: Final = Verdict("away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,9 @@ class ServedTenant:
     def is_paused(self) -> bool:
         """Whether nothing is delivered for it."""
         tenant = self.tenant
-        return not self.is_proven or tenant.refused_since is not None or tenant.paused_at is not None
+        return (
+            not self.is_proven or tenant.refused_since is not None or tenant.paused_at is not None
+        )
 
 
 class Admission(NamedTuple):
@@ -176,7 +187,9 @@ class ServedTenants:
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
         self._bound: OrderedDict[int, _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
-        by_scope = {one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)}
+        by_scope = {
+            one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)
+        }
         self._by_key = {
             digest: by_scope[scope]
             for digest, scope in secrets.keys(name).items()
@@ -215,15 +228,13 @@ class ServedTenants:
             served.held += size
 
     def bound(self, scope: Scope) -> Destination:
-        """Return the destination with the settings of a tenant; raises `UsageError` if it is gone."""
+        """Return the destination with the settings of a tenant; raises `KeyError` if it is gone."""
         return self._bound_of(self._by_scope[scope.id]).destination
 
     def paused(self) -> list[Scope]:
         """Return the scopes of tenants for whom nothing is delivered."""
         return [
-            one.tenant.scope
-            for one in self._by_scope.values()
-            if self.is_stopped or one.is_paused
+            one.tenant.scope for one in self._by_scope.values() if self.is_stopped or one.is_paused
         ]
 
     def of_scope(self, scope: Scope) -> ServedTenant | None:
@@ -254,7 +265,7 @@ class ServedTenants:
             while not self._stop.wait(_TICK_SECONDS):
                 try:
                     self.tick()
-                except Exception:
+                except Exception:  # noqa: BLE001 - the next second may be better
                     _LOG.exception("keys of %s not looked at", self.name)
 
         threading.Thread(target=run, name=f"{self.name}-tick", daemon=True).start()
@@ -359,7 +370,7 @@ class ServedTenants:
             settings = self._checked({self._key: key})
             if not self._take_token():
                 made: Future[ServedTenant] = Future()
-                self._finish(made, lambda: self._add(digest, key, settings, "away"))
+                self._finish(made, lambda: self._add(digest, key, settings, _AWAY))
                 return made
             asking = self._asking[digest] = self._pool.submit(self._first, digest, key, settings)
             asking.add_done_callback(lambda _: self._asking.pop(digest, None))
@@ -370,18 +381,20 @@ class ServedTenants:
 
     def _add(self, digest: bytes, key: str, settings: Settings, verdict: Verdict) -> ServedTenant:
         """Return the tenant of a key by what the partner says; raises `KeyRefusedError`."""
-        if verdict in {"wrong", "forbidden"}:
-            raise self._refusal(digest, verdict)
-        if verdict == "away":
+        if verdict.answer in {"wrong", "forbidden"}:
+            raise self._refusal(digest, verdict.answer)
+        if verdict.answer == "away":
             self._check_bounds(None)
-        destination = self._base.with_settings(settings)
-        identity = identity_of(destination)
-        is_proven = verdict == "good"
+        identity = identity_of(self._base.with_settings(settings))
+        is_proven = verdict.answer == "good"
+        # Keys and accounts must not be taken for one another.
+        named = f"key {key}" if verdict.account is None else f"account {verdict.account}"
+        tenant_id = self._secrets.id_of(named)
 
         def add() -> Tenant:
             return self._secrets.add(
                 self.name,
-                self._secrets.id_of(key),
+                tenant_id,
                 key,
                 identity,
                 {self._key: key},
@@ -392,19 +405,25 @@ class ServedTenants:
         tenant = self._engine.call(add)
         with self._lock:
             served = self._by_scope.get(tenant.scope.id)
+            is_new = served is None
             if served is None:
                 served = ServedTenant(tenant, self._clock.time())
+            served.tenant = tenant
             self._by_scope[tenant.scope.id] = self._by_key[digest] = served
-        if self.is_stopped or not is_proven:
+            self._bound.pop(tenant.scope.id, None)
+        if self.is_stopped or served.is_paused:
             self._engine.pause([tenant.scope])
-        _LOG.info(
-            "new tenant %s of %s%s", tenant.id, self.name, "" if is_proven else ", key unchecked"
-        )
+        elif not is_new:
+            self._engine.unpause([tenant.scope])
+        self._engine.renew(tenant.scope)
+        what = "new tenant" if is_new else "new key of tenant"
+        unchecked = "" if is_proven else ", key unchecked"
+        _LOG.info("%s %s of %s%s", what, tenant.shown, self.name, unchecked)
         return served
 
-    def _refusal(self, digest: bytes, verdict: Verdict) -> KeyRefusedError:
+    def _refusal(self, digest: bytes, answer: Answer) -> KeyRefusedError:
         status, words = (401, "this key is not valid")
-        if verdict == "forbidden":
+        if answer == "forbidden":
             status, words = (403, "this key lacks the permission to send events")
         with self._lock:
             self._wrong[digest] = (self._clock.time(), status, words)
@@ -428,7 +447,7 @@ class ServedTenants:
     def _again(self, served: ServedTenant) -> None:
         try:
             self._judge(served, self._verdict(self._bound_of(served).destination.settings))
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is asked again
             _LOG.exception("key of tenant %s of %s not checked", served.tenant.id, self.name)
         finally:
             served.is_asking = False
@@ -436,7 +455,7 @@ class ServedTenants:
     def _judge(self, served: ServedTenant, verdict: Verdict) -> None:
         """Take the partner's answer about the key of a known tenant."""
         tenant, now = served.tenant, self._clock.time()
-        if verdict == "good":
+        if verdict.answer == "good":
             was_paused = served.is_paused
             self._engine.call(lambda: self._tenants.prove(tenant, now))
             served.held = 0
@@ -444,10 +463,10 @@ class ServedTenants:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
                 if not self.is_stopped:
                     self._engine.unpause([tenant.scope])
-        elif verdict == "away":
+        elif verdict.answer == "away":
             return
         elif not served.is_proven:
-            self._erase(served, verdict)
+            self._erase(served, verdict.answer)
         elif tenant.refused_since is None:
             self._engine.pause([tenant.scope])
             self._engine.call(lambda: self._tenants.refuse(tenant, now))
@@ -457,14 +476,14 @@ class ServedTenants:
                 self.name,
             )
 
-    def _erase(self, served: ServedTenant, verdict: Verdict) -> None:
+    def _erase(self, served: ServedTenant, answer: Answer) -> None:
         """Forget a tenant whose key proved wrong, with all that was kept of it."""
         tenant = served.tenant
         with self._lock:
             digests = [digest for digest, one in self._by_key.items() if one is served]
             for digest in digests:
                 del self._by_key[digest]
-                self._refusal(digest, verdict)
+                self._refusal(digest, answer)
             self._by_scope.pop(tenant.scope.id, None)
             self._bound.pop(tenant.scope.id, None)
         events = self._engine.forget(tenant.scope, lambda: self._secrets.erase(tenant))
@@ -479,8 +498,8 @@ class ServedTenants:
         """Ask the partner about settings."""
         destination = self._base.with_settings(settings)
         sender = Sender(destination, self._transport, stop=self._stop, clock=self._clock)
-        failure = sender.test_credentials()
-        return "good" if failure is None else _of_failure(failure)
+        found = sender.account_of_credentials()
+        return Verdict(_of_failure(found)) if isinstance(found, Failure) else Verdict("good", found)
 
     def _take_token(self) -> bool:
         """Return whether one more unknown key may be asked about now."""
@@ -508,7 +527,7 @@ class ServedTenants:
             future.set_result(result)
 
 
-def _of_failure(failure: Failure) -> Verdict:
+def _of_failure(failure: Failure) -> Answer:
     if failure.status == 403:
         return "forbidden"
     is_refused = failure.error_class == "authentication" or failure.status == 401

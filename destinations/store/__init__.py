@@ -77,7 +77,6 @@ from destinations.store.sealing import (
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
-from destinations.store.write_health import WriteHealth, free_bytes
 from destinations.store.tenants import (
     ChangedTenants,
     Tenant,
@@ -86,17 +85,13 @@ from destinations.store.tenants import (
     TenantStore,
     tenant_name,
 )
+from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
-    "ChangedTenants",
-    "Tenant",
-    "TenantSecrets",
-    "TenantStore",
-    "Tenants",
-    "tenant_name",
     "ERASED",
     "FILE_MODE",
     "Accounts",
+    "ChangedTenants",
     "Database",
     "Erased",
     "Erasure",
@@ -112,6 +107,10 @@ __all__ = [
     "SqliteQueue",
     "SqliteRefused",
     "SqliteStore",
+    "Tenant",
+    "TenantSecrets",
+    "TenantStore",
+    "Tenants",
     "WriteHealth",
     "apply_erasures",
     "broken_rules",
@@ -162,6 +161,7 @@ __all__ = [
     "stored_uuid",
     "stored_version",
     "sync",
+    "tenant_name",
     "unmark",
     "why_not_writable",
     "write_erasures_file",

@@ -69,7 +69,7 @@ class Tenant:
 
 
 def tenant_name(text: str) -> str:
-    """Return a name for a tenant; raises `UsageError` if it could be taken for an id or is empty."""
+    """Return a name for a tenant; raises `UsageError` for an empty one, or one like an id."""
     name = text.strip()
     if not name or not name.isprintable():
         raise UsageError("the name of a tenant must be visible text")
@@ -109,7 +109,9 @@ class Tenants:
         if not found:
             raise UsageError(f"unknown tenant {text!r}: destinations tenants list shows them")
         shown = ", ".join(f"{one.id} of {one.scope.name}" for one in found[:5])
-        raise UsageError(f"{len(found)} tenants are called {text!r}: {shown}; use --destination or the id")
+        raise UsageError(
+            f"{len(found)} tenants are called {text!r}: {shown}; use --destination or the id"
+        )
 
     def call(self, tenant: Tenant, name: str | None) -> None:
         """Give a tenant a name, or take it away; raises `UsageError` if another has it."""

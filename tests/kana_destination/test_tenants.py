@@ -1,4 +1,4 @@
-"""A server that all customers of Kana send to: each with a key, a balance and rules of their own."""
+"""A server that all customers of Kana send to: each has a key, balances and rules of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from destinations.server import Service, read_config
-from destinations.store import SqliteStore, TenantStore, Tenants, broken_rules
+from destinations.store import SqliteStore, Tenants, TenantStore, broken_rules
 from destinations.telemetry import Observation, observe
 from kana_destination.plugin import stored_rules
 from kana_destination.sandbox import Sandbox

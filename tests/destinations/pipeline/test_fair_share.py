@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,7 @@ def test_turns(bench: Callable[..., Bench], restarts: bool, kept: int) -> None:
     with_work = len(tenants) + 2
     for tenant in tenants:
         places = [at for at, name in enumerate(one.claims.by_user) if name == tenant]
-        gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(places)]
         assert len(places) == 5
         assert max(gaps) <= with_work + _CONCURRENCY
         assert places[0] <= with_work + _CONCURRENCY

@@ -257,9 +257,7 @@ def test_many_who_have_to_wait(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("arrive", ["while they sleep", "before a restart"])
-def test_more_who_have_to_wait_than_there_is_room(
-    bench: Bench, arrive: str
-) -> None:
+def test_more_who_have_to_wait_than_there_is_room(bench: Bench, arrive: str) -> None:
     """They make room for others, and later all of theirs comes once and in order."""
     bench.make_room(Room(1_000, 5_000, 2_000))
     users = [f"u{number}." for number in range(30)]

@@ -322,7 +322,9 @@ def test_keys_are_in_no_file(bench: Bench) -> None:
     bench.partner.good.add("a-very-secret-key")
     bench.send("a-very-secret-key")
     bench.close()
-    found = [path for path in bench.path.parent.glob("store*") if b"very-secret" in path.read_bytes()]
+    found = [
+        path for path in bench.path.parent.glob("store*") if b"very-secret" in path.read_bytes()
+    ]
     assert found == []
     bench.open()
     assert bench.answer("a-very-secret-key") == 200
