@@ -187,6 +187,8 @@ class ServedTenants:
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
         self._bound: OrderedDict[int, _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
+        # Of its own: what is kept must not wait for a partner that does not answer.
+        self._keeping = pool or ThreadPoolExecutor(1, f"{name}-kept")
         by_scope = {
             one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)
         }
@@ -196,9 +198,9 @@ class ServedTenants:
             if scope in by_scope
         }
         self._by_scope = by_scope
-        for served in by_scope.values():
-            if not served.is_proven:
-                served.held = tenants.held_bytes(served.tenant)
+        self._unproven = {scope: one for scope, one in by_scope.items() if not one.is_proven}
+        for served in self._unproven.values():
+            served.held = tenants.held_bytes(served.tenant)
 
     # -- who may send --------------------------------------------------------------------------
 
@@ -291,7 +293,8 @@ class ServedTenants:
 
     def close(self) -> None:
         """Ask nothing more; safe to repeat."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._keeping):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # -- a known key ---------------------------------------------------------------------------
 
@@ -317,7 +320,7 @@ class ServedTenants:
     def _check_bounds(self, served: ServedTenant | None) -> None:
         """Raise `KeyRefusedError` where nothing more is kept for unproven keys."""
         rules = self.rules
-        unproven = [one for one in list(self._by_scope.values()) if not one.is_proven]
+        unproven = list(self._unproven.values())
         lengths = {one.tenant.scope.id: self._engine.length(one.tenant.scope) for one in unproven}
         own = 0 if served is None else lengths.get(served.tenant.scope.id, 0)
         is_full = (
@@ -368,13 +371,15 @@ class ServedTenants:
             if asking is not None:
                 return asking
             settings = self._checked({self._key: key})
-            if not self._take_token():
-                made: Future[ServedTenant] = Future()
-                self._finish(made, lambda: self._add(digest, key, settings, _AWAY))
-                return made
-            asking = self._asking[digest] = self._pool.submit(self._first, digest, key, settings)
-            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
-            return asking
+            # Not in this thread: the engine, which has to write it, may wait for the lock.
+            if self._take_token():
+                asking = self._pool.submit(self._first, digest, key, settings)
+            else:
+                self._check_bounds(None)
+                asking = self._keeping.submit(self._add, digest, key, settings, _AWAY)
+            self._asking[digest] = asking
+        asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+        return asking
 
     def _first(self, digest: bytes, key: str, settings: Settings) -> ServedTenant:
         return self._add(digest, key, settings, self._verdict(settings))
@@ -410,6 +415,10 @@ class ServedTenants:
                 served = ServedTenant(tenant, self._clock.time())
             served.tenant = tenant
             self._by_scope[tenant.scope.id] = self._by_key[digest] = served
+            if served.is_proven:
+                self._unproven.pop(tenant.scope.id, None)
+            else:
+                self._unproven[tenant.scope.id] = served
             self._bound.pop(tenant.scope.id, None)
         if self.is_stopped or served.is_paused:
             self._engine.pause([tenant.scope])
@@ -458,7 +467,7 @@ class ServedTenants:
         if verdict.answer == "good":
             was_paused = served.is_paused
             self._engine.call(lambda: self._tenants.prove(tenant, now))
-            served.held = 0
+            self._unproven.pop(tenant.scope.id, None)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
                 if not self.is_stopped:
@@ -485,6 +494,7 @@ class ServedTenants:
                 del self._by_key[digest]
                 self._refusal(digest, answer)
             self._by_scope.pop(tenant.scope.id, None)
+            self._unproven.pop(tenant.scope.id, None)
             self._bound.pop(tenant.scope.id, None)
         events = self._engine.forget(tenant.scope, lambda: self._secrets.erase(tenant))
         _LOG.warning(

@@ -58,6 +58,22 @@ class Serving:
         self.changed = threading.Condition()
         self.port: int | None = None
 
+    def configure(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        receiver: Mapping[str, Any],
+        environment: Mapping[str, str],
+        **more: Any,
+    ) -> None:
+        """Give its only destination other settings and senders; ``more`` are keys of the server."""
+        config = json.loads(self._config.read_text("utf-8"))
+        (destination,) = config["destinations"]
+        destination |= {"settings": settings, "receiver": receiver}
+        destination.pop("account", None)
+        self._config.write_text(json.dumps({**config, **more}), encoding="utf-8")
+        self._environment |= environment
+
     @property
     def log(self) -> bytes:
         """What all of them wrote."""
