@@ -33,6 +33,7 @@ __all__ = [
     "missing_fields",
     "read_event",
     "read_json",
+    "with_spec_names",
     "with_timestamp",
     "without_blank_traits",
 ]
@@ -198,6 +199,37 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
         if not _is_whole(as_it_came.get(key)):
             raise EventError("ID_NOT_TEXT", f"{key} holds half a character (a lone surrogate)")
     return repaired, event
+
+
+_SPEC_NAMES: Final = {
+    name.lower(): name
+    for name in (
+        *("type", "event", "name", "category", "timestamp", "originalTimestamp", "sentAt"),
+        *("receivedAt", "version", "channel", "writeKey", *_IDS, *_OBJECTS),
+    )
+}
+
+
+def with_spec_names(data: bytes) -> bytes:
+    """Return the JSON of an event whose fields are named as in the Spec, whatever their case was.
+
+    That is done for the fields of the Spec itself, such as ``USERID`` or ``messageid``, and not
+    within properties, traits or context, where the customer chooses the names. A field stays as it
+    is where another one has the name already; so does what cannot be read.
+    """
+    try:
+        value = read_json(data)
+    except EventError:
+        return data
+    if not isinstance(value, dict):
+        return data
+    renamed: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _SPEC_NAMES.get(key.lower(), key)
+        renamed[key if name in value or name in renamed else name] = item
+    if renamed.keys() == value.keys():
+        return data
+    return json.dumps(renamed, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _without_halves(data: bytes) -> bytes:

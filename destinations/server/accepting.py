@@ -14,7 +14,7 @@ from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
 from destinations.runtime.plan import Plan, plan
-from destinations.segment.event import CALL_UNSUPPORTED, EVENT_TYPES
+from destinations.segment.event import CALL_UNSUPPORTED, EVENT_TYPES, with_spec_names
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
@@ -133,6 +133,11 @@ def _plan(
     ids = DerivedIds(None)
     for index, raw in enumerate(events):
         planned = plan(route.destination, raw, received_at=now)
+        if route.tenants is not None and (planned.refusal is not None or not planned.message_id):
+            # Segment's customers name fields in any case.
+            named = with_spec_names(raw)
+            if named != raw:
+                planned = plan(route.destination, named, received_at=now)
         if planned.refusal is not None:
             if planned.refusal.code == CALL_UNSUPPORTED:
                 refused.append(_unsupported(route, index, "delete"))

@@ -176,6 +176,7 @@ def test_rules_belong_to_a_tenant(serve: Callable[..., Server]) -> None:
         ({"type": "alias", "userId": "u1", "previousId": "o", "messageId": "1"}, 501, "alias"),
         ({"type": "delete", "userId": "u1", "messageId": "1"}, 501, "delete calls"),
         ({"type": "track", "event": "E", "anonymousId": "a", "messageId": "1"}, 400, "userId"),
+        ({"TYPE": "track", "Event": "E", "userid": "u1", "MessageID": "1"}, 200, None),
         (b"no json", 400, "JSON"),
         (b"[1]", 400, ""),
         (b"{}", 400, ""),

@@ -19,6 +19,7 @@ from destinations.segment.event import (
     missing_fields,
     read_event,
     read_json,
+    with_spec_names,
 )
 
 
@@ -446,3 +447,23 @@ def test_an_id_beside_such_keys() -> None:
     with pytest.raises(EventError) as caught:
         read_event(rb'{"type": "page", "userId": "u\ud800", "a": {"\ud800": 1, "\ud801": 2}}')
     assert caught.value.code == "ID_NOT_TEXT"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b'{"USERID":"u","messageid":"m"}', b'{"userId":"u","messageId":"m"}'),
+        (b'{"TYPE":"track","Properties":{"UserID":1}}', b'{"type":"track","properties":{"UserID":1}}'),
+        (b'{"userid":"a","userId":"b"}', None),
+        (b'{"userid":"a","USERID":"b"}', b'{"userId":"a","USERID":"b"}'),
+        (b'{"userId":"u","Other":1}', None),
+        (b'{"EVENT":1' + b"0" * 40 + b',"n":1.50}', b'{"event":1' + b"0" * 40 + b',"n":1.5}'),
+        ('{"USERID":"ž"}'.encode(), '{"userId":"ž"}'.encode()),
+        (b"[1]", None),
+        (b"no json", None),
+        (b'{"USERID":1,"USERID":2}', None),
+    ],
+)
+def test_fields_in_any_case(data: bytes, named: bytes | None) -> None:
+    """Fields of the Spec get its names, and nothing else changes."""
+    assert with_spec_names(data) == (data if named is None else named)
