@@ -1,6 +1,6 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``identifies`` and ``soak`` are run only with ``--only NAME``.
+``identifies``, ``soak`` and ``tenants`` are run only with ``--only NAME``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks import (
     pipeline,
     serving,
     soak,
+    tenants,
     user_list,
     whole_run,
 )
@@ -42,7 +43,7 @@ _BENCHMARKS: Final = (
     user_list,
 )
 # They take minutes whatever they find, so they are run when they are named.
-_BY_NAME: Final = (identifies, soak)
+_BY_NAME: Final = (identifies, soak, tenants)
 
 
 def main() -> int:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Serving", "canned_partner", "post", "serving"]
+__all__ = ["SEALING_KEY", "Serving", "canned_partner", "post", "serving"]
+
+SEALING_KEY = "A" * 43 + "="
 
 _NAME = "kana"
 _SCRIPTS = Path(__file__).parent
@@ -93,14 +95,15 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, settings: Mapping[str, Any], *others: Mapping[str, Any]
+    folder: Path, settings: Mapping[str, Any], *others: Mapping[str, Any], tenants: bool = False
 ) -> Iterator[Serving]:
     """Serve Kana with these settings from the store in ``folder``; stop it in the end.
 
-    ``others`` are the settings of further destinations: ``kana-2``, ``kana-3`` and so on.
+    ``others`` are the settings of further destinations: ``kana-2``, ``kana-3`` and so on. With
+    ``tenants``, senders have keys of their own.
     """
     store, log = folder / "store.sqlite3", folder / "serve.log"
-    config = {
+    config: dict[str, Any] = {
         "listen": {"port": 0, "maxBodyBytes": 4_000_000},
         "store": {"path": str(store)},
         "queue": {"maxEvents": 5_000_000},
@@ -116,9 +119,18 @@ def serving(
             for number, each in enumerate((settings, *others), start=1)
         ],
     }
+    if tenants:
+        for destination in config["destinations"]:
+            del destination["account"], destination["settings"]["apiKey"]
+            destination["receiver"] = {"tenants": {"key": "apiKey"}}
+        config["sealing"] = {"key": {"env": "BENCHMARK_SEALING_KEY"}}
     path = folder / "serve.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    environment = {**os.environ, "BENCHMARK_API_KEY": "".join(settings["apiKey"])}
+    environment = {
+        **os.environ,
+        "BENCHMARK_API_KEY": "".join(settings["apiKey"]),
+        "BENCHMARK_SEALING_KEY": SEALING_KEY,
+    }
     command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(path)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
@@ -166,16 +178,19 @@ def post(
     rate: float = 0.0,
     *,
     name: str = _NAME,
+    keys: Sequence[str] | None = None,
 ) -> tuple[float, Sequence[float]]:
     """Posts all bodies; the seconds in all, and those of each request, sorted.
 
-    ``rate`` of them are due in a second; if it is 0, each is when a sender is free.
+    ``rate`` of them are due in a second; if it is 0, each is when a sender is free. ``keys`` are
+    those of their senders.
     """
     path = folder / "requests"
     with path.open("wb") as out:
-        for body in bodies:
+        for number, body in enumerate(bodies):
+            key = "" if keys is None else f"Authorization: {keys[number]}\r\n"
             head = (
-                f"POST /v1/{name} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+                f"POST /v1/{name} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n{key}"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             request = head.encode() + body

@@ -1,0 +1,177 @@
+"""One endpoint for all customers of a partner, compared with a receiver that has one key."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.figures import Figure
+from benchmarks.serving_process import SEALING_KEY, Serving, canned_partner, post, serving
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.opening import open_definition
+from destinations.runtime.account_identity import identity_of
+from destinations.runtime.destination import Destination
+from destinations.runtime.plugins import plugin_code
+from destinations.store import SealedValues, Sealer, SealingKey, SqliteStore, TenantSecrets
+
+__all__ = ["measure"]
+
+_TENANTS: Final = 10_000
+_PAIRS: Final = 7
+_SENDERS: Final = 8
+_EVENTS: Final = 10_000
+_SHARE: Final = 0.8
+_SLOWER: Final = 1.5
+_LIMIT_MIB: Final = 300
+_LIMIT_SECONDS: Final = 10
+_PATIENCE: Final = 300.0
+
+
+def measure(scale: int) -> list[Figure]:
+    """Medians of pairs, a plain receiver and one with tenants in turn, in processes of their own."""
+    tenants, events = _TENANTS // scale, _EVENTS // scale
+    with tempfile.TemporaryDirectory(dir=_memory()) as name:
+        folder = Path(name)
+        with canned_partner() as settings:
+            _fill(folder / "store.sqlite3", settings, tenants)
+            return [
+                *_accepting(folder, settings, tenants, events),
+                *_flooding(folder, settings, tenants, events),
+            ]
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder is made in it
+
+
+def _key(number: int) -> str:
+    return f"prv_test_{number:024}"
+
+
+def _fill(path: Path, settings: Mapping[str, Any], tenants: int) -> None:
+    """Make a store that knows so many tenants, whose keys were good a moment ago."""
+    definition, plugin = open_definition("kana")
+    given = Document("settings", {**settings, "apiKey": _key(0)}, {})
+    base = Destination(definition, check_settings(definition, given), plugin_code(plugin, None))
+    with SqliteStore(path) as store:
+        sealed = SealedValues(store.database, Sealer(SealingKey.parse(SEALING_KEY)))
+        secrets = TenantSecrets(store.database, sealed)
+        for number in range(tenants):
+            key = _key(number)
+            own = Document("settings", {**settings, "apiKey": key}, {})
+            destination = base.with_settings(check_settings(definition, own))
+            secrets.add(
+                *("kana", secrets.id_of(f"key {key}"), key, identity_of(destination)),
+                {"apiKey": key},
+                now=time.time(),
+                is_proven=True,
+            )
+
+
+def _event(number: int) -> bytes:
+    return json.dumps(
+        {
+            "type": "track",
+            "event": "Called",
+            "userId": f"u{number % 7}",
+            "messageId": f"{time.time_ns()}-{number}",
+            "properties": {"featureId": "calls", "delta": 1},
+        }
+    ).encode()
+
+
+def _accepting(
+    folder: Path, settings: Mapping[str, Any], tenants: int, events: int
+) -> list[Figure]:
+    """Accept events of all tenants in turn, or as many with one key; they are delivered as well."""
+    shares, costs, memory, starts = [], [], [], []
+    for _ in range(_PAIRS):
+        with tempfile.TemporaryDirectory(dir=_memory()) as name, serving(Path(name), settings) as one:
+            plain, plain_cpu = _accept(one, Path(name), events, None)
+        began = time.monotonic()
+        with serving(folder, settings, tenants=True) as many:
+            starts.append(time.monotonic() - began)
+            rate, cpu = _accept(many, folder, events, tenants)
+            memory.append(many.peak_mib() or 0.0)
+        shares.append(rate / plain)
+        costs.append(cpu / plain_cpu)
+    what = f"{tenants:,} tenants"
+    return [
+        Figure(f"start with {what}", statistics.median(starts), "s", _LIMIT_SECONDS, "limit"),
+        Figure(f"peak memory with {what}", statistics.median(memory), "MiB", _LIMIT_MIB, "limit"),
+        Figure(
+            f"accepted of {what}, per event accepted with one key",
+            statistics.median(shares),
+            "",
+            _SHARE,
+            "goal",
+        ),
+        Figure(
+            f"processor time of an event of {what}, per event with one key",
+            statistics.median(costs),
+            "",
+            1 / _SHARE,
+            "limit",
+        ),
+    ]
+
+
+def _accept(
+    served: Serving, folder: Path, events: int, tenants: int | None
+) -> tuple[float, float]:
+    """Return events accepted in a second, and the processor time until all are delivered."""
+    bodies = [_event(number) for number in range(events)]
+    keys = None if tenants is None else [_key(number % tenants) for number in range(events)]
+    before = served.cpu_seconds()
+    seconds, _ = post(served, bodies, _SENDERS, folder, keys=keys)
+    served.wait_until_done(_PATIENCE)
+    return events / seconds, served.cpu_seconds() - before
+
+
+def _flooding(
+    folder: Path, settings: Mapping[str, Any], tenants: int, events: int
+) -> list[Figure]:
+    """Compare how long events of the others take, with half of all from one tenant and without.
+
+    As many are due in a second as are half of what the server can accept.
+    """
+    with serving(folder, settings, tenants=True) as served:
+        due = _accept(served, folder, events, tenants)[0] / 2
+    slower: list[float] = []
+    for _ in range(_PAIRS):
+        with serving(folder, settings, tenants=True) as served:
+            evenly = _slowest(served, folder, [number % tenants for number in range(events)], due)
+            flooded = _slowest(
+                *(served, folder),
+                [0 if number % 2 else 1 + number % (tenants - 1) for number in range(events)],
+                due,
+            )
+            slower.append(flooded / evenly)
+    return [
+        Figure(
+            "99th percentile of the others while one floods, per that of even load",
+            statistics.median(slower),
+            "",
+            _SLOWER,
+            "limit",
+        )
+    ]
+
+
+def _slowest(served: Serving, folder: Path, senders: Sequence[int], due: float) -> float:
+    """Return the 99th percentile from being accepted to being delivered, without tenant 0."""
+    (latest,) = served.ask("SELECT coalesce(max(id), 0) FROM ledger")[0]
+    bodies = [_event(number) for number in range(len(senders))]
+    post(served, bodies, _SENDERS, folder, due, keys=[_key(number) for number in senders])
+    served.wait_until_done(_PATIENCE)
+    rows = served.ask(
+        "SELECT took FROM ledger WHERE id > ? AND scope <> (SELECT min(scope) FROM tenants)", latest
+    )
+    took = sorted(row[0] for row in rows)
+    return max(1.0, float(took[int(len(took) * 0.99)]))
