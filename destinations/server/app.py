@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -277,8 +278,11 @@ class Receiver:
         Before its body is read: who has no key of a customer cannot make us hold one.
         """
         try:
-            asked = self._to_loop.result(tenants.admit(presented_key(authorization)))
-            return route.of(await asyncio.wait_for(asked, tenants.rules.patience))
+            admitted = tenants.admit(presented_key(authorization))
+            if isinstance(admitted, Future):
+                asked = self._to_loop.result(admitted)
+                admitted = await asyncio.wait_for(asked, tenants.rules.patience)
+            return route.of(admitted)
         except KeyRefusedError as refused:
             if refused.retry_after is not None:
                 reply = unavailable(refused.message, refused.retry_after, close=True)

@@ -49,6 +49,7 @@ from destinations.server.refused_events import RefusedBounds, RefusedKeeper
 from destinations.server.tenant_pipelines import TenantPipelines
 from destinations.server.tenants import KeyRules, ServedTenants
 from destinations.store import (
+    DocumentsVersion,
     SealedValues,
     SqliteStore,
     Tenants,
@@ -434,6 +435,7 @@ class Service:
         assert config is not None  # noqa: S101 - that is why it is called
         assert self._sealed is not None  # noqa: S101 - the configuration demands it
         base, store = bound.destination, self._store
+        version = DocumentsVersion(store.database)
         tenants = ServedTenants(
             bound.name,
             base,
@@ -443,7 +445,7 @@ class Service:
             secrets=TenantSecrets(store.database, self._sealed),
             engine=self._engine,
             transport=http,
-            code=lambda tenant: plugin_code(bound.plugin, TenantStore(store, tenant)),
+            code=lambda tenant: plugin_code(bound.plugin, TenantStore(store, tenant, version)),
             clock=self._clock,
             stop=stop,
             gap=store.gap(),

@@ -204,24 +204,20 @@ class ServedTenants:
 
     # -- who may send --------------------------------------------------------------------------
 
-    def admit(self, presented: bytes | None) -> Future[Admission]:
-        """Return who sends with a key, once that is known.
+    def admit(self, presented: bytes | None) -> Admission | Future[Admission]:
+        """Return who sends with a key; of one that was never seen, once the partner was asked.
 
-        The future raises `KeyRefusedError`, for a key that is missing, malformed, not that of any
-        customer, or of which nothing can be kept now.
+        Raises `KeyRefusedError`, as the future does, for a key that is missing, malformed, not that
+        of any customer, or of which nothing can be kept now.
         """
+        key = _text(presented)
+        digest = self._secrets.digest(key)
+        served = self._by_key.get(digest)
+        if served is not None:
+            return self._admitted(served)
         found: Future[Admission] = Future()
-        try:
-            key = _text(presented)
-            digest = self._secrets.digest(key)
-            served = self._by_key.get(digest)
-            if served is None:
-                asking = self._ask_first(digest, key)
-                asking.add_done_callback(lambda done: self._answer(done, found))
-                return found
-            found.set_result(self._admitted(served))
-        except Exception as error:  # noqa: BLE001 - its caller gets it
-            found.set_exception(error)
+        asking = self._ask_first(digest, key)
+        asking.add_done_callback(lambda done: self._answer(done, found))
         return found
 
     def kept(self, served: ServedTenant, size: int) -> None:

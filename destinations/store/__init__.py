@@ -79,6 +79,7 @@ from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.tenants import (
     ChangedTenants,
+    DocumentsVersion,
     Tenant,
     Tenants,
     TenantSecrets,
@@ -92,6 +93,7 @@ __all__ = [
     "FILE_MODE",
     "Accounts",
     "ChangedTenants",
+    "DocumentsVersion",
     "Database",
     "Erased",
     "Erasure",
