@@ -170,7 +170,7 @@ def canned_partner(
             process.terminate()
 
 
-def post(
+def post(  # noqa: PLR0913 - what is posted, and how
     served: Serving,
     bodies: Sequence[bytes],
     senders: int,

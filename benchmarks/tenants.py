@@ -36,7 +36,7 @@ _PATIENCE: Final = 300.0
 
 
 def measure(scale: int) -> list[Figure]:
-    """Medians of pairs, a plain receiver and one with tenants in turn, in processes of their own."""
+    """Medians of pairs, a plain receiver and one with tenants in turn, each in its own process."""
     tenants, events = _TENANTS // scale, _EVENTS // scale
     with tempfile.TemporaryDirectory(dir=_memory()) as name:
         folder = Path(name)
@@ -104,9 +104,12 @@ def _accepting(
     """Accept events of all tenants in turn, or as many with one key; nothing is delivered."""
     shares, costs, memory, starts = [], [], [], []
     for _ in range(_PAIRS):
-        with tempfile.TemporaryDirectory(dir=_memory()) as name:
-            with _paused(Path(name)), serving(Path(name), settings) as one:
-                plain, plain_cpu = _accept(one, Path(name), events, None)
+        with (
+            tempfile.TemporaryDirectory(dir=_memory()) as name,
+            _paused(Path(name)),
+            serving(Path(name), settings) as one,
+        ):
+            plain, plain_cpu = _accept(one, Path(name), events, None)
         with _paused(folder):
             began = time.monotonic()
             with serving(folder, settings, tenants=True) as many:
@@ -138,9 +141,7 @@ def _accepting(
     ]
 
 
-def _accept(
-    served: Serving, folder: Path, events: int, tenants: int | None
-) -> tuple[float, float]:
+def _accept(served: Serving, folder: Path, events: int, tenants: int | None) -> tuple[float, float]:
     """Return events accepted in a second, and the processor time for all of them."""
     bodies = [_event(number) for number in range(events)]
     keys = None if tenants is None else [_key(number % tenants) for number in range(events)]
@@ -149,9 +150,7 @@ def _accept(
     return events / seconds, served.cpu_seconds() - before
 
 
-def _flooding(
-    folder: Path, settings: Mapping[str, Any], tenants: int, events: int
-) -> list[Figure]:
+def _flooding(folder: Path, settings: Mapping[str, Any], tenants: int, events: int) -> list[Figure]:
     """Compare how long events of the others take, with half of all from one tenant and without.
 
     As many are due in a second as are half of what the server can deliver.

@@ -201,7 +201,7 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
     return repaired, event
 
 
-_SPEC_NAMES: Final = {
+_SPEC_NAMES: Final[Mapping[str, str]] = {
     name.lower(): name
     for name in (
         *("type", "event", "name", "category", "timestamp", "originalTimestamp", "sentAt"),
@@ -223,8 +223,9 @@ def with_spec_names(data: bytes) -> bytes:
         return data
     if not isinstance(value, dict):
         return data
+    given: dict[str, Any] = value
     renamed: dict[str, Any] = {}
-    for key, item in value.items():
+    for key, item in given.items():
         name = _SPEC_NAMES.get(key.lower(), key)
         renamed[key if name in value or name in renamed else name] = item
     if renamed.keys() == value.keys():

@@ -262,9 +262,11 @@ class Service:
         """
         bound = self._bind(config)
         now = self.config
-        kept = replace(config, listen=now.listen, admin=now.admin, store=now.store)
+        kept = replace(
+            config, listen=now.listen, admin=now.admin, store=now.store, sealing=now.sealing
+        )
         if kept != config:
-            _LOG.warning("changes to listen, admin and store ignored until the next start")
+            _LOG.warning("changes to listen, admin, store and sealing ignored until the next start")
         config = kept
         former = self._served
         fresh = {each.name: self._prepared(each) for each in bound}
@@ -478,6 +480,7 @@ class Service:
         Raises `UsageError` if a key of theirs is not in the configuration.
         """
         if config.sealing is None:
+            SealedValues(self._store.database, None).check()
             return None
         sealed = SealedValues(self._store.database, config.sealing.sealer())
         sealed.check()

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 from destinations.clock import WallClock
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DestinationsError, SettingsError
+from destinations.errors import SettingsError
 from destinations.http import Failure
 from destinations.http.transport import Transport
 from destinations.pipeline.engine import Engine
@@ -52,7 +52,7 @@ Answer = Literal["good", "wrong", "forbidden", "away"]
 
 
 class Verdict(NamedTuple):
-    """What the partner says of a key; ``account`` is its ID of the account, if it names one."""
+    """The partner's answer about a key; ``account`` is its ID of the account, if it names one."""
 
     answer: Answer
     account: str | None = None
@@ -85,7 +85,7 @@ class KeyRules:
     keys: int = 500
 
 
-class KeyRefusedError(DestinationsError):
+class KeyRefusedError(Exception):
     """A key is not accepted: the HTTP status, and why in words for the customer.
 
     With ``retry_after``, in seconds, it may be later.
@@ -128,7 +128,7 @@ class ServedTenant:
 
 
 class Admission(NamedTuple):
-    """Who may send: the tenant, and what plans its events."""
+    """A sender whose key was accepted: the tenant, and what plans its events."""
 
     served: ServedTenant
     destination: Destination

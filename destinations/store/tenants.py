@@ -29,7 +29,15 @@ from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.rows import PER_EVENT, array_of
 from destinations.store.sealing import SealedValues
 
-__all__ = ["ChangedTenants", "DocumentsVersion", "Tenant", "TenantSecrets", "TenantStore", "Tenants", "tenant_name"]
+__all__ = [
+    "ChangedTenants",
+    "DocumentsVersion",
+    "Tenant",
+    "TenantSecrets",
+    "TenantStore",
+    "Tenants",
+    "tenant_name",
+]
 
 _VERSION_SECONDS: Final = 0.05
 _DIGEST_KEY: Final = "tenants/digest key"

@@ -10,6 +10,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def key_of(number: int) -> str:
 
 
 class Sender(threading.Thread):
-    """Posts the events of some tenants in turn, each with the tenant's key, until it is accepted."""
+    """Posts the events of some tenants in turn, each with its key, until it is accepted."""
 
     def __init__(self, serving: Any, posts: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         super().__init__(daemon=True)
@@ -137,7 +138,7 @@ def test_every_tenant_counts_exactly(
     try:
         for _ in range(KILLS):
             before = sum(sender.sent for sender in senders)
-            until(lambda: _is_more(senders, before))
+            until(partial(_is_more, senders, before))
             server.kill()
             server.start()
         until(lambda: not any(sender.is_alive() for sender in senders))

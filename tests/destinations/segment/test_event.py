@@ -453,7 +453,10 @@ def test_an_id_beside_such_keys() -> None:
     ("data", "named"),
     [
         (b'{"USERID":"u","messageid":"m"}', b'{"userId":"u","messageId":"m"}'),
-        (b'{"TYPE":"track","Properties":{"UserID":1}}', b'{"type":"track","properties":{"UserID":1}}'),
+        (
+            b'{"TYPE":"track","Properties":{"UserID":1}}',
+            b'{"type":"track","properties":{"UserID":1}}',
+        ),
         (b'{"userid":"a","userId":"b"}', None),
         (b'{"userid":"a","USERID":"b"}', b'{"userId":"a","USERID":"b"}'),
         (b'{"userId":"u","Other":1}', None),
