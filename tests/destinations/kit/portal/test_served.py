@@ -36,7 +36,7 @@ def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[s
             "kana": {"apiKey": "${API_KEY}", "endpoint": sandbox.url},
             "webhook": {"url": endpoint.url},
         }
-        document = {
+        document: dict[str, Any] = {
             "store": {"path": "s.sqlite3"},
             "listen": {"port": 0},
             "destinations": [
@@ -49,8 +49,18 @@ def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[s
                 }
                 for name, settings in of.items()
             ],
+            "sealing": {"key": "${SEALING_KEY}"},
         }
-        environment = {"API_KEY": API_KEY, "RECEIVER_KEY": RECEIVER_KEY}
+        document["destinations"].append(
+            {
+                "name": "customers",
+                "destination": "kana",
+                "settings": {"endpoint": sandbox.url},
+                "receiver": {"tenants": {"key": "apiKey"}},
+            }
+        )
+        secrets = {"API_KEY": API_KEY, "RECEIVER_KEY": RECEIVER_KEY}
+        environment = {**secrets, "SEALING_KEY": "A" * 43 + "="}
         config = read_config(write("serve.json", document), environment)
         with contextlib.closing(observe(stream=io.StringIO(), environment={})) as observation:
             service = Service(config, observation)
@@ -63,6 +73,7 @@ def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[s
 SERVED = {
     "kana": ({"page", "screen", "group", "alias", "delete"}, 400),
     "webhook": ({"delete"}, 200),
+    "customers": ({"page", "screen", "group", "alias", "delete"}, 400),
 }
 
 
@@ -71,7 +82,8 @@ def test_our_own_endpoint(
     urls: Mapping[str, str], name: str, unsupported: set[str], anonymous: int
 ) -> None:
     """It keeps the protocol: no check finds a fault, and none is skipped."""
-    given = Endpoint(urls[name], Secret(RECEIVER_KEY))
+    key = API_KEY if name == "customers" else RECEIVER_KEY
+    given = Endpoint(urls[name], Secret(key))
     rows = {row.name: row for row in CheckedEndpoint(given, seconds=30).run()}
     bad = {Verdict.FAULT, Verdict.SKIPPED}
     assert [row for row in rows.values() if row.verdict in bad] == []
