@@ -281,8 +281,10 @@ class Engine:
             self._workers[share.name] = (
                 InlineWorkers(done) if self._inline else ThreadWorkers(share.name, share.most, done)
             )
+            for scope in [one for one in self._open if one.tenant and one.name == share.name]:
+                del self._open[scope]
             for scope in scopes:
-                self._count(scope, self._queue.waiting(scope) - self._open.get(scope, 0))
+                self._count(scope, self._queue.waiting(scope))
                 share.touch(scope)
 
         self.call(opened)

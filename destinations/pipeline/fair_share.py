@@ -20,6 +20,7 @@ from destinations.pipeline.queue import QueuedDelivery, Round, Scope
 
 __all__ = ["FairShare"]
 
+_FAULT_SECONDS: Final = 30.0
 _KEPT: Final = 4_000
 """With more pipelines than this, one with nothing to do is closed at once: it is made again."""
 
@@ -30,10 +31,11 @@ class FairShare:
     ``make`` makes the pipeline of a scope when its turn has come. ``most`` requests may be under
     way at once, of all tenants together; how many of one, its pipeline says. While ``breaker`` is
     not closed, one request of all is the probe. ``changed`` gives the tenants whose deliveries an
-    operator has changed since it was called last. ``kept`` pipelines are kept without work.
+    operator has changed since it was called last. ``failed`` is told of a tenant whose pipeline
+    cannot be made; that is tried again later. ``kept`` pipelines are kept without work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         name: str,
         make: Callable[[Scope], Pipeline],
@@ -41,6 +43,7 @@ class FairShare:
         most: int,
         breaker: CircuitBreaker,
         changed: Callable[[], Collection[Scope]] = tuple,
+        failed: Callable[[Scope, Exception], None] = lambda _scope, _error: None,
         kept: int = _KEPT,
     ) -> None:
         self.name = name
@@ -52,6 +55,7 @@ class FairShare:
         """How many deliveries of all tenants wait."""
         self._make = make
         self._changed = changed
+        self._failed = failed
         self._kept = kept
         self._turns: deque[Scope] = deque()
         self._in_turn: set[Scope] = set()
@@ -136,11 +140,13 @@ class FairShare:
                     self.pipelines.pop(scope).leave()
                     pipeline = None
             if pipeline is None:
-                # Not before it can be made: reading the queue may fail.
-                self.touch(scope)
-                pipeline = self.pipelines[scope] = self._make(scope)
-                self._turns.remove(scope)
-                self._in_turn.discard(scope)
+                try:
+                    pipeline = self.pipelines[scope] = self._make(scope)
+                except Exception as error:  # noqa: BLE001 - such as settings that cannot be opened
+                    # It alone has to wait; the others go on.
+                    self._failed(scope, error)
+                    self._wake(scope, monotonic + _FAULT_SECONDS)
+                    continue
             pipeline.refill(now, monotonic, round_)
             job = next(iter(pipeline.claim(now, monotonic, round_)), None)
             if job is not None:
@@ -183,14 +189,16 @@ class FairShare:
             return False
         return self.under_way < self._most
 
+    def _wake(self, scope: Scope, at: float) -> None:
+        if self._wakes.get(scope) != at:
+            self._wakes[scope] = at
+            heapq.heappush(self._timers, (at, next(self._numbers), scope))
+
     def _rest(self, scope: Scope, pipeline: Pipeline, monotonic: float) -> None:
         """Leave a tenant who has nothing to send now until something changes, or its time comes."""
         wait = pipeline.next_turn(monotonic)
         if wait is not None:
-            at = monotonic + wait
-            if self._wakes.get(scope) != at:
-                self._wakes[scope] = at
-                heapq.heappush(self._timers, (at, next(self._numbers), scope))
+            self._wake(scope, monotonic + wait)
         elif len(self.pipelines) > self._kept and pipeline.is_settled:
             del self.pipelines[scope]
             pipeline.leave()

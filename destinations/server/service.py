@@ -539,6 +539,7 @@ class Service:
         name = served.bound.name
         tenants.is_stopped = name in stopped_destinations(self._store)
         # Before anything may be claimed for them.
+        self._engine.call(tenants.load)
         self._engine.pause(tenants.paused())
         self._engine.open_share(share, Tenants(self._store.database).waiting(name))
         tenants.start()
@@ -568,7 +569,7 @@ class Service:
         for each in served:
             each.stop.set()
             if each.tenants is not None:
-                each.tenants.close()
+                self._engine.call(each.tenants.close)
         self._engine.remove(scopes)
         for share in shares:
             self._engine.close_share(share)
@@ -603,7 +604,7 @@ class Service:
         for each in served:
             each.stop.set()
             if each.tenants is not None:
-                each.tenants.close()
+                self._engine.call(each.tenants.close)
         self._left = sum(count_waiting(self._store, time.time()).values())
         if served:
             with ThreadPoolExecutor(len(served), "close") as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ from destinations.server.tenants import ServedTenants
 from destinations.store import ChangedTenants, SqliteStore, TenantStore
 
 __all__ = ["TenantPipelines"]
+
+_LOG = logging.getLogger(__name__)
 
 _REQUESTS: Final = 2
 """The requests of one tenant that may be under way at once."""
@@ -86,7 +89,13 @@ class TenantPipelines:
             most=self.bound.destination.definition.transport.concurrency,
             breaker=endpoint,
             changed=ChangedTenants(self.store.database, name),
+            failed=self._failed,
         )
+
+    def _failed(self, scope: Scope, error: Exception) -> None:
+        served = self.tenants.of_scope(scope)
+        shown = scope.tenant if served is None else served.tenant.shown
+        _LOG.error("tenant %s of %s cannot be delivered to: %s", shown, scope.name, error)
 
     def _make(self, scope: Scope, endpoint: CircuitBreaker) -> Pipeline:
         destination = self.tenants.bound(scope)
@@ -99,6 +108,8 @@ class TenantPipelines:
         )
         sender = Sender(destination, transport, stop=self.stop, answers=answers, clock=self.clock)
         most = min(_REQUESTS, definition.transport.concurrency)
+        pauses = StoredPauses(self.store, f"{scope.name}/{scope.tenant}")
+        pauses.write({})  # all is tried again
         own = CircuitBreaker(self.policy.draw, lambda _state, _why: None)
         return Pipeline(
             scope,
@@ -109,7 +120,7 @@ class TenantPipelines:
             options=PipelineOptions(
                 most,
                 losses=losses,
-                pauses=StoredPauses(self.store, f"{scope.name}/{scope.tenant}"),
+                pauses=pauses,
                 room=_ROOM,
             ),
             clock=self.clock,

@@ -189,6 +189,14 @@ class ServedTenants:
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
         # Of its own: what is kept must not wait for a partner that does not answer.
         self._keeping = pool or ThreadPoolExecutor(1, f"{name}-kept")
+        self._is_closed = False
+        self._by_key: dict[bytes, ServedTenant] = {}
+        self._by_scope: dict[int, ServedTenant] = {}
+        self._unproven: dict[int, ServedTenant] = {}
+
+    def load(self) -> None:
+        """Read which tenants there are; in the engine's thread, after former ones were closed."""
+        tenants, secrets, name = self._tenants, self._secrets, self.name
         by_scope = {
             one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)
         }
@@ -288,7 +296,8 @@ class ServedTenants:
                 change([tenant.scope])
 
     def close(self) -> None:
-        """Ask nothing more; safe to repeat."""
+        """Ask nothing more, and add no tenant; in the engine's thread. Safe to repeat."""
+        self._is_closed = True
         for pool in (self._pool, self._keeping):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -393,6 +402,8 @@ class ServedTenants:
         tenant_id = self._secrets.id_of(named)
 
         def add() -> Tenant:
+            if self._is_closed:  # those that follow have read which tenants there are
+                raise KeyRefusedError(503, "the server loads another configuration", 1.0)
             return self._secrets.add(
                 self.name,
                 tenant_id,

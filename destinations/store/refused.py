@@ -33,6 +33,12 @@ _OLDEST: Final = """
     SELECT id, length(raw) + length(CAST(reason AS BLOB)) FROM refused
     WHERE scope = ? AND code = ? ORDER BY id
 """
+_TOTALS: Final = """
+    SELECT scope, code, events, bytes FROM refused_totals WHERE scope = ?1
+    UNION SELECT scope, code, events, bytes FROM scopes AS own JOIN scopes AS other
+        ON other.destination = own.destination AND other.served AND other.tenant <> ''
+    JOIN refused_totals ON refused_totals.scope = other.id WHERE own.id = ?1 AND own.tenant <> ''
+"""
 _FROM: Final = (
     "FROM refused JOIN scopes ON scopes.id = refused.scope"
     " LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
@@ -101,12 +107,13 @@ class SqliteRefused:
         self._database = database
 
     def add(self, events: Sequence[RefusedEvent], most_events: int, most_bytes: int) -> int | None:
-        """Keep events of one scope, and displace others so that no more than these are left of it.
+        """Keep events of one scope, and displace others so that no more than these are left.
 
-        The oldest events of the code that has most give way, so that many of one code leave room
-        for the others. ``most_bytes`` counts raw bytes and reasons. Returns how many were
-        displaced, new ones as well; None, and keeps none, if the store has only room for what is
-        delivered. Raises as `Database.transaction` does.
+        Of it, or of all tenants of its destination, if it is one of theirs. The oldest events of
+        the code that has most give way, so that many of one code leave room for the others.
+        ``most_bytes`` counts raw bytes and reasons. Returns how many were displaced, new ones as
+        well; None, and keeps none, if the store has only room for what is delivered. Raises as
+        `Database.transaction` does.
         """
         if not events:
             return 0
@@ -175,23 +182,24 @@ class SqliteRefused:
 
 
 def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> int:
-    """Delete events of a scope until no more are left than may be; returns how many."""
+    """Delete events until no more are left than may be; returns how many.
+
+    The tenants of a destination share what it may have: of the one that has most, most gives way.
+    """
     left = {
-        code: (events, size)
-        for code, events, size in connection.execute(
-            "SELECT code, events, bytes FROM refused_totals WHERE scope = ?", (scope,)
-        )
+        (of, code): (events, size)
+        for of, code, events, size in connection.execute(_TOTALS, (scope,))
     }
     events = sum(number for number, _ in left.values())
     size = sum(number for _, number in left.values())
     displaced: list[tuple[int]] = []
     with contextlib.ExitStack() as cursors:
-        oldest: dict[str, sqlite3.Cursor] = {}
+        oldest: dict[tuple[int, str], sqlite3.Cursor] = {}
         while events > most_events or size > most_bytes:
-            # Whatever there is too much of, the code that has most of it.
+            # Whatever there is too much of, the code of a scope that has most of it.
             code = max(left, key=lambda code: left[code][events <= most_events])
             if code not in oldest:
-                oldest[code] = connection.execute(_OLDEST, (scope, code))
+                oldest[code] = connection.execute(_OLDEST, code)
                 cursors.callback(oldest[code].close)
             identity, length = next(oldest[code])
             displaced.append((identity,))

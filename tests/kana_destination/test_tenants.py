@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,18 @@ import pytest
 import requests
 import yaml
 
+from destinations.errors import UsageError
+from destinations.operations import pause_destination, resume_destination
+from destinations.secrets import Secret
 from destinations.server import Service, read_config
+from destinations.server.config_model import SealingConfig
 from destinations.store import SqliteStore, Tenants, TenantStore, broken_rules
 from destinations.telemetry import Observation, observe
 from kana_destination.plugin import stored_rules
 from kana_destination.sandbox import Sandbox
 
 _SEALING_KEY = "A" * 43 + "="
+_OTHER = SealingConfig(Secret("B" * 42 + "A="))
 
 
 def key_of(name: str) -> str:
@@ -65,10 +71,15 @@ class Server:
         self.config = read_config(path, {"SEALING_KEY": _SEALING_KEY})
         self.start()
 
-    def start(self) -> None:
-        """Start, as a process does."""
-        self.service = Service(self.config, self._observation)
-        self.service.start()
+    def start(self, *sealing: Any) -> None:
+        """Start, as a process does; with other sealing keys, or with None without any."""
+        config = self.config
+        if sealing:
+            config = replace(config, sealing=None if sealing[0] is None else _OTHER)
+            config = replace(config, destinations=()) if sealing[0] is None else config
+        service = Service(config, self._observation)
+        service.start()
+        self.service = service
 
     def post(self, name: str, event: Any, **headers: str) -> requests.Response:
         """Post an event with the key of an account."""
@@ -224,6 +235,54 @@ def test_a_restart(serve: Callable[..., Server]) -> None:
     assert server.post("a", track("2", 3)).status_code == 200
     server.wait()
     assert server.usage("a") == {"u1": {"calls": 5}}
+
+
+def test_a_reload(serve: Callable[..., Server]) -> None:
+    """Tenants stay the same when the configuration is loaded again, and so does what they sent."""
+    server = serve("a", "b")
+    server.post("a", track("1", 2))
+    for _ in range(2):
+        server.service.reload(server.config)
+        server.post("a", track("1", 2))
+        server.post("b", track("1", 5))
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 2}}
+    assert server.usage("b") == {"u1": {"calls": 5}}
+
+
+def test_a_paused_destination(serve: Callable[..., Server]) -> None:
+    """It accepts events, also after a restart, and delivers each of them once it is resumed."""
+    server = serve("a", "b")
+    server.post("a", track("1", 2))
+    server.wait()
+    with SqliteStore(server.store) as store:
+        pause_destination(store, "kana", 1.0)
+    server.service.stop()
+    server.start()
+    for name in ("a", "b"):
+        assert server.post(name, track("2", 3)).status_code == 200
+    server.service.stop()
+    server.start()
+    assert server.usage("b") == {}
+    with SqliteStore(server.store) as store:
+        assert resume_destination(store, "kana")
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 5}}
+    assert server.usage("b") == {"u1": {"calls": 3}}
+
+
+@pytest.mark.parametrize("sealing", [None, _OTHER])
+def test_without_the_sealing_key(serve: Callable[..., Server], sealing: Any) -> None:
+    """A start is refused with one sentence that names the key; nothing is lost by it."""
+    server = serve("a")
+    server.post("a", track("1", 2))
+    server.wait()
+    server.service.stop()
+    with pytest.raises(UsageError, match=r"need the key [0-9a-f]{8}"):
+        server.start(sealing)
+    server.start()
+    assert server.post("a", track("1", 2)).status_code == 200
+    assert server.usage("a") == {"u1": {"calls": 2}}
 
 
 def test_keys_are_in_no_file(serve: Callable[..., Server]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from destinations.errors import UsageError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Outcome
@@ -91,6 +92,8 @@ class Bench:
         self.partners = Partners()
         self.options = options
         self.numbers: Counter[str] = Counter()
+        self.broken: set[str] = set()
+        self.failed: list[str] = []
         self.open()
 
     def open(self) -> None:
@@ -117,6 +120,7 @@ class Bench:
             self.make,
             most=_CONCURRENCY,
             breaker=self.endpoint,
+            failed=lambda scope, _: self.failed.append(scope.tenant),
             kept=self.options.get("kept", 1_000),
         )
         scopes = [one for one in self.store.accounts().scopes() if one.tenant]
@@ -124,6 +128,8 @@ class Bench:
 
     def make(self, scope: Scope) -> Pipeline:
         """Make the pipeline of a tenant."""
+        if scope.tenant in self.broken:
+            raise UsageError("its settings cannot be opened")
         self.queue.recover([scope], 30.0)
         own = CircuitBreaker(lambda: 1.0, lambda *_: None)
         return Pipeline(
@@ -318,6 +324,24 @@ def test_a_paused_tenant(bench: Callable[..., Bench]) -> None:
     one.engine.unpause([one.scope("a")])
     one.run()
     assert one.delivered() == {"a": 3, "b": 3}
+
+
+def test_a_tenant_whose_pipeline_cannot_be_made(bench: Callable[..., Bench]) -> None:
+    """It alone waits, and is tried again some time later; the others go on."""
+    one = bench()
+    one.broken.add("a")
+    one.accept("a", 2)
+    for _ in range(3):
+        one.accept("b")
+        one.engine.run_round(0.0)
+    for _ in range(5):
+        one.engine.run_round(0.0)
+    assert one.delivered() == {"b": 3}
+    assert one.failed == ["a"]
+    one.broken.clear()
+    one.run()
+    assert one.delivered() == {"a": 2, "b": 3}
+    assert one.clock.now >= 30
 
 
 def test_closing(bench: Callable[..., Bench]) -> None:

@@ -106,6 +106,7 @@ class Bench:
             rules=RULES,
             pool=self.pool,
         )
+        self.tenants.load()
 
     def close(self) -> None:
         """End all of it."""

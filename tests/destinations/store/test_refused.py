@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -199,3 +201,20 @@ def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
         connection.execute("INSERT INTO events VALUES (1, zeroblob(100000000))")
     assert _raws(store) == []
     assert store.refused().add([event], MANY, MANY) is None
+
+
+def test_tenants_share_what_a_destination_may_have(store: SqliteStore, make: Make) -> None:
+    """However many tenants there are, no more is kept; who sends most gives way first."""
+    refused = store.refused()
+    refused.add([make("other", b"x")], MANY, MANY)
+
+    def scope(tenant: str) -> int:
+        identity = AccountIdentity("kana", "http://127.0.0.1/", "", tenant)
+        return store.accounts().of_tenant("kana", tenant, identity).id
+
+    for tenant, number in (("a", 2), ("b", 30), ("c", 2), ("d", 1)):
+        events = [replace(make(raw=tenant.encode()), scope=scope(tenant)) for _ in range(number)]
+        refused.add(events, 10, MANY)
+    assert Counter(_raws(store, RefusedSelection("kana"))) == {b"a": 2, b"b": 5, b"c": 2, b"d": 1}
+    assert _raws(store, RefusedSelection("other")) == [b"x"]
+    assert rules_broken_in(store.database) == []
