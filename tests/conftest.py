@@ -28,12 +28,20 @@ from destinations.pipeline.queue import (
     QueuedDelivery,
     QueuedEvent,
     Round,
+    Scope,
     Stage,
     Transition,
 )
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteStore
+from destinations.store import (
+    SealedValues,
+    Sealer,
+    SealingKey,
+    SqliteStore,
+    Tenant,
+    TenantSecrets,
+)
 
 _HOMES = itertools.count()
 
@@ -236,13 +244,38 @@ class _At:
 
 
 @pytest.fixture
+def add_tenant() -> Callable[..., Tenant]:
+    """Adds a tenant with a key of its own to a store, by default of ``sample``."""
+
+    def add(
+        store: SqliteStore,
+        key: str,
+        destination: str = "sample",
+        *,
+        is_proven: bool = True,
+        now: float = 1_000.0,
+    ) -> Tenant:
+        sealed = SealedValues(store.database, Sealer(SealingKey.parse("A" * 43 + "=")))
+        secrets = TenantSecrets(store.database, sealed)
+        identity = AccountIdentity("sample", "http://127.0.0.1/", "", key)
+        settings = {"apiKey": key}
+        return secrets.add(
+            *(destination, secrets.id_of(key), key, identity, settings),
+            now=now,
+            is_proven=is_proven,
+        )
+
+    return add
+
+
+@pytest.fixture
 def add_delivery() -> Callable[..., int]:
     """Puts a delivery and its event into a store, as a process that delivers would; returns its id.
 
     By default it is ready, of a server's destination ``sample``, its subscription ``Count``, and
     the user ``u1``. ``slug`` is that of the definition, if the server calls it otherwise.
     ``event_of`` is the id of a delivery whose event it shares. ``status`` is what it comes to, at
-    ``settled_at``; ``sending`` makes its request be under way.
+    ``settled_at``; ``sending`` makes its request be under way. ``scope`` is that of a tenant.
     """
     numbers = itertools.count(1)
 
@@ -274,11 +307,14 @@ def add_delivery() -> Callable[..., int]:
         next_at: float = 0.0,
         event_of: int | None = None,
         sending: bool = False,
+        scope: Scope | None = None,
     ) -> int:
         number = next(numbers)
         identity = AccountIdentity(slug or destination, "http://127.0.0.1/", "", "key", account)
         accounts = store.accounts()
-        if served:
+        if scope is not None:
+            pass
+        elif served:
             scope = accounts.served(destination, identity)
         else:
             known = accounts.find(identity)

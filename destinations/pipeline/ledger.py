@@ -6,7 +6,7 @@ since. So all of it can be used while a server delivers from the same store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "Replan",
     "ScopeTotals",
     "Selection",
+    "summed",
 ]
 
 NEEDS_OPERATOR: Final[frozenset[Status]] = frozenset(
@@ -134,7 +135,8 @@ class ScopeTotals:
     ``served`` says that it is that of a server's destination, ``partner_account`` is its account,
     and ``label`` what chooses that.
     ``oldest`` is when the first of what waits was accepted, ``next_at`` when the next of what
-    sleeps is due.
+    sleeps is due. ``tenant`` is the customer of the partner whose scope it is, empty for none;
+    ``tenants`` is of how many customers it is the sum, see `summed`.
     """
 
     id: int
@@ -147,6 +149,35 @@ class ScopeTotals:
     today: dict[Status, int] = field(default_factory=dict)
     oldest: float | None = None
     next_at: float | None = None
+    tenant: str = ""
+    tenants: int = 0
+
+    def add(self, other: ScopeTotals) -> None:
+        """Add the numbers of another scope."""
+        for own, more in ((self.counts, other.counts), (self.today, other.today)):
+            for status, number in more.items():
+                own[status] = own.get(status, 0) + number
+        self.oldest = min((one for one in (self.oldest, other.oldest) if one), default=None)
+        self.next_at = min((one for one in (self.next_at, other.next_at) if one), default=None)
+
+
+def summed(totals: Iterable[ScopeTotals]) -> list[ScopeTotals]:
+    """Return the totals with those of all customers of a destination added up, in the same order.
+
+    There may be thousands of them. The sum is of no one account, and is counted in ``tenants``.
+    """
+    found: list[ScopeTotals] = []
+    sums: dict[str, ScopeTotals] = {}
+    for one in totals:
+        if not one.tenant:
+            found.append(one)
+            continue
+        if one.destination not in sums:
+            sums[one.destination] = ScopeTotals(one.id, one.destination, "", None, served=True)
+            found.append(sums[one.destination])
+        sums[one.destination].add(one)
+        sums[one.destination].tenants += 1
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,7 @@ class SqliteLedger:
         rows = self._database.all(_SCOPES)
         return {
             scope: (destination, shown_account(number, *account))
-            for scope, destination, number, _, *account in rows
+            for scope, destination, number, _, _, *account in rows
         }
 
     def _entry(self, row: Sequence[Any], scopes: Mapping[int, tuple[str, str]]) -> LedgerEntry:
@@ -405,7 +405,8 @@ class SqliteLedger:
 
 
 _SCOPES: Final = (
-    "SELECT scopes.id, scopes.destination, scopes.partner_account, scopes.served, account.name,"
+    "SELECT scopes.id, scopes.destination, scopes.partner_account, scopes.served, scopes.tenant,"
+    " account.name,"
     " coalesce(account.endpoint, ''), coalesce(account.environment, '')"
     " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
 )
@@ -638,8 +639,9 @@ def _totals(connection: sqlite3.Connection, now: float, left: str) -> Sequence[S
             partner,
             served=bool(served),
             label=account_label(partner, account[0]),
+            tenant=tenant,
         )
-        for scope, destination, partner, served, *account in connection.execute(_SCOPES)
+        for scope, destination, partner, served, tenant, *account in connection.execute(_SCOPES)
     }
     for scope, status, day, count in connection.execute(
         "SELECT scope, status, day, sum(count) FROM tallies GROUP BY scope, status, day"

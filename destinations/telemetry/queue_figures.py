@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,7 +55,7 @@ class QueueProbe:
         with self._lock:
             if self._monotonic() >= self._again_at:
                 totals = self.ledger.totals(self._now())
-                self._totals = {one.destination: one for one in totals if one.served}
+                self._totals = _by_destination(one for one in totals if one.served)
                 self._again_at = self._monotonic() + _FRESH
             found = self._totals.get(destination)
         if found is None:
@@ -68,3 +68,14 @@ class QueueProbe:
             found.counts.get(State.HELD, 0),
             {one: number for one in Outcome if (number := found.counts.get(one))},
         )
+
+
+def _by_destination(totals: Iterable[ScopeTotals]) -> Mapping[str, ScopeTotals]:
+    """Return totals by destination; a destination may have a scope for each of its customers."""
+    found: dict[str, ScopeTotals] = {}
+    for one in totals:
+        if one.destination in found:
+            found[one.destination].add(one)
+        else:
+            found[one.destination] = one
+    return found

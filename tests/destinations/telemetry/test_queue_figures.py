@@ -10,7 +10,7 @@ import pytest
 from destinations.errors import UsageError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.store import SqliteLedger, SqliteStore
+from destinations.store import SqliteLedger, SqliteStore, Tenant
 from destinations.telemetry import QueueFigures, QueueProbe
 
 EMPTY = QueueFigures(0, None, 0, 0)
@@ -65,6 +65,21 @@ def test_figures(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
         length=5, oldest=40.0, unknown=1, held=2, kept={Outcome.DELIVERED: 1, Outcome.DEAD: 1}
     )
     assert probe.read("another") == QueueFigures(length=1, oldest=None, unknown=0, held=1)
+
+
+def test_customers_of_a_destination(
+    store: SqliteStore, add_delivery: Callable[..., int], add_tenant: Callable[..., Tenant]
+) -> None:
+    """The queues of all of them are one, together with what the destination had before."""
+    add_delivery(store, accepted_at=30.0)
+    for key, at, status in (("a", 10.0, State.READY), ("b", 20.0, State.UNKNOWN)):
+        scope = add_tenant(store, key).scope
+        add_delivery(store, scope=scope, accepted_at=at, status=status)
+        add_delivery(store, scope=scope, status=Outcome.DELIVERED)
+    add_tenant(store, "idle")
+    assert QueueProbe(store.ledger()).read("sample") == QueueFigures(
+        length=3, oldest=10.0, unknown=1, held=0, kept={Outcome.DELIVERED: 2}
+    )
 
 
 @pytest.mark.parametrize(
