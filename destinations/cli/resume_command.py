@@ -7,7 +7,16 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
-from destinations.operations import paused_actions, resume
+from destinations.cli.tenant_option import tenant_option
+from destinations.operations import (
+    find_tenant,
+    paused_actions,
+    resume,
+    resume_destination,
+    resume_tenant,
+    stopped_destinations,
+)
+from destinations.store import Tenant
 
 __all__ = ["command"]
 
@@ -16,9 +25,13 @@ __all__ = ["command"]
     "resume", cls=Command, epilog="Example: destinations resume kana --config serve.yaml"
 )
 @click.argument("name")
+@tenant_option
 @place_options
-def command(place: StorePlace, name: str) -> int:
-    """Resume the paused actions of the destination NAME.
+def command(place: StorePlace, name: str, tenant: str | None) -> int:
+    """Resume the destination NAME and its paused actions, or one tenant of it.
+
+    It continues if destinations pause has paused it; a tenant that was paused by itself stays so
+    without --tenant.
 
     An action of a server pauses when the partner refuses its requests whatever the events are, as
     after a change of its API. What waits for it stays until the server is started or reloaded with
@@ -26,12 +39,29 @@ def command(place: StorePlace, name: str) -> int:
     pauses again if nothing has changed.
     """
     with place.read() as opened:
-        found = paused_actions(opened, name)
-    if not found:
-        click.echo(f"No action of {plain(name)} is paused.")
-        return 0
-    with place.change() as opened:
-        found = resume(opened, name)
-    for action, reason in found.items():
-        click.echo(f"{plain(name)}, {action}: resumed. It was paused because: {plain(reason)}")
+        found = None if tenant is None else find_tenant(opened, tenant, name)
+        shown = plain(name) if found is None else f"tenant {plain(found.shown)} of {plain(name)}"
+        actions = paused_actions(opened, _of_actions(name, found))
+        is_stopped = name in stopped_destinations(opened)
+        is_paused = is_stopped if found is None else found.paused_at is not None
+    if not actions and not is_paused:
+        click.echo(f"Nothing of {shown} is paused.")
+    else:
+        with place.change() as opened:
+            if found is not None:
+                is_paused = resume_tenant(opened, found)
+            else:
+                is_paused = resume_destination(opened, name)
+            actions = resume(opened, _of_actions(name, found))
+        if is_paused:
+            click.echo(f"{shown[0].upper() if found else shown[0]}{shown[1:]}: resumed.")
+        for action, reason in actions.items():
+            click.echo(f"{shown}, {action}: resumed. It was paused because: {plain(reason)}")
+    if found is not None and is_stopped:
+        click.echo(f"All of {plain(name)} is paused, this tenant as well.", err=True)
     return 0
+
+
+def _of_actions(name: str, tenant: Tenant | None) -> str:
+    """Return the name under which a server notes the paused actions of a destination."""
+    return name if tenant is None else f"{name}/{tenant.id}"

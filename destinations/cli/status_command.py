@@ -12,9 +12,10 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import Bold, styled, table_lines, terminal_width
+from destinations.cli.tables import Bold, count, styled, table_lines, terminal_width
 from destinations.operations import (
     StoreStatus,
+    TenantFigures,
     queue_length,
     server_status,
     shown_duration,
@@ -90,6 +91,10 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
         at = f" at {one.account}" if one.account else ""
         yield styled(Bold(one.destination), f"{at} ({source})")
         yield from _queue(one, place, now, is_idle=one.id in status.idle)
+        if one.tenants:
+            yield _tenants(status.tenants[one.destination])
+        if one.served and (stopped := status.stopped.get(one.destination)) is not None:
+            yield styled(Bold(place.stopped(one.destination, stopped)))
         if one.served:
             for action, reason in status.paused.get(one.destination, {}).items():
                 yield styled(Bold(place.pause(one.destination, action, reason)))
@@ -100,6 +105,14 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             columns = ("outcome", "today", "all")
             yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
         yield ""
+
+
+def _tenants(figures: TenantFigures) -> str:
+    """Return a line that counts the customers of a destination."""
+    counts = figures.to_json()
+    total = counts.pop("all")
+    states = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
+    return f"{count(total, 'tenant')}" + (f" ({states})" if states else "")
 
 
 def _waits(one: ScopeTotals) -> int:

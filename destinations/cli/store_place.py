@@ -13,7 +13,7 @@ import click
 
 from destinations import server
 from destinations.errors import UsageError
-from destinations.operations import check_migration
+from destinations.operations import check_migration, shown_time
 from destinations.store import (
     SqliteStore,
     check_not_lost,
@@ -70,6 +70,13 @@ class StorePlace:
             f"{destination}: {action} pauses: {reason}. Its events wait until the definition or "
             f"the settings change, or until: destinations resume {shlex.quote(destination)}"
             f"{self.options}"
+        )
+
+    def stopped(self, destination: str, since: float) -> str:
+        """Return a line that says since when a destination is paused, and how to resume it."""
+        return (
+            f"{destination} is paused since {shown_time(since)}: its events wait until: "
+            f"destinations resume {shlex.quote(destination)}{self.options}"
         )
 
     def check(self) -> None:

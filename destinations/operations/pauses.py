@@ -6,7 +6,7 @@ notices that within a second.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
@@ -14,6 +14,7 @@ from destinations.store import SqliteStore
 
 __all__ = [
     "StoredPauses",
+    "known_destinations",
     "pause_destination",
     "paused_actions",
     "pauses_of_servers",
@@ -65,6 +66,12 @@ def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
     if found:
         store.forget(_name(destination))
     return found
+
+
+def known_destinations(store: SqliteStore) -> Sequence[str]:
+    """Return the names of all destinations that servers of a store have or had, sorted."""
+    noted = store.noted("destinations") or []
+    return sorted({*store.accounts().served_names(), *noted})
 
 
 def pause_destination(store: SqliteStore, destination: str, at: float) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import ServerStatus
-from destinations.operations.pauses import pauses_of_servers
+from destinations.operations.pauses import pauses_of_servers, stopped_destinations
+from destinations.operations.tenants import TenantFigures, count_tenants
 from destinations.outcome import State
-from destinations.pipeline.ledger import Ledger, ScopeTotals
+from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
 from destinations.store import SqliteStore
 
@@ -33,7 +34,10 @@ class StoreStatus:
 
     ``served`` says whether a server delivers from it now, None if unknown; ``names`` are the
     server's destinations. No process delivers for the scopes ``idle`` now. ``paused`` has the
-    paused actions of each destination with their reasons.
+    paused actions of each destination with their reasons, ``stopped`` the destinations that an
+    operator has paused, and since when. The customers of a destination who send with keys of their
+    own (``tenants``) are one of the ``scopes`` together, see
+    `destinations.pipeline.ledger.summed`.
     """
 
     path: str
@@ -44,6 +48,8 @@ class StoreStatus:
     scopes: tuple[ScopeTotals, ...]
     idle: frozenset[int] = frozenset()
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stopped: Mapping[str, float] = field(default_factory=dict)
+    tenants: Mapping[str, TenantFigures] = field(default_factory=dict)
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the status as JSON values; durations are in seconds."""
@@ -62,6 +68,8 @@ class StoreStatus:
                     "counts": dict(one.counts),
                     "today": dict(one.today),
                     "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
+                    "paused_at": self.stopped.get(one.destination) if one.served else None,
+                    "tenants": self.tenants[one.destination].to_json() if one.tenants else None,
                     "oldest": None if one.oldest is None else max(0.0, now - one.oldest),
                     "next_retry": None if one.next_at is None else max(0.0, one.next_at - now),
                 }
@@ -72,7 +80,8 @@ class StoreStatus:
 
 def store_status(store: SqliteStore, now: float, serving: ServerStatus) -> StoreStatus:
     """Return the status of the store at ``now`` (seconds since 1970, UTC)."""
-    scopes = [one for one in open_ledger(store).totals(now) if one.counts or one.served]
+    totals = summed(open_ledger(store).totals(now))
+    scopes = [one for one in totals if one.counts or one.served]
     return StoreStatus(
         str(store.path.resolve()),
         _size(store),
@@ -86,6 +95,8 @@ def store_status(store: SqliteStore, now: float, serving: ServerStatus) -> Store
             if not delivers(store, Scope(one.id, one.destination), served=one.served)
         ),
         pauses_of_servers(store, scopes),
+        stopped_destinations(store),
+        count_tenants(store),
     )
 
 

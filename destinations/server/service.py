@@ -117,6 +117,7 @@ class Service:
         self._closing = contextlib.ExitStack()
         self._locks: dict[int, contextlib.ExitStack] = {}
         self._admin: HttpServer | None = None
+        self._stopped: Mapping[str, float] = {}
         self._starting = True
         self._left = 0
         self._probed: tuple[float, Sequence[str]] = (-math.inf, ())
@@ -329,7 +330,7 @@ class Service:
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
 
     def remarks(self) -> Sequence[str]:
-        """Return whose credentials are refused, and which actions pause.
+        """Return whose credentials are refused, and what pauses.
 
         Events for them are accepted, and wait: others must not go without because of them.
         """
@@ -338,7 +339,12 @@ class Service:
             "reload"
             for name in self._credentials.unaccepted
         ]
-        return refused + [
+        stopped = [
+            f"{name} is paused by an operator: its events wait; destinations resume continues"
+            for name in self._stopped
+            if name in self._served
+        ]
+        return [*refused, *stopped] + [
             f"{name}: {action} pauses, its events wait; destinations status says why"
             for name, each in self._served.items()
             for action in each.pauses.actions
@@ -489,14 +495,20 @@ class Service:
 
     def _look_at_pauses(self) -> None:
         """Take in which destinations and tenants an operator has paused; in the engine's thread."""
-        stopped = stopped_destinations(self._store)
+        stopped = self._stopped = stopped_destinations(self._store)
         for name, served in self._served.items():
+            is_stopped = name in stopped
             if served.tenants is not None:
-                served.tenants.refresh(is_stopped=name in stopped)
-            elif (name in stopped) is not self._engine.is_paused(served.scope):
-                change = self._engine.pause if name in stopped else self._engine.unpause
-                change([served.scope])
-                _LOG.info("destination %s %s", name, "paused" if name in stopped else "resumed")
+                was_stopped = served.tenants.is_stopped
+                served.tenants.refresh(is_stopped=is_stopped)
+            else:
+                was_stopped = self._engine.is_paused(served.scope)
+            if was_stopped is not is_stopped:
+                if served.tenants is None:
+                    change = self._engine.pause if is_stopped else self._engine.unpause
+                    change([served.scope])
+                self._observation.stopped(name, is_stopped=is_stopped)
+                _LOG.info("destination %s paused" if is_stopped else "destination %s resumed", name)
 
     def _open(self, served: _Served) -> None:
         """Deliver for a destination from now on."""
@@ -529,15 +541,24 @@ class Service:
                 account=self._accounts[bound.name],
             )
 
-        if bound.name in stopped_destinations(self._store):
+        if self._note_stopped(bound.name):
             self._engine.pause([scope])
         self._engine.open(make)
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
 
+    def _note_stopped(self, name: str) -> bool:
+        """Return whether an operator has paused a destination that is opened, and show it."""
+        self._stopped = stopped_destinations(self._store)
+        is_stopped = name in self._stopped
+        self._observation.stopped(name, is_stopped=is_stopped)
+        if is_stopped:
+            _LOG.warning("destination %s is paused by an operator: its events wait", name)
+        return is_stopped
+
     def _open_for_tenants(self, served: _Served, tenants: ServedTenants, share: FairShare) -> None:
         name = served.bound.name
-        tenants.is_stopped = name in stopped_destinations(self._store)
+        tenants.is_stopped = self._note_stopped(name)
         # Before anything may be claimed for them.
         self._engine.call(tenants.load)
         self._engine.pause(tenants.paused())

@@ -287,8 +287,12 @@ class ServedTenants:
             if served is None:
                 continue
             if served.tenant.paused_at != tenant.paused_at:
-                what = "resumed" if tenant.paused_at is None else "paused"
-                _LOG.info("tenant %s of %s %s", tenant.shown, self.name, what)
+                is_resumed = tenant.paused_at is None
+                _LOG.info(
+                    "tenant %s of %s resumed" if is_resumed else "tenant %s of %s paused",
+                    tenant.shown,
+                    self.name,
+                )
             served.tenant.name, served.tenant.paused_at = tenant.name, tenant.paused_at
             is_paused = is_stopped or served.is_paused
             if is_paused is not self._engine.is_paused(tenant.scope):
@@ -432,9 +436,12 @@ class ServedTenants:
         elif not is_new:
             self._engine.unpause([tenant.scope])
         self._engine.renew(tenant.scope)
-        what = "new tenant" if is_new else "new key of tenant"
-        unchecked = "" if is_proven else ", key unchecked"
-        _LOG.info("%s %s of %s%s", what, tenant.shown, self.name, unchecked)
+        _LOG.info(
+            "new tenant %s of %s, key %s" if is_new else "new key of tenant %s of %s, %s",
+            tenant.shown,
+            self.name,
+            "accepted" if is_proven else "unchecked",
+        )
         return served
 
     def _refusal(self, digest: bytes, answer: Answer) -> KeyRefusedError:

@@ -66,6 +66,7 @@ from destinations.store.retention import (
     delete_messages,
     delete_settled,
     delete_spent_events,
+    delete_spent_texts,
 )
 from destinations.store.sealing import (
     SealedValues,
@@ -81,9 +82,11 @@ from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
     Tenant,
+    TenantNumbers,
     Tenants,
     TenantSecrets,
     TenantStore,
+    erase_tenant,
     tenant_name,
 )
 from destinations.store.write_health import WriteHealth, free_bytes
@@ -110,6 +113,7 @@ __all__ = [
     "SqliteRefused",
     "SqliteStore",
     "Tenant",
+    "TenantNumbers",
     "TenantSecrets",
     "TenantStore",
     "Tenants",
@@ -132,6 +136,8 @@ __all__ = [
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
+    "delete_spent_texts",
+    "erase_tenant",
     "erase_user",
     "erasures_path",
     "erasures_stored",

@@ -267,6 +267,11 @@ class Accounts:
             found = same[0]
         return found
 
+    def served_names(self) -> Sequence[str]:
+        """Return the names of all destinations that servers had, sorted."""
+        query = "SELECT DISTINCT destination FROM scopes WHERE served ORDER BY destination"
+        return [name for (name,) in self._database.all(query)]
+
     def served_by(self, account: int) -> Sequence[Scope]:
         """Return the scopes of servers' destinations that deliver to an account, by name."""
         rows = self._database.all(

@@ -25,6 +25,7 @@ __all__ = [
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
+    "delete_spent_texts",
 ]
 
 _CHUNK: Final = 1_000
@@ -323,12 +324,17 @@ def compact(database: Database) -> None:
 
     No other process can write until then. It needs as much free disk as the file has content.
     """
+    delete_spent_texts(database)
+    database.vacuum()
+
+
+def delete_spent_texts(database: Database) -> None:
+    """Delete plans and reasons that no delivery has any more."""
     with database.transaction() as connection:
         connection.execute(
             "DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept"
             " UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)"
         )
-    database.vacuum()
 
 
 def _day(time: float) -> int:

@@ -11,31 +11,32 @@ import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.errors import UsageError
-from destinations.outcome import State
+from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Scope
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Documents, ManualChanges, Store
 from destinations.store.accounts import Accounts
 from destinations.store.codes import STATUS_CODES
 from destinations.store.database import Database
-from destinations.store.digests import message_digest, unpacked_id
-from destinations.store.rows import PER_EVENT, array_of
+from destinations.store.rows import DAY_MS
 from destinations.store.sealing import SealedValues
+from destinations.store.tenant_rows import erase_deliveries, erase_scope
 
 __all__ = [
     "ChangedTenants",
     "DocumentsVersion",
     "Tenant",
+    "TenantNumbers",
     "TenantSecrets",
     "TenantStore",
     "Tenants",
+    "erase_tenant",
     "tenant_name",
 ]
 
@@ -76,6 +77,14 @@ class Tenant:
     def shown(self) -> str:
         """The name that is shown to operators: the one that was given, or else the id."""
         return self.name or self.id
+
+
+class TenantNumbers(NamedTuple):
+    """The numbers of a tenant: what waits, needs an operator, and was delivered today (UTC)."""
+
+    queue: int = 0
+    held: int = 0
+    delivered_today: int = 0
 
 
 def tenant_name(text: str) -> str:
@@ -158,6 +167,37 @@ class Tenants:
                 f"UPDATE tenants SET {column} = ? WHERE scope = ?",  # noqa: S608 - constants
                 (value, tenant.scope.id),
             )
+
+    def numbers(self, now: float) -> Mapping[int, TenantNumbers]:
+        """Return the numbers of all tenants with any, by scope; ``now`` is since 1970, UTC."""
+        rows = self._database.all(
+            "SELECT scope, sum(CASE WHEN status IN (?1, ?2) THEN count ELSE 0 END),"
+            " sum(CASE WHEN status = ?3 THEN count ELSE 0 END),"
+            " sum(CASE WHEN status = ?4 AND day = ?5 THEN count ELSE 0 END)"
+            " FROM tallies WHERE scope IN (SELECT scope FROM tenants) GROUP BY scope",
+            (
+                *(STATUS_CODES[one] for one in (State.READY, State.UNKNOWN, State.HELD)),
+                STATUS_CODES[Outcome.DELIVERED],
+                round(now * 1000) // DAY_MS,
+            ),
+        )
+        return {scope: TenantNumbers(*rest) for scope, *rest in rows}
+
+    def count_keys(self, tenant: Tenant) -> int:
+        """Return how many keys lead to a tenant."""
+        query = "SELECT count(*) FROM tenant_keys WHERE scope = ?"
+        row = self._database.one(query, (tenant.scope.id,))
+        return 0 if row is None else int(row[0])
+
+    def count_documents(self, tenant: Tenant) -> Mapping[str, int]:
+        """Return how many documents the plugin keeps of a tenant, by kind."""
+        return dict(
+            self._database.all(
+                "SELECT kind, count(*) FROM documents WHERE substr(destination, ?) = ?"
+                " GROUP BY kind ORDER BY kind",
+                (-len(tenant.id) - 1, f"/{tenant.id}"),
+            )
+        )
 
     def waiting(self, destination: str) -> Sequence[Scope]:
         """Return the scopes of tenants for whom something waits to be delivered."""
@@ -245,22 +285,7 @@ class TenantSecrets:
 
         Nothing of it may be under way.
         """
-        scope = tenant.scope.id
-        with self._database.transaction() as connection:
-            events = _erase_rows(connection, scope)
-            for table in ("tallies", "refused", "tenant_keys", "tenants"):
-                connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))  # noqa: S608 - constants
-            (account,) = connection.execute(
-                "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope,)
-            ).fetchone()
-            others = connection.execute(
-                "SELECT 1 FROM scopes WHERE partner_account = ?", (account,)
-            ).fetchone()
-            if others is None:
-                connection.execute("DELETE FROM credentials WHERE partner_account = ?", (account,))
-                connection.execute("DELETE FROM partner_accounts WHERE id = ?", (account,))
-            self._sealed.remove(_settings_name(scope), connection)
-        return events
+        return erase_tenant(self._database, tenant)
 
     def _made(self) -> bytes:
         """Return the key of the digests, which is made with the first use of a store."""
@@ -362,33 +387,18 @@ class ChangedTenants:
         return sorted(mine, key=lambda one: one.id)
 
 
-def _erase_rows(connection: sqlite3.Connection, scope: int) -> int:
-    """Delete the deliveries of a scope, their events, and by what they are recognised."""
-    (after,) = connection.execute(
-        "SELECT after_event FROM tenants WHERE scope = ?", (scope,)
-    ).fetchone()
-    first = after * PER_EVENT
-    rows = [
-        row
-        for table in ("open", "kept", "ledger")
-        for row in connection.execute(
-            f"SELECT id, message_id FROM {table} WHERE scope = ? AND id >= ?",  # noqa: S608 - constants
-            (scope, first),
-        )
-    ]
-    ids = array_of(identity for identity, _ in rows)
-    events = array_of({identity // PER_EVENT for identity, _ in rows})
-    for table in ("open", "kept", "ledger", "failures", "changes"):
-        column = "delivery" if table == "changes" else "id"
-        connection.execute(
-            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",  # noqa: S608 - constants
-            (ids,),
-        )
-    connection.execute("DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))", (events,))
-    digests = {(message_digest(scope, unpacked_id(text)),) for _, text in rows}
-    for table in ("messages", "other_contents"):
-        connection.executemany(f"DELETE FROM {table} WHERE digest = ?", digests)  # noqa: S608 - constants
-    return len({identity // PER_EVENT for identity, _ in rows})
+def erase_tenant(database: Database, tenant: Tenant) -> int:
+    """Delete a tenant with all that a store has of it; returns of how many events.
+
+    Nothing of it may be under way. It needs no sealing key.
+    """
+    scope = tenant.scope.id
+    place = (scope, tenant.scope.name, tenant.id)
+    with database.transaction() as connection:
+        events = erase_deliveries(connection, scope)
+        erase_scope(connection, *place)
+        SealedValues(database, None).remove(_settings_name(scope), connection)
+    return events
 
 
 def _settings_name(scope: int) -> str:

@@ -186,6 +186,12 @@ class Metrics(Observer):
             ("destination", "state"),
             registry=registry,
         )
+        self._stopped = Gauge(
+            "destinations_paused",
+            "1 while an operator has paused the destination, else 0.",
+            ("destination",),
+            registry=registry,
+        )
         self._paused = Gauge(
             "destinations_action_paused",
             "1 while an action is paused because the partner refuses its requests, else 0.",
@@ -241,6 +247,10 @@ class Metrics(Observer):
         if successful:
             self._loaded_at.set(self._now())
 
+    def stopped(self, destination: str, *, is_stopped: bool) -> None:
+        """Show whether an operator has paused a destination."""
+        self._stopped.labels(destination).set(is_stopped)
+
     def keep(self, destinations: Collection[str]) -> None:
         """Show only these queues and breakers; counters of the others stay."""
         reads = self._queues.reads
@@ -249,6 +259,7 @@ class Metrics(Observer):
             for state in _BREAKER:
                 with contextlib.suppress(KeyError):  # absent for queues that are not delivered from
                     self._breaker.remove(name, state)
+            self._stopped.remove_by_labels({"destination": name})
             self._paused.remove_by_labels({"destination": name})
             self._credentials.remove_by_labels({"destination": name})
 

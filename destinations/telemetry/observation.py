@@ -82,6 +82,10 @@ class Observation:
         """Show that the configuration was loaded, or that a reload of it failed."""
         self._metrics.loaded(successful=successful)
 
+    def stopped(self, destination: str, *, is_stopped: bool) -> None:
+        """Show whether an operator has paused a destination."""
+        self._metrics.stopped(destination, is_stopped=is_stopped)
+
     def keep(
         self, destinations: Collection[str], ledger: Ledger, unconfigured: Collection[str]
     ) -> None:

@@ -179,8 +179,52 @@ def test_an_action_that_is_refused_pauses(
     assert len(counted) == len(set(counted)) == 550
     assert _text(service, "/readyz") == "ready\n"
     done = command("resume", "one", "--store", path)
-    assert done.out == "No action of one is paused.\n"
+    assert done.out == "Nothing of one is paused.\n"
     assert "pauses" not in command("status", "--store", path).out
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_operator_pauses(
+    start: Start,
+    configured: Callable[..., ServeConfig],
+    listen: Listen,
+    command: Callable[..., Any],
+    stream: io.StringIO,
+    path: Path,
+    *,
+    restarts: bool,
+) -> None:
+    """Nothing is delivered, after a restart either, until it is resumed; then each event once."""
+    running = listen(_success)
+    config = configured(running.url)
+    service = start(config)
+    metric = 'destinations_paused{destination="one"}'
+    assert f"{metric} 0.0" in _text(service, "/metrics")
+    assert command("pause", "one", "--store", path).out == "one: paused; its events wait.\n"
+    assert command("pause", "one", "--store", path).out == "one is paused already.\n"
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    _post(service, _counts("a"), _counts("b"))
+    if restarts:
+        service.stop()
+        service = start(config)
+        assert f"{metric} 1.0" in _text(service, "/metrics")
+        _post(service, _counts("c"))
+    waiting = len(_entries(path))
+    threading.Event().wait(0.3)
+    assert not running.bodies
+    shown = command("status", "--store", path)
+    assert "one is paused since " in shown.out
+    assert f"until: destinations resume one --store {path}" in shown.out
+    (scope,) = command("status", "--store", path, "--json").json["destinations"]
+    assert (scope["queue"], scope["paused_at"] is None) == (waiting, False)
+    assert "one is paused by an operator" in _text(service, "/readyz")
+    assert command("resume", "one", "--store", path).out == "one: resumed.\n"
+    _until(lambda: _outcomes(path, "count") == {Outcome.DELIVERED})
+    assert len(_entries(path)) == waiting
+    assert sum(body.count(b'"by_') for body in running.bodies) >= 1
+    assert f"{metric} 0.0" in _text(service, "/metrics")
+    assert "destination one resumed" in stream.getvalue()
+    assert command("resume", "one", "--store", path).out == "Nothing of one is paused.\n"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])

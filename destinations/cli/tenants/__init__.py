@@ -1,0 +1,3 @@
+"""The sub-commands of ``destinations tenants``."""
+
+__all__: list[str] = []

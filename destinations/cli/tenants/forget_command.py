@@ -1,0 +1,62 @@
+"""``destinations tenants forget``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import click
+
+from destinations.cli.commands import Command
+from destinations.cli.confirming import confirmed, yes_option
+from destinations.cli.store_place import StorePlace, place_options
+from destinations.cli.tables import count, plain
+from destinations.cli.tenants.selection import BY_DESTINATION, TENANT
+from destinations.operations import find_tenant, forget_tenant, tenant_status
+from destinations.outcome import State, Status
+from destinations.store import SqliteStore
+
+__all__ = ["command"]
+
+
+@click.command(
+    "forget", cls=Command, epilog="Example: destinations tenants forget acme --config serve.yaml"
+)
+@TENANT
+@BY_DESTINATION
+@place_options
+@click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
+@yes_option
+def command(
+    place: StorePlace, tenant: str, destination: str | None, *, dry_run: bool, yes: bool
+) -> int:
+    """Erase a tenant with all that the store keeps of it.
+
+    That are its deliveries, also those that wait, its refused events, rules, remembered answers,
+    manual changes and balances, and its sealed key. Events that it sends again are not recognised.
+    If it sends with the same key later, it is a new tenant: withdraw the key at the partner.
+
+    Stop the server and all runs of the store first; the command exits with 75 while one runs. If
+    you restore a backup that was made before, the tenant is in it again. The partner keeps what it
+    has.
+    """
+    with place.read() as store:
+        found = find_tenant(store, tenant, destination)
+        counts = tenant_status(store, found, time.time()).totals.counts
+    shown = f"{plain(found.shown)} of {plain(found.scope.name)}"
+    click.echo(f"Tenant {shown}: {_described(counts)}.")
+    if dry_run:
+        return 0
+    if not yes and not confirmed(f"Erase {shown} for good? Nothing that waits is sent."):
+        return 1
+    place.check()
+    with SqliteStore(place.path) as store:
+        events = forget_tenant(store, find_tenant(store, found.id, found.scope.name))
+    click.echo(f"Erased: {count(events, 'event')} of {shown}.")
+    return 0
+
+
+def _described(counts: Mapping[Status, int]) -> str:
+    waiting = sum(number for status, number in counts.items() if isinstance(status, State))
+    total = sum(counts.values())
+    return f"{total:,} {'delivery' if total == 1 else 'deliveries'}, {waiting:,} of them undecided"

@@ -1,0 +1,219 @@
+"""Show the customers of a partner who send with keys of their own; name, pause and erase them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from destinations.operations.interrupted import open_ledger, recover_all
+from destinations.operations.locks import lock_server
+from destinations.operations.pauses import paused_actions
+from destinations.pipeline.ledger import ScopeTotals
+from destinations.store import (
+    SqliteStore,
+    Tenant,
+    TenantNumbers,
+    Tenants,
+    delete_spent_texts,
+    erase_tenant,
+    tenant_name,
+)
+
+__all__ = [
+    "TenantDetails",
+    "TenantFigures",
+    "TenantState",
+    "TenantStatus",
+    "call_tenant",
+    "count_tenants",
+    "find_tenant",
+    "forget_tenant",
+    "pause_tenant",
+    "resume_tenant",
+    "tenant_status",
+    "tenant_statuses",
+]
+
+KeyState = Literal["proven", "unchecked", "refused"]
+TenantState = Literal["proven", "unchecked", "refused", "paused"]
+"""How a tenant stands; one that an operator paused may have a key of any state."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStatus:
+    """A tenant with its numbers: ``queue`` waits, ``held`` needs an operator.
+
+    ``today`` counts what was delivered today (UTC).
+    """
+
+    tenant: Tenant
+    numbers: TenantNumbers
+
+    @property
+    def key(self) -> KeyState:
+        """The state of its key: whether the partner took it, never did, or refuses it now."""
+        if self.tenant.refused_since is not None:
+            return "refused"
+        return "unchecked" if self.tenant.proven_at is None else "proven"
+
+    @property
+    def state(self) -> TenantState:
+        """How it stands: paused, or else the state of its key."""
+        return "paused" if self.tenant.paused_at is not None else self.key
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values; times are in seconds since 1970, UTC."""
+        tenant = self.tenant
+        return {
+            "id": tenant.id,
+            "name": tenant.name,
+            "destination": tenant.scope.name,
+            "noted_at": tenant.noted_at,
+            "key": self.key,
+            "proven_at": tenant.proven_at,
+            "refused_since": tenant.refused_since,
+            "paused_at": tenant.paused_at,
+            "queue": self.numbers.queue,
+            "held": self.numbers.held,
+            "delivered_today": self.numbers.delivered_today,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFigures:
+    """The number of tenants of a destination, and of those that are in no good state."""
+
+    all: int = 0
+    refused: int = 0
+    unchecked: int = 0
+    paused: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """Return them as JSON values."""
+        return {
+            "all": self.all,
+            "refused": self.refused,
+            "unchecked": self.unchecked,
+            "paused": self.paused,
+        }
+
+
+def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -> Tenant:
+    """Return a tenant by its name, or by its id or the beginning of it.
+
+    Raises `UsageError` if there is none, or more than one.
+    """
+    return Tenants(store.database).find(text, destination)
+
+
+def tenant_statuses(
+    store: SqliteStore,
+    now: float,
+    destination: str | None = None,
+    *,
+    states: Sequence[TenantState] = (),
+) -> Sequence[TenantStatus]:
+    """Return the tenants of a destination, or of all, the oldest first; of these ``states`` only.
+
+    However many there are, the store is asked twice.
+    """
+    tenants = Tenants(store.database)
+    numbers = tenants.numbers(now)
+    found = [
+        TenantStatus(one, numbers.get(one.scope.id, TenantNumbers()))
+        for one in tenants.all(destination)
+    ]
+    return [one for one in found if not states or one.state in states]
+
+
+def count_tenants(store: SqliteStore) -> Mapping[str, TenantFigures]:
+    """Return how many tenants each destination has; none of those without any."""
+    counts: dict[str, dict[str, int]] = {}
+    for one in Tenants(store.database).all():
+        status = TenantStatus(one, TenantNumbers())
+        own = counts.setdefault(one.scope.name, {"all": 0})
+        own["all"] += 1
+        # One that is paused and refused counts as both.
+        for state in {status.key, status.state} - {"proven"}:
+            own[state] = own.get(state, 0) + 1
+    return {name: TenantFigures(**own) for name, own in counts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDetails:
+    """All that is shown of one tenant: never its keys, of which only the number is told.
+
+    ``totals`` are its deliveries, ``documents`` counts what the plugin keeps of it, by slug and
+    kind; ``paused`` has the paused actions with their reasons.
+    """
+
+    status: TenantStatus
+    totals: ScopeTotals
+    keys: int
+    documents: Mapping[str, int] = field(default_factory=dict)
+    paused: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """Return it as JSON values; ``oldest`` is in seconds, times are since 1970, UTC."""
+        oldest = self.totals.oldest
+        return {
+            **self.status.to_json(),
+            "account": self.totals.account,
+            "keys": self.keys,
+            "counts": dict(self.totals.counts),
+            "today": dict(self.totals.today),
+            "oldest": None if oldest is None else max(0.0, now - oldest),
+            "documents": dict(self.documents),
+            "paused_actions": dict(self.paused),
+        }
+
+
+def tenant_status(store: SqliteStore, tenant: Tenant, now: float) -> TenantDetails:
+    """Return all that is shown of a tenant at ``now`` (seconds since 1970, UTC)."""
+    tenants = Tenants(store.database)
+    (totals,) = (one for one in open_ledger(store).totals(now) if one.id == tenant.scope.id)
+    return TenantDetails(
+        TenantStatus(tenant, tenants.numbers(now).get(tenant.scope.id, TenantNumbers())),
+        totals,
+        tenants.count_keys(tenant),
+        tenants.count_documents(tenant),
+        paused_actions(store, f"{tenant.scope.name}/{tenant.id}"),
+    )
+
+
+def call_tenant(store: SqliteStore, tenant: Tenant, name: str | None) -> None:
+    """Give a tenant a name, or take it away; raises `UsageError` for one that cannot be used."""
+    Tenants(store.database).call(tenant, None if name is None else tenant_name(name))
+
+
+def pause_tenant(store: SqliteStore, tenant: Tenant, now: float) -> bool:
+    """Let a server deliver nothing for a tenant; its events are accepted. False if it was paused.
+
+    A running server notices within a second.
+    """
+    if tenant.paused_at is not None:
+        return False
+    Tenants(store.database).pause(tenant, now)
+    return True
+
+
+def resume_tenant(store: SqliteStore, tenant: Tenant) -> bool:
+    """Let a server deliver again for a tenant; returns whether it was paused."""
+    if tenant.paused_at is None:
+        return False
+    Tenants(store.database).pause(tenant, None)
+    return True
+
+
+def forget_tenant(store: SqliteStore, tenant: Tenant) -> int:
+    """Erase a tenant with all that the store keeps of it; returns of how many events.
+
+    Raises `TemporaryError` while a process delivers from the store.
+    """
+    with lock_server(store.path):
+        recover_all(store)
+        events = erase_tenant(store.database, tenant)
+        delete_spent_texts(store.database)
+        store.database.scrub()
+    return events

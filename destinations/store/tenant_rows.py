@@ -1,0 +1,97 @@
+"""The rows of a tenant in the tables of a store, to be erased."""
+
+# ruff: noqa: S608 - statements are made of the constants of this module
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from destinations.store.digests import message_digest, unpacked_id
+from destinations.store.erasing import ERASED
+from destinations.store.rows import PER_EVENT, array_of
+
+__all__ = ["erase_deliveries", "erase_scope"]
+
+_DELIVERIES: Final = ("open", "kept", "ledger")
+_OF_SCOPE: Final = (
+    "tallies",
+    "refused",
+    "balances",
+    "rechecks",
+    "drifts",
+    "intents",
+    "tenant_keys",
+    "tenants",
+)
+"""Tables whose rows are of one scope."""
+
+
+def erase_deliveries(connection: sqlite3.Connection, scope: int) -> int:
+    """Delete the deliveries of a scope, their events, and by what they are recognised.
+
+    Returns of how many events.
+    """
+    (after,) = connection.execute(
+        "SELECT after_event FROM tenants WHERE scope = ?", (scope,)
+    ).fetchone()
+    rows = [
+        (identity, unpacked_id(text))
+        for table in _DELIVERIES
+        for identity, text in connection.execute(
+            f"SELECT id, message_id FROM {table} WHERE scope = ? AND id >= ?",
+            (scope, after * PER_EVENT),
+        )
+    ]
+    if not rows:
+        return 0
+    connection.execute("PRAGMA secure_delete = ON")
+    ids = array_of(identity for identity, _ in rows)
+    events = array_of({identity // PER_EVENT for identity, _ in rows})
+    for table in (*_DELIVERIES, "failures", "changes"):
+        column = "delivery" if table == "changes" else "id"
+        connection.execute(
+            f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (ids,)
+        )
+    connection.execute("DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))", (events,))
+    digests = {(message_digest(scope, text),) for _, text in rows}
+    for table in ("messages", "other_contents"):
+        connection.executemany(f"DELETE FROM {table} WHERE digest = ?", digests)
+        # The ids of users who were erased do not tell the digests of their messages.
+        if any(text.startswith(ERASED) for _, text in rows):
+            connection.execute(
+                f"DELETE FROM {table} WHERE event_id IN (SELECT value FROM json_each(?))", (events,)
+            )
+    return len({identity // PER_EVENT for identity, _ in rows})
+
+
+def erase_scope(connection: sqlite3.Connection, scope: int, destination: str, tenant: str) -> None:
+    """Delete what is kept of a tenant besides its deliveries, and its account if it is no other's.
+
+    That are its keys, rules, remembered answers, balances, refused events and manual changes.
+    """
+    for table in _OF_SCOPE:
+        connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))
+    (account,) = connection.execute(
+        "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope,)
+    ).fetchone()
+    # Two destinations may have the same customer.
+    query = "SELECT 1 FROM scopes WHERE tenant = ?"
+    is_elsewhere = connection.execute(query, (tenant,)).fetchone() is not None
+    for table, column, mark in (("documents", "destination", "/"), ("answers", "endpoint", " ")):
+        if is_elsewhere:
+            break
+        # By the end of a name: the beginning is that of the definition, or of the partner.
+        connection.execute(
+            f"DELETE FROM {table} WHERE substr({column}, ?) = ?",
+            (-len(tenant) - 1, f"{mark}{tenant}"),
+        )
+    connection.execute("DELETE FROM server WHERE name = ?", (f"paused:{destination}/{tenant}",))
+    others = connection.execute("SELECT 1 FROM scopes WHERE partner_account = ?", (account,))
+    if others.fetchone() is None:
+        for statement in (
+            "DELETE FROM manual_changes WHERE partner_account = ?",
+            "DELETE FROM credentials WHERE partner_account = ?",
+            "DELETE FROM partner_accounts WHERE id = ?",
+        ):
+            connection.execute(statement, (account,))
