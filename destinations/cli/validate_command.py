@@ -16,6 +16,7 @@ from destinations.definition import check_folder, load_definition, other_files
 from destinations.definition.schema_copies import FOLDER, missing_schemas, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
+from destinations.kit.lint.subjects import verb_without_subject
 from destinations.pipeline.output import naming
 from destinations.runtime.destination import missing_code
 from destinations.runtime.installed import find_folder
@@ -62,6 +63,12 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
         )
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
+        for action in definition.actions.values():
+            if found := verb_without_subject(action.description):
+                click.echo(
+                    f"Reword: the description of the action {action.slug} begins with "
+                    f"'{found['verb']}'; describe an action in the imperative"
+                )
     for name, why in other_files(folder).items():
         click.echo(f"Skipped: {name}: {why}.")
     for name in updated:

@@ -106,7 +106,7 @@ def _definitions(point: EntryPoint) -> Iterator[InstalledDestination]:
         if error.name is None or not f"{point.value}.".startswith(f"{error.name}."):
             raise _unreadable(point, error) from error
         msg = (
-            f"the definitions in {point.value} are not installed; in a checkout, run "
+            f"the definitions in {point.value} of {package} are not installed; in a checkout, run "
             "pip install --editable . or start the command destinations instead of python -m"
         )
         raise UsageError(msg) from None

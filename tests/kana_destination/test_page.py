@@ -157,7 +157,7 @@ def test_the_ten_cases_are_those_that_the_code_runs(case: Any, page: Page) -> No
     assert row["User with this `userId`"] == state
     assert row["Stripe user with this email?"] == ("Yes" if case.stripe else "No")
     assert row["Other users with this email?"] == ("Yes" if case.others else "No")
-    assert row["Flagged?"] == ("Yes" if case.flagged else "No")
+    assert row["Flagged for its email?"] == ("Yes" if case.flagged else "No")
     verb = {
         "create": "Creates",
         "update": "Updates",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -50,12 +51,29 @@ def fix_page(text: str, path: Path, configuration: Configuration = _DEFAULT) -> 
         start = len(text)
         for one in sorted(found, key=lambda one: one.offset, reverse=True):
             if one.fix is not None and one.end <= start:  # of two that overlap, the later one
-                fixed = fixed[: one.offset] + one.fix + fixed[one.end :]
+                before = _with_article(fixed[: one.offset], fixed[one.offset :], one.fix)
+                fixed = before + one.fix + fixed[one.end :]
                 start = one.offset
         if fixed == text:
             break
         text = fixed
     return text
+
+
+_ARTICLE: Final = re.compile(r"\b(a|an)(\s+)$", re.IGNORECASE)
+_VOWEL: Final = re.compile(
+    r"(?!eu|one\b|once\b|uni(?!n|m)|us[aeiu]|uti)[aeiou]|hour|honest", re.IGNORECASE
+)
+
+
+def _with_article(before: str, old: str, new: str) -> str:
+    """Return the text ``before`` a place with the article that the new text there needs."""
+    article = _ARTICLE.search(before)
+    starts_with_vowel = _VOWEL.match(new) is not None
+    if article is None or not new[:1].isalpha() or starts_with_vowel == bool(_VOWEL.match(old)):
+        return before
+    letter = article[1][0]
+    return f"{before[: article.start()]}{letter}{'n' if starts_with_vowel else ''}{article[2]}"
 
 
 def _all_found(source: Source, configuration: Configuration) -> Iterator[tuple[Rule, Found]]:

@@ -13,7 +13,7 @@ from destinations.kit.lint.word_lists import field_words
 if TYPE_CHECKING:
     from spellchecker import SpellChecker
 
-__all__ = ["correction", "is_word"]
+__all__ = ["correction", "is_plain_slip", "is_word"]
 
 # fmt: off
 _PREFIXES: Final = (
@@ -59,6 +59,9 @@ _COMMON: Final = 300
 """How often the dictionary has seen a word that others are taken for: a fourth of its words."""
 _FREQUENT: Final = 2000
 """How often it has seen a word that goes before an unlisted one made of parts."""
+_WELL_KNOWN: Final = 1000
+"""How often it has seen a word that a slip of the fingers is taken for, whatever the slip's length
+and capital: a tenth of its words."""
 _NAME_ENDINGS: Final = ("id", "ids", "url", "key", "name", "type", "token")
 
 
@@ -92,13 +95,24 @@ def is_word(word: str) -> bool:
 def correction(word: str, own: Collection[str] = frozenset()) -> str:
     """Return the word that an unknown one is a slip of; empty if it is like no other."""
     # Names of fields are written as one word: messageid.
-    if len(word) < _SHORTEST or any(
-        word.endswith(one) and _is_listed(word.removesuffix(one)) for one in _NAME_ENDINGS
-    ):
+    if any(word.endswith(one) and _is_listed(word.removesuffix(one)) for one in _NAME_ENDINGS):
         return ""
+    if len(word) < _SHORTEST:
+        near = {one for one in _neighbours(word) if is_plain_slip(word, one)}
+        return max(sorted(near), key=_frequency, default="")
     near = {one for one in _neighbours(word) if _frequency(one) >= _COMMON or one in own}
     near |= _by_single_letters().get(_single_letters(word), set())
     return max(sorted(near), key=_frequency, default="")
+
+
+def is_plain_slip(word: str, meant: str) -> bool:
+    """Return whether a word is a well-known one with 2 letters swapped, or without one: sned, clik.
+
+    Such a slip is one wherever it stands; with another letter in it, it may be a name: Bronto.
+    """
+    if len(word) < _SHORTEST - 1 or _frequency(meant) < _WELL_KNOWN:
+        return False
+    return word in _swapped(meant) or (word[0] == meant[0] and meant in _longer(word))
 
 
 @cache
@@ -141,11 +155,17 @@ def _longer(word: str) -> set[str]:
     return {left + letter + right for left, right in cuts for letter in _LETTERS}
 
 
+def _swapped(word: str) -> set[str]:
+    """Return all texts that a word becomes with 2 letters next to each other swapped."""
+    return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)} - {
+        word
+    }
+
+
 def _neighbours(word: str) -> set[str]:
     """Return all texts that one letter too many, too few, wrong or swapped makes of a word."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     fewer = {left + right[1:] for left, right in cuts if right}
-    swapped = {left + right[1] + right[0] + right[2:] for left, right in cuts if len(right) > 1}
     changed = {left + letter + right[1:] for left, right in cuts if right for letter in _LETTERS}
     more = {left + letter + right for left, right in cuts for letter in _LETTERS}
-    return (fewer | swapped | changed | more) - {word}
+    return (fewer | _swapped(word) | changed | more) - {word}

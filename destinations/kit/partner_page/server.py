@@ -86,7 +86,7 @@ class Preview:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET for the two flavours, their images and the stream of changes."""
+    """Answers GET and HEAD for the two flavours, their images and the stream of changes."""
 
     owner: Preview
     protocol_version = "HTTP/1.1"
@@ -109,6 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, b"Not found; the pages are / and /submission.")
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Log nothing: the terminal shows only the address."""
 
@@ -118,7 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def _stream(self) -> None:
         self.close_connection = True
@@ -126,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
+        if self.command == "HEAD":
+            return
         seen = fingerprint(self.owner.folder)
         try:
             self.wfile.write(b"retry: 500\n\n")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_events_and_settings_may_lie_beside_the_actions(
     assert command("validate", ".", "--json").json == []
     assert command("test", ".").code == 0
     assert command("explain", ".", "event.json").code == 0
+
+
+def test_validate_names_descriptions_without_a_subject(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """An action's description is an imperative; another form is a note, not an issue."""
+    command("init", "my-partner", "--path", tmp_path)
+    folder = tmp_path / "my-partner"
+    assert "Reword:" not in command("validate", folder).out
+    (action,) = [file for file in folder.glob("*.yaml") if "perform:" in file.read_text("utf-8")]
+    text = re.sub(
+        "(?m)^description: .*$",
+        "description: Uploads an event of a user.",
+        action.read_text("utf-8"),
+    )
+    action.write_text(text, "utf-8")
+    done = command("validate", folder)
+    assert done.code == 0
+    assert (
+        f"Reword: the description of the action {action.stem} begins with 'Uploads'; describe an "
+        "action in the imperative\n" in done.out
+    )
 
 
 def test_cases_are_checked_by_validate(command: Callable[..., Any], tmp_path: Path) -> None:

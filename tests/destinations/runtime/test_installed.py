@@ -80,7 +80,9 @@ def test_a_definition_whose_package_is_gone(install: Install) -> None:
     folder = install("acme-destinations", "sample")
     folder.rename(folder.with_name("moved"))
     (issue,) = installed().issues
-    assert issue.startswith("the definitions in acme_destinations are not installed; in a checkout")
+    assert issue.startswith(
+        "the definitions in acme_destinations of acme-destinations 1.5 are not installed; in a"
+    )
 
 
 def test_a_folder_is_a_destination(

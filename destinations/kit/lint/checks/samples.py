@@ -55,14 +55,15 @@ def _calls_elsewhere(fence: Fence, method: str) -> bool:
     """Return whether a sample in another language than JavaScript calls a method.
 
     Such as ``[analytics screen:@"Home"]``, ``analytics.screen(title: "Home")``,
-    ``Analytics::screen(``, ``analytics.Screen{``, ``(analytics/screen`` or the event itself,
-    ``"type": "screen"``. A sample without a language may be in any.
+    ``Analytics::screen(``, ``analytics.Screen{``, ``(analytics/screen``,
+    ``ScreenMessage.builder()`` or the event itself, ``"type": "screen"``. A sample without a language may be in any.
     """
     if fence.language in SAMPLE_LANGUAGES:
         return False
     call = rf"(?:[.:>\]]\s*|\s){method}\s*[:({{]|\(\s*[\w.]*analytics/{method}\b"
     event = rf"[\"']type[\"']\s*:\s*[\"']{method}[\"']|/v1/{method}\b"
-    return re.search(f"{call}|{event}", fence.text, re.IGNORECASE) is not None
+    message = rf"\b{method}Message\s*\.\s*builder\s*\("  # of the library for Java
+    return re.search(f"{call}|{event}|{message}", fence.text, re.IGNORECASE) is not None
 
 
 def secrets(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
-from destinations.kit.lint.spelling import correction, is_word
+from destinations.kit.lint.spelling import correction, is_plain_slip, is_word
+from destinations.kit.lint.subjects import verb_without_subject
 
 __all__ = ["missing_subjects", "repeated_paragraphs", "spelling", "unknown_words"]
 
@@ -21,15 +22,6 @@ _WORD: Final = re.compile(
 # Code-like words and plurals of acronyms: camelCase, SDKs.
 _CODE_LIKE: Final = re.compile(r"[a-z]+[A-Z]|[A-Z]{2,}|[A-Z][a-z]+[A-Z]")
 _SENTENCE_START: Final = re.compile(r"(?:^|[.!?:|\n\ufffd*_([\"'\u201c>]\s*)$")
-# A verb and what follows it: "Updates" and "Records" alone may be nouns. The title of an action in
-# bold may stand before it.
-_NO_SUBJECT: Final = re.compile(
-    r"(?:\ufffc+:\s+)?(?P<verb>Adds|Counts|Creates|Deletes|Forwards|Merges|Posts|Records|Removes|"
-    r"Reports|Saves|Sends|Sets|Stores|Subscribes|Syncs|Tracks|Unsubscribes|Updates|Upserts|Writes)"
-    r"\s+(?:an?|the|all|any|each|every|one|or|your|its|their|this|these|new|custom|many|user|track|"
-    r"page|events?|users?|customers?|contacts?|profiles?|messages?|emails?|data|attributes?|"
-    r"properties|traits|usage)\b"
-)
 _LEAST: Final = 8
 """A shorter paragraph, such as an item of a list, may be there twice."""
 
@@ -74,9 +66,9 @@ def _unknown(source: Source, configuration: Configuration) -> Iterator[_Unknown]
             slip = correction(word, frozenset(own | configuration.words))
             is_slip_of_name = slip in own and len(word) > 5
             # A capital within a sentence marks a name, which may look like any word. One at the
-            # start of a sentence may do so.
+            # start of a sentence may do so, unless it is a plain slip.
             if not _is_name(source.prose, offset, plain) or is_slip_of_name:
-                is_sure = plain[0].islower() or is_slip_of_name
+                is_sure = plain[0].islower() or is_slip_of_name or is_plain_slip(word, slip)
                 yield _Unknown(offset, part, slip if is_sure else "")
 
 
@@ -105,7 +97,7 @@ def missing_subjects(source: Source, _rule: Rule, _configuration: Configuration)
     Items of a list and cells of a table may go on with a sentence that was begun above them.
     """
     for start, text in source.paragraphs:
-        found = _NO_SUBJECT.match(text)
+        found = verb_without_subject(text)
         if found is not None and not source.text.endswith("|", 0, start):
             yield Found(start + found.start("verb"), found["verb"], end=start + found.end("verb"))
 

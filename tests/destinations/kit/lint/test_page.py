@@ -274,6 +274,8 @@ def test_front_matter(front: str, rules: set[str], lint: Callable[..., Any]) -> 
         ("Use it in order to save.", "Use it to save."),
         ("`via` and ``does not``", "`via` and ``does not``"),
         ("Kana will do it, in terms of speed.", "Kana will do it, in terms of speed."),
+        ("A whitelist.", "An allowlist."),
+        ("Use a blacklist or an utility.", "Use a blocklist or an utility."),
     ],
 )
 def test_what_is_mechanical_is_mended(text: str, fixed: str, published: str) -> None:

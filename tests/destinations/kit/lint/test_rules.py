@@ -228,6 +228,14 @@ def test_more_that_is_reported(
         ("code-sample", '## Track\n\n```php\nSegment::track(array("userId" => "u"));\n```'),
         ("code-sample", '## Track\n\n```go\nclient.Enqueue(analytics.Track{Event: "Used"})\n```'),
         ("code-sample", '## Track\n\n```json\n{"type": "track", "event": "Used"}\n```'),
+        (
+            "code-sample",
+            '## Identify\n\n```java\nanalytics.enqueue(IdentifyMessage.builder().userId("u"));\n```',
+        ),
+        (
+            "code-sample",
+            '## Page\n\n```java\nanalytics.enqueue(PageMessage.builder("Home").userId("u"));\n```',
+        ),
         ("code-sample", "## Page\n\n```\nanalytics.page()\n```"),
         ("code-sample", "## Page\n\n```\n(analytics/page client {})\n```"),
         ("code-sample", "## Page\n\n```clojure\n(analytics/page client {})\n```"),

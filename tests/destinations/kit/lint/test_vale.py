@@ -121,7 +121,7 @@ def test_a_rule_takes_the_place_of_the_shipped_one(
     rule: Callable[..., Path], tmp_path: Path
 ) -> None:
     """By the name of its file: its level, message and patterns count, the flavours stay."""
-    rule("extends: existence\nlevel: error\nmessage: no '%s'\ntokens: [gonna]\n", "House/Will.yml")
+    rule("extends: existence\nlevel: error\nmessage: no '%s'\ntokens: [nifty]\n", "House/Will.yml")
     rule("extends: existence\nscope: raw\nraw: ['segment.com/docs']\n", "House/relative-url.yml")
     own = Configuration().with_styles(tmp_path / "styles")
     text = "# Sample\n\nIt will, it's gonna.\n\n[Docs](https://segment.com/docs/)\n"
@@ -134,16 +134,16 @@ def test_a_rule_takes_the_place_of_the_shipped_one(
 
 def test_levels_of_own_rules(rule: Callable[..., Path], tmp_path: Path) -> None:
     """A configuration names the folder of rules, and may set their levels."""
-    rule("extends: existence\ntokens: [gonna]\n", "House/Gonna.yml")
+    rule("extends: existence\ntokens: [nifty]\n", "House/Nifty.yml")
     config = tmp_path / "lint.yaml"
-    config.write_text("styles: styles\nlevels: {gonna: suggestion}\n", encoding="utf-8")
-    findings = lint_page("It's gonna.\n", Path("page.md"), read_configuration(config))
-    assert [(one.rule, one.level) for one in findings] == [("gonna", "suggestion")]
+    config.write_text("styles: styles\nlevels: {nifty: suggestion}\n", encoding="utf-8")
+    findings = lint_page("It's nifty.\n", Path("page.md"), read_configuration(config))
+    assert [(one.rule, one.level) for one in findings] == [("nifty", "suggestion")]
 
 
 def test_words_of_a_style(rule: Callable[..., Path], tmp_path: Path) -> None:
     """A vocabulary beside the rules is read, with its expressions."""
-    rule("extends: existence\ntokens: [gonna]\n", "House/Gonna.yml")
+    rule("extends: existence\ntokens: [nifty]\n", "House/Nifty.yml")
     words = tmp_path / "styles" / "config" / "vocabularies" / "House" / "accept.txt"
     words.parent.mkdir(parents=True)
     words.write_text("(?:F|f)robnitz\nquxly\n", encoding="utf-8")

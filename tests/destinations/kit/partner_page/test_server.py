@@ -61,6 +61,17 @@ def test_both_flavours_are_served(preview: Preview, path: str, flavour: str) -> 
     assert f'aria-current="page">{flavour.capitalize()}</a>' in answer.text
 
 
+@pytest.mark.parametrize("path", ["", "submission", "changes", "nowhere"])
+def test_heads_are_those_of_the_pages(preview: Preview, path: str) -> None:
+    """HEAD answers like GET, without a body."""
+    answer = requests.head(preview.url + path, timeout=30)
+    assert answer.status_code == (404 if path == "nowhere" else 200)
+    assert answer.content == b""
+    if path != "changes":
+        whole = requests.get(preview.url + path, timeout=30)
+        assert answer.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
 def test_it_listens_on_loopback_alone(preview: Preview) -> None:
     """The address is that of this machine, and other host names are refused."""
     assert preview.url.startswith("http://127.0.0.1:")
