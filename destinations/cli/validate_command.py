@@ -12,7 +12,12 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import destination_argument
 from destinations.cli.tables import count
-from destinations.definition import check_folder, load_definition, other_files
+from destinations.definition import (
+    DestinationDefinition,
+    check_folder,
+    load_definition,
+    other_files,
+)
 from destinations.definition.schema_copies import FOLDER, missing_schemas, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
@@ -63,12 +68,7 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
         )
         for name in definition.pending_requests:
             click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
-        for action in definition.actions.values():
-            if found := verb_without_subject(action.description):
-                click.echo(
-                    f"Reword: the description of the action {action.slug} begins with "
-                    f"'{found['verb']}'; describe an action in the imperative"
-                )
+        _say_descriptions(definition)
     for name, why in other_files(folder).items():
         click.echo(f"Skipped: {name}: {why}.")
     for name in updated:
@@ -79,6 +79,16 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
     for name, file in missing_schemas(folder).items():
         click.echo(f"Missing: {name}, which $schema of {file} names; run {cure}")
     return 2 if issues else 0
+
+
+def _say_descriptions(definition: DestinationDefinition) -> None:
+    """Name the descriptions that pages would show without a subject: Uploads an event."""
+    for action in definition.actions.values():
+        if found := verb_without_subject(action.description):
+            click.echo(
+                f"Reword: the description of the action {action.slug} begins with "
+                f"'{found['verb']}'; describe an action in the imperative"
+            )
 
 
 def _updated(folder: Traversable) -> list[str]:

@@ -32,7 +32,7 @@ DESTINATION: dict[str, Any] = {
     "name": "Sample",
     "slug": "sample",
     "version": "1.2.3",
-    "description": "Counts things, and saves people.",
+    "description": "Sample counts things, and saves people.",
     "events": {"requires": ["userId"]},
     "settings": {
         "type": "object",

@@ -56,7 +56,8 @@ def _calls_elsewhere(fence: Fence, method: str) -> bool:
 
     Such as ``[analytics screen:@"Home"]``, ``analytics.screen(title: "Home")``,
     ``Analytics::screen(``, ``analytics.Screen{``, ``(analytics/screen``,
-    ``ScreenMessage.builder()`` or the event itself, ``"type": "screen"``. A sample without a language may be in any.
+    ``ScreenMessage.builder()`` or the event itself, ``"type": "screen"``. A sample without a
+    language may be in any.
     """
     if fence.language in SAMPLE_LANGUAGES:
         return False

@@ -230,7 +230,7 @@ def test_more_that_is_reported(
         ("code-sample", '## Track\n\n```json\n{"type": "track", "event": "Used"}\n```'),
         (
             "code-sample",
-            '## Identify\n\n```java\nanalytics.enqueue(IdentifyMessage.builder().userId("u"));\n```',
+            '## Identify\n\n```java\na.enqueue(IdentifyMessage.builder().userId("u"));\n```',
         ),
         (
             "code-sample",

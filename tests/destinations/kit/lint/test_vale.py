@@ -121,7 +121,7 @@ def test_a_rule_takes_the_place_of_the_shipped_one(
     rule: Callable[..., Path], tmp_path: Path
 ) -> None:
     """By the name of its file: its level, message and patterns count, the flavours stay."""
-    rule("extends: existence\nlevel: error\nmessage: no '%s'\ntokens: [nifty]\n", "House/Will.yml")
+    rule("extends: existence\nlevel: error\nmessage: no '%s'\ntokens: [gonna]\n", "House/Will.yml")
     rule("extends: existence\nscope: raw\nraw: ['segment.com/docs']\n", "House/relative-url.yml")
     own = Configuration().with_styles(tmp_path / "styles")
     text = "# Sample\n\nIt will, it's gonna.\n\n[Docs](https://segment.com/docs/)\n"
