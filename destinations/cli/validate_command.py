@@ -82,7 +82,7 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
 
 
 def _say_descriptions(definition: DestinationDefinition) -> None:
-    """Name the descriptions that pages would show without a subject: Uploads an event."""
+    """Print the descriptions that pages would show without a subject: Uploads an event."""
     for action in definition.actions.values():
         if found := verb_without_subject(action.description):
             click.echo(
