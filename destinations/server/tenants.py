@@ -45,7 +45,7 @@ _ASKING: Final = 4
 _WRONG: Final = 10_000
 """Wrong keys that are remembered, for `KeyRules.wrong_seconds` each."""
 
-_OPEN: Final = 2_000
+_OPEN: Final = 20_000
 """Destinations with the settings of a tenant that are kept; the others are made again."""
 
 Answer = Literal["good", "wrong", "forbidden", "away"]
