@@ -130,14 +130,17 @@ def page_files(
 def write_files(files: Mapping[str, bytes], target: Path) -> None:
     """Write files into the folder ``target``, creating it and its folders if missing.
 
-    Images of an earlier page that are not among them are removed.
+    Images of an earlier page that are not among them are removed, and their folder with the last.
     """
     for name, content in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    for path in _former_images(files, target):
+    former = _former_images(files, target)
+    for path in former:
         path.unlink()
+    if former and not any((target / IMAGES).iterdir()):
+        (target / IMAGES).rmdir()
 
 
 def stale_files(files: Mapping[str, bytes], target: Path) -> list[str]:

@@ -41,7 +41,7 @@ class FieldRow:
     @property
     def partner(self) -> str:
         """Return the partner's names as Markdown, never empty, as other fields may have some."""
-        names = [_EACH_OWN if name == _OWN_NAMES else f"`{name}`" for name in self.partners]
+        names = [_EACH_OWN if name == _OWN_NAMES else _code(name) for name in self.partners]
         return ", ".join(names) or _NO_FIELD
 
     @property
@@ -78,6 +78,11 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
         )
         for key, spec in properties.items()
     ]
+
+
+def _code(text: str) -> str:
+    """Return a text as a code span; with a backtick in it, the span has 2 around it."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -382,3 +382,10 @@ def test_images_of_an_earlier_page(tmp_path: Path) -> None:
     write_files(files, tmp_path)
     assert stale_files(files, tmp_path) == []
     assert sorted(one.name for one in (tmp_path / "images").iterdir()) == ["notes.txt", "now.png"]
+
+
+def test_the_folder_of_images_goes_with_the_last(tmp_path: Path) -> None:
+    """A page without images has no folder for them."""
+    write_files({"images/before.png": b"old"}, tmp_path)
+    write_files({"sample.md": b"A page."}, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["sample.md"]

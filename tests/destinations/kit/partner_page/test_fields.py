@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from destinations.definition import DestinationDefinition
-from destinations.kit.partner_page.fields import field_rows, first_sources, setting_rows
+from destinations.kit.partner_page.fields import FieldRow, field_rows, first_sources, setting_rows
 from destinations.kit.partner_page.flavour import in_one_line
 
 Load = Callable[..., DestinationDefinition]
@@ -191,3 +191,9 @@ def test_the_name_that_the_partner_has(given: object, shown: str, load: Load) ->
 def test_texts_fit_a_cell(text: str, line: str) -> None:
     """Line breaks go, and a URL is code."""
     assert in_one_line(text) == line
+
+
+@pytest.mark.parametrize(("name", "cell"), [("plan", "`plan`"), ("a`b", "`` a`b ``")])
+def test_a_name_with_a_backtick_stays_code(name: str, cell: str) -> None:
+    """The code span of a partner's name holds all of it."""
+    assert FieldRow("plan", "Plan", (), (name,), required=False, sentence="").partner == cell
