@@ -54,7 +54,11 @@ _OBJECT: Final = (
     rf"(?:(?:{_DETERMINER})\b|(?:{_ADJECTIVE}\s+)*(?:{_CALL}\s+)?{_NOUN}\b{_END}|"
     rf"{_ADJECTIVE}\s+{_CALL}\b|{_CALL}\s+(?:calls?|events?|data)\b)"
 )
-_BEGIN: Final = r"(?P<title>\ufffc+(?::\s+|\s+(?=[A-Z])))?(?:(?:Also|Then|[A-Z][a-z]+ly)\s+)?"
+# Adverbs are listed, as names may end in -ly: Optimizely runs the experiment.
+_BEGIN: Final = (
+    r"(?P<title>\ufffc+(?::\s+|\s+(?=[A-Z])))?"
+    r"(?:(?:Also|Then|Automatically|Immediately|Optionally|Finally)\s+)?"
+)
 _AND: Final = r"(?:,?\s+(?:or|and)\s+(?:\w+ly\s+)?[a-z]+s)?"
 _LISTED: Final = re.compile(
     rf"{_BEGIN}(?P<verb>{_VERBS}|(?<=[a-z]\s)(?i:{_VERBS})){_AND}\s+{_OBJECT}"
