@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from destinations.errors import UsageError
 from destinations.operations.interrupted import open_ledger, recover_all
 from destinations.operations.locks import lock_server
 from destinations.operations.pauses import paused_actions
+from destinations.operations.times import shown_time
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import (
+    MergedTenant,
     SqliteStore,
     Tenant,
     TenantNumbers,
     Tenants,
     delete_spent_texts,
     erase_tenant,
+    merge_tenants,
     tenant_name,
 )
 
@@ -29,11 +33,15 @@ __all__ = [
     "count_tenants",
     "find_tenant",
     "forget_tenant",
+    "merge_tenant",
     "pause_tenant",
     "resume_tenant",
     "tenant_status",
     "tenant_statuses",
 ]
+
+_MERGED: Final = "merged:"
+"""What the notes about merged tenants begin with, before the id."""
 
 KeyState = Literal["proven", "unchecked", "refused"]
 TenantState = Literal["proven", "unchecked", "refused", "paused"]
@@ -102,9 +110,22 @@ class TenantFigures:
 def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -> Tenant:
     """Return a tenant by its name, or by its id or the beginning of it.
 
-    Raises `UsageError` if there is none, or more than one.
+    Raises `UsageError` if there is none, or more than one; it says where a merged one went.
     """
-    return Tenants(store.database).find(text, destination)
+    try:
+        return Tenants(store.database).find(text, destination)
+    except UsageError:
+        for gone, note in store.notes_with_prefix(_MERGED).items():
+            names = {note["name"], gone.removeprefix(_MERGED)}
+            if text in names and not _has(store, text):
+                at = shown_time(note["at"])
+                msg = f"unknown tenant {text!r}: it was merged into {note['into']} at {at}"
+                raise UsageError(msg) from None
+        raise
+
+
+def _has(store: SqliteStore, text: str) -> bool:
+    return any(text in {one.id, one.name} for one in Tenants(store.database).all())
 
 
 def tenant_statuses(
@@ -217,3 +238,24 @@ def forget_tenant(store: SqliteStore, tenant: Tenant) -> int:
         delete_spent_texts(store.database)
         store.database.scrub()
     return events
+
+
+def merge_tenant(store: SqliteStore, gone: Tenant, kept: Tenant, now: float) -> MergedTenant:
+    """Merge the tenant ``gone`` into ``kept``: a customer has sent with two keys of one account.
+
+    What both have under one name stays as ``kept`` has it. All in one transaction: if the process
+    is killed, nothing has changed. Raises `UsageError` for tenants that cannot be merged, and
+    `TemporaryError` while a process delivers from the store.
+    """
+    if gone.scope.id == kept.scope.id:
+        raise UsageError(f"both are the tenant {kept.shown}: name two of them")
+    if gone.scope.name != kept.scope.name:
+        msg = (
+            f"{gone.shown} is a tenant of {gone.scope.name}, and {kept.shown} of "
+            f"{kept.scope.name}: only tenants of one destination can be merged"
+        )
+        raise UsageError(msg)
+    with lock_server(store.path):
+        recover_all(store)
+        note = {"into": kept.id, "name": gone.name, "at": now}
+        return merge_tenants(store.database, gone, kept, {f"{_MERGED}{gone.id}": note})

@@ -78,6 +78,7 @@ from destinations.store.sealing import (
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
+from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
@@ -101,6 +102,7 @@ __all__ = [
     "Erased",
     "Erasure",
     "KnownAccount",
+    "MergedTenant",
     "RefusedCount",
     "RefusedEntry",
     "RefusedEvent",
@@ -158,6 +160,7 @@ __all__ = [
     "make_sealing_key",
     "make_store",
     "mark_restored",
+    "merge_tenants",
     "note_gap",
     "noted_scopes",
     "open_file",

@@ -37,6 +37,7 @@ __all__ = [
     "TenantStore",
     "Tenants",
     "erase_tenant",
+    "settings_name",
     "tenant_name",
 ]
 
@@ -243,7 +244,7 @@ class TenantSecrets:
 
     def settings(self, tenant: Tenant) -> Mapping[str, Any]:
         """Return the settings of a tenant; raises `UsageError` if they cannot be opened."""
-        found = self._sealed.get(_settings_name(tenant.scope.id))
+        found = self._sealed.get(settings_name(tenant.scope.id))
         settings: Mapping[str, Any] = {} if found is None else json.loads(found.reveal())
         return settings
 
@@ -276,7 +277,7 @@ class TenantSecrets:
                 "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)",
                 (self.digest(key), destination, scope.id),
             )
-            self._sealed.set(_settings_name(scope.id), json.dumps(dict(settings)), connection)
+            self._sealed.set(settings_name(scope.id), json.dumps(dict(settings)), connection)
             row = connection.execute(f"{_TENANTS} WHERE tenants.scope = ?", (scope.id,)).fetchone()
         return _tenant(row)
 
@@ -397,11 +398,12 @@ def erase_tenant(database: Database, tenant: Tenant) -> int:
     with database.transaction() as connection:
         events = erase_deliveries(connection, scope)
         erase_scope(connection, *place)
-        SealedValues(database, None).remove(_settings_name(scope), connection)
+        SealedValues(database, None).remove(settings_name(scope), connection)
     return events
 
 
-def _settings_name(scope: int) -> str:
+def settings_name(scope: int) -> str:
+    """Return the name of the sealed settings of a tenant's scope."""
     return f"tenants/{scope}/settings"
 
 

@@ -294,3 +294,61 @@ def test_keys_are_in_no_file(serve: Callable[..., Server]) -> None:
     assert files
     for path in files:
         assert key_of("a").encode() not in path.read_bytes()
+
+
+def _tenants(server: Server) -> Mapping[str, str]:
+    """Return the ids of tenants by the order of their first events, from a."""
+    with SqliteStore(server.store, read_only=True) as store:
+        found = Tenants(store.database).all("kana")
+    return dict(zip("abc", (one.id for one in found), strict=False))
+
+
+def test_a_merge(serve: Callable[..., Server], command: Callable[..., Any]) -> None:
+    """What was sent with one key is recognised with the other, and both keys are of one tenant."""
+    server = serve("a", "b")
+    server.post("a", track("1", 2))
+    server.post("b", track("2", 3))
+    server.wait()
+    server.service.stop()
+    ids = _tenants(server)
+    done = command("tenants", "merge", ids["a"], ids["b"], "--yes", "--store", server.store)
+    assert (done.code, "1 delivery moved" in done.out) == (0, True)
+    server.start()
+    for name, message_id, value in (("a", "1", 2), ("b", "1", 2), ("a", "2", 3), ("b", "2", 3)):
+        assert server.post(name, track(message_id, value)).status_code == 200
+    assert server.post("a", track("3", 4)).status_code == 200
+    server.wait()
+    usage = [server.usage(name).get("u1", {}).get("calls", 0) for name in ("a", "b")]
+    assert sum(usage) == 2 + 3 + 4
+    with SqliteStore(server.store, read_only=True) as store:
+        assert len(Tenants(store.database).all("kana")) == 1
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_paused_tenant(
+    serve: Callable[..., Server], command: Callable[..., Any], *, restarts: bool
+) -> None:
+    """Its events are accepted and wait, also over a restart; those of others are delivered."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        server.post(name, track("1"))
+    server.wait()
+    ids = _tenants(server)
+    where = ("--tenant", ids["a"], "--store", server.store)
+    assert command("pause", "kana", *where).code == 0
+    pause = threading.Event()
+    pause.wait(1.5)
+    if restarts:
+        server.service.stop()
+        server.start()
+    for name in ("a", "b"):
+        assert server.post(name, track("2")).status_code == 200
+    for _ in range(1_200):
+        if server.usage("b") == {"u1": {"calls": 2}}:
+            break
+        pause.wait(0.025)
+    assert server.usage("b") == {"u1": {"calls": 2}}
+    assert server.usage("a") == {"u1": {"calls": 1}}
+    assert command("resume", "kana", *where).code == 0
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 2}}

@@ -1,0 +1,267 @@
+"""Merge a tenant into another one: the customer has sent with two keys of one account.
+
+Messages are found by digests of scope and messageId, so each row that tells its messageId gets a
+new digest. The settings are sealed for their scope: the scope with the settings that count is the
+one that stays, under the id of the tenant that stays.
+"""
+
+# ruff: noqa: S608 - statements are made of the constants of this module
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.outcome import Effect, Outcome
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES
+from destinations.store.database import Database
+from destinations.store.digests import message_digest, unpacked_id
+from destinations.store.erasing import ERASED
+from destinations.store.rows import PER_EVENT
+from destinations.store.sealing import SealedValues
+from destinations.store.tenants import Tenant, settings_name
+
+__all__ = ["MergedTenant", "merge_tenants"]
+
+_DELIVERIES: Final = ("open", "kept", "ledger")
+_BALANCES: Final = ("balances", "rechecks", "drifts")
+_NONE: Final = EFFECT_CODES[Effect.NONE]
+_MATTERS: Final = f"""
+    SELECT EXISTS (SELECT 1 FROM open WHERE id BETWEEN ?1 AND ?2)
+    OR EXISTS (SELECT 1 FROM kept WHERE id BETWEEN ?1 AND ?2 AND effect <> {_NONE})
+    OR EXISTS (SELECT 1 FROM ledger WHERE id BETWEEN ?1 AND ?2
+        AND (coalesce(effect, {_NONE}) <> {_NONE}
+            OR (effect IS NULL AND status = {STATUS_CODES[Outcome.DELIVERED]})))
+"""
+"""Whether an event has an effect at the partner, or may get one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedTenant:
+    """The numbers of a merge: deliveries of the tenant, and events that are not recognised again.
+
+    Those are of users who were erased, as their messageIds are digests.
+    """
+
+    deliveries: int
+    unrecognised: int
+
+
+def merge_tenants(
+    database: Database, gone: Tenant, kept: Tenant, notes: Mapping[str, Any]
+) -> MergedTenant:
+    """Move all that a store has of the tenant ``gone`` to ``kept``, in one transaction.
+
+    ``notes`` are JSON values that are kept by name, as by `SqliteStore.note`.
+
+    Nothing of both may be under way. Both are of one destination. Where both have something of one
+    name, that of ``kept`` stays; its settings do unless the key of ``gone`` was accepted later.
+    """
+    is_newer = (gone.proven_at or 0.0) > (kept.proven_at or 0.0)
+    out, into = (kept, gone) if is_newer else (gone, kept)
+    with database.transaction() as connection:
+        (deliveries,) = connection.execute(
+            "SELECT coalesce(sum(count), 0) FROM tallies WHERE scope = ?", (gone.scope.id,)
+        ).fetchone()
+        merge = _Merge(connection, out.scope.id, into.scope.id)
+        unrecognised = merge.deliveries()
+        merge.totals()
+        merge.balances()
+        merge.names(gone, kept)
+        merge.accounts()
+        merge.tenants(gone, kept)
+        connection.executemany(
+            "INSERT OR REPLACE INTO server VALUES (?, ?)",
+            [(name, json.dumps(value)) for name, value in notes.items()],
+        )
+        SealedValues(database, None).remove(settings_name(out.scope.id), connection)
+    return MergedTenant(deliveries, unrecognised)
+
+
+class _Merge:
+    """The changes of one transaction, from one scope to another."""
+
+    def __init__(self, connection: sqlite3.Connection, out: int, into: int) -> None:
+        self._to = connection
+        self._out = out
+        self._into = into
+
+    def deliveries(self) -> int:
+        """Move the deliveries, and what recognises their events.
+
+        Returns of how many events that cannot be done.
+        """
+        (after,) = self._to.execute(
+            "SELECT after_event FROM tenants WHERE scope = ?", (self._out,)
+        ).fetchone()
+        message_ids: set[str] = set()
+        erased: set[int] = set()
+        for table in _DELIVERIES:
+            found = self._to.execute(
+                f"SELECT id, message_id FROM {table} WHERE scope = ? AND id >= ?",
+                (self._out, after * PER_EVENT),
+            ).fetchall()
+            for identity, packed in found:
+                text = unpacked_id(packed)
+                if text.startswith(ERASED):
+                    erased.add(identity // PER_EVENT)
+                else:
+                    message_ids.add(text)
+            self._to.executemany(
+                f"UPDATE {table} SET scope = ? WHERE id = ?",
+                [(self._into, identity) for identity, _ in found],
+            )
+        for one in message_ids:
+            self._message(message_digest(self._out, one), message_digest(self._into, one))
+        return len(erased)
+
+    def _message(self, before: bytes, after: bytes) -> None:
+        """Let a messageId lead to the event that had an effect, or else that of the other scope."""
+        row = self._to.execute(
+            "DELETE FROM messages WHERE digest = ? RETURNING event_id", (before,)
+        ).fetchone()
+        if row is None:
+            return
+        there = self._to.execute(
+            "SELECT event_id FROM messages WHERE digest = ?", (after,)
+        ).fetchone()
+        if there is None or (self._matters(row[0]) and not self._matters(there[0])):
+            self._to.execute("INSERT OR REPLACE INTO messages VALUES (?, ?)", (after, row[0]))
+        self._to.execute(
+            "UPDATE OR IGNORE other_contents SET digest = ? WHERE digest = ?", (after, before)
+        )
+        self._to.execute("DELETE FROM other_contents WHERE digest = ?", (before,))
+
+    def _matters(self, event: int) -> bool:
+        first = event * PER_EVENT
+        return bool(self._to.execute(_MATTERS, (first, first + PER_EVENT - 1)).fetchone()[0])
+
+    def totals(self) -> None:
+        """Add up the numbers of deliveries and of refused events."""
+        self._to.execute(
+            "INSERT INTO tallies (scope, subscription, status, day, count)"
+            " SELECT ?2, subscription, status, day, count FROM tallies WHERE scope = ?1"
+            " ON CONFLICT (scope, subscription, status, day)"
+            " DO UPDATE SET count = count + excluded.count",
+            (self._out, self._into),
+        )
+        self._to.execute(
+            "INSERT INTO refused_totals (scope, code, events, bytes)"
+            " SELECT ?2, code, events, bytes FROM refused_totals WHERE scope = ?1"
+            " ON CONFLICT (scope, code)"
+            " DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes",
+            (self._out, self._into),
+        )
+        self._to.execute("UPDATE refused SET scope = ? WHERE scope = ?", (self._into, self._out))
+        for table in ("tallies", "refused_totals"):
+            self._to.execute(f"DELETE FROM {table} WHERE scope = ?", (self._out,))
+
+    def balances(self) -> None:
+        """Move balances; one that both have is not comparable, and is asked for again."""
+        # Of both the checks go on, without a number that is expected.
+        both = self._to.execute(
+            "SELECT one.key, one.due, one.deliveries, other.due, other.deliveries"
+            " FROM rechecks AS one JOIN rechecks AS other ON other.key = one.key"
+            " WHERE one.scope = ? AND other.scope = ?",
+            (self._out, self._into),
+        ).fetchall()
+        self._to.executemany(
+            "UPDATE rechecks SET amount = NULL, due = ?, deliveries = ?"
+            " WHERE scope = ? AND key = ?",
+            [
+                (_joined(due, other_due), _joined(ids, other_ids), self._into, key)
+                for key, due, ids, other_due, other_ids in both
+            ],
+        )
+        self._to.execute(
+            "DELETE FROM balances WHERE scope IN (?1, ?2) AND key IN (SELECT key FROM balances"
+            " WHERE scope IN (?1, ?2) GROUP BY key HAVING count(*) > 1)",
+            (self._out, self._into),
+        )
+        self._to.execute(
+            "DELETE FROM drifts WHERE scope = ?2 AND EXISTS (SELECT 1 FROM drifts AS other"
+            " WHERE other.scope = ?1 AND other.key = drifts.key"
+            " AND other.noticed_at > drifts.noticed_at)",
+            (self._out, self._into),
+        )
+        for table in _BALANCES:
+            self._moved(table, "scope", self._out, self._into)
+
+    def names(self, gone: Tenant, kept: Tenant) -> None:
+        """Move what the plugin keeps under the name of a tenant."""
+        query = "SELECT 1 FROM scopes WHERE tenant = ? AND id <> ?"
+        if self._to.execute(query, (gone.id, gone.scope.id)).fetchone() is not None:
+            return  # another destination has the same customer
+        for table, column, mark in (
+            ("documents", "destination", "/"),
+            ("answers", "endpoint", " "),
+        ):
+            end = f"{mark}{gone.id}"
+            found = self._to.execute(
+                f"SELECT DISTINCT {column} FROM {table} WHERE substr({column}, ?) = ?",
+                (-len(end), end),
+            ).fetchall()
+            for (name,) in found:
+                self._moved(table, column, name, f"{name[: -len(gone.id)]}{kept.id}")
+
+    def accounts(self) -> None:
+        """Give the account of the scope that stays the credentials and changes of the other."""
+        query = "SELECT partner_account FROM scopes WHERE id = ?"
+        (out,) = self._to.execute(query, (self._out,)).fetchone()
+        (into,) = self._to.execute(query, (self._into,)).fetchone()
+        others = self._to.execute(
+            "SELECT 1 FROM scopes WHERE partner_account = ? AND id <> ?", (out, self._out)
+        ).fetchone()
+        if out == into or others is not None:
+            return
+        for table in ("credentials", "manual_changes"):
+            self._moved(table, "partner_account", out, into)
+
+    def tenants(self, gone: Tenant, kept: Tenant) -> None:
+        """Let all keys lead to the scope that stays, under the id of the tenant that stays."""
+        self._to.execute(
+            "UPDATE tenant_keys SET scope = ? WHERE scope = ?", (self._into, self._out)
+        )
+        (after,) = self._to.execute(
+            "SELECT min(after_event) FROM tenants WHERE scope IN (?, ?)", (self._out, self._into)
+        ).fetchone()
+        proven = [one.proven_at for one in (gone, kept) if one.proven_at is not None]
+        # Whether the partner refuses the settings that stay.
+        of_settings = gone if gone.scope.id == self._into else kept
+        self._to.execute(
+            "UPDATE tenants SET name = ?, noted_at = ?, proven_at = ?, refused_since = ?,"
+            " paused_at = ?, after_event = ? WHERE scope = ?",
+            (
+                *(kept.name or gone.name, min(gone.noted_at, kept.noted_at)),
+                *(max(proven, default=None), of_settings.refused_since, kept.paused_at),
+                *(after, self._into),
+            ),
+        )
+        self._to.execute("DELETE FROM tenants WHERE scope = ?", (self._out,))
+        (account,) = self._to.execute(
+            "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (self._out,)
+        ).fetchone()
+        self._to.execute("UPDATE scopes SET tenant = ? WHERE id = ?", (kept.id, self._into))
+        others = self._to.execute("SELECT 1 FROM scopes WHERE partner_account = ?", (account,))
+        if others.fetchone() is None:
+            self._to.execute("DELETE FROM partner_accounts WHERE id = ?", (account,))
+        self._to.execute(
+            "DELETE FROM server WHERE name = ?", (f"paused:{gone.scope.name}/{gone.id}",)
+        )
+
+    def _moved(self, table: str, column: str, before: Any, after: Any) -> None:
+        """Move rows to another name, and leave out those that are there already."""
+        self._to.execute(
+            f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", (after, before)
+        )
+        self._to.execute(f"DELETE FROM {table} WHERE {column} = ?", (before,))
+
+
+def _joined(one: str, other: str) -> str:
+    """Return two JSON arrays of numbers as one."""
+    numbers: Iterable[float] = {*json.loads(one), *json.loads(other)}
+    joined: Sequence[float] = sorted(numbers)
+    return json.dumps(joined)

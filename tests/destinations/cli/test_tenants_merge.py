@@ -1,0 +1,228 @@
+"""``destinations tenants merge``: a customer got a new key, so it was taken for two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.operations import lock_server
+from destinations.outcome import ManualChange, Outcome, State, Status
+from destinations.pipeline.queue import Balance, Drift, Recheck, Round
+from destinations.runtime.account_identity import AccountIdentity
+from destinations.store import (
+    RefusedEvent,
+    RefusedSelection,
+    SealedValues,
+    Sealer,
+    SealingKey,
+    SqliteStore,
+    Tenant,
+    Tenants,
+    TenantSecrets,
+    TenantStore,
+    broken_rules,
+)
+
+Command = Callable[..., Any]
+Add = Callable[..., Any]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store, in which every rule must hold when the test is over."""
+    path = tmp_path / "store.sqlite3"
+    with SqliteStore(path) as opened:
+        yield opened
+    with SqliteStore(path, read_only=True) as again:
+        assert broken_rules(again.database) == []
+
+
+def _secrets(store: SqliteStore) -> TenantSecrets:
+    sealed = SealedValues(store.database, Sealer(SealingKey.parse("A" * 43 + "=")))
+    return TenantSecrets(store.database, sealed)
+
+
+def _merge(command: Command, store: SqliteStore, *arguments: str) -> Any:
+    return command("tenants", "merge", *arguments, "--yes", "--store", store.path)
+
+
+@pytest.mark.parametrize("is_newer", [False, True])
+def test_all_of_it_moves(
+    command: Command, store: SqliteStore, add_tenant: Add, add_delivery: Add, *, is_newer: bool
+) -> None:
+    """Deliveries and messages, keys and names go along; the settings are those accepted last."""
+    gone, kept = add_tenant(store, "key-old"), add_tenant(store, "key-new", now=2_000.0)
+    if is_newer:
+        Tenants(store.database).prove(gone, 3_000.0)
+    statuses: list[Status] = [State.READY, State.UNKNOWN, State.HELD, *Outcome]
+    for number, status in enumerate(statuses):
+        add_delivery(store, scope=gone.scope, message_id=f"m{number}", status=status)
+    add_delivery(store, scope=kept.scope, message_id="own")
+    Tenants(store.database).call(gone, "Acme")
+    done = _merge(command, store, "Acme", kept.id)
+    assert done.code == 0
+    assert f"Merged Acme into {kept.id}: {len(statuses)} deliveries moved." in done.out
+    (only,) = Tenants(store.database).all()
+    assert (only.id, only.name, only.noted_at) == (kept.id, "Acme", 1_000.0)
+    ids = [*(f"m{number}" for number in range(len(statuses))), "own"]
+    assert set(store.queue().history(only.scope, ids)) == set(ids)
+    secrets = _secrets(store)
+    assert secrets.settings(only) == {"apiKey": "key-old" if is_newer else "key-new"}
+    keys = secrets.keys("sample")
+    assert {keys[secrets.digest(key)] for key in ("key-old", "key-new")} == {only.scope.id}
+    found = command("tenants", "show", kept.id, "--store", store.path, "--json").json
+    assert found["keys"] == 2
+    assert sum(found["counts"].values()) == len(statuses) + 1
+    # The credentials of both are those of one account.
+    accounts = store.accounts()
+    for key in ("key-old", "key-new"):
+        identity = AccountIdentity("sample", "http://127.0.0.1/", "", key)
+        account = accounts.find(identity)
+        assert account is not None
+        assert accounts.served_by(account.id) == [only.scope]
+
+
+@pytest.mark.parametrize(
+    ("of_gone", "of_kept", "winner"),
+    [
+        (Outcome.DELIVERED, Outcome.DEAD, "gone"),
+        (State.READY, Outcome.INVALID, "gone"),
+        (State.HELD, Outcome.REJECTED, "gone"),
+        (Outcome.DELIVERED, Outcome.DELIVERED, "kept"),
+        (Outcome.DEAD, Outcome.DELIVERED, "kept"),
+        (Outcome.DEAD, Outcome.DEAD, "kept"),
+        (Outcome.DEAD, State.READY, "kept"),
+    ],
+)
+def test_one_message_of_both(
+    command: Command,
+    store: SqliteStore,
+    add_tenant: Add,
+    add_delivery: Add,
+    *,
+    of_gone: Status,
+    of_kept: Status,
+    winner: str,
+) -> None:
+    """It leads to the event that had an effect, so that a repeat does not count again."""
+    gone, kept = add_tenant(store, "key-old"), add_tenant(store, "key-new")
+    ids = {
+        "gone": add_delivery(store, scope=gone.scope, message_id="m", status=of_gone),
+        "kept": add_delivery(store, scope=kept.scope, message_id="m", status=of_kept),
+    }
+    _merge(command, store, gone.id, kept.id)
+    found = store.queue().history(kept.scope, ["m"])["m"]
+    assert found.event_id == ids[winner] // 1000
+
+
+def test_what_both_have(
+    command: Command, store: SqliteStore, add_tenant: Add, add_delivery: Add
+) -> None:
+    """INTO keeps what it has of a name; balances that both have are asked for again."""
+    gone, kept = add_tenant(store, "key-old"), add_tenant(store, "key-new")
+    for one, letter in ((gone, "g"), (kept, "k")):
+        rules = TenantStore(store, one.id).documents("sample", "rule")
+        rules.add(("both", {"of": letter}), (letter, {"of": letter}))
+        answers = TenantStore(store, one.id).answers("sample at x")
+        answers["both"] = answers[letter] = letter
+        row = store.database.one("SELECT partner_account FROM scopes WHERE id = ?", (one.scope.id,))
+        assert row is not None
+        changes = [ManualChange(user, {"email": letter}) for user in ("both", letter)]
+        store.manual_changes([row[0]]).note(*changes)
+        raw = RefusedEvent(one.scope.id, 1.0, 400, "NOT_JSON", "no", "/", "", b"x", 1)
+        store.refused().add([raw], 10, 1_000)
+        delivery = add_delivery(store, scope=one.scope, status=State.HELD)
+        store.queue().commit(
+            Round(
+                balances={(one.scope, key): Balance("u1", 5) for key in ("both", letter)},
+                rechecks={
+                    (one.scope, key): Recheck("u1", "count", b"{}", 5, None, (9.0,), (delivery,))
+                    for key in ("both", letter)
+                },
+                drifts=[
+                    (one.scope, Drift(key, "u1", 1, 2, 10.0 + (letter == "g"), (delivery,)))
+                    for key in ("both", letter)
+                ],
+            )
+        )
+    _merge(command, store, gone.id, kept.id)
+    (only,) = Tenants(store.database).all()
+    own = TenantStore(store, only.id)
+    rules_now = {one.name: one.content["of"] for one in own.documents("sample", "rule").entries()}
+    assert rules_now == {"both": "k", "g": "g", "k": "k"}
+    assert dict(own.answers("sample at x")) == rules_now
+    row = store.database.one("SELECT partner_account FROM scopes WHERE id = ?", (only.scope.id,))
+    assert row is not None
+    changes_now = store.manual_changes([row[0]]).entries()
+    assert {user: fields["email"] for user, fields in changes_now.items()} == rules_now
+    queue = store.queue()
+    assert set(queue.balances(only.scope, ["both", "g", "k"])) == {"g", "k"}
+    rechecks = queue.rechecks(only.scope)
+    assert {key: one.amount for key, one in rechecks.items()} == {"both": None, "g": 5, "k": 5}
+    assert len(rechecks["both"].deliveries) == 2
+    drifts = {one.drift.key: one.drift.noticed_at for one in store.ledger().drifts()}
+    assert drifts == {"both": 11.0, "g": 11.0, "k": 10.0}
+    assert {one.event.scope for one in store.refused().find(RefusedSelection())} == {only.scope.id}
+
+
+@pytest.mark.parametrize(
+    ("gone", "kept", "code", "words"),
+    [
+        ("{a}", "{a}", 2, "both are the tenant {a}"),
+        ("{a}", "{c}", 2, "only tenants of one destination can be merged"),
+        ("nobody", "{b}", 2, "unknown tenant 'nobody'"),
+        ("{a}", "nobody", 2, "unknown tenant 'nobody'"),
+    ],
+)
+def test_what_cannot_be_merged(
+    command: Command,
+    store: SqliteStore,
+    add_tenant: Add,
+    *,
+    gone: str,
+    kept: str,
+    code: int,
+    words: str,
+) -> None:
+    """It is said, and nothing is changed."""
+    made = (add_tenant(store, "a"), add_tenant(store, "b"), add_tenant(store, "c", "other"))
+    ids: dict[str, str] = {name: one.id for name, one in zip("abc", made, strict=True)}
+    done = _merge(command, store, gone.format(**ids), kept.format(**ids))
+    assert (done.code, words.format(**ids) in done.err) == (code, True)
+    assert len(Tenants(store.database).all()) == 3
+
+
+def test_again(command: Command, store: SqliteStore, add_tenant: Add) -> None:
+    """The same command a second time says where the tenant went, by its id and its name."""
+    gone: Tenant = add_tenant(store, "a")
+    kept: Tenant = add_tenant(store, "b")
+    Tenants(store.database).call(gone, "Acme")
+    assert _merge(command, store, gone.id, kept.id).code == 0
+    for text in (gone.id, "Acme") if kept.name == "Acme" else (gone.id,):
+        done = _merge(command, store, text, kept.id)
+        assert done.code == 2
+        assert f"unknown tenant {text!r}: it was merged into {kept.id} at " in done.err
+
+
+def test_a_server_runs(command: Command, store: SqliteStore, add_tenant: Add) -> None:
+    """It keeps tenants in memory: stop it first."""
+    gone, kept = add_tenant(store, "a"), add_tenant(store, "b")
+    with lock_server(store.path):
+        assert _merge(command, store, gone.id, kept.id).code == 75
+    assert len(Tenants(store.database).all()) == 2
+
+
+def test_erased_users(
+    command: Command, store: SqliteStore, add_tenant: Add, add_delivery: Add
+) -> None:
+    """Their messageIds are digests: it is said how many events will not be recognised."""
+    gone, kept = add_tenant(store, "a"), add_tenant(store, "b")
+    add_delivery(store, scope=gone.scope, status=Outcome.DELIVERED, user="u9")
+    store.close()
+    command("forget", "u9", "--everywhere", "--yes", "--store", store.path)
+    done = _merge(command, store, gone.id, kept.id)
+    assert done.code == 0
+    assert "Not recognised if they come again: 1 event of users who were erased." in done.err
