@@ -14,7 +14,9 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
+from destinations.runtime.store import Store
 from destinations.segment.event import Event
+from destinations.store import TenantStore
 from kana_destination.mapping_rules import Rule, overlap, read_rules
 from kana_destination.opened_kana import check_is_kana
 from kana_destination.plugin import SLUG, stored_rules
@@ -51,9 +53,17 @@ class AddedRules:
     remapped: Remapped
 
 
-def list_rules(store: SqliteStore) -> list[Rule]:
-    """Return the rules, the oldest first: of those that match an event, the first is used."""
-    return [Rule(**document.content) for document in stored_rules(store).entries()]
+def list_rules(store: SqliteStore, tenant: str = "") -> list[Rule]:
+    """Return the rules, the oldest first: of those that match an event, the first is used.
+
+    With ``tenant``, the id of a customer of Kana, they are the rules of that one.
+    """
+    entries = stored_rules(_part_of(store, tenant)).entries()
+    return [Rule(**document.content) for document in entries]
+
+
+def _part_of(store: SqliteStore, tenant: str) -> Store:
+    return TenantStore(store, tenant) if tenant else store
 
 
 def matching_rules(store: SqliteStore, event: Event) -> list[Rule]:
@@ -61,29 +71,29 @@ def matching_rules(store: SqliteStore, event: Event) -> list[Rule]:
     return [rule for rule in list_rules(store) if rule.matches(event)]
 
 
-def add_rules(store: SqliteStore, rules: Iterable[Rule]) -> AddedRules:
+def add_rules(store: SqliteStore, rules: Iterable[Rule], tenant: str = "") -> AddedRules:
     """Add all rules or none, and queue the unmapped events that they map.
 
     A rule that is there already, unchanged, is not an error. `OpenDestination.deliver_waiting`
     delivers what is queued. Raises `DefinitionError` for an invalid rule, `UsageError` if another
-    rule has the name of one.
+    rule has the name of one. ``tenant`` is as in `list_rules`.
     """
     document = {"rules": [rule.to_json() for rule in rules]}
     new = read_rules(Document("the rules", document, {})) if document["rules"] else []
-    older = list_rules(store)
+    older = list_rules(store, tenant)
     added = [rule for rule in new if rule not in older]
-    stored_rules(store).add(*((rule.name, rule.to_json()) for rule in added))
+    stored_rules(_part_of(store, tenant)).add(*((rule.name, rule.to_json()) for rule in added))
     overlaps = []
     for rule in added:
         overlaps += [(other, rule) for other in older if overlap(rule, other)]
         older.append(rule)
     known = [rule for rule in new if rule not in added]
-    return AddedRules(added, known, overlaps, map_unmapped(store))
+    return AddedRules(added, known, overlaps, map_unmapped(store, tenant))
 
 
-def remove_rule(store: SqliteStore, name: str) -> None:
+def remove_rule(store: SqliteStore, name: str, tenant: str = "") -> None:
     """Remove a rule; what it has mapped stays mapped. Raises `UsageError` if there is none."""
-    stored_rules(store).remove(name)
+    stored_rules(_part_of(store, tenant)).remove(name)
 
 
 def check_features(kana: OpenDestination, rules: Iterable[Rule]) -> list[str]:
@@ -113,12 +123,17 @@ def check_features(kana: OpenDestination, rules: Iterable[Rule]) -> list[str]:
     return warnings
 
 
-def map_unmapped(store: SqliteStore) -> Remapped:
-    """Queue the unmapped events that rules map now."""
+def map_unmapped(store: SqliteStore, tenant: str = "") -> Remapped:
+    """Queue the unmapped events that rules map now.
+
+    Those of customers of Kana, with keys of their own, are only mapped by the rules of each.
+    """
     definition, plugin = open_definition(SLUG)
-    destination = Destination(definition, named_settings(definition), plugin_code(plugin, store))
+    destination = Destination(
+        definition, named_settings(definition), plugin_code(plugin, _part_of(store, tenant))
+    )
     ledger = store.ledger()
-    unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+    unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}), tenant=tenant)
     planned = [plan_replay(ledger, destination, entry) for entry in ledger.find(unmapped)]
     done = replay(ledger, planned, now=time.time())
     served = {one.id for one in ledger.totals(time.time()) if one.served}

@@ -26,12 +26,12 @@ class Unmapped(NamedTuple):
     total: int
 
 
-def count_unmapped(store: SqliteStore) -> Unmapped:
-    """Count the events of runs and servers that no rule maps."""
+def count_unmapped(store: SqliteStore, tenant: str | None = None) -> Unmapped:
+    """Count the events of runs and servers that no rule maps; of one ``tenant``, if given."""
     events: Counter[str] = Counter()
     values: Counter[tuple[str, str]] = Counter()
     total = 0
-    for raw in _raw_events(store.ledger()):
+    for raw in _raw_events(store.ledger(), tenant):
         total += 1
         event: dict[str, Any] = read_json(raw)
         events[event["event"]] += 1
@@ -41,8 +41,8 @@ def count_unmapped(store: SqliteStore) -> Unmapped:
     return Unmapped(events, values, total)
 
 
-def _raw_events(ledger: Ledger) -> Iterator[bytes]:
-    selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}))
+def _raw_events(ledger: Ledger, tenant: str | None) -> Iterator[bytes]:
+    selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}), tenant=tenant)
     for entry in ledger.find(selection):
         raw = ledger.raw_event(entry.event_id)
         if raw is not None:

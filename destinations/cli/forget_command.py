@@ -18,7 +18,14 @@ from destinations.cli.erased_text import counts, erased_text
 from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
-from destinations.operations import Forgettable, forget, look_up_user
+from destinations.cli.tenant_option import tenant_option
+from destinations.operations import (
+    Forgettable,
+    find_tenant,
+    forget,
+    look_up_user,
+    place_of_tenant,
+)
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.store import SqliteStore
 
@@ -38,6 +45,7 @@ __all__ = ["command"]
     metavar="NAME",
     help="Erase the user only from one account: its name or unnamed-NUMBER.",
 )
+@tenant_option
 @click.option("--everywhere", is_flag=True, help="Erase the user from all of the store.")
 @asking_place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
@@ -46,6 +54,7 @@ def command(  # noqa: PLR0913 - its options
     user: str,
     destination: str | None,
     account: str | None,
+    tenant: str | None,
     place: StorePlace,
     *,
     everywhere: bool,
@@ -58,17 +67,24 @@ def command(  # noqa: PLR0913 - its options
     deliveries of the user whose answers were lost; nothing is sent. Then what waits of the user is
     dropped, events and reasons are deleted, and digests take the place of the user and of
     messageIds, so that an event that is sent again is still recognised. Later events of the user
-    are delivered as usual. The partner keeps what it has: delete the user there as well.
+    are delivered as usual. --destination includes all customers of an endpoint, --tenant is one of
+    them. The partner keeps what it has: delete the user there as well.
     """
     if not user.strip():
         raise click.UsageError("USER must not be empty")
-    is_chosen = destination is not None or account is not None
+    is_chosen = any(one is not None for one in (destination, account, tenant))
     if everywhere and is_chosen:
-        raise click.UsageError("--everywhere cannot be used with --destination or --account")
+        msg = "--everywhere cannot be used with --destination, --account or --tenant"
+        raise click.UsageError(msg)
+    if tenant is not None and account is not None:
+        raise click.UsageError("--tenant cannot be used with --account")
     if not everywhere and not is_chosen:
-        raise click.UsageError("expected --destination, --account or --everywhere")
-    destination, account = destination or "", account or ""
+        raise click.UsageError("expected --destination, --account, --tenant or --everywhere")
     with place.read() as store:
+        if tenant is not None:
+            # Each has an account of its own, by which a copy that is restored finds it.
+            destination, account = place_of_tenant(store, find_tenant(store, tenant, destination))
+        destination, account = destination or "", account or ""
         can_ask = place.config is not None
         found = look_up_user(store, user, destination, account, can_ask=can_ask)
     if found.is_empty and not found.elsewhere:

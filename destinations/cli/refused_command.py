@@ -22,6 +22,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, plain, print_table
+from destinations.cli.tenant_option import tenant_option
 from destinations.operations import refused_line, shown_time
 from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, SqliteRefused
 
@@ -29,7 +30,9 @@ __all__ = ["command"]
 
 _COLUMNS: Final = ("id", "refused", "destination", "path", "from", "event", "status", "reason")
 
-_selection_options = with_options(BY_DESTINATION, BY_CODE, BY_USER, since_option("events refused"))
+_selection_options = with_options(
+    BY_DESTINATION, tenant_option, BY_CODE, BY_USER, since_option("events refused")
+)
 
 
 @click.group("refused", cls=Group, epilog="Example: destinations refused list --config serve.yaml")

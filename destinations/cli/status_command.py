@@ -13,6 +13,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import Bold, count, styled, table_lines, terminal_width
+from destinations.cli.tenant_option import tenant_option
 from destinations.operations import (
     StoreStatus,
     TenantFigures,
@@ -42,6 +43,7 @@ _STRAY: Final = (
     "status", cls=Command, epilog="Example: destinations status --config serve.yaml --live 2"
 )
 @place_options
+@tenant_option
 @click.option(
     "--live",
     type=click.FloatRange(min=0.2),
@@ -49,32 +51,35 @@ _STRAY: Final = (
     help="Refresh every SECONDS until interrupted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(place: StorePlace, live: float | None, *, as_json: bool) -> int:
-    """Show the outcomes in a store, waiting deliveries, and those that need an operator."""
+def command(place: StorePlace, tenant: str | None, live: float | None, *, as_json: bool) -> int:
+    """Show the outcomes in a store, waiting deliveries, and those that need an operator.
+
+    The customers that an endpoint is for are added up; --tenant shows one of them.
+    """
     if live is not None and as_json:
         raise click.UsageError("--live cannot be used with --json")
     with place.read() as opened:
         if as_json:
             now = time.time()
-            status = store_status(opened, now, server_status(opened))
+            status = store_status(opened, now, server_status(opened), tenant)
             click.echo(json_text(status.to_json(now)))
         elif live is None:
-            click.echo(_read(opened, place))
+            click.echo(_read(opened, place, tenant))
         else:
-            _watch(opened, place, live)
+            _watch(opened, place, tenant, live)
     return 0
 
 
-def _read(store: SqliteStore, place: StorePlace) -> str:
+def _read(store: SqliteStore, place: StorePlace, tenant: str | None) -> str:
     now = time.time()
-    return "\n".join(_shown(store_status(store, now, server_status(store)), place, now))
+    return "\n".join(_shown(store_status(store, now, server_status(store), tenant), place, now))
 
 
-def _watch(store: SqliteStore, place: StorePlace, seconds: float) -> None:
+def _watch(store: SqliteStore, place: StorePlace, tenant: str | None, seconds: float) -> None:
     """Refresh until the user interrupts it, which counts as success."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            shown = _read(store, place)
+            shown = _read(store, place, tenant)
             click.clear()  # only of a terminal
             click.echo(shown)
             time.sleep(seconds)
@@ -89,7 +94,8 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     for one in status.scopes:
         source = "server" if one.served else "runs"
         at = f" at {one.account}" if one.account else ""
-        yield styled(Bold(one.destination), f"{at} ({source})")
+        of = f", tenant {one.tenant}" if one.tenant else ""
+        yield styled(Bold(f"{one.destination}{of}"), f"{at} ({source})")
         yield from _queue(one, place, now, is_idle=one.id in status.idle)
         if one.tenants:
             yield _tenants(status.tenants[one.destination])

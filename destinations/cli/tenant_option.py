@@ -14,5 +14,5 @@ tenant_option: Final = click.option(
     "--tenant",
     type=NAME,
     metavar="T",
-    help="Only for this tenant: its name, its id or the beginning of its id.",
+    help="Only this tenant: its name, its id, or the beginning of its id.",
 )

@@ -10,7 +10,7 @@ from typing import Any
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import ServerStatus
 from destinations.operations.pauses import pauses_of_servers, stopped_destinations
-from destinations.operations.tenants import TenantFigures, count_tenants
+from destinations.operations.tenants import TenantFigures, count_tenants, find_tenant
 from destinations.outcome import State
 from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
@@ -62,6 +62,7 @@ class StoreStatus:
                 {
                     "name": one.destination,
                     "account": one.account,
+                    "tenant": one.tenant or None,
                     "source": "serve" if one.served else "run",
                     "served": one.served and one.destination in self.names,
                     "queue": queue_length(one),
@@ -78,9 +79,19 @@ class StoreStatus:
         }
 
 
-def store_status(store: SqliteStore, now: float, serving: ServerStatus) -> StoreStatus:
-    """Return the status of the store at ``now`` (seconds since 1970, UTC)."""
-    totals = summed(open_ledger(store).totals(now))
+def store_status(
+    store: SqliteStore, now: float, serving: ServerStatus, tenant: str | None = None
+) -> StoreStatus:
+    """Return the status of the store at ``now`` (seconds since 1970, UTC).
+
+    With ``tenant`` that of one customer of a partner only; raises `UsageError` if it is unknown.
+    """
+    totals = open_ledger(store).totals(now)
+    if tenant is None:
+        totals = summed(totals)
+    else:
+        of = find_tenant(store, tenant).scope.id
+        totals = [one for one in totals if one.id == of]
     scopes = [one for one in totals if one.counts or one.served]
     return StoreStatus(
         str(store.path.resolve()),

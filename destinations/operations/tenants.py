@@ -35,6 +35,7 @@ __all__ = [
     "forget_tenant",
     "merge_tenant",
     "pause_tenant",
+    "place_of_tenant",
     "resume_tenant",
     "tenant_status",
     "tenant_statuses",
@@ -126,6 +127,12 @@ def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -
 
 def _has(store: SqliteStore, text: str) -> bool:
     return any(text in {one.id, one.name} for one in Tenants(store.database).all())
+
+
+def place_of_tenant(store: SqliteStore, tenant: Tenant) -> tuple[str, str]:
+    """Return the destination of a tenant, and the name that selects its account at the partner."""
+    (label,) = (one.label for one in store.ledger().totals(0.0) if one.id == tenant.scope.id)
+    return tenant.scope.name, label
 
 
 def tenant_statuses(

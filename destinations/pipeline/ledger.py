@@ -40,7 +40,8 @@ class LedgerEntry:
     which account at the partner it is. ``key`` is None where no subscription took the event.
     ``increment`` and ``evidence`` are what a lost answer is judged by. ``plan`` names what made the
     payload, see `Destination.plan_digest`. ``restored`` says that it waited in a copy of the store
-    which was restored, and may have been delivered since.
+    which was restored, and may have been delivered since. ``tenant`` is the id of the customer of
+    a partner whose event it is, empty if it is of none, and ``tenant_name`` the name it was given.
     """
 
     id: int
@@ -67,6 +68,8 @@ class LedgerEntry:
     increment: Increment | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     restored: bool = False
+    tenant: str = ""
+    tenant_name: str | None = None
 
     @property
     def state(self) -> State:
@@ -95,7 +98,8 @@ class Selection:
 
     ``statuses`` are outcomes and states. ``since`` (inclusive) and ``until`` are times of
     acceptance. ``account`` is its name, or its label. ``restored`` are those of a restored copy.
-    ``slug`` restricts it to the scopes of a destination, whatever a server calls it.
+    ``slug`` restricts it to the scopes of a destination, whatever a server calls it. ``tenant`` is
+    a customer of a partner, by its name, its id or the beginning of that; empty, it is none.
     """
 
     destination: str | None = None
@@ -107,6 +111,7 @@ class Selection:
     since: float | None = None
     until: float | None = None
     restored: bool = False
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from destinations.store.database import (
     make_store,
 )
 from destinations.store.erasing import (
-    ERASED,
     Erased,
     apply_erasures,
     count_mentions,
@@ -22,6 +21,7 @@ from destinations.store.erasing import (
     scopes_of,
 )
 from destinations.store.erasures import (
+    ERASED,
     Erasure,
     erasures_path,
     erasures_stored,

@@ -134,6 +134,15 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
+        "every tenant must belong to a known scope, and every key to a tenant",
+        (
+            "SELECT scope FROM tenants WHERE scope NOT IN"
+            " (SELECT id FROM scopes WHERE tenant <> '')"
+            " UNION ALL SELECT scope FROM tenant_keys WHERE scope NOT IN"
+            " (SELECT scope FROM tenants)"
+        ),
+    ),
+    (
         "every refused event must belong to a known scope",
         "SELECT id FROM refused WHERE scope NOT IN (SELECT id FROM scopes)",
     ),

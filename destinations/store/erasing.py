@@ -15,6 +15,7 @@ from destinations.store.codes import STATUS_CODES
 from destinations.store.database import Database
 from destinations.store.digests import packed_id, unpacked_id
 from destinations.store.erasures import (
+    ERASED,
     ErasedScope,
     Erasure,
     add_erasures,
@@ -27,7 +28,6 @@ from destinations.store.mentions import Mentions, ids_in
 from destinations.store.rows import PER_EVENT, array_of
 
 __all__ = [
-    "ERASED",
     "Erased",
     "apply_erasures",
     "count_mentions",
@@ -37,9 +37,6 @@ __all__ = [
     "noted_scopes",
     "scopes_of",
 ]
-
-ERASED: Final = "erased-"
-"""What the ids of an erased user begin with, instead of their own text."""
 
 _WHY: Final = "the user was erased"
 _WHY_OTHER: Final = "erased, as it named a user who was erased"

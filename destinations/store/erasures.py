@@ -23,6 +23,7 @@ from destinations.store.files import make_file, sync
 from destinations.store.move_to_9 import old_erasure_id
 
 __all__ = [
+    "ERASED",
     "ErasedScope",
     "Erasure",
     "add_erasures",
@@ -33,6 +34,9 @@ __all__ = [
     "read_erasures_file",
     "write_erasures_file",
 ]
+
+ERASED: Final = "erased-"
+"""What the ids of an erased user begin with, instead of their own text."""
 
 _FORMAT: Final = 2
 """Of the file next to a store. The first form had no head, and no ids, stores and scopes."""

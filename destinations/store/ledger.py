@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from destinations.errors import UsageError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State, Status
@@ -47,6 +47,7 @@ from destinations.store.rows import (
     add_open,
 )
 from destinations.store.tallies import Tallies
+from destinations.store.tenants import Tenants
 
 __all__ = ["SqliteLedger"]
 
@@ -59,6 +60,7 @@ _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _APPLIED: Final = "resolved by an operator: applied"
 
+_OF_NO_TENANT: Final = "scope NOT IN (SELECT id FROM scopes WHERE tenant <> '')"
 _IN_INTENTS: Final = "SELECT value FROM intents, json_each(intents.deliveries)"
 _SENDING: Final = max(STATUSES) + 1
 """The number of what waits and has an intent; no row has it."""
@@ -124,6 +126,15 @@ _LEDGER: Final = _Part(
 )
 
 
+class _Place(NamedTuple):
+    """Whose the deliveries of a scope are: see `LedgerEntry`."""
+
+    destination: str
+    account: str
+    tenant: str
+    tenant_name: str | None
+
+
 class SqliteLedger:
     """See the module; any thread may use it.
 
@@ -154,7 +165,7 @@ class SqliteLedger:
             more = None if more is None else more - len(found)
 
     def _page(
-        self, selection: Selection, scopes: Mapping[int, tuple[str, str]], last: int, size: int
+        self, selection: Selection, scopes: Mapping[int, _Place], last: int, size: int
     ) -> list[LedgerEntry]:
         parts, values = [], []
         for part in _parts(selection, self._left()):
@@ -184,6 +195,11 @@ class SqliteLedger:
             if value is not None:
                 terms.append(condition)
                 values.append(value)
+        if selection.tenant is not None:
+            terms.append("scope = ?" if selection.tenant else _OF_NO_TENANT)
+        if selection.tenant:
+            found = Tenants(self._database).find(selection.tenant, selection.destination)
+            values.append(found.scope.id)
         if selection.user is not None:
             terms.append("user = ?")
             values.append(selection.user if part.table == "open" else packed_id(selection.user))
@@ -248,7 +264,7 @@ class SqliteLedger:
                 f" WHERE {where} GROUP BY 1, 2, 3"
             )
             for scope, status, code, number in self._database.all(query, values):
-                counts[scopes[scope][0], _SHOWN[status], code] += number
+                counts[scopes[scope].destination, _SHOWN[status], code] += number
         return sorted(
             (DeliveryClass(*key, number) for key, number in counts.items()),
             key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
@@ -263,7 +279,7 @@ class SqliteLedger:
         )
         return [
             LedgerDrift(
-                *scopes[scope],
+                *(scopes[scope].destination, scopes[scope].account),
                 Drift(key, user, expected, found, noticed_at, tuple(json.loads(deliveries))),
             )
             for scope, key, user, expected, found, noticed_at, deliveries in rows
@@ -291,15 +307,16 @@ class SqliteLedger:
         """Return the ids of `interrupted` as a list for a statement."""
         return ", ".join(str(scope.id) for scope, _ in self.interrupted())
 
-    def _scopes(self) -> Mapping[int, tuple[str, str]]:
-        """Return the name of each scope and what its account is called."""
+    def _scopes(self) -> Mapping[int, _Place]:
+        """Return whose each scope is."""
         rows = self._database.all(_SCOPES)
+        names = dict(self._database.all("SELECT scope, name FROM tenants"))
         return {
-            scope: (destination, shown_account(number, *account))
-            for scope, destination, number, _, _, *account in rows
+            scope: _Place(destination, shown_account(number, *account), tenant, names.get(scope))
+            for scope, destination, number, _, tenant, *account in rows
         }
 
-    def _entry(self, row: Sequence[Any], scopes: Mapping[int, tuple[str, str]]) -> LedgerEntry:
+    def _entry(self, row: Sequence[Any], scopes: Mapping[int, _Place]) -> LedgerEntry:
         (
             identity, scope, subscription, status, effect, attempts, user, message_id, kind,
             accepted_at, plan, first_attempt_at, next_at, settled_at, code, http_status, stage,
@@ -309,13 +326,13 @@ class SqliteLedger:
             code, http_status, stage, reason = self._names.note_of(note)
         if effect is None:
             effect = EFFECT_CODES[Effect.APPLIED if status == _DELIVERED else Effect.NONE]
-        destination, account = scopes[scope]
+        place = scopes[scope]
         return LedgerEntry(
             id=identity,
             event_id=identity // PER_EVENT,
             scope=scope,
-            destination=destination,
-            account=account,
+            destination=place.destination,
+            account=place.account,
             key=self._names.key(subscription) if subscription else None,
             status=_SHOWN[status],
             effect=EFFECTS[effect],
@@ -335,6 +352,8 @@ class SqliteLedger:
             increment=None if key is None else Increment(key, amount),
             evidence=json.loads(evidence) if evidence else {},
             restored=bool(restored),
+            tenant=place.tenant,
+            tenant_name=place.tenant_name,
         )
 
     # -- changing ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any, Final
 from destinations.store.accounts import account_label
 from destinations.store.bulk import with_rows
 from destinations.store.database import Database
+from destinations.store.tenants import Tenants
 
 __all__ = [
     "RefusedCount",
@@ -82,13 +83,15 @@ class RefusedEntry:
 class RefusedSelection:
     """A choice of refused events: all conditions that are given must hold.
 
-    ``since`` is inclusive, in seconds since 1970.
+    ``since`` is inclusive, in seconds since 1970. ``tenant`` is a customer of a partner, by its
+    name, its id or the beginning of that.
     """
 
     destination: str | None = None
     code: str | None = None
     user: str | None = None
     since: float | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class SqliteRefused:
         self, selection: RefusedSelection, *, limit: int | None = None
     ) -> Sequence[RefusedEntry]:
         """Return the latest ``limit`` events of a selection, the oldest of them first."""
-        where, values = _condition(selection)
+        where, values = self._condition(selection)
         rows = self._database.all(
             f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY refused.id DESC LIMIT ?",
             (*values, -1 if limit is None else limit),
@@ -143,7 +146,7 @@ class SqliteRefused:
 
     def counts(self, selection: RefusedSelection) -> Sequence[RefusedCount]:
         """Return how many events of a selection are kept, by destination and code."""
-        where, values = _condition(selection)
+        where, values = self._condition(selection)
         rows = self._database.all(
             f"SELECT destination, code, count(*) {_FROM} WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2",
             values,
@@ -180,6 +183,23 @@ class SqliteRefused:
             deleted += done.rowcount
         return deleted
 
+    def _condition(self, selection: RefusedSelection) -> tuple[str, tuple[object, ...]]:
+        """Return a selection as a condition; raises `UsageError` for an unknown tenant."""
+        scope = None
+        if selection.tenant is not None:
+            found = Tenants(self._database).find(selection.tenant, selection.destination)
+            scope = found.scope.id
+        since = None if selection.since is None else round(selection.since * 1000)
+        conditions = {
+            "destination = ?": selection.destination,
+            "scopes.id = ?": scope,
+            "code = ?": selection.code,
+            "user = ?": selection.user,
+            "at >= ?": since,
+        }
+        given = {text: value for text, value in conditions.items() if value is not None}
+        return " AND ".join(given) or "1", tuple(given.values())
+
 
 def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> int:
     """Delete events until no more are left than may be; returns how many.
@@ -207,18 +227,6 @@ def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most
             events, size = events - 1, size - length
     connection.executemany("DELETE FROM refused WHERE id = ?", displaced)
     return len(displaced)
-
-
-def _condition(selection: RefusedSelection) -> tuple[str, tuple[object, ...]]:
-    since = None if selection.since is None else round(selection.since * 1000)
-    conditions = {
-        "destination = ?": selection.destination,
-        "code = ?": selection.code,
-        "user = ?": selection.user,
-        "at >= ?": since,
-    }
-    given = {text: value for text, value in conditions.items() if value is not None}
-    return " AND ".join(given) or "1", tuple(given.values())
 
 
 def _entry(row: tuple[Any, ...]) -> RefusedEntry:

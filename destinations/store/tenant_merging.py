@@ -19,7 +19,7 @@ from destinations.outcome import Effect, Outcome
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, unpacked_id
-from destinations.store.erasing import ERASED
+from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
 from destinations.store.tenants import Tenant, settings_name

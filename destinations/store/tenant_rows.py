@@ -8,7 +8,7 @@ import sqlite3
 from typing import Final
 
 from destinations.store.digests import message_digest, unpacked_id
-from destinations.store.erasing import ERASED
+from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT, array_of
 
 __all__ = ["erase_deliveries", "erase_scope"]

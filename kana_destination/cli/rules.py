@@ -16,9 +16,11 @@ from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.run_tables import exit_code, summary
 from destinations.cli.tables import count, plain, print_table
+from destinations.cli.tenant_option import tenant_option
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_input, read_text_input
 from destinations.errors import DefinitionError, EventError, UsageError
+from destinations.operations import find_tenant
 from destinations.segment.event import Event, read_event
 from kana_destination.cli.opening import open_account
 from kana_destination.mapping_rules import Rule, RuleMapper, read_rules
@@ -67,10 +69,12 @@ def rules() -> None:
 )
 @settings_option
 @store_option
+@tenant_option
 @account_options
 def add(
     settings: Path | None,
     store: Path | None,
+    tenant: str | None,
     account: str | None,
     *,
     same: bool | None,
@@ -80,14 +84,17 @@ def add(
 
     With --settings, check that Kana has the features, and deliver what waits for the account at
     once. Without it, the next run delivers that. A server delivers what it accepted by itself.
+    With --tenant, the rules are those of one customer of an endpoint.
     """
     new = _given(given)
+    if tenant is not None and settings is not None:
+        raise click.UsageError("--tenant cannot be used with --settings")
     if settings is None:
         if account is not None or same is not None:
             msg = "--account, --same-account and --new-account need --settings"
             raise click.UsageError(msg)
         with open_store(store) as opened:
-            waiting = _added(opened, new)
+            waiting = _added(opened, new, _id_of(opened, tenant))
         click.echo("The features were not checked at Kana: that needs --settings.", err=True)
         if waiting:
             at = "" if store is None else f" --store {shlex.quote(str(store))}"
@@ -101,10 +108,11 @@ def add(
 
 @rules.command("list")
 @store_option
+@tenant_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def show(store: Path | None, *, as_json: bool) -> int:
+def show(store: Path | None, tenant: str | None, *, as_json: bool) -> int:
     """List the rules, the oldest first. If several match an event, the oldest is used."""
-    found = _stored(store)
+    found = _stored(store, tenant)
     if as_json:
         click.echo(json_text([rule.to_json() for rule in found]))
         return 0
@@ -119,10 +127,11 @@ def show(store: Path | None, *, as_json: bool) -> int:
 @rules.command("remove")
 @click.argument("name")
 @store_option
-def remove(name: str, store: Path | None) -> int:
+@tenant_option
+def remove(name: str, store: Path | None, tenant: str | None) -> int:
     """Remove a rule. Events that it has mapped stay mapped."""
     with open_store(store, existing=True) as opened:
-        remove_rule(opened, name)
+        remove_rule(opened, name, _id_of(opened, tenant))
     click.echo(f"Removed the rule {name!r}.")
     return 0
 
@@ -130,7 +139,8 @@ def remove(name: str, store: Path | None) -> int:
 @rules.command("test")
 @click.argument("event", metavar="EVENT.json", type=click.Path(path_type=Path))
 @store_option
-def test(event: Path, store: Path | None) -> int:
+@tenant_option
+def test(event: Path, store: Path | None, tenant: str | None) -> int:
     """Show which rule maps a track event that names no feature. Exits 1 if no rule does."""
     checked = _read_event(event)
     if checked["type"] != "track":
@@ -140,7 +150,7 @@ def test(event: Path, store: Path | None) -> int:
     if own:
         click.echo(f"The event names the feature {own!r} itself: no rule is needed.")
         return 0
-    found = _stored(store)
+    found = _stored(store, tenant)
     matching = [rule for rule in found if rule.matches(checked)]
     winner = RuleMapper(found).find(checked)
     if winner is None:
@@ -210,9 +220,9 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
     return conditions
 
 
-def _added(store: SqliteStore, new: Sequence[Rule]) -> int:
+def _added(store: SqliteStore, new: Sequence[Rule], tenant: str = "") -> int:
     """Add rules, say what was done, and return how many events need a run."""
-    done = add_rules(store, new)
+    done = add_rules(store, new, tenant)
     for rule in new:
         if rule in done.known:
             click.echo(f"The rule {rule.name!r} exists already.")
@@ -253,6 +263,11 @@ def _deliver(kana: OpenDestination) -> int:
     return exit_code(done)
 
 
-def _stored(store: Path | None) -> list[Rule]:
+def _stored(store: Path | None, tenant: str | None) -> list[Rule]:
     with open_store(store, existing=True) as opened:
-        return list_rules(opened)
+        return list_rules(opened, _id_of(opened, tenant))
+
+
+def _id_of(store: SqliteStore, tenant: str | None) -> str:
+    """Return the id of a tenant by what the option says; empty without it."""
+    return "" if tenant is None else find_tenant(store, tenant).id

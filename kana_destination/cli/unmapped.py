@@ -11,6 +11,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import store_option
 from destinations.cli.tables import bounded, print_table
+from destinations.cli.tenant_option import tenant_option
 from kana_destination.unmapped import count_unmapped
 
 __all__ = ["unmapped"]
@@ -18,6 +19,7 @@ __all__ = ["unmapped"]
 
 @click.command(cls=Command, epilog="Example: destinations kana unmapped --top 10")
 @store_option
+@tenant_option
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -26,10 +28,10 @@ __all__ = ["unmapped"]
     help="Show at most N lines in each table; 20 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def unmapped(store: Path | None, top: int, *, as_json: bool) -> int:
+def unmapped(store: Path | None, tenant: str | None, top: int, *, as_json: bool) -> int:
     """Count the events of runs and servers that no rule maps, by name and by property value."""
     with open_store(store, existing=True) as opened:
-        events, values, total = count_unmapped(opened)
+        events, values, total = count_unmapped(opened, tenant)
     if as_json:
         found = {
             "events": total,

@@ -190,7 +190,16 @@ def _print(
     what = f"{total:,} {'delivery' if total == 1 else 'deliveries'}"
     if needs_operator:
         what += " that needs an operator" if total == 1 else " that need an operator"
-    print_table(f"{what}, in {place.path}", _COLUMNS, [_row(entry) for entry in found])
+    columns: tuple[str, ...] = _COLUMNS
+    rows = [_row(entry) for entry in found]
+    if any(entry.tenant for entry in found):
+        at = _COLUMNS.index("destination") + 1
+        columns = (*columns[:at], "tenant", *columns[at:])
+        rows = [
+            (*row[:at], bounded(entry.tenant_name or entry.tenant), *row[at:])
+            for row, entry in zip(rows, found, strict=True)
+        ]
+    print_table(f"{what}, in {place.path}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the first {len(found):,}; --limit shows more.\n")
     if found:

@@ -38,7 +38,7 @@ from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
 from destinations.server import ServeConfig
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, TenantStore
 
 __all__ = ["command"]
 
@@ -107,22 +107,24 @@ def _destinations(
     store: SqliteStore, definition: str | None, served: ServeConfig | None
 ) -> Callable[[LedgerEntry], Destination]:
     """Return a function that finds a delivery's destination; it needs no settings to plan."""
-    found: dict[str, Destination] = {}
+    found: dict[tuple[str, str], Destination] = {}
     configured = {one.name: one.destination for one in served.destinations} if served else {}
 
     def find(entry: LedgerEntry) -> Destination:
         name = entry.destination
         wanted = definition if definition is not None else configured.get(name, name)
-        if wanted not in found:
+        if (wanted, entry.tenant) not in found:
             try:
                 loaded, plugin = open_definition(wanted)
             except UsageError as error:
                 if wanted != name:
                     raise
                 raise UsageError(_nameless(entry, configured, error)) from None
-            code = plugin_code(plugin, store)
-            found[wanted] = Destination(loaded, named_settings(loaded), code)
-        return found[wanted]
+            # Each customer of a partner has rules of their own.
+            own = TenantStore(store, entry.tenant) if entry.tenant else store
+            code = plugin_code(plugin, own)
+            found[wanted, entry.tenant] = Destination(loaded, named_settings(loaded), code)
+        return found[wanted, entry.tenant]
 
     return find
 

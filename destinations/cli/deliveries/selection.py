@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from destinations.cli.tables import plain
+from destinations.cli.tenant_option import tenant_option
 from destinations.errors import UsageError
 from destinations.operations import parse_time, shown_time, unknown_names
 from destinations.outcome import Outcome, State, Status
@@ -85,6 +86,7 @@ _OPTIONS: Final = (
     click.option(
         "--account", metavar="NAME", help="Select by account: its name or unnamed-NUMBER."
     ),
+    tenant_option,
     BY_CODE,
     BY_USER,
     since_option("deliveries accepted"),
@@ -122,7 +124,17 @@ def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
 
     Raises for those that contradict each other.
     """
-    names = ("state", "outcome", "destination", "account", "code", "user", "since", "until")
+    names = (
+        "state",
+        "outcome",
+        "destination",
+        "account",
+        "code",
+        "user",
+        "since",
+        "until",
+        "tenant",
+    )
     chosen = {name: given.pop(name) for name in names}
     restored = given.pop("restored")
     state, outcome = chosen.pop("state"), chosen.pop("outcome")
@@ -197,6 +209,7 @@ def record(entry: LedgerEntry) -> dict[str, Any]:
         "event_id": entry.event_id,
         "destination": entry.destination,
         "account": entry.account,
+        "tenant": entry.tenant or None,
         "user": entry.user,
         "subscription": entry.subscription,
         "action": entry.action,

@@ -119,7 +119,8 @@ def _what_goes_on(
     if entry.state not in _GOES_ON:
         return ""
     (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
-    paused = paused_actions(store, entry.destination) if served else {}
+    name = f"{entry.destination}/{entry.tenant}" if entry.tenant else entry.destination
+    paused = paused_actions(store, name) if served else {}
     if entry.state is State.READY and entry.action in paused:
         return place.pause(entry.destination, entry.action, paused[entry.action])
     what = _GOES_ON[entry.state]
@@ -148,6 +149,7 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "delivery", f"{entry.id} of event {entry.event_id}"
     yield "destination", entry.destination
     yield "account", entry.account
+    yield "tenant", " ".join(filter(None, (entry.tenant, entry.tenant_name)))
     yield "subscription", entry.subscription
     yield "action", entry.action or "none"
     yield "event", event_name(entry)

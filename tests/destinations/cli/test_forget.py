@@ -102,7 +102,7 @@ def test_it_asks(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ann",), "expected --destination, --account or --everywhere"),
+        (("ann",), "expected --destination, --account, --tenant or --everywhere"),
         ((" ", "--everywhere"), "USER must not be empty"),
         (("ann", "--everywhere", "--account", "x"), "--everywhere cannot be used with"),
         (("ann", "--everywhere", "--destination", "x"), "--everywhere cannot be used with"),

@@ -255,6 +255,23 @@ def test_refused_events(
 
 
 @pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO tenants (scope, noted_at, after_event) VALUES (99, 1.0, 0)",
+        "INSERT INTO tenants (scope, noted_at, after_event) SELECT id, 1.0, 0 FROM scopes LIMIT 1",
+        "INSERT INTO tenant_keys VALUES (x'00', 'sample', 99)",
+    ],
+)
+def test_a_tenant_that_leads_nowhere(
+    store: SqliteStore, ids: dict[str, int], statement: str
+) -> None:
+    """It has a scope of its own, and a key has a tenant."""
+    _break(store, ids, "PRAGMA foreign_keys = OFF", statement)
+    ((rule, _),) = broken_rules(store.database)
+    assert rule == "every tenant must belong to a known scope, and every key to a tenant"
+
+
+@pytest.mark.parametrize(
     "value", ["a-secret", "", "v1:0123abcd:", "v1:0123ABCD:AAAA", "v1:0123abc:AAAA", "v1:AAAA"]
 )
 def test_a_sealed_value_that_is_not_sealed(
@@ -306,6 +323,7 @@ def test_every_rule_is_seen_to_fail() -> None:
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",
         "every sealed value must have the form v1:KEY:BASE64",
+        "every tenant must belong to a known scope, and every key to a tenant",
     }
     assert {rule for rule, _ in check._RULES} == seen
 

@@ -126,6 +126,7 @@ def test_as_json(deliveries: Run, held: Put, dead: Put) -> None:
         "event_id": 1,
         "destination": "sample",
         "account": "http://127.0.0.1/, unnamed-1",
+        "tenant": None,
         "user": "u1",
         "subscription": "Counts",
         "action": "count",

@@ -1,0 +1,224 @@
+"""``--tenant``: what belongs to one customer of an endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import Selection
+from destinations.store import (
+    RefusedEvent,
+    SqliteStore,
+    Tenant,
+    Tenants,
+    TenantStore,
+    broken_rules,
+)
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store, in which every rule must hold when the test is over."""
+    path = tmp_path / "store.sqlite3"
+    with SqliteStore(path) as opened:
+        yield opened
+    with SqliteStore(path, read_only=True) as again:
+        assert broken_rules(again.database) == []
+
+
+@pytest.fixture
+def tenants(
+    store: SqliteStore, add_delivery: Callable[..., int], add_tenant: Callable[..., Tenant]
+) -> tuple[Tenant, Tenant]:
+    """Two of ``kana`` with deliveries and refused events of the same user; one has a name."""
+    made = add_tenant(store, "key-a", "kana"), add_tenant(store, "key-b", "kana")
+    for one in made:
+        add_delivery(store, scope=one.scope, status=Outcome.DEAD)
+        raw = RefusedEvent(one.scope.id, 1.0, 400, "NOT_JSON", "no", "/", "", b"x", 1)
+        store.refused().add([raw], 10, 1_000)
+    add_delivery(store, scope=made[0].scope)
+    add_delivery(store, destination="plain", status=Outcome.DEAD)
+    Tenants(store.database).call(made[0], "Acme")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("deliveries", "list"), 3),
+        (("deliveries", "list", "--tenant", "Acme"), 1),
+        (("deliveries", "list", "--tenant", "Acme", "--all"), 2),
+        (("deliveries", "list", "--tenant", "{b}", "--all"), 1),
+        (("refused", "list"), 2),
+        (("refused", "list", "--tenant", "{b}"), 1),
+    ],
+)
+def test_what_is_listed(
+    command: Command,
+    store: SqliteStore,
+    tenants: tuple[Tenant, Tenant],
+    arguments: tuple[str, ...],
+    expected: int,
+) -> None:
+    """Only what is of that tenant."""
+    given = [one.format(b=tenants[1].id[:8]) for one in arguments]
+    assert command(*given, "--store", store.path, "--json").json["total"] == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deliveries", "list"),
+        ("deliveries", "drop", "--reason", "x"),
+        ("deliveries", "resolve", "--applied"),
+        ("deliveries", "export"),
+        ("deliveries", "replay"),
+        ("refused", "list"),
+        ("refused", "export"),
+        ("status",),
+        ("kana", "unmapped"),
+        ("kana", "rules", "list"),
+    ],
+)
+def test_an_unknown_tenant(
+    command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant], arguments: tuple[str, ...]
+) -> None:
+    """It is an error everywhere, not an empty selection."""
+    done = command(*arguments, "--tenant", "nobody", "--store", store.path)
+    assert (done.code, "unknown tenant 'nobody'" in done.err) == (2, True)
+    assert len(tenants) == 2
+
+
+def test_the_column(command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]) -> None:
+    """The tenant is in the table where there are some, by its name or else its id."""
+    text = command("deliveries", "list", "--store", store.path).out
+    assert "  tenant  " in text
+    assert " Acme " in text
+    assert tenants[1].id in text
+    alone = command("deliveries", "list", "--destination", "plain", "--store", store.path).out
+    assert "tenant" not in alone
+    (first, *_) = command("deliveries", "list", "--store", store.path, "--json").json["deliveries"]
+    assert first["tenant"] == tenants[0].id
+    shown = command("deliveries", "show", str(first["id"]), "--store", store.path).out
+    assert f"{tenants[0].id} Acme" in shown
+
+
+def test_the_status_of_one(
+    command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]
+) -> None:
+    """One block, with the numbers of that tenant."""
+    where = ("--tenant", "Acme", "--store", store.path)
+    assert f"kana, tenant {tenants[0].id}" in command("status", *where).out
+    (only,) = command("status", *where, "--json").json["destinations"]
+    assert only["tenant"] == tenants[0].id
+    assert only["counts"] == {"ready": 1, "dead": 1}
+
+
+def test_changes(command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]) -> None:
+    """What is dropped is that tenant's alone."""
+    where = ("--store", store.path)
+    done = command(*("deliveries", "drop", "--tenant", "Acme", "--reason", "test", "--yes", *where))
+    assert (done.code, done.out) == (0, "Dropped: 2.\n")
+    counts = store.ledger().totals(0.0)
+    assert {one.tenant: dict(one.counts) for one in counts if one.tenant} == {
+        tenants[0].id: {Outcome.DROPPED: 2},
+        tenants[1].id: {Outcome.DEAD: 1},
+    }
+
+
+def test_rules_of_kana(
+    command: Command,
+    store: SqliteStore,
+    add_delivery: Callable[..., int],
+    add_tenant: Callable[..., Tenant],
+) -> None:
+    """A rule of one customer maps the events of that one; a rule of nobody maps none of theirs."""
+    made = add_tenant(store, "key-a", "kana"), add_tenant(store, "key-b", "kana")
+    event = {"type": "track", "event": "Called", "userId": "u1", "messageId": "m"}
+    for one in made:
+        add_delivery(
+            store, event, scope=one.scope, subscription=None, status=Outcome.UNMAPPED, stage="plan"
+        )
+    # The account of a tenant is one of Kana.
+    with store.database.transaction() as connection:
+        connection.execute("UPDATE partner_accounts SET slug = 'kana'")
+    where = ("--store", store.path)
+    rule = ("--event", "Called", "--feature", "calls")
+    assert "2 unmapped events" in command("kana", "unmapped", *where).out
+    assert "1 unmapped event\n" in command("kana", "unmapped", "--tenant", made[0].id, *where).out
+    done = command("kana", "rules", "add", "all", *rule, *where)
+    assert (done.code, "wait" in done.out) == (0, False)
+    done = command("kana", "rules", "add", "own", *rule, "--tenant", made[0].id, *where)
+    assert (done.code, "1 unmapped event waits" in done.out) == (0, True)
+    totals = {one.tenant: dict(one.counts) for one in store.ledger().totals(0.0)}
+    assert totals == {made[0].id: {State.READY: 1}, made[1].id: {Outcome.UNMAPPED: 1}}
+    listed = command("kana", "rules", "list", "--tenant", made[0].id, "--json", *where)
+    assert [one["name"] for one in json.loads(listed.out)] == ["own"]
+    # A replay plans with the rules of each, too.
+    TenantStore(store, made[1].id).documents("kana", "rule").add(
+        ("calls", {"name": "calls", "event": "Called", "feature": "calls"})
+    )
+    done = command("deliveries", "replay", "--tenant", made[1].id, *where)
+    assert (done.code, "1 delivery waits for its turn" in done.out) == (0, True)
+    assert command("kana", "rules", "remove", "own", "--tenant", made[0].id, *where).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "left"),
+    [
+        (("--tenant", "Acme"), 0, {"b": 1, "plain": 1}),
+        (("--tenant", "Acme", "--destination", "kana"), 0, {"b": 1, "plain": 1}),
+        (("--destination", "kana"), 0, {"plain": 1}),
+        (("--everywhere",), 0, {}),
+        (("--tenant", "nobody"), 2, {"a": 2, "b": 1, "plain": 1}),
+        (("--tenant", "Acme", "--account", "unnamed-1"), 2, {"a": 2, "b": 1, "plain": 1}),
+        (("--tenant", "Acme", "--everywhere"), 2, {"a": 2, "b": 1, "plain": 1}),
+    ],
+)
+def test_erasing_a_user(
+    command: Command,
+    store: SqliteStore,
+    tenants: tuple[Tenant, Tenant],
+    *,
+    options: tuple[str, ...],
+    code: int,
+    left: dict[str, int],
+) -> None:
+    """The user of one customer, of all customers of a destination, or of all of the store."""
+    path = store.path
+    store.close()
+    done = command("forget", "u1", *options, "--yes", "--store", path)
+    assert done.code == code, done.err
+    names = {tenants[0].id: "a", tenants[1].id: "b", "": "plain"}
+    with SqliteStore(path, read_only=True) as opened:
+        found = Counter(
+            names[one.tenant] for one in opened.ledger().find(Selection()) if one.user == "u1"
+        )
+    assert found == left
+
+
+def test_a_backup(command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]) -> None:
+    """A copy has the tenants, their names and their deliveries; what waited is looked at."""
+    path = store.path
+    copy = path.with_name("copy.sqlite3")
+    assert command("store", "check", "--store", path).code == 0
+    assert command("store", "backup", copy, "--store", path).code == 0
+    store.close()
+    assert command("tenants", "forget", "Acme", "--yes", "--store", path).code == 0
+    path.unlink()
+    done = command("store", "restore", copy, "--to", path, "--yes")
+    assert done.code == 0, done.err
+    found = command("tenants", "list", "--store", path, "--json").json["tenants"]
+    assert [(one["id"], one["name"]) for one in found] == [
+        (tenants[0].id, "Acme"),
+        (tenants[1].id, None),
+    ]
+    assert command("store", "check", "--store", path).code == 0
