@@ -39,7 +39,7 @@ class Selection:
         """Return whether an item is wanted; one that ``keys_of`` cannot read is."""
         try:
             return not self.keys.isdisjoint(self.keys_of(item))
-        except Exception:  # noqa: BLE001 - the error is one of the events that read the item
+        except (Exception, SystemExit):  # noqa: BLE001 - the error is one of the events that read the item
             return True
 
     def covers(self, other: Selection | None) -> bool:

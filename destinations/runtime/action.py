@@ -185,7 +185,7 @@ class Action:
             done = yield from checked_calls(steps, self.requests, who)
         except DestinationsError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(failed(who, error)) from error
         if not isinstance(done, Done):
             raise PluginError(f"{who} must return a destinations.Done, not {done!r:.80}")
@@ -271,7 +271,7 @@ class Subscription:
         mapper = self.action.mapper
         try:
             found = mapper(event, payload) if mapper is not None else None
-        except Exception as error:  # noqa: BLE001 - a fault of one plugin must fail its event only
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - must fail its event only
             reason = failed(self.action.part("mapper", unmapped.mapper), error)
             return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
         return Result(Outcome.UNMAPPED, unmapped.reason) if found is None else found
@@ -309,7 +309,7 @@ def _check(call: object, known: Mapping[str, object], who: str) -> None:
         )
 
 
-def failed(who: str, error: Exception) -> str:
+def failed(who: str, error: BaseException) -> str:
     """Return the message for an unexpected error of a plugin's code."""
     return f"{who} failed: {type(error).__name__}: {error}"
 

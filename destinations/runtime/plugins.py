@@ -241,7 +241,7 @@ def _load(point: EntryPoint, source: str) -> Plugin:
             )
     try:
         plugin = loaded()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() must not end what uses the others
         raise UsageError(f"{source} cannot be made: {_words(error)}") from error
     plugin.source = source
     return plugin
@@ -253,7 +253,7 @@ def _asked(plugin: Plugin, method: str, call: Callable[[], T], kind: type[Any], 
         found = call()
     except DestinationsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() must not end what uses the others
         raise UsageError(f"{plugin.source} failed in {method}(): {_words(error)}") from error
     if not isinstance(found, kind):
         msg = f"{plugin.source}: its {method}() must return {expected}, but gives {_kind(found)}"

@@ -32,6 +32,8 @@ def test_packages_are_shown(install: Install, command: Command) -> None:
         ("import nowhere_at_all", "cannot be imported: ModuleNotFoundError: No module named"),
         ("Acme = 1", "must be a class derived from destinations.Plugin, but is a value of the"),
         (PLUGIN + "    def code(self): ...", "failed in code(): TypeError: Acme.code() takes 1"),
+        (PLUGIN + "    def __init__(self): raise SystemExit", "cannot be made: SystemExit"),
+        (PLUGIN + "    def code(self, store): raise SystemExit", "failed in code(): SystemExit"),
     ],
 )
 def test_a_plugin_that_cannot_be_used(

@@ -204,14 +204,15 @@ def test_a_mapper_finds_what_is_missing(
     assert (result.outcome if isinstance(result, Result) else result) == expected
 
 
-def test_a_mapper_that_fails(bind: Bind) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_mapper_that_fails(bind: Bind, error: type[BaseException]) -> None:
     """A fault of a plugin ends its event alone: nothing was applied, and it can be fed back."""
 
     def broken(event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-        raise ZeroDivisionError(f"for {event['event']}")
+        raise error(f"for {event['event']}")
 
     destination = bind(_with_mapper, mappers={"things": broken})
     result = _subscription(destination, "Counts").payload(_track(by=1))
     assert isinstance(result, Result)
     assert (result.outcome, result.code, result.status) == (Outcome.DEAD, "UNKNOWN_ERROR", 500)
-    assert result.reason == "the mapper 'things' failed: ZeroDivisionError: for Used"
+    assert result.reason == f"the mapper 'things' failed: {error.__name__}: for Used"

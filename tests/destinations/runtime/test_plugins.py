@@ -93,6 +93,7 @@ def test_what_a_plugin_does_by_default(install: Install) -> None:
                 "argument: 'key'"
             ),
         ),
+        (PLUGIN + "def __init__(self): raise SystemExit", "cannot be made: SystemExit"),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded(install: Install, source: str, message: str) -> None:
@@ -181,6 +182,23 @@ def _sandbox(plugin: Plugin) -> object:
                 ": its start_sandbox() must return a destinations.RunningSandbox, but gives a "
                 "value of the type str"
             ),
+        ),
+        # A plugin that calls sys.exit() must not end the command without a word.
+        ("def code(self, store): raise SystemExit", _code, " failed in code(): SystemExit"),
+        (
+            "def commands(self): raise SystemExit(0)",
+            plugin_commands,
+            " failed in commands(): SystemExit: 0",
+        ),
+        (
+            "def page_data(self): raise SystemExit('no data')",
+            plugin_page_data,
+            " failed in page_data(): SystemExit: no data",
+        ),
+        (
+            "def start_sandbox(self, **options): raise SystemExit(3)",
+            _sandbox,
+            " failed in start_sandbox(): SystemExit: 3",
         ),
     ],
 )
