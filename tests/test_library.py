@@ -278,22 +278,45 @@ def test_credentials_that_are_refused(webhook: OpenDestination, partner: Partner
     assert not [text for text in told if "s3cret-word" in text]
 
 
-def test_an_error_of_whatever_gives_the_events(webhook: OpenDestination, partner: Partner) -> None:
+@pytest.mark.parametrize("has_store", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 30, 3_000])
+def test_an_error_of_whatever_gives_the_events(
+    partner: Partner, store: Path, *, count: int, has_store: bool
+) -> None:
     """It is raised when all that was read is delivered; the same call goes on from there."""
 
     def events(*, broken: bool) -> Iterator[dict[str, Any]]:
-        yield _event("m1")
+        yield from (_event(f"m{number}", userId=f"u{number}") for number in range(count))
         if broken:
             raise LookupError("the database is away")
-        yield _event("m2")
+        yield _event("last")
 
-    with pytest.raises(LookupError, match="the database is away"):
-        webhook.deliver(events(broken=True))
-    assert _shown(webhook.deliver(events(broken=False))) == [
-        ("m1", "filtered"),
-        ("m2", "delivered"),
-    ]
-    assert len(partner.bodies) == 2
+    kept = store if has_store else None
+    with open_destination("webhook", WEBHOOK, store=kept, transport=partner) as webhook:
+        with pytest.raises(LookupError, match="the database is away"):
+            webhook.deliver(events(broken=True))
+        assert len(partner.bodies) == count
+        done = webhook.deliver(events(broken=False))
+    assert [row.outcome for row in done] == [*[Outcome.FILTERED] * count, Outcome.DELIVERED]
+    assert len(partner.bodies) == count + 1
+
+
+@pytest.mark.parametrize(
+    "use", [lambda opened: opened.deliver([_event("m2")]), lambda opened: opened.deliver_waiting()]
+)
+def test_events_that_deliver(
+    webhook: OpenDestination, partner: Partner, use: Callable[[OpenDestination], object]
+) -> None:
+    """They would wait for themselves: it is an error, and what was read before is delivered."""
+
+    def events() -> Iterator[dict[str, Any]]:
+        yield _event("m1")
+        use(webhook)
+
+    with pytest.raises(UsageError, match=r"^deliver was called by the events that it reads"):
+        webhook.deliver(events())
+    assert len(partner.bodies) == 1
+    assert _shown(webhook.deliver([_event("m2")])) == [("m2", "delivered")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -72,6 +72,7 @@ class OpenDestination:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._lock = threading.Lock()
+        self._delivering_thread: int | None = None
         self._stack = contextlib.ExitStack()
         self._is_closed = False
 
@@ -107,15 +108,20 @@ class OpenDestination:
 
         A signal, such as Ctrl-C, first lets requests under way end, and has its effect then.
         Raises `TemporaryError` if another process delivers to the account from this store, or the
-        store cannot be written, `StoreDamagedError` if it is damaged, and what ``events`` raises:
-        repeat the call, nothing is sent twice.
+        store cannot be written, `StoreDamagedError` if it is damaged, and, once all that was read
+        is delivered, what ``events`` raises: repeat the call, nothing is sent twice. Raises
+        `UsageError` if ``events`` calls it on the same object.
         """
         if isinstance(events, Mapping | bytes | str):
             raise UsageError("expected a list of events, got one event: write deliver([event])")
         if not isinstance(events, Iterable):
             raise UsageError(f"expected a list of events, got {type_of(events)}")
         input_ids = () if input_id is None else (checked_name(input_id),)
-        return self._run(entries_of(events), input_ids=input_ids)
+        errors: list[Exception] = []
+        deliveries = self._run(entries_of(_until_error(events, errors)), input_ids=input_ids)
+        if errors:
+            raise errors[0]
+        return deliveries
 
     def deliver_waiting(self) -> Deliveries:
         """Deliver what waits in the store for this account, and return the outcomes.
@@ -149,6 +155,15 @@ class OpenDestination:
         answers = self.store.answers(self.identity.partner)
         return Sender(self.destination, self._transport, answers=answers, clock=self._clock)
 
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        with self._lock:
+            self._delivering_thread = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._delivering_thread = None
+
     def _run(
         self,
         entries: Iterable[Entry],
@@ -158,6 +173,11 @@ class OpenDestination:
     ) -> Deliveries:
         """Do one run, and return the outcomes of all of its input."""
         self._check_open()
+        if self._delivering_thread == threading.get_ident():  # which would wait for itself
+            raise UsageError(
+                "deliver was called by the events that it reads: deliver them all in one call, or "
+                "open the destination again with a store of its own"
+            )
         rows: list[Row] = []
         options = RunOptions(
             outage=self._outage,
@@ -170,7 +190,7 @@ class OpenDestination:
         )
         definition = self.destination.definition
         with (
-            self._lock,
+            self._one_at_a_time(),
             open_run_store(
                 self.store,
                 self.account,
@@ -255,6 +275,14 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
             losses=losses,
             clock=clock,
         ).closes(stack)
+
+
+def _until_error(events: Iterable[EventLike], errors: list[Exception]) -> Iterator[EventLike]:
+    """Yield events until reading them fails, and add that error: a run that fails sends nothing."""
+    try:
+        yield from events
+    except Exception as error:  # noqa: BLE001 - raised when all that was read has its row
+        errors.append(error)
 
 
 def _check_settings(given: object) -> None:
