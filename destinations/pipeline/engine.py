@@ -7,6 +7,7 @@ durable with one commit, and only then answers, sends, and notifies. See `Engine
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -335,6 +336,8 @@ class Engine:
         """Make the pipeline of a tenant again, as its settings are others now."""
 
         def renewed() -> None:
+            with contextlib.suppress(ValueError):  # it was erased before, and has come again
+                self._forgotten.remove((scope.id, scope.tenant))
             if scope.name in self._shares:
                 self._shares[scope.name].renew(scope)
 

@@ -15,7 +15,7 @@ from destinations.errors import BodyError, QueueFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
 from destinations.server.auth import Authenticator, presented_key
-from destinations.server.body import first_event, read_body
+from destinations.server.body import Body, first_event, read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.gzip_body import inflated, inflated_beginning
 from destinations.server.ingest_route import IngestRoute
@@ -259,10 +259,17 @@ class Receiver:
             request.is_known = False
             raise _RefusedError(_wrong_signature())
         request.events = max(1, len(body.events))
-        reply, refusals = await accept(request.route, body, self._observer, self._to_loop)
-        if request.route.tenants is not None and request.route.tenant is not None:
-            request.route.tenants.kept(request.route.tenant, len(request.data))
-        return reply, refusals
+        return await self._accept(request, body)
+
+    async def _accept(self, request: _Request, body: Body) -> tuple[Reply, Sequence[Refusal]]:
+        route = request.route
+        if route.tenants is None or route.tenant is None:
+            return await accept(route, body, self._observer, self._to_loop)
+        try:
+            with route.tenants.keeping(route.tenant, request.events, len(request.data)):
+                return await accept(route, body, self._observer, self._to_loop)
+        except KeyRefusedError as refused:
+            raise _RefusedError(_of_key(refused)) from None
 
     @property
     def _to_loop(self) -> FutureBridge:
@@ -284,11 +291,7 @@ class Receiver:
                 admitted = await asyncio.wait_for(asked, tenants.rules.patience)
             return route.of(admitted)
         except KeyRefusedError as refused:
-            if refused.retry_after is not None:
-                reply = unavailable(refused.message, refused.retry_after, close=True)
-            else:
-                challenge = (_CHALLENGE,) if refused.status == 401 else ()
-                reply = error(refused.status, refused.message, *challenge, close=True)
+            reply = _of_key(refused)
         except TimeoutError:
             message = "the partner takes long to say whether the key is valid"
             reply = unavailable(message, tenants.rules.patience, close=True)
@@ -388,6 +391,14 @@ class Receiver:
                         break
         request.data = b"".join(pieces)
         request.is_whole = len(request.data) == request.length
+
+
+def _of_key(refused: KeyRefusedError) -> Reply:
+    """Return the answer to a request whose key is not accepted."""
+    if refused.retry_after is not None:
+        return unavailable(refused.message, refused.retry_after, close=True)
+    challenge = (_CHALLENGE,) if refused.status == 401 else ()
+    return error(refused.status, refused.message, *challenge, close=True)
 
 
 def _is_gzip(headers: Mapping[bytes, bytes]) -> bool:

@@ -10,11 +10,13 @@ partner has refused it for some time: its sender does not repeat what is answere
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -102,12 +104,15 @@ class ServedTenant:
     """A tenant of a server, with what is known of its key.
 
     ``asked_at`` is when the partner was asked last, in seconds of the wall clock; ``held`` counts
-    the bytes of events that were kept while the key is unproven.
+    the bytes of events that were kept while the key is unproven, ``reserved`` events that are about
+    to be. ``key`` is the digest of the key that it delivers with, once that was needed.
     """
 
-    __slots__ = ("asked_at", "held", "is_asking", "tenant")
+    __slots__ = ("asked_at", "held", "is_asking", "key", "reserved", "tenant")
 
     def __init__(self, tenant: Tenant, asked_at: float) -> None:
+        self.key: bytes | None = None
+        self.reserved = 0
         self.tenant = tenant
         self.asked_at = asked_at
         self.held = 0
@@ -184,6 +189,9 @@ class ServedTenants:
         self._lock = threading.RLock()
         self._tokens, self._filled_at = self.rules.burst, clock.monotonic()
         self._asking: dict[bytes, Future[ServedTenant]] = {}
+        # When keys that are not the current ones of their tenants were used first.
+        self._former: dict[bytes, float] = {}
+        self._measured_at = -math.inf
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
         self._bound: OrderedDict[int, _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
@@ -221,17 +229,30 @@ class ServedTenants:
         key = _text(presented)
         digest = self._secrets.digest(key)
         served = self._by_key.get(digest)
-        if served is not None:
+        if served is not None and not self._is_former(served, digest):
             return self._admitted(served)
         found: Future[Admission] = Future()
         asking = self._ask_first(digest, key)
         asking.add_done_callback(lambda done: self._answer(done, found))
         return found
 
-    def kept(self, served: ServedTenant, size: int) -> None:
-        """Note that so many bytes of a tenant's events were accepted."""
-        if not served.is_proven:
+    @contextlib.contextmanager
+    def keeping(self, served: ServedTenant, events: int, size: int) -> Iterator[None]:
+        """Make room for events of a tenant while they are accepted.
+
+        Raises `KeyRefusedError` if the key is unproven, and there is none for so many.
+        """
+        if served.is_proven:
+            yield
+            return
+        with self._lock:
+            self._check_bounds(served, events, size)
+            served.reserved += events
             served.held += size
+        try:
+            yield
+        finally:
+            served.reserved -= events
 
     def bound(self, scope: Scope) -> Destination:
         """Return the destination with the settings of a tenant; raises `KeyError` if it is gone."""
@@ -255,14 +276,14 @@ class ServedTenants:
 
     def tick(self) -> None:
         """Ask again about keys that are unproven or refused, as far as the budget goes."""
-        now = self._clock.time()
+        now, has_budget = self._clock.time(), True
         for served in list(self._by_scope.values()):
             tenant = served.tenant
             is_due = now - served.asked_at >= self.rules.again
             if is_due and (not served.is_proven or tenant.refused_since is not None):
-                if not served.is_proven and not self._take_token():
-                    return
-                self._ask_again(served)
+                has_budget = has_budget and (served.is_proven or self._take_token())
+                if served.is_proven or has_budget:
+                    self._ask_again(served)
 
     def start(self) -> None:
         """Call `tick` every second, in a thread of its own, until the server stops."""
@@ -317,7 +338,7 @@ class ServedTenants:
         elif served.is_proven:
             self._ask_when_due(served, now, self.rules.good)
         else:
-            self._check_bounds(served)
+            self._check_bounds(served, 1)
         bound = self._bound_of(served)
         return Admission(served, bound.destination, bound.intake)
 
@@ -326,16 +347,42 @@ class ServedTenants:
         if now - served.asked_at >= after or now < served.asked_at:
             self._ask_again(served)
 
-    def _check_bounds(self, served: ServedTenant | None) -> None:
-        """Raise `KeyRefusedError` where nothing more is kept for unproven keys."""
+    def _is_former(self, served: ServedTenant, digest: bytes) -> bool:
+        """Return whether a key is to be asked about again, as its tenant has another one now.
+
+        Its events are taken a while longer, and delivered with the other one: the sender may not
+        know it yet. Not where that one is refused, as this one may be good.
+        """
+        if served.key is None:
+            own = self._secrets.settings(served.tenant).get(self._key, "")
+            served.key = self._secrets.digest(str(own))
+        if served.key == digest:
+            return False
+        if served.tenant.refused_since is not None:
+            return True
+        now = self._clock.time()
+        return now - self._former.setdefault(digest, now) >= self.rules.refuse_after
+
+    def _check_bounds(self, served: ServedTenant | None, events: int, size: int = 0) -> None:
+        """Raise `KeyRefusedError` where no such events are kept for unproven keys any more."""
         rules = self.rules
         unproven = list(self._unproven.values())
-        lengths = {one.tenant.scope.id: self._engine.length(one.tenant.scope) for one in unproven}
-        own = 0 if served is None else lengths.get(served.tenant.scope.id, 0)
+        counts = {
+            one.tenant.scope.id: self._engine.length(one.tenant.scope) + one.reserved
+            for one in unproven
+        }
+        own = 0 if served is None else counts.get(served.tenant.scope.id, 0)
+        held = sum(one.held for one in unproven)
+        if held + size > rules.all_bytes and self._clock.monotonic() >= self._measured_at + 1:
+            # What came again was counted each time.
+            self._measured_at = self._clock.monotonic()
+            for one in unproven:
+                one.held = self._tenants.held_bytes(one.tenant)
+            held = sum(one.held for one in unproven)
         is_full = (
-            own >= rules.events
-            or sum(lengths.values()) >= rules.all_events
-            or sum(one.held for one in unproven) >= rules.all_bytes
+            own + events > rules.events
+            or sum(counts.values()) + events > rules.all_events
+            or held + size > rules.all_bytes
             or (served is None and len(unproven) >= rules.keys)
         )
         if is_full:
@@ -381,11 +428,14 @@ class ServedTenants:
                 return asking
             settings = self._checked({self._key: key})
             # Not in this thread: the engine, which has to write it, may wait for the lock.
-            if self._take_token():
-                asking = self._pool.submit(self._first, digest, key, settings)
-            else:
-                self._check_bounds(None)
-                asking = self._keeping.submit(self._add, digest, key, settings, _AWAY)
+            try:
+                if self._take_token():
+                    asking = self._pool.submit(self._first, digest, key, settings)
+                else:
+                    self._check_bounds(None, 1)
+                    asking = self._keeping.submit(self._add, digest, key, settings, _AWAY)
+            except RuntimeError:  # it was closed
+                raise _reloading() from None
             self._asking[digest] = asking
         asking.add_done_callback(lambda _: self._asking.pop(digest, None))
         return asking
@@ -395,19 +445,21 @@ class ServedTenants:
 
     def _add(self, digest: bytes, key: str, settings: Settings, verdict: Verdict) -> ServedTenant:
         """Return the tenant of a key by what the partner says; raises `KeyRefusedError`."""
+        former = self._by_key.get(digest)  # the tenant of which this was a key before
         if verdict.answer in {"wrong", "forbidden"}:
-            raise self._refusal(digest, verdict.answer)
+            raise self._refused(digest, verdict.answer)
+        if verdict.answer == "away" and former is not None:
+            return former  # which keeps the key that it has
         if verdict.answer == "away":
-            self._check_bounds(None)
+            self._check_bounds(None, 1)
         identity = identity_of(self._base.with_settings(settings))
         is_proven = verdict.answer == "good"
-        # Keys and accounts must not be taken for one another.
-        named = f"key {key}" if verdict.account is None else f"account {verdict.account}"
-        tenant_id = self._secrets.id_of(named)
+        account = verdict.account
+        tenant_id = self._id_of(key, account, former)
 
         def add() -> Tenant:
             if self._is_closed:  # those that follow have read which tenants there are
-                raise KeyRefusedError(503, "the server loads another configuration", 1.0)
+                raise _reloading()
             return self._secrets.add(
                 self.name,
                 tenant_id,
@@ -425,6 +477,8 @@ class ServedTenants:
             if served is None:
                 served = ServedTenant(tenant, self._clock.time())
             served.tenant = tenant
+            served.key = digest
+            self._former.pop(digest, None)
             self._by_scope[tenant.scope.id] = self._by_key[digest] = served
             if served.is_proven:
                 self._unproven.pop(tenant.scope.id, None)
@@ -436,6 +490,7 @@ class ServedTenants:
         elif not is_new:
             self._engine.unpause([tenant.scope])
         self._engine.renew(tenant.scope)
+        self._note_account(served, account)
         _LOG.info(
             "new tenant %s of %s, key %s" if is_new else "new key of tenant %s of %s, %s",
             tenant.shown,
@@ -443,6 +498,38 @@ class ServedTenants:
             "accepted" if is_proven else "unchecked",
         )
         return served
+
+    def _refused(self, digest: bytes, answer: Answer) -> KeyRefusedError:
+        """Return why a key is refused; if it was one of a tenant before, it is no more."""
+        if self._by_key.pop(digest, None) is not None:
+            self._engine.call(lambda: self._secrets.remove_key(self.name, digest))
+        return self._refusal(digest, answer)
+
+    def _id_of(self, key: str, account: str | None, former: ServedTenant | None) -> str:
+        """Return the id of the tenant with a key: of its account, if the partner names one."""
+        # Keys and accounts must not be taken for one another.
+        named, known = f"key {key}", former
+        if account is not None:
+            named = f"account {account}"
+            known = self._by_key.get(self._secrets.account_digest(account))
+        return self._secrets.id_of(named) if known is None else known.tenant.id
+
+    def _note_account(self, served: ServedTenant, account: str | None) -> None:
+        """Note which account of the partner a tenant is, so that its next key is known by it."""
+        if account is None:
+            return
+        digest = self._secrets.account_digest(account)
+        known = self._by_key.get(digest)
+        if known is None:
+            self._engine.call(lambda: self._secrets.add_account(served.tenant, account))
+            self._by_key[digest] = served
+        elif known is not served:
+            _LOG.warning(
+                "tenants %s and %s of %s are one account: use destinations tenants merge",
+                known.tenant.shown,
+                served.tenant.shown,
+                self.name,
+            )
 
     def _refusal(self, digest: bytes, answer: Answer) -> KeyRefusedError:
         status, words = (401, "this key is not valid")
@@ -481,6 +568,7 @@ class ServedTenants:
         if verdict.answer == "good":
             was_paused = served.is_paused
             self._engine.call(lambda: self._tenants.prove(tenant, now))
+            self._note_account(served, verdict.account)
             self._unproven.pop(tenant.scope.id, None)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
@@ -543,12 +631,20 @@ class ServedTenants:
     def _finish(future: Future[Any], make: Callable[[], Any]) -> None:
         try:
             result = make()
+        except CancelledError:
+            if not future.done():
+                future.set_exception(_reloading())
+            return
         except BaseException as error:  # noqa: BLE001 - its caller gets it
             if not future.done():
                 future.set_exception(error)
             return
         if not future.done():
             future.set_result(result)
+
+
+def _reloading() -> KeyRefusedError:
+    return KeyRefusedError(503, "the server loads another configuration", 1.0)
 
 
 def _of_failure(failure: Failure) -> Answer:

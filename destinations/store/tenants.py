@@ -50,6 +50,7 @@ _COLUMNS: Final = (
     "scopes.id, scopes.destination, scopes.tenant, tenants.name, tenants.noted_at,"
     " tenants.proven_at, tenants.refused_since, tenants.paused_at"
 )
+_ADD_KEY: Final = "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)"
 _TENANTS: Final = f"SELECT {_COLUMNS} FROM tenants JOIN scopes ON scopes.id = tenants.scope"  # noqa: S608 - constants
 
 
@@ -273,13 +274,28 @@ class TenantSecrets:
                 " CASE WHEN excluded.proven_at IS NULL THEN refused_since END",
                 (scope.id, now, proven_at, latest),
             )
-            connection.execute(
-                "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)",
-                (self.digest(key), destination, scope.id),
-            )
+            connection.execute(_ADD_KEY, (self.digest(key), destination, scope.id))
             self._sealed.set(settings_name(scope.id), json.dumps(dict(settings)), connection)
             row = connection.execute(f"{_TENANTS} WHERE tenants.scope = ?", (scope.id,)).fetchone()
         return _tenant(row)
+
+    def add_account(self, tenant: Tenant, account: str) -> None:
+        """Note which account of the partner a tenant is, by the partner's ID of it."""
+        with self._database.transaction() as connection:
+            key = (self.account_digest(account), tenant.scope.name, tenant.scope.id)
+            connection.execute(_ADD_KEY, key)
+
+    def account_digest(self, account: str) -> bytes:
+        """Return the digest of the partner's ID of an account; never that of a key."""
+        return self.digest(f"account\0{account}")  # keys are printable
+
+    def remove_key(self, destination: str, digest: bytes) -> None:
+        """Forget that a key was a tenant's."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM tenant_keys WHERE destination = ? AND digest = ?",
+                (destination, digest),
+            )
 
     def erase(self, tenant: Tenant) -> int:
         """Delete a tenant whose key never was good, and all of its events; returns how many.

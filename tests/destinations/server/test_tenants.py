@@ -142,10 +142,10 @@ class Bench:
             message_id=planned.message_id,
             accepted_at=self.clock.time(),
         )
-        future = self.engine.accept(admission.served.tenant.scope, [arrival])
-        self.engine.run_round(0.0)
-        future.result(0)
-        self.tenants.kept(admission.served, len(raw))
+        with self.tenants.keeping(admission.served, 1, len(raw)):
+            future = self.engine.accept(admission.served.tenant.scope, [arrival])
+            self.engine.run_round(0.0)
+            future.result(0)
 
 
 @pytest.fixture
@@ -275,6 +275,110 @@ def test_an_unproven_key(bench: Bench, restarts: bool, is_good: bool) -> None:
         assert bench.stored.all() == []
         assert counted == (0,)
         assert bench.answer("wrong-key") == 401
+
+
+def test_a_batch_of_an_unproven_key(bench: Bench) -> None:
+    """Bounds hold for all events of a request, and for those that are accepted at the same time."""
+    bench.partner.is_away = True
+    served = bench.admit("good-key").served
+    with pytest.raises(KeyRefusedError), bench.tenants.keeping(served, RULES.events + 1, 10):
+        pass
+    with (
+        pytest.raises(KeyRefusedError),
+        bench.tenants.keeping(served, RULES.events, 10),
+        bench.tenants.keeping(served, 1, 10),
+    ):
+        pass
+    with pytest.raises(KeyRefusedError), bench.tenants.keeping(served, 1, RULES.all_bytes + 1):
+        pass
+
+
+def test_a_key_that_was_erased_and_is_good_later(bench: Bench) -> None:
+    """It begins with nothing, and its events are taken."""
+    bench.partner.is_away = True
+    bench.send("wrong-key")
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.stored.all() == []
+    bench.partner.good.add("wrong-key")
+    bench.clock.now += RULES.wrong
+    bench.send("wrong-key")
+    assert bench.store.database.one("SELECT count(*) FROM open") == (1,)
+
+
+def test_a_question_that_a_reload_cuts(bench: Bench) -> None:
+    """Its sender is told to come again."""
+    bench.close()
+    bench.pool = ThreadPoolExecutor(1)
+    bench.open()
+    bench.partner.gate = threading.Event()
+    asked = [bench.tenants.admit(key) for key in (b"good-key", b"other-key")]
+    bench.tenants.close()
+    bench.partner.gate.set()
+    for one in asked:
+        assert isinstance(one, Future)
+        with pytest.raises(KeyRefusedError) as refused:
+            one.result(10)
+        assert refused.value.status == 503
+
+
+@pytest.fixture
+def of_account(tmp_path: Path, bind: Callable[..., Destination]) -> Iterator[Bench]:
+    """A bench whose partner names the account of each key: all keys are of the same one."""
+
+    def named(documents: dict[str, Any]) -> None:
+        documents["destination"]["authentication"]["account"] = {"@path": "$.answer.id"}
+
+    one = Bench(tmp_path / "store.sqlite3", bind(named))
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_new_key_of_the_same_account(of_account: Bench, restarts: bool) -> None:
+    """It is the same tenant; the former key is taken for an hour, and then asked about."""
+    bench = of_account
+    first = bench.admit("good-key").served.tenant
+    if restarts:
+        bench.close()
+        bench.open()
+    assert bench.admit("other-key").served.tenant.id == first.id
+    assert len(bench.stored.all()) == 1
+    bench.partner.good.discard("good-key")
+    assert bench.answer("good-key") == 200
+    bench.clock.now += RULES.refuse_after
+    assert bench.answer("good-key") == 401
+    assert bench.answer("other-key") == 200
+
+
+def test_a_customer_who_goes_back_to_a_former_key(of_account: Bench) -> None:
+    """While the latest key is refused, a former one that is good takes its place at once."""
+    bench = of_account
+    bench.admit("good-key")
+    bench.admit("other-key")
+    bench.partner.good.discard("other-key")
+    bench.clock.now += RULES.good
+    bench.admit("other-key")
+    assert bench.tenants.paused()
+    bench.partner.is_away = True
+    assert bench.answer("good-key") == 200
+    assert bench.tenants.paused()
+    bench.partner.is_away = False
+    served = bench.admit("good-key").served
+    assert bench.tenants.paused() == []
+    assert bench.tenants.bound(served.tenant.scope).settings["apiKey"].reveal() == "good-key"
+
+
+def test_an_account_that_is_known_later(of_account: Bench) -> None:
+    """A key that was kept unproven and proves good later belongs to the account as well."""
+    bench = of_account
+    bench.partner.is_away = True
+    first = bench.admit("good-key").served.tenant
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.admit("other-key").served.tenant.id == first.id
 
 
 def test_events_that_come_as_a_key_proves_wrong(bench: Bench) -> None:
