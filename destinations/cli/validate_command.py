@@ -21,7 +21,7 @@ from destinations.definition import (
 from destinations.definition.schema_copies import FOLDER, missing_schemas, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
-from destinations.kit.lint.subjects import verb_without_subject
+from destinations.kit.subjects import verb_without_subject
 from destinations.pipeline.output import naming
 from destinations.runtime.destination import missing_code
 from destinations.runtime.installed import find_folder

@@ -569,6 +569,13 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             ) STRICT, WITHOUT ROWID;
             INSERT INTO erasures SELECT key, digest, destination, account, at FROM new;
             DROP TABLE new;
+            DROP TABLE sealed;
+            DROP TABLE tenant_keys;
+            DROP TABLE tenants;
+            DROP INDEX scopes_of_servers;
+            DROP INDEX scopes_of_account;
+            ALTER TABLE scopes DROP COLUMN tenant;
+            CREATE UNIQUE INDEX scopes_of_servers ON scopes (destination) WHERE served;
             PRAGMA user_version = 8;
             """
         )

@@ -10,7 +10,7 @@ from destinations.kit.lint.configuration import Configuration
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.source import Source
 from destinations.kit.lint.spelling import correction, is_plain_slip, is_word
-from destinations.kit.lint.subjects import verb_without_subject
+from destinations.kit.subjects import verb_without_subject
 
 __all__ = ["missing_subjects", "repeated_paragraphs", "spelling", "unknown_words"]
 
