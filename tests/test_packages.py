@@ -160,6 +160,35 @@ def test_it_delivers_to_its_sandbox(run: Run) -> None:
     assert ["events", "0", "1"] in [line.split() for line in done.stdout.splitlines()]
 
 
+def test_it_delivers_the_events_of_the_examples(run: Run) -> None:
+    """Each has its row, those that lack what the partner requires too; nothing fails on the way."""
+    events = Path(__file__).parents[1] / "examples" / "events.ndjson"
+    done = run("-m", "destinations", "run", "3-partner", "--events", str(events), "--sandbox")
+    assert done.stderr == ""
+    rows = [line.split() for line in done.stdout.splitlines()]
+    (total,) = [row for row in rows if row[:1] == ["total"]]
+    assert ["events", "0", total[1]] in rows
+    assert "1,000 lines read: 1,000 rows, one for each." in done.stdout
+    assert "3 Partner needs messageId" in done.stdout
+
+
+def test_its_sandbox_refuses_an_event_without_an_id(run: Run) -> None:
+    """A request that the definition would not make has an answer all the same."""
+    program = (
+        "import json, urllib.request, urllib.error\n"
+        "from destinations import open_sandbox\n"
+        "with open_sandbox('3-partner') as sandbox:\n"
+        "    for body in ('{}', '[]', '{\"id\": \"m\"}'):\n"
+        "        try:\n"
+        "            print(urllib.request.urlopen(sandbox.url, body.encode()).status)\n"
+        "        except urllib.error.HTTPError as error:\n"
+        "            print(error.code, json.load(error)['error'])\n"
+    )
+    done = run("-c", program)
+    refused = "400 an event must be an object with an id"
+    assert (done.stdout.splitlines(), done.stderr) == ([refused, refused, "200"], "")
+
+
 def test_its_command_uses_the_library(run: Run) -> None:
     """A command of its own asks the partner through the destination that it opens."""
     done = run("-c", WHOAMI)
