@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final, get_args
 
 from destinations.definition.document import Document, read_document
-from destinations.errors import DefinitionError, Issue
+from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.lint.finding import Level
 from destinations.kit.lint.rule import Rule
 from destinations.kit.lint.rules import own_rules, with_own_rules, word_lists
+from destinations.kit.lint.time_limit import PATTERN_SECONDS, time_limit
 from destinations.kit.lint.vale import read_text
 from destinations.kit.lint.word_lists import read_words
 from destinations.segment.json_pointer import pointer
@@ -22,6 +23,7 @@ __all__ = ["CONFIGURATION_FILES", "Configuration", "configuration_of", "read_con
 CONFIGURATION_FILES: Final = ("lint.yaml", "words.txt")
 """The files in a page's folder that configure its lint: a configuration and a word list."""
 
+_SECONDS: Final = PATTERN_SECONDS
 _KEYS: Final = ("levels", "words", "styles")
 
 
@@ -29,22 +31,42 @@ _KEYS: Final = ("levels", "words", "styles")
 class Configuration:
     """Levels by rule id, in place of the rules' own; known words; and rules of one's own.
 
-    ``words`` are in lower case, ``patterns`` match whole words.
+    ``words`` are in lower case, ``patterns`` match whole words; ``files`` says whence those are.
     """
 
     levels: Mapping[str, Level] = field(default_factory=dict)
     words: frozenset[str] = frozenset()
     patterns: tuple[re.Pattern[str], ...] = ()
     rules: tuple[Rule, ...] = ()
+    files: Mapping[re.Pattern[str], Path] = field(default_factory=dict)
 
     def knows(self, word: str) -> bool:
-        """Return whether a word is one of the known ones, in any case."""
-        return word.lower() in self.words or any(one.fullmatch(word) for one in self.patterns)
+        """Return whether a word is one of the known ones, in any case.
+
+        Raises `UsageError` for a pattern that backtracks.
+        """
+        return word.lower() in self.words or any(self._matches(one, word) for one in self.patterns)
+
+    def _matches(self, pattern: re.Pattern[str], word: str) -> bool:
+        try:
+            with time_limit(_SECONDS):
+                return pattern.fullmatch(word) is not None
+        except TimeoutError:
+            raise UsageError(
+                f"{self.files[pattern]}: {pattern.pattern!r} takes longer than {_SECONDS:g} "
+                f"seconds for the word {word[:20]!r}: it backtracks, as does a repetition in a "
+                "repetition"
+            ) from None
 
     def with_words(self, path: Path) -> Configuration:
         """Return the configuration with the words of a list, too."""
         words, patterns = read_words(path)
-        return replace(self, words=self.words | words, patterns=(*self.patterns, *patterns))
+        return replace(
+            self,
+            words=self.words | words,
+            patterns=(*self.patterns, *patterns),
+            files={**self.files, **dict.fromkeys(patterns, path)},
+        )
 
     def with_styles(self, folder: Path) -> Configuration:
         """Return the configuration with the rules and words of a folder of Vale's styles, too."""

@@ -14,7 +14,7 @@ from destinations.kit.lint.finding import Finding
 from destinations.kit.lint.rule import Found, Rule
 from destinations.kit.lint.rules import with_own_rules
 from destinations.kit.lint.source import Source
-from destinations.kit.lint.time_limit import time_limit
+from destinations.kit.lint.time_limit import PATTERN_SECONDS, time_limit
 
 __all__ = ["example_message", "fix_page", "lint_page"]
 
@@ -22,7 +22,7 @@ _DEFAULT: Final = Configuration()
 _FRONT_MATTER: Final = "---\ntitle: Kana Destination\nid: 62d130412ffed8c0b170560f\n---\n\n"
 _ROUNDS: Final = 5
 """A fixed place can uncover another; more rounds than this would be rules that contradict."""
-_SECONDS: Final = 3.0
+_SECONDS: Final = PATTERN_SECONDS
 """The CPU time that the search of one rule has for a page: a shipped one takes milliseconds."""
 
 

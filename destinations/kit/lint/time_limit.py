@@ -6,9 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["time_limit"]
+__all__ = ["PATTERN_SECONDS", "time_limit"]
+
+PATTERN_SECONDS: Final = 3.0
+"""The CPU time that a pattern of one's own may take, for a page or for a word."""
 
 
 @contextmanager

@@ -235,7 +235,14 @@ class _Reader:
         match parameters:
             case ["regex", str(pattern), str(instead)]:
                 found = self._compile(pattern, 0, "/action/params")
-                return found, re.sub(r"\$(\d)", r"\\\1", instead)
+                template = re.sub(r"\$(\d)", r"\\\1", instead)
+                try:
+                    found.sub(template, "")
+                except (re.error, IndexError) as error:  # such as a group that is not there
+                    self._issue(
+                        "/action/params", f"{instead!r} cannot replace what is found: {error}"
+                    )
+                return found, template
         return None
 
     def _action(self, key: str) -> Any:

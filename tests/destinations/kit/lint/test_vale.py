@@ -117,6 +117,33 @@ def test_a_pattern_that_backtracks_is_ended(
     )
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer for CPU time")
+@pytest.mark.parametrize("page", ["A page with {}.\n", "## A heading with A{}\n"])
+def test_a_word_list_that_backtracks_is_ended(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message names the list and its expression, wherever the word is in the page."""
+    monkeypatch.setattr("destinations.kit.lint.configuration._SECONDS", 0.05)
+    path = tmp_path / "words.txt"
+    path.write_text("(a+)+$\n", encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        lint_page(page.format("a" * 60 + "b"), Path("page.md"), Configuration().with_words(path))
+    assert str(caught.value).startswith(
+        f"{path}: '(a+)+$' takes longer than 0.05 seconds for the word '"
+    )
+
+
+@pytest.mark.parametrize("instead", [r"\9", "$9", r"\g<name>", r"\q"])
+def test_an_edit_that_cannot_replace(rule: Callable[[str], Path], instead: str) -> None:
+    """It is found with the rule, not when a page has a place to fix."""
+    action = f"action: {{name: edit, params: [regex, T, '{instead}']}}\n"
+    with pytest.raises(DefinitionError) as caught:
+        read_rule(rule(f"extends: existence\ntokens: [Term]\n{action}"))
+    (issue,) = caught.value.issues
+    assert (issue.path, issue.line) == ("/action/params", 3)
+    assert issue.message.startswith(f"{instead!r} cannot replace what is found: ")
+
+
 def test_a_rule_takes_the_place_of_the_shipped_one(
     rule: Callable[..., Path], tmp_path: Path
 ) -> None:
