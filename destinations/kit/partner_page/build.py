@@ -22,6 +22,7 @@ from destinations.kit.partner_page.page_escaping import (
     escaped,
     plain_liquid,
     script_links,
+    without_code,
 )
 from destinations.kit.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, plugin_code, plugin_page_data
@@ -74,8 +75,9 @@ def _check(text: str) -> None:
     It may be a template's own, or a value that a template put where it ends a code span.
     """
     for token in inline_tokens(plain_liquid(text)):
-        find = script_links if token.type == "text" else active_html
-        for found in find(token.content):
+        text = without_code(token.content) if token.type == "inline" else token.content
+        of_html = () if token.type == "text" else active_html(text)
+        for found in (*of_html, *script_links(text)):
             shown = " ".join(found[0].split())
             raise UsageError(f"it holds HTML that a browser would execute: {shown}")
 

@@ -151,9 +151,13 @@ def kind_of_hint(info: str) -> str | None:
 
 
 def inline_tokens(text: str) -> Iterator[Token]:
-    """Yield the HTML and the texts in a page, outside of code blocks and spans."""
+    """Yield the HTML and the texts in a page, outside of code blocks and spans.
+
+    Tokens of the type ``inline`` have the Markdown itself, with its code spans: other readers of
+    Markdown, and browsers, take more for HTML than this one.
+    """
     for token in page_parser().parse(text):
-        if token.type == "html_block":
+        if token.type in {"html_block", "inline"}:
             yield token
         elif token.type == f"container_{HINT}_open":
             # For Jekyll the line of a HackMD block is Markdown like any other.

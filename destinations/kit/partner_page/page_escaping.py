@@ -12,19 +12,54 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["LIQUID", "active_html", "escaped", "escaped_text", "plain_liquid", "script_links"]
+__all__ = [
+    "LIQUID",
+    "active_html",
+    "escaped",
+    "escaped_text",
+    "plain_liquid",
+    "script_links",
+    "without_code",
+]
 
 LIQUID: Final = re.compile(r"\{\{ '\{[{%]' \}\}|\{[{%]")
 """The beginning of Liquid in a page, or the escaped form that prints it."""
 
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
+
+# In a URL, browsers skip tabs and line ends anywhere, and control characters before it. Quotes and
+# an angle bracket may be around it.
+_SKIPPED: Final = r"(?:[\t\n\r]|&(?:Tab|NewLine);|&#0*(?:9|10|13);?|&#x0*[9ad];?)*"
+_BEFORE_URL: Final = (
+    r"(?:[\x00-\x20\"'<]|&(?:Tab|NewLine);"
+    r"|&#0*(?:[1-9]|[12]\d|3[0-2])(?!\d);?|&#x0*(?:1?[0-9a-f]|20)(?![0-9a-f]);?)*"
+)
+
+
+def _character(one: str) -> str:
+    """Return the pattern of a letter, or of a reference to it."""
+    decimal, hexadecimal = (
+        {format(ord(case), base) for case in (one, one.upper())} for base in "dx"
+    )
+    return f"(?:{one}|&#0*(?:{'|'.join(decimal)});?|&#x0*(?:{'|'.join(hexadecimal)});?)"
+
+
+_SCRIPT_URL: Final = (
+    f"{_BEFORE_URL}(?:"
+    + "|".join(_SKIPPED.join(map(_character, scheme)) for scheme in ("javascript", "vbscript"))
+    + rf"){_SKIPPED} *\\?(?:&colon;|{_character(':')})"
+)
 _ACTIVE: Final = re.compile(
     r"<\s*/?\s*(?:script|iframe|frame|object|embed|applet|style|link|meta|base|form|svg|math)\b"
-    r"|<[^>]*\son\w+\s*=|<[^>]*=\s*[\"']?\s*(?:javascript|vbscript)\s*:",
+    # A slash separates attributes as well, as does the end of a quoted value.
+    r"|<[^>]*[\s/\"']on\w+\s*="
+    # A quoted value may hold what looks like the end of the tag.
+    r"|<[a-z](?:[^>\"']|\"[^\"]*\"|'[^']*')*?[\s/\"']on\w+\s*="
+    rf"|<[^>]*={_SCRIPT_URL}",
     re.IGNORECASE,
 )
-_SCRIPT_LINK: Final = re.compile(r"\](?:\(|:)\s*<?\s*(?:javascript|vbscript)\s*:", re.IGNORECASE)
+_SCRIPT_LINK: Final = re.compile(rf"\](?:\(|:){_SCRIPT_URL}", re.IGNORECASE)
 
 
 def plain_liquid(text: str) -> str:
@@ -74,6 +109,11 @@ def escaped_text(text: str, *, liquid: bool) -> str:
     pieces.append(_TAG.sub("&lt;", text[end:]))
     made = "".join(pieces)
     return _liquid_escaped(made) if liquid else made
+
+
+def without_code(text: str) -> str:
+    """Return Markdown without its code spans."""
+    return _CODE_SPAN.sub("", text)
 
 
 def _liquid_escaped(text: str) -> str:
