@@ -14,6 +14,7 @@ import json
 import random
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -117,7 +118,11 @@ class Pseudonyms:
             return self.of[text]
         if self._pattern is None:
             return text
-        return self._pattern.sub(self._replaced, text)
+        made = self._pattern.sub(self._replaced, text)
+        # Letters of another width, or some of them decomposed, spell the same value.
+        plain = _composed(made)
+        again = self._pattern.sub(self._replaced, plain)
+        return made if again == plain else again
 
     def value(self, value: Any, key: str = "") -> Any:
         """Return a JSON value with every personal value replaced, in keys as well."""
@@ -157,7 +162,7 @@ class Pseudonyms:
     def _names_alone(self, values: Mapping[str, PersonalKind]) -> Iterator[tuple[str, str]]:
         """Yield the words of names, as a first name may stand alone in a text."""
         for value, kind in values.items():
-            for word in _WORD.findall(value) if kind == "name" else ():
+            for word in _WORD.findall(_composed(value)) if kind == "name" else ():
                 if len(word) >= _SHORTEST_WORD and word.lower() not in _COMMON_WORDS:
                     yield word, _in_case_of(word, self._word(word.lower()))
 
@@ -169,6 +174,8 @@ class Pseudonyms:
             return self._email(value)
         if kind == "IP address":
             return self._unique(value, self._ip, self._taken)
+        if kind in {"name", "address"}:
+            value = _composed(value)  # a letter and its accent are one letter, however written
         made = self._bases.get(value.lower())
         if made is None:
             make = {"ID": self._id, "phone": self._phone}.get(kind, self._words_of)
@@ -290,13 +297,22 @@ def _forms(
             # By itself, such a number is any number.
             yield from ((f"'{value}'", f"'{stand_in}'"), (f'"{value}"', f'"{stand_in}"'))
             continue
+        spelled = [
+            (unicodedata.normalize(form, one), other)
+            for form in ("NFKC", "NFC", "NFD")
+            for one, other in pairs
+        ]
         for encode in _ENCODINGS:
-            for one, other in pairs:
+            for one, other in (*spelled, *pairs):
                 yield encode(one), encode(other)
         if len(value) >= _SHORT_NUMBER:
             for digest in _DIGESTS:
                 for one, other in pairs[:2]:
                     yield digest(one), digest(other)
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
 
 
 def _in_case_of(value: str, made: str) -> str:

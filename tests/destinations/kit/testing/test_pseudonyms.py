@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -110,6 +111,38 @@ def test_a_word_of_a_name_is_replaced_wherever_it_is_written(
     made = pseudonyms.text(word)
     assert made != word
     assert pseudonyms.text(encode(word)) == encode(made)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zoe\u0308 Mu\u0308ller",
+        "ZOE\u0308 MÜLLER",
+        "Hello Zoe\u0308!",
+        "\uff3aoë \uff2düller",
+        "u=" + quote("Zoe\u0308 Mu\u0308ller"),
+        json.dumps({"a": "Zoe\u0308 Mu\u0308ller"}),
+    ],
+)
+def test_a_name_is_replaced_however_its_letters_are_written(text: str, form: Any) -> None:
+    """Decomposed or in full width, in the event or elsewhere, it is the same name."""
+    name = unicodedata.normalize(form, "Zoë Müller")
+    pseudonyms = Pseudonyms({name: "name"})
+    first, last = pseudonyms.of[name].split()
+    made = pseudonyms.text(text)
+    assert first.lower() in made.lower()
+    assert last.lower() in made.lower() or "Hello" in text
+    for word in ("zoë", "zoe", "ller"):
+        assert word not in unicodedata.normalize("NFKC", made).lower()
+    assert list(pseudonyms.places(text)) == [""]
+    assert list(pseudonyms.places(made)) == []
+
+
+@pytest.mark.parametrize("text", ["\ufb01le \u2460", "cafe\u0301"])
+def test_letters_of_other_texts_stay_as_they_are_written(text: str) -> None:
+    """Only a text that holds a value in another form is written anew."""
+    assert Pseudonyms(VALUES).text(text) == text
 
 
 @pytest.mark.parametrize("name", ["sha256", "md5"])
