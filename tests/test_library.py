@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -404,6 +405,10 @@ def test_an_account_that_is_unclear(partner: Partner, store: Path) -> None:
             assert _shown(opened.deliver([_event("m")])) == [("m", outcome)]
 
 
+def _open_with(given: Mapping[str, Any], _: Path) -> Any:
+    return open_destination(**{"destination": "kana", **given})
+
+
 @pytest.mark.parametrize(
     ("open_it", "error", "message"),
     [
@@ -423,6 +428,27 @@ def test_an_account_that_is_unclear(partner: Partner, store: Path) -> None:
             lambda _: open_destination("kana", [1]),  # type: ignore[arg-type] # the mistake
             UsageError,
             "settings must be a dict, not a value of the type list$",
+        ),
+        (
+            lambda _: open_destination("kana", {1: 2}),  # type: ignore[dict-item] # the mistake
+            UsageError,
+            "each key of settings must be a text, not a value of the type int$",
+        ),
+        *(
+            (partial(_open_with, {name: value}), UsageError, message)
+            for name, value, message in (
+                ("account", 5, "account must be a name, not a value of the type int$"),
+                ("store", 5, "store must be a path, not a value of the type int$"),
+                ("store", b"x", "store must be a path, not a value of the type bytes$"),
+                ("store", "a\0b", "a path must not contain the character U"),
+                ("destination", 7, "destination must be a name or a path, not a value"),
+                ("losses", 5, "losses must be LossOptions, not a value of the type int$"),
+                ("outage", "x", "outage must be a number of seconds from 0, not 'x'$"),
+                ("outage", -1, "outage must be a number of seconds from 0, not -1$"),
+                ("outage", float("nan"), "outage must be a number of seconds from 0, not nan$"),
+                ("transport", 5, "transport must have the method send, but is a value of the"),
+                ("clock", 5, "clock must have the method monotonic, but is a value of the type"),
+            )
         ),
         (lambda _: open_sandbox("webhook"), UsageError, "Webhook has no sandbox: no plugin"),
         (lambda path: open_store(path / "none", existing=True), UsageError, "there is no store"),

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, Self, TypeVar
 
 from destinations.clock import SystemClock, WallClock
@@ -245,11 +246,20 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     a lost answer. ``transport`` sends requests, and stays open; ``clock`` is the machine's by
     default.
 
-    Raises `UsageError` for settings that are not a mapping, an unknown destination, a plugin that
+    Raises `UsageError` for an argument of another type, an unknown destination, a plugin that
     cannot be loaded, a store that cannot be used, or an account that is unclear; `DefinitionError`
     for an invalid definition, and `SettingsError` for settings that do not fit it.
     """
     _check_settings(settings)
+    _check_type("destination", destination, str | Path, "a name or a path")
+    _check_type("store", store, str | Path | None, "a path")
+    _check_type("account", account, str | None, "a name")
+    _check_type("losses", losses, LossOptions | None, "LossOptions")
+    _check_seconds("outage", outage)
+    _check_method("transport", transport, "send")
+    _check_method("clock", clock, "monotonic")
+    if "\0" in f"{destination}{store}":
+        raise UsageError("a path must not contain the character U+0000")
     definition, plugin = open_definition(str(destination))
     check_written(definition)
     with contextlib.ExitStack() as stack:
@@ -287,11 +297,31 @@ def _until_error(events: Iterable[EventLike], errors: list[Exception]) -> Iterat
 
 def _check_settings(given: object) -> None:
     """Raise `UsageError` for settings that are not a mapping."""
-    if given is None or isinstance(given, Mapping):
+    if isinstance(given, Mapping):
+        for key in given:
+            _check_type("each key of settings", key, str, "a text")
+        return
+    if given is None:
         return
     is_file = isinstance(given, str | Path)
     hint = ": read_settings(file, os.environ).data are those of a file" if is_file else ""
     raise UsageError(f"settings must be a dict, not {type_of(given)}{hint}")
+
+
+def _check_type(name: str, given: object, right: type | UnionType, words: str) -> None:
+    """Raise `UsageError` for an argument of another type."""
+    if not isinstance(given, right):
+        raise UsageError(f"{name} must be {words}, not {type_of(given)}")
+
+
+def _check_seconds(name: str, given: object) -> None:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        raise UsageError(f"{name} must be a number of seconds from 0, not {given!r:.80}")
+
+
+def _check_method(name: str, given: object, method: str) -> None:
+    if given is not None and not callable(getattr(given, method, None)):
+        raise UsageError(f"{name} must have the method {method}, but is {type_of(given)}")
 
 
 def _forgotten(stack: contextlib.ExitStack) -> Path:
