@@ -182,13 +182,13 @@ def test_lint_reads_what_is_beside_a_page(command: Command, here: Path) -> None:
 
 def test_lint_takes_word_lists_and_rules(command: Command, here: Path) -> None:
     """Those that the options name, beside what is shipped."""
-    (here / "page.md").write_text("# A\n\nIt's gonna frobnitz.\n", encoding="utf-8")
-    (here / "names.txt").write_text("frobnitz\ngonna\n", encoding="utf-8")
+    (here / "page.md").write_text("# A\n\nIt is nifty to frobnitz.\n", encoding="utf-8")
+    (here / "names.txt").write_text("frobnitz\nnifty\n", encoding="utf-8")
     (here / "styles" / "House").mkdir(parents=True)
-    rule = "extends: existence\nmessage: no '%s'\nlevel: error\ntokens: [gonna]\n"
+    rule = "extends: existence\nmessage: no '%s'\nlevel: error\ntokens: [nifty]\n"
     (here / "styles" / "House" / "Slang.yml").write_text(rule, encoding="utf-8")
     done = command("docs", "lint", "page.md", "--words", "names.txt", "--styles", "styles")
-    assert (done.code, done.out) == (1, "page.md:3:6: error: no 'gonna' [slang]\n")
+    assert (done.code, done.out) == (1, "page.md:3:7: error: no 'nifty' [slang]\n")
     shown = command("docs", "lint", "--rules", "--styles", "styles").out
     assert "slang: error: no '...'" in shown
 
