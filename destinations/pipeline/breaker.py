@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, TypeAlias
 
 __all__ = ["LONGEST_WAIT", "Breaker", "BreakerState", "CircuitBreaker", "SharedBreaker", "describe"]
 
@@ -24,63 +24,6 @@ def describe(what: str | None, status: int | None) -> str:
     Never the partner's own words, which may tell of a person.
     """
     return " ".join(str(part) for part in (what, status) if part) or "no answer"
-
-
-class Breaker(Protocol):
-    """Decides whether requests may go; see `CircuitBreaker`, which has the meaning of each."""
-
-    @property
-    def failing_since(self) -> float | None:
-        """Since when the partner has answered nothing."""
-        ...
-
-    @property
-    def untaken_since(self) -> float | None:
-        """Since when no event was taken."""
-        ...
-
-    @property
-    def limit(self) -> int | None:
-        """The largest number of requests under way."""
-        ...
-
-    def wait(self, now: float) -> float:
-        """Return the seconds until something may be sent."""
-        ...
-
-    def used(self) -> None:
-        """Note that something is being sent."""
-        ...
-
-    def unused(self) -> None:
-        """Note that nothing was sent."""
-        ...
-
-    def answered_question(self) -> None:
-        """Note that the partner answered a question."""
-        ...
-
-    def unanswered(self, began: float) -> None:
-        """Note that events were sent, and got no answer."""
-        ...
-
-    def answered(self) -> None:
-        """Note that the partner answered a delivery."""
-        ...
-
-    def failed(  # noqa: PLR0913 - what is known of a failure
-        self,
-        now: float,
-        reason: str,
-        retry_after: float | None = None,
-        began: float | None = None,
-        *,
-        at_once: bool = False,
-        is_outage: bool = True,
-        of_account: bool = False,
-    ) -> None:
-        """Note that a whole request failed in a way that may pass."""
-        ...
 
 
 class CircuitBreaker:
@@ -156,7 +99,11 @@ class CircuitBreaker:
             self._until = 0.0
             self._become("closed", "the partner answers")
 
-    def failed(  # noqa: PLR0913 - what is known of a failure
+    def concerned(self, *, of_account: bool) -> CircuitBreaker:  # noqa: ARG002 - see `SharedBreaker`
+        """Return the breaker that a failure concerns: this one."""
+        return self
+
+    def failed(
         self,
         now: float,
         reason: str,
@@ -165,15 +112,13 @@ class CircuitBreaker:
         *,
         at_once: bool = False,
         is_outage: bool = True,
-        of_account: bool = False,  # noqa: ARG002 - for `SharedBreaker`
     ) -> None:
         """Note that a whole request, which ``began`` then, failed in a way that may pass.
 
         ``retry_after`` is what the partner asked for. ``at_once`` opens the breaker whatever was
         before: each further failure costs something that cannot be made good. If it ``is_outage``,
         the partner has answered nothing since then; it is not where it is to be asked some time
-        later, as nothing may be sent until then. ``of_account`` says that the partner limits or
-        refuses this account, and may well answer others.
+        later, as nothing may be sent until then.
         """
         self._failures += 1
         if at_once:
@@ -252,26 +197,21 @@ class SharedBreaker:
         self._endpoint.answered()
         self._own.answered()
 
-    def failed(  # noqa: PLR0913 - what is known of a failure
-        self,
-        now: float,
-        reason: str,
-        retry_after: float | None = None,
-        began: float | None = None,
-        *,
-        at_once: bool = False,
-        is_outage: bool = True,
-        of_account: bool = False,
-    ) -> None:
-        """See `CircuitBreaker.failed`."""
-        concerned, other = self._endpoint, self._own
+    def concerned(self, *, of_account: bool) -> CircuitBreaker:
+        """Return the breaker that a failure concerns, and tell the other one of the request.
+
+        A failure is ``of_account`` if the partner limits or refuses the account of this tenant, and
+        may well answer others.
+        """
         if of_account:
-            concerned, other = other, concerned
-        concerned.failed(now, reason, retry_after, began, at_once=at_once, is_outage=is_outage)
-        if of_account:
-            other.answered_question()  # the endpoint is there
-        else:
-            other.unused()
+            self._endpoint.answered_question()  # it is there
+            return self._own
+        self._own.unused()
+        return self._endpoint
+
+
+Breaker: TypeAlias = CircuitBreaker | SharedBreaker
+"""Decides whether requests may go."""
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:

@@ -139,8 +139,8 @@ class _Call:
 class Engine:
     """All deliveries of one store. Its pipelines are opened and closed while it runs.
 
-    ``max_open`` deliveries of a scope may wait, and as many of all tenants of a destination, of
-    each of whom a tenth of it may; it can be changed. Without `start`, its owner calls `run_round`
+    ``max_open`` deliveries of a scope may wait, and as many of all tenants of a destination: a
+    tenth of that for each; it can be changed. Without `start`, its owner calls `run_round`
     repeatedly. With ``inline`` there are no threads at all: jobs are done within the round, and the
     clock is waited for, so that a still clock makes all of it repeatable.
     """
@@ -221,8 +221,9 @@ class Engine:
         """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
         waiting = self._open.get(scope, 0)
         most = max(1, self.max_open // _TENTH) if scope.tenant else self.max_open
-        if waiting < most and scope.tenant and scope.name in self._shares:
-            waiting, most = self._shares[scope.name].waiting, self.max_open
+        share = self._share(scope)
+        if waiting < most and share is not None:
+            waiting, most = share.waiting, self.max_open
         if waiting >= most:
             message = f"the queue is full: {waiting:,} waiting"
             raise QueueFullError(message, _LONG_SECONDS)
@@ -278,7 +279,7 @@ class Engine:
         def opened() -> None:
             done = self._inbox.put
             self._shares[share.name] = share
-            share.pause(one for one in self._paused if one.name == share.name)
+            share.paused = self._paused
             self._workers[share.name] = (
                 InlineWorkers(done) if self._inline else ThreadWorkers(share.name, share.most, done)
             )
@@ -315,9 +316,6 @@ class Engine:
 
         def paused() -> None:
             self._paused.update(scopes)
-            for scope in scopes:
-                if scope.tenant and scope.name in self._shares:
-                    self._shares[scope.name].pause([scope])
 
         self.call(paused)
 
@@ -327,8 +325,7 @@ class Engine:
         def unpaused() -> None:
             self._paused.difference_update(scopes)
             for scope in scopes:
-                if scope.tenant and scope.name in self._shares:
-                    self._shares[scope.name].resume([scope])
+                self._give_turn(scope)
 
         self.call(unpaused)
 
@@ -338,8 +335,9 @@ class Engine:
         def renewed() -> None:
             with contextlib.suppress(ValueError):  # it was erased before, and has come again
                 self._forgotten.remove((scope.id, scope.tenant))
-            if scope.name in self._shares:
-                self._shares[scope.name].renew(scope)
+            share = self._share(scope)
+            if share is not None:
+                share.renew(scope)
 
         self.call(renewed)
 
@@ -355,8 +353,9 @@ class Engine:
             self._count(scope, -self._open.get(scope, 0))
             self._open.pop(scope, None)
             self._paused.discard(scope)
-            if scope.name in self._shares:
-                self._shares[scope.name].forget(scope)
+            share = self._share(scope)
+            if share is not None:
+                share.forget(scope)
             return result
 
         return self.call(forgotten)
@@ -370,14 +369,25 @@ class Engine:
     def _count(self, scope: Scope, more: int) -> None:
         """Count deliveries that wait, of a scope and of all tenants of its destination."""
         self._open[scope] = self._open.get(scope, 0) + more
-        if scope.tenant and scope.name in self._shares:
-            self._shares[scope.name].waiting += more
+        share = self._share(scope)
+        if share is not None:
+            share.waiting += more
+
+    def _share(self, scope: Scope) -> FairShare | None:
+        """Return the share in which a tenant takes turns; None for other scopes."""
+        return self._shares.get(scope.name) if scope.tenant else None
+
+    def _give_turn(self, scope: Scope) -> None:
+        """Give a tenant a turn, as something may have changed for it."""
+        share = self._share(scope)
+        if share is not None:
+            share.touch(scope)
 
     def _pipeline(self, scope: Scope) -> Pipeline | None:
         """Return the pipeline of a scope; None if it is closed."""
         if scope in self._pipelines:
             return self._pipelines[scope]
-        share = self._shares.get(scope.name) if scope.tenant else None
+        share = self._share(scope)
         return None if share is None else share.pipelines.get(scope)
 
     def drain(
@@ -550,10 +560,10 @@ class Engine:
         yield from self._shares.values()
 
     def _over(self, job: Job) -> None:
-        """Give a tenant of whom a job has ended a turn, if there is more to do."""
-        scope = job.pipeline.scope
-        if scope.tenant and scope.name in self._shares:
-            self._shares[scope.name].over(scope)
+        """Note that a job has ended: its tenant has another turn, if there is more to do."""
+        share = self._share(job.pipeline.scope)
+        if share is not None:
+            share.over(job.pipeline.scope)
 
     def _take_returned(self, round_: Round, now: float, monotonic: float) -> list[Job]:
         """Take the partner's answers; returns the jobs that follow."""
@@ -689,8 +699,7 @@ class Engine:
             pipeline = self._pipeline(scope)
             if pipeline is not None:
                 pipeline.settle(transitions, batches.get(scope, []), now, monotonic)
-            if scope.tenant and scope.name in self._shares:
-                self._shares[scope.name].touch(scope)
+            self._give_turn(scope)
 
     def _receive(self, offers: Sequence[_Offer]) -> None:
         """Schedule new events, and tell those who brought them that they are durable."""
@@ -705,8 +714,9 @@ class Engine:
                 new += arrival.deliveries
             scope = offer.scope
             self._count(scope, len(new))
-            if scope.tenant and scope.name in self._shares:
-                self._shares[scope.name].arrived(scope, new)
+            share = self._share(scope)
+            if share is not None:
+                share.arrived(scope, new)
             elif scope in self._pipelines:
                 for delivery in new:
                     self._pipelines[scope].arrived(delivery)

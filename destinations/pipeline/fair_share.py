@@ -12,6 +12,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from destinations.pipeline.breaker import CircuitBreaker
@@ -51,6 +52,8 @@ class FairShare:
         self.breaker = breaker
         self.pipelines: dict[Scope, Pipeline] = {}
         self.closing = False
+        self.paused: AbstractSet[Scope] = frozenset()
+        """Tenants that claim nothing; the set that the engine changes."""
         self.waiting = 0
         """How many deliveries of all tenants wait."""
         self._make = make
@@ -62,7 +65,6 @@ class FairShare:
         self._wakes: dict[Scope, float] = {}
         self._timers: list[tuple[float, int, Scope]] = []
         self._numbers = itertools.count()
-        self._paused: set[Scope] = set()
         self._busy: set[Scope] = set()
         self._stale: set[Scope] = set()
 
@@ -73,23 +75,9 @@ class FairShare:
 
     def touch(self, scope: Scope) -> None:
         """Give a tenant a turn: something may have changed for it."""
-        if scope not in self._in_turn and scope not in self._paused:
+        if scope not in self._in_turn and scope not in self.paused:
             self._in_turn.add(scope)
             self._turns.append(scope)
-
-    def pause(self, scopes: Iterable[Scope]) -> None:
-        """Claim nothing of these tenants until `resume`; what is under way goes on."""
-        self._paused.update(scopes)
-
-    def resume(self, scopes: Iterable[Scope]) -> None:
-        """Let paused tenants go on."""
-        for scope in scopes:
-            self._paused.discard(scope)
-            self.touch(scope)
-
-    def is_paused(self, scope: Scope) -> bool:
-        """Return whether a tenant is paused."""
-        return scope in self._paused
 
     def renew(self, scope: Scope) -> None:
         """Make the pipeline of a tenant again once nothing of it is under way."""
@@ -97,8 +85,7 @@ class FairShare:
         self.touch(scope)
 
     def forget(self, scope: Scope) -> None:
-        """Close the pipeline of a tenant of whom nothing is under way, whatever waits."""
-        self._paused.discard(scope)
+        """Close the pipeline of a tenant, who has nothing under way, whatever waits."""
         self._wakes.pop(scope, None)
         pipeline = self.pipelines.pop(scope, None)
         if pipeline is not None:
@@ -131,7 +118,7 @@ class FairShare:
         while self._turns and self._free(monotonic):
             scope = self._turns.popleft()
             self._in_turn.discard(scope)
-            if scope in self._paused:
+            if scope in self.paused:
                 continue
             pipeline = self.pipelines.get(scope)
             if scope in self._stale and not (pipeline and pipeline.is_claimed):

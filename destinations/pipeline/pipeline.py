@@ -548,7 +548,8 @@ class Pipeline:
         elif all(retry is not None for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
             self.breaker.unanswered(self._silent_since(job))
-            self.breaker.failed(
+            concerned = self.breaker.concerned(of_account=results[0].status in _OF_ACCOUNT)
+            concerned.failed(
                 monotonic,
                 describe(results[0].code, results[0].status),
                 self.policy.longest(waits),
@@ -557,7 +558,6 @@ class Pipeline:
                 # operator.
                 at_once=lost and cannot_ask,
                 is_outage=not lost or cannot_ask,
-                of_account=results[0].status in _OF_ACCOUNT,
             )
         else:
             self._answered(monotonic)
@@ -771,7 +771,8 @@ class Pipeline:
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)
-            self.breaker.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
+            concerned = self.breaker.concerned(of_account=False)
+            concerned.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 
