@@ -124,12 +124,14 @@ class ServedTenant:
         return self.tenant.proven_at is not None
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether the partner never took its key, or refuses it now."""
+        return not self.is_proven or self.tenant.refused_since is not None
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing is delivered for it."""
-        tenant = self.tenant
-        return (
-            not self.is_proven or tenant.refused_since is not None or tenant.paused_at is not None
-        )
+        return self.is_doubtful or self.tenant.paused_at is not None
 
 
 class Admission(NamedTuple):
@@ -200,7 +202,8 @@ class ServedTenants:
         self._is_closed = False
         self._by_key: dict[bytes, ServedTenant] = {}
         self._by_scope: dict[int, ServedTenant] = {}
-        self._unproven: dict[int, ServedTenant] = {}
+        # Tenants whose keys are unproven or refused.
+        self._doubtful: dict[int, ServedTenant] = {}
 
     def load(self) -> None:
         """Read which tenants there are; in the engine's thread, after former ones were closed."""
@@ -214,9 +217,20 @@ class ServedTenants:
             if scope in by_scope
         }
         self._by_scope = by_scope
-        self._unproven = {scope: one for scope, one in by_scope.items() if not one.is_proven}
-        for served in self._unproven.values():
+        self._doubtful = {scope: one for scope, one in by_scope.items() if one.is_doubtful}
+        for served in self._unproven():
             served.held = tenants.held_bytes(served.tenant)
+
+    def _unproven(self) -> list[ServedTenant]:
+        return [one for one in list(self._doubtful.values()) if not one.is_proven]
+
+    def _look_at(self, served: ServedTenant) -> None:
+        """Note whether a tenant is one whose key is asked about again and again."""
+        if served.is_doubtful:
+            self._doubtful[served.tenant.scope.id] = served
+        else:
+            self._doubtful.pop(served.tenant.scope.id, None)
+        self._pause_or_not(served)
 
     # -- who may send --------------------------------------------------------------------------
 
@@ -260,9 +274,17 @@ class ServedTenants:
 
     def paused(self) -> list[Scope]:
         """Return the scopes of tenants for whom nothing is delivered."""
-        return [
-            one.tenant.scope for one in self._by_scope.values() if self.is_stopped or one.is_paused
-        ]
+        return [one.tenant.scope for one in self._by_scope.values() if self._is_paused(one)]
+
+    def _is_paused(self, served: ServedTenant) -> bool:
+        return self.is_stopped or served.is_paused
+
+    def _pause_or_not(self, served: ServedTenant) -> None:
+        """Let the engine deliver for a tenant, or not, by what is known of it now."""
+        scope, is_paused = served.tenant.scope, self._is_paused(served)
+        if is_paused is not self._engine.is_paused(scope):
+            change = self._engine.pause if is_paused else self._engine.unpause
+            change([scope])
 
     def of_scope(self, scope: Scope) -> ServedTenant | None:
         """Return the tenant of a scope; None if it is gone."""
@@ -277,10 +299,8 @@ class ServedTenants:
     def tick(self) -> None:
         """Ask again about keys that are unproven or refused, as far as the budget goes."""
         now, has_budget = self._clock.time(), True
-        for served in list(self._by_scope.values()):
-            tenant = served.tenant
-            is_due = now - served.asked_at >= self.rules.again
-            if is_due and (not served.is_proven or tenant.refused_since is not None):
+        for served in list(self._doubtful.values()):
+            if now - served.asked_at >= self.rules.again:
                 has_budget = has_budget and (served.is_proven or self._take_token())
                 if served.is_proven or has_budget:
                     self._ask_again(served)
@@ -315,10 +335,7 @@ class ServedTenants:
                     self.name,
                 )
             served.tenant.name, served.tenant.paused_at = tenant.name, tenant.paused_at
-            is_paused = is_stopped or served.is_paused
-            if is_paused is not self._engine.is_paused(tenant.scope):
-                change = self._engine.pause if is_paused else self._engine.unpause
-                change([tenant.scope])
+            self._pause_or_not(served)
 
     def close(self) -> None:
         """Ask nothing more, and add no tenant; in the engine's thread. Safe to repeat."""
@@ -366,7 +383,7 @@ class ServedTenants:
     def _check_bounds(self, served: ServedTenant | None, events: int, size: int = 0) -> None:
         """Raise `KeyRefusedError` where no such events are kept for unproven keys any more."""
         rules = self.rules
-        unproven = list(self._unproven.values())
+        unproven = self._unproven()
         counts = {
             one.tenant.scope.id: self._engine.length(one.tenant.scope) + one.reserved
             for one in unproven
@@ -480,15 +497,8 @@ class ServedTenants:
             served.key = digest
             self._former.pop(digest, None)
             self._by_scope[tenant.scope.id] = self._by_key[digest] = served
-            if served.is_proven:
-                self._unproven.pop(tenant.scope.id, None)
-            else:
-                self._unproven[tenant.scope.id] = served
             self._bound.pop(tenant.scope.id, None)
-        if self.is_stopped or served.is_paused:
-            self._engine.pause([tenant.scope])
-        elif not is_new:
-            self._engine.unpause([tenant.scope])
+        self._look_at(served)
         self._engine.renew(tenant.scope)
         self._note_account(served, account)
         _LOG.info(
@@ -569,18 +579,16 @@ class ServedTenants:
             was_paused = served.is_paused
             self._engine.call(lambda: self._tenants.prove(tenant, now))
             self._note_account(served, verdict.account)
-            self._unproven.pop(tenant.scope.id, None)
+            self._look_at(served)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
-                if not self.is_stopped:
-                    self._engine.unpause([tenant.scope])
         elif verdict.answer == "away":
             return
         elif not served.is_proven:
             self._erase(served, verdict.answer)
         elif tenant.refused_since is None:
-            self._engine.pause([tenant.scope])
             self._engine.call(lambda: self._tenants.refuse(tenant, now))
+            self._look_at(served)
             _LOG.warning(
                 "the partner refuses the key of tenant %s of %s; its events wait",
                 tenant.shown,
@@ -596,7 +604,7 @@ class ServedTenants:
                 del self._by_key[digest]
                 self._refusal(digest, answer)
             self._by_scope.pop(tenant.scope.id, None)
-            self._unproven.pop(tenant.scope.id, None)
+            self._doubtful.pop(tenant.scope.id, None)
             self._bound.pop(tenant.scope.id, None)
         events = self._engine.forget(tenant.scope, lambda: self._secrets.erase(tenant))
         _LOG.warning(
