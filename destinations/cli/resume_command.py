@@ -64,4 +64,4 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
 
 def _of_actions(name: str, tenant: Tenant | None) -> str:
     """Return the name under which a server notes the paused actions of a destination."""
-    return name if tenant is None else f"{name}/{tenant.id}"
+    return name if tenant is None else tenant.scope.full_name

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.store import SqliteStore
+from destinations.store import PAUSED, SqliteStore
 
 __all__ = [
     "StoredPauses",
@@ -97,4 +97,4 @@ _STOPPED: Final = "stopped:"
 
 
 def _name(destination: str) -> str:
-    return f"paused:{destination}"
+    return PAUSED + destination

@@ -206,7 +206,7 @@ def tenant_status(store: SqliteStore, tenant: Tenant, now: float) -> TenantDetai
         totals,
         tenants.count_keys(tenant),
         tenants.count_documents(tenant),
-        paused_actions(store, f"{tenant.scope.name}/{tenant.id}"),
+        paused_actions(store, tenant.scope.full_name),
     )
 
 

@@ -58,6 +58,11 @@ class Scope:
     name: str
     tenant: str = field(default="", compare=False)
 
+    @property
+    def full_name(self) -> str:
+        """The name, and the tenant if it is that of one: what the scope's notes are kept under."""
+        return f"{self.name}/{self.tenant}" if self.tenant else self.name
+
 
 class Increment(NamedTuple):
     """The ``amount`` that a delivery adds to the partner's balance under ``key``."""

@@ -108,7 +108,7 @@ class TenantPipelines:
         )
         sender = Sender(destination, transport, stop=self.stop, answers=answers, clock=self.clock)
         most = min(_REQUESTS, definition.transport.concurrency)
-        pauses = StoredPauses(self.store, f"{scope.name}/{scope.tenant}")
+        pauses = StoredPauses(self.store, scope.full_name)
         pauses.write({})  # all is tried again
         own = CircuitBreaker(self.policy.draw, lambda _state, _why: None)
         return Pipeline(

@@ -79,6 +79,7 @@ from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
+from destinations.store.tenant_rows import PAUSED
 from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
@@ -95,6 +96,7 @@ from destinations.store.write_health import WriteHealth, free_bytes
 __all__ = [
     "ERASED",
     "FILE_MODE",
+    "PAUSED",
     "Accounts",
     "ChangedTenants",
     "Database",

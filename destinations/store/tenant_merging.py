@@ -22,6 +22,7 @@ from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
+from destinations.store.tenant_rows import NAMED, PAUSED
 from destinations.store.tenants import Tenant, settings_name
 
 __all__ = ["MergedTenant", "merge_tenants"]
@@ -195,10 +196,7 @@ class _Merge:
         query = "SELECT 1 FROM scopes WHERE tenant = ? AND id <> ?"
         if self._to.execute(query, (gone.id, gone.scope.id)).fetchone() is not None:
             return  # another destination has the same customer
-        for table, column, mark in (
-            ("documents", "destination", "/"),
-            ("answers", "endpoint", " "),
-        ):
+        for table, column, mark in NAMED:
             end = f"{mark}{gone.id}"
             found = self._to.execute(
                 f"SELECT DISTINCT {column} FROM {table} WHERE substr({column}, ?) = ?",
@@ -248,9 +246,7 @@ class _Merge:
         others = self._to.execute("SELECT 1 FROM scopes WHERE partner_account = ?", (account,))
         if others.fetchone() is None:
             self._to.execute("DELETE FROM partner_accounts WHERE id = ?", (account,))
-        self._to.execute(
-            "DELETE FROM server WHERE name = ?", (f"paused:{gone.scope.name}/{gone.id}",)
-        )
+        self._to.execute("DELETE FROM server WHERE name = ?", (PAUSED + gone.scope.full_name,))
 
     def _moved(self, table: str, column: str, before: Any, after: Any) -> None:
         """Move rows to another name, and leave out those that are there already."""

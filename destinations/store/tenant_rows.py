@@ -7,11 +7,18 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from destinations.pipeline.queue import Scope
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT, array_of
 
-__all__ = ["erase_deliveries", "erase_scope"]
+__all__ = ["NAMED", "PAUSED", "erase_deliveries", "erase_scope"]
+
+PAUSED: Final = "paused:"
+"""The beginning of the notes of a server about paused actions, before the full name of a scope."""
+
+NAMED: Final = (("documents", "destination", "/"), ("answers", "endpoint", " "))
+"""What a plugin keeps by name: table, column, and what is between the name and a tenant's id."""
 
 _DELIVERIES: Final = ("open", "kept", "ledger")
 _OF_SCOPE: Final = (
@@ -65,28 +72,28 @@ def erase_deliveries(connection: sqlite3.Connection, scope: int) -> int:
     return len({identity // PER_EVENT for identity, _ in rows})
 
 
-def erase_scope(connection: sqlite3.Connection, scope: int, destination: str, tenant: str) -> None:
+def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
     """Delete what is kept of a tenant besides its deliveries, and its account if it is no other's.
 
     That are its keys, rules, remembered answers, balances, refused events and manual changes.
     """
     for table in _OF_SCOPE:
-        connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope,))
+        connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope.id,))
     (account,) = connection.execute(
-        "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope,)
+        "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope.id,)
     ).fetchone()
     # Two destinations may have the same customer.
     query = "SELECT 1 FROM scopes WHERE tenant = ?"
-    is_elsewhere = connection.execute(query, (tenant,)).fetchone() is not None
-    for table, column, mark in (("documents", "destination", "/"), ("answers", "endpoint", " ")):
+    is_elsewhere = connection.execute(query, (scope.tenant,)).fetchone() is not None
+    for table, column, mark in NAMED:
         if is_elsewhere:
             break
         # By the end of a name: the beginning is that of the definition, or of the partner.
         connection.execute(
             f"DELETE FROM {table} WHERE substr({column}, ?) = ?",
-            (-len(tenant) - 1, f"{mark}{tenant}"),
+            (-len(scope.tenant) - 1, f"{mark}{scope.tenant}"),
         )
-    connection.execute("DELETE FROM server WHERE name = ?", (f"paused:{destination}/{tenant}",))
+    connection.execute("DELETE FROM server WHERE name = ?", (PAUSED + scope.full_name,))
     others = connection.execute("SELECT 1 FROM scopes WHERE partner_account = ?", (account,))
     if others.fetchone() is None:
         for statement in (

@@ -409,12 +409,11 @@ def erase_tenant(database: Database, tenant: Tenant) -> int:
 
     Nothing of it may be under way. It needs no sealing key.
     """
-    scope = tenant.scope.id
-    place = (scope, tenant.scope.name, tenant.id)
+    scope = tenant.scope
     with database.transaction() as connection:
-        events = erase_deliveries(connection, scope)
-        erase_scope(connection, *place)
-        SealedValues(database, None).remove(settings_name(scope), connection)
+        events = erase_deliveries(connection, scope.id)
+        erase_scope(connection, scope)
+        SealedValues(database, None).remove(settings_name(scope.id), connection)
     return events
 
 

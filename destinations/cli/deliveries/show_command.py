@@ -119,12 +119,12 @@ def _what_goes_on(
     if entry.state not in _GOES_ON:
         return ""
     (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
-    name = f"{entry.destination}/{entry.tenant}" if entry.tenant else entry.destination
-    paused = paused_actions(store, name) if served else {}
+    scope = Scope(entry.scope, entry.destination, entry.tenant)
+    paused = paused_actions(store, scope.full_name) if served else {}
     if entry.state is State.READY and entry.action in paused:
         return place.pause(entry.destination, entry.action, paused[entry.action])
     what = _GOES_ON[entry.state]
-    if delivers(store, Scope(entry.scope, entry.destination), served=served):
+    if delivers(store, scope, served=served):
         return f"The process that delivers now {what}."
     command = place.delivering(entry.destination, served=served)
     return f"No process delivers for this account now. The next one {what}: {command}"
