@@ -18,7 +18,7 @@ from destinations.cli.erased_text import counts, erased_text
 from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
     Forgettable,
     find_tenant,

@@ -21,8 +21,8 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import bounded, count, plain, print_table
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tables import bounded, count, limit_option, plain, print_table
+from destinations.cli.tenant_options import tenant_option
 from destinations.operations import refused_line, shown_time
 from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, SqliteRefused
 
@@ -50,13 +50,7 @@ def command() -> None:
 )
 @place_options
 @_selection_options
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    metavar="N",
-    help="Show the latest N; 100 by default.",
-)
+@limit_option("Show the latest N; 100 by default.")
 @click.option(
     "--raw",
     "with_raw",

@@ -7,7 +7,7 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
     find_tenant,
     paused_actions,

@@ -13,7 +13,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import Bold, count, styled, table_lines, terminal_width
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
     StoreStatus,
     TenantFigures,

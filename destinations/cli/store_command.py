@@ -291,7 +291,7 @@ def compact_command(
         done = prune(store, store.now, periods)
         click.echo(
             f"Deleted: {count(done.raw_events, 'raw event')}, "
-            f"{done.deliveries:,} finished {'delivery' if done.deliveries == 1 else 'deliveries'}, "
+            f"{count(done.deliveries, 'finished delivery')}, "
             f"{count(done.messages, 'messageId')}, {count(done.refused, 'refused event')}."
         )
         if is_in_use(store.path):

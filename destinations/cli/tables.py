@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -15,6 +16,7 @@ __all__ = [
     "Dim",
     "bounded",
     "count",
+    "limit_option",
     "plain",
     "print_table",
     "say",
@@ -27,6 +29,9 @@ _WIDEST: Final = 100
 _NARROWEST: Final = 8
 """What a column keeps of its width on a terminal that has no room for all of it."""
 _GAP: Final = "  "
+_IN_IES: Final = re.compile("[^aeiou]y$")
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Bold(str):
@@ -43,7 +48,14 @@ class Dim(str):
 
 def count(number: int, what: str) -> str:
     """Return a number of things, with the plural where there is not just one."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    if number != 1:
+        what = f"{what[:-1]}ies" if _IN_IES.search(what) else f"{what}s"
+    return f"{number:,} {what}"
+
+
+def limit_option(text: str = "Show at most N; 100 by default.") -> Callable[[F], F]:
+    """Return the option ``--limit`` of a command that shows a table, with its help."""
+    return click.option("--limit", type=click.IntRange(1), default=100, metavar="N", help=text)
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,7 @@ from destinations.cli.json_output import json_text
 from destinations.cli.opening import settings_option, store_option
 from destinations.cli.run_tables import exit_code, summary
 from destinations.cli.tables import count, plain, print_table
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_input, read_text_input
 from destinations.errors import DefinitionError, EventError, UsageError

@@ -11,7 +11,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import store_option
 from destinations.cli.tables import bounded, print_table
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from kana_destination.unmapped import count_unmapped
 
 __all__ = ["unmapped"]

@@ -25,6 +25,7 @@ from destinations.http import HttpRequest, HttpResponse
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
+from destinations.store import SqliteStore, broken_rules
 
 API_KEY = "sk_test_0123456789"
 
@@ -250,6 +251,16 @@ def load(write_definition: Callable[..., Path]) -> Callable[..., DestinationDefi
         return load_definition(write_definition(change))
 
     return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store, in which every rule must hold when the test is over."""
+    path = tmp_path / "store.sqlite3"
+    with SqliteStore(path) as opened:
+        yield opened
+    with SqliteStore(path, read_only=True) as again:
+        assert broken_rules(again.database) == []
 
 
 @pytest.fixture

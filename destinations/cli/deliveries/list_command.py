@@ -18,7 +18,7 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import bounded, plain, print_table
+from destinations.cli.tables import bounded, count, limit_option, plain, print_table
 from destinations.operations import open_ledger, pauses_of_servers, shown_time
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
@@ -58,13 +58,7 @@ _COLUMNS: Final = (
     is_flag=True,
     help="List unexpected balances, and the deliveries that may count twice there.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    metavar="N",
-    help="Show at most N; 100 by default.",
-)
+@limit_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     place: StorePlace,
@@ -187,7 +181,7 @@ def _print(
     needs_operator: bool,
 ) -> None:
     total = sum(one.deliveries for one in classes)
-    what = f"{total:,} {'delivery' if total == 1 else 'deliveries'}"
+    what = count(total, "delivery")
     if needs_operator:
         what += " that needs an operator" if total == 1 else " that need an operator"
     columns: tuple[str, ...] = _COLUMNS

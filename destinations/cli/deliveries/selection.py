@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from destinations.cli.tables import plain
-from destinations.cli.tenant_option import tenant_option
+from destinations.cli.tenant_options import tenant_option
 from destinations.errors import UsageError
 from destinations.operations import parse_time, shown_time, unknown_names
 from destinations.outcome import Outcome, State, Status

@@ -11,7 +11,7 @@ from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain
-from destinations.cli.tenants.selection import BY_DESTINATION, TENANT
+from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
 from destinations.operations import find_tenant, forget_tenant, tenant_status
 from destinations.outcome import State, Status
 from destinations.store import SqliteStore
@@ -22,8 +22,8 @@ __all__ = ["command"]
 @click.command(
     "forget", cls=Command, epilog="Example: destinations tenants forget acme --config serve.yaml"
 )
-@TENANT
-@BY_DESTINATION
+@tenant_argument
+@tenant_destination_option
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
 @yes_option
@@ -59,4 +59,4 @@ def command(
 def _described(counts: Mapping[Status, int]) -> str:
     waiting = sum(number for status, number in counts.items() if isinstance(status, State))
     total = sum(counts.values())
-    return f"{total:,} {'delivery' if total == 1 else 'deliveries'}, {waiting:,} of them undecided"
+    return f"{count(total, 'delivery')}, {waiting:,} of them undecided"

@@ -10,7 +10,7 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import bounded, count, print_table
+from destinations.cli.tables import bounded, count, limit_option, print_table
 from destinations.operations import TenantState, TenantStatus, shown_time, tenant_statuses
 
 __all__ = ["command", "shown_key"]
@@ -42,13 +42,7 @@ _COLUMNS: Final = (
     multiple=True,
     help="List only tenants in this state; may be repeated.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    metavar="N",
-    help="Show at most N; 100 by default.",
-)
+@limit_option()
 @click.option(
     "--skip", type=click.IntRange(0), default=0, metavar="N", help="Leave out the first N."
 )

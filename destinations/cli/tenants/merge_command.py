@@ -11,7 +11,7 @@ from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain
-from destinations.cli.tenants.selection import BY_DESTINATION
+from destinations.cli.tenant_options import tenant_destination_option
 from destinations.operations import find_tenant, merge_tenant
 
 __all__ = ["command"]
@@ -22,7 +22,7 @@ __all__ = ["command"]
 )
 @click.argument("gone", metavar="FROM", type=NAME)
 @click.argument("kept", metavar="INTO", type=NAME)
-@BY_DESTINATION
+@tenant_destination_option
 @place_options
 @yes_option
 def command(place: StorePlace, gone: str, kept: str, destination: str | None, *, yes: bool) -> int:
@@ -43,8 +43,7 @@ def command(place: StorePlace, gone: str, kept: str, destination: str | None, *,
         if not yes and not confirmed(f"Merge {shown}? It cannot be undone."):
             return 1
         done = merge_tenant(store, out, into, time.time())
-    number = done.deliveries
-    click.echo(f"Merged {shown}: {number:,} {'delivery' if number == 1 else 'deliveries'} moved.")
+    click.echo(f"Merged {shown}: {count(done.deliveries, 'delivery')} moved.")
     if done.unrecognised:
         click.echo(
             f"Not recognised if they come again: {count(done.unrecognised, 'event')} of users who "

@@ -7,7 +7,7 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
-from destinations.cli.tenants.selection import BY_DESTINATION, TENANT
+from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
 from destinations.operations import call_tenant, find_tenant
 
 __all__ = ["command"]
@@ -18,10 +18,10 @@ __all__ = ["command"]
     cls=Command,
     epilog="Example: destinations tenants name 3f2a 'Acme Inc.' --config serve.yaml",
 )
-@TENANT
+@tenant_argument
 @click.argument("name", required=False)
 @click.option("--remove", is_flag=True, help="Take its name away.")
-@BY_DESTINATION
+@tenant_destination_option
 @place_options
 def command(
     place: StorePlace, tenant: str, name: str | None, destination: str | None, *, remove: bool

@@ -9,7 +9,7 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
-from destinations.cli.tenants.selection import BY_DESTINATION, TENANT
+from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
 from destinations.operations import find_tenant, pause_tenant
 
 __all__ = ["command"]
@@ -18,8 +18,8 @@ __all__ = ["command"]
 @click.command(
     "pause", cls=Command, epilog="Example: destinations tenants pause acme --config serve.yaml"
 )
-@TENANT
-@BY_DESTINATION
+@tenant_argument
+@tenant_destination_option
 @place_options
 def command(place: StorePlace, tenant: str, destination: str | None) -> int:
     """Deliver nothing for a tenant until it is resumed; its events are accepted, and wait.

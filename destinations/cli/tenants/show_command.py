@@ -11,8 +11,8 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain
+from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
 from destinations.cli.tenants.list_command import shown_key
-from destinations.cli.tenants.selection import BY_DESTINATION, TENANT
 from destinations.operations import (
     TenantDetails,
     find_tenant,
@@ -27,8 +27,8 @@ __all__ = ["command"]
 @click.command(
     "show", cls=Command, epilog="Example: destinations tenants show acme --config serve.yaml"
 )
-@TENANT
-@BY_DESTINATION
+@tenant_argument
+@tenant_destination_option
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(place: StorePlace, tenant: str, destination: str | None, *, as_json: bool) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,20 +16,9 @@ from destinations.store import (
     Tenant,
     Tenants,
     TenantStore,
-    broken_rules,
 )
 
 Command = Callable[..., Any]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    """An empty store, in which every rule must hold when the test is over."""
-    path = tmp_path / "store.sqlite3"
-    with SqliteStore(path) as opened:
-        yield opened
-    with SqliteStore(path, read_only=True) as again:
-        assert broken_rules(again.database) == []
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,21 +22,10 @@ from destinations.store import (
     Tenants,
     TenantSecrets,
     TenantStore,
-    broken_rules,
 )
 
 Command = Callable[..., Any]
 Add = Callable[..., Any]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    """An empty store, in which every rule must hold when the test is over."""
-    path = tmp_path / "store.sqlite3"
-    with SqliteStore(path) as opened:
-        yield opened
-    with SqliteStore(path, read_only=True) as again:
-        assert broken_rules(again.database) == []
 
 
 def _secrets(store: SqliteStore) -> TenantSecrets:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Balance, Increment, Round, Scope
-from destinations.store import SqliteLedger, SqliteStore, broken_rules
+from destinations.store import SqliteLedger, SqliteStore
 
 CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
     State.READY: {},
@@ -41,16 +40,6 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
     },
     Outcome.DROPPED: {"stage": "operator", "code": "DROPPED", "reason": "dropped: test data"},
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    """An empty store, in which every rule must hold when the test is over."""
-    opened = SqliteStore(tmp_path / "store.sqlite3")
-    yield opened
-    opened.close()
-    with SqliteStore(opened.path, read_only=True) as again:
-        assert broken_rules(again.database) == []
 
 
 @pytest.fixture
