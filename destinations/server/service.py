@@ -79,7 +79,6 @@ class _Served:
     bound: Bound
     scope: Scope
     route: IngestRoute
-    sender: Sender
     transport: HttpTransport
     policy: RetryPolicy
     stop: threading.Event
@@ -400,7 +399,7 @@ class Service:
         return bound
 
     def _prepared(self, bound: Bound) -> _Served:
-        """Return a sender for a destination; nothing is delivered yet."""
+        """Return what delivers for a destination; nothing is delivered yet."""
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
         stop = threading.Event()
@@ -414,11 +413,7 @@ class Service:
         pauses = StoredPauses(self._store, bound.name)
         if bound.config.receiver.tenants is not None:
             return self._prepared_for_tenants(bound, http, policy, stop, pauses)
-        identity = bound.identity
-        scope = self._store.accounts().served(bound.name, identity)
-        transport = rate_limited(http, definition.rate_limit, self._clock, stop)
-        answers = self._store.answers(identity.partner)
-        sender = Sender(destination, transport, stop=stop, answers=answers, clock=self._clock)
+        scope = self._store.accounts().served(bound.name, bound.identity)
         intake = Intake(destination, self._store.gap())
         route = IngestRoute(
             bound.name,
@@ -429,7 +424,7 @@ class Service:
             self._engine,
             bound.types,
         )
-        return _Served(bound, scope, route, sender, http, policy, stop, pauses)
+        return _Served(bound, scope, route, http, policy, stop, pauses)
 
     def _prepared_for_tenants(
         self,
@@ -473,9 +468,8 @@ class Service:
         share = TenantPipelines(
             *(bound, tenants, store, self._queue, http, policy, self._clock, self._observer, stop)
         ).share()
-        sender = Sender(base, http, stop=stop, clock=self._clock)
         return _Served(
-            *(bound, scope, route, sender, http, policy, stop, pauses),
+            *(bound, scope, route, http, policy, stop, pauses),
             tenants=tenants,
             share=share,
         )
@@ -527,7 +521,7 @@ class Service:
             return Pipeline(
                 scope,
                 bound.destination,
-                served.sender,
+                self._sender(served),
                 self._queue,
                 policy=served.policy,
                 options=PipelineOptions(
@@ -546,6 +540,17 @@ class Service:
         self._engine.open(make)
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
+
+    def _sender(self, served: _Served) -> Sender:
+        bound, stop = served.bound, served.stop
+        rate_limit = bound.destination.definition.transport.rate_limit
+        return Sender(
+            bound.destination,
+            rate_limited(served.transport, rate_limit, self._clock, stop),
+            stop=stop,
+            answers=self._store.answers(bound.identity.partner),
+            clock=self._clock,
+        )
 
     def _note_stopped(self, name: str) -> bool:
         """Return whether an operator has paused a destination that is opened, and show it."""
