@@ -188,8 +188,7 @@ class SharedBreaker:
         self._own.answered_question()
 
     def unanswered(self, began: float) -> None:
-        """See `CircuitBreaker.unanswered`."""
-        self._endpoint.unanswered(began)
+        """See `CircuitBreaker.unanswered`; the endpoint is told where the failure concerns it."""
         self._own.unanswered(began)
 
     def answered(self) -> None:

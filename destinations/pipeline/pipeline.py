@@ -547,8 +547,11 @@ class Pipeline:
             self.breaker.unused()
         elif all(retry is not None for retry in retries):
             waits = [one.after for one in retries if one is not None and one.after is not None]
-            self.breaker.unanswered(self._silent_since(job))
-            concerned = self.breaker.concerned(of_account=results[0].status in _OF_ACCOUNT)
+            concerned = self.breaker.concerned(
+                of_account=any(result.status in _OF_ACCOUNT for result in results)
+            )
+            for breaker in (self.breaker, concerned):
+                breaker.unanswered(self._silent_since(job))
             concerned.failed(
                 monotonic,
                 describe(results[0].code, results[0].status),
@@ -771,8 +774,14 @@ class Pipeline:
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
             why = describe(failures[0].error_class, failures[0].status)
-            concerned = self.breaker.concerned(of_account=False)
+            concerned = self.breaker.concerned(
+                of_account=any(one.error().status in _OF_ACCOUNT for one in failures)
+            )
             concerned.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
+            is_refused = any(one.error_class == "authentication" for one in failures)
+            if is_refused and not self.refusals.is_key_refused:
+                self.refusals.refuse_key()
+                self._observer.credentials(self.name, "refused")
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 

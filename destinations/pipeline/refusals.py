@@ -70,6 +70,10 @@ class Refusals:
         self._seen.clear()
         self.is_key_refused = False
 
+    def refuse_key(self) -> None:
+        """Note that the credentials were refused, for certain, by the answer to a question."""
+        self.is_key_refused = True
+
     def judge(
         self,
         action: str,

@@ -30,6 +30,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore, broken_rules
+from tests.destinations.pipeline.conftest import with_reconcile
 
 _CONCURRENCY = 4
 _IS_LONG = "CHAOS_SEEDS" in os.environ
@@ -45,6 +46,12 @@ class Claims(Observer):
         self.by_user: list[str] = []
         self.errors: list[BaseException] = []
 
+        self.keys: list[str] = []
+
+    def credentials(self, destination: str, state: str) -> None:  # noqa: ARG002
+        """See `Observer.credentials`."""
+        self.keys.append(state)
+
     def reached(self, destination: str, step: str, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002
         """See `Observer.reached`."""
         if step == "claimed":
@@ -56,7 +63,10 @@ class Claims(Observer):
 
 
 class Partner:
-    """Answers each tenant in its own way; ``sent`` counts the requests of each."""
+    """Answers each tenant in its own way; ``sent`` counts the requests of each.
+
+    Questions are answered by ``questioned``, if a tenant has a status there.
+    """
 
     def __init__(self, tenant: str, partners: Partners) -> None:
         self._tenant = tenant
@@ -64,10 +74,13 @@ class Partner:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """See `destinations.http.transport.Transport`."""
-        del request
-        self._partners.sent[self._tenant] += 1
-        status = self._partners.statuses.get(self._tenant, self._partners.status)
-        return HttpResponse(status, {}, b'{"data": {"e0": {"done": true}}}')
+        partners, tenant = self._partners, self._tenant
+        status = partners.statuses.get(tenant, partners.status)
+        if b"mutation" in (request.body or b""):
+            partners.sent[tenant] += 1
+            return HttpResponse(status, {}, b'{"data": {"e0": {"done": true}}}')
+        status = partners.questioned.get(tenant, status)
+        return HttpResponse(status, {}, b'{"data": {"e0": {"used": 0}}}')
 
     def close(self) -> None:
         """Nothing is open."""
@@ -79,6 +92,7 @@ class Partners:
     def __init__(self) -> None:
         self.status = 200
         self.statuses: dict[str, int] = {}
+        self.questioned: dict[str, int] = {}
         self.sent: Counter[str] = Counter()
 
 
@@ -199,8 +213,14 @@ def bench(tmp_path: Path, bind: Callable[..., Destination]) -> Iterator[Callable
         documents["destination"]["requests"]["count"]["batch"]["size"] = 1
         documents["destination"]["requests"]["count"]["idempotent"] = True
 
-    def make(**options: Any) -> Bench:
-        made.append(Bench(tmp_path / "store.sqlite3", bind(one_at_a_time), **options))
+    def asking_before(documents: dict[str, Any]) -> None:
+        with_reconcile(documents)
+        for request in ("count", "shown"):
+            documents["destination"]["requests"][request]["batch"]["size"] = 1
+
+    def make(*, asks: bool = False, **options: Any) -> Bench:
+        change = asking_before if asks else one_at_a_time
+        made.append(Bench(tmp_path / "store.sqlite3", bind(change), **options))
         return made[-1]
 
     yield make
@@ -261,20 +281,28 @@ def test_everything_is_delivered_once(bench: Callable[..., Bench], kept: int) ->
     assert sum(one.partners.sent.values()) == 144
 
 
+@pytest.mark.parametrize("asks", [False, True])
 @pytest.mark.parametrize(("status", "others_wait"), [(429, False), (401, False), (503, True)])
-def test_whose_breaker(bench: Callable[..., Bench], status: int, others_wait: bool) -> None:
-    """What the partner says of an account stops its tenant; what it says of itself, all of them."""
-    one = bench()
-    one.partners.statuses["bad"] = status
+def test_whose_breaker(
+    bench: Callable[..., Bench], status: int, others_wait: bool, asks: bool
+) -> None:
+    """What the partner says of an account stops its tenant; what it says of itself, all of them.
+
+    Be it the answer to an event, or to a question that is asked before. A refused key is told of.
+    """
+    one = bench(asks=asks)
+    (one.partners.questioned if asks else one.partners.statuses)["bad"] = status
     for _ in range(8):
         one.accept("bad", 1, users=1)
     one.accept("bad", 8, users=1_000)
     for _ in range(50):
         one.engine.run_round(0.0)
+    assert (one.endpoint.untaken_since is not None) is (others_wait and not asks)
     one.accept("good", 3, users=3)
     for _ in range(10):
         one.engine.run_round(0.0)
     assert one.delivered()["good"] == (0 if others_wait else 3)
+    assert one.claims.keys == (["refused"] if status == 401 else [])
 
 
 def test_one_probe_for_all(bench: Callable[..., Bench]) -> None:
