@@ -171,6 +171,8 @@ def restore_command(
     erased = erased_text(done.erased)
     if erased:
         click.echo(f"Users who were erased: {erased}.")
+    if done.erased.tenants:
+        click.echo(f"Tenants who were erased: {done.erased.tenants:,}.")
     verb = "held" if gap == "hold" else "delivered"
     click.echo(
         f"Events that were accepted after {since} are unknown to this store. Events that come from "

@@ -1,48 +1,42 @@
-"""Show the customers of a partner who send with keys of their own; name, pause and erase them."""
+"""Show the customers of a partner who send with keys of their own; name and pause them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal, NamedTuple
 
 from destinations.errors import UsageError
-from destinations.operations.interrupted import open_ledger, recover_all
-from destinations.operations.locks import lock_server
+from destinations.operations.interrupted import open_ledger
 from destinations.operations.pauses import paused_actions
 from destinations.operations.times import shown_time
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import (
-    MergedTenant,
+    MERGED,
     SqliteStore,
     Tenant,
     TenantNumbers,
     Tenants,
-    delete_spent_texts,
-    erase_tenant,
-    merge_tenants,
     tenant_name,
 )
 
 __all__ = [
+    "MergedInto",
     "TenantDetails",
     "TenantFigures",
     "TenantState",
     "TenantStatus",
     "call_tenant",
     "count_tenants",
+    "find_earlier_merge",
+    "find_merged",
     "find_tenant",
-    "forget_tenant",
-    "merge_tenant",
     "pause_tenant",
     "place_of_tenant",
     "resume_tenant",
     "tenant_status",
     "tenant_statuses",
 ]
-
-_MERGED: Final = "merged:"
-"""What the notes about merged tenants begin with, before the id."""
 
 KeyState = Literal["proven", "unchecked", "refused"]
 TenantState = Literal["proven", "unchecked", "refused", "paused"]
@@ -116,13 +110,77 @@ def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -
     try:
         return Tenants(store.database).find(text, destination)
     except UsageError:
-        for gone, note in store.notes_with_prefix(_MERGED).items():
-            names = {note["name"], gone.removeprefix(_MERGED)}
-            if text in names and not _has(store, text):
-                at = shown_time(note["at"])
-                msg = f"unknown tenant {text!r}: it was merged into {note['into']} at {at}"
-                raise UsageError(msg) from None
-        raise
+        merged = None if _has(store, text) else find_merged(store, text, destination)
+        if merged is None:
+            raise
+        msg = (
+            f"unknown tenant {text!r}: it was merged into {merged.into.shown} at {merged.shown_at}"
+        )
+        raise UsageError(msg) from None
+
+
+class MergedInto(NamedTuple):
+    """A tenant that was merged: its former id, the tenant that it is part of, and when.
+
+    ``at`` is in seconds since 1970.
+    """
+
+    id: str
+    into: Tenant
+    at: float
+
+    @property
+    def shown_at(self) -> str:
+        """The time as it is shown to operators."""
+        return shown_time(self.at)
+
+
+def find_merged(store: SqliteStore, text: str, destination: str | None = None) -> MergedInto | None:
+    """Return what became of a tenant by its former name, its id, or the beginning of that.
+
+    None if no tenant that was called like it was merged, or several were, into different ones.
+    """
+    notes = store.notes_with_prefix(MERGED)
+    tenants = {(one.scope.name, one.id): one for one in Tenants(store.database).all()}
+    found = []
+    for full_name, note in notes.items():
+        name, _, gone = full_name.removeprefix(MERGED).rpartition("/")
+        is_meant = text in {gone, note["name"]} or (len(text) >= 4 and gone.startswith(text))
+        if not is_meant or destination not in {None, name}:
+            continue
+        into = note["into"]
+        # It may have been merged in turn; a tenant that comes again ends the chain.
+        while (name, into) not in tenants and (later := notes.get(f"{MERGED}{name}/{into}")):
+            into = later["into"]
+        if (name, into) in tenants:
+            found.append(MergedInto(gone, tenants[name, into], note["at"]))
+    # A name may have gone from one to the next.
+    is_one = len({one.into.scope.id for one in found}) == 1
+    return max(found, key=lambda one: one.at) if is_one else None
+
+
+def find_earlier_merge(
+    store: SqliteStore, gone: str, kept: str, destination: str | None = None
+) -> MergedInto | None:
+    """Return what became of the tenant ``gone`` if it is a part of ``kept`` already; else None."""
+    earlier = find_merged(store, gone, destination)
+    if earlier is None or gone == kept:
+        return None
+    into = find_merged(store, kept, destination)
+    try:
+        kept_now = Tenants(store.database).find(kept, destination)
+    except UsageError:
+        if into is None:
+            return None
+        kept_now = into.into
+    if kept_now.scope.id != earlier.into.scope.id:
+        return None
+    # Another tenant may be called like it now; the one that it is part of may have its name.
+    is_other = any(
+        gone in {one.id, one.name} and one.scope.id != kept_now.scope.id
+        for one in Tenants(store.database).all(destination)
+    )
+    return None if is_other else earlier
 
 
 def _has(store: SqliteStore, text: str) -> bool:
@@ -232,37 +290,3 @@ def resume_tenant(store: SqliteStore, tenant: Tenant) -> bool:
         return False
     Tenants(store.database).pause(tenant, None)
     return True
-
-
-def forget_tenant(store: SqliteStore, tenant: Tenant) -> int:
-    """Erase a tenant with all that the store keeps of it; returns of how many events.
-
-    Raises `TemporaryError` while a process delivers from the store.
-    """
-    with lock_server(store.path):
-        recover_all(store)
-        events = erase_tenant(store.database, tenant)
-        delete_spent_texts(store.database)
-        store.database.scrub()
-    return events
-
-
-def merge_tenant(store: SqliteStore, gone: Tenant, kept: Tenant, now: float) -> MergedTenant:
-    """Merge the tenant ``gone`` into ``kept``: a customer has sent with two keys of one account.
-
-    What both have under one name stays as ``kept`` has it. All in one transaction: if the process
-    is killed, nothing has changed. Raises `UsageError` for tenants that cannot be merged, and
-    `TemporaryError` while a process delivers from the store.
-    """
-    if gone.scope.id == kept.scope.id:
-        raise UsageError(f"both are the tenant {kept.shown}: name two of them")
-    if gone.scope.name != kept.scope.name:
-        msg = (
-            f"{gone.shown} is a tenant of {gone.scope.name}, and {kept.shown} of "
-            f"{kept.scope.name}: only tenants of one destination can be merged"
-        )
-        raise UsageError(msg)
-    with lock_server(store.path):
-        recover_all(store)
-        note = {"into": kept.id, "name": gone.name, "at": now}
-        return merge_tenants(store.database, gone, kept, {f"{_MERGED}{gone.id}": note})

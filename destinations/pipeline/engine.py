@@ -167,6 +167,8 @@ class Engine:
         self._paused: set[Scope] = set()
         # The latest tenants that were erased; their number may be that of another by now.
         self._forgotten: deque[tuple[int, str]] = deque(maxlen=_MOST_FORGOTTEN)
+        # The tenants of which those that were merged are part now; by number and id, as above.
+        self._merged: dict[tuple[int, str], Scope] = {}
         self._open: dict[Scope, int] = {}
         self._offers: list[_Offer] = []
         self._crowd = 0
@@ -179,6 +181,8 @@ class Engine:
         """The number of rounds that its thread has ended; there is at least one a second."""
         self.changed: Callable[[], None] = lambda: None
         """Is called in its thread when another process has written."""
+        self.looks_again = False
+        """Whether `changed` is called each second, even if no other process has written."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -219,6 +223,7 @@ class Engine:
 
     def accept(self, scope: Scope, arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
         """Take events in, from any thread; see `destinations.pipeline.queue.Inbox.accept`."""
+        scope = self._now(scope)
         waiting = self._open.get(scope, 0)
         most = max(1, self.max_open // _TENTH) if scope.tenant else self.max_open
         share = self._share(scope)
@@ -333,8 +338,10 @@ class Engine:
         """Make the pipeline of a tenant again, as its settings are others now."""
 
         def renewed() -> None:
-            with contextlib.suppress(ValueError):  # it was erased before, and has come again
+            # It was erased or merged before, and has come again.
+            with contextlib.suppress(ValueError):
                 self._forgotten.remove((scope.id, scope.tenant))
+            self._merged.pop((scope.id, scope.tenant), None)
             share = self._share(scope)
             if share is not None:
                 share.renew(scope)
@@ -359,6 +366,44 @@ class Engine:
             return result
 
         return self.call(forgotten)
+
+    def is_settled(self, scopes: Collection[Scope]) -> bool:
+        """Return whether nothing of scopes is claimed or under way; in its thread.
+
+        Of paused ones nothing is then, until `unpause`.
+        """
+        if self._unwritten is not None:
+            return False
+        pipelines = [self._pipeline(scope) for scope in scopes]
+        return not any(one.is_claimed for one in pipelines if one is not None)
+
+    def merge(self, gone: Scope, kept: Scope, merge: Callable[[], Scope]) -> None:
+        """Make two tenants one by ``merge``, which returns the scope that has all of both.
+
+        That is one of both. In its thread, while both are paused and `is_settled`. Events that were
+        brought for one of them are of that scope from then on. It is paused still.
+        """
+        scope = merge()
+        for one in (gone, kept):
+            self._count(one, -self._open.pop(one, 0))
+            self._open.pop(one, None)
+            share = self._share(one)
+            if share is not None:
+                share.forget(one)
+        self._paused.discard(gone)
+        self._paused.discard(kept)
+        self._paused.add(scope)
+        former = {(one.id, one.tenant) for one in (gone, kept)} - {(scope.id, scope.tenant)}
+        for name, now in self._merged.items():
+            if (now.id, now.tenant) in former:
+                self._merged[name] = scope
+        self._merged.update(dict.fromkeys(former, scope))
+        self._merged.pop((scope.id, scope.tenant), None)
+        self._count(scope, self._queue.waiting(scope))
+
+    def _now(self, scope: Scope) -> Scope:
+        """Return the scope that has what is of one now, if that tenant was merged."""
+        return self._merged.get((scope.id, scope.tenant), scope) if self._merged else scope
 
     def _leave(self, scopes: Collection[Scope]) -> None:
         """Leave the results of these scopes out of a round that could not be written."""
@@ -515,7 +560,7 @@ class Engine:
             self._receive(offers)
         if committed.changed or monotonic - self._polled_at >= _POLL_SECONDS:
             self._polled_at = monotonic
-            if self._queue.poll() or committed.changed:
+            if self._queue.poll() or committed.changed or self.looks_again:
                 self._look_at_changes()
         for job in jobs:
             scope = job.pipeline.scope
@@ -542,13 +587,18 @@ class Engine:
         return fault
 
     def _known(self, offers: list[_Offer]) -> list[_Offer]:
-        """Return the offers without those of tenants that were erased since; these are refused."""
+        """Return the offers without those of tenants that were erased since; these are refused.
+
+        Those of tenants that were merged since are of what they are part of now.
+        """
+        for offer in offers if self._merged else ():
+            offer.scope = self._now(offer.scope)
         if not self._forgotten:
             return offers
         known = []
         for offer in offers:
             if (offer.scope.id, offer.scope.tenant) in self._forgotten:
-                offer.receipts.set_exception(QueueFullError("this key was refused", 1.0))
+                offer.receipts.set_exception(QueueFullError("the key is to be checked again", 1.0))
             else:
                 known.append(offer)
         return known

@@ -87,6 +87,10 @@ class FairShare:
     def forget(self, scope: Scope) -> None:
         """Close the pipeline of a tenant, who has nothing under way, whatever waits."""
         self._wakes.pop(scope, None)
+        self._stale.discard(scope)
+        if scope in self._in_turn:
+            self._in_turn.discard(scope)
+            self._turns.remove(scope)
         pipeline = self.pipelines.pop(scope, None)
         if pipeline is not None:
             pipeline.leave()

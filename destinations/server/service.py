@@ -18,6 +18,7 @@ from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
     StoredPauses,
+    ask_server,
     backed_up_at,
     count_waiting,
     lock_account,
@@ -46,12 +47,14 @@ from destinations.server.connections import most_connections
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
+from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenant_pipelines import TenantPipelines
 from destinations.server.tenants import KeyRules, ServedTenants
 from destinations.store import (
     DocumentsVersion,
     SealedValues,
     SqliteStore,
+    Tenant,
     Tenants,
     TenantSecrets,
     TenantStore,
@@ -207,7 +210,16 @@ class Service:
                 observer=self._observer,
                 max_open=self.config.max_events,
             )
-            self._engine.changed = self._look_at_pauses
+            self._changes = TenantChanges(
+                self._store,
+                self._queue,
+                self._engine,
+                self._tenants_of,
+                clock=self._clock,
+                flush=self._keeper.flush,
+            )
+            self._engine.changed = self._look_at_changes
+            self._engine.looks_again = True  # what a server before did not get to
             self._engine.start()
             stack.callback(self._engine.close)
             listen = self.config.listen
@@ -453,6 +465,7 @@ class Service:
             stop=stop,
             gap=store.gap(),
             rules=KeyRules(refuse_after=config.refuse_after_seconds),
+            join=self._join,
         )
         scope = Scope(0, bound.name)  # of none of them
         route = IngestRoute(
@@ -486,6 +499,21 @@ class Service:
         sealed.check()
         sealed.reseal()
         return sealed
+
+    def _look_at_changes(self) -> None:
+        """Take in what operators have changed, and do what they ask; in the engine's thread."""
+        self._look_at_pauses()
+        self._changes.look()
+
+    def _tenants_of(self, name: str) -> ServedTenants | None:
+        served = self._served.get(name)
+        return None if served is None else served.tenants
+
+    def _join(self, gone: Tenant, kept: Tenant) -> None:
+        """Let a tenant become a part of another one, which is the same account."""
+        with contextlib.suppress(TemporaryError):  # an operator wants something else of it
+            ask_server(self._store, gone, kept.id, self._clock.time())
+        self._changes.look()
 
     def _look_at_pauses(self) -> None:
         """Take in which destinations and tenants an operator has paused; in the engine's thread."""

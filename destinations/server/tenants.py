@@ -15,7 +15,7 @@ import logging
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
@@ -105,10 +105,11 @@ class ServedTenant:
 
     ``asked_at`` is when the partner was asked last, in seconds of the wall clock; ``held`` counts
     the bytes of events that were kept while the key is unproven, ``reserved`` events that are about
-    to be. ``key`` is the digest of the key that it delivers with, once that was needed.
+    to be. ``key`` is the digest of the key that it delivers with, once that was needed. While it
+    ``is_changing``, it is about to be merged or erased: nothing more is claimed.
     """
 
-    __slots__ = ("asked_at", "held", "is_asking", "key", "reserved", "tenant")
+    __slots__ = ("asked_at", "held", "is_asking", "is_changing", "key", "reserved", "tenant")
 
     def __init__(self, tenant: Tenant, asked_at: float) -> None:
         self.key: bytes | None = None
@@ -117,6 +118,7 @@ class ServedTenant:
         self.asked_at = asked_at
         self.held = 0
         self.is_asking = False
+        self.is_changing = False
 
     @property
     def is_proven(self) -> bool:
@@ -131,7 +133,7 @@ class ServedTenant:
     @property
     def is_paused(self) -> bool:
         """Whether nothing is delivered for it."""
-        return self.is_doubtful or self.tenant.paused_at is not None
+        return self.is_doubtful or self.is_changing or self.tenant.paused_at is not None
 
 
 class Admission(NamedTuple):
@@ -152,7 +154,8 @@ class ServedTenants:
 
     ``base`` is the destination with the settings of the configuration; the setting ``key`` of each
     tenant is its own. ``code`` gives the plugin's code with the rules of a tenant. The partner is
-    asked by ``transport``, in the threads of ``pool``.
+    asked by ``transport``, in the threads of ``pool``. ``join`` lets a tenant become a part of
+    another one of the same account, in the engine's thread.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -172,6 +175,7 @@ class ServedTenants:
         gap: Gap | None = None,
         rules: KeyRules | None = None,
         pool: Executor | None = None,
+        join: Callable[[Tenant, Tenant], None] | None = None,
     ) -> None:
         self.name = name
         self.is_stopped = False
@@ -188,6 +192,7 @@ class ServedTenants:
         self._clock = clock
         self._stop = stop
         self._gap = gap
+        self._join = join
         self._lock = threading.RLock()
         self._tokens, self._filled_at = self.rules.burst, clock.monotonic()
         self._asking: dict[bytes, Future[ServedTenant]] = {}
@@ -204,6 +209,8 @@ class ServedTenants:
         self._by_scope: dict[int, ServedTenant] = {}
         # Tenants whose keys are unproven or refused.
         self._doubtful: dict[int, ServedTenant] = {}
+        # Merged tenants whose account at the partner is not known yet, by their ids.
+        self._without_account: Collection[str] = ()
 
     def load(self) -> None:
         """Read which tenants there are; in the engine's thread, after former ones were closed."""
@@ -220,6 +227,13 @@ class ServedTenants:
         self._doubtful = {scope: one for scope, one in by_scope.items() if one.is_doubtful}
         for served in self._unproven():
             served.held = tenants.held_bytes(served.tenant)
+        self._look_for_accounts()
+
+    def _look_for_accounts(self) -> None:
+        """Note whose account at the partner is still to be asked for."""
+        authentication = self._base.definition.authentication
+        if authentication is not None and authentication.account is not None:
+            self._without_account = self._tenants.without_account(self.name)
 
     def _unproven(self) -> list[ServedTenant]:
         return [one for one in list(self._doubtful.values()) if not one.is_proven]
@@ -290,6 +304,70 @@ class ServedTenants:
         """Return the tenant of a scope; None if it is gone."""
         return self._by_scope.get(scope.id)
 
+    # -- what an operator changes --------------------------------------------------------------
+
+    def hold(self, scopes: Collection[Scope], *, is_changing: bool) -> None:
+        """Claim nothing more of tenants that are about to be merged or erased, or go on."""
+        for scope in scopes:
+            served = self._by_scope.get(scope.id)
+            if served is not None:
+                served.is_changing = is_changing
+                self._pause_or_not(served)
+
+    def merge(self, gone: Tenant, kept: Tenant, write: Callable[[], Scope]) -> None:
+        """Make two tenants one, of whom nothing is under way; in the engine's thread.
+
+        ``write`` does it in the store. From then on all keys of both lead to that one.
+        """
+        self._engine.merge(gone.scope, kept.scope, write)
+        tenant = self._tenants.get(self.name, kept.id)
+        assert tenant is not None  # noqa: S101 - it was written
+        with self._lock:
+            out = self._by_scope.pop(gone.scope.id, None)
+            served = self._by_scope.pop(kept.scope.id, None) or out
+            for one in (gone, kept):
+                self._doubtful.pop(one.scope.id, None)
+                self._bound.pop(one.scope.id, None)
+            if served is None:  # they are not loaded yet
+                self._engine.unpause([tenant.scope])
+                return
+            if out is not None and out is not served:
+                served.held += out.held
+                out.tenant = tenant  # for requests that are under way
+                for digest, former in list(self._by_key.items()):
+                    if former is out:
+                        self._by_key[digest] = served
+            # What the partner says of the settings before is not said of these.
+            served.tenant, served.key, served.is_changing = tenant, None, False
+            self._by_scope[tenant.scope.id] = served
+        self._look_at(served)
+        self._look_for_accounts()
+
+    def forget(self, tenant: Tenant, erase: Callable[[], object]) -> None:
+        """Erase a tenant of whom nothing is under way, by ``erase``; in the engine's thread.
+
+        Its keys are as if they had never been seen.
+        """
+        with self._lock:
+            served = self._by_scope.get(tenant.scope.id)
+            if served is not None:
+                self._leave_out(served)
+        self._engine.forget(tenant.scope, erase)
+
+    def _leave_out(self, served: ServedTenant) -> Sequence[bytes]:
+        """Forget a tenant, and return the digests of its keys; with the lock."""
+        digests = [digest for digest, one in list(self._by_key.items()) if one is served]
+        for digest in digests:
+            del self._by_key[digest]
+            self._former.pop(digest, None)
+        scope = served.tenant.scope.id
+        self._by_scope.pop(scope, None)
+        self._doubtful.pop(scope, None)
+        self._bound.pop(scope, None)
+        return digests
+
+    # -- whose keys are asked about ------------------------------------------------------------
+
     def doubt(self, scope: Scope) -> None:
         """Ask about the key of a tenant whose delivery was refused."""
         served = self._by_scope.get(scope.id)
@@ -304,6 +382,17 @@ class ServedTenants:
                 has_budget = has_budget and (served.is_proven or self._take_token())
                 if served.is_proven or has_budget:
                     self._ask_again(served)
+        for served in self._to_be_named():
+            if now - served.asked_at >= self.rules.again:
+                self._ask_again(served)
+
+    def _to_be_named(self) -> list[ServedTenant]:
+        """Return the merged tenants of which the partner is still to name the account."""
+        if not self._without_account:
+            return []
+        return [
+            one for one in list(self._by_scope.values()) if one.tenant.id in self._without_account
+        ]
 
     def start(self) -> None:
         """Call `tick` every second, in a thread of its own, until the server stops."""
@@ -472,12 +561,15 @@ class ServedTenants:
         identity = identity_of(self._base.with_settings(settings))
         is_proven = verdict.answer == "good"
         account = verdict.account
-        tenant_id = self._id_of(key, account, former)
+        if account is not None:
+            self._name_accounts(account)
 
-        def add() -> Tenant:
+        def add() -> tuple[ServedTenant, bool]:
+            # All of it in the engine's thread, in which tenants are merged and erased.
             if self._is_closed:  # those that follow have read which tenants there are
                 raise _reloading()
-            return self._secrets.add(
+            tenant_id = self._id_of(key, account, self._by_key.get(digest))
+            tenant = self._secrets.add(
                 self.name,
                 tenant_id,
                 key,
@@ -486,28 +578,43 @@ class ServedTenants:
                 now=self._clock.time(),
                 is_proven=is_proven,
             )
+            with self._lock:
+                served = self._by_scope.get(tenant.scope.id)
+                is_new = served is None
+                if served is None:
+                    served = ServedTenant(tenant, self._clock.time())
+                served.tenant = tenant
+                served.key = digest
+                self._former.pop(digest, None)
+                self._by_scope[tenant.scope.id] = self._by_key[digest] = served
+                self._bound.pop(tenant.scope.id, None)
+            self._look_at(served)
+            self._engine.renew(tenant.scope)
+            return served, is_new
 
-        tenant = self._engine.call(add)
-        with self._lock:
-            served = self._by_scope.get(tenant.scope.id)
-            is_new = served is None
-            if served is None:
-                served = ServedTenant(tenant, self._clock.time())
-            served.tenant = tenant
-            served.key = digest
-            self._former.pop(digest, None)
-            self._by_scope[tenant.scope.id] = self._by_key[digest] = served
-            self._bound.pop(tenant.scope.id, None)
-        self._look_at(served)
-        self._engine.renew(tenant.scope)
+        served, is_new = self._engine.call(add)
         self._note_account(served, account)
         _LOG.info(
             "new tenant %s of %s, key %s" if is_new else "new key of tenant %s of %s, %s",
-            tenant.shown,
+            served.tenant.shown,
             self.name,
             "accepted" if is_proven else "unchecked",
         )
         return served
+
+    def _name_accounts(self, account: str) -> None:
+        """Ask of which account merged tenants are, as an unknown one may be theirs.
+
+        Raises `KeyRefusedError` if the partner cannot say so now.
+        """
+        if self._secrets.account_digest(account) in self._by_key:
+            return
+        for served in self._to_be_named():
+            self._again(served)
+            is_named = served.tenant.id not in self._without_account
+            if not is_named and served.tenant.refused_since is None:
+                message = "it cannot be checked now whose key this is"
+                raise KeyRefusedError(503, message, self.rules.again)
 
     def _refused(self, digest: bytes, answer: Answer) -> KeyRefusedError:
         """Return why a key is refused; if it was one of a tenant before, it is no more."""
@@ -524,15 +631,40 @@ class ServedTenants:
             known = self._by_key.get(self._secrets.account_digest(account))
         return self._secrets.id_of(named) if known is None else known.tenant.id
 
-    def _note_account(self, served: ServedTenant, account: str | None) -> None:
-        """Note which account of the partner a tenant is, so that its next key is known by it."""
+    def _add_account(self, served: ServedTenant, account: str) -> None:
+        """Write down which account a tenant is; in the engine's thread."""
+        if not self._is_current(served):
+            return
+        self._secrets.add_account(served.tenant, account)
+        self._by_key[self._secrets.account_digest(account)] = served
+        self._look_for_accounts()
+
+    def _is_current(self, served: ServedTenant) -> bool:
+        """Return whether a tenant was neither merged nor erased since."""
+        return self._by_scope.get(served.tenant.scope.id) is served
+
+    def _note_account(
+        self, served: ServedTenant, account: str | None, *, was_proven: bool = True
+    ) -> None:
+        """Note which account of the partner a tenant is, so that its next key is known by it.
+
+        One that kept its events until now, and turns out to be another one, becomes a part of it.
+        """
         if account is None:
             return
         digest = self._secrets.account_digest(account)
         known = self._by_key.get(digest)
-        if known is None:
-            self._engine.call(lambda: self._secrets.add_account(served.tenant, account))
-            self._by_key[digest] = served
+        if known is None or (known is served and served.tenant.id in self._without_account):
+            self._engine.call(lambda: self._add_account(served, account))
+        elif known is not served and self._join is not None and not was_proven:
+            join, tenant = self._join, served.tenant
+            self._engine.call(lambda: join(tenant, known.tenant))
+            _LOG.info(
+                "tenants %s and %s of %s are one account, and become one",
+                known.tenant.shown,
+                tenant.shown,
+                self.name,
+            )
         elif known is not served:
             _LOG.warning(
                 "tenants %s and %s of %s are one account: use destinations tenants merge",
@@ -565,8 +697,12 @@ class ServedTenants:
             served.is_asking = False
 
     def _again(self, served: ServedTenant) -> None:
+        tenant = served.tenant
         try:
-            self._judge(served, self._verdict(self._bound_of(served).destination.settings))
+            verdict = self._verdict(self._bound_of(served).destination.settings)
+            # It may have other settings by now, or be part of another one.
+            if served.tenant is tenant and self._is_current(served):
+                self._judge(served, verdict)
         except Exception:  # noqa: BLE001 - it is asked again
             _LOG.exception("key of tenant %s of %s not checked", served.tenant.id, self.name)
         finally:
@@ -576,9 +712,9 @@ class ServedTenants:
         """Take the partner's answer about the key of a known tenant."""
         tenant, now = served.tenant, self._clock.time()
         if verdict.answer == "good":
-            was_paused = served.is_paused
+            was_paused, was_proven = served.is_paused, served.is_proven
             self._engine.call(lambda: self._tenants.prove(tenant, now))
-            self._note_account(served, verdict.account)
+            self._note_account(served, verdict.account, was_proven=was_proven)
             self._look_at(served)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
@@ -599,13 +735,8 @@ class ServedTenants:
         """Forget a tenant whose key proved wrong, with all that was kept of it."""
         tenant = served.tenant
         with self._lock:
-            digests = [digest for digest, one in self._by_key.items() if one is served]
-            for digest in digests:
-                del self._by_key[digest]
+            for digest in self._leave_out(served):
                 self._refusal(digest, answer)
-            self._by_scope.pop(tenant.scope.id, None)
-            self._doubtful.pop(tenant.scope.id, None)
-            self._bound.pop(tenant.scope.id, None)
         events = self._engine.forget(tenant.scope, lambda: self._secrets.erase(tenant))
         _LOG.warning(
             "key of tenant %s of %s proved wrong; its events are erased: %s",

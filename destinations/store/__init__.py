@@ -79,7 +79,7 @@ from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
-from destinations.store.tenant_rows import PAUSED
+from destinations.store.tenant_rows import ASKED, MERGED, PAUSED
 from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
@@ -89,13 +89,16 @@ from destinations.store.tenants import (
     TenantSecrets,
     TenantStore,
     erase_tenant,
+    erased_name,
     tenant_name,
 )
 from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
+    "ASKED",
     "ERASED",
     "FILE_MODE",
+    "MERGED",
     "PAUSED",
     "Accounts",
     "ChangedTenants",
@@ -143,6 +146,7 @@ __all__ = [
     "delete_spent_texts",
     "erase_tenant",
     "erase_user",
+    "erased_name",
     "erasures_path",
     "erasures_stored",
     "fold_log",

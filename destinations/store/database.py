@@ -423,6 +423,15 @@ class Database:
                 raise
             raise failure("write to", self.path, error) from None
 
+    def truncate_log(self) -> None:
+        """Write the log to the file and empty it, unless another connection reads from it now."""
+        with self._lock, self._writing():
+            self._connection.execute("PRAGMA busy_timeout = 0")  # nothing waits for a reader
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
+
     def scrub(self) -> None:
         """Rewrite the file and its log, so that nothing that was deleted is left in them.
 

@@ -26,6 +26,7 @@ from destinations.store.interning import Names
 from destinations.store.ledger import SqliteLedger
 from destinations.store.mentions import Mentions, ids_in
 from destinations.store.rows import PER_EVENT, array_of
+from destinations.store.tenants import Tenants, erase_tenant, erased_name
 
 __all__ = [
     "Erased",
@@ -103,7 +104,7 @@ class Erased:
     """The numbers of what was erased of a user, or would be.
 
     ``dropped`` deliveries waited or needed an operator, ``rows`` are all that are left as digests,
-    ``dropped`` ones included.
+    ``dropped`` ones included. ``tenants`` counts customers of whom nothing is left.
     """
 
     dropped: int = 0
@@ -111,6 +112,7 @@ class Erased:
     refused: int = 0
     manual_changes: int = 0
     balances: int = 0
+    tenants: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         return Erased(
@@ -119,6 +121,7 @@ class Erased:
             self.refused + other.refused,
             self.manual_changes + other.manual_changes,
             self.balances + other.balances,
+            self.tenants + other.tenants,
         )
 
 
@@ -169,18 +172,18 @@ def _scopes_in_copy(database: Database, erasure: Erasure, store: str) -> Sequenc
 def apply_erasures(
     database: Database, store: str, erasures: Collection[Erasure], now: float
 ) -> Erased:
-    """Erase from a copy all that it has of users who were erased since; note the erasures.
+    """Erase from a copy all that it has of users and tenants who were erased since; note that.
 
     ``store`` is the uuid that the copy had. An erasure that the copy notes was before it: what it
     has of the user came later, and stays. Nothing is under way there. What waits or is held is
     dropped, too: it may have been applied since, and nothing of it is sent.
     """
     noted = {one.id for one in database.at_once(erasures_stored)}
+    done = _erase_tenants(database, [one for one in erasures if one.id not in noted])
     by_scopes: defaultdict[tuple[int, ...], list[Erasure]] = defaultdict(list)
     for one in erasures:
         if one.id not in noted:
             by_scopes[tuple(_scopes_in_copy(database, one, store))].append(one)
-    done = Erased()
     for scopes, due in by_scopes.items():
         by_key: defaultdict[bytes, set[bytes]] = defaultdict(set)
         for one in due:
@@ -192,6 +195,23 @@ def apply_erasures(
     with database.transaction() as connection:
         add_erasures(connection, erasures)
     return done
+
+
+def _erase_tenants(database: Database, erasures: Sequence[Erasure]) -> Erased:
+    """Erase the tenants of whom these are the erasures."""
+    if not erasures:
+        return Erased()
+    gone = [
+        tenant
+        for tenant in Tenants(database).all()
+        if any(one.is_of(erased_name(tenant.scope)) for one in erasures)
+    ]
+    for tenant in gone:
+        erase_tenant(database, tenant)
+    if gone:
+        with database.transaction() as connection:
+            connection.execute(_SPENT_TEXTS)
+    return Erased(tenants=len(gone))
 
 
 def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:

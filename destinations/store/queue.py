@@ -319,6 +319,10 @@ class SqliteQueue:
         self._names.keep()
         return delivery.id if same is None else same
 
+    def forget_names(self) -> None:
+        """Look up again what numbers in rows stand for: some of it was deleted in this process."""
+        self._names.forget()
+
     def poll(self) -> bool:
         """Return whether another connection has written since this was last asked."""
         version = self._database.data_version

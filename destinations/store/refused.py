@@ -26,6 +26,7 @@ _ADD: Final = """
     INSERT INTO refused (scope, at, http_status, code, reason, path, peer, message_id, user,
         length, whole, raw) VALUES {rows}
 """
+_IS_KNOWN: Final = "SELECT 1 FROM scopes WHERE id = ?"
 _COLUMNS: Final = (
     "refused.id, destination, partner_account, account.name, scope, at, http_status, code, reason,"
     " path, peer, message_id, user, length, whole, raw"
@@ -115,8 +116,8 @@ class SqliteRefused:
         Of it, or of all tenants of its destination, if it is one of theirs. The oldest events of
         the code that has most give way, so that many of one code leave room for the others.
         ``most_bytes`` counts raw bytes and reasons. Returns how many were displaced, new ones as
-        well; None, and keeps none, if the store has only room for what is delivered. Raises as
-        `Database.transaction` does.
+        well; None, and keeps none, if the store has only room for what is delivered, or if they are
+        of a tenant that was erased or merged since. Raises as `Database.transaction` does.
         """
         if not events:
             return 0
@@ -129,6 +130,8 @@ class SqliteRefused:
         ]
         with self._database.transaction() as connection:
             if not self._database.has_room(connection):
+                return None
+            if connection.execute(_IS_KNOWN, (events[0].scope,)).fetchone() is None:
                 return None
             with_rows(connection, _ADD, rows)
             return _displace(connection, events[0].scope, most_events, most_bytes)

@@ -19,6 +19,7 @@ from destinations.store.manual_changes import SqliteManualChanges
 from destinations.store.queue import SqliteQueue
 from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.refused import SqliteRefused
+from destinations.store.store_identity import stored_identity
 
 __all__ = ["SqliteStore"]
 
@@ -38,6 +39,12 @@ class SqliteStore:
     def path(self) -> Path:
         """The file."""
         return self.database.path
+
+    @property
+    def uuid(self) -> str:
+        """What tells it from other stores, and is the same in copies of it."""
+        found = self.database.at_once(stored_identity)
+        return "" if found is None else found.uuid
 
     @property
     def now(self) -> float:
@@ -105,6 +112,15 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO server VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in notes.items()],
             )
+
+    def note_once(self, name: str, value: Any) -> Any:
+        """Keep a JSON value under a name that has none; returns what is kept there now."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO server VALUES (?, ?)", (name, json.dumps(value))
+            )
+            row = connection.execute("SELECT value FROM server WHERE name = ?", (name,))
+            return json.loads(row.fetchone()[0])
 
     def noted(self, name: str) -> Any:
         """Return the value kept under a name; None if there is none."""

@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.outcome import Effect, Outcome
+from destinations.pipeline.queue import Scope
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.database import Database
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
-from destinations.store.tenant_rows import NAMED, PAUSED
+from destinations.store.tenant_rows import (
+    ASKED,
+    MERGED,
+    NAMED,
+    PAUSED,
+    UNNAMED_ACCOUNT,
+    change_notes,
+)
 from destinations.store.tenants import Tenant, settings_name
 
 __all__ = ["MergedTenant", "merge_tenants"]
@@ -44,19 +52,26 @@ _MATTERS: Final = f"""
 class MergedTenant:
     """The numbers of a merge: deliveries of the tenant, and events that are not recognised again.
 
-    Those are of users who were erased, as their messageIds are digests.
+    Those are of users who were erased, as their messageIds are digests. ``scope`` is the one that
+    is left.
     """
 
     deliveries: int
     unrecognised: int
+    scope: Scope
 
 
 def merge_tenants(
-    database: Database, gone: Tenant, kept: Tenant, notes: Mapping[str, Any]
+    database: Database,
+    gone: Tenant,
+    kept: Tenant,
+    now: float,
+    answer: Callable[[MergedTenant], Mapping[str, Any]] = lambda _done: {},
 ) -> MergedTenant:
     """Move all that a store has of the tenant ``gone`` to ``kept``, in one transaction.
 
-    ``notes`` are JSON values that are kept by name, as by `SqliteStore.note`.
+    ``now`` is in seconds since 1970. ``answer`` gives JSON values that are kept by name, as by
+    `SqliteStore.note`; None removes one.
 
     Nothing of both may be under way. Both are of one destination. Where both have something of one
     name, that of ``kept`` stays; its settings do unless the key of ``gone`` was accepted later.
@@ -74,12 +89,20 @@ def merge_tenants(
         merge.names(gone, kept)
         merge.accounts()
         merge.tenants(gone, kept)
-        connection.executemany(
-            "INSERT OR REPLACE INTO server VALUES (?, ?)",
-            [(name, json.dumps(value)) for name, value in notes.items()],
+        scope = Scope(into.scope.id, kept.scope.name, kept.id)
+        done = MergedTenant(deliveries, unrecognised, scope)
+        change_notes(
+            connection,
+            {
+                MERGED + gone.scope.full_name: {"into": kept.id, "name": gone.name, "at": now},
+                ASKED + gone.scope.full_name: None,
+                UNNAMED_ACCOUNT + gone.scope.full_name: None,
+                UNNAMED_ACCOUNT + kept.scope.full_name: True,
+                **answer(done),
+            },
         )
         SealedValues(database, None).remove(settings_name(out.scope.id), connection)
-    return MergedTenant(deliveries, unrecognised)
+    return done
 
 
 class _Merge:

@@ -4,18 +4,43 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from destinations.pipeline.queue import Scope
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT, array_of
 
-__all__ = ["NAMED", "PAUSED", "erase_deliveries", "erase_scope"]
+__all__ = [
+    "ASKED",
+    "MERGED",
+    "NAMED",
+    "PAUSED",
+    "UNNAMED_ACCOUNT",
+    "change_notes",
+    "erase_deliveries",
+    "erase_scope",
+]
 
 PAUSED: Final = "paused:"
 """The beginning of the notes of a server about paused actions, before the full name of a scope."""
+
+MERGED: Final = "merged:"
+"""The beginning of the notes about merged tenants, before the full name of the scope that is gone.
+
+Each is a JSON object with ``into``, the id of the tenant that it is part of now.
+"""
+
+ASKED: Final = "asked:"
+"""The beginning of the notes about what a server is to do with a tenant, before the full name of
+its scope."""
+
+UNNAMED_ACCOUNT: Final = "unnamed account:"
+"""The beginning of the notes about merged tenants of which it is not known yet which account of the
+partner they are, before the full name of the scope."""
 
 NAMED: Final = (("documents", "destination", "/"), ("answers", "endpoint", " "))
 """What a plugin keeps by name: table, column, and what is between the name and a tenant's id."""
@@ -52,7 +77,6 @@ def erase_deliveries(connection: sqlite3.Connection, scope: int) -> int:
     ]
     if not rows:
         return 0
-    connection.execute("PRAGMA secure_delete = ON")
     ids = array_of(identity for identity, _ in rows)
     events = array_of({identity // PER_EVENT for identity, _ in rows})
     for table in (*_DELIVERIES, "failures", "changes"):
@@ -93,7 +117,13 @@ def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
             f"DELETE FROM {table} WHERE substr({column}, ?) = ?",
             (-len(scope.tenant) - 1, f"{mark}{scope.tenant}"),
         )
-    connection.execute("DELETE FROM server WHERE name = ?", (PAUSED + scope.full_name,))
+    for prefix in (PAUSED, ASKED, UNNAMED_ACCOUNT):
+        connection.execute("DELETE FROM server WHERE name = ?", (prefix + scope.full_name,))
+    merged = f"{MERGED}{scope.name}/"
+    connection.execute(
+        "DELETE FROM server WHERE substr(name, 1, ?) = ? AND json_extract(value, '$.into') = ?",
+        (len(merged), merged, scope.tenant),
+    )
     others = connection.execute("SELECT 1 FROM scopes WHERE partner_account = ?", (account,))
     if others.fetchone() is None:
         for statement in (
@@ -102,3 +132,14 @@ def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
             "DELETE FROM partner_accounts WHERE id = ?",
         ):
             connection.execute(statement, (account,))
+
+
+def change_notes(connection: sqlite3.Connection, notes: Mapping[str, Any]) -> None:
+    """Keep JSON values by name, as `SqliteStore.note` does; None removes what has the name."""
+    for name, value in notes.items():
+        if value is None:
+            connection.execute("DELETE FROM server WHERE name = ?", (name,))
+        else:
+            connection.execute(
+                "INSERT OR REPLACE INTO server VALUES (?, ?)", (name, json.dumps(value))
+            )

@@ -12,7 +12,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -24,9 +24,15 @@ from destinations.runtime.store import Documents, ManualChanges, Store
 from destinations.store.accounts import Accounts
 from destinations.store.codes import STATUS_CODES
 from destinations.store.database import Database
+from destinations.store.erasures import Erasure, add_erasures
 from destinations.store.rows import DAY_MS
 from destinations.store.sealing import SealedValues
-from destinations.store.tenant_rows import erase_deliveries, erase_scope
+from destinations.store.tenant_rows import (
+    UNNAMED_ACCOUNT,
+    change_notes,
+    erase_deliveries,
+    erase_scope,
+)
 
 __all__ = [
     "ChangedTenants",
@@ -37,6 +43,7 @@ __all__ = [
     "TenantStore",
     "Tenants",
     "erase_tenant",
+    "erased_name",
     "settings_name",
     "tenant_name",
 ]
@@ -115,6 +122,14 @@ class Tenants:
         values = () if destination is None else (destination,)
         rows = self._database.all(f"{_TENANTS}{where} ORDER BY tenants.scope", values)
         return [_tenant(row) for row in rows]
+
+    def get(self, destination: str, tenant_id: str) -> Tenant | None:
+        """Return the tenant of a destination by its whole id; None if there is none."""
+        row = self._database.one(
+            f"{_TENANTS} WHERE scopes.destination = ? AND scopes.tenant = ?",
+            (destination, tenant_id),
+        )
+        return None if row is None else _tenant(row)
 
     def find(self, text: str, destination: str | None = None) -> Tenant:
         """Return a tenant by its name, or by its id or the beginning of it.
@@ -211,6 +226,14 @@ class Tenants:
         )
         return [Scope(*row) for row in rows]
 
+    def without_account(self, destination: str) -> Collection[str]:
+        """Return the ids of merged tenants whose account at the partner is not known yet."""
+        prefix = f"{UNNAMED_ACCOUNT}{destination}/"
+        rows = self._database.all(
+            "SELECT name FROM server WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {name.removeprefix(prefix) for (name,) in rows}
+
     def held_bytes(self, tenant: Tenant) -> int:
         """Return how many bytes of payloads wait for a tenant."""
         row = self._database.one(
@@ -284,6 +307,7 @@ class TenantSecrets:
         with self._database.transaction() as connection:
             key = (self.account_digest(account), tenant.scope.name, tenant.scope.id)
             connection.execute(_ADD_KEY, key)
+            change_notes(connection, {UNNAMED_ACCOUNT + tenant.scope.full_name: None})
 
     def account_digest(self, account: str) -> bytes:
         """Return the digest of the partner's ID of an account; never that of a key."""
@@ -404,17 +428,36 @@ class ChangedTenants:
         return sorted(mine, key=lambda one: one.id)
 
 
-def erase_tenant(database: Database, tenant: Tenant) -> int:
+def erase_tenant(
+    database: Database,
+    tenant: Tenant,
+    *,
+    noted: Iterable[Erasure] = (),
+    answer: Callable[[int], Mapping[str, Any]] = lambda _events: {},
+) -> int:
     """Delete a tenant with all that a store has of it; returns of how many events.
 
-    Nothing of it may be under way. It needs no sealing key.
+    Nothing of it may be under way. It needs no sealing key. ``noted`` is noted as done; ``answer``
+    gives JSON values that are kept by name, as by `SqliteStore.note`.
     """
     scope = tenant.scope
     with database.transaction() as connection:
+        # Of what is deleted, nothing stays in the file's free space. A server that goes on with
+        # this connection does not pay for that later.
+        (before,) = connection.execute("PRAGMA secure_delete").fetchone()
+        connection.execute("PRAGMA secure_delete = ON")
         events = erase_deliveries(connection, scope.id)
         erase_scope(connection, scope)
         SealedValues(database, None).remove(settings_name(scope.id), connection)
+        add_erasures(connection, noted)
+        change_notes(connection, answer(events))
+        connection.execute(f"PRAGMA secure_delete = {before}")
     return events
+
+
+def erased_name(scope: Scope) -> str:
+    """Return the text whose digest notes that a tenant was erased; it is like no user's id."""
+    return f"\0tenant\0{scope.full_name}"
 
 
 def settings_name(scope: int) -> str:

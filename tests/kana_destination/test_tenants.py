@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,8 @@ import requests
 import yaml
 
 from destinations.errors import UsageError
-from destinations.operations import pause_destination, resume_destination
+from destinations.http.transport import HttpTransport
+from destinations.operations import asked_of_server, pause_destination, resume_destination
 from destinations.secrets import Secret
 from destinations.server import Service, read_config
 from destinations.server.config_model import SealingConfig
@@ -352,3 +354,243 @@ def test_a_paused_tenant(
     assert command("resume", "kana", *where).code == 0
     server.wait()
     assert server.usage("a") == {"u1": {"calls": 2}}
+
+
+# -- merged and erased beside the server ---------------------------------------------------------
+
+_SEND = HttpTransport.send
+
+
+class Wire:
+    """Notes with which keys requests to the partner are under way; ``gate`` holds some back."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.held = threading.Event()
+        self.holds = ""
+        self.under_way: list[str] = []
+        self.usages: list[str] = []
+
+    def send(self, transport: HttpTransport, request: Any) -> Any:
+        """Send a request, once the gate is open if it is with the key that is held back."""
+        key = str(request.headers["Authorization"]).removeprefix("Bearer ").strip("_")
+        self.under_way.append(key)
+        try:
+            if b"recordUsage" in request.body:
+                self.usages.append(key)
+                if self.holds and key.endswith(self.holds):
+                    self.held.set()
+                    assert self.gate.wait(60)
+            return _SEND(transport, request)
+        finally:
+            self.under_way.remove(key)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """What a server of this process sends."""
+    noted = Wire()
+
+    def send(transport: HttpTransport, request: Any) -> Any:
+        return noted.send(transport, request)
+
+    monkeypatch.setattr(HttpTransport, "send", send)
+    yield noted
+    noted.gate.set()
+
+
+class Beside(threading.Thread):
+    """A command that runs while the server goes on."""
+
+    def __init__(self, command: Callable[..., Any], *arguments: Any) -> None:
+        super().__init__(daemon=True)
+        self._command = command
+        self._arguments = arguments
+        self.start()
+
+    def run(self) -> None:
+        """Call the command."""
+        self._done = self._command(*self._arguments)
+
+    def result(self) -> Any:
+        """Return what it came to, once it has ended."""
+        self.join(90)
+        return self._done
+
+
+def _total(server: Server, *names: str) -> int:
+    return sum(server.usage(name).get("u1", {}).get("calls", 0) for name in names)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1_200):
+        if holds():
+            return
+        pause.wait(0.025)
+    raise AssertionError("it did not become so")
+
+
+@pytest.mark.parametrize("slow", ["a", "b"])
+def test_a_merge_beside_the_server(
+    serve: Callable[..., Server], command: Callable[..., Any], wire: Wire, slow: str
+) -> None:
+    """It waits for what is under way of both; nothing counts twice, and later events are INTO's."""
+    server = serve("a", "b")
+    for name, message_id, value in (("a", "1", 2), ("b", "1", 3), ("b", "2", 5)):
+        assert server.post(name, track(message_id, value)).status_code == 200
+    server.wait()
+    ids = _tenants(server)
+    wire.holds = slow
+    server.post(slow, track("3", 7))
+    assert wire.held.wait(30)
+    where = ("--yes", "--store", server.store)
+    merging = Beside(command, "tenants", "merge", ids["a"], ids["b"], *where)
+    with SqliteStore(server.store, read_only=True) as store:
+        _until(lambda: bool(asked_of_server(store)))
+    # Events of both come all the while, and wait.
+    for name in ("a", "b"):
+        assert server.post(name, track("4", 11)).status_code == 200
+    merging.join(1.5)
+    assert merging.is_alive()
+    assert len(_tenants(server)) == 2
+    wire.gate.set()
+    done = merging.result()
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"The server has merged {ids['a']} into {ids['b']}: ")
+    assert list(_tenants(server).values()) == [ids["b"]]
+    for name, message_id, value in (("a", "1", 2), ("a", "2", 5), ("b", "3", 7), ("a", "5", 13)):
+        assert server.post(name, track(message_id, value)).status_code in {200, 400}
+    server.wait()
+    # "1" and "4" are of both: each was accepted once by each of them, before they were one.
+    assert _total(server, "a", "b") == 2 + 3 + 5 + 7 + 2 * 11 + 13
+    again = command("tenants", "merge", ids["a"], ids["b"], *where)
+    assert (again.code, "nothing is left to do" in again.out) == (0, True)
+    server.service.stop()
+    server.start()
+    for name in ("a", "b"):
+        server.post(name, track("5", 13))
+    server.wait()
+    assert _total(server, "a", "b") == 2 + 3 + 5 + 7 + 2 * 11 + 13
+    assert list(_tenants(server).values()) == [ids["b"]]
+
+
+def test_merges_both_ways(serve: Callable[..., Server], command: Callable[..., Any]) -> None:
+    """Of A into B and B into A at once, the first counts; the other says that both are one."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        server.post(name, track("1"))
+    server.wait()
+    ids = _tenants(server)
+    where = ("--yes", "--store", server.store)
+    pairs = ((ids["a"], ids["b"]), (ids["b"], ids["a"]))
+    both = [Beside(command, "tenants", "merge", *pair, *where) for pair in pairs]
+    done = [one.result() for one in both]
+    assert sorted(one.code for one in done) == [0, 2]
+    (refused,) = [one.err for one in done if one.code]
+    assert "was merged into" in refused
+    assert len(_tenants(server)) == 1
+    for name in ("a", "b"):
+        assert server.post(name, track("2")).status_code == 200
+    server.wait()
+    assert _total(server, "a", "b") == 3
+
+
+def test_merges_while_events_stream_in(
+    serve: Callable[..., Server], command: Callable[..., Any]
+) -> None:
+    """Every accepted event counts once, before, during and after each of many merges."""
+    names = [f"t{number}" for number in range(8)]
+    server = serve(*names)
+    for name in names:
+        assert server.post(name, track(f"first {name}")).status_code == 200
+    with SqliteStore(server.store, read_only=True) as store:
+        ids = [one.id for one in Tenants(store.database).all("kana")]
+    stop, counts = threading.Event(), dict.fromkeys(names, 1)
+
+    def stream(own: list[str]) -> None:
+        while not stop.is_set():
+            for name in own:
+                answer = server.post(name, track(f"{name} {counts[name]}"))
+                counts[name] += answer.status_code == 200
+
+    senders = [threading.Thread(target=stream, args=(names[nth::2],)) for nth in range(2)]
+    for sender in senders:
+        sender.start()
+    try:
+        for gone, kept in itertools.pairwise(ids):
+            done = command("tenants", "merge", gone, kept, "--yes", "--store", server.store)
+            assert done.code == 0, done.err
+    finally:
+        stop.set()
+        for sender in senders:
+            sender.join()
+    server.wait()
+    assert _total(server, *names) == sum(counts.values())
+    with SqliteStore(server.store, read_only=True) as store:
+        assert [one.id for one in Tenants(store.database).all("kana")] == [ids[-1]]
+
+
+def test_a_tenant_erased_beside_the_server(
+    serve: Callable[..., Server], command: Callable[..., Any], wire: Wire
+) -> None:
+    """With a request under way nothing of it is left, and with the same key it is a new one."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        server.post(name, track("1", 2))
+    server.wait()
+    ids = _tenants(server)
+    wire.holds = "a"
+    server.post("a", track("2", 3, secret="of-the-gone"))
+    assert wire.held.wait(30)
+    server.post("a", track("3", 5, secret="of-the-gone"))
+    where = ("--store", server.store)
+    erasing = Beside(command, "tenants", "forget", ids["a"], "--yes", *where)
+    erasing.join(1.5)
+    assert erasing.is_alive()
+    wire.gate.set()
+    done = erasing.result()
+    assert (done.code, f"Erased by the server: 3 events of {ids['a']}" in done.out) == (0, True)
+    # What was under way is with the partner; what waited was not sent.
+    assert server.usage("a") == {"u1": {"calls": 5}}
+    data = b"".join(one.read_bytes() for one in server.store.parent.glob("store.sqlite3*"))
+    assert ids["a"].encode() not in data
+    assert b"of-the-gone" not in data
+    assert server.post("a", track("1", 2)).status_code == 200
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 7}}
+    with SqliteStore(server.store, read_only=True) as store:
+        found = {one.id: one for one in Tenants(store.database).all("kana")}
+        assert found.keys() == {ids["a"], ids["b"]}
+    copy = server.store.with_name("copy.sqlite3")
+    assert command("store", "backup", copy, *where).code == 0
+    assert command("tenants", "forget", ids["b"], "--yes", *where).code == 0
+    server.service.stop()
+    assert command("store", "restore", copy, "--to", server.store, "--yes").code == 0
+    assert list(_tenants(server).values()) == [ids["a"]]
+    server.start()
+
+
+def test_a_reload_while_tenants_wait_to_be_merged(
+    serve: Callable[..., Server], command: Callable[..., Any], wire: Wire
+) -> None:
+    """It is done nevertheless, and both deliver again."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        server.post(name, track("1"))
+    server.wait()
+    ids = _tenants(server)
+    wire.holds = "a"
+    server.post("a", track("2"))
+    assert wire.held.wait(30)
+    where = ("--yes", "--store", server.store)
+    merging = Beside(command, "tenants", "merge", ids["a"], ids["b"], *where)
+    merging.join(1.0)
+    opener = threading.Timer(0.5, wire.gate.set)
+    opener.start()
+    server.service.reload(server.config)
+    assert merging.result().code == 0
+    for name in ("a", "b"):
+        assert server.post(name, track("3")).status_code == 200
+    server.wait()
+    assert _total(server, "a", "b") == 5 - 1  # "3" is one event of one tenant now

@@ -11,10 +11,13 @@ from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain
-from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
-from destinations.operations import find_tenant, forget_tenant, tenant_status
+from destinations.cli.tenant_options import (
+    await_server,
+    tenant_argument,
+    tenant_destination_option,
+)
+from destinations.operations import find_tenant, forget_tenant, hand_over_forget, tenant_status
 from destinations.outcome import State, Status
-from destinations.store import SqliteStore
 
 __all__ = ["command"]
 
@@ -36,9 +39,10 @@ def command(
     manual changes and balances, and its sealed key. Events that it sends again are not recognised.
     If it sends with the same key later, it is a new tenant: withdraw the key at the partner.
 
-    Stop the server and all runs of the store first; the command exits with 75 while one runs. If
-    you restore a backup that was made before, the tenant is in it again. The partner keeps what it
-    has.
+    If a server uses the store, the server does it as soon as no request of the tenant is under way,
+    and the command waits for it up to a minute; then it exits with 75, and the server goes on. Stop
+    runs of the store first. If a backup is restored in the place of the store, the tenant is erased
+    from it, too. The partner keeps what it has.
     """
     with place.read() as store:
         found = find_tenant(store, tenant, destination)
@@ -49,10 +53,14 @@ def command(
         return 0
     if not yes and not confirmed(f"Erase {shown} for good? Nothing that waits is sent."):
         return 1
-    place.check()
-    with SqliteStore(place.path) as store:
-        events = forget_tenant(store, find_tenant(store, found.id, found.scope.name))
-    click.echo(f"Erased: {count(events, 'event')} of {shown}.")
+    with place.change() as store:
+        found, now = find_tenant(store, found.id, found.scope.name), time.time()
+        asked = hand_over_forget(store, found, now)
+        done = (
+            forget_tenant(store, found, now) if asked is None else await_server(place, store, asked)
+        )
+    by = "" if asked is None else " by the server"
+    click.echo(f"Erased{by}: {count(done.events, 'event')} of {shown}.")
     return 0
 
 

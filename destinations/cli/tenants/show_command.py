@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -14,7 +14,9 @@ from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import tenant_argument, tenant_destination_option
 from destinations.cli.tenants.list_command import shown_key
 from destinations.operations import (
+    AskedOfServer,
     TenantDetails,
+    asked_of_server,
     find_tenant,
     shown_duration,
     shown_time,
@@ -35,11 +37,13 @@ def command(place: StorePlace, tenant: str, destination: str | None, *, as_json:
     """Show all that is known of a tenant but its keys, which are sealed."""
     now = time.time()
     with place.read() as store:
-        found = tenant_status(store, find_tenant(store, tenant, destination), now)
+        one = find_tenant(store, tenant, destination)
+        found, asked = tenant_status(store, one, now), asked_of_server(store, one)
     if as_json:
-        click.echo(json_text(found.to_json(now)))
+        to_do = [{"id": each.id, "into": each.into or None, "at": each.at} for each in asked]
+        click.echo(json_text({**found.to_json(now), "asked_of_server": to_do}))
         return 0
-    for name, value in _lines(found, now):
+    for name, value in (*_lines(found, now), *_asked(asked)):
         if value:
             click.echo(f"{name + ':':<20}{plain(value)}")
     return 0
@@ -66,3 +70,9 @@ def _lines(found: TenantDetails, now: float) -> Iterator[tuple[str, str]]:
     for status, number in sorted(totals.counts.items()):
         today = totals.today.get(status, 0)
         yield str(status), f"{number:,}" + (f", {today:,} today" if today else "")
+
+
+def _asked(asked: Sequence[AskedOfServer]) -> Iterator[tuple[str, str]]:
+    for one in asked:
+        why = "once nothing of it is under way at the server"
+        yield "is to be", f"{one.shown} {why}, asked at {shown_time(one.at)}"

@@ -1,4 +1,7 @@
-"""All customers of a partner send to one server, which is killed again and again."""
+"""All customers of a partner send to one server, which is killed again and again.
+
+Some of them are merged or erased meanwhile, by commands that are killed, too.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import http.client
 import json
 import os
 import random
+import subprocess
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from destinations.operations import asked_of_server
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.store import SqliteStore, Tenants, broken_rules
@@ -164,3 +171,109 @@ def test_every_tenant_counts_exactly(
 def _is_more(senders: Sequence[Sender], before: int) -> bool:
     sent = sum(sender.sent for sender in senders)
     return sent > before + TENANTS or not any(sender.is_alive() for sender in senders)
+
+
+PAIRS = 20 if IS_LONG else 3
+ROUNDS = 30
+
+
+def _posts(
+    number: int, user: str, used: dict[str, int], chance: random.Random
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield events of one user, each with its key, some of them twice."""
+    for nth in range(ROUNDS):
+        delta = chance.randint(1, 9)
+        used[user] = used.get(user, 0) + delta
+        event = {
+            "type": "track",
+            "event": "Called",
+            "userId": user,
+            "messageId": f"{user} {nth}",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "properties": {"featureId": "calls", "delta": delta},
+        }
+        for _ in range(1 + (chance.random() < 0.2)):
+            yield key_of(number), event
+
+
+def test_tenants_are_merged_as_server_and_commands_are_killed(
+    often_killed_seed: int,
+    serving: Callable[..., Any],
+    until: Callable[..., None],
+    ledger: Any,
+) -> None:
+    """Both keys of an account lead to one tenant in the end, and each event counts once."""
+    chance = random.Random(f"merged {often_killed_seed}")
+    users = [f"{kind}{pair}" for kind in ("from", "into") for pair in range(PAIRS)]
+    seed = {
+        "apiKeys": [key_of(number) for number in range(len(users))],
+        "users": [{"id": user} for user in users],
+        "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
+    }
+    with Sandbox(seed) as sandbox:
+        server = serving({"apiKey": "unused", "endpoint": sandbox.url})
+        server.configure(
+            settings={"endpoint": sandbox.url},
+            receiver={"tenants": {"key": "apiKey"}},
+            environment={"SEALING_KEY": SEALING_KEY},
+            sealing={"key": {"env": "SEALING_KEY"}},
+        )
+        server.start()
+        used: dict[str, int] = {}
+        posts = [list(_posts(nth, user, used, chance)) for nth, user in enumerate(users)]
+        # The first event of each makes its tenant.
+        firsts = [own.pop(0) for own in posts]
+        first = Sender(server, firsts)
+        first.start()
+        until(lambda: not first.is_alive())
+        with SqliteStore(ledger.path, read_only=True) as store:
+            made = [one.id for one in Tenants(store.database).all("kana")]
+        pairs = list(zip(made[:PAIRS], made[PAIRS:], strict=True))
+        senders = [Sender(server, own) for own in posts]
+        for sender in senders:
+            sender.start()
+        kills, codes = 0, []
+        try:
+            for pair in pairs:
+                code = 75
+                while code != 0:
+                    code, killed = _merged(server, ledger.path, pair, chance, kills < KILLS)
+                    kills += killed
+                    codes.append(code)
+                    assert code in {0, 75, -9}, (code, codes)
+            until(lambda: not any(sender.is_alive() for sender in senders))
+            until(ledger.is_done)
+        finally:
+            for sender in senders:
+                sender.stop()
+        assert server.stop() == 0
+        print(f"seed {often_killed_seed}: killed {kills} times, exit codes {codes}")
+        assert [sender.faults for sender in (first, *senders)] == [[]] * (1 + len(senders))
+        usage = sandbox.snapshot()["usage"]
+        assert {user: of["calls"] for user, of in usage.items()} == used
+    with SqliteStore(ledger.path, read_only=True) as store:
+        assert {one.id for one in Tenants(store.database).all("kana")} == set(made[PAIRS:])
+        assert asked_of_server(store) == []
+        assert broken_rules(store.database) == []
+
+
+def _merged(
+    server: Any, store: Path, pair: tuple[str, str], chance: random.Random, kills: bool
+) -> tuple[int, int]:
+    """Merge a pair by a command, while it or the server is killed; its code, and the kills."""
+    command = [sys.executable, "-P", "-m", "destinations", "tenants", "merge", *pair]
+    process = subprocess.Popen(
+        [*command, "--yes", "--store", store], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    killed = 0
+    if kills:
+        pause = threading.Event()
+        pause.wait(chance.uniform(0.0, 2.5))
+        if chance.random() < 0.3:
+            process.kill()
+        if chance.random() < 0.8:
+            server.kill()
+            killed = 1
+            pause.wait(chance.choice((0.0, 1.5)))
+            server.start()
+    return process.wait(120), killed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import lock_server
+from destinations.operations import lock_server, tenant_changes
 from destinations.outcome import ManualChange, Outcome, State
 from destinations.store import (
     RefusedEvent,
@@ -201,7 +201,11 @@ def test_the_status_of_all(command: Command, store: SqliteStore, tenants: list[T
 
 
 def test_forget(
-    command: Command, store: SqliteStore, tenants: list[Tenant], add_delivery: Callable[..., int]
+    command: Command,
+    store: SqliteStore,
+    tenants: list[Tenant],
+    add_delivery: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing of it is left in any byte, and nothing of the others is gone."""
     gone, other = tenants[:2]
@@ -219,8 +223,10 @@ def test_forget(
         )
         store.refused().add([event], 10, 1_000)
     where = ("--store", store.path)
+    monkeypatch.setattr(tenant_changes, "_PATIENCE", 0.0)
     with lock_server(store.path):
-        assert command("tenants", "forget", gone.id, "--yes", *where).code == 75
+        done = command("tenants", "forget", gone.id, "--yes", *where)
+    assert (done.code, f"{gone.id} is erased once nothing" in done.err) == (75, True)
     assert command("tenants", "forget", gone.id, "--dry-run", *where).code == 0
     assert len(Tenants(store.database).all()) == 4
     store.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import lock_server
+from destinations.operations import asked_of_server, lock_server, tenant_changes
 from destinations.outcome import ManualChange, Outcome, State, Status
 from destinations.pipeline.queue import Balance, Drift, Recheck, Round
 from destinations.runtime.account_identity import AccountIdentity
@@ -183,24 +183,67 @@ def test_what_cannot_be_merged(
     assert len(Tenants(store.database).all()) == 3
 
 
-def test_again(command: Command, store: SqliteStore, add_tenant: Add) -> None:
-    """The same command a second time says where the tenant went, by its id and its name."""
-    gone: Tenant = add_tenant(store, "a")
-    kept: Tenant = add_tenant(store, "b")
-    Tenants(store.database).call(gone, "Acme")
+@pytest.mark.parametrize("then", [None, "c"])
+@pytest.mark.parametrize("text", ["{a}", "Acme", "{a:.6}"])
+def test_again(
+    command: Command, store: SqliteStore, add_tenant: Add, *, text: str, then: str | None
+) -> None:
+    """The same command a second time says that it was done, also if INTO was merged since."""
+    made: dict[str, Tenant] = {key: add_tenant(store, key) for key in "abc"}
+    ids = {key: one.id for key, one in made.items()}
+    Tenants(store.database).call(made["a"], "Acme")
+    assert _merge(command, store, ids["a"], ids["b"]).code == 0
+    if then is not None:
+        assert _merge(command, store, ids["b"], ids[then]).code == 0
+    done = _merge(command, store, text.format(**ids), ids["b"])
+    assert (done.code, done.err) == (0, "")
+    assert f"{text.format(**ids)} was merged into Acme at " in done.out
+    assert "nothing is left to do" in done.out
+    shown = command("tenants", "show", ids["a"], "--store", store.path)
+    assert (shown.code, "it was merged into Acme at " in shown.err) == (2, True)
+
+
+@pytest.mark.parametrize(("gone", "kept"), [("{b}", "{a}"), ("{a}", "{c}"), ("Acme", "Acme")])
+def test_another_merge_of_a_merged_one(
+    command: Command, store: SqliteStore, add_tenant: Add, *, gone: str, kept: str
+) -> None:
+    """The other way round, into another one, or with itself: it is refused, and nothing changes."""
+    made: dict[str, Tenant] = {key: add_tenant(store, key) for key in "abc"}
+    ids = {key: one.id for key, one in made.items()}
+    Tenants(store.database).call(made["a"], "Acme")
+    assert _merge(command, store, ids["a"], ids["b"]).code == 0
+    assert _merge(command, store, gone.format(**ids), kept.format(**ids)).code == 2
+    assert {one.id for one in Tenants(store.database).all()} == {ids["b"], ids["c"]}
+
+
+def test_unchecked_keys(command: Command, store: SqliteStore, add_tenant: Add) -> None:
+    """If one proved wrong, it would take the events of the other along."""
+    gone, kept = (add_tenant(store, key, is_proven=False) for key in "ab")
+    done = _merge(command, store, gone.id, kept.id)
+    assert (done.code, "has not accepted the key" in done.err) == (2, True)
+    Tenants(store.database).prove(gone, 1.0)
     assert _merge(command, store, gone.id, kept.id).code == 0
-    for text in (gone.id, "Acme") if kept.name == "Acme" else (gone.id,):
-        done = _merge(command, store, text, kept.id)
-        assert done.code == 2
-        assert f"unknown tenant {text!r}: it was merged into {kept.id} at " in done.err
 
 
-def test_a_server_runs(command: Command, store: SqliteStore, add_tenant: Add) -> None:
-    """It keeps tenants in memory: stop it first."""
-    gone, kept = add_tenant(store, "a"), add_tenant(store, "b")
+def test_a_server_that_does_not_come_to_it(
+    command: Command, store: SqliteStore, add_tenant: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command ends after a while, and says where to look; without a server it does it later."""
+    gone, kept, other = (add_tenant(store, key) for key in "abc")
+    monkeypatch.setattr(tenant_changes, "_PATIENCE", 0.0)
     with lock_server(store.path):
-        assert _merge(command, store, gone.id, kept.id).code == 75
-    assert len(Tenants(store.database).all()) == 2
+        for _ in range(2):
+            done = _merge(command, store, gone.id, kept.id)
+            assert (done.code, "handed over to the server: " in done.err) == (75, True)
+        assert f"see destinations tenants show {gone.id}" in done.err
+        for again in (("merge", gone.id, other.id), ("forget", gone.id)):
+            done = command("tenants", *again, "--yes", "--store", store.path)
+            assert (done.code, "the server is asked already" in done.err) == (75, True)
+    assert len(Tenants(store.database).all()) == 3
+    shown = command("tenants", "show", gone.id, "--store", store.path)
+    assert f"is to be:           merged into {kept.id} once nothing of it" in shown.out
+    assert _merge(command, store, gone.id, kept.id).code == 0
+    assert asked_of_server(store) == []
 
 
 def test_erased_users(

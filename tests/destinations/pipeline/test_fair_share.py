@@ -23,7 +23,7 @@ from destinations.pipeline.ledger import Selection
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.prefetch import Room
-from destinations.pipeline.queue import Arrival, QueuedDelivery, Scope
+from destinations.pipeline.queue import Arrival, QueuedDelivery, Round, Scope
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
@@ -384,3 +384,21 @@ def test_closing(bench: Callable[..., Bench]) -> None:
     one.restart()
     one.run()
     assert one.delivered() == {"a": 3}
+
+
+def test_a_tenant_that_is_another_one_now() -> None:
+    """After a merge a scope has the id of another tenant: the pipeline is made for that one."""
+    made: list[str] = []
+
+    def make(scope: Scope) -> Pipeline:
+        made.append(scope.tenant)
+        raise UsageError("it is enough to know for whom")
+
+    share = FairShare(
+        "sample", make, most=1, breaker=CircuitBreaker(lambda: 0.5, lambda _state, _why: None)
+    )
+    share.touch(Scope(1, "sample", "gone"))
+    share.forget(Scope(1, "sample", "gone"))
+    share.touch(Scope(1, "sample", "kept"))
+    assert list(share.claim(0.0, 0.0, Round())) == []
+    assert made == ["kept"]

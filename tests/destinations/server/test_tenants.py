@@ -15,16 +15,19 @@ from destinations.definition.document import Document
 from destinations.errors import QueueFullError, TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing.stand_ins import StillClock
+from destinations.operations import ask_server, merge_tenant
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Arrival
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.plan import plan
+from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenants import Admission, KeyRefusedError, KeyRules, ServedTenants
 from destinations.store import (
     SealedValues,
     Sealer,
     SealingKey,
     SqliteStore,
+    Tenant,
     Tenants,
     TenantSecrets,
     broken_rules,
@@ -40,7 +43,9 @@ class Partner:
     def __init__(self) -> None:
         self.good = {"good-key", "other-key"}
         self.forbidden: set[str] = set()
+        self.unreachable: set[str] = set()
         self.is_away = False
+        self.account = 1
         self.questions: Counter[str] = Counter()
         self.gate: threading.Event | None = None
         self.asked = threading.Event()
@@ -52,10 +57,10 @@ class Partner:
         self.asked.set()
         if self.gate is not None:
             self.gate.wait(10)
-        if self.is_away:
+        if self.is_away or key in self.unreachable:
             raise TransportError("no answer: connection refused", sent=False)
         status = 403 if key in self.forbidden else 200 if key in self.good else 401
-        return HttpResponse(status, {}, b'{"data": {"e0": {"id": 1}}}')
+        return HttpResponse(status, {}, b'{"data": {"e0": {"id": %d}}}' % self.account)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -88,7 +93,8 @@ class Bench:
     def open(self) -> None:
         """Begin, as a process does."""
         self.store = SqliteStore(self.path)
-        self.engine = Engine(self.store.queue(self.clock), clock=self.clock, inline=True)
+        self.queue = self.store.queue(self.clock)
+        self.engine = Engine(self.queue, clock=self.clock, inline=True)
         sealed = SealedValues(self.store.database, Sealer(SealingKey.parse(_SEALING_KEY)))
         self.stored = Tenants(self.store.database)
         self.tenants = ServedTenants(
@@ -105,8 +111,24 @@ class Bench:
             stop=threading.Event(),
             rules=RULES,
             pool=self.pool,
+            join=self.join,
         )
         self.tenants.load()
+        self.changes = TenantChanges(
+            self.store, self.queue, self.engine, lambda _: self.tenants, clock=self.clock
+        )
+
+    def join(self, gone: Tenant, kept: Tenant) -> None:
+        """Merge two tenants, as a server does that an operator asks for it."""
+        ask_server(self.store, gone, kept.id, self.clock.time())
+        self.changes.look()
+
+    def tenants_of_another_account(self, key: str) -> Tenant:
+        """Return the tenant of a key of which the partner says that it is of another account."""
+        self.partner.account = 2
+        found = self.admit(key).served.tenant
+        self.partner.account = 1
+        return found
 
     def close(self) -> None:
         """End all of it."""
@@ -436,3 +458,175 @@ def test_keys_are_in_no_file(bench: Bench) -> None:
     bench.open()
     assert bench.answer("a-very-secret-key") == 200
     assert bench.partner.questions["a-very-secret-key"] == 1
+
+
+# -- tenants that become one, or are erased ------------------------------------------------------
+
+
+def _two_before_accounts_had_names(bench: Bench, of_account: Bench) -> tuple[Tenant, Tenant]:
+    """Return two tenants of one account that a definition made which named no accounts."""
+    first = bench.admit("good-key").served.tenant
+    second = bench.admit("other-key").served.tenant
+    bench.close()
+    of_account.close()
+    of_account.path = bench.path
+    of_account.open()
+    return first, second
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a server", "without one"])
+def test_a_third_key_of_a_merged_account(bench: Bench, of_account: Bench, *, beside: bool) -> None:
+    """It is of the tenant that is left: the partner is asked which account that is, once."""
+    partner = of_account.partner
+    partner.good |= {"third-key", "fourth-key"}
+    gone, kept = _two_before_accounts_had_names(bench, of_account)
+    if beside:
+        of_account.join(gone, kept)
+    else:
+        of_account.close()
+        with SqliteStore(bench.path) as store:
+            merge_tenant(store, gone, kept, 1.0)
+        of_account.open()
+    assert of_account.admit("third-key").served.tenant.id == kept.id
+    assert [one.id for one in of_account.stored.all()] == [kept.id]
+    assert partner.questions == {"third-key": 1, "other-key": 1}
+    assert of_account.admit("fourth-key").served.tenant.id == kept.id
+    assert partner.questions == {"third-key": 1, "other-key": 1, "fourth-key": 1}
+    of_account.close()
+    bench.open()
+
+
+def test_a_third_key_while_the_account_cannot_be_told(bench: Bench, of_account: Bench) -> None:
+    """It is no new tenant, which could not be undone: the sender is told to come again."""
+    partner = of_account.partner
+    partner.good.add("third-key")
+    of_account.join(*_two_before_accounts_had_names(bench, of_account))
+    partner.unreachable.add("other-key")
+    assert of_account.answer("third-key") == 503
+    assert len(of_account.stored.all()) == 1
+    partner.unreachable.clear()
+    of_account.clock.now += RULES.again
+    of_account.tenants.tick()
+    assert of_account.answer("third-key") == 200
+    assert len(of_account.stored.all()) == 1
+    of_account.close()
+    bench.open()
+
+
+def test_an_account_that_proves_to_be_a_known_one(of_account: Bench) -> None:
+    """What was kept with a key that could not be checked becomes a part of the account's tenant."""
+    bench = of_account
+    bench.send("good-key", "1")
+    first = bench.admit("good-key").served.tenant
+    bench.partner.is_away = True
+    bench.send("other-key", "2")
+    bench.send("other-key", "1")  # which came with the other key before
+    assert len(bench.stored.all()) == 2
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    (only,) = bench.stored.all()
+    assert only.id == first.id
+    for key in ("good-key", "other-key"):
+        assert bench.admit(key).served.tenant.scope == only.scope
+    assert set(bench.queue.history(only.scope, ["1", "2"])) == {"1", "2"}
+    assert bench.engine.length(only.scope) == 2 + 1  # a message of both stays with both
+    assert bench.tenants.paused() == []
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["brought later", "brought before"])
+@pytest.mark.parametrize("is_newer", [False, True])
+def test_events_that_come_as_tenants_become_one(
+    bench: Bench, *, is_newer: bool, is_early: bool
+) -> None:
+    """What was admitted before is of the one that is left, whenever it is written."""
+    bench.send("good-key", "1")
+    bench.send("other-key", "1")
+    gone, kept = (bench.admit(key).served.tenant for key in ("good-key", "other-key"))
+    if is_newer:
+        bench.stored.prove(gone, bench.clock.time() + 1)
+    admissions = [bench.admit(key) for key in ("good-key", "other-key")]
+    brought = []
+    for admission in admissions:
+        for message_id in ("1", "2"):
+            raw = f'{{"type":"track","event":"E","userId":"u","messageId":"{message_id}"}}'
+            planned = plan(admission.destination, raw.encode())
+            arrival = admission.intake.arrival(planned, "", message_id=message_id, accepted_at=0.0)
+            brought.append((admission.served.tenant.scope, arrival))
+    futures = [bench.engine.accept(scope, [one]) for scope, one in brought] if is_early else []
+    bench.join(gone, kept)
+    futures = futures or [bench.engine.accept(scope, [one]) for scope, one in brought]
+    bench.engine.run_round(0.0)
+    receipts = [one for future in futures for one in future.result(0)]
+    assert [one.duplicate or one.conflict for one in receipts] == [True, False, True, True]
+    (only,) = bench.stored.all()
+    assert only.id == kept.id
+    for served in (bench.admit("good-key").served, bench.admit("other-key").served):
+        assert served.tenant.scope == only.scope
+        assert served.tenant.scope.tenant == kept.id
+    settings = bench.tenants.bound(only.scope).settings
+    assert settings["apiKey"].reveal() == ("good-key" if is_newer else "other-key")
+
+
+def test_an_answer_about_a_key_before(bench: Bench) -> None:
+    """What the partner says of a key that is not the tenant's any more changes nothing of it."""
+    bench.close()
+    bench.pool = ThreadPoolExecutor(1)
+    bench.open()
+    gone, kept = (bench.admit(key).served.tenant for key in ("good-key", "other-key"))
+    bench.stored.prove(gone, bench.clock.time() + 1)
+    bench.partner.gate = threading.Event()
+    bench.partner.asked.clear()
+    bench.partner.good.discard("other-key")
+    bench.tenants.doubt(kept.scope)
+    assert bench.partner.asked.wait(10)
+    bench.join(gone, kept)
+    bench.partner.gate.set()
+    bench.pool.shutdown()
+    (only,) = bench.stored.all()
+    assert only.refused_since is None
+    assert bench.tenants.paused() == []
+
+
+def test_a_key_that_is_checked_as_its_tenant_goes(of_account: Bench) -> None:
+    """A new key of an account whose tenant is merged meanwhile is of the one that is left."""
+    bench = of_account
+    bench.partner.good.add("third-key")
+    gone = bench.admit("good-key").served.tenant
+    kept = bench.tenants_of_another_account("other-key")
+    bench.close()
+    bench.pool = ThreadPoolExecutor(1)
+    bench.open()
+    bench.partner.gate = threading.Event()
+    bench.partner.asked.clear()
+    asked = bench.tenants.admit(b"third-key")
+    assert bench.partner.asked.wait(10)
+    bench.join(gone, kept)
+    bench.partner.gate.set()
+    assert isinstance(asked, Future)
+    assert asked.result(10).served.tenant.id == kept.id
+    assert [one.id for one in bench.stored.all()] == [kept.id]
+
+
+def test_a_tenant_that_is_erased_and_comes_again(bench: Bench) -> None:
+    """It is a new one; what was admitted before that is refused for now, and is not kept."""
+    bench.send("good-key", "1")
+    bench.send("other-key", "1")
+    admission = bench.admit("good-key")
+    tenant = admission.served.tenant
+    ask_server(bench.store, tenant, "", bench.clock.time())
+    bench.changes.look()
+    assert bench.stored.get("sample", tenant.id) is None
+    raw = b'{"type":"track","event":"E","userId":"u","messageId":"1"}'
+    arrival = admission.intake.arrival(
+        plan(admission.destination, raw), "", message_id="1", accepted_at=0.0
+    )
+    future = bench.engine.accept(tenant.scope, [arrival])
+    bench.engine.run_round(0.0)
+    with pytest.raises(QueueFullError):
+        future.result(0)
+    bench.send("good-key", "1")
+    again = bench.admit("good-key").served.tenant
+    assert again.id == tenant.id
+    assert bench.engine.length(again.scope) == 1
+    assert bench.store.database.one("SELECT count(*) FROM open") == (2,)
