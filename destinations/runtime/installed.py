@@ -6,17 +6,15 @@ Group ``destinations.definitions`` of the entry points names packages whose fold
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.resources
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from destinations.definition import is_definition
 from destinations.errors import UsageError
-from destinations.runtime.entry_points import DEFINITIONS, Package, distinct, package_of
+from destinations.runtime.entry_points import DEFINITIONS, InstalledPoint, Package, installed_points
 
 __all__ = ["Catalog", "InstalledDestination", "find_folder", "installed", "packages_with"]
 
@@ -47,9 +45,9 @@ def installed() -> Catalog:
     """Return the destinations of all installed packages, and what is wrong with some."""
     found: dict[str, list[InstalledDestination]] = {}
     issues: list[str] = []
-    for point in distinct(importlib.metadata.entry_points(group=DEFINITIONS)):
+    for place in _places():
         try:
-            for one in _definitions(point):
+            for one in _definitions(place):
                 found.setdefault(one.slug, []).append(one)
         except UsageError as error:
             issues.append(str(error))
@@ -84,11 +82,17 @@ def find_folder(destination: str) -> Traversable:
 def packages_with(folder: Traversable) -> set[Package]:
     """Return the installed packages that hold the definition in ``folder``."""
     found: set[Package] = set()
-    for point in distinct(importlib.metadata.entry_points(group=DEFINITIONS)):
+    for place in _places():
         with contextlib.suppress(UsageError):  # `installed` reports it
-            if any(_is_same(one.folder, folder) for one in _definitions(point)):
-                found.add(package_of(point))
+            if any(_is_same(one.folder, folder) for one in _definitions(place)):
+                found.add(place.package)
     return found
+
+
+def _places() -> Iterable[InstalledPoint]:
+    """Return the packages of definitions, each once: the name of such an entry point is free."""
+    found = installed_points(DEFINITIONS)
+    return {(place.package, place.point.value): place for place in found}.values()
 
 
 def _is_same(one: Traversable, other: Traversable) -> bool:
@@ -98,29 +102,30 @@ def _is_same(one: Traversable, other: Traversable) -> bool:
     return str(one) == str(other)
 
 
-def _definitions(point: EntryPoint) -> Iterator[InstalledDestination]:
-    package = package_of(point)
+def _definitions(place: InstalledPoint) -> Iterator[InstalledDestination]:
+    point, package = place
     try:
         folders = [one for one in importlib.resources.files(point.value).iterdir() if one.is_dir()]
     except ModuleNotFoundError as error:
         if error.name is None or not f"{point.value}.".startswith(f"{error.name}."):
-            raise _unreadable(point, error) from error
+            raise _unreadable(place, error) from error
         msg = (
             f"the definitions in {point.value} of {package} are not installed; in a checkout, run "
             "pip install --editable . or start the command destinations instead of python -m"
         )
         raise UsageError(msg) from None
     except (Exception, SystemExit) as error:
-        raise _unreadable(point, error) from error
+        raise _unreadable(place, error) from error
     for folder in folders:
         if is_definition(folder):
             yield InstalledDestination(folder.name, folder, package)
 
 
-def _unreadable(point: EntryPoint, error: BaseException) -> UsageError:
+def _unreadable(place: InstalledPoint, error: BaseException) -> UsageError:
+    point, package = place
     text = " ".join(str(error).split())
     return UsageError(
-        f"the definitions in {point.value} of {package_of(point)} cannot be imported: "
+        f"the definitions in {point.value} of {package} cannot be imported: "
         f"{type(error).__name__}: {text}"
     )
 

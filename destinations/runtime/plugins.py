@@ -7,7 +7,6 @@ line that names the package: other destinations do not need it.
 
 from __future__ import annotations
 
-import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ import click
 from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, UsageError
 from destinations.runtime.destination import Code
-from destinations.runtime.entry_points import PLUGINS, distinct, package_of
+from destinations.runtime.entry_points import PLUGINS, InstalledPoint, installed_points
 from destinations.runtime.installed import packages_with
 from destinations.runtime.store import Store
 
@@ -141,24 +140,24 @@ def find_plugin(slug: str, folder: Traversable | None = None) -> Plugin | None:
     Where two packages have one, it is that of the package with the definition in ``folder``. Raises
     `UsageError` if neither or each of them holds it, and if the plugin cannot be loaded.
     """
-    points = distinct(importlib.metadata.entry_points(group=PLUGINS, name=slug))
+    points = [found for found in installed_points(PLUGINS) if found.point.name == slug]
     if not points:
         return None
     own = points if folder is None or len(points) == 1 else _of_folder(points, folder)
     if len(own) != 1:
-        names = " and ".join(str(package_of(point)) for point in points)
+        names = " and ".join(str(found.package) for found in points)
         raise UsageError(
             f"two packages have a plugin for {slug!r}: {names}; uninstall one of them, or name the "
             "folder of the definition in one of them"
         )
-    (point,) = own
-    return _load(point, f"the plugin of {slug!r} ({point.value} of {package_of(point)})")
+    ((point, package),) = own
+    return _load(point, f"the plugin of {slug!r} ({point.value} of {package})")
 
 
-def _of_folder(points: Sequence[EntryPoint], folder: Traversable) -> Sequence[EntryPoint]:
+def _of_folder(points: Sequence[InstalledPoint], folder: Traversable) -> Sequence[InstalledPoint]:
     """Return the plugins whose packages hold the definition in ``folder``."""
     holders = packages_with(folder)
-    return [point for point in points if package_of(point) in holders]
+    return [found for found in points if found.package in holders]
 
 
 def plugin_code(plugin: Plugin | None, store: Store | None) -> Code:

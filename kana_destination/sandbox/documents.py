@@ -7,9 +7,11 @@ parse and check text costs several times as much as to execute it.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from graphql import (
@@ -27,8 +29,9 @@ from graphql import (
 )
 
 from kana_destination.sandbox.errors import error_entry
+from kana_destination.sandbox.graphql_schema import Api, schema_of
 
-__all__ = ["Document", "Documents", "RootField"]
+__all__ = ["Document", "Documents", "RootField", "documents_of"]
 
 RootField = tuple[str, str]
 """Alias (the field's name without one) and field."""
@@ -62,32 +65,40 @@ class Document:
 class Documents:
     """A cache of the documents used last, limited in number and in characters.
 
-    Not thread-safe: used under the lock of the account.
+    Safe to use from several threads.
     """
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
+        self._lock = threading.Lock()
         self._kept: OrderedDict[str, Document] = OrderedDict()
         self._characters = 0
 
     def get(self, text: str) -> Document:
         """Return the document of a string; that of an invalid one has ``errors``."""
-        found = self._kept.get(text)
-        if found is not None:
-            self._kept.move_to_end(text)
-            return found
-        made = _read(self._schema, text)
-        self._kept[text] = made
-        self._characters += len(text)
-        while len(self._kept) > 1 and (
-            len(self._kept) > _MAX_DOCUMENTS or self._characters > _MAX_CHARACTERS
-        ):
-            oldest, _ = self._kept.popitem(last=False)
-            self._characters -= len(oldest)
-        return made
+        with self._lock:
+            found = self._kept.get(text)
+            if found is not None:
+                self._kept.move_to_end(text)
+                return found
+            made = _read(self._schema, text)
+            self._kept[text] = made
+            self._characters += len(text)
+            while len(self._kept) > 1 and (
+                len(self._kept) > _MAX_DOCUMENTS or self._characters > _MAX_CHARACTERS
+            ):
+                oldest, _ = self._kept.popitem(last=False)
+                self._characters -= len(oldest)
+            return made
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+@cache
+def documents_of(api: Api) -> Documents:
+    """Return the documents of one form of the API, which all accounts of the process share."""
+    return Documents(schema_of(api))
 
 
 def _read(schema: GraphQLSchema, text: str) -> Document:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from graphql import GraphQLError, GraphQLResolveInfo, execute_sync
 
-from kana_destination.sandbox.documents import Document, Documents
+from kana_destination.sandbox.documents import Document, documents_of
 from kana_destination.sandbox.errors import KanaError, error_entry
 from kana_destination.sandbox.graphql_schema import Api, schema_of
 from kana_destination.sandbox.resolvers import Context
@@ -38,7 +38,7 @@ class Account:
     def __init__(self, state: State, api: Api, clock: Callable[[], datetime]) -> None:
         self.state = state
         self._schema = schema_of(api)
-        self._documents = Documents(self._schema)
+        self._documents = documents_of(api)
         self._clock = clock
         # Coarse, and also around queries: the interpreter runs one thread at a time anyway.
         self.lock = threading.Lock()
@@ -55,8 +55,7 @@ class Account:
 
     def document(self, text: str) -> Document:
         """Return the parsed and validated document."""
-        with self.lock:
-            return self._documents.get(text)
+        return self._documents.get(text)
 
     def run(
         self, request: GraphQLRequest, injected: Mapping[str, KanaError] | None = None

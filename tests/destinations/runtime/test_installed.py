@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def test_definitions_of_other_packages(install: Install) -> None:
     assert list(known) == ["braze", "kana", "sample", "slack", "webhook"]
     assert str(known["sample"].package) == "acme-destinations 1.5"
     assert load_definition(find_folder("sample")).name == "Sample"
+
+
+def test_packages_that_come_and_go(install: Install) -> None:
+    """What is installed or removed while a process runs is seen by the next look."""
+    assert "sample" not in installed().destinations
+    folder = install("acme-destinations", "sample")
+    assert "sample" in installed().destinations
+    shutil.rmtree(folder.with_name("acme_destinations-1.5.dist-info"))
+    assert "sample" not in installed().destinations
+
+
+def test_one_package_named_twice(install: Install) -> None:
+    """Two entry points for the same definitions are no conflict."""
+    folder = install("acme-destinations", "sample")
+    points = folder.with_name("acme_destinations-1.5.dist-info") / "entry_points.txt"
+    own = "own = acme_destinations\n"
+    points.write_text(points.read_text().replace(own, f"{own}again = acme_destinations\n"))
+    assert "sample" in installed().destinations
 
 
 def test_two_of_one_name(install: Install) -> None:

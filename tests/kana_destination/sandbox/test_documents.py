@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kana_destination.sandbox import documents
-from kana_destination.sandbox.documents import Documents
+from kana_destination.sandbox.documents import Documents, documents_of
 from kana_destination.sandbox.graphql_schema import schema_of
 
 
@@ -46,6 +46,13 @@ def test_a_text_is_read_once(cache: Documents) -> None:
         assert cache.get(text) is cache.get(text)
     assert cache.get("{ users { id } }").errors == ()
     assert cache.get("{ nothing }").node is None
+
+
+def test_accounts_share_what_was_read() -> None:
+    """All accounts of one form of the API have its documents; another form has its own."""
+    text = "{ users { id } }"
+    assert documents_of("current").get(text) is documents_of("current").get(text)
+    assert documents_of("current").get(text) is not documents_of("documented").get(text)
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_MAX_DOCUMENTS", 3), ("_MAX_CHARACTERS", 60)])
