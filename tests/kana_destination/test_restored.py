@@ -112,7 +112,8 @@ class Place:
         """Return when these events have these statuses; fails if that takes for ever."""
         pause = threading.Event()
         for _ in range(2_000):
-            if {name: self.statuses().get(name) for name in statuses} == statuses:
+            found = self.statuses()
+            if {name: found.get(name) for name in statuses} == statuses:
                 return
             pause.wait(0.02)
         raise AssertionError([(one.message_id, one.status, one.reason) for one in self.entries()])

@@ -475,7 +475,7 @@ def test_a_lost_answer(serve_kana: Callable[..., Any], merge: Merge, two: Sandbo
     event = {"type": "track", "event": "Used", "userId": "from", "messageId": "m"}
     served.post({**event, "properties": used})
     pause = threading.Event()
-    while "unknown" not in served.statuses:
+    while "unknown" not in served.counts:
         pause.wait(0.01)
     served.service.stop()
     done = merge(two, served.store, "from", "into")
