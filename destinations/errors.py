@@ -40,6 +40,7 @@ Signals are not part of the tree, as each is caught within the package that rais
 
     CaseDifferenceError      kit.testing: shown by pytest for a case that does not replay
     FqlError                 segment.fql: ends the reading of a subscription; becomes an FqlIssue
+    HeaderError              server: becomes a KeyRefusedError for settings that came with a request
     KanaError                sandbox of Kana: its answers, with the names of Kana's API
     KeyRefusedError          server: becomes the answer to a request whose key is not accepted
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place

@@ -19,7 +19,14 @@ from destinations.segment.javascript.values import article, type_name
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation import CompiledSchema, compile_schema
 
-__all__ = ["Settings", "check_settings", "filled_settings", "named_settings", "read_settings"]
+__all__ = [
+    "Settings",
+    "check_settings",
+    "filled_settings",
+    "is_url",
+    "named_settings",
+    "read_settings",
+]
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
@@ -141,7 +148,7 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         value = checked.payload.get(key)
         if pointer(key) in with_userinfo:
             continue
-        if isinstance(value, str) and (key in definition.secret_settings or _is_url(spec)):
+        if isinstance(value, str) and (key in definition.secret_settings or is_url(spec)):
             issues += [document.issue(pointer(key), issue) for issue in _invisible(value)]
     if issues:
         raise SettingsError(issues)
@@ -164,7 +171,7 @@ def named_settings(definition: DestinationDefinition) -> Settings:
     """Return defaults, with names in place of required values: for requests that are only shown."""
     required = definition.settings.get("required", ())
     values = {
-        key: spec.get("default", f"https://<{key}>" if _is_url(spec) else f"<{key}>")
+        key: spec.get("default", f"https://<{key}>" if is_url(spec) else f"<{key}>")
         for key, spec in definition.settings["properties"].items()
         if "default" in spec or key in required
     }
@@ -195,7 +202,8 @@ def _type_issue(spec: Mapping[str, Any], value: object) -> str:
     return f"must be {expected}, got {article(type_name(value))}{advice}"
 
 
-def _is_url(spec: Mapping[str, object]) -> bool:
+def is_url(spec: Mapping[str, object]) -> bool:
+    """Return whether the values of a setting, by its part of the schema, are URLs."""
     return spec.get("format") == "uri" or str(spec.get("pattern", "")).startswith("^http")
 
 

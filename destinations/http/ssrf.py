@@ -84,7 +84,7 @@ def public_addresses(host: str, port: int) -> list[str]:
     for address in addresses:
         if not is_public(address):
             raise UnsendableError(
-                f"the event leads to {host}, which is {address}: not an address of the public "
+                f"the request leads to {host}, which is {address}: not an address of the public "
                 "internet"
             )
     return addresses

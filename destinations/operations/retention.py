@@ -13,6 +13,7 @@ from destinations.store import (
     delete_messages,
     delete_settled,
     delete_spent_events,
+    delete_spent_settings,
 )
 
 __all__ = ["DEDUPE_DAYS", "KEEP_DAYS", "REFUSED_DAYS", "Periods", "Pruned", "prune"]
@@ -81,9 +82,13 @@ def prune(
     before = {outcome: now - each * _DAY for outcome, each in days.items() if each is not None}
     settled = delete_settled(database, before, more)
     messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
+    raw_events = settled.raw_events + delete_spent_events(database, more)
+    if more():
+        with database.transaction() as connection:
+            delete_spent_settings(connection)
     return Pruned(
         deliveries=settled.deliveries,
         messages=settled.messages + messages,
-        raw_events=settled.raw_events + delete_spent_events(database, more),
+        raw_events=raw_events,
         refused=store.refused().delete_before(now - periods.refused_days * _DAY, more),
     )

@@ -8,7 +8,13 @@ from destinations.errors import ResolveError
 from destinations.http.json_bytes import encode_json
 from destinations.outcome import Result
 from destinations.pipeline.dedupe import fingerprints
-from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Transition
+from destinations.pipeline.queue import (
+    Arrival,
+    EventSettings,
+    QueuedDelivery,
+    QueuedEvent,
+    Transition,
+)
 from destinations.pipeline.reconcile import ReconcileRules
 from destinations.pipeline.restored import Gap, hold_restored
 from destinations.runtime.action import Subscription
@@ -19,11 +25,20 @@ __all__ = ["Intake"]
 
 
 class Intake:
-    """Takes the events of one destination, from any thread. Events of the ``gap`` are held."""
+    """Takes the events of one destination, from any thread. Events of the ``gap`` are held.
 
-    def __init__(self, destination: Destination, gap: Gap | None = None) -> None:
+    ``settings`` are those of the destination that come with the events, and stay with them.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        gap: Gap | None = None,
+        settings: EventSettings | None = None,
+    ) -> None:
         self._destination = destination
         self._gap = gap
+        self._settings = settings
         self._rules = ReconcileRules(destination)
 
     @property
@@ -45,6 +60,8 @@ class Intake:
         event = QueuedEvent(message_id, plan.type, plan.user, accepted_at, plan.raw, found)
         event.former = former
         event.count = len(plan.deliveries)
+        if self._settings is not None:
+            event.settings = self._settings.name
         deliveries: list[QueuedDelivery] = []
         ended: list[Transition] = []
         gap = self._gap if self._gap is not None and self._gap.has(plan.event) else None
@@ -63,7 +80,7 @@ class Intake:
                     deliveries.append(delivery)
                     continue
             ended.append(Transition(delivery, result, "plan"))
-        return Arrival(event, deliveries, ended)
+        return Arrival(event, deliveries, ended, settings=self._settings)
 
     def fill(
         self,

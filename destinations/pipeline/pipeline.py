@@ -8,11 +8,12 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from destinations.clock import WallClock
+from destinations.errors import UsageError
 from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.account_names import folded
@@ -134,7 +135,9 @@ class Pipeline:
     """See the module. ``source`` is what waits in the queue, ``feed`` what comes from elsewhere.
 
     ``account`` is what is known of the partner's account, to which others may deliver as well.
-    Without a ``breaker`` it has one of its own.
+    Without a ``breaker`` it has one of its own. ``with_settings`` gives the destination with the
+    settings that came with an event, and what sends with them, by the name of these settings; in
+    any thread. It raises `UsageError` for settings that cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -153,6 +156,7 @@ class Pipeline:
         gap: Gap | None = None,
         account: PartnerAccount | None = None,
         breaker: Breaker | None = None,
+        with_settings: Callable[[str], tuple[Destination, Sender]] | None = None,
     ) -> None:
         self.scope = scope
         self.name = scope.name
@@ -162,6 +166,7 @@ class Pipeline:
         self.feed = feed
         self.has_source = source is not None
         self._sender = sender
+        self._with_settings = with_settings
         self._queue = queue
         self._clock = clock
         self._observer = observer
@@ -446,9 +451,12 @@ class Pipeline:
         if job.kind != "send":
             name = self.reconciler.request(job.action or deliveries[0].action)
             assert name is not None  # noqa: S101 - else there would be no question
+            # No settings that came with an event make a difference: those that a question is made
+            # of belong to the account, and so to the destination.
             return self._sender.ask(name, [one.payload for one in job.questions.values()])
-        by_key = self.destination.by_key
-        return self._sender.deliver(
+        destination, sender = self._of(deliveries[0].event.settings)
+        by_key = destination.by_key
+        return sender.deliver(
             [
                 Delivery(
                     by_key[one.key],
@@ -461,6 +469,14 @@ class Pipeline:
                 if one.key is not None
             ]
         )
+
+    def _of(self, settings: str) -> tuple[Destination, Sender]:
+        """Return the destination for events that came with these settings, and what sends them."""
+        if not settings:
+            return self.destination, self._sender
+        if self._with_settings is None:
+            raise UsageError(f"{self.name} takes no settings that come with events")
+        return self._with_settings(settings)
 
     # -- outcome -------------------------------------------------------------------------------
 
@@ -792,7 +808,13 @@ class Pipeline:
 
         What is not sent any more ends in the round.
         """
-        digest = self.destination.plan_digest
+        try:
+            destination, _ = self._of(deliveries[0].event.settings)
+        except UsageError as error:
+            gone = Result(Outcome.DEAD, str(error), "SETTINGS_UNUSABLE")
+            round_.transitions += [(self.scope, self._ended(one, gone)) for one in deliveries]
+            return []
+        digest = destination.plan_digest
         stale = [one for one in deliveries if one.plan != digest or not one.payload]
         reads_event = self._actions.get(deliveries[0].action)
         needs_raw = reads_event is not None and reads_event.reads_event
@@ -805,7 +827,7 @@ class Pipeline:
         for delivery in deliveries:
             ended = None
             if delivery.plan != digest or not delivery.payload:
-                ended = self.plan_again(delivery, digest)
+                ended = self.plan_again(delivery, digest, destination)
             if ended is not None:
                 transition = self._ended(delivery, ended)
                 if self._checks.is_restored(delivery):
@@ -824,17 +846,19 @@ class Pipeline:
             return self.policy.given_up(delivery, ended, attempts, effect, "plan")
         return Transition(delivery, ended, "plan", attempts, effect=effect)
 
-    def plan_again(self, delivery: QueuedDelivery, digest: str) -> Result | None:
+    def plan_again(
+        self, delivery: QueuedDelivery, digest: str, destination: Destination
+    ) -> Result | None:
         """Plan a delivery with today's definition; returns its end if it is not sent any more."""
         raw = delivery.event.raw
         if raw is None:
             return _EVENT_GONE
         assert delivery.key is not None  # noqa: S101 - it waits to be sent
-        successors = self.destination.successors(delivery.key)
+        successors = destination.successors(delivery.key)
         # Where the subscription was renamed and only one can be meant, it is; else an operator
         # has to say what is, as the event must neither get lost nor go twice.
         if len(successors) != 1:
-            known = ", ".join(repr(one.name) for one in self.destination.subscriptions)
+            known = ", ".join(repr(one.name) for one in destination.subscriptions)
             reason = (
                 f"the definition has no subscription {delivery.key.name!r} any more; it has: "
                 f"{known}"
@@ -843,7 +867,7 @@ class Pipeline:
         try:
             received_at = delivery.event.accepted_at
             (planned,) = plan(
-                self.destination, raw, only=successors[0].key, received_at=received_at
+                destination, raw, only=successors[0].key, received_at=received_at
             ).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)

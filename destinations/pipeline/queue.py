@@ -24,6 +24,7 @@ __all__ = [
     "Committed",
     "Drift",
     "DurableQueue",
+    "EventSettings",
     "History",
     "Inbox",
     "Increment",
@@ -145,6 +146,13 @@ class Restored(NamedTuple):
     period: str | None = None
 
 
+class EventSettings(NamedTuple):
+    """Settings that came with an event: a name for them, and they themselves, sealed."""
+
+    name: str
+    sealed: str
+
+
 @dataclass(slots=True, eq=False)
 class QueuedEvent:
     """One event as it was read, with what it is recognised by.
@@ -153,7 +161,8 @@ class QueuedEvent:
     0 if that is the same. ``id`` is 0 until it has a row, ``count`` how many
     deliveries it has. ``raw`` is None where it has to be looked up. ``replaces`` is the event that
     it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` says
-    that it came for only one of its subscriptions.
+    that it came for only one of its subscriptions. ``settings`` names the settings that came with
+    it; empty for those of its destination.
     """
 
     message_id: str
@@ -168,6 +177,7 @@ class QueuedEvent:
     conflicts_with: History | None = None
     is_part: bool = False
     former: int = 0
+    settings: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -225,14 +235,15 @@ class QueuedDelivery:
 class Arrival:
     """An event that came from outside, with its deliveries.
 
-    ``deliveries`` are to be sent, ``ended`` are those that are not. ``receipt`` is set by the
-    commit.
+    ``deliveries`` are to be sent, ``ended`` are those that are not. ``settings`` are those that
+    came with the event, to be kept. ``receipt`` is set by the commit.
     """
 
     event: QueuedEvent
     deliveries: Sequence[QueuedDelivery] = ()
     ended: Sequence[Transition] = ()
     receipt: Receipt | None = None
+    settings: EventSettings | None = None
 
 
 class Receipt(NamedTuple):

@@ -29,6 +29,9 @@ _MOST_SUSPECTED: Final = 3
 
 _ALL: Final = 1_000_000
 
+_MOST_KINDS: Final = 1_000
+"""Kinds of batches that are remembered: the settings that come with events may be many."""
+
 
 class BatchKind:
     """The properties that deliveries of one batch share.
@@ -107,7 +110,7 @@ class Scheduler:
         # By the name that they wait for and the kind of their next delivery, the parked users by
         # that delivery's number.
         self._parked: dict[str, dict[BatchKind, list[tuple[int, str]]]] = {}
-        self._kinds: dict[tuple[str, State, int], BatchKind] = {}
+        self._kinds: dict[tuple[str, State, int, str], BatchKind] = {}
         # Of what did not fail as part of a batch, by subscription.
         self._fresh: dict[SubscriptionKey | None, BatchKind] = {}
         self._users: dict[str, _User] = {}
@@ -467,18 +470,25 @@ class Scheduler:
         return min(ready, key=lambda kind: self._ready[kind][0])
 
     def _kind(self, delivery: QueuedDelivery) -> BatchKind:
-        suspected = delivery.batch_failures
-        if not suspected and delivery.state is State.READY:
+        suspected, settings = delivery.batch_failures, delivery.event.settings
+        is_fresh = not suspected and not settings and delivery.state is State.READY
+        if is_fresh:
             fresh = self._fresh.get(delivery.key)
             if fresh is not None:
                 return fresh
         suspected = min(suspected, _MOST_SUSPECTED)
+        if delivery.state is State.UNKNOWN:
+            settings = ""  # what is unknown is judged together; each question has its settings
         # Two subscriptions of one action share its batches.
-        key = (delivery.action, delivery.state, suspected)
+        key = (delivery.action, delivery.state, suspected, settings)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = self._new_kind(*key)
-        if not suspected and delivery.state is State.READY:
+            if len(self._kinds) >= _MOST_KINDS:
+                # Those that wait keep theirs; only their batches may become smaller.
+                self._kinds.clear()
+                self._fresh.clear()
+            kind = self._kinds[key] = self._new_kind(delivery.action, delivery.state, suspected)
+        if is_fresh:
             self._fresh[delivery.key] = kind
         return kind
 

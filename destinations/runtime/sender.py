@@ -858,4 +858,4 @@ def _lost(error: TransportError) -> Failure:
 
 def _unsendable(request: CompiledRequest, error: ResolveError | UnsendableError) -> Failure:
     message = f"the request {request.definition.name} cannot be made: {error}"
-    return Failure(message, "invalid", 400, retryable=False, nothing_applied=True)
+    return Failure(message, "invalid", 400, retryable=False, nothing_applied=True, made=False)

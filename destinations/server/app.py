@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from destinations.errors import BodyError, QueueFullError, StoreGoneError
@@ -18,6 +18,7 @@ from destinations.server.auth import Authenticator, presented_key
 from destinations.server.body import Body, first_event, read_body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.gzip_body import inflated, inflated_beginning
+from destinations.server.header_settings import HEADER
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.network_addresses import Network, peer_of
 from destinations.server.pages import Pages
@@ -40,6 +41,7 @@ __all__ = ["Limits", "Receiver"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"
+_SETTINGS: Final = HEADER.lower().encode()
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
 _BEGINNING_SECONDS: Final = 1.0
@@ -226,7 +228,17 @@ class Receiver:
         headers = _single_headers(scope)
         authorization = headers.get(b"authorization")
         if request.route.tenants is not None:
-            request.route = await self._admit(request.route, request.route.tenants, authorization)
+            request.length = _announced(headers)
+            try:
+                request.route = await self._admit(
+                    request.route, request.route.tenants, authorization, _settings_header(scope)
+                )
+            except KeyRefusedError as refused:
+                if refused.scope is not None:
+                    request.route = replace(request.route, scope=refused.scope)
+                    request.is_known = True
+                    await self._keep_beginning(request, headers, receive, hold)
+                raise _RefusedError(_of_key(refused)) from None
         authenticator = request.route.authenticator
         # Before the body is read: who has no key, or no signature, cannot make us hold one.
         if authenticator.wants_key and not authenticator.has_key(authorization):
@@ -235,17 +247,13 @@ class Receiver:
         if authenticator.wants_signature and not signature:
             raise _RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
         request.is_known = not authenticator.wants_signature
-        announced = headers.get(b"content-length", b"")
-        request.length = int(announced) if announced.isdigit() else 0
+        request.length = _announced(headers)
         try:
             is_gzip = _is_gzip(headers)
             if request.length > self._limits.body_bytes:
                 raise _too_long(self._limits.body_bytes)
         except _RefusedError:
-            request.is_whole = False
-            # Who asks first whether to send the body is answered without it.
-            if request.is_known and b"expect" not in headers:
-                await self._read_beginning(request, receive, hold)
+            await self._keep_beginning(request, headers, receive, hold)
             raise
         await self._read(request, scope, receive, hold)
         first = _check_signature(authenticator, signature, request.data, is_gzip=is_gzip)
@@ -278,20 +286,22 @@ class Receiver:
         return self._bridge
 
     async def _admit(
-        self, route: IngestRoute, tenants: ServedTenants, authorization: bytes | None
+        self,
+        route: IngestRoute,
+        tenants: ServedTenants,
+        authorization: bytes | None,
+        settings: bytes | None,
     ) -> IngestRoute:
         """Return the route of the tenant whose key a request has.
 
         Before its body is read: who has no key of a customer cannot make us hold one.
         """
         try:
-            admitted = tenants.admit(presented_key(authorization))
+            admitted = tenants.admit(presented_key(authorization), settings)
             if isinstance(admitted, Future):
                 asked = self._to_loop.result(admitted)
                 admitted = await asyncio.wait_for(asked, tenants.rules.patience)
             return route.of(admitted)
-        except KeyRefusedError as refused:
-            reply = _of_key(refused)
         except TimeoutError:
             message = "the partner takes long to say whether the key is valid"
             reply = unavailable(message, tenants.rules.patience, close=True)
@@ -373,6 +383,19 @@ class Receiver:
         seconds = self._limits.body_seconds
         raise _RefusedError(error(408, f"the body took longer than {seconds:g} s", close=True))
 
+    async def _keep_beginning(
+        self,
+        request: _Request,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        hold: Callable[[int], None],
+    ) -> None:
+        """Read what is kept of a request that is refused before its body was read."""
+        request.is_whole = False
+        # Who asks first whether to send the body is answered without it.
+        if request.is_known and b"expect" not in headers:
+            await self._read_beginning(request, receive, hold)
+
     async def _read_beginning(
         self, request: _Request, receive: Receive, hold: Callable[[int], None]
     ) -> None:
@@ -443,6 +466,18 @@ def _sender_gone(scope: Scope) -> _RefusedError:
     end = "Content-Length" if is_announced else "last chunk"
     message = f"the sender went away before the end of the body (its {end})"
     return _RefusedError(error(SENDER_GONE, message, code=BODY_INCOMPLETE, close=True))
+
+
+def _announced(headers: Mapping[bytes, bytes]) -> int:
+    """Return the length of the body that a request announces; 0 if it announces none."""
+    announced = headers.get(b"content-length", b"")
+    return int(announced) if announced.isdigit() else 0
+
+
+def _settings_header(scope: Scope) -> bytes | None:
+    """Return the settings that came with a request; in several lines of it they are one value."""
+    found = [value for name, value in scope["headers"] if name == _SETTINGS]
+    return b", ".join(found) if found else None  # which is no Base64, as either could be meant
 
 
 def _single_headers(scope: Scope) -> Mapping[bytes, bytes]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.secret_sources import NAME_IT
-from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.definition.setting_uses import address_settings
+from destinations.definition.settings import Settings, check_settings, is_url
+from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
 from destinations.opening import check_written
 from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
@@ -18,7 +20,7 @@ from destinations.runtime.store import Store
 from destinations.secrets import Secret
 from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
-from destinations.server.config_model import DestinationConfig, ServeConfig
+from destinations.server.config_model import DestinationConfig, ServeConfig, TenantsConfig
 
 __all__ = ["Bound", "bind"]
 
@@ -31,6 +33,8 @@ class Bound:
     destination: Destination
     authenticator: Authenticator
     plugin: Plugin | None = None
+    header_settings: frozenset[str] = frozenset()
+    """The settings that customers send with each request."""
 
     @property
     def name(self) -> str:
@@ -106,27 +110,72 @@ def _bind(config: DestinationConfig, store: Store | None) -> Bound:
     plugin = find_plugin(definition.slug, folder)
     code = plugin_code(plugin, store)
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
+    of_customers: frozenset[str] = frozenset()
     if config.receiver.tenants is None:
         destination = Destination(definition, check_settings(definition, config.settings), code)
         sent = destination
     else:
-        key = config.receiver.tenants.key
-        settings = _without_key(definition, config, key)
+        of_customers = _of_customers(definition, config, config.receiver.tenants)
+        settings = _without(definition, config, {config.receiver.tenants.key, *of_customers})
         destination = Destination(definition, settings, code)
-        # As a customer would send, with a key in the place of the customer's own.
-        sent = destination.with_settings(Settings({**settings, key: "key"}, (key,)), code)
+        # As a customer would send, with other values in the place of the customer's own.
+        names = (config.receiver.tenants.key, *of_customers)
+        stand_ins = {name: _stand_in(definition.settings["properties"][name]) for name in names}
+        given = Settings({**settings, **stand_ins}, definition.secret_settings)
+        sent = destination.with_settings(given, code)
     if unsendable := sent.request_issues():
         raise DefinitionError([config.settings.issue("", issue) for issue in unsendable])
-    return Bound(config, destination, authenticator, plugin)
+    return Bound(config, destination, authenticator, plugin, of_customers)
 
 
-def _without_key(
-    definition: DestinationDefinition, config: DestinationConfig, key: str
-) -> Settings:
-    """Return the settings of the configuration, to which each customer's key comes.
+def _of_customers(
+    definition: DestinationDefinition, config: DestinationConfig, tenants: TenantsConfig
+) -> frozenset[str]:
+    """Return the settings, other than the key, that come from customers.
 
-    Raises `DefinitionError` if that cannot be one.
+    Raises `DefinitionError` for a key, or a setting, that cannot.
     """
+    _check_key(definition, config, tenants.key)
+    properties, given = definition.settings["properties"], tenants.settings
+    place = "receiver.tenants.settings"
+    issues: list[str] = []
+    of_addresses = address_settings(definition)
+    for name in given.from_header:
+        if name not in properties:
+            known = ", ".join(properties)
+            near = did_you_mean(name, properties)
+            issues.append(
+                f"{place}.fromHeader: {definition.name} has no setting {name!r}; it has: {known}"
+                f"{near}"
+            )
+        elif name == tenants.key:
+            issues.append(f"{place}.fromHeader: {name} comes in Authorization: leave it out here")
+        elif name in of_addresses and name not in given.allow_urls:
+            issues.append(
+                f"{place}.fromHeader: URLs, headers or credentials are made of {name}, so that "
+                "each customer could choose where requests go: leave it out, or name it in "
+                "allowUrls as well"
+            )
+    for name in given.allow_urls:
+        if name not in given.from_header:
+            issues.append(f"{place}.allowUrls: {name} is not one of fromHeader")
+        elif name in properties and name not in of_addresses:
+            issues.append(
+                f"{place}.allowUrls: no URL, header or credential is made of {name}: leave it out"
+            )
+    if issues:
+        raise DefinitionError([config.settings.issue("", issue) for issue in issues])
+    # What the configuration says is what counts.
+    return frozenset(given.from_header).difference(config.settings.data)
+
+
+def _stand_in(spec: Mapping[str, Any]) -> object:
+    """Return a value in place of the one that each customer sends."""
+    return spec.get("default", "https://example.com" if is_url(spec) else "key")
+
+
+def _check_key(definition: DestinationDefinition, config: DestinationConfig, key: str) -> None:
+    """Raise `DefinitionError` for a setting that cannot be a customer's key."""
     if key not in definition.secret_settings:
         known = ", ".join(definition.secret_settings) or "none"
         message = (
@@ -143,7 +192,13 @@ def _without_key(
             "(receiver.tenants) could be checked"
         )
         raise DefinitionError([config.settings.issue("", message)])
-    required = [one for one in definition.settings.get("required", ()) if one != key]
+
+
+def _without(
+    definition: DestinationDefinition, config: DestinationConfig, names: Collection[str]
+) -> Settings:
+    """Return the settings of the configuration, to which those of each customer come."""
+    required = [one for one in definition.settings.get("required", ()) if one not in names]
     without = replace(definition, settings={**definition.settings, "required": required})
     return check_settings(without, config.settings)
 

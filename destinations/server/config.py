@@ -33,6 +33,7 @@ from destinations.server.config_model import (
     AdminConfig,
     DeliveryConfig,
     DestinationConfig,
+    HeaderSettingsConfig,
     ListenConfig,
     LogConfig,
     ReceiverConfig,
@@ -288,7 +289,9 @@ class _Reader:
         if "sealing" not in self._document.data:
             message = "needs sealing: the keys of customers are kept sealed"
             self.issues.append(self._document.issue(place + "/tenants", message))
-        return TenantsConfig(**_fields(given))
+        fields = _fields(given)
+        names = {key: tuple(each) for key, each in _fields(given.get("settings", {})).items()}
+        return TenantsConfig(**{**fields, "settings": HeaderSettingsConfig(**names)})
 
     def _left_out(self, name: str) -> Collection[str]:
         """Return the keys of a destination of which nothing is looked up."""

@@ -23,6 +23,7 @@ __all__ = [
     "AdminConfig",
     "DeliveryConfig",
     "DestinationConfig",
+    "HeaderSettingsConfig",
     "ListenConfig",
     "LogConfig",
     "ReceiverConfig",
@@ -86,14 +87,28 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderSettingsConfig:
+    """The settings that customers send in a header, and those of them that may be URLs.
+
+    Without a name in ``allow_urls``, none of them may be what an address or authentication is made
+    of.
+    """
+
+    from_header: tuple[str, ...] = ()
+    allow_urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TenantsConfig:
     """Customers who post with keys of their own; ``key`` is the setting that holds such a key.
 
-    A key that was good is refused once the partner has refused it for ``refuse_after_seconds``.
+    ``settings`` are those that come with each request. A key that was good is refused once the
+    partner has refused it for ``refuse_after_seconds``.
     """
 
     key: str
     refuse_after_seconds: float = 3600.0
+    settings: HeaderSettingsConfig = HeaderSettingsConfig()
 
 
 @dataclass(frozen=True, slots=True)

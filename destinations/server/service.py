@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from destinations.clock import SystemClock, WallClock
+from destinations.definition.setting_uses import account_settings, address_settings
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
@@ -44,6 +45,7 @@ from destinations.server.app import Limits, Receiver
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
+from destinations.server.header_settings import HeaderSettings
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
@@ -415,7 +417,11 @@ class Service:
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
         stop = threading.Event()
-        http = HttpTransport(definition.timeouts, allow_private=delivery.allow_private)
+        http = HttpTransport(
+            definition.timeouts,
+            allow_private=delivery.allow_private,
+            public_only=_lets_customers_choose(bound),
+        )
         policy = RetryPolicy.of(
             definition.retry,
             deadline=delivery.deadline_seconds,
@@ -451,13 +457,14 @@ class Service:
         assert self._sealed is not None  # noqa: S101 - the configuration demands it
         base, store = bound.destination, self._store
         version = DocumentsVersion(store.database)
+        secrets = TenantSecrets(store.database, self._sealed)
         tenants = ServedTenants(
             bound.name,
             base,
             bound.config.settings,
             config.key,
             tenants=Tenants(store.database),
-            secrets=TenantSecrets(store.database, self._sealed),
+            secrets=secrets,
             engine=self._engine,
             transport=http,
             code=lambda tenant: plugin_code(bound.plugin, TenantStore(store, tenant, version)),
@@ -466,6 +473,7 @@ class Service:
             gap=store.gap(),
             rules=KeyRules(refuse_after=config.refuse_after_seconds),
             join=self._join,
+            header=_header(bound, secrets),
         )
         scope = Scope(0, bound.name)  # of none of them
         route = IngestRoute(
@@ -695,6 +703,19 @@ class Service:
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
         note_server(self._store, names, self.config.periods, actions)
+
+
+def _lets_customers_choose(bound: Bound) -> bool:
+    """Return whether customers choose where requests go."""
+    return not bound.header_settings.isdisjoint(address_settings(bound.destination.definition))
+
+
+def _header(bound: Bound, secrets: TenantSecrets) -> HeaderSettings:
+    """Return what takes settings from requests."""
+    config = bound.config.receiver.tenants
+    assert config is not None  # noqa: S101 - that is why it is called
+    of_account = account_settings(bound.destination.definition) - {config.key}
+    return HeaderSettings(bound.header_settings, of_account, secrets.of_events)
 
 
 def _partner_connections(bound: Sequence[Bound]) -> int:

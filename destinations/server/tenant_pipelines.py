@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from destinations.clock import WallClock
@@ -20,6 +21,7 @@ from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import identity_of
+from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.server.binding import Bound
 from destinations.server.tenants import ServedTenants
@@ -31,6 +33,9 @@ _LOG = logging.getLogger(__name__)
 
 _REQUESTS: Final = 2
 """The requests of one tenant that may be under way at once."""
+
+_SETTINGS: Final = 20
+"""Of one tenant, how many settings that came with events are at hand; others are read again."""
 
 _ROOM: Final = Room(available=50, most=300, roomy=100, size=256 * 1024, page=50, of_a_user=25)
 """What a tenant may hold in memory: there may be tens of thousands of them."""
@@ -106,7 +111,15 @@ class TenantPipelines:
         transport = rate_limited(
             self.transport, definition.transport.rate_limit, self.clock, self.stop
         )
-        sender = Sender(destination, transport, stop=self.stop, answers=answers, clock=self.clock)
+
+        def sender_of(one: Destination) -> Sender:
+            return Sender(one, transport, stop=self.stop, answers=answers, clock=self.clock)
+
+        @lru_cache(maxsize=_SETTINGS)
+        def with_settings(settings: str) -> tuple[Destination, Sender]:
+            found = self.tenants.bound_with(scope, settings)
+            return found, sender_of(found)
+
         most = min(_REQUESTS, definition.transport.concurrency)
         pauses = StoredPauses(self.store, scope.full_name)
         pauses.write({})  # all is tried again
@@ -114,7 +127,7 @@ class TenantPipelines:
         return Pipeline(
             scope,
             destination,
-            sender,
+            sender_of(destination),
             self.queue,
             policy=self.policy,
             options=PipelineOptions(
@@ -127,4 +140,5 @@ class TenantPipelines:
             observer=_TenantObserver(self.observer, self.tenants, scope),
             source=self.queue.source(scope),
             breaker=SharedBreaker(endpoint, own),
+            with_settings=with_settings,
         )

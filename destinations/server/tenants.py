@@ -22,17 +22,18 @@ from typing import Any, Final, Literal, NamedTuple
 
 from destinations.clock import WallClock
 from destinations.definition.document import Document
-from destinations.definition.settings import Settings, check_settings
-from destinations.errors import SettingsError
+from destinations.definition.settings import check_settings
+from destinations.errors import SettingsError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import Transport
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
-from destinations.pipeline.queue import Scope
+from destinations.pipeline.queue import EventSettings, Scope
 from destinations.pipeline.restored import Gap
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.sender import Sender
+from destinations.server.header_settings import HeaderError, HeaderSettings, SentSettings
 from destinations.store import Tenant, Tenants, TenantSecrets
 
 __all__ = ["Admission", "KeyRefusedError", "KeyRules", "ServedTenant", "ServedTenants"]
@@ -50,14 +51,18 @@ _WRONG: Final = 10_000
 _OPEN: Final = 20_000
 """Destinations with the settings of a tenant that are kept; the others are made again."""
 
-Answer = Literal["good", "wrong", "forbidden", "away"]
+Answer = Literal["good", "wrong", "forbidden", "away", "unsendable"]
 
 
 class Verdict(NamedTuple):
-    """The partner's answer about a key; ``account`` is its ID of the account, if it names one."""
+    """The partner's answer about a key; ``account`` is its ID of the account, if it names one.
+
+    ``why`` no question can be sent with the settings.
+    """
 
     answer: Answer
     account: str | None = None
+    why: str = ""
 
 
 _AWAY: Final = Verdict("away")
@@ -88,15 +93,23 @@ class KeyRules:
 
 
 class KeyRefusedError(Exception):
-    """A key is not accepted: the HTTP status, and why in words for the customer.
+    """A key is not accepted, or what came with it: the HTTP status, and why, for the customer.
 
-    With ``retry_after``, in seconds, it may be later.
+    With ``retry_after``, in seconds, it may be later. ``scope`` is that of the tenant whose key it
+    is, if the partner took it before.
     """
 
-    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        retry_after: float | None = None,
+        scope: Scope | None = None,
+    ) -> None:
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.scope = scope
         super().__init__(message)
 
 
@@ -153,9 +166,10 @@ class ServedTenants:
     """The tenants of one destination of a server. `admit` and `tick` may be called by any thread.
 
     ``base`` is the destination with the settings of the configuration; the setting ``key`` of each
-    tenant is its own. ``code`` gives the plugin's code with the rules of a tenant. The partner is
-    asked by ``transport``, in the threads of ``pool``. ``join`` lets a tenant become a part of
-    another one of the same account, in the engine's thread.
+    tenant is its own, and so is what ``header`` takes from requests. ``code`` gives the plugin's
+    code with the rules of a tenant. The partner is asked by ``transport``, in the threads of
+    ``pool``. ``join`` lets a tenant become a part of another one of the same account, in the
+    engine's thread.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -176,6 +190,7 @@ class ServedTenants:
         rules: KeyRules | None = None,
         pool: Executor | None = None,
         join: Callable[[Tenant, Tenant], None] | None = None,
+        header: HeaderSettings | None = None,
     ) -> None:
         self.name = name
         self.is_stopped = False
@@ -184,6 +199,7 @@ class ServedTenants:
         self._base = base
         self._given = given
         self._key = key
+        self._header = header
         self._tenants = tenants
         self._secrets = secrets
         self._engine = engine
@@ -200,7 +216,8 @@ class ServedTenants:
         self._former: dict[bytes, float] = {}
         self._measured_at = -math.inf
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
-        self._bound: OrderedDict[int, _Bound] = OrderedDict()
+        # By scope, and the name of settings that came with events; empty for those of the tenant.
+        self._bound: OrderedDict[tuple[int, str], _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
         # Of its own: what is kept must not wait for a partner that does not answer.
         self._keeping = pool or ThreadPoolExecutor(1, f"{name}-kept")
@@ -248,21 +265,39 @@ class ServedTenants:
 
     # -- who may send --------------------------------------------------------------------------
 
-    def admit(self, presented: bytes | None) -> Admission | Future[Admission]:
+    def admit(
+        self, presented: bytes | None, header: bytes | None = None
+    ) -> Admission | Future[Admission]:
         """Return who sends with a key; of one that was never seen, once the partner was asked.
 
-        Raises `KeyRefusedError`, as the future does, for a key that is missing, malformed, not that
-        of any customer, or of which nothing can be kept now.
+        ``header`` are the settings that came with the request, as they came. Raises
+        `KeyRefusedError`, as the future does, for a key that is missing, malformed, not that of any
+        customer, or of which nothing can be kept now, and for settings that cannot be used.
         """
         key = _text(presented)
-        digest = self._secrets.digest(key)
+        sent = self._sent(key, header)
+        digest = self._digest_of(key, "" if sent is None else sent.account)
         served = self._by_key.get(digest)
         if served is not None and not self._is_former(served, digest):
-            return self._admitted(served)
+            return self._admitted(served, sent)
         found: Future[Admission] = Future()
-        asking = self._ask_first(digest, key)
-        asking.add_done_callback(lambda done: self._answer(done, found))
+        asking = self._ask_first(digest, key, sent)
+        asking.add_done_callback(lambda done: self._answer(done, found, sent))
         return found
+
+    def _sent(self, key: str, header: bytes | None) -> SentSettings | None:
+        """Return the settings that came with a request; None where none are taken."""
+        if self._header is None or not self._header.names:
+            return None
+        try:
+            return self._header.read(header)
+        except HeaderError as error:
+            served = self._by_key.get(self._digest_of(key, ""))
+            raise KeyRefusedError(400, error.message, scope=_proven(served)) from None
+
+    def _digest_of(self, key: str, account: str) -> bytes:
+        """Return the digest of a key, together with the settings that belong to its account."""
+        return self._secrets.digest(_with_part(key, account))
 
     @contextlib.contextmanager
     def keeping(self, served: ServedTenant, events: int, size: int) -> Iterator[None]:
@@ -285,6 +320,21 @@ class ServedTenants:
     def bound(self, scope: Scope) -> Destination:
         """Return the destination with the settings of a tenant; raises `KeyError` if it is gone."""
         return self._bound_of(self._by_scope[scope.id]).destination
+
+    def bound_with(self, scope: Scope, settings: str) -> Destination:
+        """Return the destination of a tenant with settings that came with an event, by their name.
+
+        Raises `UsageError` if they cannot be used any more.
+        """
+        served = self._by_scope.get(scope.id)
+        if served is None:
+            raise UsageError("the tenant was erased")
+        try:
+            values = self._secrets.of_event(settings)
+            return self._bound_with(served, EventSettings(settings, ""), values).destination
+        except KeyRefusedError as error:
+            message = f"the settings that came with the event: {error.message}"
+            raise UsageError(message) from None
 
     def paused(self) -> list[Scope]:
         """Return the scopes of tenants for whom nothing is delivered."""
@@ -327,7 +377,7 @@ class ServedTenants:
             served = self._by_scope.pop(kept.scope.id, None) or out
             for one in (gone, kept):
                 self._doubtful.pop(one.scope.id, None)
-                self._bound.pop(one.scope.id, None)
+                self._unbind(one.scope)
             if served is None:  # they are not loaded yet
                 self._engine.unpause([tenant.scope])
                 return
@@ -360,10 +410,10 @@ class ServedTenants:
         for digest in digests:
             del self._by_key[digest]
             self._former.pop(digest, None)
-        scope = served.tenant.scope.id
-        self._by_scope.pop(scope, None)
-        self._doubtful.pop(scope, None)
-        self._bound.pop(scope, None)
+        scope = served.tenant.scope
+        self._by_scope.pop(scope.id, None)
+        self._doubtful.pop(scope.id, None)
+        self._unbind(scope)
         return digests
 
     # -- whose keys are asked about ------------------------------------------------------------
@@ -434,7 +484,7 @@ class ServedTenants:
 
     # -- a known key ---------------------------------------------------------------------------
 
-    def _admitted(self, served: ServedTenant) -> Admission:
+    def _admitted(self, served: ServedTenant, sent: SentSettings | None) -> Admission:
         tenant, now = served.tenant, self._clock.time()
         if tenant.refused_since is not None:
             if now - tenant.refused_since >= self.rules.refuse_after:
@@ -445,7 +495,14 @@ class ServedTenants:
             self._ask_when_due(served, now, self.rules.good)
         else:
             self._check_bounds(served, 1)
-        bound = self._bound_of(served)
+        if sent is None:
+            bound = self._bound_of(served)
+        else:
+            try:
+                bound = self._bound_with(served, sent.kept, sent.of_events)
+            except KeyRefusedError as refused:
+                refused.scope = _proven(served)
+                raise
         return Admission(served, bound.destination, bound.intake)
 
     def _ask_when_due(self, served: ServedTenant, now: float, after: float) -> None:
@@ -460,8 +517,8 @@ class ServedTenants:
         know it yet. Not where that one is refused, as this one may be good.
         """
         if served.key is None:
-            own = self._secrets.settings(served.tenant).get(self._key, "")
-            served.key = self._secrets.digest(str(own))
+            own = self._secrets.settings(served.tenant)
+            served.key = self._digest_of(str(own.get(self._key, "")), self._account_part(own))
         if served.key == digest:
             return False
         if served.tenant.refused_since is not None:
@@ -496,33 +553,90 @@ class ServedTenants:
             raise KeyRefusedError(503, message, rules.again)
 
     def _bound_of(self, served: ServedTenant) -> _Bound:
-        scope = served.tenant.scope
+        """Return the destination by which a tenant's key is asked about.
+
+        Also that of events which came without settings, while none were taken.
+        """
+        known = self._known_bound(served, "")
+        if known is not None:
+            return known
+        destination = self._with(self._own(served), served.tenant.id)
+        return self._remember(served, "", _Bound(destination, Intake(destination, self._gap)))
+
+    def _bound_with(
+        self, served: ServedTenant, kept: EventSettings, values: Mapping[str, Any]
+    ) -> _Bound:
+        """Return the destination for events that came with these settings."""
+        known = self._known_bound(served, kept.name)
+        if known is not None:
+            return known
+        stored = self._secrets.settings(served.tenant)
+        of_account = {} if self._header is None else self._header.in_account(stored)
+        own = {**values, **of_account, self._key: stored[self._key]}
+        destination = self._with(own, served.tenant.id)
+        bound = _Bound(destination, Intake(destination, self._gap, kept))
+        # One that was read from the store has nothing to be kept.
+        return self._remember(served, kept.name, bound) if kept.sealed else bound
+
+    def _known_bound(self, served: ServedTenant, settings: str) -> _Bound | None:
+        key = (served.tenant.scope.id, settings)
         with self._lock:
-            bound = self._bound.get(scope.id)
+            bound = self._bound.get(key)
             if bound is not None:
-                self._bound.move_to_end(scope.id)
-                return bound
-        settings = self._checked(self._secrets.settings(served.tenant))
-        destination = self._base.with_settings(settings, self._code(served.tenant.id))
-        bound = _Bound(destination, Intake(destination, self._gap))
+                self._bound.move_to_end(key)
+            return bound
+
+    def _remember(self, served: ServedTenant, settings: str, bound: _Bound) -> _Bound:
         with self._lock:
-            self._bound[scope.id] = bound
+            self._bound[served.tenant.scope.id, settings] = bound
             while len(self._bound) > _OPEN:
                 self._bound.popitem(last=False)
         return bound
 
-    def _checked(self, own: Mapping[str, Any]) -> Settings:
-        """Return the settings of a tenant; raises `KeyRefusedError` that names what is wrong."""
-        given = {**self._given.data, **own}
+    def _unbind(self, scope: Scope) -> None:
+        """Make the destinations of a tenant again, as its settings are others now."""
+        with self._lock:
+            for key in [key for key in self._bound if key[0] == scope.id]:
+                del self._bound[key]
+
+    def _own(self, served: ServedTenant) -> Mapping[str, Any]:
+        """Return the key of a tenant, with the settings with which it was asked about."""
+        stored = self._secrets.settings(served.tenant)
+        if self._header is None:
+            return stored
+        return {**self._header.of_tenant(stored), self._key: stored[self._key]}
+
+    def _part_of(self, served: ServedTenant) -> str:
+        """Return the settings of a tenant that belong to its account."""
+        return self._account_part(self._own(served))
+
+    def _account_part(self, settings: Mapping[str, Any]) -> str:
+        return "" if self._header is None else self._header.account_of(settings)
+
+    def _with(self, own: Mapping[str, Any], tenant: str | None = None) -> Destination:
+        """Return the destination with the settings of a customer, and the rules of a tenant.
+
+        Raises `KeyRefusedError` that names what is wrong.
+        """
+        # What the configuration says is what counts.
+        given = {**own, **self._given.data}
         try:
-            return check_settings(self._base.definition, Document(self._given.name, given, {}))
+            document = Document(self._given.name, given, {})
+            settings = check_settings(self._base.definition, document)
         except SettingsError as error:
             words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
             raise KeyRefusedError(400, words) from None
+        code = None if tenant is None else self._code(tenant)
+        destination = self._base.with_settings(settings, code)
+        if self._header is not None and (issues := destination.request_issues()):
+            raise KeyRefusedError(400, "; ".join(issues))
+        return destination
 
     # -- asking --------------------------------------------------------------------------------
 
-    def _ask_first(self, digest: bytes, key: str) -> Future[ServedTenant]:
+    def _ask_first(
+        self, digest: bytes, key: str, sent: SentSettings | None
+    ) -> Future[ServedTenant]:
         """Return the tenant of a key that is not known yet, once the partner was asked."""
         now = self._clock.time()
         with self._lock:
@@ -532,49 +646,62 @@ class ServedTenants:
             asking = self._asking.get(digest)
             if asking is not None:
                 return asking
-            settings = self._checked({self._key: key})
+            own = {**(sent.values if sent is not None else {}), self._key: key}
+            destination = self._with(own)
             # Not in this thread: the engine, which has to write it, may wait for the lock.
             try:
                 if self._take_token():
-                    asking = self._pool.submit(self._first, digest, key, settings)
+                    asking = self._pool.submit(self._first, digest, own, destination)
                 else:
                     self._check_bounds(None, 1)
-                    asking = self._keeping.submit(self._add, digest, key, settings, _AWAY)
+                    asking = self._keeping.submit(self._add, digest, own, destination, _AWAY)
             except RuntimeError:  # it was closed
                 raise _reloading() from None
             self._asking[digest] = asking
         asking.add_done_callback(lambda _: self._asking.pop(digest, None))
         return asking
 
-    def _first(self, digest: bytes, key: str, settings: Settings) -> ServedTenant:
-        return self._add(digest, key, settings, self._verdict(settings))
+    def _first(
+        self, digest: bytes, own: Mapping[str, Any], destination: Destination
+    ) -> ServedTenant:
+        verdict = self._verdict(destination, self._account_part(own))
+        return self._add(digest, own, destination, verdict)
 
-    def _add(self, digest: bytes, key: str, settings: Settings, verdict: Verdict) -> ServedTenant:
-        """Return the tenant of a key by what the partner says; raises `KeyRefusedError`."""
+    def _add(
+        self, digest: bytes, own: Mapping[str, Any], destination: Destination, verdict: Verdict
+    ) -> ServedTenant:
+        """Return the tenant of a key by what the partner says; raises `KeyRefusedError`.
+
+        ``own`` are the key and the settings that came with it.
+        """
         former = self._by_key.get(digest)  # the tenant of which this was a key before
         if verdict.answer in {"wrong", "forbidden"}:
             raise self._refused(digest, verdict.answer)
+        if verdict.answer == "unsendable":
+            raise KeyRefusedError(400, verdict.why)
         if verdict.answer == "away" and former is not None:
             return former  # which keeps the key that it has
         if verdict.answer == "away":
             self._check_bounds(None, 1)
-        identity = identity_of(self._base.with_settings(settings))
+        identity = identity_of(destination)
         is_proven = verdict.answer == "good"
         account = verdict.account
         if account is not None:
             self._name_accounts(account)
+        key = str(own[self._key])
+        named = _with_part(key, self._account_part(own))
 
         def add() -> tuple[ServedTenant, bool]:
             # All of it in the engine's thread, in which tenants are merged and erased.
             if self._is_closed:  # those that follow have read which tenants there are
                 raise _reloading()
-            tenant_id = self._id_of(key, account, self._by_key.get(digest))
+            tenant_id = self._id_of(named, account, self._by_key.get(digest))
             tenant = self._secrets.add(
                 self.name,
                 tenant_id,
                 key,
                 identity,
-                {self._key: key},
+                own,
                 now=self._clock.time(),
                 is_proven=is_proven,
             )
@@ -587,7 +714,7 @@ class ServedTenants:
                 served.key = digest
                 self._former.pop(digest, None)
                 self._by_scope[tenant.scope.id] = self._by_key[digest] = served
-                self._bound.pop(tenant.scope.id, None)
+            self._unbind(tenant.scope)
             self._look_at(served)
             self._engine.renew(tenant.scope)
             return served, is_new
@@ -699,7 +826,8 @@ class ServedTenants:
     def _again(self, served: ServedTenant) -> None:
         tenant = served.tenant
         try:
-            verdict = self._verdict(self._bound_of(served).destination.settings)
+            destination, part = self._bound_of(served).destination, self._part_of(served)
+            verdict = self._verdict(destination, part)
             # It may have other settings by now, or be part of another one.
             if served.tenant is tenant and self._is_current(served):
                 self._judge(served, verdict)
@@ -718,7 +846,7 @@ class ServedTenants:
             self._look_at(served)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
-        elif verdict.answer == "away":
+        elif verdict.answer in {"away", "unsendable"}:
             return
         elif not served.is_proven:
             self._erase(served, verdict.answer)
@@ -745,12 +873,18 @@ class ServedTenants:
             f"{events:,}",
         )
 
-    def _verdict(self, settings: Settings) -> Verdict:
-        """Ask the partner about settings."""
-        destination = self._base.with_settings(settings)
+    def _verdict(self, destination: Destination, part: str) -> Verdict:
+        """Ask the partner about the settings of a destination.
+
+        ``part`` are those that belong to the account: the partner names one for each of them.
+        """
         sender = Sender(destination, self._transport, stop=self._stop, clock=self._clock)
         found = sender.account_of_credentials()
-        return Verdict(_of_failure(found)) if isinstance(found, Failure) else Verdict("good", found)
+        if not isinstance(found, Failure):
+            return Verdict("good", None if found is None else _with_part(found, part))
+        if found.error_class == "invalid" and not found.made:
+            return Verdict("unsendable", why=found.message)
+        return Verdict(_of_failure(found))
 
     def _take_token(self) -> bool:
         """Return whether one more unknown key may be asked about now."""
@@ -763,8 +897,10 @@ class ServedTenants:
             self._tokens -= 1
             return True
 
-    def _answer(self, done: Future[ServedTenant], found: Future[Admission]) -> None:
-        self._finish(found, lambda: self._admitted(done.result()))
+    def _answer(
+        self, done: Future[ServedTenant], found: Future[Admission], sent: SentSettings | None
+    ) -> None:
+        self._finish(found, lambda: self._admitted(done.result(), sent))
 
     @staticmethod
     def _finish(future: Future[Any], make: Callable[[], Any]) -> None:
@@ -780,6 +916,16 @@ class ServedTenants:
             return
         if not future.done():
             future.set_result(result)
+
+
+def _proven(served: ServedTenant | None) -> Scope | None:
+    """Return the scope of a tenant whose key was good; None for strangers."""
+    return served.tenant.scope if served is not None and served.is_proven else None
+
+
+def _with_part(text: str, part: str) -> str:
+    """Return a key, or the partner's ID of an account, with the settings that belong to it."""
+    return f"{text}\0{part}" if part else text
 
 
 def _reloading() -> KeyRefusedError:

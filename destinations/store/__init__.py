@@ -29,6 +29,7 @@ from destinations.store.erasures import (
     read_erasures_file,
     write_erasures_file,
 )
+from destinations.store.event_settings import delete_spent_settings
 from destinations.store.failures import is_full
 from destinations.store.files import (
     FILE_MODE,
@@ -143,6 +144,7 @@ __all__ = [
     "delete_messages",
     "delete_settled",
     "delete_spent_events",
+    "delete_spent_settings",
     "delete_spent_texts",
     "erase_tenant",
     "erase_user",

@@ -22,6 +22,7 @@ from destinations.store.erasures import (
     erasures_stored,
     keyed_digest,
 )
+from destinations.store.event_settings import delete_spent_settings
 from destinations.store.interning import Names
 from destinations.store.ledger import SqliteLedger
 from destinations.store.mentions import Mentions, ids_in
@@ -303,6 +304,7 @@ def erase_user(
         manual = change.manual_changes()
         change.rows_of_others()
         connection.execute(_SPENT_TEXTS)
+        delete_spent_settings(connection)
         add_erasures(connection, noted)
     return Erased(dropped, rows, refused, manual, balances)
 

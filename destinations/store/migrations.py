@@ -650,4 +650,9 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # The settings that came with an event: the end of the name of sealed ones.
+        "ALTER TABLE events ADD COLUMN settings TEXT",
+        "CREATE INDEX settings_of_events ON events (id, settings) WHERE settings IS NOT NULL",
+    ),
 )

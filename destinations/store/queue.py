@@ -49,6 +49,7 @@ from destinations.store.codes import (
 )
 from destinations.store.database import Database, LatestEvent
 from destinations.store.digests import message_digest, packed_id
+from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
 from destinations.store.interning import Names
 from destinations.store.manual_changes import note_change
@@ -473,6 +474,7 @@ class _Commit:
             self.waiting(round_.waiting)
         if round_.arrivals:
             self.arrivals(round_.arrivals)
+            keep_settings(self._to, (arrival.settings for _, arrival in round_.arrivals))
         self.finish()
 
     # -- outcomes of deliveries ----------------------------------------------------------------
@@ -991,7 +993,7 @@ class _Commit:
     def _keep_raw(self, event: QueuedEvent, rows: list[tuple[object, ...]]) -> None:
         if event.raw is not None and event.id not in self._raws:
             self._raws.add(event.id)
-            rows.append((event.id, event.raw))
+            rows.append((event.id, event.raw, event.settings or None))
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -1117,7 +1119,17 @@ class SqliteSource:
             f"SELECT {_OPEN_COLUMNS} FROM open WHERE scope = ? AND {of_user}{condition}",  # noqa: S608 - constants
             (self._scope.id, *user, *values),
         )
-        return [_queued(self._names, row) for row in rows]
+        found = [_queued(self._names, row) for row in rows]
+        if self._scope.tenant and found:
+            self._find_settings(found)
+        return found
+
+    def _find_settings(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Note with which settings events came: only those of customers bring any."""
+        settings = settings_of_events(self._database, {one.event.id for one in deliveries})
+        if settings:
+            for delivery in deliveries:
+                delivery.event.settings = settings.get(delivery.event.id, "")
 
 
 def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:

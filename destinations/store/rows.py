@@ -58,7 +58,7 @@ ADD_LEDGER: Final = """
         message_id, type, accepted_at, took, fingerprint, plan, note)
     VALUES {rows}
 """
-ADD_EVENTS: Final = "INSERT OR REPLACE INTO events (id, raw) VALUES {rows}"
+ADD_EVENTS: Final = "INSERT OR REPLACE INTO events (id, raw, settings) VALUES {rows}"
 
 
 @dataclass(slots=True)

@@ -187,9 +187,13 @@ class SealedValues:
         row = self._database.one("SELECT value FROM sealed WHERE name = ?", (name,))
         return None if row is None else self._opener().open(row[0], row=_row(name))
 
+    def sealed(self, name: str, text: str) -> str:
+        """Return a secret as it is kept under a name, for who writes it with something else."""
+        return self._opener().seal(text, row=_row(name))
+
     def set(self, name: str, text: str, connection: sqlite3.Connection | None = None) -> None:
         """Keep a secret under a name, in place of an earlier one."""
-        value = self._opener().seal(text, row=_row(name))
+        value = self.sealed(name, text)
         with self._writing(connection) as writing:
             writing.execute(
                 "INSERT INTO sealed (name, value) VALUES (?, ?)"

@@ -18,13 +18,14 @@ from typing import Any, Final, NamedTuple
 
 from destinations.errors import UsageError
 from destinations.outcome import Outcome, State
-from destinations.pipeline.queue import Scope
+from destinations.pipeline.queue import EventSettings, Scope
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Documents, ManualChanges, Store
 from destinations.store.accounts import Accounts
 from destinations.store.codes import STATUS_CODES
 from destinations.store.database import Database
 from destinations.store.erasures import Erasure, add_erasures
+from destinations.store.event_settings import delete_spent_settings, sealed_name
 from destinations.store.rows import DAY_MS
 from destinations.store.sealing import SealedValues
 from destinations.store.tenant_rows import (
@@ -52,6 +53,7 @@ _VERSION_SECONDS: Final = 0.05
 _DIGEST_KEY: Final = "tenants/digest key"
 _KEY_BYTES: Final = 32
 _ID_CHARACTERS: Final = 16
+_SETTINGS_CHARACTERS: Final = 32
 
 _COLUMNS: Final = (
     "scopes.id, scopes.destination, scopes.tenant, tenants.name, tenants.noted_at,"
@@ -272,6 +274,24 @@ class TenantSecrets:
         settings: Mapping[str, Any] = {} if found is None else json.loads(found.reveal())
         return settings
 
+    def of_events(self, settings: Mapping[str, Any]) -> EventSettings:
+        """Return settings that come with events, to be kept with them under a keyed digest."""
+        text = json.dumps(settings, sort_keys=True)
+        # Keys and accounts, of which there are digests too, have no such beginning.
+        name = self.digest(f"settings\0{text}").hex()[:_SETTINGS_CHARACTERS]
+        return EventSettings(name, self._sealed.sealed(sealed_name(name), text))
+
+    def of_event(self, name: str) -> Mapping[str, Any]:
+        """Return the settings that came with events, by their name.
+
+        Raises `UsageError` if they are gone or cannot be opened.
+        """
+        found = self._sealed.get(sealed_name(name))
+        if found is None:
+            raise UsageError("the settings that came with the event are not in the store any more")
+        settings: Mapping[str, Any] = json.loads(found.reveal())
+        return settings
+
     def add(  # noqa: PLR0913 - the columns of a row
         self,
         destination: str,
@@ -451,6 +471,7 @@ def erase_tenant(
         SealedValues(database, None).remove(settings_name(scope.id), connection)
         add_erasures(connection, noted)
         change_notes(connection, answer(events))
+        delete_spent_settings(connection)
         connection.execute(f"PRAGMA secure_delete = {before}")
     return events
 

@@ -139,7 +139,7 @@ def test_raw_events_that_nothing_needs(store: SqliteStore, fill: Fill) -> None:
     assert prune(store, 2_001.0, Periods()) == Pruned()
     with store.database.transaction() as connection:
         connection.executemany(
-            "INSERT INTO events VALUES (?, x'00')",
+            "INSERT INTO events (id, raw) VALUES (?, x'00')",
             [(entries[status].event_id,) for status in FINISHED],
         )
     assert prune(store, 2_001.0, Periods()) == Pruned(raw_events=len(FINISHED))

@@ -426,7 +426,7 @@ def test_an_event_that_is_gone(bench: Callable[..., Bench]) -> None:
     assert one.statuses == [("a", Outcome.DEAD), ("b", Outcome.DELIVERED)]
     assert one.entries[0].code == "EVENT_GONE"
     with one.store.database.transaction() as connection:  # so that the store is whole again
-        connection.execute("INSERT INTO events VALUES (1, x'7b7d')")
+        connection.execute("INSERT INTO events (id, raw) VALUES (1, x'7b7d')")
 
 
 @pytest.mark.parametrize("where", ["ask", "deliver"])

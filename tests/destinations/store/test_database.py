@@ -40,7 +40,9 @@ def test_nothing_is_left_of_what_was_scrubbed(tmp_path: Path) -> None:
         with database.transaction() as connection:
             # A build of SQLite may have this on, and would hide that nothing else is done.
             connection.execute("PRAGMA secure_delete = OFF")
-            connection.execute("INSERT INTO events VALUES (1, ?)", (b"secret-page" * 1_000,))
+            connection.execute(
+                "INSERT INTO events (id, raw) VALUES (1, ?)", (b"secret-page" * 1_000,)
+            )
         with database.transaction() as connection:
             connection.execute("DELETE FROM events")
         assert b"secret-page" in _bytes(database.path)

@@ -186,7 +186,7 @@ def test_a_store_that_is_nearly_full(store: SqliteStore, make: Make) -> None:
     failures: list[str] = []
     store.database.health.tell = failures.append
     with store.database.transaction() as connection:
-        connection.execute("INSERT INTO events VALUES (1, zeroblob(1000000))")
+        connection.execute("INSERT INTO events (id, raw) VALUES (1, zeroblob(1000000))")
     store.database.limit_size(1_200_000)
     assert store.refused().add([make(raw=b"x" * 1_000)], MANY, MANY) is None
     assert _raws(store) == []
@@ -198,7 +198,7 @@ def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
     event = make()
     store.database.limit_size(1)
     with pytest.raises(StoreFullError), store.database.transaction() as connection:
-        connection.execute("INSERT INTO events VALUES (1, zeroblob(100000000))")
+        connection.execute("INSERT INTO events (id, raw) VALUES (1, zeroblob(100000000))")
     assert _raws(store) == []
     assert store.refused().add([event], MANY, MANY) is None
 

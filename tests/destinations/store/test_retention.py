@@ -292,7 +292,7 @@ def test_there_is_no_time_for_all(
     finish(9, DAY, Outcome.DELIVERED, Outcome.FILTERED)
     finish(3, 5 * DAY, Outcome.DELIVERED)
     with store.database.transaction() as connection:
-        connection.executemany("INSERT INTO events VALUES (?, x'00')", [(2,), (5,), (8,)])
+        connection.executemany("INSERT INTO events (id, raw) VALUES (?, x'00')", [(2,), (5,), (8,)])
     database = store.database
     found = {"settled": 0, "messages": 0, "events": 0}
     for turn in range(40):
@@ -371,7 +371,7 @@ def test_raw_events_that_nothing_needs(
     finish(5, DAY, Outcome.DELIVERED)
     with store.database.transaction() as connection:
         connection.executemany(
-            "INSERT INTO events VALUES (?, x'00')", [(number,) for number in range(5, 10)]
+            "INSERT INTO events (id, raw) VALUES (?, x'00')", [(number,) for number in range(5, 10)]
         )
     assert delete_spent_events(store.database) == 5
     assert delete_spent_events(store.database) == 0

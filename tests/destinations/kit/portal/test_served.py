@@ -27,10 +27,46 @@ class Given:
     headers: Mapping[str, str] = {}
 
 
+class Wrong(Given):
+    """The reply to a customer's key that it does not know."""
+
+    status = 401
+
+
+def _is_wrong(request: Any) -> bool:
+    """Return whether a request has the key of a customer that there is not."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return bool(scheme == "Bearer" and key != API_KEY)
+
+
+def _with_limit(documents: dict[str, Any]) -> None:
+    """Count by REST, up to a limit that each customer sets."""
+    for other in ("save", "sync"):
+        del documents[other]
+    destination = documents["destination"]
+    destination["presets"] = destination["presets"][:1]
+    counted = {"limit": {"@path": "$.settings.limit"}}
+    destination["requests"] = {
+        name: {
+            "description": "Does it.",
+            "idempotent": True,
+            "rest": {"method": "POST", "path": [name], "json": counted},
+        }
+        for name in ("find", "count")
+    }
+    documents["count"]["fields"]["properties"]["thing"]["default"] = {"@path": "$.event"}
+    documents["count"]["fields"]["properties"]["by"]["default"] = {"@path": "$.absent"}
+    documents["count"]["fields"]["required"] = ["thing"]
+    documents["count"]["method"] = "track"
+
+
 @pytest.fixture
-def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[str, str]]:
-    """The URLs of a server for Kana and for a webhook."""
-    endpoint.wrong = lambda *_: Given()
+def urls(
+    write: Callable[[str, Any], Path], endpoint: Any, write_definition: Callable[..., Path]
+) -> Iterator[Mapping[str, str]]:
+    """The URLs of a server for Kana, for a webhook, and for what takes settings from customers."""
+    write_definition(_with_limit)
+    endpoint.wrong = lambda request, _: Wrong() if _is_wrong(request) else Given()
     with Sandbox({"apiKeys": [API_KEY]}) as sandbox:
         of = {
             "kana": {"apiKey": "${API_KEY}", "endpoint": sandbox.url},
@@ -59,6 +95,14 @@ def urls(write: Callable[[str, Any], Path], endpoint: Any) -> Iterator[Mapping[s
                 "receiver": {"tenants": {"key": "apiKey"}},
             }
         )
+        document["destinations"].append(
+            {
+                "name": "limited",
+                "destination": "./sample",
+                "settings": {"endpoint": endpoint.url},
+                "receiver": {"tenants": {"key": "apiKey", "settings": {"fromHeader": ["limit"]}}},
+            }
+        )
         secrets = {"API_KEY": API_KEY, "RECEIVER_KEY": RECEIVER_KEY}
         environment = {**secrets, "SEALING_KEY": "A" * 43 + "="}
         config = read_config(write("serve.json", document), environment)
@@ -74,6 +118,7 @@ SERVED = {
     "kana": ({"page", "screen", "group", "alias", "delete"}, 400),
     "webhook": ({"delete"}, 200),
     "customers": ({"page", "screen", "group", "alias", "delete"}, 400),
+    "limited": ({"identify", "page", "screen", "group", "alias", "delete"}, 400),
 }
 
 
@@ -82,8 +127,9 @@ def test_our_own_endpoint(
     urls: Mapping[str, str], name: str, unsupported: set[str], anonymous: int
 ) -> None:
     """It keeps the protocol: no check finds a fault, and none is skipped."""
-    key = API_KEY if name == "customers" else RECEIVER_KEY
-    given = Endpoint(urls[name], Secret(key))
+    key = API_KEY if name in {"customers", "limited"} else RECEIVER_KEY
+    settings = {"limit": 3} if name == "limited" else None
+    given = Endpoint(urls[name], Secret(key), settings)
     rows = {row.name: row for row in CheckedEndpoint(given, seconds=30).run()}
     bad = {Verdict.FAULT, Verdict.SKIPPED}
     assert [row for row in rows.values() if row.verdict in bad] == []

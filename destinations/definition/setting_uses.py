@@ -1,0 +1,73 @@
+"""Tell which settings of a definition say where requests go, and whose account they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from destinations.definition.model import DestinationDefinition
+from destinations.definition.request_model import (
+    GraphQLDefinition,
+    RequestDefinition,
+    RestDefinition,
+)
+from destinations.segment.mapping.roots import reads
+
+__all__ = ["account_settings", "address_settings"]
+
+
+def address_settings(definition: DestinationDefinition) -> frozenset[str]:
+    """Return the settings that URLs, headers, signatures or credentials are made of.
+
+    Any mapping with the word counts, so there may be one too many, and never one too few.
+    """
+    transport, authentication = definition.transport, definition.authentication
+    named = {*definition.secret_settings, *(transport.basic or ())}
+    named.update(() if authentication is None else authentication.fields)
+    sources: list[object] = [transport.base_url, dict(transport.headers)]
+    for request in definition.requests.values():
+        sources += _address_of(request)
+    return frozenset(named) | _read(definition, sources)
+
+
+def account_settings(definition: DestinationDefinition) -> frozenset[str]:
+    """Return the settings that tell the accounts of a partner apart.
+
+    In addition to those of addresses and credentials these are all that the partner is asked with:
+    by the authentication test, about lost answers, and for what is remembered.
+    """
+    asked = {one.reconcile.ask for one in definition.requests.values() if one.reconcile}
+    if definition.authentication is not None:
+        asked.add(definition.authentication.test)
+    sources: list[object] = []
+    for name, request in definition.requests.items():
+        if name in asked or request.remember:
+            sources += _content_of(request)
+    return address_settings(definition) | _read(definition, sources)
+
+
+def _address_of(request: RequestDefinition) -> Iterator[object]:
+    call = request.call
+    if isinstance(call, RestDefinition):
+        yield from (call.url, list(call.path), dict(call.query), dict(call.headers))
+        if call.sign is not None:
+            yield call.sign.secret
+
+
+def _content_of(request: RequestDefinition) -> Iterator[object]:
+    call = request.call
+    if isinstance(call, RestDefinition):
+        yield from (call.json, call.batch_json)
+        if call.form is not None:
+            yield dict(call.form)
+    elif isinstance(call, GraphQLDefinition):
+        yield dict(call.variables)
+
+
+def _read(definition: DestinationDefinition, sources: list[object]) -> frozenset[str]:
+    of_settings = [one for one in sources if reads(one, "settings")]
+    return frozenset(
+        name
+        for name in definition.settings["properties"]
+        if any(reads(one, re.escape(name)) for one in of_settings)
+    )
