@@ -569,6 +569,8 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             ) STRICT, WITHOUT ROWID;
             INSERT INTO erasures SELECT key, digest, destination, account, at FROM new;
             DROP TABLE new;
+            DROP INDEX settings_of_events;
+            ALTER TABLE events DROP COLUMN settings;
             DROP TABLE sealed;
             DROP TABLE tenant_keys;
             DROP TABLE tenants;

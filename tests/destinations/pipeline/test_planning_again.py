@@ -76,7 +76,7 @@ def test_the_subscription_that_is_meant(
     """Nothing that waits is dropped in silence because a subscription has another name now."""
     one = bench(_presets(*presets))
     delivery = _waiting(key, raw)
-    found = one.pipeline.plan_again(delivery, "today")
+    found = one.pipeline.plan_again(delivery, "today", one.destination)
     if found is None:
         assert expected == "mapped"
         assert json.loads(delivery.payload)["by"] == 2
@@ -96,7 +96,7 @@ def test_an_internal_error_of_the_mapping(
         raise ZeroDivisionError
 
     monkeypatch.setattr(one.destination, "payloads", fail)
-    found = one.pipeline.plan_again(_waiting(("Counts", "count"), RAW), "today")
+    found = one.pipeline.plan_again(_waiting(("Counts", "count"), RAW), "today", one.destination)
     assert found.outcome is Outcome.DEAD
     assert [type(error) for error in one.told.errors] == [ZeroDivisionError]
 
