@@ -43,7 +43,16 @@ _LOG = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 1.0
 _LONGEST_KEY: Final = 1_024
 _ASKING: Final = 4
-"""Threads that ask the partner about keys."""
+"""Threads that ask the partner about keys that never were good."""
+
+_ASKING_KNOWN: Final = 2
+"""Threads that ask about keys that were good: they must not wait for strangers' keys."""
+
+_WAITING: Final = 2 * _ASKING
+"""Questions about unknown keys that are under way or wait for a thread; the others are put off."""
+
+_OF_CONTENT: Final = frozenset({400, 422})
+"""What the partner answers to a key of another form than its own."""
 
 _WRONG: Final = 10_000
 """Wrong keys that are remembered, for `KeyRules.wrong_seconds` each."""
@@ -51,7 +60,11 @@ _WRONG: Final = 10_000
 _OPEN: Final = 20_000
 """Destinations with the settings of a tenant that are kept; the others are made again."""
 
-Answer = Literal["good", "wrong", "forbidden", "away", "unsendable"]
+Answer = Literal["good", "wrong", "malformed", "forbidden", "away", "unsendable"]
+"""``malformed`` is a key that the partner cannot read, ``unsendable`` what no request can carry."""
+
+_OF_FORM: Final = frozenset({"malformed", "unsendable"})
+"""Answers that a key may get before anybody has looked whose it is."""
 
 
 class Verdict(NamedTuple):
@@ -63,9 +76,6 @@ class Verdict(NamedTuple):
     answer: Answer
     account: str | None = None
     why: str = ""
-
-
-_AWAY: Final = Verdict("away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +126,37 @@ class KeyRefusedError(Exception):
 class ServedTenant:
     """A tenant of a server, with what is known of its key.
 
-    ``asked_at`` is when the partner was asked last, in seconds of the wall clock; ``held`` counts
-    the bytes of events that were kept while the key is unproven, ``reserved`` events that are about
-    to be. ``key`` is the digest of the key that it delivers with, once that was needed. While it
-    ``is_changing``, it is about to be merged or erased: nothing more is claimed.
+    ``asked_at`` is when the partner was asked last, and ``unanswered`` how often it did not answer
+    since; ``refused_from`` and ``refused_at`` are the first and the last time that it refused a key
+    that was good, the last one None until it was asked by this process. All are in seconds of the
+    monotonic clock: no change of the time of day must refuse anybody, or keep us from asking.
+    ``held`` counts the bytes of events that were kept while the key is unproven, ``reserved``
+    events that are about to be. ``key`` is the digest of the key that it delivers with, once that
+    was needed. While it ``is_changing``, it is about to be merged or erased: nothing more is
+    claimed.
     """
 
-    __slots__ = ("asked_at", "held", "is_asking", "is_changing", "key", "reserved", "tenant")
+    __slots__ = (
+        "asked_at",
+        "held",
+        "is_asking",
+        "is_changing",
+        "key",
+        "refused_at",
+        "refused_from",
+        "reserved",
+        "tenant",
+        "unanswered",
+    )
 
-    def __init__(self, tenant: Tenant, asked_at: float) -> None:
+    def __init__(self, tenant: Tenant, asked_at: float, refused_from: float = -math.inf) -> None:
         self.key: bytes | None = None
         self.reserved = 0
         self.tenant = tenant
         self.asked_at = asked_at
+        self.refused_from = refused_from
+        self.refused_at: float | None = None
+        self.unanswered = 0
         self.held = 0
         self.is_asking = False
         self.is_changing = False
@@ -147,6 +175,15 @@ class ServedTenant:
     def is_paused(self) -> bool:
         """Whether nothing is delivered for it."""
         return self.is_doubtful or self.is_changing or self.tenant.paused_at is not None
+
+    def is_refused_for(self, seconds: float) -> bool:
+        """Return whether the partner has refused its key for so long, and still does.
+
+        That nobody asked for an hour does not count: the key may be good again.
+        """
+        if self.tenant.refused_since is None or self.refused_at is None:
+            return False
+        return self.refused_at - self.refused_from >= seconds
 
 
 class Admission(NamedTuple):
@@ -219,6 +256,9 @@ class ServedTenants:
         # By scope, and the name of settings that came with events; empty for those of the tenant.
         self._bound: OrderedDict[tuple[int, str], _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
+        self._known_pool = pool or ThreadPoolExecutor(_ASKING_KNOWN, f"{name}-known")
+        # Questions about unknown keys that are under way or wait; those that are repeated.
+        self._first_questions = self._repeated_questions = 0
         # Of its own: what is kept must not wait for a partner that does not answer.
         self._keeping = pool or ThreadPoolExecutor(1, f"{name}-kept")
         self._is_closed = False
@@ -232,9 +272,7 @@ class ServedTenants:
     def load(self) -> None:
         """Read which tenants there are; in the engine's thread, after former ones were closed."""
         tenants, secrets, name = self._tenants, self._secrets, self.name
-        by_scope = {
-            one.scope.id: ServedTenant(one, one.proven_at or 0.0) for one in tenants.all(name)
-        }
+        by_scope = {one.scope.id: self._loaded(one) for one in tenants.all(name)}
         self._by_key = {
             digest: by_scope[scope]
             for digest, scope in secrets.keys(name).items()
@@ -251,6 +289,16 @@ class ServedTenants:
         authentication = self._base.definition.authentication
         if authentication is not None and authentication.account is not None:
             self._without_account = self._tenants.without_account(self.name)
+
+    def _loaded(self, tenant: Tenant) -> ServedTenant:
+        """Return a tenant of the store."""
+        return ServedTenant(tenant, self._at(tenant.proven_at), self._at(tenant.refused_since))
+
+    def _at(self, unix_time: float | None) -> float:
+        """Return a time of the store on the monotonic clock; long ago for one that never was."""
+        if unix_time is None:
+            return -math.inf
+        return self._clock.monotonic() - max(0.0, self._clock.time() - unix_time)
 
     def _unproven(self) -> list[ServedTenant]:
         return [one for one in list(self._doubtful.values()) if not one.is_proven]
@@ -389,6 +437,7 @@ class ServedTenants:
                         self._by_key[digest] = served
             # What the partner says of the settings before is not said of these.
             served.tenant, served.key, served.is_changing = tenant, None, False
+            served.refused_from, served.refused_at = self._at(tenant.refused_since), None
             self._by_scope[tenant.scope.id] = served
         self._look_at(served)
         self._look_for_accounts()
@@ -426,10 +475,13 @@ class ServedTenants:
 
     def tick(self) -> None:
         """Ask again about keys that are unproven or refused, as far as the budget goes."""
-        now, has_budget = self._clock.time(), True
-        for served in list(self._doubtful.values()):
+        now, has_budget = self._clock.monotonic(), True
+        doubtful = list(self._doubtful.values())
+        # First those that were never asked about: who gets no answer must not keep others waiting.
+        doubtful.sort(key=lambda one: (one.unanswered, one.asked_at))
+        for served in doubtful:
             if now - served.asked_at >= self.rules.again:
-                has_budget = has_budget and (served.is_proven or self._take_token())
+                has_budget = has_budget and (served.is_proven or self._may_repeat())
                 if served.is_proven or has_budget:
                     self._ask_again(served)
         for served in self._to_be_named():
@@ -479,20 +531,18 @@ class ServedTenants:
     def close(self) -> None:
         """Ask nothing more, and add no tenant; in the engine's thread. Safe to repeat."""
         self._is_closed = True
-        for pool in (self._pool, self._keeping):
+        for pool in (self._pool, self._known_pool, self._keeping):
             pool.shutdown(wait=False, cancel_futures=True)
 
     # -- a known key ---------------------------------------------------------------------------
 
     def _admitted(self, served: ServedTenant, sent: SentSettings | None) -> Admission:
-        tenant, now = served.tenant, self._clock.time()
-        if tenant.refused_since is not None:
-            if now - tenant.refused_since >= self.rules.refuse_after:
-                self._ask_when_due(served, now, self.rules.again)
+        if served.tenant.refused_since is not None:
+            self._ask_when_due(served, self.rules.again)
+            if served.is_refused_for(self.rules.refuse_after):
                 raise KeyRefusedError(401, "this key is not valid any more")
-            self._ask_when_due(served, now, self.rules.again)
         elif served.is_proven:
-            self._ask_when_due(served, now, self.rules.good)
+            self._ask_when_due(served, self.rules.good)
         else:
             self._check_bounds(served, 1)
         if sent is None:
@@ -505,9 +555,8 @@ class ServedTenants:
                 raise
         return Admission(served, bound.destination, bound.intake)
 
-    def _ask_when_due(self, served: ServedTenant, now: float, after: float) -> None:
-        # A clock that was set back must not keep us from asking.
-        if now - served.asked_at >= after or now < served.asked_at:
+    def _ask_when_due(self, served: ServedTenant, after: float) -> None:
+        if self._clock.monotonic() - served.asked_at >= after:
             self._ask_again(served)
 
     def _is_former(self, served: ServedTenant, digest: bytes) -> bool:
@@ -523,7 +572,7 @@ class ServedTenants:
             return False
         if served.tenant.refused_since is not None:
             return True
-        now = self._clock.time()
+        now = self._clock.monotonic()
         return now - self._former.setdefault(digest, now) >= self.rules.refuse_after
 
     def _check_bounds(self, served: ServedTenant | None, events: int, size: int = 0) -> None:
@@ -638,10 +687,10 @@ class ServedTenants:
         self, digest: bytes, key: str, sent: SentSettings | None
     ) -> Future[ServedTenant]:
         """Return the tenant of a key that is not known yet, once the partner was asked."""
-        now = self._clock.time()
+        now = self._clock.monotonic()
         with self._lock:
             known = self._wrong.get(digest)
-            if known is not None and 0 <= now - known[0] < self.rules.wrong:
+            if known is not None and now - known[0] < self.rules.wrong:
                 raise KeyRefusedError(known[1], known[2])
             asking = self._asking.get(digest)
             if asking is not None:
@@ -650,16 +699,22 @@ class ServedTenants:
             destination = self._with(own)
             # Not in this thread: the engine, which has to write it, may wait for the lock.
             try:
-                if self._take_token():
+                if self._first_questions < _WAITING and self._take_token():
                     asking = self._pool.submit(self._first, digest, own, destination)
+                    self._first_questions += 1
+                    asking.add_done_callback(self._end_first)
                 else:
                     self._check_bounds(None, 1)
-                    asking = self._keeping.submit(self._add, digest, own, destination, _AWAY)
+                    asking = self._keeping.submit(self._add, digest, own, destination, None)
             except RuntimeError:  # it was closed
                 raise _reloading() from None
             self._asking[digest] = asking
         asking.add_done_callback(lambda _: self._asking.pop(digest, None))
         return asking
+
+    def _end_first(self, _: object) -> None:
+        with self._lock:
+            self._first_questions -= 1
 
     def _first(
         self, digest: bytes, own: Mapping[str, Any], destination: Destination
@@ -668,19 +723,20 @@ class ServedTenants:
         return self._add(digest, own, destination, verdict)
 
     def _add(
-        self, digest: bytes, own: Mapping[str, Any], destination: Destination, verdict: Verdict
+        self, digest: bytes, own: Mapping[str, Any], destination: Destination, found: Verdict | None
     ) -> ServedTenant:
-        """Return the tenant of a key by what the partner says; raises `KeyRefusedError`.
+        """Return the tenant of a key by what the partner says, None if it was not asked.
 
-        ``own`` are the key and the settings that came with it.
+        ``own`` are the key and the settings that came with it. Raises `KeyRefusedError`.
         """
+        verdict = found or Verdict("away")
         former = self._by_key.get(digest)  # the tenant of which this was a key before
-        if verdict.answer in {"wrong", "forbidden"}:
-            raise self._refused(digest, verdict.answer)
         if verdict.answer == "unsendable":
             raise KeyRefusedError(400, verdict.why)
-        if verdict.answer == "away" and former is not None:
+        if verdict.answer in {"away", "malformed"} and former is not None:
             return former  # which keeps the key that it has
+        if verdict.answer in {"wrong", "malformed", "forbidden"}:
+            raise self._refused(digest, verdict.answer)
         if verdict.answer == "away":
             self._check_bounds(None, 1)
         identity = identity_of(destination)
@@ -709,7 +765,8 @@ class ServedTenants:
                 served = self._by_scope.get(tenant.scope.id)
                 is_new = served is None
                 if served is None:
-                    served = ServedTenant(tenant, self._clock.time())
+                    served = ServedTenant(tenant, self._clock.monotonic())
+                    served.unanswered = 0 if found is None or is_proven else 1
                 served.tenant = tenant
                 served.key = digest
                 self._former.pop(digest, None)
@@ -805,7 +862,7 @@ class ServedTenants:
         if answer == "forbidden":
             status, words = (403, "this key lacks the permission to send events")
         with self._lock:
-            self._wrong[digest] = (self._clock.time(), status, words)
+            self._wrong[digest] = (self._clock.monotonic(), status, words)
             self._wrong.move_to_end(digest)
             while len(self._wrong) > _WRONG:
                 self._wrong.popitem(last=False)
@@ -817,11 +874,20 @@ class ServedTenants:
             if served.is_asking:
                 return
             served.is_asking = True
-            served.asked_at = self._clock.time()
+            served.asked_at = self._clock.monotonic()
         try:
-            self._pool.submit(self._again, served)
+            if served.is_proven:
+                self._known_pool.submit(self._again, served)
+            else:
+                asking = self._pool.submit(self._again, served)
+                self._count_repeated(1)
+                asking.add_done_callback(lambda _: self._count_repeated(-1))
         except RuntimeError:  # the server stops
             served.is_asking = False
+
+    def _count_repeated(self, change: int) -> None:
+        with self._lock:
+            self._repeated_questions += change
 
     def _again(self, served: ServedTenant) -> None:
         tenant = served.tenant
@@ -841,16 +907,18 @@ class ServedTenants:
         tenant, now = served.tenant, self._clock.time()
         if verdict.answer == "good":
             was_paused, was_proven = served.is_paused, served.is_proven
+            served.refused_at, served.unanswered = None, 0
             self._engine.call(lambda: self._tenants.prove(tenant, now))
             self._note_account(served, verdict.account, was_proven=was_proven)
             self._look_at(served)
             if was_paused and not served.is_paused:
                 _LOG.info("key of tenant %s of %s accepted", tenant.shown, self.name)
-        elif verdict.answer in {"away", "unsendable"}:
-            return
+        elif verdict.answer == "away" or (served.is_proven and verdict.answer in _OF_FORM):
+            served.unanswered += 1  # a key that was good has the form of one
         elif not served.is_proven:
             self._erase(served, verdict.answer)
         elif tenant.refused_since is None:
+            served.refused_from = served.refused_at = self._clock.monotonic()
             self._engine.call(lambda: self._tenants.refuse(tenant, now))
             self._look_at(served)
             _LOG.warning(
@@ -858,6 +926,8 @@ class ServedTenants:
                 tenant.shown,
                 self.name,
             )
+        else:
+            served.refused_at = self._clock.monotonic()
 
     def _erase(self, served: ServedTenant, answer: Answer) -> None:
         """Forget a tenant whose key proved wrong, with all that was kept of it."""
@@ -885,6 +955,13 @@ class ServedTenants:
         if found.error_class == "invalid" and not found.made:
             return Verdict("unsendable", why=found.message)
         return Verdict(_of_failure(found))
+
+    def _may_repeat(self) -> bool:
+        """Return whether one more unproven key may be asked about again now.
+
+        Half of the threads are left to keys that were never asked about.
+        """
+        return self._repeated_questions < _ASKING // 2 and self._take_token()
 
     def _take_token(self) -> bool:
         """Return whether one more unknown key may be asked about now."""
@@ -935,8 +1012,11 @@ def _reloading() -> KeyRefusedError:
 def _of_failure(failure: Failure) -> Answer:
     if failure.status == 403:
         return "forbidden"
-    is_refused = failure.error_class == "authentication" or failure.status == 401
-    return "wrong" if is_refused else "away"
+    if failure.error_class == "authentication" or failure.status == 401:
+        return "wrong"
+    # The question has nothing of an event: what is wrong with its content is the key.
+    is_of_key = failure.status in _OF_CONTENT and failure.concerns == "event"
+    return "malformed" if is_of_key and not failure.retryable else "away"
 
 
 def _text(presented: bytes | None) -> str:

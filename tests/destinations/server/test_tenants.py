@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from destinations.definition.document import Document
-from destinations.errors import QueueFullError, TransportError
+from destinations.errors import QueueFullError, TransportError, UnsendableError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.operations import ask_server, merge_tenant
@@ -38,12 +40,17 @@ RULES = KeyRules(events=3, all_events=5, all_bytes=2_000, keys=2, burst=4.0, per
 
 
 class Partner:
-    """Knows keys, and counts the questions about each. ``gate`` holds its answers back."""
+    """Knows keys, and counts the questions about each.
+
+    ``gate`` holds its answers back, but for keys that are ``prompt``.
+    """
 
     def __init__(self) -> None:
         self.good = {"good-key", "other-key"}
         self.forbidden: set[str] = set()
         self.unreachable: set[str] = set()
+        self.malformed: set[str] = set()
+        self.prompt: set[str] = set()
         self.is_away = False
         self.account = 1
         self.questions: Counter[str] = Counter()
@@ -55,11 +62,14 @@ class Partner:
         key = str(request.headers["Authorization"]).removeprefix("Bearer ")
         self.questions[key] += 1
         self.asked.set()
-        if self.gate is not None:
+        if not key.isascii():
+            raise UnsendableError("the request cannot be sent: a header is not Latin-1")
+        if self.gate is not None and key not in self.prompt:
             self.gate.wait(10)
         if self.is_away or key in self.unreachable:
             raise TransportError("no answer: connection refused", sent=False)
         status = 403 if key in self.forbidden else 200 if key in self.good else 401
+        status = 400 if key in self.malformed else status
         return HttpResponse(status, {}, b'{"data": {"e0": {"id": %d}}}' % self.account)
 
     def close(self) -> None:
@@ -79,15 +89,26 @@ class Inline(Executor):
         return done
 
 
+class AnyClock(StillClock):
+    """A still clock whose time of day may be set to another one, by ``shift`` seconds."""
+
+    shift = 0.0
+
+    def time(self) -> float:
+        """See `destinations.clock.WallClock.time`."""
+        return super().time() + self.shift
+
+
 class Bench:
     """The tenants of one destination on a store, whose partner answers as a test says."""
 
     def __init__(self, path: Path, destination: Destination) -> None:
         self.path = path
         self.base = destination
-        self.clock = StillClock()
+        self.clock = AnyClock()
         self.partner = Partner()
-        self.pool: Executor = Inline()
+        self.pool: Executor | None = Inline()
+        self.rules = RULES
         self.open()
 
     def open(self) -> None:
@@ -109,7 +130,7 @@ class Bench:
             code=lambda _: Code(),
             clock=self.clock,
             stop=threading.Event(),
-            rules=RULES,
+            rules=self.rules,
             pool=self.pool,
             join=self.join,
         )
@@ -434,6 +455,122 @@ def test_a_good_key_that_the_partner_refuses(bench: Bench) -> None:
     bench.tenants.tick()
     assert bench.answer("good-key") == 200
     assert bench.tenants.paused() == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_hour_in_which_nobody_asked(bench: Bench, restarts: bool) -> None:
+    """Only what the partner said at its end refuses a sender: the key may be good again."""
+    bench.send("good-key", "1")
+    bench.partner.good.discard("good-key")
+    bench.clock.now += RULES.good
+    bench.send("good-key", "2")
+    assert bench.tenants.paused()
+    bench.partner.is_away = True
+    if restarts:
+        bench.close()
+    bench.clock.now += 2 * RULES.refuse_after
+    if restarts:
+        bench.open()
+    bench.send("good-key", "3")
+    bench.partner.is_away = False
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.answer("good-key") == 401
+    bench.partner.good.add("good-key")
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.answer("good-key") == 200
+    assert bench.tenants.paused() == []
+
+
+@pytest.mark.parametrize("shift", [-7_200.0, 7_200.0])
+def test_another_time_of_day(bench: Bench, shift: float) -> None:
+    """A clock that is set refuses nobody sooner, and keeps nobody waiting."""
+    bench.send("good-key", "1")
+    bench.partner.good.discard("good-key")
+    bench.clock.now += RULES.good
+    bench.send("good-key", "2")
+    bench.partner.is_away = True
+    bench.send("other-key", "1")
+    bench.partner.is_away = False
+    bench.clock.shift = shift
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.partner.questions["other-key"] == 2
+    assert bench.answer("good-key") == 200
+    bench.clock.now += RULES.refuse_after
+    assert bench.answer("good-key") == 401
+
+
+@pytest.mark.parametrize(("key", "status"), [("ключ-ключ", 400), ("malformed-key", 401)])
+def test_a_key_that_the_partner_cannot_read(bench: Bench, key: str, status: int) -> None:
+    """It is refused, and takes no room of keys that cannot be checked now."""
+    bench.partner.malformed.add("malformed-key")
+    assert bench.answer(key) == status
+    assert bench.stored.all() == []
+    bench.clock.now += RULES.wrong
+    for number in range(int(RULES.burst)):
+        assert bench.answer(f"stranger-{number}") == 401
+    bench.send(key)
+    assert len(bench.stored.all()) == 1
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.stored.all() == []
+
+
+def test_a_good_key_is_not_malformed(bench: Bench) -> None:
+    """If the partner suddenly cannot read a key that it took, its sender goes on."""
+    bench.send("good-key", "1")
+    bench.partner.malformed.add("good-key")
+    for number in range(3):
+        bench.clock.now += RULES.good
+        bench.send("good-key", f"later-{number}")
+    assert bench.partner.questions["good-key"] == 4
+    assert bench.tenants.paused() == []
+
+
+def test_questions_without_an_answer(bench: Bench) -> None:
+    """Few wait for one: the next keys are kept at once, and customers' own do not wait behind."""
+    bench.send("good-key")
+    bench.close()
+    bench.pool, bench.rules = None, replace(RULES, burst=100.0, keys=3)
+    bench.open()
+    bench.partner.gate = threading.Event()
+    bench.partner.prompt.add("good-key")
+    futures: list[Future[Admission]] = []
+    for number in range(20):
+        with suppress(KeyRefusedError):
+            asked = bench.tenants.admit(f"stranger-{number}".encode())
+            assert isinstance(asked, Future)
+            futures.append(asked)
+    kept = [one for one in as_completed(futures[8:], 10) if one.exception() is None]
+    assert [one.done() for one in futures[:8]] == [False] * 8
+    assert len(kept) == bench.rules.keys
+    bench.clock.now += RULES.good
+    bench.partner.asked.clear()
+    bench.admit("good-key")
+    assert bench.partner.asked.wait(10)
+    assert bench.partner.questions["good-key"] == 2
+    bench.partner.gate.set()
+    wait(futures, 10)
+
+
+def test_keys_without_an_answer_keep_no_other_waiting(bench: Bench) -> None:
+    """Those that were asked about less often come first, however many are due."""
+    bench.partner.is_away = True
+    bench.close()
+    bench.rules = replace(RULES, keys=20)
+    bench.open()
+    for number in range(10):
+        assert bench.answer(f"stranger-{number}") == 200
+        bench.clock.now += 1
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.answer("good-key") == 200
+    assert bench.partner.questions["good-key"] == 0
+    bench.clock.now += RULES.again
+    bench.tenants.tick()
+    assert bench.partner.questions["good-key"] == 1
 
 
 def test_a_partner_that_is_away_refuses_nobody(bench: Bench) -> None:
