@@ -15,6 +15,7 @@ from destinations.operations import (
     plan_request,
     settle_held,
 )
+from destinations.pipeline.queue import Scope
 from kana_destination.merge_preview import MergePreview, preview_merge
 from kana_destination.merge_steps import LeftOver
 from kana_destination.opened_kana import check_is_kana
@@ -29,11 +30,18 @@ _ACTION: Final = "merge"
 class PlannedMerge:
     """A merge of the user ``gone`` into the user ``kept``, of which nothing is done yet.
 
-    ``handed_over`` is what a server does of it, once it was asked to.
+    ``handed_over`` is what a server does of it, once it was asked to. ``of_tenant`` is the scope of
+    a customer who sends with a key of their own, if it is in the account of one.
     """
 
     def __init__(
-        self, kana: OpenDestination, gone: str, kept: str, plan: Plan, payload: Payload
+        self,
+        kana: OpenDestination,
+        gone: str,
+        kept: str,
+        plan: Plan,
+        payload: Payload,
+        of_tenant: Scope | None = None,
     ) -> None:
         self.gone = gone
         self.kept = kept
@@ -41,6 +49,7 @@ class PlannedMerge:
         self._kana = kana
         self._plan = plan
         self._payload = payload
+        self._of_tenant = of_tenant
 
     def preview(self) -> MergePreview | LeftOver:
         """Look up what it would do, without changing anything; see `preview_merge`."""
@@ -55,9 +64,12 @@ class PlannedMerge:
         account or a lost answer has to be settled first, and `UsageError` if the server fails.
         """
         kana = self._kana
-        handed = hand_to_server(kana.store, kana.destination, self._plan, kana.account)
+        of_tenant = self._of_tenant
+        handed = hand_to_server(
+            kana.store, kana.destination, self._plan, kana.account, of_tenant=of_tenant
+        )
         if handed is None:
-            with instead_of_server(kana.store, SLUG, kana.account, self._plan):
+            with instead_of_server(kana.store, SLUG, kana.account, self._plan, of_tenant=of_tenant):
                 action = kana.destination.actions[_ACTION]
                 done: Done = kana.perform(action.generate(self._payload, resumes=True))
                 if done.manual is not None:
@@ -76,12 +88,13 @@ def plan_merge(
     *,
     moved: Collection[str] = (),
     not_moved: Collection[str] = (),
+    of_tenant: Scope | None = None,
 ) -> PlannedMerge:
     """Plan a merge: one user remains, with the id ``kept`` and the usage of both.
 
     ``moved`` and ``not_moved`` name features whose usage was moved by an earlier merge, or was not,
-    where Kana does not tell. Raises `UsageError` for ids or features that do not fit, and if
-    another destination is open.
+    where Kana does not tell. ``of_tenant`` is as `PlannedMerge` has it. Raises `UsageError` for ids
+    or features that do not fit, and if another destination is open.
     """
     check_is_kana(kana)
     if gone == kept:
@@ -104,4 +117,4 @@ def plan_merge(
         "properties": {key: features for key, features in decided.items() if features},
     }
     plan, payload = plan_request(kana.destination, _ACTION, event)
-    return PlannedMerge(kana, gone, kept, plan, payload)
+    return PlannedMerge(kana, gone, kept, plan, payload, of_tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from destinations.operations import (
     place_of_tenant,
 )
 from destinations.pipeline.ledger import LedgerEntry
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, Tenants
 
 __all__ = ["command"]
 
@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913 - its options
     dropped, events and reasons are deleted, and digests take the place of the user and of
     messageIds, so that an event that is sent again is still recognised. Later events of the user
     are delivered as usual. --destination includes all customers of an endpoint, --tenant is one of
-    them. The partner keeps what it has: delete the user there as well.
+    them; the partner is asked with the key of each. It keeps what it has: delete the user there.
     """
     if not user.strip():
         raise click.UsageError("USER must not be empty")
@@ -87,15 +87,8 @@ def command(  # noqa: PLR0913 - its options
         destination, account = destination or "", account or ""
         can_ask = place.config is not None
         found = look_up_user(store, user, destination, account, can_ask=can_ask)
-    if found.is_empty and not found.elsewhere:
-        click.echo(f"Nothing is kept of {plain(user)} in {place.path}; check the id.")
-    else:
-        click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
-    for entry in found.to_ask:
-        click.echo(
-            f"To ask the partner about: delivery {entry.id} of {plain(entry.destination)} is "
-            f"{entry.status}."
-        )
+        names = {one.id: one.shown for one in Tenants(store.database).all()}
+    _tell(place, user, found, names)
     if dry_run:
         _tell_what_is_left(place, found)
         return 0
@@ -121,6 +114,22 @@ def _settle(path: Path, store: SqliteStore, entries: Sequence[LedgerEntry]) -> N
     """Ask the partners about lost answers, with the configuration of the server."""
     partners = partial(server.configured_partners, path, os.environ, store)
     operations.settle(store, entries, partners, tell=click.echo)
+
+
+def _tell(place: StorePlace, user: str, found: Forgettable, names: Mapping[str, str]) -> None:
+    """Tell what is kept; ``names`` are those of tenants, by their ids."""
+    if found.is_empty and not found.elsewhere:
+        click.echo(f"Nothing is kept of {plain(user)} in {place.path}; check the id.")
+    else:
+        click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
+    for tenant_id, number in sorted(found.tenants.items()):
+        click.echo(f"Of the tenant {plain(names[tenant_id])}: {count(number, 'row')}.")
+    for entry in found.to_ask:
+        of_tenant = f", tenant {plain(names[entry.tenant])}," if entry.tenant else ""
+        click.echo(
+            f"To ask the partner about: delivery {entry.id} of {plain(entry.destination)}"
+            f"{of_tenant} is {entry.status}."
+        )
 
 
 def _described(found: Forgettable) -> str:

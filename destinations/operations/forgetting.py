@@ -48,7 +48,8 @@ class Forgettable:
     ``dropped`` is what waits or could be replayed, by status. ``finished`` counts the other rows,
     ``refused`` and ``manual_changes`` what is deleted. ``mentions`` counts the events of others
     that have the user's id, ``changes_of_others`` such manual changes, ``elsewhere`` the deliveries
-    of destinations and accounts that were not chosen: they stay.
+    of destinations and accounts that were not chosen: they stay. ``tenants`` has the ids of the
+    customers whose deliveries they are, with their numbers.
     ``to_ask`` are deliveries whose answers were lost: the partner is asked about them first.
     """
 
@@ -60,6 +61,7 @@ class Forgettable:
     changes_of_others: int = 0
     elsewhere: int = 0
     to_ask: Sequence[LedgerEntry] = ()
+    tenants: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_empty(self) -> bool:
@@ -100,6 +102,7 @@ def look_up_user(
         changes_of_others=changes_of_others,
         elsewhere=len(entries) - len(mine),
         to_ask=tuple(to_ask),
+        tenants=Counter(one.tenant for one in mine if one.tenant),
     )
 
 

@@ -73,17 +73,19 @@ def hand_to_server(
     planned: Plan,
     account: int,
     *,
+    of_tenant: Scope | None = None,
     clock: Clock | None = None,
 ) -> HandedOver | None:
     """Let the server that delivers to an account do what was planned; None if no server does.
 
-    ``account`` is its id in the store. A server that begins is waited for, for some seconds. The
+    ``account`` is its id in the store; ``of_tenant`` is the scope of a customer of the partner, if
+    it is the account of one. A server that begins is waited for, for some seconds. The
     same that waits there already is joined. Raises `TemporaryError` for a server that does not know
     the action.
     """
     (one,) = planned.deliveries
     assert one.key is not None  # noqa: S101 - it has a payload
-    scope = _serving_scope(store, account, one.key.action, clock or SystemClock())
+    scope = _serving_scope(store, account, one.key.action, clock or SystemClock(), of_tenant)
     if scope is None:
         return None
     intake = Intake(destination)
@@ -135,15 +137,24 @@ def await_server(
 
 
 @contextlib.contextmanager
-def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan) -> Iterator[None]:
+def instead_of_server(
+    store: SqliteStore,
+    slug: str,
+    account: int,
+    planned: Plan,
+    *,
+    of_tenant: Scope | None = None,
+) -> Iterator[None]:
     """Let no process deliver to an account while the caller does what was planned.
 
-    What asks for the same and waits for a server is dropped afterwards. Raises `TemporaryError` if
-    a process delivers to the account, or if it is not known yet whether a delivery of the users
-    that this touches was applied: that is judged by what they had before.
+    ``account`` and ``of_tenant`` are as `hand_to_server` has them. What asks for the same and waits
+    for a server is dropped afterwards. Raises `TemporaryError` if a process delivers to the
+    account, or if it is not known yet whether a delivery of the users that this touches was
+    applied: that is judged by what they had before.
     """
     accounts = store.accounts()
-    scope = accounts.run(slug, account)
+    # A tenant has no runs, which would keep its account when it is erased.
+    scope = of_tenant or accounts.run(slug, account)
     serving = server_status(store)
     of_others = bool(serving.running) and not any(
         serving.has(one.name) is not False for one in accounts.served_by(account)
@@ -158,7 +169,9 @@ def instead_of_server(store: SqliteStore, slug: str, account: int, planned: Plan
         _drop_same(store, account, planned)
 
 
-def _serving_scope(store: SqliteStore, account: int, action: str, clock: Clock) -> Scope | None:
+def _serving_scope(
+    store: SqliteStore, account: int, action: str, clock: Clock, of_tenant: Scope | None
+) -> Scope | None:
     """Return the queue of the running server's destination that delivers to an account."""
     give_up, stop = clock.monotonic() + _START_SECONDS, threading.Event()
     serving = server_status(store)
@@ -167,7 +180,11 @@ def _serving_scope(store: SqliteStore, account: int, action: str, clock: Clock) 
         serving = server_status(store)
     if not serving.running:
         return None
-    served = [one for one in store.accounts().served_by(account) if serving.has(one.name)]
+    served = [
+        one
+        for one in store.accounts().served_by(account)
+        if serving.has(one.name) and of_tenant in {None, one}
+    ]
     for scope in served:
         if action in serving.actions.get(scope.name, ()):
             return scope

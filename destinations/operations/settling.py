@@ -31,7 +31,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, TenantStore
 
 __all__ = ["Partner", "settle"]
 
@@ -42,7 +42,8 @@ _ROUND_SECONDS: Final = 1.0
 class Partner:
     """A partner who can be asked: a destination of a server's configuration, by its ``name`` there.
 
-    ``losses`` and ``allow_private`` are what the configuration says.
+    ``losses`` and ``allow_private`` are what the configuration says. With the key of a customer who
+    sends with one of their own, ``tenant`` is the id of that one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Partner:
     identity: AccountIdentity
     losses: LossOptions = field(default_factory=LossOptions)
     allow_private: bool = False
+    tenant: str = ""
 
 
 class _NothingMore:
@@ -106,7 +108,8 @@ def settle(
     found = {one.id: (one, _partner_of(store, one, known, first[one.id])) for one in concerned}
     for scope, (total, partner) in found.items():
         with _locked(store, total, partner):
-            _ask(store, Scope(scope, total.destination), first[scope].user, partner, tell, clock)
+            of = Scope(scope, total.destination, total.tenant)
+            _ask(store, of, first[scope].user, partner, tell, clock)
 
 
 def _partner_of(
@@ -115,6 +118,10 @@ def _partner_of(
     """Return the one whose account the scope is of: it can be asked for its balances."""
     accounts = store.accounts()
     for partner in partners:
+        if partner.tenant or scope.tenant:
+            if (partner.name, partner.tenant) == (scope.destination, scope.tenant):
+                return partner
+            continue
         if not scope.served:
             known = accounts.find(partner.identity)
         elif partner.name == scope.destination:
@@ -124,6 +131,8 @@ def _partner_of(
         if known is not None and known.id == scope.partner_account:
             return partner
     who = f"the destination {scope.destination}" if scope.served else "a destination"
+    if scope.tenant:
+        who += f" for its customers, as the tenant {scope.tenant} is one,"
     raise UsageError(
         f"delivery {entry.id} of the user is unknown, and the partner cannot be asked: the "
         f"configuration does not have {who} with its account ({scope.account}). Add it, or let the "
@@ -161,13 +170,14 @@ def _ask(
     waits = max((one.next_at for one in queue.source(scope).unknown()), default=0) - clock.time()
     if waits > 0:
         tell(
-            f"{scope.name}: the partner is asked in {shown_duration(math.ceil(waits))}, when no "
+            f"{_shown(scope)}: the partner is asked in {shown_duration(math.ceil(waits))}, when no "
             "request can be under way any more."
         )
     stop, answers = threading.Event(), _Answers()
     http = HttpTransport(definition.timeouts, allow_private=partner.allow_private)
     transport = rate_limited(http, definition.rate_limit, clock, stop)
-    known_answers = store.answers(partner.identity.partner)
+    of_partner = TenantStore(store, scope.tenant) if scope.tenant else store
+    known_answers = of_partner.answers(partner.identity.partner)
     sender = Sender(destination, transport, stop=stop, answers=known_answers, clock=clock)
     engine = Engine(queue, clock=clock, observer=answers, inline=True)
 
@@ -216,4 +226,8 @@ def _tell_answers(
         "held, as nothing shows whether they were applied": held,
     }
     shown = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
-    tell(f"{scope.name}: lost answers settled: {shown}.")
+    tell(f"{_shown(scope)}: lost answers settled: {shown}.")
+
+
+def _shown(scope: Scope) -> str:
+    return f"{scope.name}, tenant {scope.tenant}" if scope.tenant else scope.name

@@ -565,7 +565,9 @@ class Engine:
         for job in jobs:
             scope = job.pipeline.scope
             if job.pipeline.begin(job, committed.gone):
-                self._workers[scope.name if scope.tenant else scope].submit(job)
+                # A command asks for one tenant alone, without a share.
+                share = self._share(scope)
+                self._workers[scope if share is None else share.name].submit(job)
             else:
                 self._over(job)
 

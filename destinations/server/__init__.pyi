@@ -39,6 +39,7 @@ from .ingest_route import (
 )
 from .partners import (
     configured_partners,
+    configured_tenant,
 )
 from .service import (
     Service,
@@ -66,6 +67,7 @@ __all__ = [
     "bind",
     "check_start",
     "configured_partners",
+    "configured_tenant",
     "read_body",
     "read_config",
 ]

@@ -66,7 +66,7 @@ def read_config(
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
     settings and receivers are left empty, and there is no sealing. ``secrets`` may also be names of
-    destinations: then only their settings are looked up.
+    destinations: then only their settings are looked up, and ``sealing`` if customers send to one.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet; `MissingExtraError` for ``sealing``
@@ -242,7 +242,7 @@ class _Reader:
         return AdminConfig(address)
 
     def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
-        if given is None or self._secrets_of is not True:
+        if given is None or not self._opens_tenants():
             return None
         former = given.get("formerKeys", ())
         named = {pointer("sealing", "key"): given["key"]}
@@ -259,9 +259,20 @@ class _Reader:
         readable = {place: path for place, path in exposed.items() if path is not None}
         return SealingConfig(keys[0], tuple(keys[1:]), readable)
 
+    def _opens_tenants(self) -> bool:
+        """Return whether sealed keys of customers are opened: with the settings of their server."""
+        if isinstance(self._secrets_of, bool):
+            return self._secrets_of
+        return any(
+            one["name"] in self._secrets_of and "tenants" in one.get("receiver", {})
+            for one in self._document.data["destinations"]
+        )
+
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
-        left_out = self._left_out(spec["name"])
+        left_out, given = self._left_out(spec["name"]), spec.get("receiver", {})
         spec = {key: spec[key] for key in spec if key not in left_out}
+        if "settings" not in left_out and "tenants" in given:  # by which settings are read
+            spec["receiver"] = given
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
         return DestinationConfig(
             name=spec["name"],

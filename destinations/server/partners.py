@@ -7,15 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from destinations.definition import load_definition
-from destinations.errors import DefinitionError, SecretMissingError, TemporaryError, UsageError
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.errors import (
+    DefinitionError,
+    SecretMissingError,
+    SettingsError,
+    TemporaryError,
+    UsageError,
+)
 from destinations.operations import Partner
 from destinations.pipeline.ledger import ScopeTotals
+from destinations.runtime.account_identity import identity_of
 from destinations.runtime.installed import find_folder
-from destinations.server.binding import bind
+from destinations.runtime.plugins import plugin_code
+from destinations.server.binding import Bound, bind
 from destinations.server.config import read_config
-from destinations.store import SqliteStore
+from destinations.server.config_model import ServeConfig
+from destinations.store import (
+    SealedValues,
+    SqliteStore,
+    Tenant,
+    Tenants,
+    TenantSecrets,
+    TenantStore,
+)
 
-__all__ = ["configured_partners"]
+__all__ = ["configured_partners", "configured_tenant"]
 
 
 def configured_partners(
@@ -39,9 +57,7 @@ def configured_partners(
         or (of_runs and load_definition(find_folder(one.destination)).slug in of_runs)
     }
     try:
-        config = read_config(path, environment, secrets=names)
-        chosen = tuple(one for one in config.destinations if one.name in names)
-        bound = bind(replace(config, destinations=chosen), store)
+        config, bound = _bound(path, environment, store, names)
     except DefinitionError as error:
         kind = TemporaryError if isinstance(error, SecretMissingError) else UsageError
         raise kind(
@@ -49,13 +65,77 @@ def configured_partners(
             "Nothing was changed. Repeat this command with the environment and the files that the "
             "server has, or start the server, so that it asks the partner"
         ) from None
+    tenants = {(one.destination, one.tenant) for one in scopes if one.tenant}
     return [
-        Partner(
-            each.name,
-            each.destination,
-            each.identity,
-            each.config.delivery.losses,
-            each.config.delivery.allow_private,
-        )
-        for each in bound
+        *(_partner(each) for each in bound if each.config.receiver.tenants is None),
+        *(
+            _of_tenant(each, config, store, tenant)
+            for each in bound
+            if each.config.receiver.tenants is not None
+            for tenant in Tenants(store.database).all(each.name)
+            if (each.name, tenant.id) in tenants
+        ),
     ]
+
+
+def configured_tenant(
+    path: Path, environment: Mapping[str, str], store: SqliteStore, tenant: Tenant
+) -> Partner:
+    """Return the partner as one customer has it, with the key of that customer.
+
+    Raises `UsageError` if the configuration cannot be used, or lets no customers send to the
+    destination of the tenant, and `TemporaryError` if a secret is not there.
+    """
+    try:
+        config, bound = _bound(path, environment, store, {tenant.scope.name})
+    except DefinitionError as error:
+        kind = TemporaryError if isinstance(error, SecretMissingError) else UsageError
+        msg = f"the key of the tenant {tenant.shown} cannot be read with {path}: {error}"
+        raise kind(msg) from None
+    for each in bound:
+        if each.config.receiver.tenants is not None:
+            return _of_tenant(each, config, store, tenant)
+    raise UsageError(f"{path} has no destination {tenant.scope.name!r} with receiver.tenants")
+
+
+def _bound(
+    path: Path, environment: Mapping[str, str], store: SqliteStore, names: Collection[str]
+) -> tuple[ServeConfig, Sequence[Bound]]:
+    """Return a configuration, and of its destinations those with these names."""
+    config = read_config(path, environment, secrets=names)
+    chosen = tuple(one for one in config.destinations if one.name in names)
+    return config, bind(replace(config, destinations=chosen), store)
+
+
+def _partner(bound: Bound) -> Partner:
+    return Partner(
+        bound.name,
+        bound.destination,
+        bound.identity,
+        bound.config.delivery.losses,
+        bound.config.delivery.allow_private,
+    )
+
+
+def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Tenant) -> Partner:
+    """Return the partner as a customer has it; raises `UsageError` for a key that cannot be used.
+
+    The settings are those of the configuration and of the customer, as by `ServedTenants`.
+    """
+    assert config.sealing is not None  # noqa: S101 - the configuration demands it
+    sealed = SealedValues(store.database, config.sealing.sealer())
+    own = TenantSecrets(store.database, sealed).settings(tenant)
+    given = bound.config.settings
+    base = bound.destination
+    document = Document(given.name, {**given.data, **own}, {})
+    code = plugin_code(bound.plugin, TenantStore(store, tenant.id))
+    try:
+        settings = check_settings(base.definition, document)
+    except SettingsError as error:
+        words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
+        raise UsageError(f"the settings of the tenant {tenant.shown} do not fit: {words}") from None
+    destination = base.with_settings(settings, code)
+    partner = _partner(bound)
+    return replace(
+        partner, destination=destination, identity=identity_of(destination), tenant=tenant.id
+    )

@@ -285,6 +285,11 @@ class Accounts:
         """Return an account by its id."""
         return self._where("id = ?", account)[0]
 
+    def of_scope(self, scope: Scope) -> KnownAccount:
+        """Return the account to which the deliveries of a scope go."""
+        condition = "id = (SELECT partner_account FROM scopes WHERE scopes.id = ?)"
+        return self._where(condition, scope.id)[0]
+
     def of_slug(self, slug: str) -> Sequence[KnownAccount]:
         """Return all accounts of a destination."""
         return self._where("slug = ?", slug)

@@ -11,9 +11,11 @@ from destinations.cli.accounts import account_options
 from destinations.cli.commands import Command
 from destinations.cli.csv_text import csv_text
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import settings_option, store_option
+from destinations.cli.opening import settings_option
+from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, print_table
-from kana_destination.cli.opening import open_account
+from destinations.cli.tenant_options import tenant_option
+from kana_destination.cli.opening import open_place
 from kana_destination.flags import BOXES, Flagged, flagged_users
 
 __all__ = ["flags"]
@@ -29,7 +31,8 @@ _LEFT_OUT = (
     cls=Command, epilog="Example: destinations kana flags --settings kana.yaml --csv > users.csv"
 )
 @settings_option
-@store_option
+@asking_place_options
+@tenant_option
 @account_options
 @click.option("--box", type=click.Choice(list(BOXES)), help="Show only this box.")
 @click.option(
@@ -44,18 +47,28 @@ _LEFT_OUT = (
     help="With --csv, also write users whose fields a spreadsheet would take for formulas.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def flags(box: str | None, *, as_csv: bool, exact: bool, as_json: bool, **where: Any) -> int:
+def flags(
+    place: StorePlace,
+    tenant: str | None,
+    box: str | None,
+    *,
+    as_csv: bool,
+    exact: bool,
+    as_json: bool,
+    **where: Any,
+) -> int:
     """Show the users that Kana flags, left-overs of merges, and changes to make by hand.
 
     Boxes: no-billing-id (not connected to a billing provider), same-email (may need merging),
     left-over (its usage was merged into another user; remove it in the dashboard), and waiting
-    (fields that the API cannot change). Exits 1 if the CSV leaves out a user.
+    (fields that the API cannot change). Exits 1 if the CSV leaves out a user. With --tenant and
+    --config, they are those of one customer of an endpoint.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv cannot be used with --json")
     if exact and not as_csv:
         raise click.UsageError("--exact can only be used with --csv")
-    with open_account(**where) as opened:
+    with open_place(place, tenant, **where) as (opened, _):
         found = flagged_users(opened)
     shown = {name: found[name] for name in BOXES if box in {None, name}}
     if as_csv:

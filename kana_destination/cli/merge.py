@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,9 +10,11 @@ import click
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
-from destinations.cli.opening import settings_option, store_option
+from destinations.cli.opening import settings_option
+from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import print_table, say
-from kana_destination.cli.opening import open_account
+from destinations.cli.tenant_options import tenant_option
+from kana_destination.cli.opening import open_place
 from kana_destination.merge_preview import MergePreview
 from kana_destination.merge_steps import LeftOver
 from kana_destination.merging import PlannedMerge, plan_merge
@@ -42,7 +42,8 @@ __all__ = ["merge"]
     help="Count the usage of this feature as not moved yet, where Kana does not tell.",
 )
 @settings_option
-@store_option
+@asking_place_options
+@tenant_option
 @account_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be merged.")
 @yes_option
@@ -51,7 +52,8 @@ def merge(  # noqa: PLR0913 - what the command line gives
     kept: str,
     moved: tuple[str, ...],
     not_moved: tuple[str, ...],
-    store: Path | None,
+    place: StorePlace,
+    tenant: str | None,
     *,
     dry_run: bool,
     yes: bool,
@@ -66,17 +68,18 @@ def merge(  # noqa: PLR0913 - what the command line gives
 
     If a server delivers to the account from the same store, the server merges the users between
     their events, and the command waits for it. Otherwise the command merges them, and no server or
-    run can deliver to the account until it ends. If the command is interrupted, repeat it.
+    run can deliver to the account until it ends. If the command is interrupted, repeat it. With
+    --tenant and --config, the users are in the account of one customer of an endpoint.
     """
-    with open_account(store=store, **where) as opened:
-        merging = plan_merge(opened, gone, kept, moved=moved, not_moved=not_moved)
+    with open_place(place, tenant, **where) as (opened, scope):
+        merging = plan_merge(opened, gone, kept, moved=moved, not_moved=not_moved, of_tenant=scope)
         if dry_run or not yes:
             _show(merging, opened.store.accounts().get(opened.account).shown, to_stderr=not dry_run)
         if dry_run:
             return 0
         if not yes and not confirmed("Continue? This cannot be undone."):
             return 1
-        waiting = _perform(merging, store)
+        waiting = _perform(merging, place)
     click.echo(f"Merged {gone} into {kept}.")
     if waiting:
         fields = ", ".join(f"{key}: {value}" for key, value in waiting.items())
@@ -146,14 +149,13 @@ def _what_happens(found: MergePreview) -> str:
     )
 
 
-def _perform(merging: PlannedMerge, store: Path | None) -> Mapping[str, str]:
+def _perform(merging: PlannedMerge, place: StorePlace) -> Mapping[str, str]:
     """Merge the users; says where it goes on if this command stops waiting for the server."""
     try:
         return merging.perform(tell=lambda text: click.echo(text, err=True))
     except KeyboardInterrupt:
         handed = merging.handed_over
         if handed is not None:
-            option = "" if store is None else f" --store {shlex.quote(str(store))}"
-            look = f"destinations deliveries show {handed.id}{option}"
+            look = f"destinations deliveries show {handed.id}{place.options}"
             click.echo(f"The server continues it; see: {look}", err=True)
         raise

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import click
 
 from destinations import (
     HttpTransport,
@@ -13,14 +17,58 @@ from destinations import (
     UsageError,
     open_definition,
     open_store,
+    server,
 )
 from destinations.cli.accounts import choose_account
 from destinations.cli.opening import bind_to_file
+from destinations.cli.store_place import StorePlace
+from destinations.operations import find_tenant
+from destinations.pipeline.queue import Scope
 from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from kana_destination.plugin import SLUG
 
-__all__ = ["open_account"]
+__all__ = ["open_account", "open_place"]
+
+
+@contextlib.contextmanager
+def open_place(
+    place: StorePlace, tenant: str | None, **given: Any
+) -> Iterator[tuple[OpenDestination, Scope | None]]:
+    """Open an account: that of a settings file, or that of a customer of an endpoint.
+
+    ``given`` are the other arguments of `open_account`. Of a customer the scope is returned, too.
+    Raises `UsageError` for options that do not fit together, and for an unknown tenant.
+    """
+    if tenant is None:
+        with open_account(store=place.path, **given) as opened:
+            yield opened, None
+        return
+    if any(one is not None for one in given.values()):
+        raise click.UsageError(
+            "--tenant cannot be used with --settings, --account, --same-account or --new-account"
+        )
+    if place.config_path is None:
+        with place.read() as store:
+            find_tenant(store, tenant)  # that one exists is the first question
+        raise click.UsageError(
+            "--tenant needs --config FILE, the configuration of the server: it names the sealing "
+            "key, without which the key of a customer cannot be read"
+        )
+    with place.change() as store:
+        found = find_tenant(store, tenant)
+        partner = server.configured_tenant(place.config_path, os.environ, store, found)
+        timeouts = partner.destination.definition.transport.timeouts
+        account = store.accounts().of_scope(found.scope).id
+        with (
+            contextlib.closing(
+                HttpTransport(timeouts, allow_private=partner.allow_private)
+            ) as http,
+            _named_endpoint(
+                OpenDestination(partner.destination, store, account, partner.identity, http)
+            ) as opened,
+        ):
+            yield opened, found.scope
 
 
 @contextlib.contextmanager
@@ -41,7 +89,17 @@ def open_account(
         destination = bound.destination
         identity = identity_of(destination, account or bound.account)
         known = choose_account(opened.accounts(), identity, same=same)
-        try:
-            yield OpenDestination(destination, opened, known, identity, transport)
-        except IntegrationError as error:
-            raise UsageError(f"{shown_url(destination.endpoint)}: {error.message}") from None
+        with _named_endpoint(
+            OpenDestination(destination, opened, known, identity, transport)
+        ) as found:
+            yield found
+
+
+@contextlib.contextmanager
+def _named_endpoint(opened: OpenDestination) -> Iterator[OpenDestination]:
+    """Let a request that fails name the endpoint, in a `UsageError`."""
+    try:
+        yield opened
+    except IntegrationError as error:
+        endpoint = shown_url(opened.destination.endpoint)
+        raise UsageError(f"{endpoint}: {error.message}") from None

@@ -19,6 +19,7 @@ import yaml
 from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import asked_of_server, pause_destination, resume_destination
+from destinations.pipeline.ledger import Selection
 from destinations.secrets import Secret
 from destinations.server import Service, read_config
 from destinations.server.config_model import SealingConfig
@@ -594,3 +595,188 @@ def test_a_reload_while_tenants_wait_to_be_merged(
         assert server.post(name, track("3")).status_code == 200
     server.wait()
     assert _total(server, "a", "b") == 5 - 1  # "3" is one event of one tenant now
+
+
+# -- commands with the key of a tenant -----------------------------------------------------------
+
+
+def _configure(server: Server, ask_after: float) -> Path:
+    """Let the server ask about lost answers so many seconds later; returns its configuration."""
+    path = server.store.with_name("serve.yaml")
+    document = yaml.safe_load(path.read_text())
+    document["destinations"][0]["delivery"] = {"settleAfterSeconds": ask_after}
+    path.write_text(yaml.safe_dump({**document, "drainSeconds": 0}))
+    server.config = read_config(path, {"SEALING_KEY": _SEALING_KEY})
+    return path
+
+
+def _statuses(server: Server) -> dict[str, list[str]]:
+    """Return what became of the deliveries of each tenant."""
+    found: dict[str, list[str]] = {}
+    with SqliteStore(server.store, read_only=True) as store:
+        assert broken_rules(store.database) == []
+        for one in store.ledger().find(Selection()):
+            found.setdefault(one.tenant, []).append(str(one.status))
+    return {tenant: sorted(statuses) for tenant, statuses in found.items()}
+
+
+@pytest.fixture
+def lost(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[Server, Mapping[str, str]]]:
+    """Makes a store in which the answers to a user of two tenants were lost, and events wait."""
+    monkeypatch.setenv("SEALING_KEY", _SEALING_KEY)
+
+    def make(drop: str) -> tuple[Server, Mapping[str, str]]:
+        server = serve("a", "b")
+        _configure(server, 600.0)
+        fault = {"match": {"rootField": "recordUsage"}, "times": None, "drop": drop}
+        for number, name in enumerate(("a", "b"), 1):
+            server.service.stop()  # else the next one waits, as nobody answers
+            server.start()
+            faults = server.sandbox.account(key_of(name)).faults
+            faults.add(fault)
+            server.post(name, track("1", 5))
+            _until(lambda: sum(one == ["unknown"] for one in _statuses(server).values()) == 1)
+            server.post(name, track("2", 7))
+            _until(lambda: len(_statuses(server)) == number)  # noqa: B023 - called at once
+            faults.clear()
+        server.service.stop()
+        return server, _tenants(server)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("drop", "told", "left", "used"),
+    [
+        ("after", "1 applied", ["delivered", "dropped"], {"u1": {"calls": 5}}),
+        ("before", "1 not applied", ["dropped", "dropped"], {}),
+    ],
+)
+@pytest.mark.parametrize("option", ["--tenant", "--destination", "--everywhere"])
+def test_forgetting_a_user_whose_answer_was_lost(
+    lost: Callable[[str], tuple[Server, Mapping[str, str]]],
+    command: Callable[..., Any],
+    option: str,
+    *,
+    drop: str,
+    told: str,
+    left: list[str],
+    used: Any,
+) -> None:
+    """The partner is asked with the key of each tenant; it says whose rows they are."""
+    server, ids = lost(drop)
+    path = _configure(server, 0.05)
+    where = {"--tenant": [ids["a"]], "--destination": ["kana"], "--everywhere": []}[option]
+    accounts = {name: server.sandbox.account(key_of(name)) for name in ("a", "b")}
+    before = {name: len(one.requests) for name, one in accounts.items()}
+    done = command("forget", "u1", option, *where, "--config", path, "--yes")
+    assert done.code == 0, done.err
+    mine = ids.values() if option != "--tenant" else [ids["a"]]
+    for one in mine:
+        assert f"Of the tenant {one}: 2 rows.\n" in done.out
+        assert f"kana, tenant {one}: lost answers settled: {told}.\n" in done.out
+    asked = {
+        name: [field for each in list(one.requests)[before[name] :] for _, field in each.roots]
+        for name, one in accounts.items()
+    }
+    assert asked == {name: ["showUsage"] if ids[name] in mine else [] for name in accounts}
+    for name in ("a", "b"):
+        assert server.usage(name) == used
+    others = {one: ["ready", "unknown"] for one in ids.values() if one not in mine}
+    assert _statuses(server) == {**dict.fromkeys(mine, left), **others}
+    server.start()
+    server.wait()
+    assert server.usage("a") == used
+
+
+@pytest.mark.parametrize("key", [None, "B" * 42 + "A="])
+def test_forgetting_a_user_without_the_sealing_key(
+    lost: Callable[[str], tuple[Server, Mapping[str, str]]],
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+) -> None:
+    """Nobody can be asked, so nothing is erased; it says what is missing."""
+    server, ids = lost("after")
+    path, before = _configure(server, 0.05), _statuses(server)
+    if key is None:
+        monkeypatch.delenv("SEALING_KEY")
+    else:
+        monkeypatch.setenv("SEALING_KEY", key)
+    done = command("forget", "u1", "--tenant", ids["a"], "--config", path, "--yes")
+    assert done.code == (75 if key is None else 2)
+    assert ("SEALING_KEY is not set" if key is None else "it needs the sealing key ") in done.err
+    assert _statuses(server) == before
+    server.start()
+
+
+@pytest.fixture
+def of_two(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Server, Mapping[str, str], Path]:
+    """A server with two tenants whose users have used something, and its configuration."""
+    monkeypatch.setenv("SEALING_KEY", _SEALING_KEY)
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        for user in ("u1", "u2"):
+            event = {**track(user), "userId": user}
+            assert server.post(name, event).status_code == 200
+    server.wait()
+    return server, _tenants(server), server.store.with_name("serve.yaml")
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["server", "no server"])
+def test_merging_users_of_a_tenant(
+    of_two: tuple[Server, Mapping[str, str], Path],
+    command: Callable[..., Any],
+    *,
+    is_running: bool,
+) -> None:
+    """They are merged in the account of that tenant alone, by the server if one runs."""
+    server, ids, path = of_two
+    if not is_running:
+        server.service.stop()
+    where = ("--tenant", ids["b"], "--config", path)
+    for _ in range(2):
+        done = command("kana", "merge", "u1", "u2", "--yes", *where)
+        assert (done.code, done.out) == (0, "Merged u1 into u2.\n"), done.err
+    assert server.usage("a") == {"u1": {"calls": 1}, "u2": {"calls": 1}}
+    assert server.usage("b")["u2"] == {"calls": 2}
+    with SqliteStore(server.store, read_only=True) as store:
+        merges = [one for one in store.ledger().find(Selection()) if one.action == "merge"]
+        assert {one.tenant for one in merges} == ({ids["b"]} if is_running else set())
+        # A tenant has no runs.
+        assert all(one.tenant for one in store.accounts().scopes())
+    boxes = {
+        name: command("kana", "flags", "--tenant", ids[name], "--config", path, "--json").json
+        for name in ("a", "b")
+    }
+    left = {name: [one["id"] for one in box["left-over"]["users"]] for name, box in boxes.items()}
+    assert left == {"a": [], "b": ["u1~left-over~1"]}
+    if not is_running:
+        server.start()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--store", "{store}"), "--tenant needs --config FILE"),
+        (("--config", "{path}", "--settings", "{path}"), "cannot be used with --settings"),
+        (("--config", "{path}", "--account", "main"), "cannot be used with --settings, --account"),
+    ],
+)
+def test_options_that_do_not_fit_a_tenant(
+    of_two: tuple[Server, Mapping[str, str], Path],
+    command: Callable[..., Any],
+    *,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    """It is said which of them, and nothing is asked."""
+    server, ids, path = of_two
+    given = [one.format(store=server.store, path=path) for one in options]
+    for line in (("flags",), ("merge", "u1", "u2", "--yes")):
+        done = command("kana", *line, "--tenant", ids["a"], *given)
+        assert (done.code, words in done.err) == (2, True), done.err

@@ -73,6 +73,8 @@ def test_what_is_listed(
         ("refused", "export"),
         ("status",),
         ("kana", "unmapped"),
+        ("kana", "flags"),
+        ("kana", "merge", "u1", "u2", "--yes"),
         ("kana", "rules", "list"),
     ],
 )
