@@ -11,6 +11,7 @@ from destinations.errors import UsageError
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
+    SealedValues,
     SqliteStore,
     check_label,
     check_not_lost,
@@ -38,7 +39,7 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     if config.admin is not None:
         _check_host(config.admin.listen.host, "/admin/listen")
     _check_store(config.store.path)
-    _check_accounts(config.store.path, bound)
+    _check_stored(config, bound)
     return bound
 
 
@@ -82,13 +83,20 @@ def _check_store(path: Path) -> None:
         raise UsageError(f"/store/path: cannot write to the store {path}: {why}")
 
 
-def _check_accounts(path: Path, bound: Sequence[Bound]) -> None:
-    """Look whether the store knows the accounts by their names, as a start does."""
+def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
+    """Look whether the store knows the accounts by their names, and can be opened with the keys.
+
+    A start does the same.
+    """
+    path = config.store.path
     version = stored_version(path) if path.exists() else 0
     if is_older(version):  # of which only what it is brought forward to can be asked
         return
     store = SqliteStore(path, read_only=True) if version else None
     with contextlib.closing(store) if store else contextlib.nullcontext():
+        if store is not None:
+            sealer = None if config.sealing is None else config.sealing.sealer()
+            SealedValues(store.database, sealer).check()
         for each in bound:
             try:
                 if store is None:

@@ -9,7 +9,7 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.secrets import reveal
-from destinations.server import SealingConfig, ServeConfig, Service
+from destinations.server import SealingConfig, ServeConfig, Service, check_start
 from destinations.store import SealedValues, SqliteStore, make_sealing_key
 
 Configure = Callable[..., ServeConfig]
@@ -43,10 +43,14 @@ def test_a_start_without_the_key(
 ) -> None:
     """It fails with the id of the key, changes nothing, and works once the key is back."""
     (key,) = OLD.sealer().key_ids
-    with pytest.raises(UsageError, match=f"1 sealed value of .* needs the key {key}") as caught:
+    needs = f"1 sealed value of .* needs the key {key}"
+    with pytest.raises(UsageError, match=needs):
+        check_start(configured(*keys), {})
+    with pytest.raises(UsageError, match=needs) as caught:
         start(configured(*keys))
     assert reveal(OLD.key)[:8] not in str(caught.value)
     config = configured(OLD)
+    check_start(config, {})
     start(config).stop()
     with SqliteStore(config.store.path, read_only=True) as store:
         assert reveal(SealedValues(store.database, OLD.sealer()).get("a") or "") == "a-secret"
