@@ -53,6 +53,7 @@ _VERSION_SECONDS: Final = 0.05
 _DIGEST_KEY: Final = "tenants/digest key"
 _KEY_BYTES: Final = 32
 _ID_CHARACTERS: Final = 16
+_LONGEST_NAME: Final = 100
 _SETTINGS_CHARACTERS: Final = 32
 
 _COLUMNS: Final = (
@@ -99,10 +100,15 @@ class TenantNumbers(NamedTuple):
 
 
 def tenant_name(text: str) -> str:
-    """Return a name for a tenant; raises `UsageError` for an empty one, or one like an id."""
+    """Return a name for a tenant.
+
+    Raises `UsageError` for one that is empty, too long, or like an id.
+    """
     name = text.strip()
     if not name or not name.isprintable():
         raise UsageError("the name of a tenant must be visible text")
+    if len(name) > _LONGEST_NAME:
+        raise UsageError(f"the name of a tenant has at most {_LONGEST_NAME} characters")
     if _is_id(name):
         raise UsageError(f"the name {name!r} has the form of a tenant's id: use another one")
     return name
@@ -139,9 +145,13 @@ class Tenants:
         Raises `UsageError` if there is none, or more than one.
         """
         tenants = self.all(destination)
-        found = [one for one in tenants if one.name == text]
-        found = found or [one for one in tenants if one.id == text]
-        found = found or [one for one in tenants if len(text) >= 4 and one.id.startswith(text)]
+        found = [one for one in tenants if one.id == text]
+        # Whoever reads a list may mean either: a name may be the beginning of another one's id.
+        found = found or [
+            one
+            for one in tenants
+            if one.name == text or (len(text) >= 4 and one.id.startswith(text))
+        ]
         if len(found) == 1:
             return found[0]
         if not found:

@@ -120,6 +120,7 @@ def test_one(command: Command, store: SqliteStore, tenants: list[Tenant]) -> Non
         (("show", "nobody"), 2, "unknown tenant 'nobody'"),
         (("name", "{a}", "acme"), 0, "{a} of sample is called acme now."),
         (("name", "{a}", "  "), 2, "must be visible text"),
+        (("name", "{a}", "x" * 101), 2, "has at most 100 characters"),
         (("name", "{a}", "0123456789abcdef"), 2, "has the form of a tenant's id"),
         (("name", "{a}"), 2, "expected either NAME or --remove"),
         (("name", "{a}", "x", "--remove"), 2, "expected either NAME or --remove"),
@@ -144,6 +145,17 @@ def test_what_they_answer(
     done = command("tenants", *given, "--store", store.path)
     assert done.code == code
     assert words.format(a=tenants[0].id) in done.out + done.err
+
+
+def test_a_name_that_begins_the_id_of_another(
+    command: Command, store: SqliteStore, tenants: list[Tenant]
+) -> None:
+    """Nobody is paused who may not be meant; the whole id says who is."""
+    Tenants(store.database).call(tenants[1], tenants[0].id[:8])
+    done = command("tenants", "pause", tenants[0].id[:8], "--store", store.path)
+    assert (done.code, "2 tenants are called" in done.err) == (2, True)
+    assert all(one.paused_at is None for one in Tenants(store.database).all())
+    assert command("tenants", "pause", tenants[1].id, "--store", store.path).code == 0
 
 
 @pytest.mark.parametrize(
