@@ -15,8 +15,9 @@ from typing import Any, Final
 
 __all__ = ["with_rows"]
 
-# Few sizes, so that the connection can keep the prepared statements.
-_SIZES: Final = (128, 32, 8, 1)
+# Few sizes, so that the connection can keep the prepared statements; what is left is fewer than the
+# last of them, and most commits of a server are of so few rows.
+_SIZES: Final = (128, 32, 8)
 
 
 def with_rows(
@@ -29,8 +30,6 @@ def with_rows(
     """
     if not rows:
         return []
-    if len(rows) == 1:
-        return connection.execute(_statement(statement, len(rows[0]), 1), rows[0]).fetchall()
     start, left = 0, len(rows)
     found: list[tuple[Any, ...]] = []
     for size in _SIZES:
@@ -40,10 +39,13 @@ def with_rows(
             found += connection.execute(text, tuple(itertools.chain.from_iterable(part)))
             start += size
             left -= size
+    if left:
+        text = _statement(statement, len(rows[0]), left)
+        found += connection.execute(text, tuple(itertools.chain.from_iterable(rows[start:])))
     return found
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=512)
 def _statement(statement: str, width: int, size: int) -> str:
     row = f"({', '.join('?' * width)})"
     return statement.replace("{rows}", ", ".join([row] * size))

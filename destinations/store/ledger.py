@@ -45,6 +45,7 @@ from destinations.store.rows import (
     add_kept,
     add_ledger,
     add_open,
+    array_of,
 )
 from destinations.store.tallies import Tallies
 from destinations.store.tenants import Tenants
@@ -465,7 +466,7 @@ class _Change:
     def takes_the_place(self, replan: Replan) -> bool:
         """Let an event that was refused have its messageId, if what has it changed nothing."""
         event, scope = replan.delivery.event, replan.entry.scope
-        siblings = [other for (other,) in self._to.execute(SIBLINGS, (scope,))]
+        siblings = [other for _, other in self._to.execute(SIBLINGS, (array_of([scope]),))]
         found: list[tuple[bytes, History]] = []
         for one in (scope, *siblings):
             digest = message_digest(one, event.message_id)

@@ -27,10 +27,11 @@ _CORRECTED: Final = (
     "it corrects an event of the copy that the store was restored from, and may have done so before"
 )
 
+# Of all scopes of an array; with others of their partners' accounts.
 SIBLINGS: Final = """
-    SELECT other.id FROM scopes AS own JOIN scopes AS other
+    SELECT own.id, other.id FROM json_each(?) AS one CROSS JOIN scopes AS own ON own.id = one.value
+    CROSS JOIN scopes AS other
     ON other.partner_account = own.partner_account AND other.served <> own.served
-    WHERE own.id = ?
 """
 KNOWN: Final = """
     WITH one (digest) AS (VALUES {rows})

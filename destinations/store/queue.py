@@ -203,11 +203,8 @@ class SqliteQueue:
             "SELECT id, at, durable, deliveries, balances FROM intents WHERE scope = ?", (scope.id,)
         ).fetchall()
         # What runs left is for a server of the account, and the other way round.
-        siblings = connection.execute(SIBLINGS, (scope.id,)).fetchall()
-        connection.executemany(
-            "UPDATE OR REPLACE rechecks SET scope = ? WHERE scope = ?",
-            [(scope.id, other) for (other,) in siblings],
-        )
+        siblings = connection.execute(SIBLINGS, (array_of([scope.id]),)).fetchall()
+        connection.executemany("UPDATE OR REPLACE rechecks SET scope = ? WHERE scope = ?", siblings)
         tallies = Tallies()
         for intent, at, durable, ids, balances in rows:
             if durable:
@@ -345,8 +342,8 @@ class SqliteQueue:
 
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return the histories of messages in other queues of the account; see `Queue`."""
-        others = self._database.all(SIBLINGS, (scope.id,))
-        return self._look([one for (one,) in others], message_ids) if others else {}
+        others = self._database.all(SIBLINGS, (array_of([scope.id]),))
+        return self._look([other for _, other in others], message_ids) if others else {}
 
     def _look(self, scopes: Sequence[int], message_ids: Sequence[str]) -> Mapping[str, History]:
         digests = {message_digest(one, text): text for one in scopes for text in message_ids}
@@ -855,17 +852,18 @@ class _Commit:
         self, arrivals: Sequence[tuple[Scope, Arrival]]
     ) -> dict[tuple[int, str], tuple[bytes, int]]:
         """Return the digests and event ids of arrivals in other queues of the same accounts."""
-        found: dict[tuple[int, str], tuple[bytes, int]] = {}
-        for scope in {scope.id for scope, _ in arrivals}:
-            for (other,) in self._to.execute(SIBLINGS, (scope,)).fetchall():
-                texts = {
-                    message_digest(other, one.event.message_id): one.event.message_id
-                    for its, one in arrivals
-                    if its.id == scope
-                }
-                known = with_rows(self._to, KNOWN, [(digest,) for digest in texts])
-                found |= {(scope, texts[digest]): (digest, event) for digest, event in known}
-        return found
+        scopes = array_of({scope.id for scope, _ in arrivals})
+        siblings = self._to.execute(SIBLINGS, (scopes,)).fetchall()
+        if not siblings:
+            return {}
+        asked: dict[bytes, list[tuple[int, str]]] = {}
+        for own, other in siblings:
+            for scope, one in arrivals:
+                if scope.id == own:
+                    text = one.event.message_id
+                    asked.setdefault(message_digest(other, text), []).append((own, text))
+        known = with_rows(self._to, KNOWN, [(digest,) for digest in asked])
+        return {name: (digest, event) for digest, event in known for name in asked[digest]}
 
     def _are_new(self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]) -> bool:
         """Write events of which none was accepted before, as is usual; False if one was.

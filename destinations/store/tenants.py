@@ -7,7 +7,6 @@ tenant.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
@@ -260,11 +259,14 @@ class TenantSecrets:
     def __init__(self, database: Database, sealed: SealedValues) -> None:
         self._database = database
         self._sealed = sealed
-        self._digest_key = self._made()
+        self._hmac = hmac.new(self._made(), digestmod="sha256")
 
     def digest(self, key: str) -> bytes:
         """Return the digest by which a key is recognised."""
-        return hmac.digest(self._digest_key, key.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        # Each request needs one, and `hmac.digest` releases the GIL: other threads would run first.
+        found = self._hmac.copy()
+        found.update(key.encode("utf-8", "surrogatepass"))
+        return found.digest()
 
     def id_of(self, text: str) -> str:
         """Return the id of the tenant with a key, or with the partner's id of its account."""

@@ -100,6 +100,49 @@ def test_any_message_id(bench: Bench, message_id: str) -> None:
     assert bench.store.ledger().get(delivery.id).message_id == message_id
 
 
+def _tenants(bench: Bench) -> list[Scope]:
+    """Return the scopes of six tenants; the last two have one account."""
+    return [
+        bench.store.accounts().of_tenant(
+            "sample", f"t{number}", AccountIdentity("sample", "http://x/", "", f"k{min(number, 4)}")
+        )
+        for number in range(6)
+    ]
+
+
+def test_a_commit_of_many_scopes(bench: Bench) -> None:
+    """It has as many statements as one of as many events of one scope."""
+    scopes = _tenants(bench)
+    bench.accept("first")  # which makes names and a day
+    sizes = []
+    for names, targets in (("abcdef", scopes[:1] * 6), ("ghijkl", scopes)):
+        statements: list[str] = []
+        with bench.store.database.transaction() as connection:
+            connection.set_trace_callback(statements.append)
+        new = [bench.arrival(name) for name in names]
+        bench.queue.commit(Round(arrivals=list(zip(targets, new, strict=True))))
+        connection.set_trace_callback(None)
+        sizes.append(len(statements))
+    assert sizes[0] == sizes[1]
+
+
+def test_runs_of_the_accounts_of_a_commit(bench: Bench) -> None:
+    """Each event is compared with those that runs of its own account had, and with no others."""
+    scopes = _tenants(bench)
+    for number in (1, 4):
+        row = bench.store.database.one(
+            "SELECT partner_account FROM scopes WHERE id = ?", (scopes[number].id,)
+        )
+        assert row is not None
+        run = bench.store.accounts().run("sample", row[0])
+        bench.queue.commit(Round(arrivals=[(run, bench.arrival(f"m{number}"))]))
+    for message_id, known in (("m1", {1}), ("m4", {4, 5})):
+        arrivals = [(scope, bench.arrival(message_id)) for scope in scopes]
+        bench.queue.commit(Round(arrivals=arrivals))
+        receipts = [arrival.receipt for _, arrival in arrivals]
+        assert {at for at, one in enumerate(receipts) if one and one.duplicate} == known
+
+
 def test_scopes_do_not_share_messages(bench: Bench) -> None:
     """The same messageId for another destination is another event."""
     other = bench.scope_of("other")
