@@ -145,7 +145,7 @@ class Destination:
         self._identifiers = IdentifierCheck(placeholders) if placeholders else None
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
-        self._digest = (0.0, "")
+        self._digest: tuple[float, Sequence[str], str] = (0.0, (), "")
         self._texts: list[str] = []
 
     def with_settings(self, settings: Settings, code: Code | None = None) -> Destination:
@@ -162,7 +162,7 @@ class Destination:
     def _bind(self, settings: Settings, code: Code | None) -> None:
         """Take other settings and mappers."""
         self.settings = settings
-        self._digest = (0.0, "")
+        self._digest = (0.0, (), "")
         if code is None:
             return
         shared = self.subscriptions
@@ -277,12 +277,13 @@ class Destination:
         if not mappers:
             return self._static_digest
         now = time.monotonic()
-        until, digest = self._digest
+        until, known, digest = self._digest
         if now >= until:
             versions = [mapper.version for mapper in mappers]
-            text = "\0".join([self._static_digest, *versions])
-            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-            self._digest = (now + _DIGEST_SECONDS, digest)
+            if versions != known:
+                text = "\0".join([self._static_digest, *versions])
+                digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            self._digest = (now + _DIGEST_SECONDS, versions, digest)
         return digest
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import Inbox, Scope
@@ -34,10 +34,15 @@ class IngestRoute:
 
     def of(self, admission: Admission) -> IngestRoute:
         """Return the route of a tenant."""
-        return replace(
-            self,
-            destination=admission.destination,
-            intake=admission.intake,
-            scope=admission.served.tenant.scope,
-            tenant=admission.served,
+        # Each request has one, and `dataclasses.replace` takes twice as long.
+        return IngestRoute(
+            self.name,
+            self.authenticator,
+            admission.destination,
+            admission.intake,
+            admission.served.tenant.scope,
+            self.inbox,
+            self.types,
+            self.tenants,
+            admission.served,
         )

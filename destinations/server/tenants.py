@@ -78,6 +78,9 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
+_NO_BOUNDS: Final = contextlib.nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRules:
     """For how long answers about keys count, and what is kept for unproven ones. In seconds.
@@ -347,15 +350,17 @@ class ServedTenants:
         """Return the digest of a key, together with the settings that belong to its account."""
         return self._secrets.digest(_with_part(key, account))
 
-    @contextlib.contextmanager
-    def keeping(self, served: ServedTenant, events: int, size: int) -> Iterator[None]:
+    def keeping(
+        self, served: ServedTenant, events: int, size: int
+    ) -> contextlib.AbstractContextManager[None]:
         """Make room for events of a tenant while they are accepted.
 
         Raises `KeyRefusedError` if the key is unproven, and there is none for so many.
         """
-        if served.is_proven:
-            yield
-            return
+        return _NO_BOUNDS if served.is_proven else self._keeping_unproven(served, events, size)
+
+    @contextlib.contextmanager
+    def _keeping_unproven(self, served: ServedTenant, events: int, size: int) -> Iterator[None]:
         with self._lock:
             self._check_bounds(served, events, size)
             served.reserved += events
