@@ -27,6 +27,7 @@ from .interrupted import (
 )
 from .locks import (
     ServerStatus,
+    check_account,
     check_migration,
     is_in_use,
     is_served,
@@ -172,6 +173,7 @@ __all__ = [
     "backed_up_at",
     "call_tenant",
     "carry_out",
+    "check_account",
     "check_migration",
     "choose_account",
     "count_tenants",

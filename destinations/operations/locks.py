@@ -3,7 +3,8 @@
 A server holds the lock of the store's file, and runs share it, so they find each other whatever
 path they use. They also lock a file next to the store, for systems where SQLite's use of the store
 prevents locks on the file itself. Each run also holds the lock of its account. A server holds one
-for each of its accounts, since a reload may add an account to which a command delivers. The system
+for each of its accounts, since a reload may add an account to which a command delivers. It holds
+none for the accounts of tenants, of which there may be thousands: see `check_account`. The system
 frees locks when a process ends, in whatever way.
 """
 
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +42,7 @@ if sys.platform != "win32":
 __all__ = [
     "ServerStatus",
     "block_servers",
+    "check_account",
     "check_migration",
     "is_in_use",
     "is_run_for",
@@ -51,6 +54,7 @@ __all__ = [
     "note_start",
     "noted_periods",
     "server_status",
+    "shared_account",
     "try_to_lock",
 ]
 
@@ -123,13 +127,34 @@ def lock_account(store: Path, account: int, shown: str, *, by_server: bool) -> I
 
     ``account`` is its id there. Raises `TemporaryError` if the other one does.
     """
-    message = (
-        f"a command delivers to {shown} from the store {store}: wait for it to end"
-        if by_server
-        else f"a server or another command delivers to {shown} from the store {store}; ask again"
-    )
+    message = _by_command(store, shown) if by_server else shared_account(store, shown)
     with _locked(_account_path(store, account), message, shared=False):
         yield
+
+
+def check_account(store: Path, account: int, shown: str) -> None:
+    """Raise `TemporaryError` if a command delivers to an account from the store now.
+
+    For a server that notes in the store, before this, that it delivers to the account: a command
+    looks there once it has the lock, so that none is needed for each of thousands of accounts.
+    """
+    if _is_file_held(_account_path(_followed(store), account, is_followed=True), shared=True):
+        raise TemporaryError(_by_command(store, shown))
+
+
+@lru_cache(maxsize=8)
+def _followed(store: Path) -> Path:
+    """Return the path of a store without links; that of a server, which has it open, stays."""
+    return store.resolve()
+
+
+def shared_account(store: Path, shown: str) -> str:
+    """Return why a command cannot deliver to an account now."""
+    return f"a server or another command delivers to {shown} from the store {store}; ask again"
+
+
+def _by_command(store: Path, shown: str) -> str:
+    return f"a command delivers to {shown} from the store {store}: wait for it to end"
 
 
 @contextlib.contextmanager
@@ -351,6 +376,6 @@ def _run_path(store: Path, scope: int) -> Path:
     return store.with_name(f"{store.name}.run-{scope}")
 
 
-def _account_path(store: Path, account: int) -> Path:
-    store = store.resolve()
+def _account_path(store: Path, account: int, *, is_followed: bool = False) -> Path:
+    store = store if is_followed else store.resolve()
     return store.with_name(f"{store.name}.account-{account}")

@@ -18,7 +18,13 @@ from typing import Any, Final
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.http.json_bytes import decode_json, encode_json
-from destinations.operations.locks import lock_account, lock_run, server_status
+from destinations.operations.locks import (
+    ServerStatus,
+    lock_account,
+    lock_run,
+    server_status,
+    shared_account,
+)
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -156,17 +162,25 @@ def instead_of_server(
     # A tenant has no runs, which would keep its account when it is erased.
     scope = of_tenant or accounts.run(slug, account)
     serving = server_status(store)
-    of_others = bool(serving.running) and not any(
-        serving.has(one.name) is not False for one in accounts.served_by(account)
-    )
+    of_others = bool(serving.running) and not _may_serve(store, serving, account)
     shown = f"{slug} at {accounts.get(account).shown}"
     with (
         lock_run(store.path, scope.id, shown, allow_server=of_others),
         lock_account(store.path, account, shown, by_server=False),
     ):
+        # A customer with this account may have come to the server since. One that comes from now on
+        # waits for the lock.
+        if of_others and _may_serve(store, server_status(store), account):
+            raise TemporaryError(shared_account(store.path, shown))
         _check_settled(store, account, planned)
         yield
         _drop_same(store, account, planned)
+
+
+def _may_serve(store: SqliteStore, serving: ServerStatus, account: int) -> bool:
+    """Return whether the server has a destination, or a tenant, that delivers to an account."""
+    served = store.accounts().served_by(account)
+    return any(serving.has(one.name) is not False for one in served)
 
 
 def _serving_scope(

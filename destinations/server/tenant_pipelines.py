@@ -10,7 +10,7 @@ from typing import Final
 
 from destinations.clock import WallClock
 from destinations.http.transport import Transport
-from destinations.operations import StoredPauses
+from destinations.operations import StoredPauses, check_account
 from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.observer import Observer, Observers
@@ -103,6 +103,10 @@ class TenantPipelines:
         _LOG.error("tenant %s of %s cannot be delivered to: %s", shown, scope.name, error)
 
     def _make(self, scope: Scope, endpoint: CircuitBreaker) -> Pipeline:
+        account = self.store.accounts().of_scope(scope)
+        slug = self.bound.identity.slug
+        # The scope is in the store: a command that asks for the lock after this finds it there.
+        check_account(self.store.path, account.id, f"{slug} at {account.shown}")
         destination = self.tenants.bound(scope)
         definition = destination.definition
         losses = self.bound.config.delivery.losses

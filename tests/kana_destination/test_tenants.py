@@ -18,7 +18,14 @@ import yaml
 
 from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
-from destinations.operations import asked_of_server, pause_destination, resume_destination
+from destinations.operations import (
+    asked_of_server,
+    lock_account,
+    pause_destination,
+    resume_destination,
+)
+from destinations.operations import requests as operation_requests
+from destinations.pipeline import fair_share
 from destinations.pipeline.ledger import Selection
 from destinations.secrets import Secret
 from destinations.server import Service, read_config
@@ -780,3 +787,98 @@ def test_options_that_do_not_fit_a_tenant(
     for line in (("flags",), ("merge", "u1", "u2", "--yes")):
         done = command("kana", *line, "--tenant", ids["a"], *given)
         assert (done.code, words in done.err) == (2, True), done.err
+
+
+# -- who else delivers to the account of a tenant --------------------------------------------------
+
+
+def _settings(folder: Path, server: Server, name: str) -> Path:
+    """Return the settings of runs and commands with the key of a tenant."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"apiKey": key_of(name), "endpoint": server.sandbox.url}))
+    return path
+
+
+def test_a_run_beside_the_server(
+    serve: Callable[..., Server], command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It is kept out as beside a server of one account, whosever its own account is."""
+    server = serve("a", "b")
+    server.post("a", track("1"))
+    server.wait()
+    events = tmp_path / "events.json"
+    events.write_text(json.dumps([track("2", 5)]))
+    for name in ("a", "b"):
+        given = ("--settings", _settings(tmp_path, server, name), "--store", server.store)
+        done = command("run", "kana", "--events", events, *given, "--new-account")
+        assert done.code == 75
+        assert f"a server delivers from the store {server.store}; stop it, or use" in done.err
+    assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 1}}, {})
+
+
+def test_a_command_with_the_key_of_a_tenant(
+    serve: Callable[..., Server], command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The server does it, as for the account of a destination."""
+    server = serve("a")
+    for user in ("u1", "u2"):
+        server.post("a", {**track(user), "userId": user})
+    server.wait()
+    given = ("--settings", _settings(tmp_path, server, "a"), "--store", server.store)
+    assert command("kana", "merge", "u1", "u2", "--yes", *given).code == 0
+    with SqliteStore(server.store, read_only=True) as store:
+        merges = [one for one in store.ledger().find(Selection()) if one.action == "merge"]
+        assert [one.tenant for one in merges] == list(_tenants(server).values())
+
+
+def test_a_tenant_whose_account_a_command_delivers_to(
+    serve: Callable[..., Server],
+    command: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its events are accepted, and wait for the command; those of others do not."""
+    monkeypatch.setattr(fair_share, "_FAULT_SECONDS", 0.1)
+    server = serve("a", "b")
+    server.service.stop()
+    events = tmp_path / "events.json"
+    events.write_text(json.dumps([track("1", 2)]))
+    given = ("--settings", _settings(tmp_path, server, "a"), "--store", server.store)
+    assert command("run", "kana", "--events", events, *given, "--new-account").code == 0
+    with SqliteStore(server.store) as store:
+        (account,) = store.accounts().of_slug("kana")
+    server.start()
+    with lock_account(server.store, account.id, "it", by_server=False):
+        for name in ("a", "b"):
+            assert server.post(name, track("2", 5)).status_code == 200
+        _until(lambda: server.usage("b") == {"u1": {"calls": 5}})
+        assert server.usage("a") == {"u1": {"calls": 2}}
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 7}}
+
+
+def test_a_tenant_that_comes_as_a_command_begins(
+    serve: Callable[..., Server],
+    command: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command looks again once it has the lock, and does nothing beside the server."""
+    server = serve("a")
+    path = _settings(tmp_path, server, "a")
+
+    @contextlib.contextmanager
+    def late(*arguments: Any, **given: Any) -> Iterator[None]:
+        assert server.post("a", track("1")).status_code == 200
+        server.wait()
+        with lock_account(*arguments, **given):
+            yield
+
+    monkeypatch.setattr(operation_requests, "lock_account", late)
+    done = command(
+        *("kana", "merge", "u1", "u2", "--yes", "--settings", path, "--store", server.store),
+        "--new-account",
+    )
+    assert (done.code, "a server or another command delivers to kana at" in done.err) == (75, True)
+    asked = [field for one in server.sandbox.requests for _, field in one.roots]
+    assert "updateUser" not in asked
