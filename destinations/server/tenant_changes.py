@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from destinations.clock import WallClock
+from destinations.errors import TemporaryError, UsageError
 from destinations.operations import (
     AskedOfServer,
     asked_of_server,
@@ -91,7 +92,13 @@ class TenantChanges:
         self._hold(asked.destination, scopes, is_changing=True)
         self._held[asked.id] = (asked.destination, scopes)
         if self._engine.is_settled(scopes):
-            self._carry_out(asked, gone, kept)
+            try:
+                self._carry_out(asked, gone, kept)
+            except TemporaryError:
+                raise
+            except UsageError as error:  # such as a file of erasures that cannot be read
+                refuse_change(self._store, asked, str(error), self._clock.time())
+                self._hold(asked.destination, scopes, is_changing=False)
             del self._held[asked.id]
 
     def _hold(self, name: str, scopes: list[Scope], *, is_changing: bool) -> None:

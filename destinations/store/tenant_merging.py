@@ -138,26 +138,46 @@ class _Merge:
                 f"UPDATE {table} SET scope = ? WHERE id = ?",
                 [(self._into, identity) for identity, _ in found],
             )
-        for one in message_ids:
-            self._message(message_digest(self._out, one), message_digest(self._into, one))
+        self._messages(message_ids)
         return len(erased)
 
-    def _message(self, before: bytes, after: bytes) -> None:
-        """Let a messageId lead to the event that had an effect, or else that of the other scope."""
-        row = self._to.execute(
-            "DELETE FROM messages WHERE digest = ? RETURNING event_id", (before,)
-        ).fetchone()
-        if row is None:
-            return
-        there = self._to.execute(
-            "SELECT event_id FROM messages WHERE digest = ?", (after,)
-        ).fetchone()
-        if there is None or (self._matters(row[0]) and not self._matters(there[0])):
-            self._to.execute("INSERT OR REPLACE INTO messages VALUES (?, ?)", (after, row[0]))
-        self._to.execute(
-            "UPDATE OR IGNORE other_contents SET digest = ? WHERE digest = ?", (after, before)
+    def _messages(self, message_ids: Iterable[str]) -> None:
+        """Let messageIds lead to the events that had an effect, or else those of the other scope.
+
+        A server that does this delivers nothing meanwhile, so it takes few statements.
+        """
+        self._to.execute("CREATE TEMP TABLE moved (before BLOB PRIMARY KEY, after BLOB) STRICT")
+        self._to.executemany(
+            "INSERT INTO moved VALUES (?, ?)",
+            [
+                (message_digest(self._out, one), message_digest(self._into, one))
+                for one in message_ids
+            ],
         )
-        self._to.execute("DELETE FROM other_contents WHERE digest = ?", (before,))
+        both = self._to.execute(
+            "SELECT after, own.event_id, there.event_id FROM moved"
+            " JOIN messages AS own ON own.digest = before"
+            " JOIN messages AS there ON there.digest = after"
+        ).fetchall()
+        self._to.execute(
+            "INSERT OR IGNORE INTO messages SELECT after, event_id FROM moved"
+            " JOIN messages ON digest = before"
+        )
+        self._to.executemany(
+            "UPDATE messages SET event_id = ? WHERE digest = ?",
+            [
+                (own, after)
+                for after, own, there in both
+                if self._matters(own) and not self._matters(there)
+            ],
+        )
+        self._to.execute(
+            "UPDATE OR IGNORE other_contents SET digest = moved.after FROM moved"
+            " WHERE digest = moved.before"
+        )
+        for table in ("other_contents", "messages"):
+            self._to.execute(f"DELETE FROM {table} WHERE digest IN (SELECT before FROM moved)")
+        self._to.execute("DROP TABLE moved")
 
     def _matters(self, event: int) -> bool:
         first = event * PER_EVENT

@@ -38,6 +38,7 @@ def command(place: StorePlace, gone: str, kept: str, destination: str | None, *,
     manual changes. Where both have a rule of one name, that of INTO stays. The settings are those
     of the key that the partner accepted last. An event that was sent with one key is recognised if
     it comes again with the other one, unless its user was erased or its delivery is kept no longer.
+    The partner must have accepted one of the keys at least.
 
     If a server uses the store, the server does it as soon as no request of both tenants is under
     way, and the command waits for it up to a minute; then it exits with 75, and the server goes on.

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from destinations.errors import TemporaryError
+from destinations.operations import tenant_changes
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.store import (
@@ -236,3 +238,30 @@ def test_a_backup_of_a_tenant_that_came_again(
     assert (done.code, "erased" in done.out) == (0, False)
     found = command("tenants", "list", "--store", path, "--json").json["tenants"]
     assert [one["id"] for one in found] == [one.id for one in tenants]
+
+
+def test_an_erasure_that_was_cut_off(
+    command: Command,
+    store: SqliteStore,
+    tenants: tuple[Tenant, Tenant],
+    add_tenant: Callable[..., Tenant],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same command completes it; a copy that was made after that keeps who came again."""
+    path, gone = store.path, tenants[1].id
+    copy = path.with_name("copy.sqlite3")
+    store.close()
+
+    def killed(*_: Any, **_more: Any) -> int:
+        raise TemporaryError("killed")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(tenant_changes, "erase_tenant", killed)
+        assert command("tenants", "forget", gone, "--yes", "--store", path).code == 75
+    assert command("tenants", "forget", gone, "--yes", "--store", path).code == 0
+    with SqliteStore(path) as opened:
+        assert add_tenant(opened, "key-b", "kana").id == gone
+    assert command("store", "backup", copy, "--store", path).code == 0
+    assert command("store", "restore", copy, "--to", path, "--yes").code == 0
+    found = command("tenants", "list", "--store", path, "--json").json["tenants"]
+    assert gone in [one["id"] for one in found]

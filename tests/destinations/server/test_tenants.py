@@ -14,10 +14,21 @@ from typing import Any
 import pytest
 
 from destinations.definition.document import Document
-from destinations.errors import QueueFullError, TransportError, UnsendableError
+from destinations.errors import (
+    QueueFullError,
+    TemporaryError,
+    TransportError,
+    UnsendableError,
+    UsageError,
+)
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing.stand_ins import StillClock
-from destinations.operations import ask_server, merge_tenant
+from destinations.operations import (
+    ask_server,
+    await_tenant_change,
+    merge_tenant,
+    tenant_changes,
+)
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Arrival
 from destinations.runtime.destination import Code, Destination
@@ -33,6 +44,7 @@ from destinations.store import (
     Tenants,
     TenantSecrets,
     broken_rules,
+    erasures_path,
 )
 
 _SEALING_KEY = "A" * 43 + "="
@@ -767,3 +779,39 @@ def test_a_tenant_that_is_erased_and_comes_again(bench: Bench) -> None:
     assert again.id == tenant.id
     assert bench.engine.length(again.scope) == 1
     assert bench.store.database.one("SELECT count(*) FROM open") == (2,)
+
+
+def test_an_erasure_that_cannot_be_noted(bench: Bench) -> None:
+    """The tenant would come back with a backup: it stays, delivers again, and it is said why."""
+    bench.send("good-key", "1")
+    tenant = bench.admit("good-key").served.tenant
+    path = erasures_path(bench.path)
+    path.write_text("damaged")
+    asked = ask_server(bench.store, tenant, "", bench.clock.time())
+    bench.changes.look()
+    with pytest.raises(UsageError, match="it is damaged; put it back as it was"):
+        await_tenant_change(bench.store, asked)
+    assert [one.id for one in bench.stored.all()] == [tenant.id]
+    assert bench.tenants.paused() == []
+    assert not bench.engine.looks_again
+    path.unlink()
+
+
+def test_a_store_that_cannot_be_written_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked is done as soon as it can be; until then nothing more is claimed."""
+    gone, kept = (bench.admit(key).served.tenant for key in ("good-key", "other-key"))
+    ask_server(bench.store, gone, kept.id, bench.clock.time())
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            tenant_changes,
+            "merge_tenants",
+            lambda *_: (_ for _ in ()).throw(TemporaryError("full")),
+        )
+        bench.changes.look()
+    assert {one.id for one in bench.tenants.paused()} == {gone.scope.id, kept.scope.id}
+    assert bench.engine.looks_again
+    bench.engine.changed = bench.changes.look
+    bench.clock.now += 1
+    bench.engine.run_round(0.0)
+    assert [one.id for one in bench.stored.all()] == [kept.id]
+    assert bench.tenants.paused() == []
