@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.errors import BodyError, QueueFullError, StoreGoneError
+from destinations.errors import BodyError, QueueFullError, StoreFullError, StoreGoneError
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
 from destinations.server.auth import Authenticator, presented_key
@@ -44,6 +44,8 @@ _PREFIX: Final = "/v1/"
 _SETTINGS: Final = HEADER.lower().encode()
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _GONE_SECONDS: Final = 30.0
+_FULL_SECONDS: Final = 30.0
+_FAULT_SECONDS: Final = 30.0
 _BEGINNING_SECONDS: Final = 1.0
 _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
@@ -205,11 +207,13 @@ class Receiver:
                 reply = error(fault.status, fault.message, code=fault.code)
             except QueueFullError as full:
                 reply = unavailable(full.message, full.retry_after)
+            except StoreFullError as full:  # no room for a new tenant
+                reply = unavailable(f"{full.reason}; nothing was accepted", _FULL_SECONDS)
             except StoreGoneError:
                 reply = unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
             except _AnsweredError:
                 raise
-            except Exception:  # noqa: BLE001 - answered with 500, so that the sender tries again
+            except Exception:  # noqa: BLE001 - answered so that the sender tries again
                 # Only the log has the error: its message could reveal too much.
                 _LOG.exception(
                     "request to %s failed with an internal error",
@@ -217,7 +221,10 @@ class Receiver:
                     extra={"destination": name},
                 )
                 self._observer.internal_error(name)
-                reply = error(500, "internal error; nothing was accepted")
+                message = "internal error; nothing was accepted"
+                # To a customer's endpoint Segment does not send again what is answered 500.
+                is_repeated = request.route.tenants is None
+                reply = error(500, message) if is_repeated else unavailable(message, _FAULT_SECONDS)
             finally:
                 self._requests.give_back(name, 1)
         return reply, [request.refusal(reply)]

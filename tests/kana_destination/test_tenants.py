@@ -16,7 +16,7 @@ import pytest
 import requests
 import yaml
 
-from destinations.errors import UsageError
+from destinations.errors import StoreFullError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
     asked_of_server,
@@ -30,7 +30,7 @@ from destinations.pipeline.ledger import Selection
 from destinations.secrets import Secret
 from destinations.server import Service, read_config
 from destinations.server.config_model import SealingConfig
-from destinations.store import SqliteStore, Tenants, TenantStore, broken_rules
+from destinations.store import SqliteStore, Tenants, TenantSecrets, TenantStore, broken_rules
 from destinations.telemetry import Observation, observe
 from kana_destination.plugin import stored_rules
 from kana_destination.sandbox import Sandbox
@@ -232,6 +232,34 @@ def test_other_keys(serve: Callable[..., Server], key: str, status: int) -> None
     assert answer.json()["message"]
     in_url = requests.post(f"{url}?key={key_of('a')}", json=track("1"), timeout=30)
     assert in_url.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreFullError("/a/path: no room", "the store cannot be written"), "cannot be written"),
+        (ZeroDivisionError("a secret"), "internal error"),
+    ],
+)
+def test_a_customer_who_cannot_be_added(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    """The event is to come again, which Segment sees to after a 503 only."""
+    server = serve("a", "b")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TenantSecrets, "add", fail)
+        answer = server.post("a", track("m1"))
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["message"].endswith("; nothing was accepted")
+    assert words in answer.json()["message"]
+    assert server.post("a", track("m1")).status_code == 200
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 1}}
 
 
 def test_a_restart(serve: Callable[..., Server]) -> None:
