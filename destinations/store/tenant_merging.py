@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.outcome import Effect, Outcome
-from destinations.pipeline.queue import Scope
+from destinations.pipeline.queue import OTHERS, Scope
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.database import Database
-from destinations.store.digests import message_digest, unpacked_id
+from destinations.store.digests import message_digest, packed_id, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
@@ -46,6 +46,21 @@ _MATTERS: Final = f"""
             OR (effect IS NULL AND status = {STATUS_CODES[Outcome.DELIVERED]})))
 """
 """Whether an event has an effect at the partner, or may get one."""
+
+
+_ADDED_SINCE: Final = f"""
+    SELECT EXISTS (SELECT 1 FROM ledger WHERE scope = ?1 AND user = ?2 AND accepted_at + took >= ?4
+            AND status = {STATUS_CODES[Outcome.DELIVERED]})
+        OR EXISTS (SELECT 1 FROM kept WHERE scope = ?1 AND user = ?2 AND settled_at >= ?4
+            AND effect <> {_NONE})
+        OR EXISTS (SELECT 1 FROM open WHERE scope = ?1 AND user = ?3 AND effect <> {_NONE})
+"""
+"""Whether something of a user was applied, or may have been, since a balance was asked for."""
+
+_MARK: Final = {
+    "balances": f"UPDATE balances SET user = '{OTHERS}' WHERE scope = ? AND key = ?",
+    "rechecks": "UPDATE rechecks SET amount = NULL WHERE scope = ? AND key = ?",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,7 @@ def merge_tenants(
             "SELECT coalesce(sum(count), 0) FROM tallies WHERE scope = ?", (gone.scope.id,)
         ).fetchone()
         merge = _Merge(connection, out.scope.id, into.scope.id)
+        merge.mark_added_to()
         unrecognised = merge.deliveries()
         merge.totals()
         merge.balances()
@@ -233,6 +249,24 @@ class _Merge:
         )
         for table in _BALANCES:
             self._moved(table, "scope", self._out, self._into)
+
+    def mark_added_to(self) -> None:
+        """Note that lost answers cannot be judged by balances to which the other has added since.
+
+        Before deliveries are moved: then it is not known any more whose they were.
+        """
+        for own, other in ((self._out, self._into), (self._into, self._out)):
+            rows = self._to.execute(
+                "SELECT 'balances', key, user, asked_at FROM balances WHERE scope = ?1"
+                " UNION ALL SELECT 'rechecks', key, user, 0 FROM rechecks WHERE scope = ?1",
+                (own,),
+            ).fetchall()
+            for table, key, user, asked_at in rows:
+                added = self._to.execute(
+                    _ADDED_SINCE, (other, packed_id(user), user, round(asked_at * 1000))
+                )
+                if added.fetchone()[0]:
+                    self._to.execute(_MARK[table], (own, key))
 
     def names(self, gone: Tenant, kept: Tenant) -> None:
         """Move what the plugin keeps under the name of a tenant."""

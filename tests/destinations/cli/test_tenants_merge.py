@@ -9,7 +9,7 @@ import pytest
 
 from destinations.operations import asked_of_server, lock_server, tenant_changes
 from destinations.outcome import ManualChange, Outcome, State, Status
-from destinations.pipeline.queue import Balance, Drift, Recheck, Round
+from destinations.pipeline.queue import OTHERS, Balance, Drift, Recheck, Round
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import (
     RefusedEvent,
@@ -122,7 +122,7 @@ def test_what_both_have(
         store.manual_changes([row[0]]).note(*changes)
         raw = RefusedEvent(one.scope.id, 1.0, 400, "NOT_JSON", "no", "/", "", b"x", 1)
         store.refused().add([raw], 10, 1_000)
-        delivery = add_delivery(store, scope=one.scope, status=State.HELD)
+        delivery = add_delivery(store, scope=one.scope, status=State.HELD, user=letter)
         store.queue().commit(
             Round(
                 balances={(one.scope, key): Balance("u1", 5) for key in ("both", letter)},
@@ -257,3 +257,40 @@ def test_erased_users(
     done = _merge(command, store, gone.id, kept.id)
     assert done.code == 0
     assert "Not recognised if they come again: 1 event of users who were erased." in done.err
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "asked", "is_marked"),
+    [
+        ("u1", Outcome.DELIVERED, -100.0, True),
+        ("u1", Outcome.DELIVERED, 100.0, False),
+        ("u2", Outcome.DELIVERED, -100.0, False),
+        ("u1", Outcome.INVALID, -100.0, False),
+        ("u1", State.UNKNOWN, 0.0, True),
+        ("u1", State.READY, 0.0, False),
+    ],
+)
+@pytest.mark.parametrize("is_of_gone", [True, False])
+def test_a_balance_to_which_the_other_has_added(
+    command: Command,
+    store: SqliteStore,
+    add_tenant: Add,
+    add_delivery: Add,
+    *,
+    user: str,
+    status: Status,
+    asked: float,
+    is_marked: bool,
+    is_of_gone: bool,
+) -> None:
+    """Both are one account at the partner: a lost answer must not be taken for what that added."""
+    gone, kept = add_tenant(store, "key-old"), add_tenant(store, "key-new")
+    own, other = (gone, kept) if is_of_gone else (kept, gone)
+    ended = {} if isinstance(status, State) else {"settled_at": 5_000.0}
+    add_delivery(store, scope=other.scope, user=user, status=status, **ended)
+    before = Balance("u1", 5, asked_at=5_000.0 + asked)
+    store.queue().commit(Round(balances={(own.scope, "k"): before}))
+    assert _merge(command, store, gone.id, kept.id).code == 0
+    (only,) = Tenants(store.database).all()
+    (found,) = store.queue().balances(only.scope, ["k"]).values()
+    assert (found.user, found.amount) == (OTHERS if is_marked else "u1", 5)
