@@ -1,5 +1,6 @@
 """Parse and evaluate FQL, the language of subscriptions."""
 
+from destinations.segment.fql.overlap import Overlap, overlap
 from destinations.segment.fql.subscription import (
     Clause,
     Fql,
@@ -10,4 +11,14 @@ from destinations.segment.fql.subscription import (
 )
 from destinations.segment.fql.syntax import FqlIssue
 
-__all__ = ["Clause", "Fql", "FqlIssue", "check_fql", "compile_fql", "never_holds", "unknown_types"]
+__all__ = [
+    "Clause",
+    "Fql",
+    "FqlIssue",
+    "Overlap",
+    "check_fql",
+    "compile_fql",
+    "never_holds",
+    "overlap",
+    "unknown_types",
+]

@@ -13,7 +13,15 @@ from destinations.segment.javascript.numbers import as_double, to_number
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED
 
-__all__ = ["Predicate", "UnevaluableError", "compile_condition", "compile_node", "value_getter"]
+__all__ = [
+    "Predicate",
+    "UnevaluableError",
+    "bound_of",
+    "compile_condition",
+    "compile_node",
+    "value_getter",
+    "value_test",
+]
 
 Predicate = Callable[[Any], bool]
 
@@ -72,6 +80,12 @@ def compile_condition(condition: Condition) -> Predicate:
     holds = make(condition.operand)
     get = value_getter(condition.path or ())
     return lambda event: holds(get(event))
+
+
+def value_test(condition: Condition) -> Callable[[Any], bool] | None:
+    """Return the test of a condition for the value at its path; None if it never holds."""
+    make = _OPERATORS.get(condition.operator)
+    return None if make is None else make(condition.operand)
 
 
 # Nearly every subscription is ``type = "track" and event = "..."``, or has several event names.
@@ -133,7 +147,7 @@ def _compare_numbers(compare: Callable[[float, float], bool]) -> Callable[[_Oper
     """Return a comparison for numbers only; with NaN only ``!=`` holds."""
 
     def make(operand: _Operand) -> _Test:
-        bound = _number(operand)
+        bound = bound_of(operand)
 
         def test(value: Any) -> bool:
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -145,7 +159,8 @@ def _compare_numbers(compare: Callable[[float, float], bool]) -> Callable[[_Oper
     return make
 
 
-def _number(operand: _Operand) -> float:
+def bound_of(operand: _Operand) -> float:
+    """Return the number with which values are compared; NaN for none."""
     if isinstance(operand, str):
         return to_number(operand)
     return math.nan if operand is None else float(operand)
