@@ -19,6 +19,8 @@ from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.opening import (
     bind_to_file,
+    connect_to_file,
+    connection_option,
     destination_argument,
     settings_option,
     store_option,
@@ -83,6 +85,7 @@ class _Given:
 )
 @limit_option
 @settings_option
+@connection_option
 @store_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line, for each event."
@@ -91,6 +94,7 @@ def command(  # noqa: PLR0913 - what the command line gives
     destination: str,
     files: Sequence[str],
     settings: Path | None,
+    connection: Path | None,
     store: Path | None,
     *,
     sample: bool,
@@ -106,6 +110,8 @@ def command(  # noqa: PLR0913 - what the command line gives
     if sample == bool(files):
         raise click.UsageError("expected either FILE or --sample")
     definition, plugin = open_definition(destination)
+    if connection is not None:
+        definition = connect_to_file(definition, connection)
     given = _samples(definition) if sample else _events(files)
     with _bound(definition, plugin, settings, store) as bound:
         masker = bound.settings.masker

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from destinations.definition import DestinationDefinition
+from destinations.definition.connection import connect, read_connection
 from destinations.definition.document import Document
 from destinations.definition.settings import read_settings
 from destinations.opening import BoundDestination, bind_destination
@@ -19,6 +20,8 @@ from destinations.runtime.store import Store
 
 __all__ = [
     "bind_to_file",
+    "connect_to_file",
+    "connection_option",
     "destination_argument",
     "installed_destinations",
     "settings_option",
@@ -42,6 +45,14 @@ settings_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Read settings from FILE (YAML or JSON); ${NAME} is replaced from the environment.",
+)
+
+
+connection_option = click.option(
+    "--connection",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Use the subscriptions of FILE (YAML or JSON) in place of the definition's presets.",
 )
 
 
@@ -70,6 +81,17 @@ def bind_to_file(
     return bind_destination(
         definition, plugin, Document(document.name, values, document.lines), store
     )
+
+
+def connect_to_file(definition: DestinationDefinition, path: Path) -> DestinationDefinition:
+    """Return a definition with the subscriptions of a file; prints what can match no event.
+
+    Raises `DefinitionError` with every issue of the file.
+    """
+    connected = connect(definition, read_connection(path))
+    for warning in connected.warnings[len(definition.warnings) :]:
+        click.echo(f"warning: {warning}", err=True)
+    return connected
 
 
 def installed_destinations() -> Mapping[str, InstalledDestination]:

@@ -19,6 +19,8 @@ from destinations.cli.garbage_collection import collect_less_often
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
     bind_to_file,
+    connect_to_file,
+    connection_option,
     destination_argument,
     settings_option,
     store_option,
@@ -110,6 +112,7 @@ _NO_ANSWER: Final = "no answer so far"
 )
 @limit_option
 @settings_option
+@connection_option
 @click.option(
     "--sandbox",
     "use_sandbox",
@@ -193,18 +196,22 @@ def command(**given: Any) -> int:
     return code if code or runner.resumed is None else exit_code(runner.resumed)
 
 
-def _open_written(name: str) -> tuple[DestinationDefinition, Plugin | None]:
+def _open_written(
+    name: str, connection: Path | None
+) -> tuple[DestinationDefinition, Plugin | None]:
     """Return DESTINATION, and print its warnings; raises if its definition leaves requests open."""
     definition, plugin = open_definition(name)
     check_written(definition)
     for warning in definition.warnings:
         click.echo(f"warning: {warning}", err=True)
+    if connection is not None:
+        definition = connect_to_file(definition, connection)
     return definition, plugin
 
 
 def _run(options: Options) -> tuple[Report, _Runner]:
     """Open everything, run, and print the results."""
-    definition, plugin = _open_written(options.destination)
+    definition, plugin = _open_written(options.destination, options.connection)
     # The account of a sandbox ends with the run: there is nothing to change in it.
     shows = "" if options.use_sandbox else plugin_changes_command(plugin)
     with ExitStack() as stack:

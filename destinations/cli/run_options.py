@@ -24,6 +24,7 @@ class Options:
     events: tuple[str, ...]
     form: Form | None
     settings: Path | None
+    connection: Path | None
     use_sandbox: bool
     seed: Path | None
     undelivered: Path | None
@@ -65,6 +66,7 @@ class Options:
         words = ["destinations", "run", self.destination]
         for name, value in {
             "--settings": self.settings,
+            "--connection": self.connection,
             "--store": self.store,
             "--undelivered": self.undelivered,
             "--account": self.account,

@@ -102,10 +102,13 @@ def preset_issues(
     presets: Sequence[Any],
     actions: Collection[str],
     of_operator: Collection[str] = (),
+    *,
+    must_hold: bool = True,
 ) -> Iterator[Issue]:
     """Yield the issues in subscriptions that stand at ``place``, given the actions' slugs.
 
-    No subscription may have an action in ``of_operator``.
+    No subscription may have an action in ``of_operator``. That one can match no event is an issue
+    unless ``must_hold`` is false.
     """
     names: set[tuple[str, str]] = set()
     for index, preset in enumerate(presets):
@@ -123,7 +126,7 @@ def preset_issues(
             message = "this action is only for operators: no subscription may have it"
             yield document.issue(own + "/partnerAction", message)
         yield from _fql(document, own + "/subscribe", preset["subscribe"])
-        never = never_holds(preset["subscribe"])
+        never = never_holds(preset["subscribe"]) if must_hold else None
         if never is not None:
             yield document.issue(own + "/subscribe", str(never))
         if "mapping" in preset:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.connection import connect
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.setting_uses import address_settings
 from destinations.definition.settings import Settings, check_settings, is_url
@@ -86,7 +88,15 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     for index, each in enumerate(config.destinations):
         place = pointer("destinations", index)
         try:
-            bound.append(_bind(each, store))
+            definition, folder = _definition(each)
+        except DefinitionError as error:
+            issues += error.issues
+            continue
+        except UsageError as error:
+            issues.append(replace(each.settings.issue("", str(error)), path=place))
+            continue
+        try:
+            bound.append(_bind(each, definition, folder, store))
         except DefinitionError as error:
             issues += [_placed(issue, each, place) for issue in error.issues]
         except UsageError as error:
@@ -97,10 +107,22 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     return bound
 
 
-def _bind(config: DestinationConfig, store: Store | None) -> Bound:
+def _definition(config: DestinationConfig) -> tuple[DestinationDefinition, Traversable]:
+    """Return the definition of a destination with its connection, and the folder of it."""
     folder = find_folder(config.destination)
     definition = load_definition(folder)
     check_written(definition)
+    if config.connection is not None:
+        definition = connect(definition, config.connection)
+    return definition, folder
+
+
+def _bind(
+    config: DestinationConfig,
+    definition: DestinationDefinition,
+    folder: Traversable,
+    store: Store | None,
+) -> Bound:
     issues = list(_plain_secrets(definition, config))
     if issues:
         raise DefinitionError(issues)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from destinations.definition.connection import Connection
 from destinations.definition.document import LARGEST_NUMBER, TOO_LARGE, Document, read_document
 from destinations.definition.input_files import path_issue, read_text_input
 from destinations.definition.schema_issues import schema_issues
@@ -287,7 +288,18 @@ class _Reader:
             delivery=self._delivery(spec.get("delivery", {}), place + "/delivery"),
             account=self._account(spec.get("account"), place + "/account"),
             exposed=dict(self._exposed(spec)),
+            connection=self._connection(spec, place),
         )
+
+    def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:
+        """Return the subscriptions of a destination; None for the presets of its definition."""
+        if "subscriptions" not in spec:
+            if "allowOverlap" in spec:
+                message = "has no effect without subscriptions: leave it out"
+                self.issues.append(self._document.issue(place + "/allowOverlap", message))
+            return None
+        given, allows = spec["subscriptions"], spec.get("allowOverlap", False)
+        return Connection(self._document, given, allows, place)
 
     def _tenants(self, receiver: Mapping[str, Any], place: str) -> TenantsConfig | None:
         given = receiver.get("tenants")

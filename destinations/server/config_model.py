@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from destinations.definition.connection import Connection
 from destinations.definition.document import Document
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
@@ -150,7 +151,8 @@ class DestinationConfig:
     ``settings`` are expanded, with the places where they stand, and not checked yet;
     ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
     files that every user of this machine can read, by the place of what they hold, as in
-    ``/settings/apiKey``. ``account`` is a name for the account at the partner.
+    ``/settings/apiKey``. ``account`` is a name for the account at the partner. Without a
+    ``connection`` it has the presets of its definition.
     """
 
     name: str
@@ -161,6 +163,7 @@ class DestinationConfig:
     delivery: DeliveryConfig = DeliveryConfig()
     exposed: Mapping[str, Path] = field(default_factory=dict)
     account: str | None = None
+    connection: Connection | None = None
 
 
 @dataclass(frozen=True, slots=True)

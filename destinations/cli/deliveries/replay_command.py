@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import escaped, json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, plain
+from destinations.definition.connection import connect
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.opening import open_definition
@@ -108,11 +109,12 @@ def _destinations(
 ) -> Callable[[LedgerEntry], Destination]:
     """Return a function that finds a delivery's destination; it needs no settings to plan."""
     found: dict[tuple[str, str], Destination] = {}
-    configured = {one.name: one.destination for one in served.destinations} if served else {}
+    configured = {one.name: one for one in served.destinations} if served else {}
 
     def find(entry: LedgerEntry) -> Destination:
         name = entry.destination
-        wanted = definition if definition is not None else configured.get(name, name)
+        own = None if definition is not None else configured.get(name)
+        wanted = definition or (name if own is None else own.destination)
         if (wanted, entry.tenant) not in found:
             try:
                 loaded, plugin = open_definition(wanted)
@@ -120,16 +122,18 @@ def _destinations(
                 if wanted != name:
                     raise
                 raise UsageError(_nameless(entry, configured, error)) from None
+            if own is not None and own.connection is not None:
+                loaded = connect(loaded, own.connection)
             # Each customer of a partner has rules of their own.
-            own = TenantStore(store, entry.tenant) if entry.tenant else store
-            code = plugin_code(plugin, own)
+            rules = TenantStore(store, entry.tenant) if entry.tenant else store
+            code = plugin_code(plugin, rules)
             found[wanted, entry.tenant] = Destination(loaded, named_settings(loaded), code)
         return found[wanted, entry.tenant]
 
     return find
 
 
-def _nameless(entry: LedgerEntry, configured: Mapping[str, str], error: UsageError) -> str:
+def _nameless(entry: LedgerEntry, configured: Collection[str], error: UsageError) -> str:
     """Return the error for a delivery whose destination was removed or renamed."""
     name = entry.destination
     hint = (

@@ -28,7 +28,7 @@ _MOST_WAYS: Final = 5_000
 """Ways to hold together that are looked at; with more, the two are said to overlap."""
 
 _NUMBERS: Final = frozenset({"<", "<=", ">", ">=", "number_equals", "number_not_equals"})
-_OTHERS: Final = (UNDEFINED, None, True, False, [], {})
+_OTHERS: Final[tuple[object, ...]] = (UNDEFINED, None, True, False, [], {})
 """One of each kind of value but text and numbers: all conditions treat others of it alike."""
 
 
@@ -151,5 +151,4 @@ def _event(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any] | None:
         if path[-1] in place:
             return None
         place[path[-1]] = value
-    event.setdefault("type", "track")
-    return event
+    return {"type": event.pop("type", "track"), **event}

@@ -101,6 +101,29 @@ def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     assert request["request"]["body"]["variables"]["input_0"]["delta"] == 2
 
 
+CONNECTION = """
+subscriptions:
+  - name: Calls
+    partnerAction: track
+    subscribe: event = "Used"
+    mapping: {featureId: {"@template": "feature-{{event}}"}}
+"""
+
+
+def test_a_connection(command: Callable[..., Any], write: Write) -> None:
+    """Its subscriptions take the place of the presets."""
+    connection = write("connection.yaml", CONNECTION)
+    done = command("explain", "kana", write("e.json", _event()), "--connection", connection)
+    assert (done.code, done.err) == (0, "")
+    assert "Calls (track): matches" in done.out
+    assert '"featureId": "feature-Used"' in done.out
+    assert "Record usage" not in done.out
+    broken = write("connection.yaml", CONNECTION.replace("track", "trak"))
+    done = command("explain", "kana", write("e.json", _event()), "--connection", broken)
+    assert done.code == 2
+    assert "connection.yaml:4: /subscriptions/0/partnerAction: unknown action" in done.err
+
+
 LINES = [_event(), _event(userId=None), _event(type="page")]
 
 

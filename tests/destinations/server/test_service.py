@@ -404,6 +404,28 @@ def test_a_reload_waits_for_what_is_under_way(
     assert _statuses(path) == [("m1", Outcome.DELIVERED), ("m2", Outcome.DELIVERED)]
 
 
+def test_a_reload_with_other_subscriptions(
+    start: Start, configure: Configure, partner: Partner, path: Path
+) -> None:
+    """What waits goes as the connection of today says, and nothing is lost."""
+    partner.is_down = True
+    service = start(configure("one"))
+    assert _post(service, "one", "m1") == 200
+    one = {
+        "name": "Named",
+        "partnerAction": "count",
+        "subscribe": 'type = "track"',
+        "mapping": {"thing": {"@template": "named {{messageId}}"}},
+    }
+    service.reload(configure("one", of={"one": {"subscriptions": [one]}}))
+    assert _post(service, "one", "m2") == 200
+    partner.is_down = False
+    partner.wait_for("named m1", "named m2")
+    assert service.stop() == 0
+    assert _statuses(path) == [("m1", Outcome.DELIVERED), ("m2", Outcome.DELIVERED)]
+    assert {one.subscription for one in _entries(path)} == {"Named"}
+
+
 def test_a_faulty_reload_changes_nothing(
     start: Start, configure: Configure, partner: Partner, tmp_path: Path
 ) -> None:

@@ -231,6 +231,21 @@ def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: Path) -> None:
     assert list(path.parent.glob("store.sqlite3*")) == [path]
 
 
+def test_by_the_subscriptions_of_the_configuration(
+    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses
+) -> None:
+    """Events are planned as the server would plan them."""
+    dead(destination="production")
+    text = (
+        "store: {path: store.sqlite3}\n"
+        f"destinations: [{{name: production, destination: {folder},"
+        " subscriptions: [{name: N, partnerAction: count, subscribe: 'event = \"Other\"'}]}]\n"
+    )
+    done = command("deliveries", "replay", "1000", "--config", write("serve.yaml", text))
+    assert (done.code, done.err) == (0, "")
+    assert statuses() == {1_000: "filtered"}
+
+
 def test_by_the_configuration(
     command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses
 ) -> None:

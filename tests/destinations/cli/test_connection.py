@@ -1,0 +1,89 @@
+"""A connection of a customer, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Write = Callable[[str, Any], Path]
+
+EVENTS = [
+    {
+        "type": "track",
+        "event": event,
+        "userId": "user_0001",
+        "messageId": f"m{nth}",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "properties": {"delta": 2},
+    }
+    for nth, event in enumerate(("API Called", "Page Seen", "API Called"))
+]
+CALLS = {
+    "name": "Calls",
+    "partnerAction": "track",
+    "subscribe": 'event = "API Called"',
+    "mapping": {"featureId": "api-calls"},
+}
+ALL = {"name": "All", "partnerAction": "track", "subscribe": 'type = "track"'}
+
+
+def test_a_run(command: Callable[..., Any], write: Write) -> None:
+    """Only what the connection takes is delivered, as it maps it; a warning names what never is."""
+    never = {**CALLS, "name": "Never", "subscribe": 'type = "trakc"'}
+    connection = write("connection.json", {"subscriptions": [CALLS, never]})
+    events = write("events.ndjson", EVENTS)
+    done = command(
+        *("run", "kana", "--events", events, "--sandbox", "--connection", connection, "--json")
+    )
+    assert done.code == 0, done.err
+    assert done.err.startswith("warning: ")
+    assert "did you mean track?" in done.err
+    assert done.json["outcomes"]["delivered"] == 2
+    assert done.json["outcomes"]["filtered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "code"), [({}, 2), ({"allowOverlap": True}, 0), ({"allowOverlap": False}, 2)]
+)
+def test_an_overlap(
+    command: Callable[..., Any],
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, Any],
+    code: int,
+) -> None:
+    """One event would be billed twice: neither a run nor a server begins, unless that is meant."""
+    monkeypatch.setenv("KEY", "prv_test_0123456789")
+    subscriptions = [CALLS, {**ALL, "mapping": {"featureId": "all"}}]
+    connection = write("connection.json", {"subscriptions": subscriptions, **more})
+    events = write("events.ndjson", EVENTS[:1])
+    done = command("run", "kana", "--events", events, "--sandbox", "--connection", connection)
+    assert (done.code == 2) is (code == 2), done.err
+    served = {
+        "store": {"path": "none/s.sqlite3"},
+        "destinations": [
+            {
+                "name": "kana",
+                "destination": "kana",
+                "settings": {"apiKey": "${KEY}"},
+                "subscriptions": subscriptions,
+                **more,
+            }
+        ],
+    }
+    config = write("serve.json", served)
+    checked = command("serve", "--config", config, "--check")
+    for one in (done, checked):
+        assert ("'All' overlaps with 'Calls'" in one.err) is (code == 2), one.err
+
+
+def test_without_subscriptions(command: Callable[..., Any], write: Write) -> None:
+    """That they may overlap says nothing then, and is refused."""
+    one = {"name": "kana", "destination": "kana", "allowOverlap": True}
+    config = write("serve.json", {"store": {"path": "s"}, "destinations": [one]})
+    done = command("serve", "--config", config, "--check")
+    assert done.code == 2
+    assert "/destinations/0/allowOverlap: has no effect without subscriptions" in done.err
