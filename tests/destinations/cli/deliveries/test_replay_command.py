@@ -239,7 +239,7 @@ def test_by_the_subscriptions_of_the_configuration(
     text = (
         "store: {path: store.sqlite3}\n"
         f"destinations: [{{name: production, destination: {folder},"
-        " subscriptions: [{name: N, partnerAction: count, subscribe: 'event = \"Other\"'}]}]\n"
+        " subscriptions: [{name: Named, partnerAction: count, subscribe: 'event = \"Other\"'}]}]\n"
     )
     done = command("deliveries", "replay", "1000", "--config", write("serve.yaml", text))
     assert (done.code, done.err) == (0, "")
