@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shlex
 import sys
@@ -11,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from destinations.errors import MissingExtraError
 
@@ -63,6 +61,9 @@ def _requirement(origin: Mapping[str, Any], extra: str) -> list[str] | None:
         return [f"{_PACKAGE}[{extra}] @ {control['vcs']}+{url}@{control['commit_id']}"]
     if not url.startswith("file:"):
         return [f"{_PACKAGE}[{extra}] @ {url}"]
+    # Here, as it takes longer than all else: each process that needs an extra would wait for it.
+    from urllib.request import url2pathname  # noqa: PLC0415
+
     path = Path(url2pathname(urlsplit(url).path))
     if not path.exists():
         return None
@@ -75,6 +76,8 @@ def _origin() -> dict[str, Any] | None:
 
     The note is ``direct_url.json``: packaging.python.org/en/latest/specifications/direct-url/
     """
+    import importlib.metadata  # noqa: PLC0415 - as in `_requirement`
+
     with suppress(importlib.metadata.PackageNotFoundError):
         noted = importlib.metadata.distribution(_PACKAGE).read_text("direct_url.json")
         if noted is not None:

@@ -20,12 +20,15 @@ import destinations
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
-from destinations.errors import TransportError
+from destinations.errors import DestinationsError, TransportError, UsageError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.entry_points import DEFINITIONS, PLUGINS
 from destinations.store import SqliteStore, broken_rules
+from kana_destination import plugin
+from kana_destination.sandbox import Sandbox
+from kana_destination.sandbox_process import SandboxProcess
 
 API_KEY = "sk_test_0123456789"
 
@@ -509,3 +512,32 @@ def install(
     for module in set(sys.modules) - before:
         if module.startswith(("acme", "other")):
             del sys.modules[module]
+
+
+class SandboxThread(SandboxProcess):
+    """Kana's sandbox in a thread of this process, with all that its own process offers."""
+
+    def __init__(self, *, seed: Path | None, port: int, db: Path | None, api: Any) -> None:
+        try:
+            self._sandbox = Sandbox(seed, port=port, db=db, api=api).start()
+        except DestinationsError as error:
+            raise UsageError(f"the sandbox cannot start: {error}") from None
+        self.url, self._api_key = self._sandbox.url, self._sandbox.api_key
+        self._runs = True
+
+    def is_running(self) -> bool:
+        return self._runs
+
+    def close(self) -> None:
+        self._runs = False
+        self._sandbox.stop()
+
+
+@pytest.fixture
+def sandbox_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``--sandbox`` of commands in this process start a thread, in place of a process.
+
+    A process takes twice as long to start as most runs take. The tests of what it does as a
+    process, such as those of signals, do without this.
+    """
+    monkeypatch.setattr(plugin, "SandboxProcess", SandboxThread)

@@ -13,6 +13,8 @@ import pytest
 from destinations.outcome import Outcome
 from destinations.store import SqliteStore
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 Run = Callable[..., Any]
 Write = Callable[[str, Any], Path]
 

@@ -13,6 +13,8 @@ import pytest
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import RefusedEvent, SqliteStore
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 Command = Callable[..., Any]
 
 ANONYMOUS = b'{"type": "track", "event": "E", "messageId": "m1"}'

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 Write = Callable[[str, Any], Path]
 
 OUTCOMES = [

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 TIME = "2026-11-28T10:00:00Z"
 
 

@@ -23,6 +23,8 @@ from destinations.pipeline.run import Run as PipelineRun
 from destinations.pipeline.undelivered import Undelivered
 from destinations.store import SqliteStore
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 resource = pytest.importorskip("resource", reason="has no limits for files")
 
 Run = Callable[..., Any]

@@ -11,6 +11,8 @@ import pytest
 from destinations.errors import UsageError
 from destinations.store import SqliteStore, check_not_sidecar, check_store_path
 
+pytestmark = pytest.mark.usefixtures("sandbox_thread")
+
 _ENDS = (
     *("-wal", "-shm", "-journal", ".lock", ".serving", ".identity", ".backed-up"),
     *(".run-1", ".account-12"),
