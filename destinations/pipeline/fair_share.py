@@ -106,7 +106,9 @@ class FairShare:
     def look_at_changes(self) -> Collection[Scope]:
         """Take in what an operator has changed; returns whose deliveries that are."""
         scopes = self._changed()
-        for scope in scopes:
+        # An operator who lets paused actions go on changes no delivery.
+        paused = [scope for scope, one in self.pipelines.items() if one.refusals.paused]
+        for scope in dict.fromkeys((*scopes, *paused)):
             if scope in self.pipelines:
                 self.pipelines[scope].look_at_changes()
             self.touch(scope)

@@ -65,6 +65,12 @@ class _TenantObserver(Observers):
         """Tell whose action pauses."""
         served = self._tenants.of_scope(self._scope)
         shown = self._scope.tenant if served is None else served.tenant.shown
+        if reason:  # which the observers' line and gauge, of all tenants, do not tell
+            _LOG.error(
+                "%s of tenant %s of %s paused: the partner takes its key and refuses its requests; "
+                "destinations resume %s --tenant %s tries again",
+                *(action, shown, destination, destination, self._scope.tenant),
+            )
         self._inner.paused(destination, action, reason and f"tenant {shown}: {reason}")
 
 

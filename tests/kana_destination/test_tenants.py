@@ -262,6 +262,39 @@ def test_a_customer_who_cannot_be_added(
     assert server.usage("a") == {"u1": {"calls": 1}}
 
 
+def test_a_customer_whose_requests_are_refused(
+    serve: Callable[..., Server], command: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the customer, for whom all that waited is delivered once an operator says so.
+
+    The others go on.
+    """
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        assert server.post(name, track("first")).status_code == 200
+    server.wait()
+    faults = server.sandbox.account(key_of("a")).faults
+    faults.add({"match": {"rootField": "recordUsage"}, "times": None, "status": 401})
+    for number in range(8):
+        assert server.post("a", track(f"m{number}")).status_code == 200
+    with SqliteStore(server.store, read_only=True) as store:
+        tenant = Tenants(store.database).all("kana")[0]
+    pause = threading.Event()
+    words = f"destinations resume kana --tenant {tenant.id} tries again"
+    for _ in range(1_200):
+        if words in caplog.text:
+            break
+        pause.wait(0.025)
+    assert words in caplog.text
+    assert server.post("b", track("second")).status_code == 200
+    faults.clear()
+    where = ("--tenant", tenant.id, "--store", server.store)
+    assert "track: resumed." in command("resume", "kana", *where).out
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 9}}
+    assert server.usage("b") == {"u1": {"calls": 2}}
+
+
 def test_a_restart(serve: Callable[..., Server]) -> None:
     """A tenant is the same after a restart: what is repeated does not count again."""
     server = serve("a", "b")
