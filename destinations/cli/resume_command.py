@@ -6,17 +6,18 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import plain
+from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
     find_tenant,
     paused_actions,
     resume,
     resume_destination,
+    resume_of_tenants,
     resume_tenant,
     stopped_destinations,
 )
-from destinations.store import Tenant
+from destinations.store import PAUSED, Tenant
 
 __all__ = ["command"]
 
@@ -36,7 +37,7 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
     An action of a server pauses when the partner refuses its requests whatever the events are, as
     after a change of its API. What waits for it stays until the server is started or reloaded with
     another definition or other settings, or until this command. It is tried again at once, and
-    pauses again if nothing has changed.
+    pauses again if nothing has changed. Without --tenant, those of all tenants resume as well.
     """
     with place.read() as opened:
         found = None if tenant is None else find_tenant(opened, tenant, name)
@@ -44,7 +45,9 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
         actions = paused_actions(opened, _of_actions(name, found))
         is_stopped = name in stopped_destinations(opened)
         is_paused = is_stopped if found is None else found.paused_at is not None
-    if not actions and not is_paused:
+        # Each tenant's is noted by itself.
+        is_of_tenants = found is None and bool(opened.notes_with_prefix(f"{PAUSED}{name}/"))
+    if not actions and not is_paused and not is_of_tenants:
         click.echo(f"Nothing of {shown} is paused.")
     else:
         with place.change() as opened:
@@ -53,10 +56,13 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
             else:
                 is_paused = resume_destination(opened, name)
             actions = resume(opened, _of_actions(name, found))
+            tenants = resume_of_tenants(opened, name) if is_of_tenants else 0
         if is_paused:
             click.echo(f"{shown[0].upper() if found else shown[0]}{shown[1:]}: resumed.")
         for action, reason in actions.items():
             click.echo(f"{shown}, {action}: resumed. It was paused because: {plain(reason)}")
+        if tenants:
+            click.echo(f"{shown}: paused actions of {count(tenants, 'tenant')} resumed.")
     if found is not None and is_stopped:
         click.echo(f"All of {plain(name)} is paused, this tenant as well.", err=True)
     return 0

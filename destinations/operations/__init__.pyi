@@ -48,6 +48,7 @@ from .pauses import (
     pauses_of_servers,
     resume,
     resume_destination,
+    resume_of_tenants,
     stopped_destinations,
 )
 from .replaying import (
@@ -226,6 +227,7 @@ __all__ = [
     "restore",
     "resume",
     "resume_destination",
+    "resume_of_tenants",
     "resume_tenant",
     "server_status",
     "settle",

@@ -20,6 +20,7 @@ __all__ = [
     "pauses_of_servers",
     "resume",
     "resume_destination",
+    "resume_of_tenants",
     "stopped_destinations",
 ]
 
@@ -66,6 +67,14 @@ def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
     if found:
         store.forget(_name(destination))
     return found
+
+
+def resume_of_tenants(store: SqliteStore, destination: str) -> int:
+    """Resume all actions of all tenants of a destination; returns for how many any paused."""
+    found = store.notes_with_prefix(_name(f"{destination}/"))
+    for name in found:
+        store.forget(name)
+    return len(found)
 
 
 def known_destinations(store: SqliteStore) -> Sequence[str]:

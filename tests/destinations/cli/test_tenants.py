@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import lock_server, tenant_changes
+from destinations.operations import (
+    StoredPauses,
+    lock_server,
+    paused_actions,
+    tenant_changes,
+)
 from destinations.outcome import ManualChange, Outcome, State
 from destinations.store import (
     RefusedEvent,
@@ -196,6 +201,22 @@ def test_a_tenant_by_its_destination(
     assert done.out == f"Tenant {tenants[0].id} of sample: resumed.\n"
     assert done.err == "All of sample is paused, this tenant as well.\n"
     assert Tenants(store.database).find(tenants[0].id).paused_at is None
+
+
+def test_the_paused_actions_of_all(
+    command: Command, store: SqliteStore, tenants: list[Tenant]
+) -> None:
+    """An operator who has mended what concerned all of a destination need not name each."""
+    for one in tenants:
+        StoredPauses(store, one.scope.full_name).write({"track": "HTTP 410"})
+    where = ("--store", store.path)
+    done = command("resume", "sample", *where)
+    assert (done.code, done.out) == (0, "sample: paused actions of 3 tenants resumed.\n")
+    assert [bool(paused_actions(store, one.scope.full_name)) for one in tenants] == [
+        *(False, False, False),
+        True,  # of another destination
+    ]
+    assert command("resume", "sample", *where).out == "Nothing of sample is paused.\n"
 
 
 def test_the_status_of_all(command: Command, store: SqliteStore, tenants: list[Tenant]) -> None:
