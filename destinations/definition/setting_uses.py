@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 
+from destinations.by_identity import ByIdentity
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.request_model import (
     GraphQLDefinition,
@@ -13,7 +15,7 @@ from destinations.definition.request_model import (
 )
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["account_settings", "address_settings"]
+__all__ = ["account_settings", "address_settings", "chooses_address"]
 
 
 def address_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -21,6 +23,12 @@ def address_settings(definition: DestinationDefinition) -> frozenset[str]:
 
     Any mapping with the word counts, so there may be one too many, and never one too few.
     """
+    return _of_addresses(ByIdentity(definition))
+
+
+@lru_cache(maxsize=8)
+def _of_addresses(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
+    definition = key.value
     transport, authentication = definition.transport, definition.authentication
     named = {*definition.secret_settings, *(transport.basic or ())}
     named.update(() if authentication is None else authentication.fields)
@@ -28,6 +36,19 @@ def address_settings(definition: DestinationDefinition) -> frozenset[str]:
     for request in definition.requests.values():
         sources += _address_of(request)
     return frozenset(named) | _read(definition, sources)
+
+
+def chooses_address(definition: DestinationDefinition, names: Collection[str]) -> bool:
+    """Return whether settings of these names say to which host requests go."""
+    return not _of_hosts(ByIdentity(definition)).isdisjoint(names)
+
+
+@lru_cache(maxsize=8)
+def _of_hosts(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
+    definition = key.value
+    calls = [one.call for one in definition.requests.values()]
+    urls = [call.url for call in calls if isinstance(call, RestDefinition)]
+    return _read(definition, [definition.transport.base_url, *urls])
 
 
 def account_settings(definition: DestinationDefinition) -> frozenset[str]:

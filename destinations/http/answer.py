@@ -36,7 +36,8 @@ Part = Mapping[str, bytes]
 class HttpRequest:
     """One HTTP request as it goes over the wire.
 
-    ``host_of_event`` says that its host or port depends on the event. An answer may have
+    ``host_of_event`` says that its host or port depends on the event, ``public_only`` that a
+    stranger chose them in another way. An answer may have
     ``answer_bytes``, once it is decompressed. ``list_path`` leads to what may be a list in it, of
     which items that ``only`` does not take may be left out; None takes all.
     """
@@ -49,6 +50,7 @@ class HttpRequest:
     answer_bytes: int = ANSWER_BYTES
     list_path: tuple[str, ...] | None = None
     only: Selection | None = None
+    public_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class HttpTransport:
 
     Redirects are not followed: they would carry the credentials to another place. Proxy settings
     and certificates of the environment are honoured. A request whose host comes from an event is
-    sent to public addresses only, unless ``allow_private``; with ``public_only`` each request is.
+    sent to public addresses only, unless ``allow_private``, and so is one that asks for it.
     """
 
     def __init__(
@@ -147,12 +147,10 @@ class HttpTransport:
         timeouts: Timeouts,
         *,
         allow_private: bool = False,
-        public_only: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeouts = timeouts
         self._allow_private = allow_private
-        self._public_only = public_only
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic)
         self._local = threading.local()
@@ -184,7 +182,7 @@ class HttpTransport:
     def _exchange(self, request: HttpRequest, exchange: Exchange) -> HttpResponse:
         deadline = self._monotonic() + self._timeouts.total
         is_chosen = request.host_of_event and not self._allow_private
-        guarded = self._public_only or is_chosen
+        guarded = request.public_only or is_chosen
         session = self._session(guarded=guarded)
         try:
             if guarded:

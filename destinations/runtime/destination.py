@@ -147,13 +147,20 @@ class Destination:
         self._routes = _Routes(self.subscriptions)
         self._digest: tuple[float, Sequence[str], str] = (0.0, (), "")
         self._texts: list[str] = []
+        self.public_only = False
+        """Whether its requests only go to addresses of the public internet."""
 
-    def with_settings(self, settings: Settings, code: Code | None = None) -> Destination:
+    def with_settings(
+        self, settings: Settings, code: Code | None = None, *, public_only: bool = False
+    ) -> Destination:
         """Return the same destination with other settings, and the mappers of ``code`` if given.
 
         What is compiled is shared, so that there can be one for each of thousands of customers.
+        With ``public_only``, as a stranger chose where requests go, they only go to addresses of
+        the public internet.
         """
         other = copy.copy(self)
+        other.public_only = public_only
         for name in ("by_key", "actions", "_versioned_mappers", "_static_digest"):
             other.__dict__.pop(name, None)
         other._bind(settings, code)  # noqa: SLF001 - its own

@@ -653,6 +653,8 @@ class Sender:
             message = request.prepare(parts, items[0].context)
             if items[0].only is not None and message.list_path is not None:
                 message = replace(message, only=items[0].only)
+            if self._destination.public_only:
+                message = replace(message, public_only=True)
             size = _Size(len(message.body or b""), len(items))
             if len(items) > 1 and self._is_too_large(request, size):
                 return False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from destinations.definition import load_definition
 from destinations.definition.document import Document
+from destinations.definition.setting_uses import chooses_address
 from destinations.definition.settings import check_settings
 from destinations.errors import (
     DefinitionError,
@@ -127,14 +128,16 @@ def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Te
     own = TenantSecrets(store.database, sealed).settings(tenant)
     given = bound.config.settings
     base = bound.destination
-    document = Document(given.name, {**given.data, **own}, {})
+    # What the configuration says is what counts.
+    document = Document(given.name, {**own, **given.data}, {})
     code = plugin_code(bound.plugin, TenantStore(store, tenant.id))
     try:
         settings = check_settings(base.definition, document)
     except SettingsError as error:
         words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
         raise UsageError(f"the settings of the tenant {tenant.shown} do not fit: {words}") from None
-    destination = base.with_settings(settings, code)
+    public_only = chooses_address(base.definition, own.keys() - given.data.keys())
+    destination = base.with_settings(settings, code, public_only=public_only)
     partner = _partner(bound)
     return replace(
         partner, destination=destination, identity=identity_of(destination), tenant=tenant.id

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from destinations.clock import SystemClock, WallClock
-from destinations.definition.setting_uses import account_settings, address_settings
+from destinations.definition.setting_uses import account_settings
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
 from destinations.operations import (
@@ -417,11 +417,7 @@ class Service:
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
         stop = threading.Event()
-        http = HttpTransport(
-            definition.timeouts,
-            allow_private=delivery.allow_private,
-            public_only=_lets_customers_choose(bound),
-        )
+        http = HttpTransport(definition.timeouts, allow_private=delivery.allow_private)
         policy = RetryPolicy.of(
             definition.retry,
             deadline=delivery.deadline_seconds,
@@ -703,11 +699,6 @@ class Service:
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
         note_server(self._store, names, self.config.periods, actions)
-
-
-def _lets_customers_choose(bound: Bound) -> bool:
-    """Return whether customers choose where requests go."""
-    return not bound.header_settings.isdisjoint(address_settings(bound.destination.definition))
 
 
 def _header(bound: Bound, secrets: TenantSecrets) -> HeaderSettings:

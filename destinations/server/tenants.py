@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from destinations.clock import WallClock
 from destinations.definition.document import Document
+from destinations.definition.setting_uses import chooses_address
 from destinations.definition.settings import check_settings
 from destinations.errors import SettingsError, UsageError
 from destinations.http import Failure
@@ -681,7 +682,9 @@ class ServedTenants:
             words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
             raise KeyRefusedError(400, words) from None
         code = None if tenant is None else self._code(tenant)
-        destination = self._base.with_settings(settings, code)
+        of_stranger = own.keys() - self._given.data.keys()
+        public_only = chooses_address(self._base.definition, of_stranger)
+        destination = self._base.with_settings(settings, code, public_only=public_only)
         if self._header is not None and (issues := destination.request_issues()):
             raise KeyRefusedError(400, "; ".join(issues))
         return destination

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -338,10 +340,10 @@ def until(is_so: Callable[[], bool]) -> None:
         threading.Event().wait(0.01)
 
 
-def rejected(config: ServeConfig) -> list[LedgerEntry]:
-    """Return the deliveries that the partner did not like."""
+def rejected(config: ServeConfig, outcome: Outcome = Outcome.REJECTED) -> list[LedgerEntry]:
+    """Return the deliveries that the partner did not like, or with another outcome."""
     with SqliteStore(config.store.path, read_only=True) as store:
-        return list(store.ledger().find(Selection(statuses=frozenset({Outcome.REJECTED}))))
+        return list(store.ledger().find(Selection(statuses=frozenset({outcome}))))
 
 
 def names_of_settings(config: ServeConfig) -> int:
@@ -533,6 +535,36 @@ def test_each_address_is_an_account_of_its_own(
     partner.wait_for(2)
     assert sorted(host for host, _, _ in partner.counted) == sorted(set(hosts))
     assert tenants_of(config) == 2
+
+
+@pytest.mark.parametrize("header", [URLS, {"fromHeader": ["region"]}])
+def test_an_address_that_becomes_private(
+    configured: Callable[..., Any],
+    partner: Partner,
+    serving: Callable[[Any], Service],
+    monkeypatch: pytest.MonkeyPatch,
+    header: Body,
+) -> None:
+    """A customer's address is guarded with each request, also once none are taken any more."""
+    url = f"http://127.0.0.1.nip.example:{partner.port}"
+    with monkeypatch.context() as patched:
+        patched.setattr(ssrf, "public_addresses", lambda *_: ["127.0.0.1"])
+        service = serving(configured(URLS, {}))
+        assert post(service, "a", {"region": "eu", "endpoint": url}).status_code == 200
+        partner.wait_for(1)
+        partner.status = 503
+        assert post(service, "b", {"region": "eu", "endpoint": url}).status_code == 200
+        service.stop()
+    # What a name stands for is in the hand of its owner.
+    private = SimpleNamespace(
+        SOCK_STREAM=socket.SOCK_STREAM, getaddrinfo=lambda *_, **__: [(0, ("127.0.0.1", 0))]
+    )
+    monkeypatch.setattr(ssrf, "socket", private)
+    partner.status = 200
+    config = configured(header, {})
+    serving(config)
+    until(lambda: len(rejected(config, Outcome.INVALID)) == 1)
+    assert [thing for _, thing, _ in partner.counted] == ["a"]
 
 
 # -- what is kept --------------------------------------------------------------------------------
