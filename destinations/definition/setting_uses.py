@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from destinations.by_identity import ByIdentity
@@ -15,7 +15,7 @@ from destinations.definition.request_model import (
 )
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["account_settings", "address_settings", "chooses_address"]
+__all__ = ["account_settings", "address_settings", "host_settings"]
 
 
 def address_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -38,9 +38,9 @@ def _of_addresses(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     return frozenset(named) | _read(definition, sources)
 
 
-def chooses_address(definition: DestinationDefinition, names: Collection[str]) -> bool:
-    """Return whether settings of these names say to which host requests go."""
-    return not _of_hosts(ByIdentity(definition)).isdisjoint(names)
+def host_settings(definition: DestinationDefinition) -> frozenset[str]:
+    """Return the settings that say to which host requests go; see `address_settings`."""
+    return _of_hosts(ByIdentity(definition))
 
 
 @lru_cache(maxsize=8)

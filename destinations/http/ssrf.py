@@ -8,9 +8,11 @@ not get through.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
@@ -22,7 +24,7 @@ from destinations.http.deadline import (
     pool_classes,
 )
 
-__all__ = ["GuardedAdapter", "is_public", "public_addresses"]
+__all__ = ["GuardedAdapter", "is_private_url", "is_public", "public_addresses"]
 
 # Networks that some versions of Python's `ipaddress` take for public, although IANA's registries of
 # special-purpose addresses do not call them globally reachable; and Azure's platform address.
@@ -72,6 +74,24 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in _NAT64 or address in _COMPATIBLE:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None
+
+
+def is_private_url(url: str) -> bool:
+    """Return whether the host of a URL is certainly not of the public internet, without a look-up.
+
+    That are IP addresses, in any spelling, and the names of this machine.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with contextlib.suppress(ValueError):
+        return not is_public(host)
+    with contextlib.suppress(ValueError, OSError):
+        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))
+    return False
 
 
 def public_addresses(host: str, port: int) -> list[str]:

@@ -86,7 +86,10 @@ async def accept(
 
 def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
     if not body.is_batch and refused:
-        return error(refused[0].status, refused[0].message, code=refused[0].code)
+        message = refused[0].message
+        if message.startswith(("is ", "has ", "must ")):  # as one in a list of events
+            message = f"the event {message}"
+        return error(refused[0].status, message, code=refused[0].code)
     if not refused:
         return Reply(200, {"accepted": accepted})
     rejected = [

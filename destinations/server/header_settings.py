@@ -49,7 +49,7 @@ class HeaderSettings:
     """Takes the settings ``names`` from requests; safe for threads.
 
     Those of ``of_account``, other than the key, tell accounts apart. ``keep`` returns what is kept
-    of settings.
+    of settings. With ``is_read`` the header is looked at, also where nothing is taken of it.
     """
 
     def __init__(
@@ -57,8 +57,11 @@ class HeaderSettings:
         names: Collection[str],
         of_account: Collection[str],
         keep: Callable[[Mapping[str, Any]], EventSettings],
+        *,
+        is_read: bool = True,
     ) -> None:
         self.names = frozenset(names)
+        self.is_read = is_read
         self._of_account = frozenset(of_account)
         self._keep = keep
         self._known: OrderedDict[bytes, SentSettings] = OrderedDict()
@@ -103,6 +106,8 @@ class HeaderSettings:
 def _decoded(header: bytes) -> Mapping[str, Any]:
     if len(header) > _LONGEST:
         raise HeaderError(f"{HEADER} is longer than {_LONGEST:,} bytes")
+    if b"," in header:  # as several lines are joined
+        raise HeaderError(f"{HEADER} comes more than once")
     try:
         text = base64.b64decode(header.strip(), validate=True)
     except binascii.Error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from destinations.definition import load_definition
 from destinations.definition.document import Document
-from destinations.definition.setting_uses import chooses_address
+from destinations.definition.setting_uses import host_settings
 from destinations.definition.settings import check_settings
 from destinations.errors import (
     DefinitionError,
@@ -136,7 +136,7 @@ def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Te
     except SettingsError as error:
         words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
         raise UsageError(f"the settings of the tenant {tenant.shown} do not fit: {words}") from None
-    public_only = chooses_address(base.definition, own.keys() - given.data.keys())
+    public_only = bool(host_settings(base.definition) & (own.keys() - given.data.keys()))
     destination = base.with_settings(settings, code, public_only=public_only)
     partner = _partner(bound)
     return replace(

@@ -706,7 +706,8 @@ def _header(bound: Bound, secrets: TenantSecrets) -> HeaderSettings:
     config = bound.config.receiver.tenants
     assert config is not None  # noqa: S101 - that is why it is called
     of_account = account_settings(bound.destination.definition) - {config.key}
-    return HeaderSettings(bound.header_settings, of_account, secrets.of_events)
+    is_read = bool(config.settings.from_header)
+    return HeaderSettings(bound.header_settings, of_account, secrets.of_events, is_read=is_read)
 
 
 def _partner_connections(bound: Sequence[Bound]) -> int:

@@ -22,10 +22,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from destinations.clock import WallClock
 from destinations.definition.document import Document
-from destinations.definition.setting_uses import chooses_address
+from destinations.definition.setting_uses import host_settings
 from destinations.definition.settings import check_settings
 from destinations.errors import SettingsError, UsageError
 from destinations.http import Failure
+from destinations.http.ssrf import is_private_url
 from destinations.http.transport import Transport
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
@@ -34,6 +35,7 @@ from destinations.pipeline.restored import Gap
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.sender import Sender
+from destinations.secrets import reveal
 from destinations.server.header_settings import HeaderError, HeaderSettings, SentSettings
 from destinations.store import Tenant, Tenants, TenantSecrets
 
@@ -339,7 +341,7 @@ class ServedTenants:
 
     def _sent(self, key: str, header: bytes | None) -> SentSettings | None:
         """Return the settings that came with a request; None where none are taken."""
-        if self._header is None or not self._header.names:
+        if self._header is None or not self._header.is_read:
             return None
         try:
             return self._header.read(header)
@@ -682,12 +684,25 @@ class ServedTenants:
             words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
             raise KeyRefusedError(400, words) from None
         code = None if tenant is None else self._code(tenant)
-        of_stranger = own.keys() - self._given.data.keys()
-        public_only = chooses_address(self._base.definition, of_stranger)
-        destination = self._base.with_settings(settings, code, public_only=public_only)
+        chosen = self._chosen(own)
+        destination = self._base.with_settings(settings, code, public_only=bool(chosen))
         if self._header is not None and (issues := destination.request_issues()):
-            raise KeyRefusedError(400, "; ".join(issues))
+            words = "; ".join(issues)
+            if chosen:
+                words = f"{', '.join(chosen)}: no request can be made with it; expected a URL, "
+                words += "such as https://api.example.com"
+            raise KeyRefusedError(400, words)
+        texts = {one: reveal(text) for one in chosen if isinstance(text := settings[one], str)}
+        private = [one for one, text in texts.items() if is_private_url(text)]
+        if private:
+            message = "must be an address of the public internet"
+            raise KeyRefusedError(400, f"{', '.join(private)}: {message}")
         return destination
+
+    def _chosen(self, own: Mapping[str, Any]) -> Sequence[str]:
+        """Return the settings by which a customer chooses where requests go."""
+        given = own.keys() - self._given.data.keys()
+        return sorted(host_settings(self._base.definition) & given)
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -739,6 +754,11 @@ class ServedTenants:
         """
         verdict = found or Verdict("away")
         former = self._by_key.get(digest)  # the tenant of which this was a key before
+        chosen = self._chosen(own)
+        if chosen and former is None and verdict.answer in {"away", "unsendable"}:
+            # The same for each reason: else it would tell strangers which hosts there are.
+            words = f"{', '.join(chosen)}: no answer from this address to whether the key is valid"
+            raise KeyRefusedError(503, words, self.rules.again)
         if verdict.answer == "unsendable":
             raise KeyRefusedError(400, verdict.why)
         if verdict.answer in {"away", "malformed"} and former is not None:
@@ -1030,7 +1050,7 @@ def _of_failure(failure: Failure) -> Answer:
 def _text(presented: bytes | None) -> str:
     """Return a key as text; raises `KeyRefusedError` for one that cannot be a key."""
     if not presented:
-        raise KeyRefusedError(401, "missing key in Authorization")
+        raise KeyRefusedError(401, "Authorization has no key that can be read")
     if len(presented) > _LONGEST_KEY:
         raise KeyRefusedError(401, f"the key in Authorization is longer than {_LONGEST_KEY} bytes")
     try:

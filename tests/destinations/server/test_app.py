@@ -62,7 +62,7 @@ def _events(count: int) -> list[dict[str, str]]:
             ANONYMOUS,
             400,
             {
-                "message": "has neither a userId nor an anonymousId",
+                "message": "the event has neither a userId nor an anonymousId",
                 "code": "NO_USER_ANON_ID",
             },
         ),

@@ -84,7 +84,7 @@ def test_only_listed_settings_are_taken(
     [
         ("%%%", "it is not Base64"),
         (encoded({})[:-1], "it is not Base64"),
-        (f"{encoded({})}, {encoded({})}", "it is not Base64"),
+        (f"{encoded({})}, {encoded({})}", "comes more than once"),
         (base64.b64encode(b"{").decode(), "not JSON"),
         (base64.b64encode(b"\xff\xfe").decode(), "not JSON"),
         (base64.b64encode(b"[" * 5_000).decode(), "not JSON"),
@@ -431,6 +431,7 @@ def test_a_replayed_event(
         (["region"], {}, {"region": "eu"}, 200, ""),
         (["region"], {"region": "us"}, {"region": "eu"}, 200, ""),
         (["region"], {"region": "us"}, {"region": "mars"}, 200, ""),
+        (["region"], {"region": "us"}, "%%%", 400, "X-Segment-Settings"),
         (["region"], {}, "%%%", 400, "X-Segment-Settings"),
         (None, {"region": "us"}, "%%%", 200, ""),
         (["project"], {"region": "us"}, {"project": "p", "region": "eu"}, 200, ""),
@@ -496,8 +497,11 @@ URLS = {"fromHeader": ["endpoint", "region"], "allowUrls": ["endpoint"]}
         "http://10.0.0.1",
         "http://2130706433:{port}",
         "http://[::ffff:127.0.0.1]:{port}",
+        "http://0x7f000001:{port}",
+        "http://LOCALHOST.:{port}",
         "file:///etc/passwd",
         "nothing",
+        "",
     ],
 )
 def test_no_customer_reaches_the_network_of_the_server(
@@ -511,6 +515,36 @@ def test_no_customer_reaches_the_network_of_the_server(
     service = serving(config)
     answer = post(service, "a", {"region": "eu", "endpoint": address.format(port=partner.port)})
     assert answer.status_code == 400, answer.text
+    assert answer.json()["message"].startswith("endpoint: ")
+    assert "127.0.0.1" not in answer.text
+    assert partner.projects == []
+    assert tenants_of(config) == 0
+
+
+@pytest.mark.parametrize("found", [["127.0.0.1"], ["10.0.0.1", "8.8.8.8"], [], None])
+def test_a_stranger_learns_nothing_of_other_hosts(
+    configured: Callable[..., Any],
+    partner: Partner,
+    serving: Callable[[Any], Service],
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[str] | None,
+) -> None:
+    """Whether a name is private, unknown, or does not answer: the answer is the same."""
+
+    def look_up(*_: object, **__: object) -> list[Any]:
+        if found is None:
+            raise OSError("unknown")
+        return [(0, (each, 0)) for each in found or ["0.0.0.1"]]
+
+    module = SimpleNamespace(**{**vars(socket), "getaddrinfo": look_up})
+    monkeypatch.setattr(ssrf, "socket", module)
+    config = configured(URLS, {})
+    service = serving(config)
+    url = f"http://inside.example:{partner.port}"
+    answer = post(service, "a", {"region": "eu", "endpoint": url})
+    assert answer.status_code == 503
+    message = "endpoint: no answer from this address to whether the key is valid"
+    assert answer.json()["message"] == message
     assert partner.projects == []
     assert tenants_of(config) == 0
 
@@ -556,9 +590,8 @@ def test_an_address_that_becomes_private(
         assert post(service, "b", {"region": "eu", "endpoint": url}).status_code == 200
         service.stop()
     # What a name stands for is in the hand of its owner.
-    private = SimpleNamespace(
-        SOCK_STREAM=socket.SOCK_STREAM, getaddrinfo=lambda *_, **__: [(0, ("127.0.0.1", 0))]
-    )
+    found = {"getaddrinfo": lambda *_, **__: [(0, ("127.0.0.1", 0))]}
+    private = SimpleNamespace(**{**vars(socket), **found})
     monkeypatch.setattr(ssrf, "socket", private)
     partner.status = 200
     config = configured(header, {})
