@@ -624,12 +624,14 @@ def test_the_name_says_the_form(write: Write, name: str, text: str, issue: str) 
     assert issue in str(caught.value)
 
 
-def test_the_example(write: Write, tmp_path: Path) -> None:
-    """It can be used as it stands, with secrets where it names them."""
-    example = Path(__file__).parents[3] / "examples" / "serving" / "serve.yaml"
+@pytest.mark.parametrize("name", ["serve.yaml", "tenants.yaml"])
+def test_the_examples(write: Write, tmp_path: Path, name: str) -> None:
+    """Each can be used as it stands, with secrets where it names them."""
+    example = Path(__file__).parents[3] / "examples" / "serving" / name
     (tmp_path / "secrets").mkdir()
     write("secrets/kana-api-key", "prv_test_x\n")
     write("secrets/receiver-key", "the-key-of-receivers\n")
+    write("secrets/sealing-key", f"{SEALING_KEY}\n")
     config = read_config(write("serve.yaml", example.read_text("utf-8")), {})
     assert [each.name for each in config.destinations] == ["kana"]
     assert config.store.max_bytes == 20_000_000_000

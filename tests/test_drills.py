@@ -1,4 +1,4 @@
-"""The drills of docs/operating.md: what they print, in one shell and in their order."""
+"""The drills of the pages: what they print, those of a page in one shell and in their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"<!-- (drill|prints) -->\n```(?:sh)?\n(.+?)\n```\n", re.DOTALL)
 # Between the drills, so that the output of each can be told from that of the others.
 # Seconds; on a quiet machine the drills take a tenth of that.
@@ -23,10 +22,10 @@ _LONGEST = 200
 _NEXT = "=== next drill ==="
 
 
-def _drills() -> list[tuple[str, list[str]]]:
-    """Return the commands of each drill, and the lines that it prints among others."""
+def _drills(page: str) -> list[tuple[str, list[str]]]:
+    """Return the commands of each drill of a page, and the lines that it prints among others."""
     drills: list[tuple[str, list[str]]] = []
-    for kind, text in _BLOCK.findall(PAGE):
+    for kind, text in _BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
         if kind == "drill":
             drills.append((text, []))
         else:
@@ -44,7 +43,8 @@ def _free_port() -> int:
 @pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("bash")), reason="a drill needs bash and curl"
 )
-def test_drills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["operating.md", "direct-destination.md"])
+def test_drills(page: str, tmp_path: Path) -> None:
     """Each drill ends without an error and prints the lines of the page, in their order."""
     programs, folder = tmp_path / "bin", tmp_path / "drill"
     for path in (programs, folder):
@@ -53,14 +53,15 @@ def test_drills(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m destinations "$@"\n')
     program.chmod(0o700)
     prepare = (ROOT / "examples" / "operating" / "prepare.sh").read_text(encoding="utf-8")
-    for port in ("4000", "8787"):
-        prepare = prepare.replace(port, str(_free_port()))
-    port = re.findall(r"127\.0\.0\.1:(\d+)/readyz", prepare)[0]
-    prepare = prepare.replace("store: {", f"listen: {{port: {port}}}\nstore: {{", 1)
-    (tmp_path / "prepare.sh").write_text(prepare, encoding="utf-8")
-    drills = _drills()
+    drills = _drills(page)
     script = f"\necho '{_NEXT}'\n".join(commands for commands, _ in drills)
     script = script.replace("/path/to/checkout/examples/operating", str(tmp_path))
+    partner, server = (str(_free_port()) for _ in range(2))
+    prepare, script = (
+        text.replace("4000", partner).replace("8787", server) for text in (prepare, script)
+    )
+    prepare = prepare.replace("store: {", f"listen: {{port: {server}}}\nstore: {{", 1)
+    (tmp_path / "prepare.sh").write_text(prepare, encoding="utf-8")
     log = tmp_path / "printed.txt"
     with log.open("wb") as file:
         process = subprocess.Popen(
