@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Self
 
 from destinations.definition.check import preset_issues
 from destinations.definition.defaults import broken_mapping
@@ -21,23 +21,43 @@ from destinations.definition.input_files import read_text_input
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
-from destinations.segment.fql import compile_fql, never_holds, overlap
+from destinations.segment.event import EVENT_TYPES
+from destinations.segment.filters import EventFilter, property_path
+from destinations.segment.fql import check_fql, compile_fql, never_holds, overlap
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import directive_keys
 
 __all__ = ["Connection", "connect", "read_connection"]
 
 _SUBSCRIPTIONS: Final = "subscriptions"
+_FILTERS: Final = "filters"
+_KINDS: Final[Mapping[str, Literal["sample", "drop", "block", "allow"]]] = {
+    "sample": "sample",
+    "drop": "drop",
+    "blockProperties": "block",
+    "allowProperties": "allow",
+}
+_OF_PROPERTIES: Final = ("blockProperties", "allowProperties")
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The subscriptions at a ``place`` of a document that fits the schema."""
+    """The subscriptions and filters at a ``place`` of a document that fits the schema.
+
+    Without ``subscriptions`` they are the presets of the definition.
+    """
 
     document: Document
-    subscriptions: Sequence[Mapping[str, Any]]
+    subscriptions: Sequence[Mapping[str, Any]] | None = None
+    filters: Sequence[Mapping[str, Any]] = ()
     allow_overlap: bool = False
     place: str = ""
+
+    @classmethod
+    def of(cls, document: Document, data: Mapping[str, Any], place: str = "") -> Self:
+        """Return the connection that ``data`` is, at a place of a document."""
+        given, allows = data.get(_SUBSCRIPTIONS), data.get("allowOverlap", False)
+        return cls(document, given, data.get(_FILTERS, ()), allows, place)
 
 
 def read_connection(path: Path) -> Connection:
@@ -56,20 +76,36 @@ def read_connection(path: Path) -> Connection:
     issues = list(schema_issues(document, "connection"))
     if issues:
         raise DefinitionError(issues)
-    data = document.data
-    return Connection(document, data[_SUBSCRIPTIONS], data.get("allowOverlap", False))
+    return Connection.of(document, document.data)
 
 
 def connect(definition: DestinationDefinition, connection: Connection) -> DestinationDefinition:
     """Return a definition with the subscriptions of a connection in place of its presets.
 
-    Those that can match no event are among its warnings. Raises `DefinitionError` with every issue.
+    It also has its filters. Subscriptions that can match no event, and filters that leave none, are
+    among its warnings. Raises `DefinitionError` with every issue.
     """
-    place = connection.place + pointer(_SUBSCRIPTIONS)
-    given, document = connection.subscriptions, connection.document
-    issues = list(_issues(definition, document, place, given))
+    issues = list(_filter_issues(connection))
+    if connection.subscriptions is not None:
+        place = connection.place + pointer(_SUBSCRIPTIONS)
+        issues += _issues(definition, connection.document, place, connection.subscriptions)
     if issues:
         raise DefinitionError(issues)
+    filters = tuple(_filter(one) for one in connection.filters)
+    warnings = (*definition.warnings, *_empty_filters(connection))
+    definition = replace(definition, filters=filters, warnings=warnings)
+    if connection.subscriptions is None:
+        return definition
+    return _subscribed(definition, connection, connection.subscriptions)
+
+
+def _subscribed(
+    definition: DestinationDefinition,
+    connection: Connection,
+    given: Sequence[Mapping[str, Any]],
+) -> DestinationDefinition:
+    """Return a definition with subscriptions, which are checked but for overlaps."""
+    document, place = connection.document, connection.place + pointer(_SUBSCRIPTIONS)
     presets = [_preset(one, definition.actions[one["partnerAction"]]) for one in given]
     enabled = [(at, one) for at, one in enumerate(presets) if given[at].get("enabled", True)]
     if not connection.allow_overlap:
@@ -86,6 +122,49 @@ def connect(definition: DestinationDefinition, connection: Connection) -> Destin
         presets=tuple(one for _, one in enabled),
         warnings=(*definition.warnings, *warnings),
     )
+
+
+def _filter_issues(connection: Connection) -> Iterator[Issue]:
+    document = connection.document
+    for at, one in enumerate(connection.filters):
+        place = connection.place + pointer(_FILTERS, at)
+        kinds = [key for key in _KINDS if key in one]
+        if len(kinds) != 1:
+            message = f"must have one of {', '.join(_KINDS)}; it has: {', '.join(kinds) or 'none'}"
+            yield document.issue(place, message)
+            continue
+        (kind,) = kinds
+        if "by" in one and kind != "sample":
+            yield document.issue(place + "/by", "is for sample: leave it out")
+        if "when" in one and kind == "drop":
+            yield document.issue(place + "/when", "is for other filters: drop has the FQL itself")
+        for key in ("when", "drop"):
+            for issue in check_fql(one[key]) if key in one else ():
+                yield document.issue(place + pointer(key), str(issue))
+        for nth, name in enumerate(one.get(kind, ()) if kind in _OF_PROPERTIES else ()):
+            if not property_path(name):
+                message = "expected the name of a property, such as email or context.ip"
+                yield document.issue(place + pointer(kind, nth), message)
+
+
+def _filter(given: Mapping[str, Any]) -> EventFilter:
+    (key,) = (key for key in _KINDS if key in given)
+    kind, when = _KINDS[key], given.get("when")
+    if kind == "sample":
+        return EventFilter(kind, when, given[key], given.get("by", "messageId"))
+    if kind == "drop":
+        return EventFilter(kind, given[key])
+    return EventFilter(kind, when, paths=tuple(given[key]))
+
+
+def _empty_filters(connection: Connection) -> Iterator[Issue]:
+    """Yield the filters that leave no event."""
+    for at, one in enumerate(connection.filters):
+        place = connection.place + pointer(_FILTERS, at)
+        when = compile_fql(one["drop"]) if "drop" in one else None
+        drops_all = when is not None and when.asks_type_only and when.types == set(EVENT_TYPES)
+        if drops_all or (one.get("sample") == 0 and "when" not in one):
+            yield connection.document.issue(place, "leaves no event: nothing is delivered")
 
 
 def _preset(given: Mapping[str, Any], action: ActionDefinition) -> Preset:

@@ -13,6 +13,7 @@ from destinations.definition.request_model import (
     RequestDefinition,
 )
 from destinations.errors import Issue
+from destinations.segment.filters import EventFilter
 
 __all__ = [
     "ActionDefinition",
@@ -170,6 +171,8 @@ class DestinationDefinition:
     integrations_key: str
     authentication: Authentication | None
     catalog: Mapping[str, Any]
+    filters: tuple[EventFilter, ...] = ()
+    """What a connection leaves out of events, or of all of them."""
     warnings: tuple[Issue, ...] = field(default=(), repr=False, compare=False)
     """Issues that `check_folder` reports, but that do not stop loading, as they do no harm."""
 

@@ -464,6 +464,7 @@ class Pipeline:
                     raw=one.event.raw,
                     received_at=one.event.accepted_at,
                     resumes=one.effect is not Effect.NONE,
+                    filters=destination.filters,
                 )
                 for one in deliveries
                 if one.key is not None

@@ -38,6 +38,7 @@ from destinations.segment.event import (
     with_timestamp,
     without_blank_traits,
 )
+from destinations.segment.filters import EventFilters
 from destinations.segment.identifiers import IdentifierCheck, blank_check
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
@@ -51,13 +52,14 @@ class Delivery:
     """One event for one subscription, ready to be sent.
 
     Built from the payload or its JSON, and from the raw event where needed; JSON is parsed on first
-    access. A raw event was first received at ``received_at``. The delivery ``resumes`` if an
-    earlier attempt may have changed something.
+    access. A raw event was first received at ``received_at``, and has still what ``filters`` take
+    out. The delivery ``resumes`` if an earlier attempt may have changed something.
     """
 
     __slots__ = (
         "_event",
         "_payload",
+        "filters",
         "payload_json",
         "raw",
         "received_at",
@@ -75,7 +77,9 @@ class Delivery:
         raw: bytes | None = None,
         received_at: float | None = None,
         resumes: bool = False,
+        filters: EventFilters | None = None,
     ) -> None:
+        self.filters = filters
         self.received_at = received_at
         self.subscription = subscription
         self._event = event
@@ -91,6 +95,8 @@ class Delivery:
             self._event = {} if self.raw is None else decode_json(self.raw)
             if self.received_at is not None:
                 self._event = with_timestamp(self._event, self.received_at)
+            if self.filters is not None:
+                self._event = self.filters.apply(self._event)
         return self._event
 
     @property
@@ -145,6 +151,8 @@ class Destination:
         self._identifiers = IdentifierCheck(placeholders) if placeholders else None
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
         self._routes = _Routes(self.subscriptions)
+        self.filters = EventFilters(definition.filters) if definition.filters else None
+        """What is left out of events, or of all of them, before subscriptions see them."""
         self._digest: tuple[float, Sequence[str], str] = (0.0, (), "")
         self._texts: list[str] = []
         self.public_only = False
@@ -213,6 +221,8 @@ class Destination:
         if event.get("integrations") and not integrations_allow(event, key):
             reason = f"the event's integrations object excludes {key}"
             return Result(Outcome.FILTERED, reason)
+        if self.filters is not None and (why := self.filters.reason(event)):
+            return Result(Outcome.FILTERED, why)
         required = self.definition.required_event_fields
         for name in required:
             if not event.get(name):
@@ -227,10 +237,16 @@ class Destination:
     def prepare(self, event: Event, received_at: float) -> Event:
         """Return the event for subscriptions and mappings: with a timestamp, without blank traits.
 
-        See `plan` for ``received_at``; the definition says which traits are blank.
+        See `plan` for ``received_at``; the definition says which traits are blank. What filters
+        take out is not in it.
         """
-        event = with_timestamp(event, received_at)
+        event = self.carry(event, received_at)
         return event if self._is_blank is None else without_blank_traits(event, self._is_blank)
+
+    def carry(self, event: Event, received_at: float) -> Event:
+        """Return the event for requests: with a timestamp, without what filters take out."""
+        event = with_timestamp(event, received_at)
+        return event if self.filters is None else self.filters.apply(event)
 
     def payloads(
         self, event: Event, *, only: SubscriptionKey | None = None

@@ -22,7 +22,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
 from destinations.runtime.sender import status_of
 from destinations.secrets import query_pieces, reveal, shown_url
-from destinations.segment.event import Event, read_json, with_timestamp
+from destinations.segment.event import Event, read_json
 from destinations.segment.javascript import UNDEFINED, NativeFunction
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
@@ -115,8 +115,8 @@ def explain(destination: Destination, data: bytes, fault: str = "") -> Explanati
     event = planned.event
     # An event that was refused was never tested against subscriptions; one without a match was.
     if event is not None and destination.admit(event) is None:
-        traits = event.get("traits") or {}
-        seen, carried = destination.prepare(event, now), with_timestamp(event, now)
+        seen, carried = destination.prepare(event, now), destination.carry(event, now)
+        traits = carried.get("traits") or {}
         explanation.blank_traits = [key for key in traits if key not in seen["traits"]]
         explanation.subscriptions = [
             _follow(destination, subscription, seen, carried, by_subscription.get(subscription))

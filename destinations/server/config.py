@@ -292,14 +292,13 @@ class _Reader:
         )
 
     def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:
-        """Return the subscriptions of a destination; None for the presets of its definition."""
-        if "subscriptions" not in spec:
-            if "allowOverlap" in spec:
-                message = "has no effect without subscriptions: leave it out"
-                self.issues.append(self._document.issue(place + "/allowOverlap", message))
+        """Return the subscriptions and filters of a destination; None if it has none."""
+        if "subscriptions" not in spec and "allowOverlap" in spec:
+            message = "has no effect without subscriptions: leave it out"
+            self.issues.append(self._document.issue(place + "/allowOverlap", message))
+        if not {"subscriptions", "filters"} & spec.keys():
             return None
-        given, allows = spec["subscriptions"], spec.get("allowOverlap", False)
-        return Connection(self._document, given, allows, place)
+        return Connection.of(self._document, spec, place)
 
     def _tenants(self, receiver: Mapping[str, Any], place: str) -> TenantsConfig | None:
         given = receiver.get("tenants")

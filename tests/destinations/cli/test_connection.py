@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -87,3 +90,61 @@ def test_without_subscriptions(command: Callable[..., Any], write: Write) -> Non
     done = command("serve", "--config", config, "--check")
     assert done.code == 2
     assert "/destinations/0/allowOverlap: has no effect without subscriptions" in done.err
+
+
+def test_filters(command: Callable[..., Any], write: Write) -> None:
+    """Nothing of what they take out is in a payload, nor in a request that carries the event."""
+    filters = [
+        {"drop": 'event = "Page Seen"'},
+        {"blockProperties": ["email", "context.ip"]},
+    ]
+    connection = write("connection.json", {"filters": filters})
+    private = {"properties": {"email": "secret@example.com", "plan": "pro"}}
+    events = [{**one, **private, "context": {"ip": "10.9.8.7"}} for one in EVENTS[:2]]
+    settings = write("settings.json", {"url": "https://example.com"})
+    done = command(
+        *("explain", "webhook", write("events.ndjson", events), "--settings", settings),
+        *("--connection", connection, "--json"),
+    )
+    assert done.code == 0, done.err
+    sent, dropped = (json.loads(line) for line in done.out.splitlines())
+    assert sent["subscriptions"][0]["requests"]
+    assert '"plan": "pro"' in json.dumps(sent)
+    assert not {"secret@example.com", "10.9.8.7"} & set(json.dumps(sent).split('"'))
+    assert dropped["result"]["outcome"] == "filtered"
+    assert dropped["result"]["reason"] == 'dropped by the filter event = "Page Seen"'
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Takes what a webhook sends."""
+
+    taken: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        """Take one event."""
+        self.taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nobody wants to know."""
+
+
+def test_filters_of_whole_events(command: Callable[..., Any], write: Write) -> None:
+    """A request that carries the event as it came has not what filters take out."""
+    filters = [{"allowProperties": ["plan"]}, {"sample": 1, "by": "userId"}]
+    private = {"email": "secret@example.com", "plan": "pro"}
+    events = write("events.ndjson", [{**one, "properties": private} for one in EVENTS])
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        settings = write("settings.json", {"url": f"http://127.0.0.1:{server.server_port}"})
+        done = command(
+            *("run", "webhook", "--events", events, "--settings", settings, "--no-store"),
+            *("--connection", write("connection.json", {"filters": filters})),
+        )
+        server.shutdown()
+        thread.join()
+    assert done.code == 0, done.err
+    assert [one["properties"] for one in Endpoint.taken] == [{"plan": "pro"}] * len(EVENTS)

@@ -13,6 +13,7 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.connection import connect, read_connection
 from destinations.errors import DefinitionError, UsageError
 from destinations.runtime.installed import find_folder
+from destinations.segment.filters import EventFilter
 
 Write = Callable[..., Path]
 
@@ -88,7 +89,9 @@ def test_faults(
             connected(*given)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "subscriptions: []", "subscription: []", "a: b: c"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "subscriptions: []", "subscription: []", "filters: 3", "a: b: c"]
+)
 def test_what_is_no_connection(tmp_path: Path, text: str) -> None:
     """It is refused by the name of the file."""
     path = tmp_path / "connection.yaml"
@@ -132,3 +135,67 @@ def test_what_can_match_no_event(connected: Callable[..., DestinationDefinition]
     (warning,) = found.warnings
     assert "did you mean track?" in str(warning)
     assert "/subscriptions/0/subscribe" in str(warning)
+
+
+FILTERS = """
+filters:
+  - {blockProperties: [email, context.ip]}
+  - {sample: 0.5, by: userId, when: type = "page"}
+  - {drop: event = "Noise"}
+"""
+
+
+def test_filters(kana: DestinationDefinition, tmp_path: Path) -> None:
+    """They are those of the connection; without subscriptions the presets stay."""
+    path = tmp_path / "connection.yaml"
+    path.write_text(FILTERS, encoding="utf-8")
+    found = connect(kana, read_connection(path))
+    assert found.presets == kana.presets
+    assert found.filters == (
+        EventFilter("block", paths=("email", "context.ip")),
+        EventFilter("sample", 'type = "page"', 0.5, "userId"),
+        EventFilter("drop", 'event = "Noise"'),
+    )
+    assert found.warnings == kana.warnings
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sample": 2}, "/filters/0/sample"),
+        ({"sample": "many"}, "/filters/0/sample"),
+        ({"when": 'type = "track"'}, "/filters/0: must have one of sample, drop, .*it has: none"),
+        ({"sample": 0.1, "drop": 'type = "track"'}, "it has: sample, drop"),
+        ({"drop": 'event == "A"'}, "/filters/0/drop: at character 8"),
+        ({"drop": 'event = "A"', "by": "userId"}, "/filters/0/by: is for sample"),
+        ({"drop": 'event = "A"', "when": 'event = "A"'}, "/filters/0/when: is for other filters"),
+        ({"blockProperties": ["context"]}, "blockProperties/0: expected the name of a property"),
+        ({"blockProperties": []}, "/filters/0/blockProperties"),
+        ({"allowProperties": ["a"], "when": "x"}, "/filters/0/when: at character"),
+        ({"keep": 1}, "/filters/0/keep"),
+    ],
+)
+def test_faults_of_filters(
+    connected: Callable[..., DestinationDefinition], given: dict[str, Any], message: str
+) -> None:
+    """Each is named with its place."""
+    with pytest.raises(DefinitionError, match=rf"connection\.yaml:\d+: .*{message}"):
+        connected({}, filters=[given])
+
+
+@pytest.mark.parametrize(
+    ("given", "warns"),
+    [
+        ({"sample": 0}, True),
+        ({"sample": 0, "when": 'type = "page"'}, False),
+        ({"sample": 0.1}, False),
+        ({"drop": 'type != "nothing"'}, True),
+        ({"drop": 'type = "track"'}, False),
+    ],
+)
+def test_a_filter_that_leaves_nothing(
+    connected: Callable[..., DestinationDefinition], given: dict[str, Any], warns: bool
+) -> None:
+    """It is a warning: that is hardly meant."""
+    warnings = [str(one) for one in connected({}, filters=[given]).warnings]
+    assert any("leaves no event" in one for one in warnings) is warns

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from destinations.pipeline.undelivered import Undelivered
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
 from destinations.secrets import Masker
+from destinations.segment.filters import EventFilter
 from destinations.store import SqliteQueue, SqliteStore, broken_rules
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
@@ -1735,3 +1737,27 @@ def test_an_operator_decides_meanwhile(
     report = runner(partner, _entries(_track(3, "u", messageId="m1")))
     assert report.totals.outcomes == {expected or Outcome.DROPPED: 1}
     assert partner.counts.get("t", 0) == (3 if decision == "not applied" else 0)
+
+
+def test_a_request_that_carries_the_event(bind: Bind, scripted: Any, tmp_path: Path) -> None:
+    """It has not what the filters of a connection take out, whether it is kept or not."""
+
+    def carries(documents: dict[str, Any]) -> None:
+        _without_code(documents)
+        save = documents["destination"]["requests"]["save"]
+        save["rest"]["json"] = {"all": {"@path": "$.event.properties"}}
+
+    bound = bind(carries)
+    definition = replace(bound.definition, filters=(EventFilter("block", paths=("email",)),))
+    destination = Destination(definition, bound.settings)
+    page = {**PAGE, "properties": {"email": "e@example.com", "plan": "pro"}}
+    for path in (None, tmp_path / "s.sqlite3"):
+        transport = scripted([HttpResponse(200, {}, b"{}")])
+        Runner(destination, path)(transport, _entries(page))
+        (request,) = transport.requests
+        assert json.loads(request.body) == {"all": {"plan": "pro"}}
+
+
+def _without_code(documents: dict[str, Any]) -> None:
+    del documents["sync"]
+    documents["destination"]["presets"].pop()
