@@ -67,7 +67,7 @@ class _TenantObserver(Observers):
         shown = self._scope.tenant if served is None else served.tenant.shown
         if reason:  # which the observers' line and gauge, of all tenants, do not tell
             _LOG.error(
-                "%s of tenant %s of %s paused: the partner takes its key and refuses its requests; "
+                "action %s of tenant %s of %s paused: the partner takes the key, refuses requests; "
                 "destinations resume %s --tenant %s tries again",
                 *(action, shown, destination, destination, self._scope.tenant),
             )
