@@ -12,11 +12,13 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import Bold, count, styled, table_lines, terminal_width
+from destinations.cli.tables import Bold, count, plain, styled, table_lines, terminal_width
 from destinations.cli.tenant_options import tenant_option
+from destinations.cli.tenants.list_command import shown_key
 from destinations.operations import (
     StoreStatus,
     TenantFigures,
+    TenantStatus,
     queue_length,
     server_status,
     shown_duration,
@@ -37,6 +39,11 @@ _STRAY: Final = (
     Bold("the server has no destination of this name"),
     ": its deliveries wait until it has one again, or you drop them",
 )
+
+_WAITS: Final = {
+    "unchecked": "the partner could not be asked about it yet, so its events wait",
+    "refused": "its events wait until the partner accepts it again",
+}
 
 
 @click.command(
@@ -94,8 +101,9 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     for one in status.scopes:
         source = "server" if one.served else "runs"
         at = f" at {one.account}" if one.account else ""
-        of = f", tenant {one.tenant}" if one.tenant else ""
-        yield styled(Bold(f"{one.destination}{of}"), f"{at} ({source})")
+        yield styled(Bold(f"{one.destination}{_of(status.tenant)}"), f"{at} ({source})")
+        if status.tenant is not None:
+            yield from _tenant(status.tenant, place)
         yield from _queue(one, place, now, is_idle=one.id in status.idle)
         if one.tenants:
             yield _tenants(status.tenants[one.destination])
@@ -103,7 +111,8 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             yield styled(Bold(place.stopped(one.destination, stopped)))
         if one.served:
             for action, reason in status.paused.get(one.destination, {}).items():
-                yield styled(Bold(place.pause(one.destination, action, reason)))
+                pause = place.pause(one.destination, action, reason, tenant=one.tenant)
+                yield styled(Bold(pause))
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
             yield styled(*_STRAY)
@@ -111,6 +120,22 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             columns = ("outcome", "today", "all")
             yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
         yield ""
+
+
+def _of(tenant: TenantStatus | None) -> str:
+    """Return which tenant it is, by its id, and its name if it has one."""
+    if tenant is None:
+        return ""
+    name = tenant.tenant.name
+    return f", tenant {tenant.tenant.id}" + (f" {plain(name)}" if name else "")
+
+
+def _tenant(status: TenantStatus, place: StorePlace) -> Iterator[str]:
+    """Yield whether anything is delivered for a tenant: the state of its key, and a pause."""
+    key = f"key {shown_key(status)}"
+    yield key if status.key == "proven" else styled(Bold(key), f": {_WAITS[status.key]}")
+    if (since := status.tenant.paused_at) is not None:
+        yield styled(Bold(place.stopped(status.tenant.scope.name, since, status.tenant.id)))
 
 
 def _tenants(figures: TenantFigures) -> str:

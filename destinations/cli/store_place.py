@@ -64,20 +64,30 @@ class StorePlace:
         where = f" --store {shlex.quote(str(self.path))}" if self.options else ""
         return f"destinations run {shlex.quote(destination)} --settings FILE{where}"
 
-    def pause(self, destination: str, action: str, reason: str) -> str:
-        """Return a line that says why an action pauses, and how to resume it."""
+    def pause(self, destination: str, action: str, reason: str, tenant: str = "") -> str:
+        """Return a line that says why an action pauses, and how to resume it.
+
+        With ``tenant``, an id, it is of this customer alone.
+        """
         return (
             f"{destination}: {action} pauses: {reason}. Its events wait until the definition or "
-            f"the settings change, or until: destinations resume {shlex.quote(destination)}"
-            f"{self.options}"
+            f"the settings change, or until: {self._resume(destination, tenant)}"
         )
 
-    def stopped(self, destination: str, since: float) -> str:
-        """Return a line that says since when a destination is paused, and how to resume it."""
+    def stopped(self, destination: str, since: float, tenant: str = "") -> str:
+        """Return a line that says since when a destination is paused, and how to resume it.
+
+        With ``tenant``, an id, it is this customer of it.
+        """
+        what = f"tenant {tenant} of {destination}" if tenant else destination
         return (
-            f"{destination} is paused since {shown_time(since)}: its events wait until: "
-            f"destinations resume {shlex.quote(destination)}{self.options}"
+            f"{what} is paused since {shown_time(since)}: its events wait until: "
+            f"{self._resume(destination, tenant)}"
         )
+
+    def _resume(self, destination: str, tenant: str) -> str:
+        of = f" --tenant {shlex.quote(tenant)}" if tenant else ""
+        return f"destinations resume {shlex.quote(destination)}{of}{self.options}"
 
     def check(self) -> None:
         """Raise `UsageError` if there is no store."""

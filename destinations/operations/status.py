@@ -9,12 +9,21 @@ from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import ServerStatus
-from destinations.operations.pauses import pauses_of_servers, stopped_destinations
-from destinations.operations.tenants import TenantFigures, count_tenants, find_tenant
+from destinations.operations.pauses import (
+    paused_actions,
+    pauses_of_servers,
+    stopped_destinations,
+)
+from destinations.operations.tenants import (
+    TenantFigures,
+    TenantStatus,
+    count_tenants,
+    find_tenant,
+)
 from destinations.outcome import State
 from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteStore
+from destinations.store import SqliteStore, TenantNumbers, Tenants
 
 __all__ = [
     "StoreStatus",
@@ -37,7 +46,8 @@ class StoreStatus:
     paused actions of each destination with their reasons, ``stopped`` the destinations that an
     operator has paused, and since when. The customers of a destination who send with keys of their
     own (``tenants``) are one of the ``scopes`` together, see
-    `destinations.pipeline.ledger.summed`.
+    `destinations.pipeline.ledger.summed`. If it is the status of one customer only, that is
+    ``tenant``, and the paused actions are its own.
     """
 
     path: str
@@ -50,6 +60,7 @@ class StoreStatus:
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stopped: Mapping[str, float] = field(default_factory=dict)
     tenants: Mapping[str, TenantFigures] = field(default_factory=dict)
+    tenant: TenantStatus | None = None
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the status as JSON values; durations are in seconds."""
@@ -70,6 +81,7 @@ class StoreStatus:
                     "today": dict(one.today),
                     "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
                     "paused_at": self.stopped.get(one.destination) if one.served else None,
+                    "tenant_status": None if self.tenant is None else self.tenant.to_json(),
                     "tenants": self.tenants[one.destination].to_json() if one.tenants else None,
                     "oldest": None if one.oldest is None else max(0.0, now - one.oldest),
                     "next_retry": None if one.next_at is None else max(0.0, one.next_at - now),
@@ -87,12 +99,18 @@ def store_status(
     With ``tenant`` that of one customer of a partner only; raises `UsageError` if it is unknown.
     """
     totals = open_ledger(store).totals(now)
-    if tenant is None:
+    found = None if tenant is None else find_tenant(store, tenant)
+    if found is None:
         totals = summed(totals)
     else:
-        of = find_tenant(store, tenant).scope.id
-        totals = [one for one in totals if one.id == of]
+        totals = [one for one in totals if one.id == found.scope.id]
     scopes = [one for one in totals if one.counts or one.served]
+    if found is None:
+        paused, status = pauses_of_servers(store, scopes), None
+    else:
+        paused = {found.scope.name: paused_actions(store, found.scope.full_name)}
+        numbers = Tenants(store.database).numbers(now).get(found.scope.id, TenantNumbers())
+        status = TenantStatus(found, numbers)
     return StoreStatus(
         str(store.path.resolve()),
         _size(store),
@@ -105,9 +123,10 @@ def store_status(
             for one in scopes
             if not delivers(store, Scope(one.id, one.destination), served=one.served)
         ),
-        pauses_of_servers(store, scopes),
+        paused,
         stopped_destinations(store),
         count_tenants(store),
+        status,
     )
 
 

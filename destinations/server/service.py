@@ -63,7 +63,7 @@ from destinations.store import (
     free_bytes,
     is_missing,
 )
-from destinations.telemetry import Observation, StoreFigures
+from destinations.telemetry import Observation, StoreFigures, TenantCounts
 
 __all__ = ["Service"]
 
@@ -247,6 +247,7 @@ class Service:
             self._warn(bound)
             self._closing = stack.pop_all()
             self._observation.follow_store(self._store_figures)
+            self._observation.follow_tenants(self._tenant_counts)
             self._observation.follow_ready(
                 lambda: not self._receiver.draining and not self.unready()
             )
@@ -390,6 +391,13 @@ class Service:
             writable=not database.health.why,
             backed_up_at=backed_up_at(database.path),
         )
+
+    def _tenant_counts(self) -> TenantCounts:
+        return {
+            name: served.tenants.count_states()
+            for name, served in self._served.items()
+            if served.tenants is not None
+        }
 
     def _tell_of_store(self, why: str) -> None:
         """Log once that the store cannot be written, and once that it can be again."""

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from destinations.clock import WallClock
 from destinations.definition.document import Document
@@ -28,6 +28,7 @@ from destinations.errors import SettingsError, UsageError
 from destinations.http import Failure
 from destinations.http.ssrf import is_private_url
 from destinations.http.transport import Transport
+from destinations.operations import TenantState, TenantStatus
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import EventSettings, Scope
@@ -37,7 +38,7 @@ from destinations.runtime.destination import Code, Destination
 from destinations.runtime.sender import Sender
 from destinations.secrets import reveal
 from destinations.server.header_settings import HeaderError, HeaderSettings, SentSettings
-from destinations.store import Tenant, Tenants, TenantSecrets
+from destinations.store import Tenant, TenantNumbers, Tenants, TenantSecrets
 
 __all__ = ["Admission", "KeyRefusedError", "KeyRules", "ServedTenant", "ServedTenants"]
 
@@ -405,6 +406,13 @@ class ServedTenants:
         if is_paused is not self._engine.is_paused(scope):
             change = self._engine.pause if is_paused else self._engine.unpause
             change([scope])
+
+    def count_states(self) -> Mapping[TenantState, int]:
+        """Return how many tenants are in each state; any thread may call it."""
+        counts: dict[TenantState, int] = dict.fromkeys(get_args(TenantState), 0)
+        for served in list(self._by_scope.values()):
+            counts[TenantStatus(served.tenant, TenantNumbers()).state] += 1
+        return counts
 
     def of_scope(self, scope: Scope) -> ServedTenant | None:
         """Return the tenant of a scope; None if it is gone."""

@@ -3,7 +3,7 @@
 from destinations.telemetry.log_lines import Form, Level, LogLines
 from destinations.telemetry.logs import Logs, subject_of
 from destinations.telemetry.masks import Masks
-from destinations.telemetry.metrics import CONTENT_TYPE, Metrics
+from destinations.telemetry.metrics import CONTENT_TYPE, Metrics, TenantCounts
 from destinations.telemetry.observation import Observation, check_tracing, observe
 from destinations.telemetry.queue_figures import QueueFigures, QueueProbe
 from destinations.telemetry.store_figures import StoreFigures
@@ -21,6 +21,7 @@ __all__ = [
     "QueueFigures",
     "QueueProbe",
     "StoreFigures",
+    "TenantCounts",
     "Tracing",
     "check_tracing",
     "observe",

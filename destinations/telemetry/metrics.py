@@ -34,7 +34,7 @@ from destinations.statuses import BODY_INCOMPLETE, CODES, SENDER_GONE
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "TenantCounts"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -74,6 +74,8 @@ _REFUSALS: Final[Mapping[int, Sequence[str]]] = {
 """The statuses of a receiver, and their codes: of events, those of `destinations.segment.event`."""
 
 Read = Callable[[], QueueFigures]
+TenantCounts = Mapping[str, Mapping[str, int]]
+"""By destination, the number of its tenants in each state."""
 
 
 class Metrics(Observer):
@@ -98,6 +100,8 @@ class Metrics(Observer):
         self._registry.register(self._queues)
         self._store = StoreGauges()
         self._registry.register(self._store)
+        self._tenants = _Tenants()
+        self._registry.register(self._tenants)
         ProcessCollector(registry=self._registry)
         self._count(self._registry)
         self._measure(self._registry)
@@ -236,6 +240,10 @@ class Metrics(Observer):
     def follow_store(self, read: Callable[[], StoreFigures]) -> None:
         """Show the figures of the store, which are read for each scrape."""
         self._store.read = read
+
+    def follow_tenants(self, read: Callable[[], TenantCounts]) -> None:
+        """Show how many tenants destinations have, which is read for each scrape."""
+        self._tenants.read = read
 
     def follow_ready(self, is_ready: Callable[[], bool]) -> None:
         """Show whether events should be sent here, which is asked for each scrape."""
@@ -430,6 +438,24 @@ class _Latencies(Collector):
                 limits = [*map(floatToGoString, _LATENCY), "+Inf"]
                 buckets = list(zip(limits, accumulate(counts), strict=True))
                 family.add_metric((destination,), buckets, self._sums[destination])
+        yield family
+
+
+class _Tenants(Collector):
+    """The gauge of the customers of destinations: only numbers, as there may be thousands."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], TenantCounts] = dict
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "destinations_tenants",
+            "Tenants in a state: paused by an operator, or else the state of their key.",
+            labels=("destination", "state"),
+        )
+        for destination, counts in self.read().items():
+            for state, number in counts.items():
+                family.add_metric((destination, state), number)
         yield family
 
 

@@ -15,7 +15,7 @@ from destinations.pipeline.observer import Observer, Observers
 from destinations.telemetry.log_lines import Form, Level, LogLines
 from destinations.telemetry.logs import Logs
 from destinations.telemetry.masks import Masks
-from destinations.telemetry.metrics import Metrics
+from destinations.telemetry.metrics import Metrics, TenantCounts
 from destinations.telemetry.queue_figures import QueueFigures, QueueProbe
 from destinations.telemetry.store_figures import StoreFigures
 from destinations.telemetry.tracing import Tracing, check_installed, is_wanted, open_tracing
@@ -73,6 +73,10 @@ class Observation:
     def follow_store(self, read: Callable[[], StoreFigures]) -> None:
         """Show the gauges of the store, which are read for each scrape."""
         self._metrics.follow_store(read)
+
+    def follow_tenants(self, read: Callable[[], TenantCounts]) -> None:
+        """Show how many tenants destinations have, which is read for each scrape."""
+        self._metrics.follow_tenants(read)
 
     def follow_ready(self, is_ready: Callable[[], bool]) -> None:
         """Show whether events should be sent here, which is asked for each scrape."""

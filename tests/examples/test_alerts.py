@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import click
 import pytest
@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from promql import Series, evaluate, parse, selectors
 
 from destinations.cli.group import cli
+from destinations.operations import TenantState
 from destinations.outcome import Outcome
 from destinations.pipeline.observer import Observers
 from destinations.telemetry import Metrics, QueueFigures, StoreFigures
@@ -70,6 +71,10 @@ def _ended(outcome: str, stage: str = "send") -> str:
 
 def _kept(outcome: str) -> str:
     return _of("destinations_kept_deliveries", outcome=outcome)
+
+
+def _tenants(state: str) -> str:
+    return _of("destinations_tenants", state=state)
 
 
 def _refused(status: int, destination: str = "kana") -> str:
@@ -186,6 +191,14 @@ CASES = [
         {**_KANA, "action": "count"},
     ),
     Case("ActionPaused", {_of("destinations_action_paused", action="count"): "1 0"}, 1),
+    *(
+        Case("TenantKeysNotAccepted", {_tenants(state): "0 2+0x20"}, 18, {**_KANA, "state": state})
+        for state in ("refused", "unchecked")
+    ),
+    Case("TenantKeysNotAccepted", {_tenants("refused"): "0 2+0x10 0+0x10"}, 18),
+    Case("TenantKeysNotAccepted", {_tenants("paused"): "2+0x20", _tenants("proven"): "9+0x20"}, 18),
+    Case("TenantsPaused", {_tenants("paused"): "0 1+0x1500"}, 1_450, {**_KANA, "state": "paused"}),
+    Case("TenantsPaused", {_tenants("paused"): "0 1+0x1400 0+0x100"}, 1_450),
     Case("PartnerDown", {_CLOSED: "1 0+0x20"}, 15, {**_KANA, "state": "closed"}),
     Case("PartnerDown", {_CLOSED: "1 0+0x20"}, 8),
     Case("PartnerDown", {_CLOSED: "0 0 0 1 0 0 0 0 0 0 0 0 0"}, 12),
@@ -332,6 +345,7 @@ def _exposed() -> Mapping[str, tuple[str, set[str]]]:
     metrics = Metrics()
     metrics.follow("kana", lambda: QueueFigures(0, None, 0, 0), ["count"])
     metrics.follow_store(lambda: StoreFigures(size=1, free=2, limit=3, writable=True))
+    metrics.follow_tenants(lambda: {"kana": {"proven": 1}})
     metrics.broken(Observers([]))
     found: dict[str, tuple[str, set[str]]] = {}
     for family in text_string_to_metric_families(metrics.exposition().decode()):
@@ -375,6 +389,7 @@ def test_the_metrics_exist() -> None:
 def test_outcomes_and_states_exist() -> None:
     """What labels are compared with are values that they can have."""
     values = {"outcome": {one.value for one in Outcome}, "state": {"held", "unknown", "closed"}}
+    values["state"].update(get_args(TenantState))
     for place, text in _expressions():
         for selector, _ in selectors(parse(text)):
             for label, _, value in selector.matchers:

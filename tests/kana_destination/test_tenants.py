@@ -409,6 +409,9 @@ def test_a_paused_tenant(
     assert command("pause", "kana", *where).code == 0
     pause = threading.Event()
     pause.wait(1.5)
+    shown = requests.get(f"{server.service.pages_url}/metrics", timeout=30).text
+    assert 'destinations_tenants{destination="kana",state="paused"} 1.0' in shown
+    assert 'destinations_tenants{destination="kana",state="proven"} 1.0' in shown
     if restarts:
         server.service.stop()
         server.start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import TemporaryError
-from destinations.operations import tenant_changes
+from destinations.operations import StoredPauses, tenant_changes
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.store import (
@@ -112,6 +112,51 @@ def test_the_status_of_one(
     (only,) = command("status", *where, "--json").json["destinations"]
     assert only["tenant"] == tenants[0].id
     assert only["counts"] == {"ready": 1, "dead": 1}
+    assert (
+        command("status", "--store", store.path, "--json").json["destinations"][0]["tenant_status"]
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "key", "words"),
+    [
+        ("proven", "proven", "key proven\n"),
+        ("unchecked", "unchecked", "key unchecked: the partner could not be asked about it yet"),
+        ("refused", "refused", "key refused since 1970-01-01T01:00:00Z: its events wait until"),
+        ("paused", "proven", "is paused since 1970-01-01T02:00:00Z: its events wait until: "),
+        ("action", "proven", "kana: count pauses: the API has changed. "),
+    ],
+)
+def test_why_nothing_of_one_is_delivered(
+    command: Command,
+    store: SqliteStore,
+    add_tenant: Callable[..., Tenant],
+    state: str,
+    key: str,
+    words: str,
+) -> None:
+    """The status of one tenant says whose it is, and why its events wait."""
+    one = add_tenant(store, "key-a", "kana", is_proven=state != "unchecked")
+    tenants = Tenants(store.database)
+    tenants.call(one, "Acme")
+    if state == "refused":
+        tenants.refuse(one, 3_600.0)
+    elif state == "paused":
+        tenants.pause(one, 7_200.0)
+    elif state == "action":
+        StoredPauses(store, one.scope.full_name).write({"count": "the API has changed"})
+    where = ("--tenant", "Acme", "--store", store.path)
+    out = command("status", *where).out
+    assert f"kana, tenant {one.id} Acme" in out
+    assert words in out
+    resume = f"destinations resume kana --tenant {one.id} --store {store.path}"
+    assert (resume in out) is (state in {"paused", "action"})
+    (only,) = command("status", *where, "--json").json["destinations"]
+    assert only["tenant_status"]["name"] == "Acme"
+    assert only["tenant_status"]["key"] == key
+    assert only["tenant_status"]["paused_at"] == (7_200.0 if state == "paused" else None)
+    assert only["paused"] == ({"count": "the API has changed"} if state == "action" else {})
 
 
 def test_changes(command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]) -> None:

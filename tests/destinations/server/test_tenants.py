@@ -469,6 +469,20 @@ def test_a_good_key_that_the_partner_refuses(bench: Bench) -> None:
     assert bench.tenants.paused() == []
 
 
+def test_states_are_counted(bench: Bench) -> None:
+    """Each tenant is in one state: paused by an operator, or else that of its key."""
+    good, other = (bench.admit(key).served.tenant for key in ("good-key", "other-key"))
+    bench.partner.is_away = True
+    bench.admit("unchecked-key")
+    counts = {"proven": 2, "unchecked": 1, "refused": 0, "paused": 0}
+    assert bench.tenants.count_states() == counts
+    bench.stored.refuse(good, 1.0)
+    bench.stored.pause(other, 1.0)
+    assert bench.tenants.count_states() == {**counts, "proven": 0, "refused": 1, "paused": 1}
+    bench.stored.pause(good, 1.0)
+    assert bench.tenants.count_states() == {**counts, "proven": 0, "paused": 2}
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 def test_an_hour_in_which_nobody_asked(bench: Bench, restarts: bool) -> None:
     """Only what the partner said at its end refuses a sender: the key may be good again."""

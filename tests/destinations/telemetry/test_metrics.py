@@ -310,6 +310,16 @@ def test_the_store(metrics: Metrics, read: Read) -> None:
     assert read("destinations_store_writable") == {"": 1}
 
 
+def test_tenants(metrics: Metrics, read: Read) -> None:
+    """How many are in each state, read for each scrape; no sample where there are none."""
+    assert read("destinations_tenants") == {}
+    counts = {"proven": 5, "paused": 1}
+    metrics.follow_tenants(lambda: {"kana": counts})
+    assert read("destinations_tenants") == {"proven": 5, "paused": 1}
+    counts["paused"] = 0
+    assert read("destinations_tenants") == {"proven": 5, "paused": 0}
+
+
 def test_the_last_backup(metrics: Metrics, read: Read) -> None:
     """A store without a backup has 0, so that one rule finds both that and an old backup."""
     name = "destinations_store_last_backup_timestamp_seconds"
