@@ -22,7 +22,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, plain, print_table
-from destinations.cli.tenant_options import tenant_option
+from destinations.cli.tenant_options import tenant_option, with_tenants
 from destinations.operations import refused_line, shown_time
 from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, SqliteRefused
 
@@ -142,11 +142,9 @@ def _print(
     with_raw: bool,
 ) -> None:
     total = sum(one.events for one in counts)
-    print_table(
-        f"{count(total, 'refused event')}, in {place.path}",
-        _COLUMNS,
-        [_row(entry) for entry in found],
-    )
+    tenants = [entry.tenant_name or entry.tenant for entry in found]
+    columns, rows = with_tenants(_COLUMNS, [_row(entry) for entry in found], tenants)
+    print_table(f"{count(total, 'refused event')}, in {place.path}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the latest {len(found):,}; --limit shows more.\n")
     if with_raw:
@@ -203,6 +201,7 @@ def _record(entry: RefusedEntry) -> dict[str, Any]:
         "refused_at": event.at,
         "destination": entry.destination,
         "account": entry.account,
+        "tenant": entry.tenant or None,
         "path": event.path,
         "peer": event.peer,
         "status": event.status,

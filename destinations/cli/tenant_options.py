@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import click
 
 from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace
+from destinations.cli.tables import bounded
 from destinations.operations import AskedOfServer, TenantChange, await_tenant_change
 from destinations.store import SqliteStore
 
-__all__ = ["await_server", "tenant_argument", "tenant_destination_option", "tenant_option"]
+__all__ = [
+    "await_server",
+    "tenant_argument",
+    "tenant_destination_option",
+    "tenant_option",
+    "with_tenants",
+]
 
 tenant_option: Final = click.option(
     "--tenant",
@@ -23,6 +31,18 @@ tenant_argument: Final = click.argument("tenant", metavar="TENANT", type=NAME)
 tenant_destination_option: Final = click.option(
     "--destination", metavar="NAME", help="Look only for tenants of this destination."
 )
+
+
+def with_tenants(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], tenants: Sequence[str]
+) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+    """Return a table with the tenant of each row after its destination, if any row has one."""
+    if not any(tenants):
+        return columns, rows
+    at = columns.index("destination") + 1
+    return (*columns[:at], "tenant", *columns[at:]), [
+        (*row[:at], bounded(tenant), *row[at:]) for row, tenant in zip(rows, tenants, strict=True)
+    ]
 
 
 def await_server(place: StorePlace, store: SqliteStore, asked: AskedOfServer) -> TenantChange:

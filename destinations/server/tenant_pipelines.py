@@ -26,6 +26,7 @@ from destinations.runtime.sender import Sender
 from destinations.server.binding import Bound
 from destinations.server.tenants import ServedTenants
 from destinations.store import ChangedTenants, SqliteStore, TenantStore
+from destinations.telemetry import log_tenant
 
 __all__ = ["TenantPipelines"]
 
@@ -44,12 +45,11 @@ _ROOM: Final = Room(available=50, most=300, roomy=100, size=256 * 1024, page=50,
 class _TenantObserver(Observers):
     """Tells what happens to one tenant's deliveries under the name of the destination.
 
-    That a key is refused, or an action pauses, concerns the tenant alone.
+    Log lines name the tenant. That a key is refused, or an action pauses, concerns it alone.
     """
 
     def __init__(self, inner: Observer, tenants: ServedTenants, scope: Scope) -> None:
         super().__init__([inner])
-        self._inner = inner
         self._tenants = tenants
         self._scope = scope
 
@@ -63,15 +63,19 @@ class _TenantObserver(Observers):
 
     def paused(self, destination: str, action: str, reason: str) -> None:
         """Tell whose action pauses."""
-        served = self._tenants.of_scope(self._scope)
-        shown = self._scope.tenant if served is None else served.tenant.shown
-        if reason:  # which the observers' line and gauge, of all tenants, do not tell
+        shown = self._tenants.shown(self._scope)
+        if reason:
             _LOG.error(
                 "action %s of tenant %s of %s paused: the partner takes the key, refuses requests; "
                 "destinations resume %s --tenant %s tries again",
                 *(action, shown, destination, destination, self._scope.tenant),
             )
-        self._inner.paused(destination, action, reason and f"tenant {shown}: {reason}")
+        super().paused(destination, action, reason and f"tenant {shown}: {reason}")
+
+    def _tell(self, name: str, *values: object) -> None:
+        # It may be named, or get another name, at any time.
+        with log_tenant(self._tenants.shown(self._scope)):
+            super()._tell(name, *values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,7 @@ class TenantPipelines:
         )
 
     def _failed(self, scope: Scope, error: Exception) -> None:
-        served = self.tenants.of_scope(scope)
-        shown = scope.tenant if served is None else served.tenant.shown
+        shown = self.tenants.shown(scope)
         _LOG.error("tenant %s of %s cannot be delivered to: %s", shown, scope.name, error)
 
     def _make(self, scope: Scope, endpoint: CircuitBreaker) -> Pipeline:

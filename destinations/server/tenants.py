@@ -418,6 +418,11 @@ class ServedTenants:
         """Return the tenant of a scope; None if it is gone."""
         return self._by_scope.get(scope.id)
 
+    def shown(self, scope: Scope) -> str:
+        """Return the name of a tenant for operators, or else its id."""
+        served = self._by_scope.get(scope.id)
+        return scope.tenant if served is None else served.tenant.shown
+
     # -- what an operator changes --------------------------------------------------------------
 
     def hold(self, scopes: Collection[Scope], *, is_changing: bool) -> None:

@@ -28,8 +28,9 @@ _ADD: Final = """
 """
 _IS_KNOWN: Final = "SELECT 1 FROM scopes WHERE id = ?"
 _COLUMNS: Final = (
-    "refused.id, destination, partner_account, account.name, scope, at, http_status, code, reason,"
-    " path, peer, message_id, user, length, whole, raw"
+    "refused.id, scopes.destination, partner_account, account.name, scopes.tenant, tenants.name,"
+    " refused.scope, at, http_status, code, reason, path, peer, message_id, user, length, whole,"
+    " raw"
 )
 _OLDEST: Final = """
     SELECT id, length(raw) + length(CAST(reason AS BLOB)) FROM refused
@@ -44,6 +45,7 @@ _TOTALS: Final = """
 _FROM: Final = (
     "FROM refused JOIN scopes ON scopes.id = refused.scope"
     " LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
+    " LEFT JOIN tenants ON tenants.scope = scopes.id"
 )
 
 
@@ -72,12 +74,18 @@ class RefusedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RefusedEntry:
-    """A refused event of a store, with its id, and its destination and account as they are now."""
+    """A refused event of a store, with its id, and its destination and account as they are now.
+
+    ``tenant`` is the id of the customer of a partner who sent it, empty if none did, and
+    ``tenant_name`` the name it was given.
+    """
 
     id: int
     destination: str
     account: str
     event: RefusedEvent
+    tenant: str = ""
+    tenant_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +241,8 @@ def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most
 
 
 def _entry(row: tuple[Any, ...]) -> RefusedEntry:
-    identity, destination, partner, name, scope, at, status, code, reason, path, *rest = row
-    peer, message_id, user, length, whole, raw = rest
+    identity, destination, partner, name, tenant, tenant_name, scope, *rest = row
+    at, status, code, reason, path, peer, message_id, user, length, whole, raw = rest
     event = RefusedEvent(
         scope,
         at / 1000,
@@ -249,4 +257,5 @@ def _entry(row: tuple[Any, ...]) -> RefusedEntry:
         message_id=message_id,
         user=user,
     )
-    return RefusedEntry(identity, destination, account_label(partner, name), event)
+    account = account_label(partner, name)
+    return RefusedEntry(identity, destination, account, event, tenant, tenant_name)

@@ -1,6 +1,6 @@
 """Observe a running server: metrics, logs without secrets, and traces."""
 
-from destinations.telemetry.log_lines import Form, Level, LogLines
+from destinations.telemetry.log_lines import Form, Level, LogLines, log_tenant
 from destinations.telemetry.logs import Logs, subject_of
 from destinations.telemetry.masks import Masks
 from destinations.telemetry.metrics import CONTENT_TYPE, Metrics, TenantCounts
@@ -24,6 +24,7 @@ __all__ = [
     "TenantCounts",
     "Tracing",
     "check_tracing",
+    "log_tenant",
     "observe",
     "open_tracing",
     "subject_of",

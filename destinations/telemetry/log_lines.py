@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TextIO
 
@@ -16,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from destinations.telemetry.bursts import Burst, Bursts, Timer
 from destinations.telemetry.masks import Masks
 
-__all__ = ["Form", "Level", "LogLines"]
+__all__ = ["Form", "Level", "LogLines", "log_tenant"]
 
 Form = Literal["json", "text", "auto"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -143,6 +144,7 @@ class LogLines:
             logging.getLogger(_NAME),
             processors=[
                 structlog.stdlib.filter_by_level,
+                structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
@@ -227,6 +229,11 @@ class LogLines:
             "thread ended with an internal error", thread=name, exc_info=ended.exc_value
         )
         self.thread_ended()
+
+
+def log_tenant(shown: str) -> AbstractContextManager[None]:
+    """Name a tenant in the lines that this thread writes to `LogLines.logger` within it."""
+    return structlog.contextvars.bound_contextvars(tenant=shown)
 
 
 def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

@@ -428,6 +428,40 @@ def test_a_paused_tenant(
     assert server.usage("a") == {"u1": {"calls": 2}}
 
 
+def test_lines_name_the_tenant(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """What became of its deliveries is logged with its id, or the name that it was given since."""
+    stream = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        observation = observe(stream=stream, level="info", form="json")
+        stack.callback(observation.close)
+        sandbox = Sandbox({"accounts": [account("a"), account("b")]}).start()
+        stack.callback(sandbox.stop)
+        server = Server(tmp_path, observation, sandbox)
+        stack.callback(server.stop)
+        for name in ("a", "b"):
+            server.post(name, track("1"))
+        server.wait()
+        ids = _tenants(server)
+        named = command("tenants", "name", ids["b"], "Acme", "--store", server.store)
+        assert named.code == 0
+        server.service.stop()
+        server.start()
+        server.post("b", track("2"))
+        server.post("b", track("3", featureId="unknown"))
+        server.wait()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = {"deliveries settled", "delivery rejected"}
+    found = {(one["message"], one.get("tenant")) for one in lines if one["message"] in told}
+    assert found == {
+        ("deliveries settled", ids["a"]),
+        ("deliveries settled", ids["b"]),
+        ("deliveries settled", "Acme"),
+        ("delivery rejected", "Acme"),
+    }
+    others = [one for one in lines if one["message"] not in told]
+    assert [one for one in others if "tenant" in one] == []
+
+
 # -- merged and erased beside the server ---------------------------------------------------------
 
 _SEND = HttpTransport.send

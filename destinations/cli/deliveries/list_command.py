@@ -19,6 +19,7 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, plain, print_table
+from destinations.cli.tenant_options import with_tenants
 from destinations.operations import open_ledger, pauses_of_servers, shown_time
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
@@ -184,15 +185,8 @@ def _print(
     what = count(total, "delivery")
     if needs_operator:
         what += " that needs an operator" if total == 1 else " that need an operator"
-    columns: tuple[str, ...] = _COLUMNS
-    rows = [_row(entry) for entry in found]
-    if any(entry.tenant for entry in found):
-        at = _COLUMNS.index("destination") + 1
-        columns = (*columns[:at], "tenant", *columns[at:])
-        rows = [
-            (*row[:at], bounded(entry.tenant_name or entry.tenant), *row[at:])
-            for row, entry in zip(rows, found, strict=True)
-        ]
+    tenants = [entry.tenant_name or entry.tenant for entry in found]
+    columns, rows = with_tenants(_COLUMNS, [_row(entry) for entry in found], tenants)
     print_table(f"{what}, in {place.path}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the first {len(found):,}; --limit shows more.\n")

@@ -103,6 +103,18 @@ def test_the_column(command: Command, store: SqliteStore, tenants: tuple[Tenant,
     assert f"{tenants[0].id} Acme" in shown
 
 
+def test_the_column_of_what_was_refused(
+    command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]
+) -> None:
+    """Who sent it is in the table where there are tenants, by the name or else the id."""
+    title, first, second = command("refused", "list", "--store", store.path).out.splitlines()[1:4]
+    assert title.split()[2:4] == ["destination", "tenant"]
+    assert " kana  Acme " in first
+    assert f" kana  {tenants[1].id} " in second
+    found = command("refused", "list", "--store", store.path, "--json").json["refused"]
+    assert [one["tenant"] for one in found] == [one.id for one in tenants]
+
+
 def test_the_status_of_one(
     command: Command, store: SqliteStore, tenants: tuple[Tenant, Tenant]
 ) -> None:
