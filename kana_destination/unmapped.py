@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from destinations import SqliteStore, read_json
 from destinations.outcome import Outcome
-from destinations.pipeline.ledger import Ledger, Selection
+from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 from kana_destination.mapping_rules import property_values
 from kana_destination.plugin import SLUG
 
@@ -19,31 +19,38 @@ _MOST: Final = 100_000
 
 
 class Unmapped(NamedTuple):
-    """The numbers of events by name, by path and value of their properties, and in total."""
+    """The numbers of events by name, by path and value of their properties, and in total.
+
+    ``tenants`` has those of customers of an endpoint, by the id and the name of the customer.
+    """
 
     events: Counter[str]
     values: Counter[tuple[str, str]]
     total: int
+    tenants: Counter[tuple[str, str | None]]
 
 
 def count_unmapped(store: SqliteStore, tenant: str | None = None) -> Unmapped:
     """Count the events of runs and servers that no rule maps; of one ``tenant``, if given."""
     events: Counter[str] = Counter()
     values: Counter[tuple[str, str]] = Counter()
+    tenants: Counter[tuple[str, str | None]] = Counter()
     total = 0
-    for raw in _raw_events(store.ledger(), tenant):
+    for entry, raw in _raw_events(store.ledger(), tenant):
         total += 1
+        if entry.tenant:
+            tenants[entry.tenant, entry.tenant_name] += 1
         event: dict[str, Any] = read_json(raw)
         events[event["event"]] += 1
         for pair in property_values(event.get("properties")):
             if pair in values or len(values) < _MOST:
                 values[pair] += 1
-    return Unmapped(events, values, total)
+    return Unmapped(events, values, total, tenants)
 
 
-def _raw_events(ledger: Ledger, tenant: str | None) -> Iterator[bytes]:
+def _raw_events(ledger: Ledger, tenant: str | None) -> Iterator[tuple[LedgerEntry, bytes]]:
     selection = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}), tenant=tenant)
     for entry in ledger.find(selection):
         raw = ledger.raw_event(entry.event_id)
         if raw is not None:
-            yield raw
+            yield entry, raw

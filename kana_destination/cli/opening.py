@@ -14,6 +14,7 @@ from destinations import (
     HttpTransport,
     IntegrationError,
     OpenDestination,
+    SqliteStore,
     UsageError,
     open_definition,
     open_store,
@@ -28,7 +29,12 @@ from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from kana_destination.plugin import SLUG
 
-__all__ = ["open_account", "open_place"]
+__all__ = ["open_account", "open_named", "open_place"]
+
+
+def open_named(place: StorePlace, *, existing: bool = False) -> SqliteStore:
+    """Open the store of a place, to read and change it; see `destinations.open_store`."""
+    return open_store(place.path if place.options else None, existing=existing)
 
 
 @contextlib.contextmanager

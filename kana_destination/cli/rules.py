@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from destinations import OpenDestination, SqliteStore, open_store
+from destinations import OpenDestination, SqliteStore
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import settings_option, store_option
+from destinations.cli.opening import settings_option
 from destinations.cli.run_tables import exit_code, summary
+from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain, print_table
 from destinations.cli.tenant_options import tenant_option
 from destinations.definition.document import Document, read_document
@@ -22,8 +22,9 @@ from destinations.definition.input_files import read_input, read_text_input
 from destinations.errors import DefinitionError, EventError, UsageError
 from destinations.operations import find_tenant
 from destinations.segment.event import Event, read_event
-from kana_destination.cli.opening import open_account
+from kana_destination.cli.opening import open_account, open_named
 from kana_destination.mapping_rules import Rule, RuleMapper, read_rules
+from kana_destination.plugin import SLUG
 from kana_destination.rules import add_rules, check_features, list_rules, remove_rule
 
 __all__ = ["rules"]
@@ -68,12 +69,12 @@ def rules() -> None:
     help="Add the rules of a YAML file instead: rules: [{name, event, where, feature, amount}].",
 )
 @settings_option
-@store_option
+@place_options
 @tenant_option
 @account_options
 def add(
     settings: Path | None,
-    store: Path | None,
+    place: StorePlace,
     tenant: str | None,
     account: str | None,
     *,
@@ -93,26 +94,29 @@ def add(
         if account is not None or same is not None:
             msg = "--account, --same-account and --new-account need --settings"
             raise click.UsageError(msg)
-        with open_store(store) as opened:
+        with open_named(place) as opened:
             waiting = _added(opened, new, _id_of(opened, tenant))
+            if tenant is None:
+                _tell_of_tenants(opened, place)
         click.echo("The features were not checked at Kana: that needs --settings.", err=True)
         if waiting:
-            at = "" if store is None else f" --store {shlex.quote(str(store))}"
-            click.echo(f"Deliver what waits: destinations run kana --settings FILE{at}", err=True)
+            click.echo(f"Deliver what waits: {place.delivering(SLUG, served=False)}", err=True)
         return 0
-    with open_account(settings, store, account, same=same) as opened:
+    with open_account(settings, place.path, account, same=same) as opened:
         for warning in check_features(opened, new):
             click.echo(f"Warning: {warning}", err=True)
-        return _deliver(opened) if _added(opened.store, new) else 0
+        waiting = _added(opened.store, new)
+        _tell_of_tenants(opened.store, place)
+        return _deliver(opened) if waiting else 0
 
 
 @rules.command("list")
-@store_option
+@place_options
 @tenant_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def show(store: Path | None, tenant: str | None, *, as_json: bool) -> int:
+def show(place: StorePlace, tenant: str | None, *, as_json: bool) -> int:
     """List the rules, the oldest first. If several match an event, the oldest is used."""
-    found = _stored(store, tenant)
+    found = _stored(place, tenant)
     if as_json:
         click.echo(json_text([rule.to_json() for rule in found]))
         return 0
@@ -126,11 +130,11 @@ def show(store: Path | None, tenant: str | None, *, as_json: bool) -> int:
 
 @rules.command("remove")
 @click.argument("name")
-@store_option
+@place_options
 @tenant_option
-def remove(name: str, store: Path | None, tenant: str | None) -> int:
+def remove(name: str, place: StorePlace, tenant: str | None) -> int:
     """Remove a rule. Events that it has mapped stay mapped."""
-    with open_store(store, existing=True) as opened:
+    with open_named(place, existing=True) as opened:
         remove_rule(opened, name, _id_of(opened, tenant))
     click.echo(f"Removed the rule {name!r}.")
     return 0
@@ -138,9 +142,9 @@ def remove(name: str, store: Path | None, tenant: str | None) -> int:
 
 @rules.command("test")
 @click.argument("event", metavar="EVENT.json", type=click.Path(path_type=Path))
-@store_option
+@place_options
 @tenant_option
-def test(event: Path, store: Path | None, tenant: str | None) -> int:
+def test(event: Path, place: StorePlace, tenant: str | None) -> int:
     """Show which rule maps a track event that names no feature. Exits 1 if no rule does."""
     checked = _read_event(event)
     if checked["type"] != "track":
@@ -150,7 +154,7 @@ def test(event: Path, store: Path | None, tenant: str | None) -> int:
     if own:
         click.echo(f"The event names the feature {own!r} itself: no rule is needed.")
         return 0
-    found = _stored(store, tenant)
+    found = _stored(place, tenant)
     matching = [rule for rule in found if rule.matches(checked)]
     winner = RuleMapper(found).find(checked)
     if winner is None:
@@ -254,6 +258,18 @@ def _added(store: SqliteStore, new: Sequence[Rule], tenant: str = "") -> int:
     return remapped.to_deliver
 
 
+def _tell_of_tenants(store: SqliteStore, place: StorePlace) -> None:
+    """Say that a rule of no tenant maps none of their events, if the store has tenants."""
+    accounts = {one.id for one in store.accounts().of_slug(SLUG)}
+    totals = store.ledger().totals(0.0)
+    if any(one.tenant and one.partner_account in accounts for one in totals):
+        click.echo(
+            "It maps no event of a tenant, as each has rules of its own: add it with --tenant "
+            f"TENANT{place.options}; destinations kana unmapped{place.options} counts theirs.",
+            err=True,
+        )
+
+
 def _deliver(kana: OpenDestination) -> int:
     """Deliver what waits for the account, print the outcomes, and return the exit code."""
     done = kana.deliver_waiting()
@@ -263,8 +279,8 @@ def _deliver(kana: OpenDestination) -> int:
     return exit_code(done)
 
 
-def _stored(store: Path | None, tenant: str | None) -> list[Rule]:
-    with open_store(store, existing=True) as opened:
+def _stored(place: StorePlace, tenant: str | None) -> list[Rule]:
+    with open_named(place, existing=True) as opened:
         return list_rules(opened, _id_of(opened, tenant))
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from destinations import open_store
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import store_option
+from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
 from destinations.outcome import Outcome, State, Status
 from destinations.store import SqliteStore
+from kana_destination.cli.opening import open_named
 from kana_destination.plugin import SLUG, stored_rules
 
 __all__ = ["status"]
@@ -32,11 +31,11 @@ _MEANING: Final[dict[Status, str]] = {
 
 
 @click.command(cls=Command, epilog="Example: destinations kana status")
-@store_option
+@place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(store: Path | None, *, as_json: bool) -> int:
+def status(place: StorePlace, *, as_json: bool) -> int:
     """Show the path of the store and what it holds: rules, deliveries, changes to make by hand."""
-    with open_store(store, existing=True) as opened:
+    with open_named(place, existing=True) as opened:
         found = _holdings(opened)
     if as_json:
         click.echo(json_text(found))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
 
 import click
 
-from destinations import open_store
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import store_option
+from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, print_table
 from destinations.cli.tenant_options import tenant_option
+from kana_destination.cli.opening import open_named
 from kana_destination.unmapped import count_unmapped
 
 __all__ = ["unmapped"]
 
 
 @click.command(cls=Command, epilog="Example: destinations kana unmapped --top 10")
-@store_option
+@place_options
 @tenant_option
 @click.option(
     "--top",
@@ -28,10 +28,13 @@ __all__ = ["unmapped"]
     help="Show at most N lines in each table; 20 by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def unmapped(store: Path | None, tenant: str | None, top: int, *, as_json: bool) -> int:
-    """Count the events of runs and servers that no rule maps, by name and by property value."""
-    with open_store(store, existing=True) as opened:
-        events, values, total = count_unmapped(opened, tenant)
+def unmapped(place: StorePlace, tenant: str | None, top: int, *, as_json: bool) -> int:
+    """Count the events of runs and servers that no rule maps, by name and by property value.
+
+    Those of customers of an endpoint are counted by customer, too, as each has rules of its own.
+    """
+    with open_named(place, existing=True) as opened:
+        events, values, total, tenants = count_unmapped(opened, tenant)
     if as_json:
         found = {
             "events": total,
@@ -39,6 +42,10 @@ def unmapped(store: Path | None, tenant: str | None, top: int, *, as_json: bool)
             "by_property": [
                 {"path": path, "value": value, "events": count}
                 for (path, value), count in values.most_common()
+            ],
+            "by_tenant": [
+                {"tenant": tenant_id, "name": name, "events": count}
+                for (tenant_id, name), count in tenants.most_common()
             ],
         }
         click.echo(json_text(found))
@@ -53,5 +60,20 @@ def unmapped(store: Path | None, tenant: str | None, top: int, *, as_json: bool)
             for (path, value), number in values.most_common(top)
         ]
         print_table("By property", ("path", "value", "events"), rows)
-        click.echo("Map them: destinations kana rules add --help")
+        if tenant is None and tenants:
+            of = [
+                (one, bounded(name or ""), count) for (one, name), count in tenants.most_common(top)
+            ]
+            print_table("By tenant", ("tenant", "name", "events"), of)
+            click.echo(
+                "Map those of a tenant, whose rules are its own: destinations kana rules add "
+                f"--tenant TENANT{place.options}"
+            )
+        if tenant is not None:
+            option = f" --tenant {shlex.quote(tenant)}{place.options}"
+            click.echo(f"Map them: destinations kana rules add{option}")
+        elif tenants.total() < total:
+            which = "the others" if tenants else "them"
+            click.echo(f"Map {which}: destinations kana rules add{place.options}")
+        click.echo("Its options: destinations kana rules add --help")
     return 0

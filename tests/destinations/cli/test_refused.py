@@ -115,6 +115,7 @@ def test_all_that_is_known(command: Command, path: Path) -> None:
         "refused_at": 1_700_000_000.0,
         "destination": "kana",
         "account": "unnamed-1",
+        "tenant": None,
         "path": "/v1/kana",
         "peer": "192.0.2.1",
         "status": 400,

@@ -23,6 +23,11 @@ from destinations.store import (
 
 Command = Callable[..., Any]
 
+_TENANTS_OF_KANA = """
+sealing: {key: {env: SEALING_KEY}}
+destinations: [{name: kana, destination: kana, receiver: {tenants: {key: apiKey}}}]
+"""
+
 
 @pytest.fixture
 def tenants(
@@ -109,8 +114,8 @@ def test_the_column_of_what_was_refused(
     """Who sent it is in the table where there are tenants, by the name or else the id."""
     title, first, second = command("refused", "list", "--store", store.path).out.splitlines()[1:4]
     assert title.split()[2:4] == ["destination", "tenant"]
-    assert " kana  Acme " in first
-    assert f" kana  {tenants[1].id} " in second
+    assert first.split()[2:4] == ["kana", "Acme"]
+    assert second.split()[2:4] == ["kana", tenants[1].id]
     found = command("refused", "list", "--store", store.path, "--json").json["refused"]
     assert [one["tenant"] for one in found] == [one.id for one in tenants]
 
@@ -199,14 +204,32 @@ def test_rules_of_kana(
     # The account of a tenant is one of Kana.
     with store.database.transaction() as connection:
         connection.execute("UPDATE partner_accounts SET slug = 'kana'")
-    where = ("--store", store.path)
+    config = store.path.with_name("serve.yaml")
+    config.write_text(f"store: {{path: {store.path}}}\n" + _TENANTS_OF_KANA, "utf-8")
+    where = ("--config", config)
     rule = ("--event", "Called", "--feature", "calls")
-    assert "2 unmapped events" in command("kana", "unmapped", *where).out
-    assert "1 unmapped event\n" in command("kana", "unmapped", "--tenant", made[0].id, *where).out
+    # Each place that tells of rules names the command that maps something.
+    right = f"destinations kana rules add --tenant TENANT --config {config}\n"
+    counted = command("kana", "unmapped", *where)
+    assert "2 unmapped events" in counted.out
+    assert right in counted.out
+    assert "Map them" not in counted.out
+    assert command("kana", "unmapped", "--json", *where).json["by_tenant"] == [
+        {"tenant": one.id, "name": None, "events": 1} for one in made
+    ]
+    of_one = command("kana", "unmapped", "--tenant", made[0].id, *where).out
+    assert "1 unmapped event\n" in of_one
+    right = f"Map them: destinations kana rules add --tenant {made[0].id} --config {config}\n"
+    assert right in of_one
     done = command("kana", "rules", "add", "all", *rule, *where)
     assert (done.code, "wait" in done.out) == (0, False)
+    assert f"add it with --tenant TENANT --config {config};" in done.err
+    assert (
+        command("kana", "rules", "list", "--json", "--store", store.path).json[0]["name"] == "all"
+    )
     done = command("kana", "rules", "add", "own", *rule, "--tenant", made[0].id, *where)
     assert (done.code, "1 unmapped event waits" in done.out) == (0, True)
+    assert "maps no event of a tenant" not in done.err
     totals = {one.tenant: dict(one.counts) for one in store.ledger().totals(0.0)}
     assert totals == {made[0].id: {State.READY: 1}, made[1].id: {Outcome.UNMAPPED: 1}}
     listed = command("kana", "rules", "list", "--tenant", made[0].id, "--json", *where)
