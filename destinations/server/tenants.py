@@ -407,9 +407,9 @@ class ServedTenants:
             change = self._engine.pause if is_paused else self._engine.unpause
             change([scope])
 
-    def count_states(self) -> Mapping[TenantState, int]:
+    def count_states(self) -> Mapping[str, int]:
         """Return how many tenants are in each state; any thread may call it."""
-        counts: dict[TenantState, int] = dict.fromkeys(get_args(TenantState), 0)
+        counts: dict[str, int] = dict.fromkeys(get_args(TenantState), 0)
         for served in list(self._by_scope.values()):
             counts[TenantStatus(served.tenant, TenantNumbers()).state] += 1
         return counts
