@@ -9,6 +9,8 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
+    TenantFigures,
+    count_tenants,
     find_tenant,
     paused_actions,
     resume,
@@ -63,9 +65,25 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
             click.echo(f"{shown}, {action}: resumed. It was paused because: {plain(reason)}")
         if tenants:
             click.echo(f"{shown}: paused actions of {count(tenants, 'tenant')} resumed.")
-    if found is not None and is_stopped:
+    if found is None:
+        _tell_of_paused(place, name)
+    elif is_stopped:
         click.echo(f"All of {plain(name)} is paused, this tenant as well.", err=True)
     return 0
+
+
+def _tell_of_paused(place: StorePlace, name: str) -> None:
+    """Say how tenants are resumed that were paused by themselves, if there are any."""
+    with place.read() as opened:
+        paused = count_tenants(opened).get(name, TenantFigures()).paused
+    if paused:
+        verb = "is" if paused == 1 else "are"
+        click.echo(
+            f"{count(paused, 'tenant')} of {plain(name)} {verb} still paused: destinations tenants "
+            f"list --state paused{place.options} shows them, destinations tenants resume "
+            f"TENANT{place.options} resumes one.",
+            err=True,
+        )
 
 
 def _of_actions(name: str, tenant: Tenant | None) -> str:

@@ -25,7 +25,7 @@ tenant_option: Final = click.option(
     "--tenant",
     type=NAME,
     metavar="T",
-    help="Only this tenant: its name, its id, or the beginning of its id.",
+    help="Only this tenant: its name, its id, or at least the first 4 digits of its id.",
 )
 tenant_argument: Final = click.argument("tenant", metavar="TENANT", type=NAME)
 tenant_destination_option: Final = click.option(

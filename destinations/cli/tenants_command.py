@@ -20,6 +20,6 @@ def command() -> None:
     """Show the customers that an endpoint is for, and name, pause, merge or erase them.
 
     A tenant is a customer of the partner who sends with a key of their own (receiver.tenants). Its
-    id is a digest, which tells nothing of the key. All commands take its id, the beginning of it,
-    or the name that you gave it. No command shows a key.
+    id is a digest, which tells nothing of the key. All commands take its id, at least the first 4
+    digits of it, or the name that you gave it. No command shows a key.
     """

@@ -11,12 +11,16 @@ from destinations.operations.interrupted import open_ledger
 from destinations.operations.pauses import paused_actions
 from destinations.operations.times import shown_time
 from destinations.pipeline.ledger import ScopeTotals
+from destinations.pipeline.queue import Scope
 from destinations.store import (
     MERGED,
     SqliteStore,
     Tenant,
     TenantNumbers,
     Tenants,
+    begins_id,
+    erased_name,
+    erasures_stored,
     tenant_name,
 )
 
@@ -28,6 +32,7 @@ __all__ = [
     "TenantStatus",
     "call_tenant",
     "count_tenants",
+    "erased_at",
     "find_earlier_merge",
     "find_merged",
     "find_tenant",
@@ -105,18 +110,37 @@ class TenantFigures:
 def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -> Tenant:
     """Return a tenant by its name, or by its id or the beginning of it.
 
-    Raises `UsageError` if there is none, or more than one; it says where a merged one went.
+    Raises `UsageError` if there is none, or more than one; it says what became of one that was
+    merged or erased.
     """
     try:
         return Tenants(store.database).find(text, destination)
     except UsageError:
-        merged = None if _has(store, text) else find_merged(store, text, destination)
-        if merged is None:
+        if _has(store, text):
             raise
-        msg = (
-            f"unknown tenant {text!r}: it was merged into {merged.into.shown} at {merged.shown_at}"
-        )
-        raise UsageError(msg) from None
+        merged = find_merged(store, text, destination)
+        if merged is not None:
+            became = f"it was merged into {merged.into.shown} at {merged.shown_at}"
+        elif (at := erased_at(store, text, destination)) is not None:
+            became = f"it was erased at {shown_time(at)}"
+        else:
+            raise
+        raise UsageError(f"unknown tenant {text!r}: {became}") from None
+
+
+def erased_at(store: SqliteStore, text: str, destination: str | None = None) -> float | None:
+    """Return when the tenant of this id was erased, in seconds since 1970; None if none was.
+
+    Its name and the beginning of its id tell nothing: only a digest of the whole id is kept.
+    """
+    times = [
+        one.at / 1000
+        for one in store.database.at_once(erasures_stored)
+        if one.destination
+        and destination in {None, one.destination}
+        and one.is_of(erased_name(Scope(0, one.destination, text)))
+    ]
+    return max(times, default=None)
 
 
 class MergedInto(NamedTuple):
@@ -145,7 +169,7 @@ def find_merged(store: SqliteStore, text: str, destination: str | None = None) -
     found = []
     for full_name, note in notes.items():
         name, _, gone = full_name.removeprefix(MERGED).rpartition("/")
-        is_meant = text in {gone, note["name"]} or (len(text) >= 4 and gone.startswith(text))
+        is_meant = text in {gone, note["name"]} or begins_id(gone, text)
         if not is_meant or destination not in {None, name}:
             continue
         into = note["into"]

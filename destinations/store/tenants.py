@@ -42,6 +42,7 @@ __all__ = [
     "TenantSecrets",
     "TenantStore",
     "Tenants",
+    "begins_id",
     "erase_tenant",
     "erased_name",
     "settings_name",
@@ -54,6 +55,8 @@ _KEY_BYTES: Final = 32
 _ID_CHARACTERS: Final = 16
 _LONGEST_NAME: Final = 100
 _SETTINGS_CHARACTERS: Final = 32
+SHORTEST_BEGINNING: Final = 4
+"""The digits of an id that name a tenant at least."""
 
 _COLUMNS: Final = (
     "scopes.id, scopes.destination, scopes.tenant, tenants.name, tenants.noted_at,"
@@ -113,6 +116,11 @@ def tenant_name(text: str) -> str:
     return name
 
 
+def begins_id(tenant_id: str, text: str) -> bool:
+    """Return whether a text is enough of the beginning of an id to name its tenant."""
+    return len(text) >= SHORTEST_BEGINNING and tenant_id.startswith(text)
+
+
 def _is_id(text: str) -> bool:
     return len(text) == _ID_CHARACTERS and all(one in "0123456789abcdef" for one in text)
 
@@ -146,19 +154,23 @@ class Tenants:
         tenants = self.all(destination)
         found = [one for one in tenants if one.id == text]
         # Whoever reads a list may mean either: a name may be the beginning of another one's id.
-        found = found or [
-            one
-            for one in tenants
-            if one.name == text or (len(text) >= 4 and one.id.startswith(text))
-        ]
+        found = found or [one for one in tenants if one.name == text or begins_id(one.id, text)]
         if len(found) == 1:
             return found[0]
         if not found:
-            raise UsageError(f"unknown tenant {text!r}: destinations tenants list shows them")
+            short = len(text) < SHORTEST_BEGINNING and any(
+                one.id.startswith(text) for one in tenants
+            )
+            least = f"the beginning of an id has at least {SHORTEST_BEGINNING} digits; "
+            raise UsageError(
+                f"unknown tenant {text!r}: {least if short else ''}destinations tenants list shows "
+                "them"
+            )
         shown = ", ".join(f"{one.id} of {one.scope.name}" for one in found[:5])
-        raise UsageError(
-            f"{len(found)} tenants are called {text!r}: {shown}; use --destination or the id"
-        )
+        # One key at several destinations has one id.
+        is_one_id = len({one.id for one in found}) == 1
+        way = "use --destination" if is_one_id else "use --destination or the id"
+        raise UsageError(f"{len(found)} tenants are called {text!r}: {shown}; {way}")
 
     def call(self, tenant: Tenant, name: str | None) -> None:
         """Give a tenant a name, or take it away; raises `UsageError` if another has it."""

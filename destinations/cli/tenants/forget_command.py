@@ -16,7 +16,15 @@ from destinations.cli.tenant_options import (
     tenant_argument,
     tenant_destination_option,
 )
-from destinations.operations import find_tenant, forget_tenant, hand_over_forget, tenant_status
+from destinations.errors import UsageError
+from destinations.operations import (
+    erased_at,
+    find_tenant,
+    forget_tenant,
+    hand_over_forget,
+    shown_time,
+    tenant_status,
+)
 from destinations.outcome import State, Status
 
 __all__ = ["command"]
@@ -42,10 +50,17 @@ def command(
     If a server uses the store, the server does it as soon as no request of the tenant is under way,
     and the command waits for it up to a minute; then it exits with 75, and the server goes on. Stop
     runs of the store first. If a backup is restored in the place of the store, the tenant is erased
-    from it, too. The partner keeps what it has.
+    from it, too. The partner keeps what it has. A tenant that was erased is known by its whole id
+    only: with that, the same command again says that it was done.
     """
     with place.read() as store:
-        found = find_tenant(store, tenant, destination)
+        try:
+            found = find_tenant(store, tenant, destination)
+        except UsageError:
+            if (at := erased_at(store, tenant, destination)) is None:
+                raise
+            click.echo(f"{tenant} was erased at {shown_time(at)}: nothing is left to do.")
+            return 0
         counts = tenant_status(store, found, time.time()).totals.counts
     shown = f"{plain(found.shown)} of {plain(found.scope.name)}"
     click.echo(f"Tenant {shown}: {_described(counts)}.")

@@ -14,6 +14,7 @@ from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import await_server, tenant_destination_option
 from destinations.operations import (
     MergedInto,
+    check_merge,
     find_earlier_merge,
     find_tenant,
     hand_over_merge,
@@ -52,6 +53,7 @@ def command(place: StorePlace, gone: str, kept: str, destination: str | None, *,
             return 0
         out = find_tenant(store, gone, destination)
         into = find_tenant(store, kept, destination)
+        check_merge(out, into)
         shown = f"{plain(out.shown)} into {plain(into.shown)}"
         if not yes and not confirmed(f"Merge {shown}? It cannot be undone."):
             return 1

@@ -34,7 +34,10 @@ __all__ = ["command"]
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(place: StorePlace, tenant: str, destination: str | None, *, as_json: bool) -> int:
-    """Show all that is known of a tenant but its keys, which are sealed."""
+    """Show all that is known of a tenant but its keys, which are sealed.
+
+    TENANT is its id, at least the first 4 digits of it, or the name that you gave it.
+    """
     now = time.time()
     with place.read() as store:
         one = find_tenant(store, tenant, destination)

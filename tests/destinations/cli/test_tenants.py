@@ -122,7 +122,10 @@ def test_one(command: Command, store: SqliteStore, tenants: list[Tenant]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("show", "nobody"), 2, "unknown tenant 'nobody'"),
+        (("show", "nobody"), 2, "unknown tenant 'nobody': destinations tenants list shows them"),
+        (("show", "{a:.3}"), 2, "the beginning of an id has at least 4 digits"),
+        (("show", "{a:.4}"), 0, "proven"),
+        (("show", "--help"), 0, "at least the first 4 digits of it"),
         (("name", "{a}", "acme"), 0, "{a} of sample is called acme now."),
         (("name", "{a}", "  "), 2, "must be visible text"),
         (("name", "{a}", "x" * 101), 2, "has at most 100 characters"),
@@ -163,6 +166,25 @@ def test_a_name_that_begins_the_id_of_another(
     assert command("tenants", "pause", tenants[1].id, "--store", store.path).code == 0
 
 
+def test_one_key_at_several_destinations(
+    command: Command,
+    store: SqliteStore,
+    tenants: list[Tenant],
+    add_tenant: Callable[..., Tenant],
+) -> None:
+    """Its tenants have one id, so only the destination says which is meant."""
+    add_tenant(store, "key-a", "other")
+    done = command("tenants", "show", tenants[0].id, "--store", store.path)
+    assert done.code == 2
+    assert done.err.endswith("; use --destination\n")
+    Tenants(store.database).call(tenants[1], "acme")
+    Tenants(store.database).call(tenants[3], "acme")
+    done = command("tenants", "show", "acme", "--store", store.path)
+    assert done.err.endswith("; use --destination or the id\n")
+    done = command("tenants", "show", "acme", "--destination", "other", "--store", store.path)
+    assert done.code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -194,7 +216,12 @@ def test_a_tenant_by_its_destination(
     assert "is paused already" in command("pause", "sample", *where).out
     assert Tenants(store.database).find(tenants[0].id).paused_at is not None
     command("pause", "sample", "--store", store.path)
-    assert command("resume", "sample", "--store", store.path).out == "sample: resumed.\n"
+    resumed = command("resume", "sample", "--store", store.path)
+    assert resumed.out == "sample: resumed.\n"
+    # Whoever wants all of them to go on sees that one does not.
+    assert "1 tenant of sample is still paused: " in resumed.err
+    assert f"destinations tenants resume TENANT --store {store.path} resumes one" in resumed.err
+    assert "still paused" in command("resume", "sample", "--store", store.path).err
     assert Tenants(store.database).find(tenants[0].id).paused_at is not None
     command("pause", "sample", "--store", store.path)
     done = command("resume", "sample", *where)
@@ -265,11 +292,20 @@ def test_forget(
     store.close()
     done = command("tenants", "forget", gone.id, "--yes", *where)
     assert (done.code, f"Erased: 4 events of {gone.id} of sample" in done.out) == (0, True)
+    again = command("tenants", "forget", gone.id, *where)
+    assert (again.code, again.err) == (0, "")
+    assert again.out.startswith(f"{gone.id} was erased at ")
+    assert again.out.endswith("Z: nothing is left to do.\n")
+    elsewhere = command("tenants", "forget", gone.id, "--destination", "other", *where)
+    assert (elsewhere.code, "unknown tenant" in elsewhere.err) == (2, True)
+    beginning = command("tenants", "forget", gone.id[:6], *where)
+    assert (beginning.code, "unknown tenant" in beginning.err) == (2, True)
     data = b"".join(path.read_bytes() for path in store.path.parent.glob("store.sqlite3*"))
     assert gone.id.encode() not in data
     assert b"of-the-gone" not in data
     for what in ("rule", "answer", "mail", "raw"):
         assert f"{what}-of-{other.id}".encode() in data
-    assert command("tenants", "show", gone.id, *where).code == 2
+    shown = command("tenants", "show", gone.id, *where)
+    assert (shown.code, f"unknown tenant {gone.id!r}: it was erased at " in shown.err) == (2, True)
     found = command("tenants", "show", other.id, *where, "--json").json
     assert found["counts"] == {"ready": 1}

@@ -178,8 +178,12 @@ def test_what_cannot_be_merged(
     """It is said, and nothing is changed."""
     made = (add_tenant(store, "a"), add_tenant(store, "b"), add_tenant(store, "c", "other"))
     ids: dict[str, str] = {name: one.id for name, one in zip("abc", made, strict=True)}
-    done = _merge(command, store, gone.format(**ids), kept.format(**ids))
+    both = gone.format(**ids), kept.format(**ids)
+    done = _merge(command, store, *both)
     assert (done.code, words.format(**ids) in done.err) == (code, True)
+    # Nobody is asked about what cannot be done.
+    asked = command("tenants", "merge", *both, "--store", store.path)
+    assert (asked.code, "cannot be undone" in asked.out + asked.err) == (code, False)
     assert len(Tenants(store.database).all()) == 3
 
 
