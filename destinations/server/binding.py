@@ -89,6 +89,7 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
         place = pointer("destinations", index)
         try:
             definition, folder = _definition(each)
+            of_customers = _of_customers(definition, each, place)
         except DefinitionError as error:
             issues += error.issues
             continue
@@ -96,7 +97,7 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
             issues.append(replace(each.settings.issue("", str(error)), path=place))
             continue
         try:
-            bound.append(_bind(each, definition, folder, store))
+            bound.append(_bind(each, definition, folder, store, of_customers))
         except DefinitionError as error:
             issues += [_placed(issue, each, place) for issue in error.issues]
         except UsageError as error:
@@ -122,6 +123,7 @@ def _bind(
     definition: DestinationDefinition,
     folder: Traversable,
     store: Store | None,
+    of_customers: frozenset[str],
 ) -> Bound:
     issues = list(_plain_secrets(definition, config))
     if issues:
@@ -132,12 +134,10 @@ def _bind(
     plugin = find_plugin(definition.slug, folder)
     code = plugin_code(plugin, store)
     authenticator = Authenticator(config.receiver.keys, config.receiver.signature_secrets)
-    of_customers: frozenset[str] = frozenset()
     if config.receiver.tenants is None:
         destination = Destination(definition, check_settings(definition, config.settings), code)
         sent = destination
     else:
-        of_customers = _of_customers(definition, config, config.receiver.tenants)
         settings = _without(definition, config, {config.receiver.tenants.key, *of_customers})
         destination = Destination(definition, settings, code)
         # As a customer would send, with other values in the place of the customer's own.
@@ -151,44 +151,55 @@ def _bind(
 
 
 def _of_customers(
-    definition: DestinationDefinition, config: DestinationConfig, tenants: TenantsConfig
+    definition: DestinationDefinition, config: DestinationConfig, place: str
 ) -> frozenset[str]:
     """Return the settings, other than the key, that come from customers.
 
-    Raises `DefinitionError` for a key, or a setting, that cannot.
+    Raises `DefinitionError` for a key, or a setting, that cannot; ``place`` is the destination's.
     """
-    _check_key(definition, config, tenants.key)
+    tenants = config.receiver.tenants
+    if tenants is None:
+        return frozenset()
+    issues = [
+        tenants.document.issue(place + path, message)
+        for path, message in (
+            *_wrong_key(definition, config, tenants.key),
+            *_wrong_names(definition, tenants),
+        )
+    ]
+    if issues:
+        raise DefinitionError(issues)
+    # What the configuration says is what counts.
+    return frozenset(tenants.settings.from_header).difference(config.settings.data)
+
+
+def _wrong_names(
+    definition: DestinationDefinition, tenants: TenantsConfig
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the names of settings that come in a header, with their places."""
     properties, given = definition.settings["properties"], tenants.settings
-    place = "receiver.tenants.settings"
-    issues: list[str] = []
+    place = pointer("receiver", "tenants", "settings")
     of_addresses = address_settings(definition)
-    for name in given.from_header:
+    for index, name in enumerate(given.from_header):
+        at = place + pointer("fromHeader", index)
         if name not in properties:
             known = ", ".join(properties)
             near = did_you_mean(name, properties)
-            issues.append(
-                f"{place}.fromHeader: {definition.name} has no setting {name!r}; it has: {known}"
-                f"{near}"
-            )
+            yield at, f"{definition.name} has no setting {name!r}; it has: {known}{near}"
         elif name == tenants.key:
-            issues.append(f"{place}.fromHeader: {name} comes in Authorization: leave it out here")
+            yield at, f"{name} comes in Authorization: leave it out here"
         elif name in of_addresses and name not in given.allow_urls:
-            issues.append(
-                f"{place}.fromHeader: URLs, headers or credentials are made of {name}, so that "
-                "each customer could choose where requests go: leave it out, or name it in "
-                "allowUrls as well"
+            message = (
+                f"URLs, headers or credentials are made of {name}, so that each customer could "
+                "choose where requests go: leave it out, or name it in allowUrls as well"
             )
-    for name in given.allow_urls:
+            yield at, message
+    for index, name in enumerate(given.allow_urls):
+        at = place + pointer("allowUrls", index)
         if name not in given.from_header:
-            issues.append(f"{place}.allowUrls: {name} is not one of fromHeader")
+            yield at, f"{name} is not one of fromHeader"
         elif name in properties and name not in of_addresses:
-            issues.append(
-                f"{place}.allowUrls: no URL, header or credential is made of {name}: leave it out"
-            )
-    if issues:
-        raise DefinitionError([config.settings.issue("", issue) for issue in issues])
-    # What the configuration says is what counts.
-    return frozenset(given.from_header).difference(config.settings.data)
+            yield at, f"no URL, header or credential is made of {name}: leave it out"
 
 
 def _stand_in(spec: Mapping[str, Any]) -> object:
@@ -196,24 +207,24 @@ def _stand_in(spec: Mapping[str, Any]) -> object:
     return spec.get("default", "https://example.com" if is_url(spec) else "key")
 
 
-def _check_key(definition: DestinationDefinition, config: DestinationConfig, key: str) -> None:
-    """Raise `DefinitionError` for a setting that cannot be a customer's key."""
+def _wrong_key(
+    definition: DestinationDefinition, config: DestinationConfig, key: str
+) -> Iterator[tuple[str, str]]:
+    """Yield why a setting cannot be a customer's key, with the place of that."""
+    place = pointer("receiver", "tenants")
     if key not in definition.secret_settings:
         known = ", ".join(definition.secret_settings) or "none"
-        message = (
-            f"receiver.tenants.key is {key!r}: expected a secret setting of {definition.name}; "
-            f"it has: {known}"
-        )
-        raise DefinitionError([config.settings.issue("", message)])
-    if key in config.settings.data:
+        message = f"is {key!r}: expected a secret setting of {definition.name}; it has: {known}"
+        yield place + pointer("key"), message
+    elif key in config.settings.data:
         message = "is the key that each customer sends (receiver.tenants.key): leave it out here"
-        raise DefinitionError([config.settings.issue(pointer(key), message)])
-    if definition.authentication is None:
+        yield pointer("settings", key), message
+    elif definition.authentication is None:
         message = (
-            f"{definition.name} has no authentication test, by which the keys of customers "
-            "(receiver.tenants) could be checked"
+            f"{definition.name} has no authentication test, by which the keys of customers could "
+            "be checked"
         )
-        raise DefinitionError([config.settings.issue("", message)])
+        yield place, message
 
 
 def _without(

@@ -274,6 +274,12 @@ class _Reader:
         spec = {key: spec[key] for key in spec if key not in left_out}
         if "settings" not in left_out and "tenants" in given:  # by which settings are read
             spec["receiver"] = given
+        if "account" in spec and "tenants" in given:
+            message = (
+                "has no effect beside receiver.tenants, as each customer's key has an account of "
+                "its own: leave it out"
+            )
+            self.issues.append(self._document.issue(place + "/account", message))
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
         return DestinationConfig(
             name=spec["name"],
@@ -313,7 +319,8 @@ class _Reader:
             self.issues.append(self._document.issue(place + "/tenants", message))
         fields = _fields(given)
         names = {key: tuple(each) for key, each in _fields(given.get("settings", {})).items()}
-        return TenantsConfig(**{**fields, "settings": HeaderSettingsConfig(**names)})
+        fields["settings"] = HeaderSettingsConfig(**names)
+        return TenantsConfig(**fields, document=self._document)
 
     def _left_out(self, name: str) -> Collection[str]:
         """Return the keys of a destination of which nothing is looked up."""

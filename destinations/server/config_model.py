@@ -104,12 +104,14 @@ class TenantsConfig:
     """Customers who post with keys of their own; ``key`` is the setting that holds such a key.
 
     ``settings`` are those that come with each request. A key that was good is refused once the
-    partner has refused it for ``refuse_after_seconds``.
+    partner has refused it for ``refuse_after_seconds``. ``document`` is the whole configuration,
+    which issues name.
     """
 
     key: str
     refuse_after_seconds: float = 3600.0
     settings: HeaderSettingsConfig = HeaderSettingsConfig()
+    document: Document = field(default=Document("receiver.tenants", {}, {}), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,7 +186,9 @@ def configured(
                 }
             ],
         }
-        return read_config(write("c.yaml", json.dumps(document)), {"SEALING_KEY": SEALING_KEY})
+        return read_config(
+            write("c.yaml", json.dumps(document, indent=1)), {"SEALING_KEY": SEALING_KEY}
+        )
 
     return make
 
@@ -219,6 +221,36 @@ def test_what_may_come_in_the_header(
         return
     with pytest.raises(DefinitionError, match=message):
         bind_all(configured(header, settings), None)
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "more", "path", "words"),
+    [
+        (["regoin"], {}, {}, "receiver/tenants/settings/fromHeader/0", '"regoin"'),
+        (["project"], {"fit": 1}, {}, "settings/fit", '"fit": 1'),
+        (None, {}, {"receiver": {"tenants": {"key": "k"}}}, "receiver/tenants/key", '"key": "k"'),
+        (None, {"apiKey": "${SEALING_KEY}"}, {}, "settings/apiKey", '"apiKey": "$'),
+        (None, {}, {"account": "one"}, "account", '"account"'),
+    ],
+)
+def test_where_faults_of_tenants_are(
+    configured: Callable[..., Any],
+    header: Sequence[str] | None,
+    settings: Body,
+    more: Body,
+    path: str,
+    words: str,
+) -> None:
+    """The place and the line are those of what is wrong, not of the destination's settings."""
+    taken = None if header is None else {"fromHeader": header}
+    with pytest.raises(DefinitionError) as raised:
+        bind_all(configured(taken, {"region": "eu", **settings}, **more), None)
+    (issue,) = raised.value.issues
+    assert issue.path == f"/destinations/0/{path}"
+    assert issue.file is not None
+    lines = Path(issue.file).read_text("utf-8").splitlines()
+    assert issue.line is not None
+    assert words in lines[issue.line - 1]
 
 
 # -- what is delivered ---------------------------------------------------------------------------
