@@ -13,7 +13,7 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import Bold, count, plain, styled, table_lines, terminal_width
-from destinations.cli.tenant_options import tenant_option
+from destinations.cli.tenant_options import tenant_destination_option, tenant_option
 from destinations.cli.tenants.list_command import shown_key
 from destinations.operations import (
     StoreStatus,
@@ -40,6 +40,9 @@ _STRAY: Final = (
     ": its deliveries wait until it has one again, or you drop them",
 )
 
+_Of = tuple[str | None, str | None]
+"""The tenant that the status is of, and its destination; None for all."""
+
 _WAITS: Final = {
     "unchecked": "the partner could not be asked about it yet, so its events wait",
     "refused": "its events wait until the partner accepts it again",
@@ -51,6 +54,7 @@ _WAITS: Final = {
 )
 @place_options
 @tenant_option
+@tenant_destination_option
 @click.option(
     "--live",
     type=click.FloatRange(min=0.2),
@@ -58,35 +62,45 @@ _WAITS: Final = {
     help="Refresh every SECONDS until interrupted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(place: StorePlace, tenant: str | None, live: float | None, *, as_json: bool) -> int:
+def command(
+    place: StorePlace,
+    tenant: str | None,
+    destination: str | None,
+    live: float | None,
+    *,
+    as_json: bool,
+) -> int:
     """Show the outcomes in a store, waiting deliveries, and those that need an operator.
 
     The customers that an endpoint is for are added up; --tenant shows one of them.
     """
     if live is not None and as_json:
         raise click.UsageError("--live cannot be used with --json")
+    if destination is not None and tenant is None:
+        raise click.UsageError("--destination can only be used with --tenant")
+    of = (tenant, destination)
     with place.read() as opened:
         if as_json:
             now = time.time()
-            status = store_status(opened, now, server_status(opened), tenant)
+            status = store_status(opened, now, server_status(opened), *of)
             click.echo(json_text(status.to_json(now)))
         elif live is None:
-            click.echo(_read(opened, place, tenant))
+            click.echo(_read(opened, place, of))
         else:
-            _watch(opened, place, tenant, live)
+            _watch(opened, place, of, live)
     return 0
 
 
-def _read(store: SqliteStore, place: StorePlace, tenant: str | None) -> str:
+def _read(store: SqliteStore, place: StorePlace, of: _Of) -> str:
     now = time.time()
-    return "\n".join(_shown(store_status(store, now, server_status(store), tenant), place, now))
+    return "\n".join(_shown(store_status(store, now, server_status(store), *of), place, now))
 
 
-def _watch(store: SqliteStore, place: StorePlace, tenant: str | None, seconds: float) -> None:
+def _watch(store: SqliteStore, place: StorePlace, of: _Of, seconds: float) -> None:
     """Refresh until the user interrupts it, which counts as success."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            shown = _read(store, place, tenant)
+            shown = _read(store, place, of)
             click.clear()  # only of a terminal
             click.echo(shown)
             time.sleep(seconds)

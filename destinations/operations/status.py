@@ -92,14 +92,19 @@ class StoreStatus:
 
 
 def store_status(
-    store: SqliteStore, now: float, serving: ServerStatus, tenant: str | None = None
+    store: SqliteStore,
+    now: float,
+    serving: ServerStatus,
+    tenant: str | None = None,
+    destination: str | None = None,
 ) -> StoreStatus:
     """Return the status of the store at ``now`` (seconds since 1970, UTC).
 
-    With ``tenant`` that of one customer of a partner only; raises `UsageError` if it is unknown.
+    With ``tenant`` that of one customer of a partner only, of this ``destination`` if given; raises
+    `UsageError` if it is unknown.
     """
     totals = open_ledger(store).totals(now)
-    found = None if tenant is None else find_tenant(store, tenant)
+    found = None if tenant is None else find_tenant(store, tenant, destination)
     if found is None:
         totals = summed(totals)
     else:

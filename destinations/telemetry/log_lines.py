@@ -232,7 +232,7 @@ class LogLines:
 
 
 def log_tenant(shown: str) -> AbstractContextManager[None]:
-    """Add the name of a tenant to the lines that this thread writes to `LogLines.logger` within it."""
+    """Add the name of a tenant to what this thread writes to `LogLines.logger` within it."""
     return structlog.contextvars.bound_contextvars(tenant=shown)
 
 

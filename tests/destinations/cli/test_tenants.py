@@ -183,6 +183,9 @@ def test_one_key_at_several_destinations(
     assert done.err.endswith("; use --destination or the id\n")
     done = command("tenants", "show", "acme", "--destination", "other", "--store", store.path)
     assert done.code == 0
+    of_one = ("--tenant", tenants[0].id, "--destination", "other", "--store", store.path)
+    assert f"other, tenant {tenants[0].id}" in command("status", *of_one).out
+    assert command("status", *of_one[2:]).code == 2
 
 
 @pytest.mark.parametrize(
