@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TextIO
 
@@ -28,6 +29,9 @@ LINES_A_SECOND: Final = 10
 
 _MORE: Final = "more_like_it"
 _FIRST: Final = ("timestamp", "level", "logger", "message")
+_TENANT: Final[ContextVar[str]] = ContextVar("tenant", default="")
+"""The tenant whose deliveries this thread writes about."""
+
 _QUIET: Final = ("uvicorn", "opentelemetry", "urllib3", "asyncio", "filelock")
 
 
@@ -144,7 +148,7 @@ class LogLines:
             logging.getLogger(_NAME),
             processors=[
                 structlog.stdlib.filter_by_level,
-                structlog.contextvars.merge_contextvars,
+                _add_tenant,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
@@ -231,9 +235,22 @@ class LogLines:
         self.thread_ended()
 
 
-def log_tenant(shown: str) -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def log_tenant(shown: str) -> Iterator[None]:
     """Add the name of a tenant to what this thread writes to `LogLines.logger` within it."""
-    return structlog.contextvars.bound_contextvars(tenant=shown)
+    # Cheaper than structlog's own context: this is done several times for each batch.
+    token = _TENANT.set(shown)
+    try:
+        yield
+    finally:
+        _TENANT.reset(token)
+
+
+def _add_tenant(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    tenant = _TENANT.get()
+    if tenant:
+        line["tenant"] = tenant
+    return line
 
 
 def _timestamp(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
