@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Final
 
 from destinations.by_identity import ByIdentity
 from destinations.definition.model import DestinationDefinition
@@ -15,7 +17,7 @@ from destinations.definition.request_model import (
 )
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["account_settings", "address_settings", "host_settings"]
+__all__ = ["account_settings", "address_settings", "host_settings", "names_read"]
 
 
 def address_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -67,6 +69,14 @@ def account_settings(definition: DestinationDefinition) -> frozenset[str]:
     return address_settings(definition) | _read(definition, sources)
 
 
+def _reads_all(source: object) -> bool:
+    """Return whether a mapping may read the settings as a whole: no name of one follows."""
+    return _WHOLE.search(json.dumps(source, default=str)) is not None
+
+
+_WHOLE: Final = re.compile(r"\bsettings\b(?![\\\"'\s]*[.\[])")
+
+
 def _address_of(request: RequestDefinition) -> Iterator[object]:
     call = request.call
     if isinstance(call, RestDefinition):
@@ -86,9 +96,13 @@ def _content_of(request: RequestDefinition) -> Iterator[object]:
 
 
 def _read(definition: DestinationDefinition, sources: list[object]) -> frozenset[str]:
-    of_settings = [one for one in sources if reads(one, "settings")]
-    return frozenset(
-        name
-        for name in definition.settings["properties"]
-        if any(reads(one, re.escape(name)) for one in of_settings)
-    )
+    names = definition.settings["properties"]
+    return frozenset().union(*(names_read(one, names) for one in sources))
+
+
+def names_read(source: object, names: Iterable[str]) -> frozenset[str]:
+    """Return which of the settings with these names a mapping may read."""
+    if not reads(source, "settings"):
+        return frozenset()
+    is_whole = _reads_all(source)
+    return frozenset(name for name in names if is_whole or reads(source, re.escape(name)))

@@ -6,17 +6,17 @@ says which of the two it is.
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from urllib3.exceptions import LocationValueError
+from urllib3.util import parse_url
 
 from destinations._version import __version__
 from destinations.definition import Timeouts
@@ -186,7 +186,7 @@ class HttpTransport:
         session = self._session(guarded=guarded)
         try:
             if guarded:
-                _check_host(request.url)
+                _check_host(request.url, is_strict=request.public_only)
             prepared = session.prepared(request)
             response = session.get_adapter(prepared.url or "").send(
                 prepared,
@@ -290,11 +290,19 @@ def _may_lack_headers(response: requests.Response) -> bool:
     return has_body and response.raw.version == 11 and not says_how_it_ends and not closes
 
 
-def _check_host(url: str) -> None:
-    """Raise `UnsendableError` for a private host, even if a proxy looks it up again."""
-    with contextlib.suppress(OSError, ValueError):  # an unknown name fails again when connecting
-        parts = urlsplit(url)
-        public_addresses(parts.hostname or "", parts.port or 0)
+def _check_host(url: str, *, is_strict: bool) -> None:
+    """Raise `UnsendableError` for a private host, even if a proxy looks it up again.
+
+    A name that is unknown here fails when connecting; where a proxy would look it up, and
+    ``is_strict``, it fails at once.
+    """
+    try:
+        # As urllib3 reads it, which sends it: others find another host in odd URLs.
+        parts = parse_url(url)
+        public_addresses((parts.host or "").strip("[]"), parts.port or 0)
+    except (OSError, ValueError, LocationValueError):
+        if is_strict and proxy_of(url):
+            raise TransportError("no connection: the host is not known here", sent=False) from None
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -85,14 +85,6 @@ class HeaderSettings:
         """Return those of settings that may come with a request."""
         return {name: given[name] for name in sorted(self.names) if given.get(name) is not None}
 
-    def of_tenant(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the settings that came with a key that are taken today.
-
-        What belongs to the account stays, also where it is not taken from requests any more.
-        """
-        names = self.names | self._of_account
-        return {name: value for name, value in stored.items() if name in names}
-
     def in_account(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of settings that belong to the account."""
         return {name: value for name, value in values.items() if name in self._of_account}

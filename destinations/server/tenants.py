@@ -17,7 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from destinations.clock import WallClock
@@ -241,6 +241,9 @@ class ServedTenants:
         """Whether an operator has paused the whole destination."""
         self.rules = rules or KeyRules()
         self._base = base
+        self._without_required = replace(
+            base.definition, settings={**base.definition.settings, "required": []}
+        )
         self._given = given
         self._key = key
         self._header = header
@@ -625,12 +628,13 @@ class ServedTenants:
     def _bound_of(self, served: ServedTenant) -> _Bound:
         """Return the destination by which a tenant's key is asked about.
 
-        Also that of events which came without settings, while none were taken.
+        Also that of events which came without settings, while none were taken. What comes with
+        each event may be missing.
         """
         known = self._known_bound(served, "")
         if known is not None:
             return known
-        destination = self._with(self._own(served), served.tenant.id)
+        destination = self._with(self._own(served), served.tenant.id, is_base=True)
         return self._remember(served, "", _Bound(destination, Intake(destination, self._gap)))
 
     def _bound_with(
@@ -641,8 +645,7 @@ class ServedTenants:
         if known is not None:
             return known
         stored = self._secrets.settings(served.tenant)
-        of_account = {} if self._header is None else self._header.in_account(stored)
-        own = {**values, **of_account, self._key: stored[self._key]}
+        own = {**stored, **values, self._key: stored[self._key]}
         destination = self._with(own, served.tenant.id)
         bound = _Bound(destination, Intake(destination, self._gap, kept))
         # One that was read from the store has nothing to be kept.
@@ -670,11 +673,8 @@ class ServedTenants:
                 del self._bound[key]
 
     def _own(self, served: ServedTenant) -> Mapping[str, Any]:
-        """Return the key of a tenant, with the settings with which it was asked about."""
-        stored = self._secrets.settings(served.tenant)
-        if self._header is None:
-            return stored
-        return {**self._header.of_tenant(stored), self._key: stored[self._key]}
+        """Return the key of a tenant, with the settings that belong to its account."""
+        return self._secrets.settings(served.tenant)
 
     def _part_of(self, served: ServedTenant) -> str:
         """Return the settings of a tenant that belong to its account."""
@@ -683,21 +683,30 @@ class ServedTenants:
     def _account_part(self, settings: Mapping[str, Any]) -> str:
         return "" if self._header is None else self._header.account_of(settings)
 
-    def _with(self, own: Mapping[str, Any], tenant: str | None = None) -> Destination:
+    def _with(
+        self, own: Mapping[str, Any], tenant: str | None = None, *, is_base: bool = False
+    ) -> Destination:
         """Return the destination with the settings of a customer, and the rules of a tenant.
 
-        Raises `KeyRefusedError` that names what is wrong.
+        As a base for what comes with each event, nothing is required of it. Raises
+        `KeyRefusedError` that names what is wrong.
         """
-        # What the configuration says is what counts.
-        given = {**own, **self._given.data}
+        definition = self._without_required if is_base else self._base.definition
+        # What was kept may be of an earlier definition. What the configuration says is what counts.
+        known = {name: own[name] for name in own if name in definition.settings["properties"]}
+        given = {**known, **self._given.data}
         try:
             document = Document(self._given.name, given, {})
-            settings = check_settings(self._base.definition, document)
+            settings = check_settings(definition, document)
         except SettingsError as error:
-            words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
+            # Without values, which are nobody else's business, and are kept sealed.
+            words = "; ".join(
+                f"{one.path.lstrip('/')}: {one.message.partition(', got ')[0]}"
+                for one in error.issues
+            )
             raise KeyRefusedError(400, words) from None
         code = None if tenant is None else self._code(tenant)
-        chosen = self._chosen(own)
+        chosen = self._chosen(known)
         destination = self._base.with_settings(settings, code, public_only=bool(chosen))
         if self._header is not None and (issues := destination.request_issues()):
             words = "; ".join(issues)
@@ -786,6 +795,9 @@ class ServedTenants:
         if account is not None:
             self._name_accounts(account)
         key = str(own[self._key])
+        # Others come with each event, and stay with that.
+        of_account = {} if self._header is None else self._header.in_account(own)
+        kept = {**of_account, self._key: key}
         named = _with_part(key, self._account_part(own))
 
         def add() -> tuple[ServedTenant, bool]:
@@ -798,7 +810,7 @@ class ServedTenants:
                 tenant_id,
                 key,
                 identity,
-                own,
+                kept,
                 now=self._clock.time(),
                 is_proven=is_proven,
             )

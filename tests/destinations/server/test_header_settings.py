@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from destinations.definition import load_definition
-from destinations.definition.setting_uses import account_settings, address_settings
+from destinations.definition.setting_uses import account_settings, address_settings, names_read
 from destinations.errors import DefinitionError
 from destinations.http import ssrf
 from destinations.operations import Periods, plan_replay, prune, replay
@@ -495,7 +495,7 @@ def test_what_a_customer_may_send(  # noqa: PLR0917 - a table of cases, and fixt
 def test_a_known_key_with_wrong_settings(
     configured: Callable[..., Any], partner: Partner, serving: Callable[[Any], Service]
 ) -> None:
-    """The event is refused, with a record for the operator, and the key stays good."""
+    """The event is refused, with a record that has no value, and the key stays good."""
     config = configured({"fromHeader": ["region"]}, {"endpoint": partner.url})
     service = serving(config)
     sent: list[tuple[object, int]] = [({"region": "eu"}, 200), ({"region": "mars"}, 400)]
@@ -510,8 +510,79 @@ def test_a_known_key_with_wrong_settings(
         str({"region": "mars"}),
         "%%%",
     ]
+    assert not any("mars" in one.event.reason for one in refused)
     assert tenants_of(config) == 1
     assert partner.projects == [None]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((None, {"region": "us"}), ({"fromHeader": ["region"]}, {})),
+        (({"fromHeader": ["region"]}, {}), ({"fromHeader": ["region"]}, {})),
+        (({"fromHeader": ["region", "project"]}, {}), ({"fromHeader": ["region"]}, {})),
+    ],
+)
+def test_another_configuration(
+    configured: Callable[..., Any],
+    partner: Partner,
+    serving: Callable[[Any], Service],
+    before: tuple[Body | None, Body],
+    after: tuple[Body, Body],
+) -> None:
+    """What came first with a key is no part of what comes later, and keeps nothing waiting."""
+    header, settings = before
+    service = serving(configured(header, {"endpoint": partner.url, **settings}))
+    assert post(service, "a", {"region": "us"}).status_code == 200
+    partner.wait_for(1)
+    service.stop()
+    header, settings = after
+    service = serving(configured(header, {"endpoint": partner.url, **settings}))
+    assert post(service, "b", {"region": "eu"}).status_code == 200
+    partner.wait_for(2)
+    assert [region for _, _, region in partner.counted] == ["us", "eu"]
+
+
+def test_another_definition(
+    configured: Callable[..., Any],
+    partner: Partner,
+    serving: Callable[[Any], Service],
+    tmp_path: Path,
+) -> None:
+    """A value that is not allowed any more ends its own event, without telling it."""
+    config = configured({"fromHeader": ["region"]}, {"endpoint": partner.url})
+    service = serving(config)
+    partner.status = 503
+    for thing, region in (("a", "eu"), ("b", "us")):
+        assert post(service, thing, {"region": region}, userId=thing).status_code == 200
+    service.stop()
+    partner.status = 200
+    file = tmp_path / "sample" / "destination.yaml"
+    file.write_text(file.read_text("utf-8").replace("- eu\n", "- ap\n"), encoding="utf-8")
+    serving(config)
+    partner.wait_for(1)
+    assert [(thing, region) for _, thing, region in partner.counted] == [("b", "us")]
+    until(lambda: len(rejected(config, Outcome.DEAD)) == 1)
+    (dead,) = rejected(config, Outcome.DEAD)
+    assert "region: must be one of" in dead.reason
+    assert '"eu"' not in dead.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ({"@path": "$.settings.a"}, {"a"}),
+        ({"@template": "x{{settings.a}}"}, {"a"}),
+        ({"@path": "$.settings['a']"}, {"a"}),
+        ({"@path": "$.settings"}, {"a", "b", "key"}),
+        ({"@json": {"mode": "encode", "value": {"@path": "$.settings"}}}, {"a", "b", "key"}),
+        ({"@liquid": "{{ settings | json }}"}, {"a", "b", "key"}),
+        ({"@path": "$.payload.a"}, set()),
+    ],
+)
+def test_whatever_reads_settings(source: object, names: set[str]) -> None:
+    """The settings as a whole are all of them."""
+    assert names_read(source, ["a", "b", "key"]) == names
 
 
 # -- where requests go ---------------------------------------------------------------------------
