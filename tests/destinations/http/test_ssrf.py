@@ -362,3 +362,25 @@ def test_no_event_chooses_the_host(
         made = request.prepare(parts, context)
         assert (made.url, made.host_of_event) == (url, False)
         assert json.loads(made.body or b"") == {"by": "u1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://127.0.0.1:9\\@8.8.8.8/v1", UnsendableError),
+        ("http://8.8.8.8@127.0.0.1:9/v1", UnsendableError),
+        ("http://[::1]:9/v1", UnsendableError),
+        ("http://no-such-name.invalid/v1", TransportError),
+    ],
+)
+def test_a_proxy_is_asked_for_no_private_host(
+    monkeypatch: pytest.MonkeyPatch, transport: Callable[..., HttpTransport], url: str, error: Any
+) -> None:
+    """Whatever form the URL has, and where only the proxy would know the name: nothing is sent."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    request = HttpRequest("GET", url, {}, None, public_only=True)
+    with pytest.raises(error) as found:
+        transport().send(request)
+    if error is TransportError:
+        assert not found.value.sent
+        assert "not known here" in found.value.message
