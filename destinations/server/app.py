@@ -20,6 +20,7 @@ from destinations.server.future_bridge import FutureBridge
 from destinations.server.gzip_body import inflated, inflated_beginning
 from destinations.server.header_settings import HEADER
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.keys import KeyRefusedError
 from destinations.server.network_addresses import Network, peer_of
 from destinations.server.pages import Pages
 from destinations.server.refused_events import Refusal, Refusing
@@ -34,7 +35,7 @@ from destinations.server.replies import (
     unavailable,
 )
 from destinations.server.shares import Shares
-from destinations.server.tenants import KeyRefusedError, ServedTenants
+from destinations.server.tenants import ServedTenants
 from destinations.statuses import BODY_INCOMPLETE, SENDER_GONE
 
 __all__ = ["Limits", "Receiver"]

@@ -48,10 +48,11 @@ from destinations.server.connections import most_connections
 from destinations.server.header_settings import HeaderSettings
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
+from destinations.server.keys import KeyRules
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
 from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenant_pipelines import TenantPipelines
-from destinations.server.tenants import KeyRules, ServedTenants
+from destinations.server.tenants import ServedTenants
 from destinations.store import (
     DocumentsVersion,
     SealedValues,

@@ -17,16 +17,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from destinations.clock import WallClock
 from destinations.definition.document import Document
-from destinations.definition.setting_uses import host_settings
-from destinations.definition.settings import check_settings
-from destinations.errors import SettingsError, UsageError
+from destinations.errors import UsageError
 from destinations.http import Failure
-from destinations.http.ssrf import is_private_url
 from destinations.http.transport import Transport
 from destinations.operations import TenantState, TenantStatus
 from destinations.pipeline.engine import Engine
@@ -36,16 +32,16 @@ from destinations.pipeline.restored import Gap
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.sender import Sender
-from destinations.secrets import reveal
 from destinations.server.header_settings import HeaderError, HeaderSettings, SentSettings
+from destinations.server.keys import KeyRefusedError, KeyRules, key_text
+from destinations.server.tenant_destinations import TenantDestinations
 from destinations.store import Tenant, TenantNumbers, Tenants, TenantSecrets
 
-__all__ = ["Admission", "KeyRefusedError", "KeyRules", "ServedTenant", "ServedTenants"]
+__all__ = ["Admission", "ServedTenant", "ServedTenants"]
 
 _LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS: Final = 1.0
-_LONGEST_KEY: Final = 1_024
 _ASKING: Final = 4
 """Threads that ask the partner about keys that never were good."""
 
@@ -60,9 +56,6 @@ _OF_CONTENT: Final = frozenset({400, 422})
 
 _WRONG: Final = 10_000
 """Wrong keys that are remembered, for `KeyRules.wrong_seconds` each."""
-
-_OPEN: Final = 20_000
-"""Destinations with the settings of a tenant that are kept; the others are made again."""
 
 Answer = Literal["good", "wrong", "malformed", "forbidden", "away", "unsendable"]
 """``malformed`` is a key that the partner cannot read, ``unsendable`` what no request can carry."""
@@ -83,51 +76,6 @@ class Verdict(NamedTuple):
 
 
 _NO_BOUNDS: Final = contextlib.nullcontext()
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRules:
-    """For how long answers about keys count, and what is kept for unproven ones. In seconds.
-
-    ``good`` is how long a good answer counts; a key that was good is refused once the partner has
-    refused it for ``refuse_after``. A wrong key is asked about again after ``wrong``, one that is
-    unproven or refused after ``again``. A request waits up to ``patience`` for the answer. Unknown
-    keys may be asked about ``per_second``, and a ``burst`` of them at once. Of unproven keys at
-    most ``events`` each and ``all_events`` are kept, of ``all_bytes``, and ``keys`` of them.
-    """
-
-    good: float = 3600.0
-    refuse_after: float = 3600.0
-    wrong: float = 60.0
-    again: float = 30.0
-    patience: float = 5.0
-    per_second: float = 5.0
-    burst: float = 20.0
-    events: int = 100
-    all_events: int = 2_000
-    all_bytes: int = 16 * 1024 * 1024
-    keys: int = 500
-
-
-class KeyRefusedError(Exception):
-    """A key is not accepted, or what came with it: the HTTP status, and why, for the customer.
-
-    With ``retry_after``, in seconds, it may be later. ``scope`` is that of the tenant whose key it
-    is, if the partner took it before.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        retry_after: float | None = None,
-        scope: Scope | None = None,
-    ) -> None:
-        self.status = status
-        self.message = message
-        self.retry_after = retry_after
-        self.scope = scope
-        super().__init__(message)
 
 
 class ServedTenant:
@@ -201,11 +149,6 @@ class Admission(NamedTuple):
     intake: Intake
 
 
-class _Bound(NamedTuple):
-    destination: Destination
-    intake: Intake
-
-
 class ServedTenants:
     """The tenants of one destination of a server. `admit` and `tick` may be called by any thread.
 
@@ -240,21 +183,18 @@ class ServedTenants:
         self.is_stopped = False
         """Whether an operator has paused the whole destination."""
         self.rules = rules or KeyRules()
-        self._base = base
-        self._without_required = replace(
-            base.definition, settings={**base.definition.settings, "required": []}
+        self._destinations = TenantDestinations(
+            base, given, key, secrets=secrets, code=code, gap=gap, header=header
         )
-        self._given = given
+        self._authentication = base.definition.authentication
         self._key = key
         self._header = header
         self._tenants = tenants
         self._secrets = secrets
         self._engine = engine
         self._transport = transport
-        self._code = code
         self._clock = clock
         self._stop = stop
-        self._gap = gap
         self._join = join
         self._lock = threading.RLock()
         self._tokens, self._filled_at = self.rules.burst, clock.monotonic()
@@ -263,8 +203,6 @@ class ServedTenants:
         self._former: dict[bytes, float] = {}
         self._measured_at = -math.inf
         self._wrong: OrderedDict[bytes, tuple[float, int, str]] = OrderedDict()
-        # By scope, and the name of settings that came with events; empty for those of the tenant.
-        self._bound: OrderedDict[tuple[int, str], _Bound] = OrderedDict()
         self._pool = pool or ThreadPoolExecutor(_ASKING, f"{name}-keys")
         self._known_pool = pool or ThreadPoolExecutor(_ASKING_KNOWN, f"{name}-known")
         # Questions about unknown keys that are under way or wait; those that are repeated.
@@ -296,7 +234,7 @@ class ServedTenants:
 
     def _look_for_accounts(self) -> None:
         """Note whose account at the partner is still to be asked for."""
-        authentication = self._base.definition.authentication
+        authentication = self._authentication
         if authentication is not None and authentication.account is not None:
             self._without_account = self._tenants.without_account(self.name)
 
@@ -332,7 +270,7 @@ class ServedTenants:
         `KeyRefusedError`, as the future does, for a key that is missing, malformed, not that of any
         customer, or of which nothing can be kept now, and for settings that cannot be used.
         """
-        key = _text(presented)
+        key = key_text(presented)
         sent = self._sent(key, header)
         digest = self._digest_of(key, "" if sent is None else sent.account)
         served = self._by_key.get(digest)
@@ -379,7 +317,7 @@ class ServedTenants:
 
     def bound(self, scope: Scope) -> Destination:
         """Return the destination with the settings of a tenant; raises `KeyError` if it is gone."""
-        return self._bound_of(self._by_scope[scope.id]).destination
+        return self._destinations.of(self._by_scope[scope.id].tenant).destination
 
     def bound_with(self, scope: Scope, settings: str) -> Destination:
         """Return the destination of a tenant with settings that came with an event, by their name.
@@ -391,7 +329,9 @@ class ServedTenants:
             raise UsageError("the tenant was erased")
         try:
             values = self._secrets.of_event(settings)
-            return self._bound_with(served, EventSettings(settings, ""), values).destination
+            return self._destinations.of_events(
+                served.tenant, EventSettings(settings, ""), values
+            ).destination
         except KeyRefusedError as error:
             message = f"the settings that came with the event: {error.message}"
             raise UsageError(message) from None
@@ -449,7 +389,7 @@ class ServedTenants:
             served = self._by_scope.pop(kept.scope.id, None) or out
             for one in (gone, kept):
                 self._doubtful.pop(one.scope.id, None)
-                self._unbind(one.scope)
+                self._destinations.forget(one.scope)
             if served is None:  # they are not loaded yet
                 self._engine.unpause([tenant.scope])
                 return
@@ -486,7 +426,7 @@ class ServedTenants:
         scope = served.tenant.scope
         self._by_scope.pop(scope.id, None)
         self._doubtful.pop(scope.id, None)
-        self._unbind(scope)
+        self._destinations.forget(scope)
         return digests
 
     # -- whose keys are asked about ------------------------------------------------------------
@@ -570,10 +510,10 @@ class ServedTenants:
         else:
             self._check_bounds(served, 1)
         if sent is None:
-            bound = self._bound_of(served)
+            bound = self._destinations.of(served.tenant)
         else:
             try:
-                bound = self._bound_with(served, sent.kept, sent.of_events)
+                bound = self._destinations.of_events(served.tenant, sent.kept, sent.of_events)
             except KeyRefusedError as refused:
                 refused.scope = _proven(served)
                 raise
@@ -591,7 +531,8 @@ class ServedTenants:
         """
         if served.key is None:
             own = self._secrets.settings(served.tenant)
-            served.key = self._digest_of(str(own.get(self._key, "")), self._account_part(own))
+            part = self._destinations.in_account(own)
+            served.key = self._digest_of(str(own.get(self._key, "")), part)
         if served.key == digest:
             return False
         if served.tenant.refused_since is not None:
@@ -625,107 +566,6 @@ class ServedTenants:
             message = "the key cannot be checked now, and no more events of unchecked keys are kept"
             raise KeyRefusedError(503, message, rules.again)
 
-    def _bound_of(self, served: ServedTenant) -> _Bound:
-        """Return the destination by which a tenant's key is asked about.
-
-        Also that of events which came without settings, while none were taken. What comes with
-        each event may be missing.
-        """
-        known = self._known_bound(served, "")
-        if known is not None:
-            return known
-        destination = self._with(self._own(served), served.tenant.id, is_base=True)
-        return self._remember(served, "", _Bound(destination, Intake(destination, self._gap)))
-
-    def _bound_with(
-        self, served: ServedTenant, kept: EventSettings, values: Mapping[str, Any]
-    ) -> _Bound:
-        """Return the destination for events that came with these settings."""
-        known = self._known_bound(served, kept.name)
-        if known is not None:
-            return known
-        stored = self._secrets.settings(served.tenant)
-        own = {**stored, **values, self._key: stored[self._key]}
-        destination = self._with(own, served.tenant.id)
-        bound = _Bound(destination, Intake(destination, self._gap, kept))
-        # One that was read from the store has nothing to be kept.
-        return self._remember(served, kept.name, bound) if kept.sealed else bound
-
-    def _known_bound(self, served: ServedTenant, settings: str) -> _Bound | None:
-        key = (served.tenant.scope.id, settings)
-        with self._lock:
-            bound = self._bound.get(key)
-            if bound is not None:
-                self._bound.move_to_end(key)
-            return bound
-
-    def _remember(self, served: ServedTenant, settings: str, bound: _Bound) -> _Bound:
-        with self._lock:
-            self._bound[served.tenant.scope.id, settings] = bound
-            while len(self._bound) > _OPEN:
-                self._bound.popitem(last=False)
-        return bound
-
-    def _unbind(self, scope: Scope) -> None:
-        """Make the destinations of a tenant again, as its settings are others now."""
-        with self._lock:
-            for key in [key for key in self._bound if key[0] == scope.id]:
-                del self._bound[key]
-
-    def _own(self, served: ServedTenant) -> Mapping[str, Any]:
-        """Return the key of a tenant, with the settings that belong to its account."""
-        return self._secrets.settings(served.tenant)
-
-    def _part_of(self, served: ServedTenant) -> str:
-        """Return the settings of a tenant that belong to its account."""
-        return self._account_part(self._own(served))
-
-    def _account_part(self, settings: Mapping[str, Any]) -> str:
-        return "" if self._header is None else self._header.account_of(settings)
-
-    def _with(
-        self, own: Mapping[str, Any], tenant: str | None = None, *, is_base: bool = False
-    ) -> Destination:
-        """Return the destination with the settings of a customer, and the rules of a tenant.
-
-        As a base for what comes with each event, nothing is required of it. Raises
-        `KeyRefusedError` that names what is wrong.
-        """
-        definition = self._without_required if is_base else self._base.definition
-        # What was kept may be of an earlier definition. What the configuration says is what counts.
-        known = {name: own[name] for name in own if name in definition.settings["properties"]}
-        given = {**known, **self._given.data}
-        try:
-            document = Document(self._given.name, given, {})
-            settings = check_settings(definition, document)
-        except SettingsError as error:
-            # Without values, which are nobody else's business, and are kept sealed.
-            words = "; ".join(
-                f"{one.path.lstrip('/')}: {one.message.partition(', got ')[0]}"
-                for one in error.issues
-            )
-            raise KeyRefusedError(400, words) from None
-        code = None if tenant is None else self._code(tenant)
-        chosen = self._chosen(known)
-        destination = self._base.with_settings(settings, code, public_only=bool(chosen))
-        if self._header is not None and (issues := destination.request_issues()):
-            words = "; ".join(issues)
-            if chosen:
-                words = f"{', '.join(chosen)}: no request can be made with it; expected a URL, "
-                words += "such as https://api.example.com"
-            raise KeyRefusedError(400, words)
-        texts = {one: reveal(text) for one in chosen if isinstance(text := settings[one], str)}
-        private = [one for one, text in texts.items() if is_private_url(text)]
-        if private:
-            message = "must be an address of the public internet"
-            raise KeyRefusedError(400, f"{', '.join(private)}: {message}")
-        return destination
-
-    def _chosen(self, own: Mapping[str, Any]) -> Sequence[str]:
-        """Return the settings by which a customer chooses where requests go."""
-        given = own.keys() - self._given.data.keys()
-        return sorted(host_settings(self._base.definition) & given)
-
     # -- asking --------------------------------------------------------------------------------
 
     def _ask_first(
@@ -741,7 +581,7 @@ class ServedTenants:
             if asking is not None:
                 return asking
             own = {**(sent.values if sent is not None else {}), self._key: key}
-            destination = self._with(own)
+            destination = self._destinations.make(own)
             # Not in this thread: the engine, which has to write it, may wait for the lock.
             try:
                 if self._first_questions < _WAITING and self._take_token():
@@ -764,7 +604,7 @@ class ServedTenants:
     def _first(
         self, digest: bytes, own: Mapping[str, Any], destination: Destination
     ) -> ServedTenant:
-        verdict = self._verdict(destination, self._account_part(own))
+        verdict = self._verdict(destination, self._destinations.in_account(own))
         return self._add(digest, own, destination, verdict)
 
     def _add(
@@ -776,7 +616,7 @@ class ServedTenants:
         """
         verdict = found or Verdict("away")
         former = self._by_key.get(digest)  # the tenant of which this was a key before
-        chosen = self._chosen(own)
+        chosen = self._destinations.chosen(own)
         if chosen and former is None and verdict.answer in {"away", "unsendable"}:
             # The same for each reason: else it would tell strangers which hosts there are.
             words = f"{', '.join(chosen)}: no answer from this address to whether the key is valid"
@@ -795,10 +635,7 @@ class ServedTenants:
         if account is not None:
             self._name_accounts(account)
         key = str(own[self._key])
-        # Others come with each event, and stay with that.
-        of_account = {} if self._header is None else self._header.in_account(own)
-        kept = {**of_account, self._key: key}
-        named = _with_part(key, self._account_part(own))
+        named = _with_part(key, self._destinations.in_account(own))
 
         def add() -> tuple[ServedTenant, bool]:
             # All of it in the engine's thread, in which tenants are merged and erased.
@@ -810,7 +647,7 @@ class ServedTenants:
                 tenant_id,
                 key,
                 identity,
-                kept,
+                self._destinations.kept(own),
                 now=self._clock.time(),
                 is_proven=is_proven,
             )
@@ -824,7 +661,7 @@ class ServedTenants:
                 served.key = digest
                 self._former.pop(digest, None)
                 self._by_scope[tenant.scope.id] = self._by_key[digest] = served
-            self._unbind(tenant.scope)
+            self._destinations.forget(tenant.scope)
             self._look_at(served)
             self._engine.renew(tenant.scope)
             return served, is_new
@@ -945,8 +782,8 @@ class ServedTenants:
     def _again(self, served: ServedTenant) -> None:
         tenant = served.tenant
         try:
-            destination, part = self._bound_of(served).destination, self._part_of(served)
-            verdict = self._verdict(destination, part)
+            part = self._destinations.account_of(tenant)
+            verdict = self._verdict(self._destinations.of(tenant).destination, part)
             # It may have other settings by now, or be part of another one.
             if served.tenant is tenant and self._is_current(served):
                 self._judge(served, verdict)
@@ -1070,18 +907,3 @@ def _of_failure(failure: Failure) -> Answer:
     # The question has nothing of an event: what is wrong with its content is the key.
     is_of_key = failure.status in _OF_CONTENT and failure.concerns == "event"
     return "malformed" if is_of_key and not failure.retryable else "away"
-
-
-def _text(presented: bytes | None) -> str:
-    """Return a key as text; raises `KeyRefusedError` for one that cannot be a key."""
-    if not presented:
-        raise KeyRefusedError(401, "Authorization has no key that can be read")
-    if len(presented) > _LONGEST_KEY:
-        raise KeyRefusedError(401, f"the key in Authorization is longer than {_LONGEST_KEY} bytes")
-    try:
-        text = presented.decode()
-    except UnicodeDecodeError:
-        raise KeyRefusedError(401, "the key in Authorization is not UTF-8") from None
-    if not text.isprintable() or text != text.strip():
-        raise KeyRefusedError(401, "the key in Authorization has a space or an invisible character")
-    return text

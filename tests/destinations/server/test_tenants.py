@@ -33,8 +33,9 @@ from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Arrival
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.plan import plan
+from destinations.server.keys import KeyRefusedError, KeyRules
 from destinations.server.tenant_changes import TenantChanges
-from destinations.server.tenants import Admission, KeyRefusedError, KeyRules, ServedTenants
+from destinations.server.tenants import Admission, ServedTenants
 from destinations.store import (
     SealedValues,
     Sealer,
