@@ -235,8 +235,8 @@ class Receiver:
     ) -> tuple[Reply, Sequence[Refusal]]:
         headers = _single_headers(scope)
         authorization = headers.get(b"authorization")
+        request.length = _announced(headers)
         if request.route.tenants is not None:
-            request.length = _announced(headers)
             try:
                 request.route = await self._admit(
                     request.route, request.route.tenants, authorization, _settings_header(scope)
@@ -255,7 +255,6 @@ class Receiver:
         if authenticator.wants_signature and not signature:
             raise _RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
         request.is_known = not authenticator.wants_signature
-        request.length = _announced(headers)
         try:
             is_gzip = _is_gzip(headers)
             if request.length > self._limits.body_bytes:

@@ -7,13 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from destinations.definition import load_definition
-from destinations.definition.document import Document
-from destinations.definition.setting_uses import host_settings
-from destinations.definition.settings import check_settings
 from destinations.errors import (
     DefinitionError,
     SecretMissingError,
-    SettingsError,
     TemporaryError,
     UsageError,
 )
@@ -25,6 +21,8 @@ from destinations.runtime.plugins import plugin_code
 from destinations.server.binding import Bound, bind
 from destinations.server.config import read_config
 from destinations.server.config_model import ServeConfig
+from destinations.server.keys import KeyRefusedError
+from destinations.server.tenant_destinations import TenantDestinations
 from destinations.store import (
     SealedValues,
     SqliteStore,
@@ -121,23 +119,24 @@ def _partner(bound: Bound) -> Partner:
 def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Tenant) -> Partner:
     """Return the partner as a customer has it; raises `UsageError` for a key that cannot be used.
 
-    The settings are those of the configuration and of the customer, as by `ServedTenants`.
+    The settings are those by which a server asks about the key.
     """
     assert config.sealing is not None  # noqa: S101 - the configuration demands it
+    tenants = bound.config.receiver.tenants
+    assert tenants is not None  # noqa: S101 - that is why it is called
     sealed = SealedValues(store.database, config.sealing.sealer())
-    own = TenantSecrets(store.database, sealed).settings(tenant)
-    given = bound.config.settings
-    base = bound.destination
-    # What the configuration says is what counts.
-    document = Document(given.name, {**own, **given.data}, {})
-    code = plugin_code(bound.plugin, TenantStore(store, tenant.id))
+    destinations = TenantDestinations(
+        bound.destination,
+        bound.config.settings,
+        tenants.key,
+        secrets=TenantSecrets(store.database, sealed),
+        code=lambda of: plugin_code(bound.plugin, TenantStore(store, of)),
+    )
     try:
-        settings = check_settings(base.definition, document)
-    except SettingsError as error:
-        words = "; ".join(f"{one.path.lstrip('/')}: {one.message}" for one in error.issues)
-        raise UsageError(f"the settings of the tenant {tenant.shown} do not fit: {words}") from None
-    public_only = bool(host_settings(base.definition) & (own.keys() - given.data.keys()))
-    destination = base.with_settings(settings, code, public_only=public_only)
+        destination = destinations.of(tenant).destination
+    except KeyRefusedError as error:
+        msg = f"the settings of the tenant {tenant.shown} do not fit: {error.message}"
+        raise UsageError(msg) from None
     partner = _partner(bound)
     return replace(
         partner, destination=destination, identity=identity_of(destination), tenant=tenant.id

@@ -30,6 +30,7 @@ from destinations.runtime.installed import find_folder
 from destinations.server import ServeConfig, Service, read_config
 from destinations.server.binding import bind as bind_all
 from destinations.server.header_settings import HeaderError, HeaderSettings
+from destinations.server.partners import configured_tenant
 from destinations.store import RefusedSelection, SealedValues, SqliteStore, Tenants
 from destinations.telemetry import observe
 
@@ -541,6 +542,25 @@ def test_another_configuration(
     assert post(service, "b", {"region": "eu"}).status_code == 200
     partner.wait_for(2)
     assert [region for _, _, region in partner.counted] == ["us", "eu"]
+
+
+def test_commands_need_nothing_that_comes_with_events(
+    configured: Callable[..., Any],
+    partner: Partner,
+    serving: Callable[[Any], Service],
+    tmp_path: Path,
+) -> None:
+    """A partner is asked with the key of a customer, whatever each request has to bring."""
+    config = configured({"fromHeader": ["region"]}, {"endpoint": partner.url})
+    service = serving(config)
+    assert post(service, "a", {"region": "us"}).status_code == 200
+    service.stop()
+    with SqliteStore(config.store.path) as store:
+        (tenant,) = Tenants(store.database).all()
+        environment = {"SEALING_KEY": SEALING_KEY}
+        found = configured_tenant(tmp_path / "c.yaml", environment, store, tenant)
+        assert found.destination.settings["apiKey"].reveal() == KEY
+        assert not found.destination.public_only
 
 
 def test_another_definition(
