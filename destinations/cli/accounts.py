@@ -10,11 +10,17 @@ import click
 
 from destinations import operations
 from destinations.cli.names import NAME
-from destinations.operations import AccountQuestion, AccountWords
+from destinations.operations import AccountQuestion, AccountWords, account_without_credentials
 from destinations.runtime.account_identity import AccountIdentity
+from destinations.secrets import shown_url
 from destinations.store import Accounts, KnownAccount
 
-__all__ = ["account_options", "choose_account", "preview_account"]
+__all__ = [
+    "account_options",
+    "choose_account",
+    "preview_account",
+    "preview_without_credentials",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,6 +74,24 @@ def preview_account(
     Where that would ask, it only reports the question, and takes the account for a new one.
     """
     return operations.preview_account(accounts, identity, same=same, tell=_tell)
+
+
+def preview_without_credentials(
+    accounts: Accounts, identity: AccountIdentity
+) -> KnownAccount | None:
+    """Return the account that is meant where the credentials are not there; None for a new one.
+
+    Where several can be meant, it says so, and takes it for a new one.
+    """
+    known = account_without_credentials(accounts, identity)
+    if len(known) < 2:
+        return known[0] if known else None
+    click.echo(
+        f"Without the credentials, this shows the result for a new account: {len(known)} are known "
+        f"at {shown_url(identity.endpoint)}; name one with --account NAME.",
+        err=True,
+    )
+    return None
 
 
 def _tell(question: AccountQuestion) -> None:

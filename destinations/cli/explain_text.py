@@ -12,9 +12,9 @@ from destinations.runtime.explain import Explanation, PlannedRequest, Subscripti
 from destinations.secrets import Masker
 from destinations.segment.javascript import UNDEFINED
 
-__all__ = ["print_explanation"]
+__all__ = ["Line", "print_explanation", "request_lines"]
 
-_Line = tuple[int, *tuple[str, ...]]
+Line = tuple[int, *tuple[str, ...]]
 """How far a line is indented, and its parts."""
 
 
@@ -33,7 +33,7 @@ def print_explanation(explanation: Explanation, masker: Masker) -> None:
         show(0, *_result(explanation.result))
 
 
-def _subscription(followed: SubscriptionExplanation) -> Iterable[_Line]:
+def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
     verdict = "matches" if followed.matches else "does not match"
     yield 0, Bold(followed.name), f" ({followed.action}): {verdict}"
     for clause in followed.clauses:
@@ -51,7 +51,8 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[_Line]:
     if followed.payload is not None:
         yield 2, Bold("payload"), f" {_json(followed.payload)}"
     for planned in followed.requests:
-        yield from _request(planned)
+        yield from request_lines(planned)
+        yield from _outcomes(planned)
     if followed.result is not None:
         yield 2, *_result(followed.result)
         for error in followed.result.errors:
@@ -67,7 +68,17 @@ def _change(change: dict[str, Any]) -> str:
     return f"coerced: {_json(change['before'])} became {_json(change['after'])}"
 
 
-def _request(planned: PlannedRequest) -> Iterable[_Line]:
+def _outcomes(planned: PlannedRequest) -> Iterable[Line]:
+    """Yield what follows from each answer to a first request."""
+    if planned.request is None or planned.after:
+        return
+    yield 4, Dim("outcome by answer:")
+    for answer, outcome in planned.outcomes:
+        yield 6, Dim(f"{answer}: {outcome}")
+
+
+def request_lines(planned: PlannedRequest) -> Iterable[Line]:
+    """Yield the lines of a request with its method, URL, headers and body; they are not masked."""
     after = f", after the answers {', '.join(planned.after)}" if planned.after else ""
     if planned.name is None:
         yield 2, Bold("done"), f"{after}: {planned.note}"
@@ -89,11 +100,6 @@ def _request(planned: PlannedRequest) -> Iterable[_Line]:
         yield 6, f"variables {_json(body.get('variables'))}"
     elif body is not None:
         yield 6, _json(body)
-    if planned.after:
-        return
-    yield 4, Dim("outcome by answer:")
-    for answer, outcome in planned.outcomes:
-        yield 6, Dim(f"{answer}: {outcome}")
 
 
 def _result(result: Result) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from click.shell_completion import CompletionItem
 from destinations.definition import DestinationDefinition
 from destinations.definition.connection import connect, read_connection
 from destinations.definition.document import Document
-from destinations.definition.settings import read_settings
+from destinations.definition.secret_sources import SourceError
+from destinations.definition.settings import read_present_settings, read_settings
 from destinations.opening import BoundDestination, bind_destination
 from destinations.runtime.installed import InstalledDestination, installed
 from destinations.runtime.plugins import Plugin
@@ -20,6 +21,7 @@ from destinations.runtime.store import Store
 
 __all__ = [
     "bind_to_file",
+    "bind_to_show",
     "connect_to_file",
     "connection_option",
     "destination_argument",
@@ -80,6 +82,34 @@ def bind_to_file(
     values = {**document.data, **(overrides or {})}
     return bind_destination(
         definition, plugin, Document(document.name, values, document.lines), store
+    )
+
+
+def bind_to_show(
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    settings: Path | None,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    store: Store | None = None,
+) -> BoundDestination:
+    """Return the destination as `bind_to_file` does, for requests that are only shown.
+
+    Settings that are not there have their names as values; says why those of the file are not.
+    """
+    document = Document("settings (--settings FILE)", {}, {})
+    absent: Mapping[str, SourceError] = {}
+    if settings is not None:
+        document, absent = read_present_settings(settings, os.environ, replaced=overrides or {})
+    for key, error in absent.items():
+        click.echo(f"note: {document.name}: {key} is shown as <{key}>: {error}", err=True)
+    values = {**document.data, **(overrides or {})}
+    return bind_destination(
+        definition,
+        plugin,
+        Document(document.name, values, document.lines),
+        store,
+        absent=absent,
     )
 
 

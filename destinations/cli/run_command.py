@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from destinations.cli.accounts import account_options, choose_account, preview_account
+from destinations.cli.accounts import (
+    account_options,
+    choose_account,
+    preview_account,
+    preview_without_credentials,
+)
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.garbage_collection import collect_less_often
+from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
     bind_to_file,
+    bind_to_show,
     connect_to_file,
     connection_option,
     destination_argument,
@@ -33,8 +41,10 @@ from destinations.cli.run_notices import (
     report_resumed_rerun,
 )
 from destinations.cli.run_options import Options, check_options
+from destinations.cli.run_samples import Sample, Samples, print_samples
 from destinations.cli.run_tables import (
     as_json_object,
+    dry_json_object,
     exit_code,
     print_kept,
     print_report,
@@ -45,7 +55,7 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.opening import check_written, open_definition, open_store
+from destinations.opening import BoundDestination, check_written, open_definition, open_store
 from destinations.operations import (
     Rerun,
     open_run_store,
@@ -67,8 +77,7 @@ from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
-from destinations.runtime.account_identity import AccountIdentity, identity_of
-from destinations.runtime.destination import Destination
+from destinations.runtime.account_identity import AccountIdentity, credentials_of, identity_of
 from destinations.runtime.plugins import Plugin, plugin_changes_command, start_sandbox
 from destinations.runtime.sender import Sender
 from destinations.secrets import Masker
@@ -178,7 +187,14 @@ _NO_ANSWER: Final = "no answer so far"
     default=True,
     help="Test the credentials before the first event; on by default.",
 )
-@click.option("--dry-run", is_flag=True, help="Send and write nothing; show what the run would do.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help=(
+        "Send and write nothing: show what would become of the events, with samples of payloads "
+        "and requests. Secrets need not be there."
+    ),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(**given: Any) -> int:
     """Deliver a file or stream of events to DESTINATION and account for every one of them.
@@ -226,7 +242,8 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
-        opened = bind_to_file(
+        bind = bind_to_show if options.dry_run else bind_to_file
+        opened = bind(
             definition,
             plugin,
             options.settings,
@@ -236,20 +253,11 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         name = options.account or opened.account
         if options.use_sandbox and name is None:
             name = _SANDBOX_ACCOUNT
-        runner = _Runner(
-            options, opened.destination, store, identity_of(opened.destination, name), stack
-        )
+        runner = _Runner(options, opened, store, identity_of(opened.destination, name), stack)
         report = runner.run(source)
         runner.end_undelivered(report)
         with printing(report, options):
-            if options.as_json:
-                click.echo(json.dumps(as_json_object(report, runner.masker)))
-            print_report(
-                report,
-                runner.masker,
-                to_stderr=options.as_json,
-                of_earlier=runner.account if runner.reads_nothing else None,
-            )
+            runner.print(report)
             if source is not None and source.is_limited and report.stopped is None:
                 text = f"--limit {options.limit} was reached: the rest of the input was not read.\n"
                 click.echo(text, err=True)
@@ -268,11 +276,12 @@ class _Runner:
     def __init__(
         self,
         options: Options,
-        destination: Destination,
+        opened: BoundDestination,
         store: SqliteStore | None,
         identity: AccountIdentity,
         stack: ExitStack,
     ) -> None:
+        destination = opened.destination
         self.masker = destination.settings.masker
         # As long as what earlier runs left is delivered.
         self.reads_nothing = not options.events or options.resume
@@ -285,7 +294,9 @@ class _Runner:
         self._store = store
         self._identity = identity
         self._stack = stack
-        self._recorders: list[Recorder] = []
+        self._samples = Samples() if options.dry_run else None
+        self._recorders: list[Recorder] = [] if self._samples is None else [self._samples.record]
+        self._lacks_credentials = bool(opened.named & credentials_of(destination))
         self._account: int | None = None
         self._kept: RunStore | None = None
         self._notices = Notices(self._definition.name, options.outage, self.masker)
@@ -369,8 +380,11 @@ class _Runner:
         if self._store is None:
             return None
         accounts = self._store.accounts()
-        found = preview_account(accounts, self._identity, same=self._options.same)
-        scope = None if found is None else self._store.accounts().scope_of_runs(found.id)
+        if self._lacks_credentials:
+            found = preview_without_credentials(accounts, self._identity)
+        else:
+            found = preview_account(accounts, self._identity, same=self._options.same)
+        scope = None if found is None else accounts.scope_of_runs(found.id)
         return None if scope is None else RunStore(self._store.queue(), scope)
 
     def _renewed(self) -> RunStore | None:
@@ -542,6 +556,26 @@ class _Runner:
         if not options.yes and not confirmed(question):
             raise click.exceptions.Exit(1)
         return again
+
+    def print(self, report: Report) -> None:
+        """Print the report, for people or as JSON, with the samples of a dry run."""
+        masker, as_json = self.masker, self._options.as_json
+        samples: Sequence[Sample] = ()
+        if self._samples is not None:
+            samples = list(self._samples.explained(self._destination, report.places))
+        if as_json and self._options.dry_run:
+            click.echo(json_text(dry_json_object(report, samples, masker), default=str))
+        elif as_json:
+            click.echo(json.dumps(as_json_object(report, masker)))
+        print_report(
+            report,
+            masker,
+            to_stderr=as_json,
+            of_earlier=self.account if self.reads_nothing else None,
+            dry_run=self._options.dry_run,
+        )
+        if not as_json:
+            print_samples(samples, masker)
 
     # -- afterwards ----------------------------------------------------------------------------
 

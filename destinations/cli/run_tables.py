@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
+from destinations.cli.run_samples import Sample
 from destinations.cli.tables import count, plain, print_table
 from destinations.opening import Deliveries
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.places import Place
-from destinations.pipeline.report import SHOWN, Report
+from destinations.pipeline.report import SHOWN, Reason, Report, Totals
 from destinations.secrets import Masker
 
-__all__ = ["as_json_object", "exit_code", "print_kept", "print_report", "summary"]
+__all__ = [
+    "as_json_object",
+    "dry_json_object",
+    "exit_code",
+    "print_kept",
+    "print_report",
+    "summary",
+]
 
 _FINE: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.UNMAPPED})
 _STOPPED: Final = {
@@ -35,6 +44,29 @@ def exit_code(report: Report | Deliveries, *, dry_run: bool = False) -> int:
     return 0 if fine.issuperset(+report.totals.outcomes) else 1
 
 
+def dry_json_object(report: Report, samples: Iterable[Sample], masker: Masker) -> dict[str, Any]:
+    """Return the report of a dry run as JSON: `as_json_object`, and what a table shows of it."""
+    totals = report.totals
+    return {
+        "dry_run": True,
+        **as_json_object(report, masker),
+        "by_subscription": [
+            {"subscription": key.name, "action": key.action, "outcomes": _occurred(counts)}
+            for key, counts in sorted(totals.by_subscription.items())
+        ],
+        "reasons": [
+            {
+                "outcome": one.outcome.value,
+                "rows": one.count,
+                **_json_place(report.places.find(one.first_line)),
+                "reason": masker.text(_unplaced(one, report)),
+            }
+            for one in totals.reasons
+        ],
+        "samples": [masker.value(one.to_json()) for one in samples],
+    }
+
+
 def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
     """Return the report as JSON: every outcome has its key, also those that did not occur."""
     totals = report.totals
@@ -44,8 +76,7 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         "rows": totals.rows,
         "outcomes": {status.value: totals.outcomes[status] for status in SHOWN},
         "by_action": {
-            action: {status.value: number for status in SHOWN if (number := counts[status])}
-            for action, counts in sorted(totals.by_action.items())
+            action: _occurred(counts) for action, counts in sorted(totals.by_action.items())
         },
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
@@ -55,9 +86,7 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
     for by, number in report.derived.items():
         found[f"duplicates_by_{by}"] = number
     if report.earlier:
-        found["earlier"] = {
-            status.value: number for status in SHOWN if (number := report.earlier[status])
-        }
+        found["earlier"] = _occurred(report.earlier)
     if report.not_kept is not None:
         found["not_kept"] = {
             "lines": report.not_kept.lines,
@@ -72,6 +101,10 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
     return found
 
 
+def _occurred(counts: Mapping[Status, int]) -> dict[str, int]:
+    return {status.value: number for status in SHOWN if (number := counts.get(status, 0))}
+
+
 def _json_place(place: Place, prefix: str = "") -> dict[str, Any]:
     """Return a line, and the file that has it where there are several."""
     file = {f"{prefix}file": place.file} if place.file else {}
@@ -79,12 +112,17 @@ def _json_place(place: Place, prefix: str = "") -> dict[str, Any]:
 
 
 def print_report(
-    report: Report, masker: Masker, *, to_stderr: bool, of_earlier: str | None = None
+    report: Report,
+    masker: Masker,
+    *,
+    to_stderr: bool,
+    of_earlier: str | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Print the rows by action and outcome, with totals, and why rows were not delivered.
 
     ``of_earlier`` says that no line was read: the rows are those that earlier runs had left for
-    this account.
+    this account. Those of a dry run are by subscription.
     """
     totals = report.totals
     if of_earlier is not None and not totals.rows:
@@ -92,20 +130,17 @@ def print_report(
         click.echo(text, err=to_stderr)
         return
     shown = [status for status in SHOWN if totals.outcomes[status]]
+    columns, named = _named_counts(totals, by_subscription=dry_run)
     rows = [
-        # An event that no action takes has none.
-        (
-            "(none)" if action == "-" else action,
-            *(counts[status] or "" for status in shown),
-            sum(counts.values()),
-        )
-        for action, counts in sorted(totals.by_action.items())
+        (*names, *(counts[status] or "" for status in shown), sum(counts.values()))
+        for names, counts in named
     ]
+    total = ("total", *[""] * (len(columns) - 1))
     print_table(
         "Outcomes",
-        ("action", *(status.value for status in shown), "rows"),
+        (*columns, *(status.value for status in shown), "rows"),
         rows,
-        total=("total", *(totals.outcomes[status] for status in shown), totals.rows),
+        total=(*total, *(totals.outcomes[status] for status in shown), totals.rows),
         to_stderr=to_stderr,
     )
     is_earlier = of_earlier is not None
@@ -124,7 +159,8 @@ def print_report(
         f"{count(report.requests, 'request')} in {report.seconds:.2f} s{rate}\n", err=to_stderr
     )
     if totals.reasons:
-        _print_reasons(report, masker, to_stderr=to_stderr, with_lines=not is_earlier)
+        title = "What would become of them, and why" if dry_run else "Why not delivered"
+        _print_reasons(report, masker, title, to_stderr=to_stderr, with_lines=not is_earlier)
     if number := report.derived["content"]:
         click.echo(
             f"{count(number, 'event')} without a messageId had the same content as one of "
@@ -139,19 +175,41 @@ def print_report(
         )
 
 
-def _print_reasons(report: Report, masker: Masker, *, to_stderr: bool, with_lines: bool) -> None:
+def _named_counts(
+    totals: Totals, *, by_subscription: bool
+) -> tuple[Sequence[str], Sequence[tuple[Sequence[str], Counter[Status]]]]:
+    """Return the columns of names, and the counts with theirs.
+
+    An event that no action takes has none.
+    """
+    by_action = sorted(totals.by_action.items())
+    if not by_subscription:
+        named = [(("(none)" if action == "-" else action,), counts) for action, counts in by_action]
+        return ("action",), named
+    rest = [(("(none)", ""), counts) for action, counts in by_action if action == "-"]
+    found = [((key.name, key.action), one) for key, one in sorted(totals.by_subscription.items())]
+    return ("subscription", "action"), [*rest, *found]
+
+
+def _print_reasons(
+    report: Report, masker: Masker, title: str, *, to_stderr: bool, with_lines: bool
+) -> None:
     find = report.places.find
     columns = ["outcome", "rows", *(["first line", "reason"] if with_lines else ["why"])]
     rows = [
         (
             *(reason.outcome.value, reason.count),
             *([_first(find(reason.first_line))] if with_lines else []),
-            # A column of its own says which line it is.
-            masker.text(reason.example.removeprefix(f"{find(reason.first_line)}: ")),
+            masker.text(_unplaced(reason, report)),
         )
         for reason in report.totals.reasons
     ]
-    print_table("Why not delivered", columns, rows, to_stderr=to_stderr)
+    print_table(title, columns, rows, to_stderr=to_stderr)
+
+
+def _unplaced(reason: Reason, report: Report) -> str:
+    """Return an example without its line, which has a column or key of its own."""
+    return reason.example.removeprefix(f"{report.places.find(reason.first_line)}: ")
 
 
 def _others(report: Report) -> str:

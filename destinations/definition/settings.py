@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,9 @@ __all__ = [
     "filled_settings",
     "is_url",
     "named_settings",
+    "read_present_settings",
     "read_settings",
+    "settings_to_show",
 ]
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
@@ -63,6 +66,22 @@ def read_settings(
     will be given other values, so their sources need not exist. Raises `SettingsError` with
     every missing value, `UsageError` for an unreadable file.
     """
+    document, found = read_present_settings(path, environment, replaced=replaced)
+    if found:
+        raise SettingsError(
+            [document.issue(pointer(key), str(error)) for key, error in found.items()]
+        )
+    return document
+
+
+def read_present_settings(
+    path: Path, environment: Mapping[str, str], *, replaced: Container[str] = ()
+) -> tuple[Document, Mapping[str, SourceError]]:
+    """Read the same file, and return by name why the values of some settings cannot be had.
+
+    The document lacks these. Raises `SettingsError` for a file that is not a mapping, `UsageError`
+    for an unreadable one.
+    """
     try:
         text = read_text_input(path, pipes=True)
     except OSError as error:
@@ -75,22 +94,20 @@ def read_settings(
     if not isinstance(document.data, dict):
         raise SettingsError([document.issue("", "must be a mapping of settings, such as apiKey")])
     data, found = filled_settings(document.data, Sources(environment, path.parent), replaced)
-    if found:
-        raise SettingsError([document.issue(place, str(error)) for place, error in found.items()])
-    return Document(document.name, data, document.lines)
+    return Document(document.name, data, document.lines), found
 
 
 def filled_settings(
     given: Mapping[str, Any], sources: Sources, replaced: Container[str] = ()
 ) -> tuple[dict[str, Any], dict[str, SourceError]]:
-    """Return settings with what they name in its place, and by JSON pointer what cannot be had."""
+    """Return settings with what they name in its place, and by name why others cannot be had."""
     values: dict[str, Any] = {}
     missing: dict[str, SourceError] = {}
     for key, value in given.items():
         try:
             values[key] = value if key in replaced else sources.value(value)
         except SourceError as error:
-            missing[pointer(key)] = error
+            missing[key] = error
     return values, missing
 
 
@@ -171,11 +188,42 @@ def named_settings(definition: DestinationDefinition) -> Settings:
     """Return defaults, with names in place of required values: for requests that are only shown."""
     required = definition.settings.get("required", ())
     values = {
-        key: spec.get("default", f"https://<{key}>" if is_url(spec) else f"<{key}>")
+        key: spec.get("default", _named(key, spec))
         for key, spec in definition.settings["properties"].items()
         if "default" in spec or key in required
     }
     return Settings(values, ())
+
+
+def settings_to_show(
+    definition: DestinationDefinition, document: Document, absent: Collection[str]
+) -> tuple[Settings, frozenset[str]]:
+    """Return checked settings, with names in place of ``absent`` and of required ones not given.
+
+    These are the second result. Such settings are for requests that are only shown. Raises
+    `SettingsError` with every issue of the others.
+    """
+    properties: Mapping[str, Mapping[str, Any]] = definition.settings["properties"]
+    required = definition.settings.get("required", ())
+    given = {key: value for key, value in document.data.items() if key not in absent}
+    unknown = dict.fromkeys(key for key in absent if key not in properties)
+    named = {
+        key: _named(key, spec)
+        for key, spec in properties.items()
+        if key in absent or (key in required and key not in given and "default" not in spec)
+    }
+    schema = {**definition.settings, "required": [key for key in required if key not in named]}
+    checked = check_settings(
+        replace(definition, settings=schema),
+        Document(document.name, {**given, **unknown}, document.lines),
+    )
+    secrets = tuple(key for key in definition.secret_settings if key not in named)
+    return Settings({**checked, **named}, secrets), frozenset(named)
+
+
+def _named(key: str, spec: Mapping[str, Any]) -> str:
+    """Return the name of a setting in place of its value."""
+    return f"https://<{key}>" if is_url(spec) else f"<{key}>"
 
 
 _TYPES: Final[Mapping[str, tuple[str, tuple[type, ...]]]] = {

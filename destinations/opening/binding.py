@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.document import Document
-from destinations.definition.settings import check_settings
+from destinations.definition.settings import check_settings, settings_to_show
 from destinations.errors import SettingsError, UsageError
 from destinations.runtime.account_identity import checked_name
 from destinations.runtime.destination import Destination
@@ -21,10 +22,14 @@ _ACCOUNT = "account"
 
 @dataclass(frozen=True, slots=True)
 class BoundDestination:
-    """A destination bound to settings; ``account`` is the name that the settings give it."""
+    """A destination bound to settings; ``account`` is the name that the settings give it.
+
+    ``named`` are the settings that have a name in place of a value: it can send nothing then.
+    """
 
     destination: Destination
     account: str | None
+    named: frozenset[str] = frozenset()
 
 
 def open_definition(name: str) -> tuple[DestinationDefinition, Plugin | None]:
@@ -50,22 +55,29 @@ def bind_destination(
     plugin: Plugin | None,
     document: Document,
     store: Store | None = None,
+    *,
+    absent: Collection[str] | None = None,
 ) -> BoundDestination:
     """Return the destination, bound to the settings in a document.
 
-    Its key ``account`` names the account, unless the destination has such a setting. Raises
-    `SettingsError` with every issue.
+    Its key ``account`` names the account, unless the destination has such a setting. With
+    ``absent``, the settings whose values cannot be had, requests are only shown: see
+    `settings_to_show`. Raises `SettingsError` with every issue.
     """
     values = dict(document.data)
     account = None
     if _ACCOUNT not in definition.settings["properties"]:
         account = _account(document.name, values.pop(_ACCOUNT, None))
-    checked = check_settings(definition, Document(document.name, values, document.lines))
+    given, named = Document(document.name, values, document.lines), frozenset[str]()
+    if absent is None:
+        checked = check_settings(definition, given)
+    else:
+        checked, named = settings_to_show(definition, given, absent)
     destination = Destination(definition, checked, plugin_code(plugin, store))
-    issues = destination.request_issues()
+    issues = [] if named else destination.request_issues()
     if issues:
         raise SettingsError([document.issue("", issue) for issue in issues])
-    return BoundDestination(destination, account)
+    return BoundDestination(destination, account, named)
 
 
 def _account(file: str, given: object) -> str | None:

@@ -1,4 +1,10 @@
-from .accounts import AccountQuestion, AccountWords, choose_account, preview_account
+from .accounts import (
+    AccountQuestion,
+    AccountWords,
+    account_without_credentials,
+    choose_account,
+    preview_account,
+)
 from .backup import (
     back_up,
     backed_up_at,
@@ -167,6 +173,7 @@ __all__ = [
     "TenantState",
     "TenantStatus",
     "UnknownName",
+    "account_without_credentials",
     "adopt",
     "ask_server",
     "asked_of_server",

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from destinations.errors import UsageError
 from destinations.operations.times import shown_time
-from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.account_identity import AccountIdentity, normalised
 from destinations.secrets import shown_url
 from destinations.store import Accounts, KnownAccount
 
-__all__ = ["AccountQuestion", "AccountWords", "choose_account", "preview_account"]
+__all__ = [
+    "AccountQuestion",
+    "AccountWords",
+    "account_without_credentials",
+    "choose_account",
+    "preview_account",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,23 @@ def preview_account(
         return question.known[0]
     tell(question)
     return None
+
+
+def account_without_credentials(
+    accounts: Accounts, identity: AccountIdentity
+) -> Sequence[KnownAccount]:
+    """Return the accounts that can be meant where the credentials are not there.
+
+    That is the one of the name, if one is given, else those known at the endpoint.
+    """
+    if identity.name is not None:
+        named = accounts.find(identity)
+        return () if named is None else (named,)
+    return [
+        one
+        for one in accounts.of_slug(identity.slug)
+        if normalised(one.endpoint) == identity.endpoint and accounts.has_something(one.id)
+    ]
 
 
 def _question(

@@ -22,7 +22,7 @@ from destinations.secrets import reveal
 if TYPE_CHECKING:  # a store needs the accounts and not what runs their destinations
     from destinations.runtime.destination import Destination
 
-__all__ = ["AccountIdentity", "checked_name", "identity_of"]
+__all__ = ["AccountIdentity", "checked_name", "credentials_of", "identity_of", "normalised"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HERE: Final = "127.0.0.1"
@@ -52,12 +52,10 @@ class AccountIdentity:
 def identity_of(destination: Destination, name: str | None = None) -> AccountIdentity:
     """Return the account that a destination's settings belong to."""
     definition, settings = destination.definition, destination.settings
-    authentication = definition.authentication
-    keys = {*definition.secret_settings, *(authentication.fields if authentication else ())}
     credentials = {
         # Only `reveal` gives the text of a secret; anything else prints it masked.
         key: reveal(value) if isinstance(value, str) else value
-        for key in sorted(keys)
+        for key in sorted(credentials_of(destination))
         if (value := settings.get(key)) is not None
     }
     return AccountIdentity(
@@ -67,6 +65,14 @@ def identity_of(destination: Destination, name: str | None = None) -> AccountIde
         json.dumps(credentials),
         name,
     )
+
+
+def credentials_of(destination: Destination) -> frozenset[str]:
+    """Return the names of the settings that are credentials."""
+    definition = destination.definition
+    authentication = definition.authentication
+    fields = authentication.fields if authentication else ()
+    return frozenset({*definition.secret_settings, *fields})
 
 
 def checked_name(text: str) -> str:

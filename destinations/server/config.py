@@ -376,7 +376,7 @@ class _Reader:
     def _settings(self, given: Mapping[str, Any], place: str) -> Document:
         values, missing = filled_settings(given, self._sources)
         for key, error in missing.items():
-            self._issue(place + key, error)
+            self._issue(place + pointer(key), error)
         lines = {
             path.removeprefix(place): line
             for path, line in self._document.lines.items()
