@@ -15,7 +15,7 @@ from destinations.kit.importer.titles import numbered
 from destinations.segment.fql import compile_fql, never_holds, unknown_types
 from destinations.segment.mapping import compile_mapping, compile_value
 
-__all__ = ["PlannedPreset", "checked_fql", "checked_value", "plan_presets"]
+__all__ = ["PlannedPreset", "canonical", "checked_fql", "checked_value", "plan_presets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _plan(
     if preset.mapping is not None:
         if not _compiles(preset.mapping, preset.mapping_path, findings):
             aside = aside or "a part of its mapping fails for every event that reaches it"
-        if _canonical(preset.mapping) != _canonical(default):
+        if canonical(preset.mapping) != canonical(default):
             entry["mapping"] = preset.mapping
     return PlannedPreset(entry, aside, comments)
 
@@ -124,5 +124,6 @@ def _compiles(mapping: Mapping[str, Any], path: str, findings: Findings) -> bool
     return len(findings.issues) == before and checked_value(mapping, path, findings)
 
 
-def _canonical(value: object) -> str:
+def canonical(value: object) -> str:
+    """Return a value of JSON as text, the same for equal ones; true and 1 differ."""
     return json.dumps(value, sort_keys=True)

@@ -5,6 +5,7 @@
     {"data": {"destinationMetadata": {...}}}      GET /catalog/destinations/{id}
     {"data": {"destinationsCatalog": [{...}]}}    GET /catalog/destinations
     {"data": {"subscriptions": [{...}]}}          GET /destinations/{id}/subscriptions
+    {"data": {"filters": [{...}]}}                GET /destination/{id}/filters
     {"slug": ..., "actions": {slug: {...}}}       a definition of the action library
     {slug: {"actions": {...}}, ...}               several of them
 
@@ -14,6 +15,7 @@ It may also be just the content of ``data``, or a list of destinations or subscr
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from collections.abc import Iterator
 from gzip import GzipFile
@@ -23,9 +25,10 @@ from typing import Any, Final
 from destinations.definition.input_files import open_input
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.importer.findings import Findings, Placed, json_type
+from destinations.pipeline.input_file import STANDARD_INPUT
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["destinations_in", "read_json_file", "subscriptions_in"]
+__all__ = ["destinations_in", "filters_in", "next_page_of", "read_json_file", "subscriptions_in"]
 
 _LIMIT: Final = 100_000_000  # bytes: a small gzip file can exceed memory
 _ONE: Final = ("destinationMetadata", "destination", "subscription", "destinationSubscription")
@@ -38,14 +41,17 @@ _ACTION_KEYS: Final = ("partnerAction", "actionSlug", "actionId")
 
 
 def read_json_file(path: Path) -> Any:
-    """Return the JSON value in a file, which may be compressed (``.gz``).
+    """Return the JSON value in a file, which may be compressed (``.gz``); ``-`` is standard input.
 
     Raises `UsageError` if it cannot be read, `DefinitionError` if it is not JSON.
     """
     name = str(path)
     try:
-        with open_input(path, pipes=True) as file:
-            data = (GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_LIMIT + 1)
+        if name == STANDARD_INPUT:
+            data = sys.stdin.buffer.read(_LIMIT + 1)
+        else:
+            with open_input(path, pipes=True) as file:
+                data = (GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {name}: {reason}") from None
@@ -73,11 +79,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("data"), dict)
+
+
+def _content(value: Any) -> Placed[Any]:
+    """Return what is in ``data`` of an answer of the Public API; anything else as it is."""
+    return Placed("/data", value["data"]) if _is_answer(value) else Placed("", value)
+
+
 def _unwrapped(value: Any) -> Placed[Any]:
-    """Return the content of an answer of the Public API."""
-    path = ""
-    if isinstance(value, dict) and isinstance(value.get("data"), dict):
-        path, value = "/data", value["data"]
+    """Return what an answer of the Public API is about."""
+    path, value = _content(value)
     if isinstance(value, dict):
         for key in (*_ONE, *_MANY):
             if isinstance(value.get(key), dict if key in _ONE else list):
@@ -132,3 +145,25 @@ def subscriptions_in(value: Any) -> list[Placed[Any]] | None:
     if not is_list:
         return None
     return [Placed(f"{path}/{index}", item) for index, item in enumerate(found)]
+
+
+def filters_in(value: Any) -> list[Placed[Any]] | None:
+    """Return the filters in the file with their paths; None if it holds something else."""
+    path, found = _content(value)
+    if isinstance(found, dict) and isinstance(found.get("filters"), list):
+        path, found = f"{path}/filters", found["filters"]
+    elif isinstance(found, dict) and isinstance(found.get("filter"), dict):
+        path, found = f"{path}/filter", found["filter"]
+    if isinstance(found, dict) and "if" in found:
+        return [Placed(path, found)]
+    is_list = isinstance(found, list) and any(
+        isinstance(one, dict) and "if" in one for one in found
+    )
+    return [Placed(f"{path}/{at}", one) for at, one in enumerate(found)] if is_list else None
+
+
+def next_page_of(value: Any) -> str | None:
+    """Return what the Public API calls its next page of a list; None if there is none."""
+    pages = value["data"].get("pagination") if _is_answer(value) else None
+    following = pages.get("next") if isinstance(pages, dict) else None
+    return following if isinstance(following, str) and following else None

@@ -13,7 +13,10 @@ from typing import Any, Final
 from destinations.kit.importer.findings import Findings, json_type
 from destinations.kit.importer.segment_model import SegmentPreset
 
-__all__ = ["read_preset"]
+__all__ = ["SWITCHED_OFF", "read_preset"]
+
+SWITCHED_OFF: Final = "it is switched off in Segment"
+"""Why a subscription or filter that is not enabled is set aside."""
 
 _SUBSCRIBE: Final = ("subscribe", "trigger")
 _MAPPING: Final = ("mapping", "fields", "settings")
@@ -82,5 +85,5 @@ def _aside(raw: Mapping[str, Any], findings: Findings, path: str) -> str | None:
     if raw.get("modelId"):
         return "it takes rows of a Reverse ETL model, not events"
     if raw.get("enabled") is False:
-        return "it is switched off in Segment"
+        return SWITCHED_OFF
     return None
