@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from typing import Any, BinaryIO
 import click
 
 from destinations.cli.commands import Command
+from destinations.cli.configured import (
+    configured_destination,
+    open_to_read,
+    say_what_is_named,
+)
 from destinations.cli.events_option import limit_option
 from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
@@ -21,7 +27,7 @@ from destinations.cli.opening import (
     bind_to_file,
     connect_to_file,
     connection_option,
-    destination_argument,
+    optional_destination_argument,
     settings_option,
     store_option,
 )
@@ -36,7 +42,8 @@ from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
 from destinations.pipeline.undelivered import unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
-from destinations.runtime.plugins import Plugin, plugin_code
+from destinations.runtime.plugins import plugin_code
+from destinations.server import bind_to_show, read_config
 from destinations.store import default_path
 
 __all__ = ["command"]
@@ -68,12 +75,35 @@ class _Given:
         return {**({"file": self.file} if self.file else {}), "line": self.line}
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options as given; None stands for one that is missing."""
+
+    destination: str | None
+    files: tuple[str, ...]
+    settings: Path | None
+    connection: Path | None
+    config: Path | None
+    name: str | None
+    store: Path | None
+    sample: bool
+    limit: int | None
+    as_json: bool
+
+    @property
+    def events(self) -> Sequence[str]:
+        """The files of events: with a configuration, the first argument is one of them."""
+        if self.config is None or self.destination is None:
+            return self.files
+        return (self.destination, *self.files)
+
+
 @click.command(
     "explain",
     cls=Command,
     epilog="Example: destinations explain kana event.json --settings kana.yaml",
 )
-@destination_argument
+@optional_destination_argument
 @click.argument(
     "files",
     metavar="[FILE|-]...",
@@ -86,64 +116,102 @@ class _Given:
 @limit_option
 @settings_option
 @connection_option
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=(
+        "Explain by the configuration of a server, FILE: its definition, settings, subscriptions "
+        "and filters. Leave out DESTINATION."
+    ),
+)
+@click.option(
+    "--destination",
+    "name",
+    metavar="NAME",
+    help="The name of the destination in --config; needed where it has several.",
+)
 @store_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line, for each event."
 )
-def command(  # noqa: PLR0913 - what the command line gives
-    destination: str,
-    files: Sequence[str],
-    settings: Path | None,
-    connection: Path | None,
-    store: Path | None,
-    *,
-    sample: bool,
-    limit: int | None,
-    as_json: bool,
-) -> int:
+def command(**given: Any) -> int:
     """Show every step of events, and the requests that would be sent.
 
     Nothing is sent. A FILE holds one event, an array, or one event a line; - is standard input.
-    Without settings, requests are shown with names in their place. What customers added, such as
-    mapping rules, comes from the store. Secrets are masked. Exits 1 if an event is invalid.
+    Without settings, requests are shown with names in their place, and so they are for settings of
+    --config that are not there. What customers added, such as mapping rules, comes from the store.
+    Secrets are masked. Exits 1 if an event is invalid.
     """
-    if sample == bool(files):
-        raise click.UsageError("expected either FILE or --sample")
-    definition, plugin = open_definition(destination)
-    if connection is not None:
-        definition = connect_to_file(definition, connection)
-    given = _samples(definition) if sample else _events(files)
-    with _bound(definition, plugin, settings, store) as bound:
-        masker = bound.settings.masker
-        found = itertools.islice(given, limit)
-        first, second = next(found, None), next(found, None)
-        if first is None:
-            raise UsageError(f"no events in {', '.join(files)}")
-        has_invalid = False
-        for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
-            explanation = explain(bound, one.data, one.fault)
-            is_named = second is not None or bool(one.sample)
-            has_invalid = has_invalid or _is_invalid(explanation)
-            if as_json:
-                place = one.place if is_named else {}
-                click.echo(json_text({**place, **masker.value(explanation.to_json())}))
-                continue
-            if number:
-                click.echo()
-            if is_named:
-                say(Bold(one.title))
-            print_explanation(explanation, masker)
+    options = _Options(**given)
+    with _chosen(options) as bound:
+        return _explain(options, bound)
+
+
+def _explain(options: _Options, bound: Destination) -> int:
+    """Print the explanations; returns the exit code."""
+    masker = bound.settings.masker
+    given = _samples(bound.definition) if options.sample else _events(options.events)
+    found = itertools.islice(given, options.limit)
+    first, second = next(found, None), next(found, None)
+    if first is None:
+        raise UsageError(f"no events in {', '.join(options.events)}")
+    has_invalid = False
+    for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
+        explanation = explain(bound, one.data, one.fault)
+        is_named = second is not None or bool(one.sample)
+        has_invalid = has_invalid or _is_invalid(explanation)
+        if options.as_json:
+            place = one.place if is_named else {}
+            click.echo(json_text({**place, **masker.value(explanation.to_json())}))
+            continue
+        if number:
+            click.echo()
+        if is_named:
+            say(Bold(one.title))
+        print_explanation(explanation, masker)
     return 1 if has_invalid else 0
+
+
+def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]:
+    """Return the destination that options name; raises `click.UsageError` if they do not fit."""
+    if options.sample == bool(options.events):
+        raise click.UsageError("expected either FILE or --sample")
+    if options.config is not None:
+        if options.settings is not None or options.connection is not None:
+            raise click.UsageError("--config has settings and connection: leave out the others")
+        return _configured(options.config, options.name, options.store)
+    if options.name is not None:
+        raise click.UsageError("--destination names one of --config: use --config FILE as well")
+    if options.destination is None:
+        raise click.UsageError("expected DESTINATION, or --config FILE")
+    return _bound(options.destination, options.settings, options.connection, options.store)
+
+
+@contextlib.contextmanager
+def _configured(path: Path, name: str | None, store: Path | None) -> Iterator[Destination]:
+    """Give a destination as a server with this configuration has it."""
+    config = read_config(path, os.environ, to_show=True)
+    chosen = configured_destination(config, path, name)
+    with contextlib.ExitStack() as stack:
+        kept = open_to_read(store or config.store.path)
+        if kept is not None:
+            stack.callback(kept.close)
+        destination = bind_to_show(chosen, kept)
+        say_what_is_named(path, chosen)
+        for warning in destination.definition.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        yield destination
 
 
 @contextlib.contextmanager
 def _bound(
-    definition: DestinationDefinition,
-    plugin: Plugin | None,
-    settings: Path | None,
-    store: Path | None,
+    name: str, settings: Path | None, connection: Path | None, store: Path | None
 ) -> Iterator[Destination]:
     """Give the destination, with names in place of missing settings."""
+    definition, plugin = open_definition(name)
+    if connection is not None:
+        definition = connect_to_file(definition, connection)
     kept = store or default_path()
     # A store is only read here: none is made for the sake of an explanation.
     opened = open_store(kept) if store is not None or kept.exists() else None

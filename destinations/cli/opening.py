@@ -26,6 +26,7 @@ __all__ = [
     "connection_option",
     "destination_argument",
     "installed_destinations",
+    "optional_destination_argument",
     "settings_option",
     "store_option",
 ]
@@ -40,6 +41,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 destination_argument = click.argument(
     "destination", metavar="DESTINATION", shell_complete=_complete
+)
+
+optional_destination_argument = click.argument(
+    "destination", metavar="[DESTINATION]", required=False, shell_complete=_complete
 )
 
 settings_option = click.option(

@@ -8,6 +8,7 @@ from .auth import (
 from .binding import (
     Bound,
     bind,
+    bind_to_show,
 )
 from .body import (
     Body,
@@ -65,6 +66,7 @@ __all__ = [
     "Service",
     "StoreConfig",
     "bind",
+    "bind_to_show",
     "check_start",
     "configured_partners",
     "configured_tenant",

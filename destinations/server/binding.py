@@ -11,7 +11,12 @@ from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.connection import connect
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.setting_uses import address_settings
-from destinations.definition.settings import Settings, check_settings, is_url
+from destinations.definition.settings import (
+    Settings,
+    check_settings,
+    is_url,
+    settings_to_show,
+)
 from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
 from destinations.opening import check_written
 from destinations.runtime.account_identity import AccountIdentity, identity_of
@@ -24,7 +29,7 @@ from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.config_model import DestinationConfig, ServeConfig, TenantsConfig
 
-__all__ = ["Bound", "bind"]
+__all__ = ["Bound", "bind", "bind_to_show"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,22 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     if issues:
         raise DefinitionError(issues)
     return bound
+
+
+def bind_to_show(config: DestinationConfig, store: Store | None) -> Destination:
+    """Return a destination as a server has it, for requests that are only shown.
+
+    Settings that are not there, or that customers send, have their names as values. With such
+    customers no ``store`` is read: each has rules of its own. Raises `DefinitionError` and
+    `UsageError` as `bind` does.
+    """
+    definition, folder = _definition(config)
+    absent, tenants = set(config.absent), config.receiver.tenants
+    if tenants is not None:
+        absent |= {tenants.key, *_of_customers(definition, config, "")}
+    settings, _ = settings_to_show(definition, config.settings, absent)
+    code = plugin_code(find_plugin(definition.slug, folder), None if tenants else store)
+    return Destination(definition, settings, code)
 
 
 def _definition(config: DestinationConfig) -> tuple[DestinationDefinition, Traversable]:

@@ -61,13 +61,19 @@ _NAME_WORDS: Final = (
 
 
 def read_config(
-    path: Path, environment: Mapping[str, str], *, secrets: bool | Collection[str] = True
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    secrets: bool | Collection[str] = True,
+    to_show: bool = False,
 ) -> ServeConfig:
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
     Without ``secrets``, for who does not serve, nothing is looked up that is only named there:
     settings and receivers are left empty, and there is no sealing. ``secrets`` may also be names of
     destinations: then only their settings are looked up, and ``sealing`` if customers send to one.
+    ``to_show`` is for who shows what a server would send: settings that cannot be had are
+    ``absent``, and nothing else is looked up.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet; `MissingExtraError` for ``sealing``
@@ -78,7 +84,7 @@ def read_config(
     issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
     if issues:
         raise DefinitionError(issues)
-    reader = _Reader(document, path.resolve().parent, environment, secrets)
+    reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
     config = reader.config()
     issues = [*reader.issues, *_names(document), *_strangers(document, config)]
     if len(issues) > len(reader.missing):
@@ -178,6 +184,8 @@ class _Reader:
         folder: Path,
         environment: Mapping[str, str],
         secrets: bool | Collection[str],  # noqa: FBT001 - as `read_config` has it
+        *,
+        to_show: bool,
     ) -> None:
         self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
@@ -185,6 +193,7 @@ class _Reader:
         self._document = document
         self._folder = folder
         self._secrets_of = secrets
+        self._to_show = to_show
         self._sources = Sources(environment, folder)
 
     def config(self) -> ServeConfig:
@@ -243,7 +252,7 @@ class _Reader:
         return AdminConfig(address)
 
     def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
-        if given is None or not self._opens_tenants():
+        if given is None or self._to_show or not self._opens_tenants():
             return None
         former = given.get("formerKeys", ())
         named = {pointer("sealing", "key"): given["key"]}
@@ -281,10 +290,11 @@ class _Reader:
             )
             self.issues.append(self._document.issue(place + "/account", message))
         receiver, settings = spec.get("receiver", {}), spec.get("settings", {})
+        found, absent = self._settings(settings, place + "/settings")
         return DestinationConfig(
             name=spec["name"],
             destination=self._where(spec["destination"], place + "/destination"),
-            settings=self._settings(settings, place + "/settings"),
+            settings=found,
             in_text=frozenset(key for key, value in settings.items() if not names_a_secret(value)),
             receiver=ReceiverConfig(
                 self._secrets(receiver, "keys", place + "/receiver"),
@@ -295,6 +305,7 @@ class _Reader:
             account=self._account(spec.get("account"), place + "/account"),
             exposed=dict(self._exposed(spec)),
             connection=self._connection(spec, place),
+            absent=absent,
         )
 
     def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:
@@ -324,6 +335,8 @@ class _Reader:
 
     def _left_out(self, name: str) -> Collection[str]:
         """Return the keys of a destination of which nothing is looked up."""
+        if self._to_show:
+            return {"receiver"}
         if self._secrets_of is True:
             return ()
         is_asked = self._secrets_of is not False and name in self._secrets_of
@@ -373,9 +386,10 @@ class _Reader:
             self.issues.append(self._document.issue(place, f"{given!r} {issue}"))
         return self._folder / given
 
-    def _settings(self, given: Mapping[str, Any], place: str) -> Document:
+    def _settings(self, given: Mapping[str, Any], place: str) -> tuple[Document, Mapping[str, str]]:
+        """Return the settings of a destination, and by name why those that are absent are."""
         values, missing = filled_settings(given, self._sources)
-        for key, error in missing.items():
+        for key, error in ({} if self._to_show else missing).items():
             self._issue(place + pointer(key), error)
         lines = {
             path.removeprefix(place): line
@@ -384,7 +398,8 @@ class _Reader:
         }
         if self._document.lines:  # where there are no settings: the destination
             lines.setdefault("", self._document.lines[place.removesuffix("/settings")])
-        return Document(self._document.name, values, lines)
+        absent = {key: str(error) for key, error in missing.items()} if self._to_show else {}
+        return Document(self._document.name, values, lines), absent
 
     def _secrets(self, spec: Mapping[str, Any], key: str, place: str) -> tuple[Secret, ...]:
         found = []

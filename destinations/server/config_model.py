@@ -154,7 +154,8 @@ class DestinationConfig:
     ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
     files that every user of this machine can read, by the place of what they hold, as in
     ``/settings/apiKey``. ``account`` is a name for the account at the partner. Without a
-    ``connection`` it has the presets of its definition.
+    ``connection`` it has the presets of its definition. ``absent`` says by name why settings cannot
+    be had, where they need not be there; ``settings`` lacks them.
     """
 
     name: str
@@ -166,6 +167,7 @@ class DestinationConfig:
     exposed: Mapping[str, Path] = field(default_factory=dict)
     account: str | None = None
     connection: Connection | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
