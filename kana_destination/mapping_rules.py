@@ -1,16 +1,31 @@
-"""Mapping rules: they name the feature that an event uses, if the event does not."""
+"""Mapping rules: they name the feature that an event uses, if the event does not.
+
+The condition of a rule is FQL. An event name and values of properties are a short form of it, which
+compares values as text: there 2 and "2" are one value.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from destinations.definition.document import Document
 from destinations.definition.schema_issues import issues_by_schema
 from destinations.errors import DefinitionError, Issue
 from destinations.segment.event import Event
+from destinations.segment.fql import (
+    Condition,
+    Fql,
+    Group,
+    check_fql,
+    compile_fql,
+    never_holds,
+)
+from destinations.segment.fql import overlap as overlap_of_fql
 from destinations.segment.javascript import to_string
 from destinations.segment.json_pointer import pointer
 
@@ -22,6 +37,7 @@ _RULE: Final[Mapping[str, Any]] = {
     "additionalProperties": False,
     "properties": {
         "name": {"type": "string", "minLength": 1},
+        "when": {"type": "string", "minLength": 1},
         "event": {"type": "string", "minLength": 1},
         "where": {
             "type": "object",
@@ -41,10 +57,18 @@ _RULES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule: an event with this name (if given) and all these property values uses ``feature``.
+_SHORT: Final = ("event", "where")
+"""The keys of the short form."""
 
+_SPECIAL: Final = re.compile(r"[^A-Za-z0-9_-]|^[0-9-]")
+"""The characters of a name that FQL reads only after a backslash."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: an event that fits its condition uses ``feature``.
+
+    The condition is ``when``, in FQL, or its short form: ``event`` is the event's name, and
     ``where`` maps paths below ``properties`` to values, which are compared as text. A path has dots
     between names, and a backslash before a dot in a name. ``amount`` is recorded instead of the
     event's own ``delta``.
@@ -55,17 +79,30 @@ class Rule:
     event: str | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
     amount: int | None = None
+    when: str | None = None
+
+    @cached_property
+    def fql(self) -> Fql:
+        """The condition."""
+        return compile_fql(self.when) if self.when is not None else _of_short_form(self)
+
+    @cached_property
+    def _nulls(self) -> Sequence[Sequence[str]]:
+        """The paths at which the short form asks for null, which FQL does not tell from nothing."""
+        return [_keys(path) for path, value in self.where.items() if to_string(value) == "null"]
 
     def matches(self, event: Event) -> bool:
-        """Return whether the event meets all conditions."""
-        if self.event is not None and event.get("event") != self.event:
+        """Return whether the event meets the condition."""
+        if not self.fql.matches(event):
             return False
         properties = event.get("properties")
-        return all(_holds(properties, path, value) for path, value in self.where.items())
+        return all(_is_there(properties, keys) for keys in self._nulls)
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as a rules file has it."""
         found: dict[str, Any] = {"name": self.name}
+        if self.when is not None:
+            found["when"] = self.when
         if self.event is not None:
             found["event"] = self.event
         if self.where:
@@ -77,10 +114,49 @@ class Rule:
 
     @property
     def conditions(self) -> str:
-        """The conditions in words."""
-        parts = [] if self.event is None else [f'event is "{self.event}"']
-        parts += [f"{path} is {to_string(value)}" for path, value in self.where.items()]
-        return " and ".join(parts)
+        """The condition as FQL."""
+        return self.fql.text
+
+
+def _of_short_form(rule: Rule) -> Fql:
+    """Return the FQL that the short form of a condition stands for."""
+    nodes: list[Condition | Group] = []
+    if rule.event is not None:
+        nodes.append(_equals(("event",), rule.event))
+    for path, value in rule.where.items():
+        keys, text = ("properties", *_keys(path)), to_string(value)
+        same = [_equals(keys, text)]
+        special = {"null": "not_exists", "true": "is_true", "false": "is_false"}.get(text)
+        if special is not None:
+            same.append(Condition(keys, special, None, f"{_name(keys)} = {text}"))
+        elif (number := _number(text)) is not None:
+            same.append(Condition(keys, "number_equals", number, f"{_name(keys)} = {text}"))
+        nodes.append(same[0] if len(same) == 1 else Group("or", same))
+    return Fql.of(" and ".join(map(_text, nodes)), Group("and", nodes))
+
+
+def _equals(keys: tuple[str, ...], text: str) -> Condition:
+    return Condition(keys, "=", text, f'{_name(keys)} = "{text}"')
+
+
+def _text(node: Condition | Group) -> str:
+    if isinstance(node, Condition):
+        return node.text
+    return f"({' or '.join(one.text for one in node.children if isinstance(one, Condition))})"
+
+
+def _name(keys: Iterable[str]) -> str:
+    """Return a path as FQL has it: a backslash before what has a meaning there."""
+    return ".".join(_SPECIAL.sub(lambda found: "\\" + found.group(), key) for key in keys)
+
+
+def _number(text: str) -> float | None:
+    """Return the number that is written so; None for any other text, such as 2.0."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if to_string(number) == text and math.isfinite(number) else None
 
 
 class RuleMapper:
@@ -108,6 +184,7 @@ def read_rules(document: Document) -> list[Rule]:
     if not issues:
         issues += _wrong_paths(document)
         issues += _without_conditions(document)
+        issues += _wrong_fql(document)
         issues += _named_twice(document)
     if issues:
         raise DefinitionError(issues)
@@ -127,9 +204,27 @@ def _wrong_paths(document: Document) -> Iterator[Issue]:
 
 def _without_conditions(document: Document) -> Iterator[Issue]:
     for index, rule in enumerate(document.data["rules"]):
-        if "event" not in rule and not rule.get("where"):
-            message = "needs a condition: an event name, or a property with its value in where"
+        if "when" not in rule and "event" not in rule and not rule.get("where"):
+            message = (
+                "needs a condition: FQL in when, an event name, or a property with its value in "
+                "where"
+            )
             yield document.issue(pointer("rules", index), message)
+
+
+def _wrong_fql(document: Document) -> Iterator[Issue]:
+    for index, rule in enumerate(document.data["rules"]):
+        if "when" not in rule:
+            continue
+        for key in _SHORT:
+            if key in rule:
+                message = "cannot stand beside when: write it in its FQL"
+                yield document.issue(pointer("rules", index, key), message)
+        place, never = pointer("rules", index, "when"), never_holds(rule["when"])
+        for issue in [*check_fql(rule["when"]), *([] if never is None else [never])]:
+            yield document.issue(place, str(issue))
+        if never is None and "track" not in compile_fql(rule["when"]).types:
+            yield document.issue(place, "never holds: rules are for track events")
 
 
 def _named_twice(document: Document) -> Iterator[Issue]:
@@ -142,13 +237,8 @@ def _named_twice(document: Document) -> Iterator[Issue]:
 
 
 def overlap(one: Rule, other: Rule) -> bool:
-    """Return whether an event could match both rules, as no condition of one excludes the other."""
-    if one.event is not None and other.event is not None and one.event != other.event:
-        return False
-    return all(
-        to_string(one.where[path]) == to_string(other.where[path])
-        for path in one.where.keys() & other.where.keys()
-    )
+    """Return whether an event could match both rules."""
+    return overlap_of_fql(one.fql, other.fql) is not None
 
 
 def property_values(properties: object) -> Iterator[tuple[str, str]]:
@@ -169,11 +259,15 @@ def property_values(properties: object) -> Iterator[tuple[str, str]]:
             yield prefix, to_string(value)
 
 
-def _holds(properties: object, path: str, expected: object) -> bool:
-    value = properties
-    for name in _BETWEEN_NAMES.split(path):
-        key = name.replace(r"\.", ".")
+def _keys(path: str) -> tuple[str, ...]:
+    """Return the names that a path of the short form has."""
+    return tuple(name.replace(r"\.", ".") for name in _BETWEEN_NAMES.split(path))
+
+
+def _is_there(value: object, keys: Iterable[str]) -> bool:
+    """Return whether an object has something at a path, be it null."""
+    for key in keys:
         if not isinstance(value, dict) or key not in value:
             return False
         value = value[key]
-    return not isinstance(value, dict | list) and to_string(value) == to_string(expected)
+    return True

@@ -32,7 +32,10 @@ __all__ = ["rules"]
 
 @click.group(
     cls=Group,
-    epilog="Example: destinations kana rules add Calls --event 'API Called' --feature api-calls",
+    epilog=(
+        "Example: destinations kana rules add Calls --feature api-calls "
+        '--when \'event = "API Called" and properties.plan.name = "pro"\''
+    ),
 )
 def rules() -> None:
     """Manage mapping rules: they name the feature that an event uses, if the event does not.
@@ -45,14 +48,17 @@ def rules() -> None:
     "add", epilog="Example: destinations kana rules add --file rules.yaml --settings kana.yaml"
 )
 @click.argument("name", required=False)
-@click.option("--event", metavar="NAME", help="Match events of this name.")
+@click.option("--when", metavar="FQL", help="Match events that fit this FQL.")
+@click.option(
+    "--event", metavar="NAME", help="Match events of this name: short for FQL, as --where."
+)
 @click.option(
     "--where",
     multiple=True,
     metavar="PATH=VALUE",
     help=(
-        "Match events with this property. Write dots for nesting, \\. for a dot in a name. Repeat "
-        "it for more properties; all must match."
+        "Match events with this property, compared as text. Write dots for nesting, \\. for a dot "
+        "in a name. Repeat it for more properties; all must match."
     ),
 )
 @click.option("--feature", metavar="ID", help="Map matching events to this feature.")
@@ -66,7 +72,7 @@ def rules() -> None:
     "--file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Add the rules of a YAML file instead: rules: [{name, event, where, feature, amount}].",
+    help="Add the rules of a YAML file instead: rules: [{name, when, feature, amount}].",
 )
 @settings_option
 @place_options
@@ -197,8 +203,9 @@ def _given(given: dict[str, Any]) -> list[Rule]:
         except UnicodeDecodeError as error:
             raise UsageError(f"the rules file {path} is not UTF-8: {error.reason}") from None
         return read_rules(read_document(text, str(path)))
-    if not ("name" in fields and "feature" in fields and ("event" in fields or where)):
-        msg = "expected NAME, --feature and a condition (--event or --where), or --file"
+    has_condition = bool(fields.keys() & {"when", "event"}) or bool(where)
+    if not ("name" in fields and "feature" in fields and has_condition):
+        msg = "expected NAME, --feature and a condition (--when, --event or --where), or --file"
         raise click.UsageError(msg)
     if where:
         fields["where"] = _conditions(where)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from destinations.definition.document import read_document
+from destinations.definition.document import Document, read_document
 from destinations.errors import DefinitionError
+from destinations.segment.fql import check_fql
 from kana_destination.mapping_rules import Rule, RuleMapper, overlap, property_values, read_rules
 
 PROPERTIES = {
@@ -47,7 +48,7 @@ CONDITIONS: list[tuple[dict[str, Any], bool]] = [
     ({"absent": None}, False),
     ({"empty": ""}, True),
     ({"list": "1"}, False),
-    ({"list.0": 1}, False),
+    ({"list.0": 1}, True),
     ({"a.b.c": "deep"}, True),
     ({"a.b": "deep"}, False),
     ({"a.b.c.d": "deep"}, False),
@@ -186,14 +187,110 @@ def test_all_issues_of_a_file_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "words"),
+    ("rule", "text"),
     [
-        (_rule("E"), 'event is "E"'),
-        (_rule("E", a=1.0, b=True), 'event is "E" and a is 1 and b is true'),
-        (_rule(None, a=None), "a is null"),
+        (_rule("E"), 'event = "E"'),
+        (
+            _rule("E", a=1.0, c="x y"),
+            'event = "E" and (properties.a = "1" or properties.a = 1) and properties.c = "x y"',
+        ),
+        (_rule(None, b=True), '(properties.b = "true" or properties.b = true)'),
+        (_rule(None, a=None), '(properties.a = "null" or properties.a = null)'),
+        (
+            Rule("R", "f", None, {"plan name.1st": "pro"}),
+            r'properties.plan\ name.\1st = "pro"',
+        ),
+        (Rule("R", "f", when="event = 'E'"), "event = 'E'"),
     ],
     ids=str,
 )
-def test_conditions_in_words(rule: Rule, words: str) -> None:
-    """Values stand as they are compared."""
-    assert rule.conditions == words
+def test_the_condition_as_fql(rule: Rule, text: str) -> None:
+    """The short form stands for FQL that compares values as text."""
+    assert rule.conditions == text
+
+
+@pytest.mark.parametrize(
+    ("where", "holds"),
+    [
+        (where, holds)
+        for where, holds in CONDITIONS
+        # No FQL names a key with a dot, writes a number so, or tells null from nothing.
+        if where
+        and "\\" not in str(where)
+        and "1e+21" not in str(where)
+        and "None" not in str(where)
+    ],
+    ids=str,
+)
+def test_the_short_form_is_what_it_is_shown_as(where: Any, holds: bool) -> None:
+    """A rule that is written with the FQL that is shown maps the same events."""
+    text = Rule("R", "f", "E", where).conditions
+    assert check_fql(text) == []
+    event = {"type": "track", "event": "E", "properties": PROPERTIES}
+    assert Rule("R", "f", when=text).matches(event) is holds
+
+
+WHEN: list[tuple[str, bool]] = [
+    ('event = "E"', True),
+    ('event = "E" and properties.price > 2', True),
+    ("properties.price > 2.5", False),
+    ('event = "F" or properties.plan.name = "pro"', True),
+    ('!contains(properties.plan.name, "x")', True),
+    ('properties.plan.years = "2"', False),
+    ("properties.plan.years = 2", True),
+    ("properties.nothing = null", True),
+    ("properties.absent = null", True),
+    ('type = "track"', True),
+]
+
+
+@pytest.mark.parametrize(("when", "holds"), WHEN)
+def test_fql(when: str, holds: bool) -> None:
+    """A condition means what it means in a subscription: text and numbers are not compared."""
+    rule = Rule("R", "f", when=when)
+    assert rule.matches({"type": "track", "event": "E", "properties": PROPERTIES}) is holds
+    assert Rule(**rule.to_json()) == rule
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("event = 'E'", "at character 9: text should stand in double quotes"),
+        ('event == "E"', "at character 8: "),
+        ('event = "E" and event = "F"', "at character 17: never holds: "),
+        ('type = "identify"', "never holds: rules are for track events"),
+        ('type = "trakc"', "did you mean track?"),
+    ],
+)
+def test_wrong_fql(when: str, message: str) -> None:
+    """The place in the file and in the FQL is told, before a rule is stored that maps nothing."""
+    document = Document("r.yaml", {"rules": [{"name": "A", "feature": "f", "when": when}]}, {})
+    with pytest.raises(DefinitionError) as caught:
+        read_rules(document)
+    assert str(caught.value).startswith("r.yaml: /rules/0/when: ")
+    assert message in str(caught.value)
+
+
+def test_one_way_to_write_a_condition() -> None:
+    """Both at once would leave open whether either or both must hold."""
+    rule = {"name": "A", "feature": "f", "when": 'event = "E"', "event": "E", "where": {"a": 1}}
+    with pytest.raises(DefinitionError) as caught:
+        read_rules(Document("r.yaml", {"rules": [rule]}, {}))
+    assert [one.path for one in caught.value.issues] == ["/rules/0/event", "/rules/0/where"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ('event = "E"', 'event = "E" and properties.a > 1', True),
+        ("properties.a > 1", "properties.a < 1", False),
+        ('event = "E" or event = "F"', 'event = "F"', True),
+        ('contains(event, "E")', 'event = "F"', False),
+    ],
+)
+def test_overlaps_of_fql(one: str, other: str, both: bool) -> None:
+    """Whatever the conditions are, of FQL or of the short form."""
+    assert overlap(Rule("R", "f", when=one), Rule("S", "f", when=other)) is both
+    assert overlap(Rule("R", "f", when=one), Rule("S", "f", "F")) is (
+        one in {"properties.a > 1", 'event = "E" or event = "F"'}
+    )

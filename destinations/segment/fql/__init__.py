@@ -9,12 +9,14 @@ from destinations.segment.fql.subscription import (
     never_holds,
     unknown_types,
 )
-from destinations.segment.fql.syntax import FqlIssue
+from destinations.segment.fql.syntax import Condition, FqlIssue, Group
 
 __all__ = [
     "Clause",
+    "Condition",
     "Fql",
     "FqlIssue",
+    "Group",
     "Overlap",
     "check_fql",
     "compile_fql",

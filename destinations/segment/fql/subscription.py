@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from destinations.errors import did_you_mean
 from destinations.segment.event import EVENT_TYPES
@@ -48,6 +48,18 @@ class Fql:
     types: frozenset[str] = frozenset()
     asks_type_only: bool = False
     _root: Group | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, text: str, root: Group, warnings: Sequence[FqlIssue] = ()) -> Self:
+        """Return what selects an event by these conditions, whose text is only shown.
+
+        So keys with dots, and texts with quotes, can be in conditions although no FQL names them.
+        """
+        types = frozenset(kind for kind in EVENT_TYPES if _may_hold(root, kind))
+        is_whole = _is_whole(root)
+        predicate = compile_node(root) if is_whole else _guarded(compile_node(root))
+        asks_type_only = is_whole and all(one.path == ("type",) for one in _conditions(root))
+        return cls(text, predicate, tuple(warnings), types, asks_type_only, root)
 
     def explain(self, event: Mapping[str, Any]) -> list[Clause]:
         """Return each condition with its result, in the order of the text.
@@ -201,11 +213,7 @@ def compile_fql(text: str) -> Fql:
     except FqlError as error:
         issue = FqlIssue(error.issue.position, f"{error.issue.message}; this never matches")
         return Fql(text, _no_match, (issue,))
-    types = frozenset(kind for kind in EVENT_TYPES if _may_hold(root, kind))
-    is_whole = _is_whole(root)
-    predicate = compile_node(root) if is_whole else _guarded(compile_node(root))
-    asks_type_only = is_whole and all(one.path == ("type",) for one in _conditions(root))
-    return Fql(text, predicate, tuple(issues), types, asks_type_only, root)
+    return Fql.of(text, root, issues)
 
 
 def _parse(text: str) -> tuple[Group, list[FqlIssue]]:

@@ -32,6 +32,20 @@ def test_a_rule_maps_events(cli: Any, track: Make) -> None:
     assert cli.usage == {"ann": {"calls": 1, "seats": 1}}
 
 
+def test_a_rule_in_fql(cli: Any, track: Make) -> None:
+    """It maps what a subscription with this FQL would receive."""
+    when = 'event = "API Called" and properties.size >= 10'
+    done = cli("rules", "add", "Big", "--when", when, "--feature", "calls")
+    assert done.code == 0, done.err
+    assert f"Added the rule 'Big': when {when}, calls." in done.out
+    outcomes = cli.outcomes(track(size=10), track(size=9), track(size="10"), track("E", size=10))
+    assert outcomes == {"delivered": 1, "unmapped": 3}
+    assert cli.local("rules", "list", "--json").json == [
+        {"name": "Big", "when": when, "feature": "calls"}
+    ]
+    assert cli("rules", "add", "Big", "--when", when, "--feature", "calls").code == 0
+
+
 # The rule's amount and the event's delta; then what is counted.
 AMOUNTS = [(None, None, 1), (None, 5, 5), (10, None, 10), (10, 5, 10), (-3, 5, -3), (0, 5, 0)]
 
@@ -193,6 +207,10 @@ FILES: dict[str, tuple[str, list[str]]] = {
         "rules:\n- name: A\n  feature: calls",
         ["rules.yaml:2: /rules/0: needs a condition"],
     ),
+    "wrong FQL": (
+        "rules:\n- name: A\n  feature: calls\n  when: event = API Called",
+        ["rules.yaml:4: /rules/0/when: at character 9"],
+    ),
     "a wrong key": (
         "rules:\n- {name: A, event: E, feature: calls, ammount: 1}",
         ["rules.yaml:2: /rules/0/ammount: is not a key here", "did you mean amount?"],
@@ -251,6 +269,11 @@ WRONG_USAGE = {
     "no condition": (("A", "--feature", "calls"), "expected NAME, --feature and a condition"),
     "no feature": (("A", "--event", "E"), "expected NAME, --feature and a condition"),
     "an empty name": (("", *CALLS), "name: must not be empty"),
+    "no FQL": (("A", "--when", "event == 1", "--feature", "calls"), "when: at character 8"),
+    "FQL and its short form": (
+        ("A", "--when", 'event = "E"', *CALLS),
+        "event: cannot stand beside when: write it in its FQL",
+    ),
     "no value": (("A", "--where", "plan", *CALLS), "expected PATH=VALUE"),
     "no path": (("A", "--where", "=x", *CALLS), "expected PATH=VALUE"),
     "a wrong path": (("A", "--where", ".a=x", *CALLS), "'.a' is not a property path"),
@@ -283,13 +306,13 @@ def test_a_rule_is_changed_only_by_hand(cli: Any) -> None:
 
 
 def test_list_and_remove(cli: Any) -> None:
-    """The oldest first, with the conditions in words; what was removed is gone."""
+    """The oldest first, with the conditions as FQL; what was removed is gone."""
     assert cli.local("rules", "list").out == "0 mapping rules\n\n"
     cli.local("rules", "add", "B", *CALLS, "--where", "plan.name=pro", "--amount", "0")
     cli.local("rules", "add", "A", "--where", "kind=seat", "--feature", "seats")
     lines = cli.local("rules", "list").out.splitlines()
     assert lines[0] == "2 mapping rules"
-    assert 'event is "API Called" and plan.name is pro' in lines[2]
+    assert 'event = "API Called" and properties.plan.name = "pro"' in lines[2]
     assert lines[2].split()[-2:] == ["calls", "0"]
     assert lines[3].startswith("A ")
     assert cli.local("rules", "remove", "B").code == 0
@@ -396,7 +419,7 @@ def test_rules_are_brought_over_as_the_docs_say(cli: Any, track: Any, write: Any
         assert done.out.count(expected) == 2
     events = {
         "api-calls, amount: the event's delta": track(plan={"name": "pro"}),
-        "report-exports, amount: 1": track("Report Exported", delta=5),
+        "report-exports, amount: 1": track("Report Exported", delta=5, rows=1000),
     }
     for said, event in events.items():
         done = cli.local("rules", "test", write("event.json", event))
