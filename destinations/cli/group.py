@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",
     "pause": "Accept events of a destination, and deliver nothing until it is resumed.",
+    "plan": "Show what a new configuration of a server would change.",
     "portal-check": "Check an endpoint for events as Segment's partner portal does.",
     "record": "Record a case: events, the requests they cause, and their outcomes.",
     "refused": "Show and export the events that a server refused.",

@@ -1,4 +1,4 @@
-from .loader import check_folder, is_definition, load_definition, other_files
+from .loader import DefinitionFiles, check_folder, is_definition, load_definition, other_files
 from .model import (
     ActionDefinition,
     Authentication,
@@ -35,6 +35,7 @@ __all__ = [
     "AnswerRule",
     "ArrayFormat",
     "Authentication",
+    "DefinitionFiles",
     "DestinationDefinition",
     "ErrorClass",
     "ErrorCondition",

@@ -9,11 +9,11 @@ settings to try it with, are skipped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources.abc import Traversable
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from destinations.definition.build import build_action, build_destination
 from destinations.definition.check import check_action, check_destination, warnings
@@ -22,7 +22,7 @@ from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue, did_you_mean
 
-__all__ = ["check_folder", "is_definition", "load_definition", "other_files"]
+__all__ = ["DefinitionFiles", "check_folder", "is_definition", "load_definition", "other_files"]
 
 _STEM = "destination"
 _OF_ACTION = ("slug", "fields", "perform", "defaultSubscription", "unmapped", "touches")
@@ -31,6 +31,44 @@ _KEY_OF_ACTION = re.compile(
     r'^(?:perform|fields)\s*:|"perform"\s*:|^\$schema\s*:.*/action\.schema\.json', re.MULTILINE
 )
 _ENDINGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionFiles:
+    """The files of a folder, as they were read; ``name`` and ``path`` are those of the folder."""
+
+    name: str
+    path: str
+    files: tuple[_File, ...]
+
+    @classmethod
+    def read(cls, folder: Traversable) -> Self:
+        """Read the YAML and JSON files of a folder; there are none if there is no such folder."""
+        return cls(folder.name, str(folder), tuple(_files(folder)) if folder.is_dir() else ())
+
+    @classmethod
+    def of_contents(cls, name: str, path: str, contents: Mapping[str, str]) -> Self:
+        """Return files by their names and contents, as `contents` gives them."""
+        files = (
+            _File(file.rpartition(".")[0], file, f"{path}/{file}", text.encode())
+            for file, text in contents.items()
+        )
+        return cls(name, path, tuple(files))
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """The text of each file by its name; only what can be loaded has one."""
+        return {file.name: file.content.decode() for file in self.files}
+
+    def load(self) -> DestinationDefinition:
+        """Load the definition; raises `DefinitionError` with every issue.
+
+        Issues that do no harm do not raise; they are the definition's ``warnings``.
+        """
+        issues, definition = _load_files(self.name, self.path, self.files)
+        if definition is None:
+            raise DefinitionError(issues)
+        return definition
 
 
 @dataclass(frozen=True, slots=True)

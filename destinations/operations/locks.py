@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from destinations.errors import TemporaryError
 from destinations.operations.retention import REFUSED_DAYS, Periods
@@ -267,14 +267,16 @@ def note_server(
     names: Iterable[str],
     periods: Periods,
     actions: Mapping[str, Iterable[str]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down for which destinations a server delivers, and for how long things are kept.
 
-    ``actions`` are, by these names, those that it does for operators. Raises `UsageError` if the
-    store cannot be written.
+    ``actions`` are, by these names, those that it does for operators, and ``more`` is what else it
+    notes. Raises `UsageError` if the store cannot be written.
     """
     store.note(
         {
+            **(more or {}),
             "destinations": sorted(names),
             "operatorActions": {name: sorted(each) for name, each in (actions or {}).items()},
             "keepDays": periods.keep_days,

@@ -20,6 +20,10 @@ from .checking import (
 from .config import (
     read_config,
 )
+from .config_changes import (
+    DestinationChange,
+    destination_changes,
+)
 from .config_model import (
     AdminConfig,
     DeliveryConfig,
@@ -42,6 +46,10 @@ from .partners import (
     configured_partners,
     configured_tenant,
 )
+from .running import (
+    RunningConfiguration,
+    running_configuration,
+)
 from .service import (
     Service,
 )
@@ -52,6 +60,7 @@ __all__ = [
     "Body",
     "Bound",
     "DeliveryConfig",
+    "DestinationChange",
     "DestinationConfig",
     "HttpServer",
     "IngestRoute",
@@ -61,6 +70,7 @@ __all__ = [
     "Receiver",
     "ReceiverConfig",
     "RefusedConfig",
+    "RunningConfiguration",
     "SealingConfig",
     "ServeConfig",
     "Service",
@@ -70,6 +80,8 @@ __all__ = [
     "check_start",
     "configured_partners",
     "configured_tenant",
+    "destination_changes",
     "read_body",
     "read_config",
+    "running_configuration",
 ]

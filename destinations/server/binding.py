@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
-from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.connection import connect
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.setting_uses import address_settings
@@ -42,6 +43,8 @@ class Bound:
     plugin: Plugin | None = None
     header_settings: frozenset[str] = frozenset()
     """The settings that customers send with each request."""
+    files: DefinitionFiles | None = None
+    """What its definition was loaded from."""
 
     @property
     def name(self) -> str:
@@ -93,7 +96,9 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     for index, each in enumerate(config.destinations):
         place = pointer("destinations", index)
         try:
-            definition, folder = _definition(each)
+            folder = find_folder(each.destination)
+            files = DefinitionFiles.read(folder)
+            definition = _definition(each, files)
             of_customers = _of_customers(definition, each, place)
         except DefinitionError as error:
             issues += error.issues
@@ -102,7 +107,8 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
             issues.append(replace(each.settings.issue("", str(error)), path=place))
             continue
         try:
-            bound.append(_bind(each, definition, folder, store, of_customers))
+            one = _bind(each, definition, folder, store, of_customers)
+            bound.append(replace(one, files=files))
         except DefinitionError as error:
             issues += [_placed(issue, each, place) for issue in error.issues]
         except UsageError as error:
@@ -113,30 +119,32 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     return bound
 
 
-def bind_to_show(config: DestinationConfig, store: Store | None) -> Destination:
+def bind_to_show(
+    config: DestinationConfig, store: Store | None, files: DefinitionFiles | None = None
+) -> Destination:
     """Return a destination as a server has it, for requests that are only shown.
 
-    Settings that are not there, or that customers send, have their names as values. With such
-    customers no ``store`` is read: each has rules of its own. Raises `DefinitionError` and
-    `UsageError` as `bind` does.
+    Its definition is that in ``files``, if they are given. Settings that are not there, or that
+    customers send, have their names as values. With such customers no ``store`` is read: each has
+    rules of its own. Raises `DefinitionError` and `UsageError` as `bind` does.
     """
-    definition, folder = _definition(config)
+    files = files or DefinitionFiles.read(find_folder(config.destination))
+    definition = _definition(config, files)
     absent, tenants = set(config.absent), config.receiver.tenants
     if tenants is not None:
         absent |= {tenants.key, *_of_customers(definition, config, "")}
     settings, _ = settings_to_show(definition, config.settings, absent)
-    code = plugin_code(find_plugin(definition.slug, folder), None if tenants else store)
-    return Destination(definition, settings, code)
+    plugin = find_plugin(definition.slug, Path(files.path))
+    return Destination(definition, settings, plugin_code(plugin, None if tenants else store))
 
 
-def _definition(config: DestinationConfig) -> tuple[DestinationDefinition, Traversable]:
-    """Return the definition of a destination with its connection, and the folder of it."""
-    folder = find_folder(config.destination)
-    definition = load_definition(folder)
+def _definition(config: DestinationConfig, files: DefinitionFiles) -> DestinationDefinition:
+    """Return the definition of a destination with its connection."""
+    definition = files.load()
     check_written(definition)
     if config.connection is not None:
         definition = connect(definition, config.connection)
-    return definition, folder
+    return definition
 
 
 def _bind(

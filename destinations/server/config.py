@@ -47,7 +47,7 @@ from destinations.server.config_model import (
 from destinations.server.network_addresses import is_host, parse_address, parse_network
 from destinations.store import sealing_key_fault
 
-__all__ = ["read_config"]
+__all__ = ["config_to_show", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECRET_PLACE: Final = re.compile(
@@ -85,7 +85,7 @@ def read_config(
     if issues:
         raise DefinitionError(issues)
     reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
-    config = reader.config()
+    config = replace(reader.config(), path=path.resolve())
     issues = [*reader.issues, *_names(document), *_strangers(document, config)]
     if len(issues) > len(reader.missing):
         raise DefinitionError(issues)
@@ -93,6 +93,21 @@ def read_config(
         raise SecretMissingError(issues)
     if config.sealing is not None:
         config.sealing.sealer()  # so that a missing library is known at once
+    return config
+
+
+def config_to_show(
+    data: Mapping[str, Any], name: str, folder: Path, environment: Mapping[str, str]
+) -> ServeConfig:
+    """Return the configuration that ``data`` is, which was checked before, for who shows it.
+
+    ``name`` is how issues call it, and paths in it are relative to ``folder``. See `read_config`
+    with ``to_show``. Raises `DefinitionError` with every issue.
+    """
+    reader = _Reader(Document(name, dict(data), {}), folder, environment, True, to_show=True)  # noqa: FBT003 - as `read_config` has it
+    config = reader.config()
+    if reader.issues:
+        raise DefinitionError(reader.issues)
     return config
 
 
@@ -279,7 +294,7 @@ class _Reader:
         )
 
     def _destination(self, spec: Mapping[str, Any], place: str) -> DestinationConfig:
-        left_out, given = self._left_out(spec["name"]), spec.get("receiver", {})
+        left_out, given, whole = self._left_out(spec["name"]), spec.get("receiver", {}), spec
         spec = {key: spec[key] for key in spec if key not in left_out}
         if "settings" not in left_out and "tenants" in given:  # by which settings are read
             spec["receiver"] = given
@@ -306,6 +321,7 @@ class _Reader:
             exposed=dict(self._exposed(spec)),
             connection=self._connection(spec, place),
             absent=absent,
+            spec=whole,
         )
 
     def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:

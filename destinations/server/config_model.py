@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from destinations.definition.connection import Connection
 from destinations.definition.document import Document
@@ -155,7 +155,8 @@ class DestinationConfig:
     files that every user of this machine can read, by the place of what they hold, as in
     ``/settings/apiKey``. ``account`` is a name for the account at the partner. Without a
     ``connection`` it has the presets of its definition. ``absent`` says by name why settings cannot
-    be had, where they need not be there; ``settings`` lacks them.
+    be had, where they need not be there; ``settings`` lacks them. ``spec`` is what the file says,
+    with secrets only named.
     """
 
     name: str
@@ -168,6 +169,7 @@ class DestinationConfig:
     account: str | None = None
     connection: Connection | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class SealingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """All of it."""
+    """All of it; ``path`` is where it was read, None for one that is not in a file."""
 
     store: StoreConfig
     destinations: tuple[DestinationConfig, ...]
@@ -200,6 +202,7 @@ class ServeConfig:
     sealing: SealingConfig | None = None
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +50,7 @@ from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.keys import KeyRules
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
+from destinations.server.running import CONFIGURATION, configuration_note
 from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenant_pipelines import TenantPipelines
 from destinations.server.tenants import ServedTenants
@@ -205,7 +206,7 @@ class Service:
                 self._store.database.limit_size(self.config.store.max_bytes)
             self._sealed = self._opened_seals(self.config)
             bound = self._bind(self.config)
-            self._note(bound)
+            self._note(bound, runs=True)
             self._queue = self._store.queue(self._clock)
             self._engine = Engine(
                 self._queue,
@@ -292,7 +293,7 @@ class Service:
         self.config, self._served, self._accounts = config, fresh, _accounts(bound)
         self._engine.max_open = config.max_events
         try:
-            self._note([each.bound for each in fresh.values()])
+            self._note([each.bound for each in fresh.values()], runs=True)
         except UsageError as error:  # then the former ones stay, too
             _LOG.warning("removed destinations not noted in the store: %s", error)
         for name in former.keys() - fresh.keys():
@@ -700,14 +701,18 @@ class Service:
                 f"{count:,}",
             )
 
-    def _note(self, bound: Iterable[Bound]) -> None:
-        """Let others know whose deliveries they must not touch, and what they may ask for."""
+    def _note(self, bound: Collection[Bound], *, runs: bool = False) -> None:
+        """Let others know whose deliveries they must not touch, and what they may ask for.
+
+        What ``runs`` is noted as well, so that a new configuration can be compared with it.
+        """
+        more = {CONFIGURATION: configuration_note(self.config, bound, time.time())} if runs else {}
         actions = {
             each.name: [one.action for one in each.destination.operator_subscriptions]
             for each in bound
         }
         names, actions = list(actions), {name: each for name, each in actions.items() if each}
-        note_server(self._store, names, self.config.periods, actions)
+        note_server(self._store, names, self.config.periods, actions, more)
 
 
 def _header(bound: Bound, secrets: TenantSecrets) -> HeaderSettings:

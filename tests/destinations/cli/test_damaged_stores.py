@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "status": ("status",),
     "forget": ("forget", "user_0001", "--everywhere", "--yes"),
     "run": ("run", "kana", "--sandbox", "--events", "events.ndjson"),
+    "plan": ("plan", "--config", "serve.json", "--events", "events.ndjson"),
     "dry run": ("run", "kana", "--sandbox", "--events", "events.ndjson", "--dry-run"),
 }
 
@@ -68,6 +69,8 @@ def store(
         for number in range(50):
             event = {**EVENT, "messageId": f"e{number}", "context": {"x": "y" * 2_000}}
             add_delivery(opened, event, status=Outcome.DEAD)
+    one = {"name": "kana", "destination": "kana"}
+    write("serve.json", {"store": {"path": "store.sqlite3"}, "destinations": [one]})
     write("events.ndjson", [{**EVENT, "messageId": f"m{number}"} for number in range(3)])
     monkeypatch.chdir(tmp_path)
     return path

@@ -1,0 +1,197 @@
+"""``destinations plan``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from destinations.cli.commands import Command
+from destinations.cli.configured import open_to_read, say_what_is_named
+from destinations.cli.events_option import limit_option, open_input_files
+from destinations.cli.json_output import json_text
+from destinations.cli.plan_text import PlanReport, print_plan
+from destinations.definition import DefinitionFiles
+from destinations.errors import UsageError, did_you_mean
+from destinations.operations import shown_time
+from destinations.pipeline.input_file import Form
+from destinations.pipeline.undelivered import unwrap
+from destinations.runtime.plan_changes import compare_plans
+from destinations.server import (
+    DestinationChange,
+    ServeConfig,
+    destination_changes,
+    read_config,
+    running_configuration,
+)
+from destinations.store import SqliteStore
+
+__all__ = ["command"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options as given; None stands for one that is missing."""
+
+    config: Path
+    against: Path | None
+    events: tuple[str, ...]
+    form: Form | None
+    limit: int | None
+    destination: str | None
+    store: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """The configuration that the new one is compared with, and ``shown`` in words.
+
+    ``loaded`` are the definitions that a server has loaded.
+    """
+
+    config: ServeConfig
+    shown: str
+    loaded: Mapping[str, DefinitionFiles]
+
+
+@click.command(
+    "plan",
+    cls=Command,
+    epilog="Example: destinations plan --config new.yaml --events events.ndjson",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The new configuration of the server, FILE; its secrets are not needed.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare with the configuration FILE; by default with what the server runs with.",
+)
+@click.option(
+    "--events",
+    type=click.Path(readable=False, allow_dash=True),
+    multiple=True,
+    required=True,
+    metavar="FILE|-",
+    help="Take the events of FILE, or - for standard input; repeat it for several files.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "json"]),
+    help="Read one event a line, or one array. Default: by a file's ending, ndjson for -.",
+)
+@limit_option
+@click.option("--destination", metavar="NAME", help="Only this destination of the configurations.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The store of the running server; by default that of --config.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(**given: Any) -> int:
+    """Show what a new configuration would change, before a server takes it over.
+
+    Events go through both configurations, and nothing is sent. For each destination it shows how
+    many deliveries would be added, would be lost, or would have another payload, with examples.
+    Exits 1 if something that is delivered today would not be any more, 0 if all would be, and 2
+    for wrong usage or a configuration with a fault.
+    """
+    options = _Options(**given)
+    config = read_config(options.config, os.environ, to_show=True)
+    place = options.store or config.store.path
+    with contextlib.ExitStack() as stack:
+        store = open_to_read(place)
+        if store is not None:
+            stack.callback(store.close)
+        former = _former(options, place, store)
+        _say_if_elsewhere(options, config, former, place)
+        changes = destination_changes(former.config, config, store, former.loaded)
+        changes = _chosen(changes, options)
+        for one in config.destinations:
+            if options.destination in {None, one.name}:
+                say_what_is_named(options.config, one)
+        report = PlanReport(str(options.config), former.shown)
+        _compare(options, changes, report)
+        if options.as_json:
+            click.echo(json_text(report.to_json(changes), default=str))
+        else:
+            print_plan(report, changes)
+    return 1 if report.lost else 0
+
+
+def _former(options: _Options, place: Path, store: SqliteStore | None) -> _Former:
+    """Return the configuration to compare with; raises `UsageError` if none is known."""
+    if options.against is not None:
+        config = read_config(options.against, os.environ, to_show=True)
+        return _Former(config, str(options.against), {})
+    cure = "name the former configuration with --against FILE"
+    if store is None:
+        msg = (
+            f"there is no store {place}, in which a server would have noted its configuration: "
+            f"{cure}, or the store of the server with --store FILE"
+        )
+        raise UsageError(msg)
+    running = running_configuration(store, os.environ)
+    if running is None:
+        msg = (
+            f"no server has noted its configuration in {place}, as those of this version do when "
+            f"they start or reload: {cure}"
+        )
+        raise UsageError(msg)
+    path = running.config.path or "a configuration"
+    shown = f"{path} as the server of {place} took it over at {shown_time(running.since)}"
+    return _Former(running.config, shown, running.definitions)
+
+
+def _say_if_elsewhere(options: _Options, config: ServeConfig, former: _Former, place: Path) -> None:
+    """Say if the new configuration has another store: nothing would be recognised there."""
+    own = place if options.against is None else former.config.store.path
+    if own.resolve() != config.store.path.resolve():
+        click.echo(
+            f"warning: {options.config} has another store, {config.store.path} in place of {own}: "
+            "there, what was delivered is not recognised, and what waits is not found",
+            err=True,
+        )
+
+
+def _chosen(changes: Sequence[DestinationChange], options: _Options) -> Sequence[DestinationChange]:
+    """Return the destinations that are meant; raises `UsageError` if there are none."""
+    if options.destination is None:
+        return changes
+    found = [one for one in changes if one.name == options.destination]
+    if not found:
+        known = [one.name for one in changes]
+        msg = f"neither configuration has a destination {options.destination!r}; they have: "
+        near = did_you_mean(options.destination, known)
+        raise UsageError(f"{msg}{', '.join(known)}{near}")
+    return found
+
+
+def _compare(options: _Options, changes: Sequence[DestinationChange], report: PlanReport) -> None:
+    """Take the events of files through both configurations."""
+    now = time.time()
+    with open_input_files(options.events, options.form, limit=options.limit) as source:
+        for entry in source.entries():
+            if not entry.data:
+                continue
+            place = source.places.find(entry.line)
+            wrapped = None if entry.fault else unwrap(entry)
+            data = entry.data if wrapped is None else wrapped.data
+            if report.is_event(str(place), data, entry.fault):
+                for one in changes:
+                    compared = compare_plans(one.before, one.after, data, now)
+                    report.add(one.name, compared, str(place))

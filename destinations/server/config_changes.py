@@ -1,0 +1,104 @@
+"""Compare the destinations of two configurations, before one takes the place of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from destinations.definition import DefinitionFiles, DestinationDefinition
+from destinations.runtime.destination import Destination
+from destinations.runtime.store import Store
+from destinations.server.binding import bind_to_show
+from destinations.server.config_model import DestinationConfig, ServeConfig
+
+__all__ = ["DestinationChange", "destination_changes"]
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationChange:
+    """A destination as it is and as it would be; None where it is new, or gone.
+
+    ``differs`` names what is not the same, such as ``settings: endpoint``. With ``has_tenants``,
+    its senders are customers, who have all of this in common; their keys and rules are their own.
+    """
+
+    name: str
+    before: Destination | None
+    after: Destination | None
+    differs: Sequence[str]
+    has_tenants: bool
+
+    @property
+    def state(self) -> Literal["kept", "new", "gone"]:
+        """Whether it is in both configurations, or only in one."""
+        if self.before is None:
+            return "new"
+        return "gone" if self.after is None else "kept"
+
+
+def destination_changes(
+    before: ServeConfig,
+    after: ServeConfig,
+    store: Store | None,
+    loaded: Mapping[str, DefinitionFiles] | None = None,
+) -> Sequence[DestinationChange]:
+    """Return the destinations of both configurations, those that are gone last.
+
+    ``loaded`` are the definitions as a server has loaded them ``before``, by the destination's
+    name; others are read now. Raises `DefinitionError` and `UsageError` as `bind` does.
+    """
+    old = {one.name: one for one in before.destinations}
+    new = {one.name: one for one in after.destinations}
+    return [
+        _change(name, old.get(name), new.get(name), store, (loaded or {}).get(name))
+        for name in dict.fromkeys([*new, *old])
+    ]
+
+
+def _change(
+    name: str,
+    old: DestinationConfig | None,
+    new: DestinationConfig | None,
+    store: Store | None,
+    loaded: DefinitionFiles | None,
+) -> DestinationChange:
+    before = None if old is None else bind_to_show(old, store, loaded)
+    after = None if new is None else bind_to_show(new, store)
+    differs: Sequence[str] = ()
+    if old is not None and new is not None and before is not None and after is not None:
+        definitions = before.definition, after.definition
+        if "subscriptions" in {*old.spec, *new.spec}:  # which are told by themselves
+            definitions = replace(definitions[0], presets=()), replace(definitions[1], presets=())
+        differs = [*_definition(*definitions), *_differences(old.spec, new.spec)]
+    has_tenants = any(one is not None and one.receiver.tenants is not None for one in (old, new))
+    return DestinationChange(name, before, after, differs, has_tenants)
+
+
+def _definition(one: DestinationDefinition, two: DestinationDefinition) -> Iterator[str]:
+    """Yield whether the definition is another one; filters are told by themselves."""
+    one, two = replace(one, filters=()), replace(two, filters=())
+    if one.slug != two.slug:
+        yield f"destination: {one.slug} becomes {two.slug}"
+    elif one.version != two.version:
+        yield f"definition: {one.version} becomes {two.version}"
+    elif one != two:
+        yield f"definition, still {one.version}"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    one, two = old.get("settings", {}), new.get("settings", {})
+    names = [key for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)]
+    if names:
+        yield f"settings: {', '.join(names)}"
+    for key in ("account", "subscriptions", "filters"):
+        if old.get(key) != new.get(key):
+            yield key
+    tenants = [spec.get("receiver", {}).get("tenants") for spec in (old, new)]
+    if _of_tenants(tenants[0]) != _of_tenants(tenants[1]):
+        yield "receiver.tenants"
+
+
+def _of_tenants(given: Mapping[str, Any] | None) -> Any:
+    """Return the part by which the settings of customers are read; None if they send nothing."""
+    return None if given is None else (given.get("key"), given.get("settings"))
