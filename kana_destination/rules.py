@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from destinations import Answer, Call, OpenDestination, SqliteStore, UsageError, open_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import named_settings
-from destinations.operations import plan_replay, replay, unserved_destinations
+from destinations.operations import (
+    connected_as_tenant,
+    plan_replay,
+    replay,
+    unserved_destinations,
+)
 from destinations.outcome import Outcome
-from destinations.pipeline.ledger import Selection
+from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
 from destinations.runtime.store import Store
 from destinations.segment.event import Event
-from destinations.store import TenantStore
+from destinations.store import Tenants, TenantStore
 from kana_destination.mapping_rules import Rule, overlap, read_rules
 from kana_destination.opened_kana import check_is_kana
 from kana_destination.plugin import SLUG, stored_rules
@@ -129,12 +134,22 @@ def map_unmapped(store: SqliteStore, tenant: str = "") -> Remapped:
     Those of customers of Kana, with keys of their own, are only mapped by the rules of each.
     """
     definition, plugin = open_definition(SLUG)
-    destination = Destination(
-        definition, named_settings(definition), plugin_code(plugin, _part_of(store, tenant))
-    )
+    code = plugin_code(plugin, _part_of(store, tenant))
+    bound: dict[str, Destination] = {}
+
+    def destination_of(entry: LedgerEntry) -> Destination:
+        name = entry.destination
+        if name not in bound:
+            customer = Tenants(store.database).get(name, tenant) if tenant else None
+            own = definition
+            if customer is not None:
+                own = connected_as_tenant(store, customer, definition)
+            bound[name] = Destination(own, named_settings(own), code)
+        return bound[name]
+
     ledger = store.ledger()
     unmapped = Selection(slug=SLUG, statuses=frozenset({Outcome.UNMAPPED}), tenant=tenant)
-    planned = [plan_replay(ledger, destination, entry) for entry in ledger.find(unmapped)]
+    planned = [plan_replay(ledger, destination_of(entry), entry) for entry in ledger.find(unmapped)]
     done = replay(ledger, planned, now=time.time())
     served = {one.id for one in ledger.totals(time.time()) if one.served}
     to_deliver = sum(

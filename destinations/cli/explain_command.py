@@ -23,6 +23,7 @@ from destinations.cli.configured import (
 from destinations.cli.events_option import limit_option
 from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
+from destinations.cli.names import NAME
 from destinations.cli.opening import (
     bind_to_file,
     connect_to_file,
@@ -37,14 +38,15 @@ from destinations.definition.input_files import open_input
 from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.opening import open_definition, open_store
+from destinations.operations import connected_as_tenant, find_tenant
 from destinations.outcome import Outcome
 from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
 from destinations.pipeline.undelivered import unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.runtime.plugins import plugin_code
-from destinations.server import bind_to_show, read_config
-from destinations.store import default_path
+from destinations.server import DestinationConfig, bind_to_show, read_config
+from destinations.store import SqliteStore, TenantStore, default_path
 
 __all__ = ["command"]
 
@@ -85,6 +87,7 @@ class _Options:
     connection: Path | None
     config: Path | None
     name: str | None
+    tenant: str | None
     store: Path | None
     sample: bool
     limit: int | None
@@ -130,6 +133,12 @@ class _Options:
     "name",
     metavar="NAME",
     help="The name of the destination in --config; needed where it has several.",
+)
+@click.option(
+    "--tenant",
+    type=NAME,
+    metavar="T",
+    help="With --config: explain as for this tenant, by its own connection and rules.",
 )
 @store_option
 @click.option(
@@ -180,7 +189,9 @@ def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]
     if options.config is not None:
         if options.settings is not None or options.connection is not None:
             raise click.UsageError("--config has settings and connection: leave out the others")
-        return _configured(options.config, options.name, options.store)
+        return _configured(options.config, options.name, options.store, options.tenant)
+    if options.tenant is not None:
+        raise click.UsageError("--tenant is one of a server: use --config FILE as well")
     if options.name is not None:
         raise click.UsageError("--destination names one of --config: use --config FILE as well")
     if options.destination is None:
@@ -189,19 +200,36 @@ def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]
 
 
 @contextlib.contextmanager
-def _configured(path: Path, name: str | None, store: Path | None) -> Iterator[Destination]:
-    """Give a destination as a server with this configuration has it."""
+def _configured(
+    path: Path, name: str | None, store: Path | None, tenant: str | None
+) -> Iterator[Destination]:
+    """Give a destination as a server with this configuration has it, for a tenant if given."""
     config = read_config(path, os.environ, to_show=True)
     chosen = configured_destination(config, path, name)
     with contextlib.ExitStack() as stack:
         kept = open_to_read(store or config.store.path)
         if kept is not None:
             stack.callback(kept.close)
-        destination = bind_to_show(chosen, kept)
+        destination = (
+            bind_to_show(chosen, kept) if tenant is None else _of_tenant(chosen, kept, path, tenant)
+        )
         say_what_is_named(path, chosen)
         for warning in destination.definition.warnings:
             click.echo(f"warning: {warning}", err=True)
         yield destination
+
+
+def _of_tenant(
+    config: DestinationConfig, store: SqliteStore | None, path: Path, name: str
+) -> Destination:
+    if store is None:
+        raise UsageError(f"unknown tenant {name!r}: there is no store of {path} yet")
+    tenant = find_tenant(store, name, config.name)
+    return bind_to_show(
+        config,
+        TenantStore(store, tenant.id),
+        connected=lambda definition: connected_as_tenant(store, tenant, definition),
+    )
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ COMMANDS: Final = {
     "serve": "Receive events over HTTP and deliver them, until stopped.",
     "status": "Show the outcomes and waiting deliveries in a store.",
     "store": "Back up, restore, check and compact the store.",
-    "tenants": "Show, name, pause, merge and erase the customers that an endpoint is for.",
+    "tenants": "Show, name, connect, pause, merge and erase the customers of an endpoint.",
     "test": "Replay the cases of a destination, and every failure of its partner.",
     "validate": "Check a definition and report every issue.",
 }

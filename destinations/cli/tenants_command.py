@@ -13,11 +13,11 @@ __all__ = ["command"]
     "tenants",
     cls=ModuleGroup,
     package="destinations.cli.tenants",
-    names=("list", "show", "name", "pause", "resume", "forget", "merge"),
+    names=("list", "show", "name", "connect", "pause", "resume", "forget", "merge"),
     epilog="Example: destinations tenants list --config serve.yaml",
 )
 def command() -> None:
-    """Show the customers that an endpoint is for, and name, pause, merge or erase them.
+    """Show the customers that an endpoint is for; name, connect, pause, merge or erase them.
 
     A tenant is a customer of the partner who sends with a key of their own (receiver.tenants). Its
     id is a digest, which tells nothing of the key. All commands take its id, at least the first 4

@@ -7,6 +7,7 @@ unless it is asked for.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ from destinations.segment.mapping.checks import directive_keys
 
 __all__ = ["Connection", "connect", "read_connection"]
 
+_VERSION_BYTES: Final = 4
+
 _SUBSCRIPTIONS: Final = "subscriptions"
 _FILTERS: Final = "filters"
 _KINDS: Final[Mapping[str, Literal["sample", "drop", "block", "allow"]]] = {
@@ -44,12 +47,12 @@ _OF_PROPERTIES: Final = ("blockProperties", "allowProperties")
 class Connection:
     """The subscriptions and filters at a ``place`` of a document that fits the schema.
 
-    Without ``subscriptions`` they are the presets of the definition.
+    What is None is not in it: that of the definition stays, with its presets.
     """
 
     document: Document
     subscriptions: Sequence[Mapping[str, Any]] | None = None
-    filters: Sequence[Mapping[str, Any]] = ()
+    filters: Sequence[Mapping[str, Any]] | None = None
     allow_overlap: bool = False
     place: str = ""
 
@@ -57,7 +60,23 @@ class Connection:
     def of(cls, document: Document, data: Mapping[str, Any], place: str = "") -> Self:
         """Return the connection that ``data`` is, at a place of a document."""
         given, allows = data.get(_SUBSCRIPTIONS), data.get("allowOverlap", False)
-        return cls(document, given, data.get(_FILTERS, ()), allows, place)
+        return cls(document, given, data.get(_FILTERS), allows, place)
+
+    @classmethod
+    def checked(cls, document: Document) -> Self:
+        """Return the connection that a document is; raises `DefinitionError` with every issue."""
+        issues = list(schema_issues(document, "connection"))
+        if issues:
+            raise DefinitionError(issues)
+        return cls.of(document, document.data)
+
+    @property
+    def version(self) -> str:
+        """A short digest of what it says, by which it is told from others."""
+        said = [self.subscriptions, self.filters, self.allow_overlap]
+        text = json.dumps(said, sort_keys=True, ensure_ascii=False)
+        data = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=_VERSION_BYTES).hexdigest()
 
 
 def read_connection(path: Path) -> Connection:
@@ -72,18 +91,16 @@ def read_connection(path: Path) -> Connection:
         raise UsageError(f"cannot read the connection {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"cannot read the connection {path}: it is not UTF-8") from None
-    document = read_document(text, name=str(path))
-    issues = list(schema_issues(document, "connection"))
-    if issues:
-        raise DefinitionError(issues)
-    return Connection.of(document, document.data)
+    return Connection.checked(read_document(text, name=str(path)))
 
 
 def connect(definition: DestinationDefinition, connection: Connection) -> DestinationDefinition:
     """Return a definition with the subscriptions of a connection in place of its presets.
 
-    It also has its filters. Subscriptions that can match no event, and filters that leave none, are
-    among its warnings. Raises `DefinitionError` with every issue.
+    It also has its filters. What the connection does not have stays as the definition has it, which
+    may have another connection's: that of one customer goes over the default of all. Subscriptions
+    that can match no event, and filters that leave none, are among its warnings. Raises
+    `DefinitionError` with every issue.
     """
     issues = list(_filter_issues(connection))
     if connection.subscriptions is not None:
@@ -91,9 +108,14 @@ def connect(definition: DestinationDefinition, connection: Connection) -> Destin
         issues += _issues(definition, connection.document, place, connection.subscriptions)
     if issues:
         raise DefinitionError(issues)
-    filters = tuple(_filter(one) for one in connection.filters)
+    filters = definition.filters
+    if connection.filters is not None:
+        filters = tuple(_filter(one) for one in connection.filters)
     warnings = (*definition.warnings, *_empty_filters(connection))
-    definition = replace(definition, filters=filters, warnings=warnings)
+    version = connection.version
+    if definition.connection and None in (connection.subscriptions, connection.filters):
+        version = f"{definition.connection}+{version}"
+    definition = replace(definition, filters=filters, warnings=warnings, connection=version)
     if connection.subscriptions is None:
         return definition
     return _subscribed(definition, connection, connection.subscriptions)
@@ -126,7 +148,7 @@ def _subscribed(
 
 def _filter_issues(connection: Connection) -> Iterator[Issue]:
     document = connection.document
-    for at, one in enumerate(connection.filters):
+    for at, one in enumerate(connection.filters or ()):
         place = connection.place + pointer(_FILTERS, at)
         kinds = [key for key in _KINDS if key in one]
         if len(kinds) != 1:
@@ -159,7 +181,7 @@ def _filter(given: Mapping[str, Any]) -> EventFilter:
 
 def _empty_filters(connection: Connection) -> Iterator[Issue]:
     """Yield the filters that leave no event."""
-    for at, one in enumerate(connection.filters):
+    for at, one in enumerate(connection.filters or ()):
         place = connection.place + pointer(_FILTERS, at)
         when = compile_fql(one["drop"]) if "drop" in one else None
         drops_all = when is not None and when.asks_type_only and when.types == set(EVENT_TYPES)

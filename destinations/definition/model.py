@@ -173,6 +173,11 @@ class DestinationDefinition:
     catalog: Mapping[str, Any]
     filters: tuple[EventFilter, ...] = ()
     """What a connection leaves out of events, or of all of them."""
+    connection: str = ""
+    """The version of its connection, see `Connection.version`; empty for its own presets.
+
+    Where a part is that of another connection, the versions of both with a + between them.
+    """
     warnings: tuple[Issue, ...] = field(default=(), repr=False, compare=False)
     """Issues that `check_folder` reports, but that do not stop loading, as they do no harm."""
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from destinations.definition import DestinationDefinition
+from destinations.definition.connection import Connection, connect
+from destinations.definition.document import Document
 from destinations.errors import UsageError
 from destinations.operations.interrupted import open_ledger
 from destinations.operations.pauses import paused_actions
@@ -14,6 +17,7 @@ from destinations.pipeline.ledger import ScopeTotals
 from destinations.pipeline.queue import Scope
 from destinations.store import (
     MERGED,
+    KeptConnection,
     SqliteStore,
     Tenant,
     TenantNumbers,
@@ -31,7 +35,10 @@ __all__ = [
     "TenantState",
     "TenantStatus",
     "call_tenant",
+    "connect_tenant",
+    "connected_as_tenant",
     "count_tenants",
+    "disconnect_tenant",
     "erased_at",
     "find_earlier_merge",
     "find_merged",
@@ -82,6 +89,8 @@ class TenantStatus:
             "proven_at": tenant.proven_at,
             "refused_since": tenant.refused_since,
             "paused_at": tenant.paused_at,
+            "connection": tenant.connection,
+            "connection_fault": tenant.connection_fault or None,
             "queue": self.numbers.queue,
             "held": self.numbers.held,
             "delivered_today": self.numbers.delivered_today,
@@ -255,7 +264,8 @@ class TenantDetails:
     """All that is shown of one tenant: never its keys, of which only the number is told.
 
     ``totals`` are its deliveries, ``documents`` counts what the plugin keeps of it, by slug and
-    kind; ``paused`` has the paused actions with their reasons.
+    kind; ``paused`` has the paused actions with their reasons. ``connection`` is its own, if it has
+    one.
     """
 
     status: TenantStatus
@@ -263,6 +273,7 @@ class TenantDetails:
     keys: int
     documents: Mapping[str, int] = field(default_factory=dict)
     paused: Mapping[str, str] = field(default_factory=dict)
+    connection: KeptConnection | None = None
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return it as JSON values; ``oldest`` is in seconds, times are since 1970, UTC."""
@@ -276,6 +287,8 @@ class TenantDetails:
             "oldest": None if oldest is None else max(0.0, now - oldest),
             "documents": dict(self.documents),
             "paused_actions": dict(self.paused),
+            "connected_at": None if self.connection is None else self.connection.at,
+            "connection_data": None if self.connection is None else self.connection.data,
         }
 
 
@@ -289,6 +302,7 @@ def tenant_status(store: SqliteStore, tenant: Tenant, now: float) -> TenantDetai
         tenants.count_keys(tenant),
         tenants.count_documents(tenant),
         paused_actions(store, tenant.scope.full_name),
+        tenants.connection(tenant),
     )
 
 
@@ -314,3 +328,44 @@ def resume_tenant(store: SqliteStore, tenant: Tenant) -> bool:
         return False
     Tenants(store.database).pause(tenant, None)
     return True
+
+
+def connect_tenant(
+    store: SqliteStore,
+    tenant: Tenant,
+    connection: Connection,
+    definition: DestinationDefinition,
+    now: float,
+) -> DestinationDefinition:
+    """Give a tenant a connection of its own, and return the definition with it.
+
+    ``definition`` has the connection of the configuration, if there is one. A running server takes
+    it over within a second, also for what waits. Raises `DefinitionError` with every issue of a
+    connection that does not fit; then nothing is changed.
+    """
+    connected = connect(definition, connection)
+    kept = KeptConnection(connection.document.data, connection.version, now)
+    Tenants(store.database).connect(tenant, kept)
+    return connected
+
+
+def disconnect_tenant(store: SqliteStore, tenant: Tenant) -> bool:
+    """Let a tenant have the connection of the configuration; returns whether it had its own."""
+    if tenant.connection is None:
+        return False
+    Tenants(store.database).connect(tenant, None)
+    return True
+
+
+def connected_as_tenant(
+    store: SqliteStore, tenant: Tenant, definition: DestinationDefinition
+) -> DestinationDefinition:
+    """Return a definition with the connection of a tenant, if it has one of its own.
+
+    Raises `DefinitionError` with every issue of one that does not fit.
+    """
+    kept = Tenants(store.database).connection(tenant)
+    if kept is None:
+        return definition
+    document = Document(f"the connection of tenant {tenant.shown}", kept.data, {})
+    return connect(definition, Connection.checked(document))

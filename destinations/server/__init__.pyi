@@ -9,6 +9,7 @@ from .binding import (
     Bound,
     bind,
     bind_to_show,
+    connected_definition,
 )
 from .body import (
     Body,
@@ -80,6 +81,7 @@ __all__ = [
     "check_start",
     "configured_partners",
     "configured_tenant",
+    "connected_definition",
     "destination_changes",
     "read_body",
     "read_config",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -30,7 +30,7 @@ from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.config_model import DestinationConfig, ServeConfig, TenantsConfig
 
-__all__ = ["Bound", "bind", "bind_to_show"]
+__all__ = ["Bound", "bind", "bind_to_show", "connected_definition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +120,37 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
 
 
 def bind_to_show(
-    config: DestinationConfig, store: Store | None, files: DefinitionFiles | None = None
+    config: DestinationConfig,
+    store: Store | None,
+    files: DefinitionFiles | None = None,
+    connected: Callable[[DestinationDefinition], DestinationDefinition] | None = None,
 ) -> Destination:
     """Return a destination as a server has it, for requests that are only shown.
 
     Its definition is that in ``files``, if they are given. Settings that are not there, or that
-    customers send, have their names as values. With such customers no ``store`` is read: each has
-    rules of its own. Raises `DefinitionError` and `UsageError` as `bind` does.
+    customers send, have their names as values. With such customers no ``store`` is read, as each
+    has rules of its own, but for one whose connection ``connected`` adds: then it is that one's.
+    Raises `DefinitionError` and `UsageError` as `bind` does.
     """
     files = files or DefinitionFiles.read(find_folder(config.destination))
     definition = _definition(config, files)
+    if connected is not None:
+        definition = connected(definition)
     absent, tenants = set(config.absent), config.receiver.tenants
     if tenants is not None:
         absent |= {tenants.key, *_of_customers(definition, config, "")}
     settings, _ = settings_to_show(definition, config.settings, absent)
     plugin = find_plugin(definition.slug, Path(files.path))
-    return Destination(definition, settings, plugin_code(plugin, None if tenants else store))
+    is_of_one = tenants is None or connected is not None
+    return Destination(definition, settings, plugin_code(plugin, store if is_of_one else None))
+
+
+def connected_definition(config: DestinationConfig) -> DestinationDefinition:
+    """Return the definition of a destination with the connection of the configuration.
+
+    Raises `DefinitionError` and `UsageError` as `bind` does.
+    """
+    return _definition(config, DefinitionFiles.read(find_folder(config.destination)))
 
 
 def _definition(config: DestinationConfig, files: DefinitionFiles) -> DestinationDefinition:

@@ -131,6 +131,7 @@ def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Te
         tenants.key,
         secrets=TenantSecrets(store.database, sealed),
         code=lambda of: plugin_code(bound.plugin, TenantStore(store, of)),
+        connection=Tenants(store.database).connection,
     )
     try:
         destination = destinations.of(tenant).destination

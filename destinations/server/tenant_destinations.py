@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from destinations.definition import DestinationDefinition
+from destinations.definition.connection import Connection, connect
 from destinations.definition.document import Document
 from destinations.definition.setting_uses import host_settings
 from destinations.definition.settings import check_settings
-from destinations.errors import SettingsError
+from destinations.errors import DefinitionError, SettingsError
 from destinations.http.ssrf import is_private_url
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.queue import EventSettings, Scope
@@ -24,9 +26,13 @@ from destinations.runtime.destination import Code, Destination
 from destinations.secrets import reveal
 from destinations.server.header_settings import HeaderSettings
 from destinations.server.keys import KeyRefusedError
-from destinations.store import Tenant, TenantSecrets
+from destinations.server.postponed_intake import PostponedIntake
+from destinations.store import KeptConnection, Tenant, TenantSecrets
 
 __all__ = ["Bound", "TenantDestinations"]
+
+_CONNECTED: Final = 1_000
+"""Connections of tenants whose compiled form is kept; several tenants may have the same."""
 
 _KEPT: Final = 20_000
 """Destinations with the settings of a tenant that are kept; the others are made again."""
@@ -44,8 +50,9 @@ class TenantDestinations:
 
     ``base`` has the settings of the configuration, which are ``given``; the setting ``key`` is each
     customer's own, and so is what ``header`` takes from requests. ``code`` gives the plugin's code
-    with the rules of a tenant. Safe for threads. Methods raise `KeyRefusedError` for settings that
-    do not fit.
+    with the rules of a tenant, ``connection`` the connection of its own, if it has one: that goes
+    over the one of the configuration. Safe for threads. Methods raise `KeyRefusedError` for
+    settings that do not fit.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -58,8 +65,10 @@ class TenantDestinations:
         code: Callable[[str], Code],
         gap: Gap | None = None,
         header: HeaderSettings | None = None,
+        connection: Callable[[Tenant], KeptConnection | None] = lambda _: None,
     ) -> None:
         self._base = base
+        self._connection = connection
         self._without_required = replace(
             base.definition, settings={**base.definition.settings, "required": []}
         )
@@ -72,6 +81,8 @@ class TenantDestinations:
         self._lock = threading.Lock()
         # By scope, and the name of settings that came with events; empty for those of the tenant.
         self._bound: OrderedDict[tuple[int, str], Bound] = OrderedDict()
+        # By the version of a connection, the base with it; None where it cannot be used.
+        self._connected: OrderedDict[str, Destination | None] = OrderedDict()
 
     def of(self, tenant: Tenant) -> Bound:
         """Return the destination by which a tenant's key is asked about.
@@ -82,8 +93,8 @@ class TenantDestinations:
         known = self._known(tenant, "")
         if known is not None:
             return known
-        destination = self.make(self.own(tenant), tenant.id, is_base=True)
-        return self._remember(tenant, "", Bound(destination, Intake(destination, self._gap)))
+        destination = self.make(self.own(tenant), tenant, is_base=True)
+        return self._remember(tenant, "", Bound(destination, self._intake(tenant, destination)))
 
     def of_events(self, tenant: Tenant, kept: EventSettings, values: Mapping[str, Any]) -> Bound:
         """Return the destination for events that came with these settings."""
@@ -92,8 +103,8 @@ class TenantDestinations:
             return known
         stored = self._secrets.settings(tenant)
         own = {**stored, **values, self._key: stored[self._key]}
-        destination = self.make(own, tenant.id)
-        bound = Bound(destination, Intake(destination, self._gap, kept))
+        destination = self.make(own, tenant)
+        bound = Bound(destination, self._intake(tenant, destination, kept))
         # One that was read from the store has nothing to be kept.
         return self._remember(tenant, kept.name, bound) if kept.sealed else bound
 
@@ -111,6 +122,48 @@ class TenantDestinations:
             while len(self._bound) > _KEPT:
                 self._bound.popitem(last=False)
         return bound
+
+    def _intake(
+        self, tenant: Tenant, destination: Destination, kept: EventSettings | None = None
+    ) -> Intake:
+        own = self._connection(tenant)
+        if own is None or self._base_with(tenant, own) is not None:
+            return Intake(destination, self._gap, kept)
+        return PostponedIntake(destination, own.data.get("subscriptions"), self._gap, kept)
+
+    def fault(self, tenant: Tenant) -> str:
+        """Return why the connection of a tenant does not fit the definition; empty if it does."""
+        own = self._connection(tenant)
+        if own is None or self._base_with(tenant, own) is not None:
+            return ""
+        try:
+            self._with(own)
+        except DefinitionError as error:
+            return "; ".join(
+                f"{one.path}: {one.message}" if one.path else one.message for one in error.issues
+            )
+        return ""
+
+    def _base_with(self, tenant: Tenant, own: KeptConnection) -> Destination | None:
+        """Return the base with the connection of a tenant; None if that does not fit."""
+        with self._lock:
+            if own.version in self._connected:
+                self._connected.move_to_end(own.version)
+                return self._connected[own.version]
+        try:
+            definition = self._with(own)
+            found = Destination(definition, self._base.settings, self._code(tenant.id))
+        except DefinitionError:
+            found = None
+        with self._lock:
+            self._connected[own.version] = found
+            while len(self._connected) > _CONNECTED:
+                self._connected.popitem(last=False)
+        return found
+
+    def _with(self, own: KeptConnection) -> DestinationDefinition:
+        document = Document("the connection", own.data, {})
+        return connect(self._base.definition, Connection.checked(document))
 
     def forget(self, scope: Scope) -> None:
         """Make the destinations of a tenant again, as its settings are others now."""
@@ -137,12 +190,13 @@ class TenantDestinations:
         return "" if self._header is None else self._header.account_of(settings)
 
     def make(
-        self, own: Mapping[str, Any], tenant: str | None = None, *, is_base: bool = False
+        self, own: Mapping[str, Any], tenant: Tenant | None = None, *, is_base: bool = False
     ) -> Destination:
-        """Return the destination with the settings of a customer, and the rules of a tenant.
+        """Return the destination with the settings of a customer.
 
-        As a base for what comes with each event, nothing is required of it. Raises
-        `KeyRefusedError` that names what is wrong.
+        That of a tenant has its rules and its connection; where that does not fit, see `fault`, it
+        is only for taking events, and has no filters. As a base for what comes with each event,
+        nothing is required of it. Raises `KeyRefusedError` that names what is wrong.
         """
         definition = self._without_required if is_base else self._base.definition
         # What was kept may be of an earlier definition. What the configuration says is what counts.
@@ -158,9 +212,15 @@ class TenantDestinations:
                 for one in error.issues
             )
             raise KeyRefusedError(400, words) from None
-        code = None if tenant is None else self._code(tenant)
+        code = None if tenant is None else self._code(tenant.id)
         chosen = self.chosen(known)
-        destination = self._base.with_settings(settings, code, public_only=bool(chosen))
+        connection = None if tenant is None else self._connection(tenant)
+        base: Destination | None = self._base
+        if tenant is not None and connection is not None:
+            base = self._base_with(tenant, connection)
+        destination = (base or self._base).with_settings(settings, code, public_only=bool(chosen))
+        if base is None:
+            destination.filters = None
         if self._header is not None and (issues := destination.request_issues()):
             words = "; ".join(issues)
             if chosen:

@@ -129,7 +129,8 @@ class ServedTenant:
     @property
     def is_paused(self) -> bool:
         """Whether nothing is delivered for it."""
-        return self.is_doubtful or self.is_changing or self.tenant.paused_at is not None
+        is_stopped = self.tenant.paused_at is not None or bool(self.tenant.connection_fault)
+        return self.is_doubtful or self.is_changing or is_stopped
 
     def is_refused_for(self, seconds: float) -> bool:
         """Return whether the partner has refused its key for so long, and still does.
@@ -184,7 +185,12 @@ class ServedTenants:
         """Whether an operator has paused the whole destination."""
         self.rules = rules or KeyRules()
         self._destinations = TenantDestinations(
-            base, given, key, secrets=secrets, code=code, gap=gap, header=header
+            *(base, given, key),
+            secrets=secrets,
+            code=code,
+            gap=gap,
+            header=header,
+            connection=tenants.connection,
         )
         self._authentication = base.definition.authentication
         self._key = key
@@ -230,6 +236,9 @@ class ServedTenants:
         self._doubtful = {scope: one for scope, one in by_scope.items() if one.is_doubtful}
         for served in self._unproven():
             served.held = tenants.held_bytes(served.tenant)
+        for served in by_scope.values():
+            if served.tenant.connection is not None:
+                self._check_connection(served, is_start=True)
         self._look_for_accounts()
 
     def _look_for_accounts(self) -> None:
@@ -237,6 +246,21 @@ class ServedTenants:
         authentication = self._authentication
         if authentication is not None and authentication.account is not None:
             self._without_account = self._tenants.without_account(self.name)
+
+    def _check_connection(self, served: ServedTenant, *, is_start: bool = False) -> None:
+        """Look whether the connection of a tenant fits; if not, its events wait.
+
+        In the engine's thread. What is wrong is told once, and with each start.
+        """
+        tenant = served.tenant
+        fault, before = self._destinations.fault(tenant), tenant.connection_fault
+        if fault != before:
+            self._tenants.note_fault(tenant, fault)
+        if fault and (is_start or fault != before):
+            _LOG.error(
+                "connection of tenant %s of %s does not fit, its events wait: %s",
+                *(tenant.shown, self.name, fault),
+            )
 
     def _loaded(self, tenant: Tenant) -> ServedTenant:
         """Return a tenant of the store."""
@@ -403,6 +427,8 @@ class ServedTenants:
             served.tenant, served.key, served.is_changing = tenant, None, False
             served.refused_from, served.refused_at = self._at(tenant.refused_since), None
             self._by_scope[tenant.scope.id] = served
+        if tenant.connection is not None:
+            self._check_connection(served)
         self._look_at(served)
         self._look_for_accounts()
 
@@ -490,7 +516,23 @@ class ServedTenants:
                     self.name,
                 )
             served.tenant.name, served.tenant.paused_at = tenant.name, tenant.paused_at
+            if served.tenant.connection != tenant.connection:
+                self._take_connection(served, tenant)
             self._pause_or_not(served)
+
+    def _take_connection(self, served: ServedTenant, now: Tenant) -> None:
+        """Plan by another connection from now on, also what waits; in the engine's thread."""
+        served.tenant.connection = now.connection
+        served.tenant.connection_fault = now.connection_fault
+        self._destinations.forget(now.scope)
+        self._check_connection(served)
+        self._engine.renew(now.scope)
+        _LOG.info(
+            "tenant %s of %s has the default connection"
+            if now.connection is None
+            else "tenant %s of %s has another connection",
+            *(now.shown, self.name),
+        )
 
     def close(self) -> None:
         """Ask nothing more, and add no tenant; in the engine's thread. Safe to repeat."""

@@ -84,6 +84,7 @@ from destinations.store.tenant_rows import ASKED, MERGED, PAUSED
 from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
+    KeptConnection,
     Tenant,
     TenantNumbers,
     Tenants,
@@ -108,6 +109,7 @@ __all__ = [
     "DocumentsVersion",
     "Erased",
     "Erasure",
+    "KeptConnection",
     "KnownAccount",
     "MergedTenant",
     "RefusedCount",

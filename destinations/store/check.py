@@ -11,6 +11,7 @@ from destinations.outcome import Effect, Outcome, State
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.database import Database
 from destinations.store.rows import DAY_MS, PER_EVENT
+from destinations.store.tenant_rows import CONNECTION
 
 __all__ = ["broken_rules", "count_deliveries"]
 
@@ -140,6 +141,16 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             " (SELECT id FROM scopes WHERE tenant <> '')"
             " UNION ALL SELECT scope FROM tenant_keys WHERE scope NOT IN"
             " (SELECT scope FROM tenants)"
+        ),
+    ),
+    (
+        "every connection of a tenant must belong to one, and have its version",
+        (
+            f"SELECT name FROM server WHERE substr(name, 1, {len(CONNECTION)}) = '{CONNECTION}'"
+            f" AND (substr(name, {len(CONNECTION) + 1}) NOT IN (SELECT destination || '/' || tenant"
+            " FROM scopes JOIN tenants ON tenants.scope = scopes.id)"
+            " OR NOT json_valid(value) OR json_extract(value, '$.version') IS NULL"
+            " OR json_type(value, '$.data') IS NOT 'object')"
         ),
     ),
     (

@@ -25,6 +25,7 @@ from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
 from destinations.store.tenant_rows import (
     ASKED,
+    CONNECTION,
     MERGED,
     NAMED,
     PAUSED,
@@ -324,6 +325,8 @@ class _Merge:
         if others.fetchone() is None:
             self._to.execute("DELETE FROM partner_accounts WHERE id = ?", (account,))
         self._to.execute("DELETE FROM server WHERE name = ?", (PAUSED + gone.scope.full_name,))
+        before, after = (CONNECTION + one.scope.full_name for one in (gone, kept))
+        self._moved("server", "name", before, after)
 
     def _moved(self, table: str, column: str, before: Any, after: Any) -> None:
         """Move rows to another name, and leave out those that are there already."""

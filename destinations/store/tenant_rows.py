@@ -16,6 +16,7 @@ from destinations.store.rows import PER_EVENT, array_of
 
 __all__ = [
     "ASKED",
+    "CONNECTION",
     "MERGED",
     "NAMED",
     "PAUSED",
@@ -37,6 +38,13 @@ Each is a JSON object with ``into``, the id of the tenant that it is part of now
 ASKED: Final = "asked:"
 """The beginning of the notes about what a server is to do with a tenant, before the full name of
 its scope."""
+
+CONNECTION: Final = "connection:"
+"""The beginning of the notes about the connections of tenants, before the full name of the scope.
+
+Each is a JSON object: the ``data`` of the connection, its ``version``, since when it is there
+(``at``, seconds since 1970), and the ``fault`` for which a server cannot use it, if any.
+"""
 
 UNNAMED_ACCOUNT: Final = "unnamed account:"
 """The beginning of the notes about merged tenants of which it is not known yet which account of the
@@ -117,7 +125,7 @@ def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
             f"DELETE FROM {table} WHERE substr({column}, ?) = ?",
             (-len(scope.tenant) - 1, f"{mark}{scope.tenant}"),
         )
-    for prefix in (PAUSED, ASKED, UNNAMED_ACCOUNT):
+    for prefix in (PAUSED, ASKED, CONNECTION, UNNAMED_ACCOUNT):
         connection.execute("DELETE FROM server WHERE name = ?", (prefix + scope.full_name,))
     merged = f"{MERGED}{scope.name}/"
     connection.execute(

@@ -28,6 +28,7 @@ from destinations.store.event_settings import delete_spent_settings, sealed_name
 from destinations.store.rows import DAY_MS
 from destinations.store.sealing import SealedValues
 from destinations.store.tenant_rows import (
+    CONNECTION,
     UNNAMED_ACCOUNT,
     change_notes,
     erase_deliveries,
@@ -37,6 +38,7 @@ from destinations.store.tenant_rows import (
 __all__ = [
     "ChangedTenants",
     "DocumentsVersion",
+    "KeptConnection",
     "Tenant",
     "TenantNumbers",
     "TenantSecrets",
@@ -60,10 +62,16 @@ SHORTEST_BEGINNING: Final = 4
 
 _COLUMNS: Final = (
     "scopes.id, scopes.destination, scopes.tenant, tenants.name, tenants.noted_at,"
-    " tenants.proven_at, tenants.refused_since, tenants.paused_at"
+    " tenants.proven_at, tenants.refused_since, tenants.paused_at,"
+    " json_extract(connection.value, '$.version'),"
+    " coalesce(json_extract(connection.value, '$.fault'), '')"
 )
 _ADD_KEY: Final = "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)"
-_TENANTS: Final = f"SELECT {_COLUMNS} FROM tenants JOIN scopes ON scopes.id = tenants.scope"  # noqa: S608 - constants
+_TENANTS: Final = (
+    f"SELECT {_COLUMNS} FROM tenants JOIN scopes ON scopes.id = tenants.scope"  # noqa: S608 - constants
+    " LEFT JOIN server AS connection"
+    f" ON connection.name = '{CONNECTION}' || scopes.destination || '/' || scopes.tenant"
+)
 
 
 @dataclass(slots=True)
@@ -72,7 +80,8 @@ class Tenant:
 
     ``proven_at`` is when the partner took its key last, None if it never did; ``refused_since`` is
     since when it refuses it, ``paused_at`` when an operator paused it. ``name`` is what an operator
-    called it.
+    called it. ``connection`` is the version of a connection of its own, and ``connection_fault``
+    why a server cannot use that one.
     """
 
     scope: Scope
@@ -81,6 +90,8 @@ class Tenant:
     proven_at: float | None = None
     refused_since: float | None = None
     paused_at: float | None = None
+    connection: str | None = None
+    connection_fault: str = ""
 
     @property
     def id(self) -> str:
@@ -91,6 +102,18 @@ class Tenant:
     def shown(self) -> str:
         """The name that is shown to operators: the one that was given, or else the id."""
         return self.name or self.id
+
+
+class KeptConnection(NamedTuple):
+    """A connection of a tenant's own: its ``data``, and its version.
+
+    ``at`` is since when it is there, in seconds since 1970; ``fault`` why it cannot be used.
+    """
+
+    data: Mapping[str, Any]
+    version: str
+    at: float
+    fault: str = ""
 
 
 class TenantNumbers(NamedTuple):
@@ -186,6 +209,31 @@ class Tenants:
         """Note that a tenant is paused from then on, or with None that it is not."""
         self._set(tenant, "paused_at", at)
         tenant.paused_at = at
+
+    def connect(self, tenant: Tenant, kept: KeptConnection | None) -> None:
+        """Keep a connection of a tenant's own, or with None take it away."""
+        name = CONNECTION + tenant.scope.full_name
+        with self._database.transaction() as connection:
+            change_notes(connection, {name: None if kept is None else kept._asdict()})
+        tenant.connection = None if kept is None else kept.version
+        tenant.connection_fault = "" if kept is None else kept.fault
+
+    def connection(self, tenant: Tenant) -> KeptConnection | None:
+        """Return the connection of a tenant's own; None if it has the default."""
+        row = self._database.one(
+            "SELECT value FROM server WHERE name = ?", (CONNECTION + tenant.scope.full_name,)
+        )
+        return None if row is None else KeptConnection(**json.loads(row[0]))
+
+    def note_fault(self, tenant: Tenant, fault: str) -> None:
+        """Note why the connection of a tenant cannot be used; empty if it can."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE server SET value = json_set(value, '$.fault', ?) WHERE name = ?"
+                " AND json_extract(value, '$.version') = ?",
+                (fault, CONNECTION + tenant.scope.full_name, tenant.connection),
+            )
+        tenant.connection_fault = fault
 
     def prove(self, tenant: Tenant, at: float) -> None:
         """Note that the partner took the key of a tenant."""

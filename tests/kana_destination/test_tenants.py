@@ -30,7 +30,14 @@ from destinations.pipeline.ledger import Selection
 from destinations.secrets import Secret
 from destinations.server import Service, read_config
 from destinations.server.config_model import SealingConfig
-from destinations.store import SqliteStore, Tenants, TenantSecrets, TenantStore, broken_rules
+from destinations.store import (
+    KeptConnection,
+    SqliteStore,
+    Tenants,
+    TenantSecrets,
+    TenantStore,
+    broken_rules,
+)
 from destinations.telemetry import Observation, observe
 from kana_destination.plugin import stored_rules
 from kana_destination.sandbox import Sandbox
@@ -982,3 +989,149 @@ def test_a_tenant_that_comes_as_a_command_begins(
     assert (done.code, "a server or another command delivers to kana at" in done.err) == (75, True)
     asked = [field for one in server.sandbox.requests for _, field in one.roots]
     assert "updateUser" not in asked
+
+
+CALLS = {
+    "name": "Calls",
+    "partnerAction": "track",
+    "subscribe": 'event = "Called"',
+    "mapping": {"featureId": "calls"},
+}
+DOUBLE = {**CALLS, "name": "Double", "mapping": {"featureId": "calls", "delta": 20}}
+
+
+def _bare(message_id: str, event: str = "Called") -> dict[str, Any]:
+    """Return an event that names no feature."""
+    return {**track(message_id, 1, featureId=None), "event": event}
+
+
+def _connect(server: Server, command: Callable[..., Any], name: str, *arguments: Any) -> None:
+    """Connect a tenant with a command, and return when the server has noticed that."""
+    config = server.store.parent / "serve.yaml"
+    done = command("tenants", "connect", name, *arguments, "--config", config)
+    assert done.code == 0, done.err
+    threading.Event().wait(1.5)
+
+
+def test_a_connection_of_ones_own(
+    serve: Callable[..., Server],
+    command: Callable[..., Any],
+    write: Callable[[str, Any], Path],
+) -> None:
+    """A running server takes it over, and keeps it over a restart; others have the default."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        assert server.post(name, track("1")).status_code == 200
+    server.wait()
+    ids = _tenants(server)
+    _connect(server, command, ids["a"], write("own.json", {"subscriptions": [CALLS]}))
+    for name in ("a", "b"):
+        assert server.post(name, _bare("2")).status_code == 200
+        assert server.post(name, _bare("3", "Other")).status_code == 200
+    server.wait()
+    assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 2}}, {"u1": {"calls": 1}})
+    server.service.stop()
+    server.start()
+    server.post("a", _bare("4"))
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 3}}
+    _connect(server, command, ids["a"], "--remove")
+    server.post("a", _bare("5"))
+    server.post("a", track("6"))
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 4}}
+
+
+def test_what_waits_is_planned_by_a_new_connection(
+    serve: Callable[..., Server],
+    command: Callable[..., Any],
+    write: Callable[[str, Any], Path],
+) -> None:
+    """Nothing of it is lost, and nothing goes by the connection before."""
+    server = serve("a")
+    server.post("a", track("1"))
+    server.wait()
+    ids = _tenants(server)
+    _connect(server, command, ids["a"], write("own.json", {"subscriptions": [CALLS]}))
+    where = ("--tenant", ids["a"], "--store", server.store)
+    command("pause", "kana", *where)
+    threading.Event().wait(1.5)
+    for number in range(2, 5):
+        server.post("a", _bare(str(number)))
+    again = {
+        "subscriptions": [{**DOUBLE, "name": "Calls"}],
+        "filters": [{"blockProperties": ["x"]}],
+    }
+    _connect(server, command, ids["a"], write("again.json", again))
+    command("resume", "kana", *where)
+    server.wait()
+    assert server.usage("a") == {"u1": {"calls": 1 + 3 * 20}}
+
+
+def test_a_default_connection(serve: Callable[..., Server]) -> None:
+    """The subscriptions of the configuration are those of all customers."""
+    server = serve("a", "b")
+    server.service.stop()
+    path = server.store.parent / "serve.yaml"
+    text = yaml.safe_load(path.read_text())
+    text["destinations"][0]["subscriptions"] = [CALLS]
+    text["destinations"][0]["filters"] = [{"drop": 'event = "Called" and properties.x = "no"'}]
+    path.write_text(yaml.safe_dump(text))
+    server.config = read_config(path, {"SEALING_KEY": _SEALING_KEY})
+    server.start()
+    for name in ("a", "b"):
+        server.post(name, _bare("1"))
+        server.post(name, {**track("2", x="no")})
+    server.wait()
+    assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 1}}, {"u1": {"calls": 1}})
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["what waited", "what comes"])
+def test_a_connection_that_does_not_fit_any_more(
+    serve: Callable[..., Server],
+    command: Callable[..., Any],
+    write: Callable[[str, Any], Path],
+    *,
+    waits: bool,
+) -> None:
+    """After an upgrade that tenant's events wait, the others go on, and operators are told."""
+    server = serve("a", "b")
+    for name in ("a", "b"):
+        server.post(name, track("1"))
+    server.wait()
+    ids = _tenants(server)
+    if waits:
+        command("pause", "kana", "--tenant", ids["a"], "--store", server.store)
+        threading.Event().wait(1.5)
+        server.post("a", track("2"))
+    server.service.stop()
+    with SqliteStore(server.store) as store:
+        tenants = Tenants(store.database)
+        (one,) = (one for one in tenants.all() if one.id == ids["a"])
+        gone = {"subscriptions": [CALLS, {**CALLS, "name": "Gone", "partnerAction": "count"}]}
+        tenants.connect(one, KeptConnection(gone, "0badc0de", 0.0))
+    command("resume", "kana", "--tenant", ids["a"], "--store", server.store)
+    server.start()
+    shown = command("tenants", "list", "--store", server.store)
+    assert "0badc0de, does not fit" in shown.out
+    shown = command("tenants", "show", ids["a"], "--store", server.store)
+    assert "its events wait: /subscriptions/1/partnerAction: unknown action 'count'" in shown.out
+    expected = 1
+    if not waits:
+        assert server.post("a", _bare("2")).status_code == 200
+        assert server.post("a", _bare("3", "Nobody's")).status_code == 200
+    server.post("b", track("2"))
+    for _ in range(1_200):
+        if server.usage("b") == {"u1": {"calls": 2}}:
+            break
+        threading.Event().wait(0.025)
+    assert server.usage("b") == {"u1": {"calls": 2}}
+    assert server.usage("a") == {"u1": {"calls": expected}}
+    own = [CALLS] if not waits else [{**CALLS, "name": "Record usage"}]
+    _connect(server, command, ids["a"], write("own.json", {"subscriptions": own}))
+    for _ in range(1_200):
+        if server.usage("a") == {"u1": {"calls": 2}}:
+            break
+        threading.Event().wait(0.025)
+    assert server.usage("a") == {"u1": {"calls": 2}}
+    assert "does not fit" not in command("tenants", "list", "--store", server.store).out

@@ -28,6 +28,7 @@ from destinations.opening import open_definition
 from destinations.operations import (
     PlannedReplay,
     Replayed,
+    connected_as_tenant,
     open_ledger,
     plan_replay,
     replay,
@@ -39,7 +40,7 @@ from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
 from destinations.server import ServeConfig
-from destinations.store import SqliteStore, TenantStore
+from destinations.store import SqliteStore, Tenants, TenantStore
 
 __all__ = ["command"]
 
@@ -124,7 +125,10 @@ def _destinations(
                 raise UsageError(_nameless(entry, configured, error)) from None
             if own is not None and own.connection is not None:
                 loaded = connect(loaded, own.connection)
-            # Each customer of a partner has rules of their own.
+            # Each customer of a partner has rules of their own, and may have a connection.
+            tenant = Tenants(store.database).get(name, entry.tenant) if entry.tenant else None
+            if tenant is not None:
+                loaded = connected_as_tenant(store, tenant, loaded)
             rules = TenantStore(store, entry.tenant) if entry.tenant else store
             code = plugin_code(plugin, rules)
             found[wanted, entry.tenant] = Destination(loaded, named_settings(loaded), code)

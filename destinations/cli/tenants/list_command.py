@@ -12,10 +12,11 @@ from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, print_table
 from destinations.operations import TenantState, TenantStatus, shown_time, tenant_statuses
+from destinations.store import Tenant
 
 __all__ = ["command", "shown_key"]
 
-_COLUMNS: Final = (
+_COLUMNS: Final[tuple[str, ...]] = (
     "tenant",
     "name",
     "destination",
@@ -60,7 +61,8 @@ def command(
 
     The key of a tenant is proven (the partner took it), unchecked (the partner could not be asked
     yet, so its events wait) or refused (the partner took it once, and refuses it now; its events
-    wait). A tenant that an operator has paused is in the state paused, whatever its key is.
+    wait). A tenant that an operator has paused is in the state paused, whatever its key is. The
+    connection is shown of those that have one of their own.
     """
     with place.read() as store:
         found = tenant_statuses(store, time.time(), destination, states=states)
@@ -73,9 +75,11 @@ def command(
         }
         click.echo(json_text(text))
         return 0
-    print_table(
-        f"{count(len(found), 'tenant')}, in {place.path}", _COLUMNS, [_row(one) for one in shown]
-    )
+    columns, rows = _COLUMNS, [_row(one) for one in shown]
+    if any(one.tenant.connection is not None for one in shown):
+        columns = (*columns, "connection")
+        rows = [(*row, _connection(one.tenant)) for row, one in zip(rows, shown, strict=True)]
+    print_table(f"{count(len(found), 'tenant')}, in {place.path}", columns, rows)
     if len(shown) < len(found):
         click.echo(
             f"These are {len(shown):,} of them, after the first {skip:,}; --skip and --limit show "
@@ -97,6 +101,12 @@ def _row(one: TenantStatus) -> tuple[object, ...]:
         one.numbers.held,
         one.numbers.delivered_today,
     )
+
+
+def _connection(tenant: Tenant) -> str:
+    if tenant.connection is None:
+        return ""
+    return tenant.connection + (", does not fit" if tenant.connection_fault else "")
 
 
 def shown_key(one: TenantStatus) -> str:

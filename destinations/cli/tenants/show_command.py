@@ -63,6 +63,11 @@ def _lines(found: TenantDetails, now: float) -> Iterator[tuple[str, str]]:
     yield "last accepted", shown_time(one.tenant.proven_at)
     yield "keys", f"{found.keys:,}"
     yield "paused since", shown_time(one.tenant.paused_at)
+    if found.connection is not None:
+        at = shown_time(found.connection.at)
+        yield "connection", f"{found.connection.version}, its own since {at}"
+    if one.tenant.connection_fault:
+        yield "does not fit", f"its events wait: {one.tenant.connection_fault}"
     for action, reason in found.paused.items():
         yield "paused action", f"{action}: {reason}"
     for kind, number in found.documents.items():

@@ -67,6 +67,8 @@ def test_the_list(command: Command, store: SqliteStore, tenants: list[Tenant]) -
         "proven_at": 1_000.0,
         "refused_since": None,
         "paused_at": None,
+        "connection": None,
+        "connection_fault": None,
         "queue": 1,
         "held": 1,
         "delivered_today": 1,

@@ -324,6 +324,7 @@ def test_every_rule_is_seen_to_fail() -> None:
         "the totals of refused events must match their rows",
         "every sealed value must have the form v1:KEY:BASE64",
         "every tenant must belong to a known scope, and every key to a tenant",
+        "every connection of a tenant must belong to one, and have its version",
     }
     assert {rule for rule, _ in check._RULES} == seen
 
