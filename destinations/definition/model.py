@@ -64,7 +64,8 @@ class TransportDefinition:
     """Settings that all requests share; ``base_url`` and ``headers`` are mappings.
 
     ``basic`` names the settings that hold the user and the password of HTTP Basic, if the header
-    ``Authorization`` is made of them.
+    ``Authorization`` is made of them. ``stand_in`` is the origin of a stand-in for the partner,
+    such as ``http://127.0.0.1:4000``, to which all requests go instead; no file says it.
     """
 
     base_url: object
@@ -74,6 +75,7 @@ class TransportDefinition:
     concurrency: int
     rate_limit: RateLimit | None = None
     basic: tuple[str, str] | None = None
+    stand_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
 __all__ = [
+    "STAND_IN_HEADER",
     "Envelope",
     "Target",
     "body_text",
@@ -33,6 +34,9 @@ __all__ = [
     "parse_body",
     "retry_after",
 ]
+
+STAND_IN_HEADER: Final = "Sandbox-Origin"
+"""The header that tells a stand-in for the partner to which origin a request would have gone."""
 
 Target = tuple[str, Mapping[str, str]]
 """The URL and the headers of a request."""
@@ -92,6 +96,7 @@ class Envelope:
         self.is_fixed = self._address.is_fixed and len(own) == len(merged)
         """Whether the URL is the same for every event, as it depends only on settings."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
+        self._stand_in = transport.stand_in
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
         """Return the URL if it depends only on settings, else None.
@@ -107,15 +112,23 @@ class Envelope:
     def target(self, context: Context) -> Target:
         """Return the URL and headers for ``context``; raises `ResolveError`."""
         if not self.is_fixed:
-            return self.url(context), self.headers(context)
+            return self._made(context)
         known, settings = self._fixed, context["settings"]
         if known is None or known[0] is not settings:
-            known = self._fixed = (settings, (self.url(context), self.headers(context)))
+            known = self._fixed = (settings, self._made(context))
         return known[1]
+
+    def _made(self, context: Context) -> Target:
+        url, headers = self._address.url(context), self.headers(context)
+        if self._stand_in is None:
+            return url, headers
+        own, rest = _split_origin(url)
+        return self._stand_in + rest, {**headers, STAND_IN_HEADER: own}
 
     def url(self, context: Context) -> str:
         """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
-        return self._address.url(context)
+        url = self._address.url(context)
+        return url if self._stand_in is None else self._stand_in + _split_origin(url)[1]
 
     def headers(self, context: Context) -> dict[str, str]:
         """Return the headers without those whose value is null or undefined."""
@@ -125,6 +138,13 @@ class Envelope:
             if text is not None:
                 result[name] = text
         return result
+
+
+def _split_origin(url: str) -> tuple[str, str]:
+    """Return the origin of an absolute URL, without credentials, and the rest."""
+    parts = urlsplit(url)
+    rest = url[url.index("://") + len("://") + len(parts.netloc) :]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", rest
 
 
 def _header(name: str, value: object) -> str | None:

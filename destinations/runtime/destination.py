@@ -333,7 +333,9 @@ class Destination:
 
     @property
     def endpoint(self) -> str:
-        """Return the URL that the settings give; secrets in it are masked."""
+        """Return the URL that the settings give, or that of a stand-in; secrets in it are masked."""
+        if self.definition.transport.stand_in is not None:
+            return self.definition.transport.stand_in
         context = {"event": {}, "payload": {}, "settings": self.settings}
         url = str(compile_value(self.definition.transport.base_url).resolve(context))
         return self.settings.masker.text(url)
@@ -385,6 +387,7 @@ class _Requests:
         self._parts = (
             *(id(definition.requests), id(definition.error_rules)),
             *(id(transport.base_url), id(transport.headers), transport.basic),
+            transport.stand_in,
         )
 
     def __eq__(self, other: object) -> bool:

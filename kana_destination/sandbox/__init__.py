@@ -3,20 +3,10 @@
 ``with Sandbox() as sandbox`` serves at ``sandbox.url`` for ``sandbox.api_key``.
 """
 
-from kana_destination.sandbox.exchange import ServedAccount
-from kana_destination.sandbox.faults import FaultRule, Faults
+from kana_destination.sandbox.exchange import KanaAccount
 from kana_destination.sandbox.graphql_schema import Api
-from kana_destination.sandbox.log import RequestLog, RequestRecord
+from kana_destination.sandbox.log import GraphQLRecord
 from kana_destination.sandbox.sandbox import Sandbox
 from kana_destination.sandbox.serving import serve
 
-__all__ = [
-    "Api",
-    "FaultRule",
-    "Faults",
-    "RequestLog",
-    "RequestRecord",
-    "Sandbox",
-    "ServedAccount",
-    "serve",
-]
+__all__ = ["Api", "GraphQLRecord", "KanaAccount", "Sandbox", "serve"]

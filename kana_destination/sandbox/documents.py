@@ -28,13 +28,11 @@ from graphql import (
     validate,
 )
 
+from destinations.sandbox.faults import RootField
 from kana_destination.sandbox.errors import error_entry
 from kana_destination.sandbox.graphql_schema import Api, schema_of
 
-__all__ = ["Document", "Documents", "RootField", "documents_of"]
-
-RootField = tuple[str, str]
-"""Alias (the field's name without one) and field."""
+__all__ = ["Document", "Documents", "documents_of"]
 
 _MAX_DOCUMENTS: Final = 256
 _MAX_CHARACTERS: Final = 2_000_000

@@ -1,164 +1,114 @@
-"""One GraphQL request over HTTP: from headers and body to the answer, with or without a fault."""
+"""An account that is served, and a GraphQL request to it: read, run and answered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from destinations.statuses import PHRASES
-from kana_destination.sandbox.arrivals import Arrivals
+from destinations.http import HttpResponse
+from destinations.sandbox.exchange import ReadRequest, ServedAccount
+from destinations.sandbox.faults import FaultRule, InjectedError, RequestFacts
+from destinations.sandbox.log import RequestLog
+from destinations.sandbox.wire import WireError, WireRequest, encode
 from kana_destination.sandbox.errors import KanaError, request_error
 from kana_destination.sandbox.execution import Account, GraphQLRequest
-from kana_destination.sandbox.faults import WHOLE_REQUEST, FaultRule, Faults, RequestFacts
 from kana_destination.sandbox.graphql_http import (
-    JSON,
     RequestHead,
-    WireError,
     answer_type,
-    encode,
     read_request,
     status_of,
 )
 from kana_destination.sandbox.keys import Keys
-from kana_destination.sandbox.log import RequestLog, RequestRecord
+from kana_destination.sandbox.log import GraphQLRecord
 from kana_destination.sandbox.snapshot import take_snapshot
 
-__all__ = ["Answer", "Exchange", "ServedAccount", "serve_graphql"]
-
-_NO_FAULT: Final = FaultRule()
+__all__ = ["KanaAccount", "graphql_response"]
 
 
-@dataclass(frozen=True, slots=True)
-class ServedAccount:
-    """An account with the keys that open it, and with faults and a log of its own.
-
-    ``arrivals`` are requests that fault rules delay or repeat.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KanaAccount(ServedAccount[GraphQLRecord]):
+    """An account with the keys that open it, and with faults and a log of its own."""
 
     account: Account
     keys: Keys
-    faults: Faults = field(default_factory=Faults)
-    requests: RequestLog = field(default_factory=RequestLog)
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    requests: RequestLog[GraphQLRecord] = field(default_factory=lambda: RequestLog("fields"))
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the account holds, like `kana_destination.sandbox.snapshot`."""
         with self.account.lock:
             return take_snapshot(self.account.state, self.account.now().toordinal())
 
-    def arrive(self) -> int:
-        """Run the late and repeated requests that fault rules still hold back; return how many."""
-        late = self.arrivals.take()
-        for request in late:
-            self.account.run(request)
-        return len(late)
+    def read(self, number: int, request: WireRequest) -> ReadRequest[GraphQLRecord]:
+        """Read a request; one with a wrong key or form has a refusal."""
+        return _ReadGraphQL(self, number, request)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; ``body`` is JSON unless ``content_type`` says otherwise."""
+class _ReadGraphQL(ReadRequest[GraphQLRecord]):
+    """A request to an account, with the answer to one that cannot be run."""
 
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = JSON
+    def __init__(self, served: KanaAccount, number: int, wire: WireRequest) -> None:
+        head = RequestHead(*(wire.headers.get(name) for name in _HEAD))
+        self._account = served.account
+        self._media_type = answer_type(head.accept)
+        self._request: GraphQLRequest | None = None
+        self._digest = ""
+        self.facts = RequestFacts(number, body=wire.body)
+        self.refusal = None
+        try:
+            served.keys.check(head.authorization)
+            self._request = read_request(head, wire.body)
+            document = self._account.document(self._request.query)
+            operation = document.operation(self._request.operation_name)
+            self._digest = document.digest
+            roots = document.root_fields(operation)
+            self.facts = RequestFacts(number, self._request.query, wire.body, operation, roots)
+        except WireError as problem:
+            headers = {"content-type": self._media_type}
+            self.refusal = HttpResponse(problem.status, headers, encode(problem.to_json()))
+        except KanaError as error:
+            self.refusal = graphql_response(request_error(error), self._media_type)
 
-    @classmethod
-    def of(cls, value: object, status: int = 200) -> Answer:
-        """Return an answer with the value as JSON."""
-        return cls(status, encode(value))
+    def run(self, rule: FaultRule) -> HttpResponse:
+        """Run it, and leave out of the answer what the rule omits."""
+        errors = {name: _kana_error(error) for name, error in rule.errors.items()}
+        result = self._run(errors)
+        if isinstance(result.get("data"), dict):
+            for alias in rule.omit_alias:
+                result["data"].pop(alias, None)
+            if rule.data_null:
+                result["data"] = None
+        return graphql_response(result, self._media_type)
 
-    @classmethod
-    def graphql(cls, result: Mapping[str, Any], media_type: str) -> Answer:
-        """Return a GraphQL answer in this media type, with the status that belongs to it."""
-        return cls(status_of(result, media_type), encode(result), (), media_type)
+    def repeat(self) -> None:
+        """Run it, without an answer."""
+        self._run()
 
+    def fail(self, error: InjectedError) -> HttpResponse:
+        """Return an answer with this error alone."""
+        return graphql_response(request_error(_kana_error(error)), self._media_type)
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """The result of a request; ``answer`` is None if the connection closes without an answer.
-
-    ``rule`` says how to send the answer: delayed, in drips or cut.
-    """
-
-    answer: Answer | None
-    rule: FaultRule
-
-
-def serve_graphql(
-    served: ServedAccount, head: RequestHead, body: bytes, wait: Callable[[float], object]
-) -> Exchange:
-    """Serve one request and log it; call ``wait`` with the seconds that a rule holds it back."""
-    number = served.requests.begin()
-    request: GraphQLRequest | None = None
-    refusal: Answer | None = None
-    facts, digest = RequestFacts(number, body=body), ""
-    media_type = answer_type(head.accept)
-    try:
-        served.keys.check(head.authorization)
-        request = read_request(head, body)
-        document = served.account.document(request.query)
-        operation = document.operation(request.operation_name)
-        digest = document.digest
-        roots = document.root_fields(operation)
-        facts = RequestFacts(number, request.query, body, operation, roots)
-    except WireError as problem:
-        refusal = Answer(problem.status, encode(problem.to_json()), (), media_type)
-    except KanaError as error:
-        refusal = Answer.graphql(request_error(error), media_type)
-    rule = served.faults.take(facts) or _NO_FAULT
-    if rule.hold:
-        wait(rule.hold)
-    for late in served.arrivals.take(number):
-        served.account.run(late)
-    result: dict[str, Any] | None = None
-    if refusal is None and request is not None:
-        if rule.runs:
-            result = served.account.run(request, rule.errors)
-        for after in (*rule.again, *(() if rule.late is None else (rule.late,))):
-            served.arrivals.add(number + 1 + after, request)
-        for repeated in served.arrivals.take(number + 1) if 0 in rule.again else ():
-            served.account.run(repeated)
-    answer = _answer(rule, result, refusal, media_type)
-    served.requests.end(
-        RequestRecord(
-            number=number,
-            digest=digest,
-            operation=facts.operation,
-            roots=facts.roots,
-            status=None if answer is None else answer.status,
-            fault=rule is not _NO_FAULT,
+    def record(self, status: int | None, *, fault: bool) -> GraphQLRecord:
+        """Return document and root fields."""
+        facts = self.facts
+        return GraphQLRecord(
+            facts.number, self._digest, facts.operation, facts.roots, status, fault
         )
+
+    def _run(self, errors: Mapping[str, KanaError] | None = None) -> dict[str, Any]:
+        assert self._request is not None  # noqa: S101 - refused ones are not run
+        return self._account.run(self._request, errors)
+
+
+_HEAD = ("authorization", "content-type", "accept")
+
+
+def graphql_response(result: Mapping[str, Any], media_type: str) -> HttpResponse:
+    """Return a GraphQL answer in this media type, with the status that belongs to it."""
+    return HttpResponse(
+        status_of(result, media_type), {"content-type": media_type}, encode(result)
     )
-    return Exchange(answer, rule)
 
 
-def _answer(
-    rule: FaultRule, result: dict[str, Any] | None, refusal: Answer | None, media_type: str
-) -> Answer | None:
-    if rule.drop is not None or rule.late is not None:
-        return None
-    if rule.status is not None or rule.body is not None:
-        return _scripted(rule)
-    if WHOLE_REQUEST in rule.errors:
-        return Answer.graphql(request_error(rule.errors[WHOLE_REQUEST]), media_type)
-    if refusal is not None:
-        return refusal
-    if result is not None and isinstance(result.get("data"), dict):
-        for alias in rule.omit_alias:
-            result["data"].pop(alias, None)
-        if rule.data_null:
-            result["data"] = None
-    return Answer.of(None) if result is None else Answer.graphql(result, media_type)
-
-
-def _scripted(rule: FaultRule) -> Answer:
-    status = rule.status or 200
-    headers = () if rule.retry_after is None else (("Retry-After", rule.retry_after),)
-    if rule.body is None:
-        phrase = PHRASES.get(status, f"HTTP {status}")
-        return Answer(status, encode({"message": phrase}), headers)
-    is_json = rule.body.lstrip()[:1] in ("{", "[")
-    kind = JSON if is_json else "text/html; charset=utf-8"
-    return Answer(status, rule.body.encode("utf-8", "replace"), headers, kind)
+def _kana_error(error: InjectedError) -> KanaError:
+    return KanaError(error.message, error.exception, error.code)

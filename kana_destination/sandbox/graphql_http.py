@@ -7,28 +7,23 @@ takes POST only, ``variables`` may be text that holds an object, and an answer i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from destinations.sandbox.wire import JSON, WireError, read_json
 from kana_destination.sandbox.execution import GraphQLRequest
 
 __all__ = [
     "GRAPHQL_JSON",
-    "JSON",
     "RequestHead",
-    "WireError",
     "answer_type",
-    "encode",
-    "read_json",
     "read_request",
     "status_of",
 ]
 
-JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 """The media type whose answers tell by their status whether the request was run."""
 
@@ -46,37 +41,8 @@ class RequestHead:
     accept: str | None
 
 
-class WireError(Exception):
-    """A request that is not GraphQL; the answer is an HTTP status with a JSON message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the body of the answer."""
-        return {"errors": [{"message": str(self), "extensions": {"code": "BAD_REQUEST"}}]}
-
-
-def encode(value: object) -> bytes:
-    """Return the value as compact JSON, in ASCII only, so that it can carry any text."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
-
-
-def read_json(body: bytes) -> object:
-    """Return the JSON value of a body; raises :class:`WireError` (400)."""
-    try:
-        value = json.loads(body, parse_constant=_no_constant)
-        if rb"\u" in body:
-            # Text with a lone surrogate can be neither stored nor sent.
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise WireError(400, f"The body is not JSON: {error}") from None
-    return value
-
-
 def read_request(head: RequestHead, body: bytes) -> GraphQLRequest:
-    """Return a GraphQL request; raises :class:`WireError` (400, 415)."""
+    """Return a GraphQL request; raises `WireError` (400, 415)."""
     _check_content_type(head.content_type)
     value = read_json(body)
     if not isinstance(value, dict):
@@ -104,8 +70,8 @@ def _check_content_type(text: str | None) -> None:
 def _variables(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         try:
-            value = json.loads(value, parse_constant=_no_constant) if value.strip() else None
-        except (ValueError, RecursionError) as error:
+            value = read_json(value.encode(), "variables") if value.strip() else None
+        except UnicodeEncodeError as error:
             raise WireError(400, f"variables is not JSON: {error}") from None
     if value is None:
         return {}
@@ -150,7 +116,3 @@ def status_of(result: Mapping[str, Any], media_type: str) -> int:
         return 200
     (first, *_) = result["errors"]
     return _STATUSES.get(first.get("extensions", {}).get("code"), 400)
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a JSON value")

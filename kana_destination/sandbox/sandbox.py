@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,21 +10,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from destinations.errors import UsageError
-from kana_destination.sandbox.accounts import Accounts, key_digest
+from destinations.sandbox.server import RunningServer
+from kana_destination.sandbox.accounts import GRAPHQL_PATH, Accounts, key_digest
 from kana_destination.sandbox.errors import KanaError
-from kana_destination.sandbox.exchange import ServedAccount
+from kana_destination.sandbox.exchange import KanaAccount
 from kana_destination.sandbox.execution import Account
 from kana_destination.sandbox.graphql_schema import Api
 from kana_destination.sandbox.keys import Keys
 from kana_destination.sandbox.seed import AccountSeed, Seed, apply_seed, load_seed
-from kana_destination.sandbox.server import GRAPHQL_PATH, SandboxServer
 from kana_destination.sandbox.state import State
 from kana_destination.sandbox.storage import Store
 
 __all__ = ["Sandbox", "utc_now"]
-
-# How often the server looks whether it is to stop.
-_POLL_SECONDS = 0.02
 
 
 def utc_now() -> datetime:
@@ -66,8 +62,7 @@ class Sandbox:
         self._first = self._accounts.first
         self.faults = self._first.faults
         self.requests = self._first.requests
-        self._server: SandboxServer | None = None
-        self._thread: threading.Thread | None = None
+        self._server: RunningServer | None = None
         self._closed = False
 
     def start(self) -> Self:
@@ -76,28 +71,18 @@ class Sandbox:
             raise UsageError("the sandbox has been stopped: make a new one")
         if self._server is None:
             try:
-                self._server = SandboxServer(self._accounts, self._port)
-            except (OSError, OverflowError) as error:
+                self._server = RunningServer(self._accounts, self._port)
+            except UsageError:
                 self.stop()
-                raise UsageError(f"cannot use the port {self._port}: {error}") from None
-            self._thread = threading.Thread(
-                target=self._server.serve_forever,
-                kwargs={"poll_interval": _POLL_SECONDS},
-                name="kana-sandbox",
-                daemon=True,
-            )
-            self._thread.start()
+                raise
         return self
 
     def stop(self) -> None:
         """Stop serving, end every connection and close the database file; safe to repeat."""
         self._closed = True
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._server.close_connections()
-            self._server.server_close()
-            self._thread.join()
-            self._server = self._thread = None
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
         for served in self._accounts:
             served.account.close()
         if self._store is not None:
@@ -108,17 +93,17 @@ class Sandbox:
         """The full URL of the GraphQL endpoint. Raises ``UsageError`` before the start."""
         if self._server is None:
             raise UsageError("the sandbox is not started, so it has no URL")
-        return f"http://127.0.0.1:{self._server.server_port}{GRAPHQL_PATH}"
+        return self._server.origin + GRAPHQL_PATH
 
     @property
     def api_key(self) -> str:
         """A key that is accepted: the seed's first, or the sandbox's own."""
         return self._first.keys.shown
 
-    def account(self, api_key: str) -> ServedAccount:
+    def account(self, api_key: str) -> KanaAccount:
         """Return the account of a key; raises ``UsageError`` for a key that is not accepted."""
         try:
-            return self._accounts.open(api_key)
+            return self._accounts.opened(api_key)
         except KanaError as error:
             raise UsageError(str(error)) from None
 
@@ -143,17 +128,19 @@ class Sandbox:
 
 
 def _accounts(seed: Seed, store: Store | None, api: Api, clock: Callable[[], datetime]) -> Accounts:
-    def serve(one: AccountSeed, name: str) -> ServedAccount:
+    def serve(one: AccountSeed, name: str) -> KanaAccount:
         account = Account(_open_state(store, name), api, clock)
         if account.state.is_empty:
             apply_seed(one, account.state, account.now())
             account.state.commit()
-        return ServedAccount(account, Keys(one.api_keys))
+        return KanaAccount(account=account, keys=Keys(one.api_keys))
 
     if not seed.has_keys:
         return Accounts(serve(seed.accounts[0], ""))
     keyed = [(key, one) for one in seed.accounts for key in one.api_keys]
-    refusing = ServedAccount(Account(State(), api, clock), Keys([key for key, _ in keyed]))
+    refusing = KanaAccount(
+        account=Account(State(), api, clock), keys=Keys([key for key, _ in keyed])
+    )
     return Accounts(refusing, [(key, serve(one, key_digest(key))) for key, one in keyed])
 
 

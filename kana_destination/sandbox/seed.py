@@ -18,9 +18,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from jsonschema import FormatChecker
+
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.sandbox.schema_issues import schema_issues, shipped_schema
 from kana_destination.sandbox.models import (
     Feature,
     Package,
@@ -29,13 +32,21 @@ from kana_destination.sandbox.models import (
     iso,
     parse_iso,
 )
-from kana_destination.sandbox.schema_issues import schema_issues
 from kana_destination.sandbox.seed_rules import rule_issues
 from kana_destination.sandbox.state import State
 
 __all__ = ["AccountSeed", "Seed", "apply_seed", "load_seed"]
 
 _EXAMPLE: Final = "example-account.yaml"
+
+_FORMATS: Final = FormatChecker(formats=())
+
+
+@_FORMATS.checks("moment", raises=ValueError)
+def _is_moment(value: object) -> bool:
+    if isinstance(value, str):
+        parse_iso(value)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ def load_seed(source: Path | Mapping[str, Any] | None) -> Seed:
 
 
 def _issues(document: object) -> Iterator[Issue]:
-    yield from schema_issues("seed.schema.json", document)
+    schema = shipped_schema("kana_destination.sandbox", "seed.schema.json", _FORMATS)
+    yield from schema_issues(schema, document)
     if isinstance(document, Mapping):
         yield from rule_issues(document)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from destinations.kit.testing import Case, RecordedResponse, Subject, open_subject
-from destinations.kit.testing.answers import conditions_of, rule_that_reads
+from destinations.sandbox.answers import conditions_of, rule_that_reads
 from destinations.kit.testing.wire import http_response
 from kana_destination.cases import cases, decide, user_state
 

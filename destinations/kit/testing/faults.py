@@ -18,7 +18,7 @@ from destinations.definition import (
     RequestDefinition,
 )
 from destinations.http import HttpResponse
-from destinations.kit.testing.answers import (
+from destinations.sandbox.answers import (
     MESSAGE,
     error_answer,
     graphql_error,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, ErrorCondition, RequestDefinition
 from destinations.http import HttpResponse
-from destinations.kit.testing.answers import conditions_of, error_answer, rule_that_reads
+from destinations.sandbox.answers import conditions_of, error_answer, rule_that_reads
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.ways import Stage

@@ -16,9 +16,9 @@ from destinations.definition import ActionDefinition, Preset, RequestDefinition
 from destinations.errors import UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
-from destinations.kit.testing.answers import error_answer, success
+from destinations.sandbox.answers import error_answer, success
 from destinations.kit.testing.case import ABSENT, RecordedRequest
-from destinations.kit.testing.sample_value import sample
+from destinations.sandbox.sample_value import sample
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject, placeholder_settings

@@ -207,10 +207,10 @@ def test_a_file(  # noqa: PLR0917 - fixtures
     assert differences(kana.added, events.deltas) == {}
     assert kana.traits == events.traits
     assert canary.encode() not in ledger.bytes
-    sent = kana.sandbox.requests.field_count("recordUsage")
+    sent = kana.sandbox.requests.count_of("recordUsage")
     assert run(*given) == 0
     assert run.outcomes == {"filtered": len(events.events)}
-    assert kana.sandbox.requests.field_count("recordUsage") == sent
+    assert kana.sandbox.requests.count_of("recordUsage") == sent
 
 
 BROKEN: Sequence[Mapping[str, Any]] = (

@@ -83,7 +83,7 @@ def test_hundreds_of_repeats_are_one_send(
     running = runner(kana.settings)
     accept(running, events)
     running.run()
-    assert kana.sandbox.requests.field_count("recordUsage") == 1
+    assert kana.sandbox.requests.count_of("recordUsage") == 1
     assert kana.added == {**dict.fromkeys(kana.before, 0), ("u1", "calls"): DELTA}
     assert ledger.accepted == ["the-same"]
     assert ledger.outcomes == {"delivered": 1}

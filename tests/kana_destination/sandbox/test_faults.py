@@ -9,8 +9,7 @@ import pytest
 import requests
 
 from destinations.errors import DefinitionError
-from kana_destination.sandbox import FaultRule, Faults
-from kana_destination.sandbox.faults import Match, RequestFacts
+from destinations.sandbox.faults import FaultRule, Faults, Match, RequestFacts
 
 ADD = """mutation Record($i: CreateUsageEventInput!) {
   r0: recordUsage(input: $i) { recorded }  r1: recordUsage(input: $i) { recorded }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kana_destination.sandbox import RequestLog, RequestRecord, log
+from destinations.sandbox import log
+from destinations.sandbox.log import RequestLog
+from kana_destination.sandbox import GraphQLRecord
 
 
 def test_every_request_is_logged_with_what_it_asked_for(client: Any) -> None:
@@ -29,8 +31,8 @@ def test_every_request_is_logged_with_what_it_asked_for(client: Any) -> None:
     assert others[0].digest == others[1].digest != first.digest
     assert others[2].digest == ""
     assert client.sandbox.requests.count == 4
-    assert client.sandbox.requests.field_count("users") == 3
-    assert client.sandbox.requests.field_count("createUser") == 0
+    assert client.sandbox.requests.count_of("users") == 3
+    assert client.sandbox.requests.count_of("createUser") == 0
 
 
 def test_the_log_has_no_keys_and_no_variables(client: Any) -> None:
@@ -48,9 +50,9 @@ def test_the_log_has_no_keys_and_no_variables(client: Any) -> None:
 def test_the_log_is_bounded_and_counts_go_on(monkeypatch: Any) -> None:
     """The last requests are kept."""
     monkeypatch.setattr(log, "_KEPT", 2)
-    requests = RequestLog()
+    requests = RequestLog[GraphQLRecord]()
     for _ in range(3):
         number = requests.begin()
-        requests.end(RequestRecord(number, "", None, (("a", "users"),), 200, fault=False))
+        requests.end(GraphQLRecord(number, "", None, (("a", "users"),), 200, fault=False))
     assert [one.number for one in requests] == [2, 3]
-    assert (len(requests), requests.count, requests.field_count("users")) == (2, 3, 3)
+    assert (len(requests), requests.count, requests.count_of("users")) == (2, 3, 3)

@@ -185,4 +185,4 @@ def test_threads_lose_nothing(client: Any) -> None:
         thread.join()
     assert client.sandbox.snapshot()["usage"]["ann"] == {"calls": 107}
     assert client.sandbox.requests.count == 100
-    assert client.sandbox.requests.field_count("recordUsage") == 100
+    assert client.sandbox.requests.count_of("recordUsage") == 100

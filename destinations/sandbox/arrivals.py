@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-
-from kana_destination.sandbox.execution import GraphQLRequest
+from typing import Generic, TypeVar
 
 __all__ = ["Arrivals"]
 
+T = TypeVar("T")
 
-class Arrivals:
+
+class Arrivals(Generic[T]):
     """Requests that are still to arrive, each with the number of the request that it precedes.
 
     Safe for threads.
@@ -17,14 +18,14 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[tuple[int, GraphQLRequest]] = []
+        self._waiting: list[tuple[int, T]] = []
 
-    def add(self, number: int, request: GraphQLRequest) -> None:
+    def add(self, number: int, request: T) -> None:
         """Keep a request that is to arrive right before the one with this number."""
         with self._lock:
             self._waiting.append((number, request))
 
-    def take(self, number: int | None = None) -> list[GraphQLRequest]:
+    def take(self, number: int | None = None) -> list[T]:
         """Remove and return, in order, those to arrive before request ``number``; None: all."""
         with self._lock:
             waiting = sorted(self._waiting, key=lambda pair: pair[0])

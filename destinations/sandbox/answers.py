@@ -17,8 +17,8 @@ from destinations.definition import (
 )
 from destinations.definition.graphql_document import alias, root_keys
 from destinations.http import Answer, HttpResponse, compile_request
-from destinations.kit.testing.patterns import text_with
-from destinations.kit.testing.sample_value import sample
+from destinations.sandbox.patterns import text_with
+from destinations.sandbox.sample_value import sample
 from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = [

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from destinations.kit.testing.patterns import text_with
+from destinations.sandbox.patterns import text_with
 
 
 @pytest.mark.parametrize(

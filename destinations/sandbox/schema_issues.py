@@ -1,4 +1,4 @@
-"""Check seeds and fault rules of users against the schemas in this folder."""
+"""Check what the users of a stand-in write, such as fault rules, against schemas that ship."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from destinations.errors import Issue
 from destinations.segment.json_pointer import pointer
-from kana_destination.sandbox.models import parse_iso
 
-__all__ = ["schema_issues"]
-
-_FORMATS = FormatChecker(formats=())
+__all__ = ["schema_issues", "shipped_schema"]
 
 
-@_FORMATS.checks("moment", raises=ValueError)
-def _is_moment(value: object) -> bool:
-    if isinstance(value, str):
-        parse_iso(value)
-    return True
-
-
-def schema_issues(schema_name: str, document: object) -> list[Issue]:
-    """Return every issue in the document, in its order, under the schema of that file name."""
-    errors = sorted(_validator(schema_name).iter_errors(document), key=_place)
+def schema_issues(schema: Draft202012Validator, document: object) -> list[Issue]:
+    """Return every issue in the document, in its order."""
+    errors = sorted(schema.iter_errors(document), key=_place)
     return [Issue(_message(error), pointer(*error.absolute_path)) for error in errors]
+
+
+@cache
+def shipped_schema(
+    package: str, name: str, formats: FormatChecker | None = None
+) -> Draft202012Validator:
+    """Return the schema in this file of a package; ``formats`` checks the formats that it names."""
+    schema: dict[str, Any] = json.loads((files(package) / name).read_text("utf-8"))
+    return Draft202012Validator(schema, format_checker=formats)
 
 
 def _place(error: ValidationError) -> list[tuple[bool, int, str]]:
@@ -64,10 +63,3 @@ def _message(error: ValidationError) -> str:
 def _shown(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-@cache
-def _validator(schema_name: str) -> Draft202012Validator:
-    text = (files("kana_destination.sandbox") / schema_name).read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return Draft202012Validator(schema, format_checker=_FORMATS)

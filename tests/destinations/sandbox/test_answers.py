@@ -8,7 +8,7 @@ import pytest
 
 from destinations.definition import DestinationDefinition, ErrorCondition, ErrorRule
 from destinations.http import Answer, Failure, compile_request
-from destinations.kit.testing.answers import (
+from destinations.sandbox.answers import (
     error_answer,
     partial_answer,
     rule_that_reads,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from destinations.kit.testing.patterns import text_with
+from destinations.sandbox.patterns import text_with
 
 __all__ = ["sample"]
 

@@ -2,10 +2,11 @@
 
 A rule says to which requests it applies, and what happens to them::
 
-    {"nth": 3}                          the third GraphQL request since the start (from 1)
-    {"match": "createUser"}             text in the query or the variables
+    {"nth": 3}                          the third request since the start (from 1)
+    {"match": "createUser"}             text in the body, or in a GraphQL query
     {"match": {"operation": "Lookup", "rootField": "user", "alias": "r0", "text": "userId"}}
-                                        each that is given must hold
+                                        each that is given must hold; ``request`` is the name that
+                                        a definition gives to the request
     {"times": 2}                        at most this often; by default once, null for always
 
     {"status": 503, "retryAfter": 2}    an HTTP error; it is run only if "apply" is true
@@ -21,6 +22,9 @@ A rule says to which requests it applies, and what happens to them::
                                         Without a type if "exception" is null, else Error
     {"omitAlias": ["r1"]}, {"dataNull": true}   it is run, but the answer lacks the result
 
+Aliases are those of GraphQL; a stand-in made from a definition calls the events of any batch
+``e0``, ``e1`` and so on.
+
 Of the rules that apply to a request, only the first is used. A rule is gone after ``times`` uses.
 """
 
@@ -32,11 +36,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.errors import DefinitionError
-from kana_destination.sandbox.documents import RootField
-from kana_destination.sandbox.errors import KanaError
-from kana_destination.sandbox.schema_issues import schema_issues
+from destinations.sandbox.schema_issues import schema_issues, shipped_schema
 
-__all__ = ["WHOLE_REQUEST", "Drip", "FaultRule", "Faults", "Match", "RequestFacts"]
+__all__ = [
+    "WHOLE_REQUEST",
+    "Drip",
+    "FaultRule",
+    "Faults",
+    "InjectedError",
+    "Match",
+    "RequestFacts",
+    "RootField",
+]
+
+RootField = tuple[str, str]
+"""Alias (the field's name without one) and field."""
 
 WHOLE_REQUEST: Final = "*"
 """The alias in ``errors`` that stands for the whole request: nothing is run."""
@@ -44,13 +58,17 @@ WHOLE_REQUEST: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """The part of a request that rules read; ``number`` counts GraphQL requests from 1."""
+    """The part of a request that rules read; ``number`` counts requests from 1.
+
+    ``request`` is the name that the definition gives to it.
+    """
 
     number: int
     query: str = ""
     body: bytes = b""
     operation: str | None = None
     roots: tuple[RootField, ...] = ()
+    request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +79,13 @@ class Match:
     root_field: str | None = None
     alias: str | None = None
     text: str | None = None
+    request: str | None = None
 
     def holds(self, facts: RequestFacts) -> bool:
         """Return whether the request has all that is given."""
         return (
             self.operation in (None, facts.operation)
+            and self.request in (None, facts.request)
             and (self.root_field is None or any(f == self.root_field for _, f in facts.roots))
             and (self.alias is None or any(alias == self.alias for alias, _ in facts.roots))
             and (
@@ -74,6 +94,15 @@ class Match:
                 or self.text.encode("utf-8", "replace") in facts.body
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedError:
+    """An error of the partner; ``exception`` is the name of its type, None to leave that out."""
+
+    message: str
+    exception: str | None = "Error"
+    code: str = "INTERNAL_SERVER_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +131,7 @@ class FaultRule:
     delay: float = 0.0
     drip: Drip | None = None
     cut: int | None = None
-    errors: Mapping[str, KanaError] = field(default_factory=dict)
+    errors: Mapping[str, InjectedError] = field(default_factory=dict)
     omit_alias: tuple[str, ...] = ()
     data_null: bool = False
 
@@ -181,8 +210,11 @@ class Faults:
             self._left.extend((rule, rule.times) for rule in rules)
 
 
+_SCHEMA: Final = "faults.schema.json"
+
+
 def _rules(document: object) -> list[FaultRule]:
-    issues = schema_issues("faults.schema.json", document)
+    issues = schema_issues(shipped_schema("destinations.sandbox", _SCHEMA), document)
     if issues or not isinstance(document, list):
         raise DefinitionError(issues)
     return [_rule(rule) for rule in document]
@@ -216,11 +248,15 @@ def _match(match: str | Mapping[str, str] | None) -> Match | None:
     if match is None or isinstance(match, str):
         return None if match is None else Match(text=match)
     return Match(
-        match.get("operation"), match.get("rootField"), match.get("alias"), match.get("text")
+        operation=match.get("operation"),
+        root_field=match.get("rootField"),
+        alias=match.get("alias"),
+        text=match.get("text"),
+        request=match.get("request"),
     )
 
 
-def _injected(error: Mapping[str, Any]) -> KanaError:
+def _injected(error: Mapping[str, Any]) -> InjectedError:
     name: str | None = error.get("exception", "Error")
     message = error.get("message", f"{name or 'error'} injected by a fault rule")
-    return KanaError(message, name, error.get("code", "INTERNAL_SERVER_ERROR"))
+    return InjectedError(message, name, error.get("code", "INTERNAL_SERVER_ERROR"))

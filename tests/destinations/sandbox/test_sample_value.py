@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from destinations.kit.testing.sample_value import sample
+from destinations.sandbox.sample_value import sample
 from destinations.segment.validation import compile_schema
 
 SCHEMAS: list[dict[str, Any]] = [
