@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +18,15 @@ def names_of_stub(
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for a package, as its stub lists names.
 
     The stub is the ``.pyi`` of ``file``, which type checkers read as well. It has imports from
-    modules of the package (``from .model import Name``). A name must not be that of a module right
-    in the package: Python would set it to the module.
+    modules of the package (``from .model import Name``) or others. A name must not be that of a
+    module right in the package: Python would set it to the module.
     """
     modules = {}
     for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
-            modules.update({alias.name: f"{package}.{node.module}" for alias in node.names})
+            name = "." * node.level + (node.module or "")
+            module = importlib.util.resolve_name(name, package)
+            modules.update({alias.name: module for alias in node.names})
     # Constants, then classes, then functions.
     names = sorted(modules, key=lambda name: (not name.isupper(), not name[:1].isupper(), name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import click
@@ -77,14 +77,20 @@ def bind_to_file(
     settings: Path | None,
     *,
     overrides: Mapping[str, str] | None = None,
+    free: Container[str] = (),
     store: Store | None = None,
 ) -> BoundDestination:
-    """Return the destination, bound to the settings of a file; ``overrides`` win over the file."""
+    """Return the destination, bound to the settings of a file.
+
+    ``overrides`` win over the file; those that are ``free`` only fill in what it lacks.
+    """
+    given = overrides or {}
+    own = {name: value for name, value in given.items() if name not in free}
     if settings is None:
         document = Document("settings (--settings FILE)", {}, {})
     else:
-        document = read_settings(settings, os.environ, replaced=overrides or {})
-    values = {**document.data, **(overrides or {})}
+        document = read_settings(settings, os.environ, replaced=own)
+    values = {**given, **document.data, **own}
     return bind_destination(
         definition, plugin, Document(document.name, values, document.lines), store
     )

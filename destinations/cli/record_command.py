@@ -30,9 +30,10 @@ from destinations.kit.testing.personal_data import (
     is_reserved,
     personal_values,
 )
-from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
+from destinations.kit.testing.subject import Subject, open_subject
 from destinations.pipeline.input_file import InputFile
 from destinations.pipeline.reading import Entry
+from destinations.sandbox.placeholders import placeholder_settings
 
 __all__ = ["command"]
 
@@ -120,15 +121,15 @@ def command(**given: Any) -> int:
     path = case_path(options.cases or _folder_of(subject.folder), options.name)
     entries = _read(options.events)
     with ExitStack() as stack:
-        settings, shown = _settings(options, subject, stack)
+        reaching, settings, shown = _settings(options, subject, stack)
         draft = Draft(
             name=options.name,
             description=options.description or options.name.replace("-", " ").capitalize() + ".",
             entries=entries,
             now=datetime.now(UTC),
-            against=_against(options, subject, settings),
+            against=_against(options, reaching, settings),
         )
-        case = record(subject, draft, settings=settings, shown_settings=shown)
+        case = record(subject, draft, settings=settings, shown_settings=shown, reaching=reaching)
     replaced: Mapping[str, PersonalKind] = {}
     if options.pseudonymise:
         case, replaced = pseudonymised(subject, case)
@@ -167,32 +168,30 @@ def _read(path: Path) -> Sequence[Entry]:
     return entries
 
 
-def _settings(options: _Options, subject: Subject, stack: ExitStack) -> tuple[Settings, Settings]:
-    """Return the settings to deliver with, and those that the case shows."""
+def _settings(
+    options: _Options, subject: Subject, stack: ExitStack
+) -> tuple[Subject, Settings, Settings]:
+    """Return what delivers, with which settings, and the settings that the case shows."""
     if options.settings is not None:
         document = read_settings(options.settings, os.environ)
         checked = check_settings(subject.definition, document)
-        return checked, _shown(subject, document.data)
-    if subject.plugin is None:
-        msg = (
-            f"{subject.definition.name} has no sandbox: give --settings FILE to record from an API"
-        )
-        raise UsageError(msg)
+        return subject, checked, _shown(subject, document.data)
     sandbox = subject.start_sandbox(options.seed)
     stack.callback(sandbox.close)
-    return subject.settings(sandbox.settings), _shown(subject, sandbox.settings)
+    settings = subject.settings(sandbox.settings)
+    return subject.reaching(sandbox), settings, _shown(subject, sandbox.settings)
 
 
 def _shown(subject: Subject, given: Mapping[str, Any]) -> Settings:
     """Return the settings that the case shows.
 
-    The address of a sandbox is gone when it ends: the case has that of the partner instead.
+    The address of a sandbox is gone when it ends: the case has that of the partner instead, or a
+    placeholder.
     """
-    properties = subject.definition.settings["properties"]
     kept = {
         key: value
         for key, value in given.items()
-        if "default" not in properties[key] or not (isinstance(value, str) and _is_local(value))
+        if not (isinstance(value, str) and _is_local(value))
     }
     return placeholder_settings(subject.definition, kept)
 

@@ -78,8 +78,9 @@ from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, 
 from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.account_identity import AccountIdentity, credentials_of, identity_of
-from destinations.runtime.plugins import Plugin, plugin_changes_command, start_sandbox
+from destinations.runtime.plugins import Plugin, plugin_changes_command
 from destinations.runtime.sender import Sender
+from destinations.sandbox.starting import start_sandbox
 from destinations.secrets import Masker
 from destinations.store import (
     SqliteStore,
@@ -239,6 +240,7 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         if options.use_sandbox:
             sandbox = stack.enter_context(start_sandbox(definition, plugin, seed=options.seed))
             held = None if options.dry_run else sandbox.snapshot()
+            definition = sandbox.connected(definition)
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
@@ -248,6 +250,7 @@ def _run(options: Options) -> tuple[Report, _Runner]:
             plugin,
             options.settings,
             overrides=sandbox.settings if sandbox is not None else None,
+            free=sandbox.free_settings if sandbox is not None else (),
             store=store,
         )
         name = options.account or opened.account

@@ -14,7 +14,7 @@ from destinations.cli.commands import Command
 from destinations.cli.opening import destination_argument
 from destinations.errors import UsageError
 from destinations.opening import open_definition
-from destinations.runtime.plugins import start_sandbox
+from destinations.sandbox.starting import start_sandbox
 
 __all__ = ["command"]
 
@@ -65,6 +65,12 @@ def command(destination: str, seed: Path | None, port: int, db: Path | None, api
         sandbox = start_sandbox(definition, plugin, seed=seed, port=port, db=db, api=api)
         try:
             click.echo(json.dumps(dict(sandbox.settings)))
+            if not sandbox.leads_here:
+                click.echo(
+                    f"warning: no setting of {definition.name} leads to {sandbox.url}, so that "
+                    "`run --settings` would deliver elsewhere; use `run --sandbox`",
+                    err=True,
+                )
             while not stopped.wait(1.0):
                 if not sandbox.is_running():
                     msg = "the sandbox ended by itself"

@@ -333,7 +333,7 @@ class Destination:
 
     @property
     def endpoint(self) -> str:
-        """Return the URL that the settings give, or that of a stand-in; secrets in it are masked."""
+        """Return the URL that the settings or a stand-in give; secrets in it are masked."""
         if self.definition.transport.stand_in is not None:
             return self.definition.transport.stand_in
         context = {"event": {}, "payload": {}, "settings": self.settings}

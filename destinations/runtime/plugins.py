@@ -8,7 +8,7 @@ line that names the package: other destinations do not need it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from importlib.resources.abc import Traversable
@@ -33,7 +33,7 @@ __all__ = [
     "plugin_code",
     "plugin_commands",
     "plugin_page_data",
-    "start_sandbox",
+    "plugin_sandbox",
 ]
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class RunningSandbox(ABC):
     """
 
     url: str
+    leads_here: bool = True
+    """Whether the settings alone lead to it."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,18 @@ class RunningSandbox(ABC):
     def settings(self) -> Mapping[str, str]:
         """The settings that connect the destination to it; by default none."""
         return {}
+
+    @property
+    def free_settings(self) -> Container[str]:
+        """Those of its `settings` that may have any other value; by default none."""
+        return ()
+
+    def connected(self, definition: DestinationDefinition) -> DestinationDefinition:
+        """Return the definition whose requests go to it, whatever the settings say.
+
+        By default that is the same one, as the settings lead to it.
+        """
+        return definition
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the partner's data in a private form, for a later `holdings`; by default none."""
@@ -128,10 +142,11 @@ class Plugin:
         """Start a stand-in for the partner, filled from the file ``seed``.
 
         It listens on ``port``, or any free one for 0, keeps its data in the file ``db`` if one is
-        given, and speaks the partner's API of the name ``api``. Raises `UsageError` if there is
-        none, as by default, and `DefinitionError` for an invalid seed.
+        given, and speaks the partner's API of the name ``api``. Raises `DefinitionError`
+        for an invalid seed. The destination of a plugin that does not override this has the sandbox
+        that is made from its definition.
         """
-        raise UsageError(f"{self.source} has no sandbox")
+        raise UsageError(f"{self.source} has no sandbox of its own")
 
 
 def find_plugin(slug: str, folder: Traversable | None = None) -> Plugin | None:
@@ -200,21 +215,20 @@ def plugin_page_data(plugin: Plugin | None) -> Mapping[str, object]:
     return _asked(plugin, "page_data", plugin.page_data, Mapping, "tables by their names")
 
 
-def start_sandbox(
-    definition: DestinationDefinition,
+def plugin_sandbox(
     plugin: Plugin | None,
     *,
     seed: Path | None = None,
     port: int = 0,
     db: Path | None = None,
     api: str = "current",
-) -> RunningSandbox:
-    """Start the sandbox of a destination, which the caller closes; see `Plugin.start_sandbox`.
+) -> RunningSandbox | None:
+    """Start the sandbox that a plugin brings, which the caller closes; None if it brings none.
 
-    Raises `UsageError` if it has none.
+    See `Plugin.start_sandbox`. Raises `UsageError` if it fails, or gives something else.
     """
-    if plugin is None:
-        raise UsageError(f"{definition.name} has no sandbox: no plugin is installed for it")
+    if plugin is None or type(plugin).start_sandbox is Plugin.start_sandbox:
+        return None
     return _asked(
         plugin,
         "start_sandbox",

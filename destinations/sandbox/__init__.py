@@ -1,1 +1,1 @@
-"""A stand-in for a partner on this machine: made from a definition, or by a plugin on the same parts."""
+"""A stand-in for a partner on this machine, made from its definition or by a plugin."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,12 +20,15 @@ from destinations.definition.graphql_document import alias, root_keys
 from destinations.http import Answer, HttpResponse, compile_request
 from destinations.sandbox.patterns import text_with
 from destinations.sandbox.sample_value import sample
+from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = [
     "MESSAGE",
+    "complete_answer",
     "conditions_of",
     "error_answer",
+    "failed_answer",
     "graphql_error",
     "partial_answer",
     "rule_that_reads",
@@ -77,39 +81,93 @@ def graphql_error(message: str = MESSAGE, **parts: Any) -> dict[str, Any]:
 
 def partial_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
     """Make an answer that refuses only the last of ``count`` events; None if there is none."""
+    return failed_answer(request, count, {count - 1: {"message": MESSAGE}})
+
+
+def failed_answer(
+    request: RequestDefinition, count: int, failed: Mapping[int, Mapping[str, Any]]
+) -> HttpResponse | None:
+    """Make an answer that refuses these of ``count`` events; None if the definition has none.
+
+    The parts of each refusal are ``message``, and perhaps ``code`` and ``exception``.
+    """
     if isinstance(request.call, GraphQLDefinition):
         data = _data(request.call, success_value(request), count)
-        last = [*data][-1]
-        errors = [graphql_error(path=[last])]
-        return _json(200, {"errors": errors, "data": {**data, last: None}})
+        keys = root_keys(request.call.document)[-1:] or ("",)
+        names = [(alias(place, keys[0]), parts) for place, parts in failed.items()]
+        errors = [graphql_error(**parts, path=[name]) for name, parts in names]
+        nothing = {name: None for name, _ in names}
+        return _json(200, {"errors": errors, "data": {**data, **nothing}})
     if not isinstance(request.call, RestDefinition):
         return None
-    return _failed_items(request, request.call, count - 1)
+    return _failed_items(request, request.call, failed)
 
 
 def unplaced_answer(request: RequestDefinition, count: int) -> HttpResponse | None:
     """Make an answer that refuses one of ``count`` events without saying which."""
     if not isinstance(request.call, RestDefinition) or request.idempotent or count == 1:
         return None  # idempotent requests are sent again event by event
-    return _failed_items(request, request.call, None)
+    return _failed_items(request, request.call, {None: {"message": MESSAGE}})
+
+
+def complete_answer(request: RequestDefinition, events: Sequence[Any]) -> HttpResponse | None:
+    """Make a success that lists each of these events, for answers that must; None if none can.
+
+    An event is the JSON that it has in the batch.
+    """
+    failed = request.call.failed_items if isinstance(request.call, RestDefinition) else None
+    if failed is None:
+        return None
+    items = []
+    for place, event in enumerate(events):
+        item: dict[str, Any] = {}
+        if failed.index is not None and not _put(item, failed.index, place):
+            return None
+        if failed.item_status is not None and not _put(item, failed.item_status, _OK):
+            return None
+        if failed.item_id is not None:
+            identity = compile_value(failed.event_id).resolve(event)
+            if not _put(item, failed.item_id, identity):
+                return None
+        items.append(item)
+    value = success_value(request)
+    body: dict[str, Any] = copy.deepcopy(value) if isinstance(value, dict) else {}
+    if not _put(body, failed.items, items):
+        return None
+    return _json(failed.statuses[0], body)
+
+
+_OK: Final = 200
 
 
 def _failed_items(
-    request: RequestDefinition, call: RestDefinition, place: int | None
+    request: RequestDefinition,
+    call: RestDefinition,
+    places: Mapping[int, Mapping[str, Any]] | Mapping[None, Mapping[str, Any]],
 ) -> HttpResponse | None:
-    """Return a body with failed items at the paths that the definition reads, if they are plain."""
+    """Return a body with failed items at the paths that the definition reads, if they are plain.
+
+    The place None is that of an item which does not say whose it is.
+    """
     failed = call.failed_items
     if failed is None:
         return None
-    item: dict[str, Any] = {"message": MESSAGE}
+    items = []
+    for place, parts in places.items():
+        item: dict[str, Any] = {"message": parts["message"]}
+        placed = (
+            (place is None or _put(item, failed.index, place))
+            and (failed.message is None or _put(item, failed.message, parts["message"]))
+            and (
+                "code" not in parts or failed.code is None or _put(item, failed.code, parts["code"])
+            )
+        )
+        if not placed:
+            return None
+        items.append(item)
     value = success_value(request)
-    body: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
-    placed = (
-        (place is None or _put(item, failed.index, place))
-        and (failed.message is None or _put(item, failed.message, MESSAGE))
-        and _put(body, failed.items, [item])
-    )
-    return _json(failed.statuses[0], body) if placed else None
+    body: dict[str, Any] = copy.deepcopy(value) if isinstance(value, dict) else {}
+    return _json(failed.statuses[0], body) if _put(body, failed.items, items) else None
 
 
 def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""One request to a stand-in: from what came over the wire to the answer, with or without a fault."""
+"""One request to a stand-in: from the wire to the answer, with or without a fault."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ReadRequest(ABC, Generic[R]):
         """Return what the log keeps; ``status`` and ``fault`` are those of `RequestRecord`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ServedAccount(ABC, Generic[R]):
     """An account at the partner, with faults and a log of its own.
 

@@ -19,7 +19,13 @@ from destinations.errors import DefinitionError, UsageError
 from destinations.http.answer import HttpResponse
 from destinations.sandbox.exchange import ServedAccount, exchange
 from destinations.sandbox.faults import FaultRule
-from destinations.sandbox.wire import ORIGIN_HEADER, WireError, WireRequest, json_response, read_json
+from destinations.sandbox.wire import (
+    ORIGIN_HEADER,
+    WireError,
+    WireRequest,
+    json_response,
+    read_json,
+)
 
 __all__ = ["RunningServer", "Service"]
 

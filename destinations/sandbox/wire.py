@@ -10,7 +10,15 @@ from typing import Any, Final, NoReturn
 from destinations.http.answer import HttpResponse
 from destinations.http.envelope import STAND_IN_HEADER
 
-__all__ = ["JSON", "ORIGIN_HEADER", "WireError", "WireRequest", "encode", "json_response", "read_json"]
+__all__ = [
+    "JSON",
+    "ORIGIN_HEADER",
+    "WireError",
+    "WireRequest",
+    "encode",
+    "json_response",
+    "read_json",
+]
 
 JSON: Final = "application/json"
 
@@ -41,9 +49,7 @@ class WireError(Exception):
     ``headers`` are further headers of the answer.
     """
 
-    def __init__(
-        self, status: int, message: str, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}

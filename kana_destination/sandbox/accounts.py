@@ -28,9 +28,7 @@ class Accounts(Service):
 
     name = "kana-sandbox"
 
-    def __init__(
-        self, other: KanaAccount, by_key: Sequence[tuple[str, KanaAccount]] = ()
-    ) -> None:
+    def __init__(self, other: KanaAccount, by_key: Sequence[tuple[str, KanaAccount]] = ()) -> None:
         self.views = {"/snapshot": lambda served: served.snapshot()}
         self._other = other
         # By digest, so that the time of a look-up reveals nothing of a key.

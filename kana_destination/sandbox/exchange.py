@@ -26,7 +26,7 @@ from kana_destination.sandbox.snapshot import take_snapshot
 __all__ = ["KanaAccount", "graphql_response"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class KanaAccount(ServedAccount[GraphQLRecord]):
     """An account with the keys that open it, and with faults and a log of its own."""
 
@@ -105,9 +105,7 @@ _HEAD = ("authorization", "content-type", "accept")
 
 def graphql_response(result: Mapping[str, Any], media_type: str) -> HttpResponse:
     """Return a GraphQL answer in this media type, with the status that belongs to it."""
-    return HttpResponse(
-        status_of(result, media_type), {"content-type": media_type}, encode(result)
-    )
+    return HttpResponse(status_of(result, media_type), {"content-type": media_type}, encode(result))
 
 
 def _kana_error(error: InjectedError) -> KanaError:

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from destinations.kit.testing import Case, RecordedResponse, Subject, open_subject
-from destinations.sandbox.answers import conditions_of, rule_that_reads
 from destinations.kit.testing.wire import http_response
+from destinations.sandbox.answers import conditions_of, rule_that_reads
 from kana_destination.cases import cases, decide, user_state
 
 ROOT = Path(__file__).parents[2]

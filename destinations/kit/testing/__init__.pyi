@@ -1,3 +1,5 @@
+from destinations.sandbox.placeholders import placeholder_settings
+
 from .case import (
     Case,
     ExpectedOutcome,
@@ -16,7 +18,7 @@ from .recording import Draft, record
 from .replaying import CaseReport, replay
 from .saving import case_path, save_case
 from .stand_ins import ScriptedTransport, StillClock
-from .subject import Subject, open_subject, placeholder_settings, subject_in
+from .subject import Subject, open_subject, subject_in
 
 __all__ = [
     "Case",

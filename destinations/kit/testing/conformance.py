@@ -29,8 +29,9 @@ from destinations.kit.testing.gaps import (
 )
 from destinations.kit.testing.made_faults import FaultCase, fault_cases, play_fault
 from destinations.kit.testing.replaying import replay
-from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings
+from destinations.kit.testing.subject import Subject, open_subject
 from destinations.runtime.installed import find_folder
+from destinations.sandbox.placeholders import placeholder_settings
 
 __all__ = ["DestinationConformance"]
 

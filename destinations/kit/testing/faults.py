@@ -18,6 +18,7 @@ from destinations.definition import (
     RequestDefinition,
 )
 from destinations.http import HttpResponse
+from destinations.kit.testing.wire import CutResponse, Reply
 from destinations.sandbox.answers import (
     MESSAGE,
     error_answer,
@@ -27,7 +28,6 @@ from destinations.sandbox.answers import (
     success,
     unplaced_answer,
 )
-from destinations.kit.testing.wire import CutResponse, Reply
 
 __all__ = ["RETRY_AFTER", "PartnerFault", "partner_faults"]
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition, ErrorCondition, RequestDefinition
 from destinations.http import HttpResponse
-from destinations.sandbox.answers import conditions_of, error_answer, rule_that_reads
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.ways import Stage
 from destinations.kit.testing.wire import Reply
 from destinations.outcome import Outcome
+from destinations.sandbox.answers import conditions_of, error_answer, rule_that_reads
 from destinations.segment.mapping.checks import directive_keys
 
 __all__ = [

@@ -124,9 +124,12 @@ def record(
     *,
     settings: Settings,
     shown_settings: Settings,
+    reaching: Subject | None = None,
     clock: WallClock | None = None,
 ) -> Case:
     """Deliver the draft's lines with ``settings``; return the case, which has ``shown_settings``.
+
+    ``reaching`` is the same destination, whose requests go to a sandbox; see `Subject.reaching`.
 
     Events are delivered one after another, with real waits if the partner asks for them, or those
     of ``clock``. Raises `UsageError` if placeholders lead to other requests or outcomes.
@@ -140,7 +143,7 @@ def record(
     try:
         with frozen_at(clock_seconds(text)):
             rows = deliver_in_sequence(
-                subject.bind(settings),
+                (reaching or subject).bind(settings),
                 transport,
                 clock or PacedClock(),
                 _numbered(draft.entries),

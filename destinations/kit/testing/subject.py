@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from destinations.definition import DestinationDefinition, Preset, load_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import SettingsError, UsageError
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import (
     CASES_FOLDER,
@@ -21,18 +20,10 @@ from destinations.kit.testing.case_reading import (
 )
 from destinations.runtime.destination import Code, Destination
 from destinations.runtime.installed import find_folder
-from destinations.runtime.plugins import (
-    Plugin,
-    RunningSandbox,
-    find_plugin,
-    plugin_code,
-    start_sandbox,
-)
+from destinations.runtime.plugins import Plugin, RunningSandbox, find_plugin, plugin_code
+from destinations.sandbox.starting import start_sandbox
 
-__all__ = ["Subject", "open_subject", "placeholder_settings", "subject_in"]
-
-_PLACEHOLDER: Final = "placeholder-{}"
-_PLACEHOLDER_URL: Final = "https://placeholder-{}.example.com"
+__all__ = ["Subject", "open_subject", "subject_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +59,12 @@ class Subject:
         return check_settings(self.definition, Document("settings", dict(values), {}))
 
     def start_sandbox(self, seed: Path | None = None) -> RunningSandbox:
-        """Start the partner's sandbox, which the caller closes; raises `UsageError` without one."""
+        """Start a stand-in for the partner, which the caller closes; see `start_sandbox`."""
         return start_sandbox(self.definition, self.plugin, seed=seed)
+
+    def reaching(self, sandbox: RunningSandbox) -> Subject:
+        """Return the same destination, whose requests go to the sandbox."""
+        return replace(self, definition=sandbox.connected(self.definition))
 
     def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
         """Return the destination with these settings and, if given, other subscriptions."""
@@ -92,38 +87,3 @@ def subject_in(folder: Traversable) -> Subject:
     definition = load_definition(folder)
     plugin = find_plugin(definition.slug, folder)
     return Subject(folder, definition, plugin_code(plugin, None), plugin)
-
-
-def placeholder_settings(
-    definition: DestinationDefinition, given: Mapping[str, Any] | None = None
-) -> Settings:
-    """Return settings to show, with placeholders for secrets and required values.
-
-    ``given`` are settings to keep, except that only the names of secrets are used. A setting's own
-    ``examples`` are preferred. Raises `UsageError` for a setting that no placeholder fits.
-    """
-    given = given or {}
-    secrets = definition.secret_settings
-    values = {key: value for key, value in given.items() if key not in secrets}
-    needed = [*definition.settings.get("required", ()), *(key for key in secrets if key in given)]
-    for key in dict.fromkeys(needed):
-        if key not in values and "default" not in definition.settings["properties"][key]:
-            values[key] = _placeholder(definition, key)
-    return check_settings(definition, Document("settings", values, {}))
-
-
-def _placeholder(definition: DestinationDefinition, key: str) -> Any:
-    spec: Mapping[str, Any] = definition.settings["properties"][key]
-    texts = (_PLACEHOLDER.format(key), _PLACEHOLDER_URL.format(key.lower()))
-    only = replace(definition, settings={**definition.settings, "required": [key]})
-    for candidate in (*spec.get("examples", ()), *texts, 1, True):
-        try:
-            check_settings(only, Document("settings", {key: candidate}, {}))
-        except SettingsError:
-            continue
-        return candidate
-    msg = (
-        f"no placeholder fits the setting {key!r} of {definition.name}: give it `examples` in "
-        "destination.yaml, with a value that is not real"
-    )
-    raise UsageError(msg)

@@ -16,12 +16,10 @@ from destinations.definition import ActionDefinition, Preset, RequestDefinition
 from destinations.errors import UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
-from destinations.sandbox.answers import error_answer, success
 from destinations.kit.testing.case import ABSENT, RecordedRequest
-from destinations.sandbox.sample_value import sample
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
-from destinations.kit.testing.subject import Subject, placeholder_settings
+from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.wire import Reply, Wire
 from destinations.outcome import Result
 from destinations.pipeline.reading import Entry
@@ -34,6 +32,9 @@ from destinations.runtime.action import (
     Subscription,
 )
 from destinations.runtime.destination import Destination
+from destinations.sandbox.answers import error_answer, success
+from destinations.sandbox.placeholders import placeholder_settings
+from destinations.sandbox.sample_value import sample
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 

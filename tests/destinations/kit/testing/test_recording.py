@@ -17,8 +17,9 @@ from destinations.kit.testing.case import ABSENT, Case, Recorded
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.recording import Draft, record
 from destinations.kit.testing.replaying import replay
-from destinations.kit.testing.subject import Subject, placeholder_settings
+from destinations.kit.testing.subject import Subject
 from destinations.pipeline.reading import Entry
+from destinations.sandbox.placeholders import placeholder_settings
 
 SECRET = "sk_live_0123456789/+"
 NOW = datetime(2024, 1, 15, 12, 0, 0, 123, tzinfo=UTC)

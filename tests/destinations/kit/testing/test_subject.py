@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from destinations.errors import DefinitionError, SettingsError, UsageError
-from destinations.kit.testing.subject import Subject, open_subject, placeholder_settings, subject_in
+from destinations.kit.testing.subject import Subject, open_subject, subject_in
+from destinations.sandbox.placeholders import placeholder_settings
 
 
 def test_an_installed_destination_and_a_folder(template: Path) -> None:

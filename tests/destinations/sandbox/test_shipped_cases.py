@@ -1,0 +1,86 @@
+"""What the cases of the shipped destinations send is what their sandboxes expect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from destinations.clock import frozen_at
+from destinations.http import Answer
+from destinations.http.transport import HttpTransport
+from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedResponse
+from destinations.kit.testing.replaying import clock_seconds
+from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
+from destinations.kit.testing.stand_ins import StillClock
+from destinations.kit.testing.subject import Subject, open_subject
+from destinations.kit.testing.wire import http_response
+from destinations.sandbox.definition_sandbox import DefinitionSandbox
+
+SHIPPED = ("braze", "kana", "slack", "webhook")
+SUBJECTS = {name: open_subject(name) for name in SHIPPED}
+
+# What a partner that listens cannot do to a client.
+_WITHOUT_CONNECTION = {"refused", "connectTimeout"}
+
+
+def _cases() -> Iterator[Any]:
+    for name, subject in SUBJECTS.items():
+        for case in subject.cases():
+            if not {one.result for one in case.interactions if isinstance(one.result, str)} & (
+                _WITHOUT_CONNECTION
+            ):
+                yield pytest.param(subject, case, id=f"{name}/{case.name}")
+
+
+def _is_success(subject: Subject, interaction: Interaction, sandbox: DefinitionSandbox) -> bool:
+    """Whether the sandbox may answer by itself: the recorded answer is a success for all."""
+    result = interaction.result
+    # Kana's answers depend on what its account holds.
+    if not isinstance(result, RecordedResponse) or subject.slug == "kana":
+        return False
+    body = interaction.request.json
+    items = next(iter(body.values())) if subject.slug == "braze" else [body]
+    # All requests of each of the others read an answer alike.
+    request = next(iter(subject.bind(subject.settings(sandbox.settings)).requests.values()))
+    verdicts = request.read(http_response(result), len(items))
+    return all(isinstance(one, Answer) for one in verdicts)
+
+
+def _rule(number: int, result: RecordedResponse | str) -> dict[str, Any]:
+    if isinstance(result, str):
+        return {"nth": number, "drop": "after"}
+    text = result.body or "" if result.json is ABSENT else json.dumps(result.json)
+    wait = {name.lower(): value for name, value in result.headers.items()}.get("retry-after")
+    return {
+        **{"nth": number, "status": result.status, "body": text},
+        **({} if wait is None else {"retryAfter": wait}),
+    }
+
+
+@pytest.mark.parametrize(("subject", "case"), [*_cases()])
+def test_every_case_goes_through(subject: Subject, case: Case) -> None:
+    """The sandbox takes each request of a case, and the events end as they did at the partner.
+
+    What the partner refused, and what follows from the data of Kana's account, fault rules repeat.
+    """
+    with DefinitionSandbox(subject.definition, settings=case.settings) as sandbox:
+        for number, interaction in enumerate(case.interactions, start=1):
+            if not _is_success(subject, interaction, sandbox):
+                sandbox.faults.add(_rule(number, interaction.result))
+        destination = subject.reaching(sandbox).bind(case.settings, case.subscriptions)
+        transport = HttpTransport(subject.definition.transport.timeouts)
+        try:
+            with frozen_at(clock_seconds(case.clock)):
+                rows = deliver_in_sequence(
+                    destination, transport, StillClock(), entries_of(case.events)
+                )
+        finally:
+            transport.close()
+        records = list(sandbox.requests)
+    assert [record.issues for record in records if record.issues] == []
+    assert len(records) == len(case.interactions)
+    ended = [(row.row.line, row.row.result.outcome) for row in rows]
+    assert ended == [(row.event, row.outcome) for row in case.expected]
