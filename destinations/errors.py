@@ -47,7 +47,7 @@ Signals are not part of the tree, as each is caught within the package that rais
     SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing
-    WireError                sandbox of Kana: an HTTP answer to an invalid GraphQL request
+    WireError                sandbox: an HTTP answer to a request that cannot be read
     _AnsweredError           server: ends the reading of a body that its connection has refused
     _EndedError              runtime: brings the result out of a plugin's generator
     _InvalidDateError        segment.javascript: ends the reading of a date

@@ -450,7 +450,11 @@ def _open_with(given: Mapping[str, Any], _: Path) -> Any:
                 ("clock", 5, "clock must have the method monotonic, but is a value of the type"),
             )
         ),
-        (lambda _: open_sandbox("webhook"), UsageError, "Webhook has no sandbox: no plugin"),
+        (
+            lambda path: open_sandbox("webhook", seed=path),
+            UsageError,
+            "the sandbox of Webhook is made from its definition and has no data: it takes no seed",
+        ),
         (lambda path: open_store(path / "none", existing=True), UsageError, "there is no store"),
     ],
 )

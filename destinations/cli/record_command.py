@@ -34,6 +34,7 @@ from destinations.kit.testing.subject import Subject, open_subject
 from destinations.pipeline.input_file import InputFile
 from destinations.pipeline.reading import Entry
 from destinations.sandbox.placeholders import placeholder_settings
+from destinations.secrets import Masker, Secret, reveal
 
 __all__ = ["command"]
 
@@ -135,7 +136,11 @@ def command(**given: Any) -> int:
         case, replaced = pseudonymised(subject, case)
     else:
         _warn(case)
-    save_case(subject, case, path, settings.masker)
+    # The secrets of a sandbox may be placeholders, which no one need hide.
+    public = {reveal(value) for value in shown.values() if isinstance(value, Secret)}
+    secrets = [value for value in settings.values() if isinstance(value, Secret)]
+    hidden = Masker(value for value in secrets if reveal(value) not in public)
+    save_case(subject, case, path, hidden)
     _report(case, path, replaced)
     return 0
 

@@ -73,7 +73,7 @@ class DefinitionAccount(ServedAccount[DefinitionRecord]):
     """What a sandbox expects, and what it has taken: requests and events by name."""
 
     def __init__(self, matcher: Matcher, masker: Masker, origin: str) -> None:
-        super().__init__(RequestLog("taken"))
+        super().__init__(RequestLog("byName"))
         self.matcher = matcher
         self.masker = masker
         self.origin = origin

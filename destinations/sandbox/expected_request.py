@@ -107,7 +107,7 @@ class ExpectedRequest:
                 query.remove((name, value))
             elif not self.address.any_query:
                 issues.append(
-                    RequestIssue(f"query {name}", "is missing or another one", of_credential=True)
+                    RequestIssue(f"query {name}", "is missing or wrong", of_credential=True)
                 )
         issues += self._query.issues("query", query, any_other=self.address.any_query)
         found, events = self._body.read(request.body)
@@ -158,7 +158,7 @@ class _BasicHeader(_Header):
         expected = "Basic " + b64encode(":".join(self._texts).encode()).decode()
         if text == expected or (text is None and self.optional):
             return None
-        what = "is missing" if text is None else "is another one"
+        what = "is missing" if text is None else "is wrong"
         return RequestIssue(place, f"{what}: expected {self.shown}", of_credential=True)
 
 

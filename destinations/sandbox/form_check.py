@@ -85,7 +85,7 @@ class TextCheck:
             return RequestIssue(place, f"is missing: expected {self.shown}", self.is_credential)
         if self._fits.fullmatch(text):
             return None
-        return RequestIssue(place, f"is another one: expected {self.shown}", self.is_credential)
+        return RequestIssue(place, f"is wrong: expected {self.shown}", self.is_credential)
 
 
 class AddressCheck:
@@ -103,7 +103,8 @@ class AddressCheck:
         for text in values.texts(base):
             head, query = _cut(text)
             self.query += parse_qsl(query, keep_blank_values=True)
-            self.any_query |= any(isinstance(one, Gap) for one in text)
+            names = [one.name.rpartition(".")[2] for one in text if isinstance(one, Gap)]
+            self.any_query |= any("?" in str(values.settings.get(name)) for name in names)
             url = "".join(
                 "\0" if isinstance(one, Gap) else requote_uri(reveal(one)) for one in head
             )

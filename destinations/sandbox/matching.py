@@ -49,6 +49,11 @@ class Matched:
         return json_response(said, self.status, self.headers)
 
 
+def _distance(issues: Sequence[RequestIssue]) -> tuple[int, int]:
+    """Return how far a request is from one with these issues: another form of body is farther."""
+    return sum(issue.place == "body" for issue in issues), len(issues)
+
+
 class Matcher:
     """All requests that a definition can make."""
 
@@ -73,7 +78,7 @@ class Matcher:
             headers = {"allow": allowed}
             return Matched(here[0], issues=[issue], status=_WRONG_METHOD, headers=headers)
         found = [(one, *one.read(request)) for one in own]
-        nearest, issues, events = min(found, key=lambda each: len(each[1]))
+        nearest, issues, events = min(found, key=lambda each: _distance(each[1]))
         of_credential = any(issue.of_credential for issue in issues)
         status = _UNAUTHORIZED if of_credential else _BAD_REQUEST
         return Matched(nearest, events, issues, status if issues else 200)
@@ -89,5 +94,5 @@ class Matcher:
         places = dict.fromkeys(
             one.address.path if origin is None else one.address.shown for one in self._expected
         )
-        issue = RequestIssue("url", f"is of no request: expected {' or '.join(places)}")
+        issue = RequestIssue("url", f"leads to no request: expected {' or '.join(places)}")
         return Matched(nearest, issues=[issue], status=_NOT_FOUND)

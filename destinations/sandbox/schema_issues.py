@@ -50,7 +50,8 @@ def _message(error: ValidationError) -> str:
             return f"must be one of {', '.join(map(str, wanted))}, got {_shown(value)}"
         case "pattern":
             # The value may be a key, so it is not repeated.
-            return f"does not match {error.schema.get('title', wanted)}"
+            named = error.schema if isinstance(error.schema, dict) else {}
+            return f"does not match {named.get('title', wanted)}"
         case "anyOf" if all("required" in one for one in wanted):
             wants = ", ".join(one["required"][0] for one in wanted)
             return f"must say what goes wrong: at least one of {wants}"

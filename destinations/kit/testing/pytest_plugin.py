@@ -117,7 +117,7 @@ def destination(request: pytest.FixtureRequest, destination_name: str) -> Destin
     subject = testing.open_subject(destination_name)
     if "destination_sandbox" in request.fixturenames:
         sandbox: RunningSandbox = request.getfixturevalue("destination_sandbox")
-        return subject.bind(subject.settings(sandbox.settings))
+        return subject.reaching(sandbox).bind(subject.settings(sandbox.settings))
     return subject.bind(testing.placeholder_settings(subject.definition))
 
 

@@ -112,16 +112,22 @@ def test_too_few_and_too_many(
     assert (done.code, message in done.err) == (2, True)
 
 
-def test_without_a_sandbox(
+def test_without_a_plugin(
     command: Callable[..., Any], record: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Settings are needed that lead to an API; wrong ones are told with their place."""
+    """The sandbox that is made from the definition answers; wrong settings have their place."""
     command("init", "partner", "--path", tmp_path)
-    done = record(destination=tmp_path / "partner")
-    assert (done.code, "give --settings FILE to record from an API" in done.err) == (2, True)
+    assert record(destination=tmp_path / "partner").code == 0
+    text = (tmp_path / "cases" / "one.yaml").read_text(encoding="utf-8")
+    assert "against: sandbox" in text
+    assert "outcome: delivered" in text
+    assert "endpoint: https://api.example.com" in text
+    assert "127.0.0.1" not in text
+    tested = command("test", tmp_path / "partner", "--cases", tmp_path / "cases", "--json")
+    assert tested.code == 0
     settings = tmp_path / "settings.yaml"
     settings.write_text("apiKey: short\n", encoding="utf-8")
-    wrong = record("--settings", settings, destination=tmp_path / "partner")
+    wrong = record("--settings", settings, "--case", "two", destination=tmp_path / "partner")
     assert (wrong.code, "settings.yaml:1" in wrong.err) == (2, True)
 
 

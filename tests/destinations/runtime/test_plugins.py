@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
 from destinations.runtime.destination import Code
 from destinations.runtime.entry_points import plugin_slugs
-from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import (
     Plugin,
     find_plugin,
@@ -20,7 +18,7 @@ from destinations.runtime.plugins import (
     plugin_code,
     plugin_commands,
     plugin_page_data,
-    start_sandbox,
+    plugin_sandbox,
 )
 
 Install = Callable[..., Path]
@@ -41,7 +39,7 @@ def test_a_plugin_is_found_by_its_slug(install: Install) -> None:
 
 
 def test_what_a_plugin_does_by_default(install: Install) -> None:
-    """A class that overrides nothing brings nothing, and says that it has no sandbox."""
+    """A class that overrides nothing brings nothing, and no sandbox of its own."""
     install("acme-destinations", "sample", plugins={"sample": PLUGIN + "pass"})
     plugin = find_plugin("sample")
     assert plugin is not None
@@ -49,9 +47,10 @@ def test_what_a_plugin_does_by_default(install: Install) -> None:
     assert plugin_commands(plugin) == ()
     assert plugin_page_data(plugin) == {}
     assert plugin_changes_command(plugin) == ""
+    assert plugin_sandbox(plugin) is None
     with pytest.raises(UsageError) as raised:
-        start_sandbox(load_definition(find_folder("sample")), plugin)
-    assert str(raised.value) == f"{SOURCE} has no sandbox"
+        plugin.start_sandbox(seed=None)
+    assert str(raised.value) == f"{SOURCE} has no sandbox of its own"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +110,7 @@ def _code(plugin: Plugin) -> object:
 
 
 def _sandbox(plugin: Plugin) -> object:
-    return start_sandbox(load_definition(find_folder("sample")), plugin)
+    return plugin_sandbox(plugin)
 
 
 @pytest.mark.parametrize(

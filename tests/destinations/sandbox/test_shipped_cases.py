@@ -55,7 +55,9 @@ def _rule(number: int, result: RecordedResponse | str) -> dict[str, Any]:
     text = result.body or "" if result.json is ABSENT else json.dumps(result.json)
     wait = {name.lower(): value for name, value in result.headers.items()}.get("retry-after")
     return {
-        **{"nth": number, "status": result.status, "body": text},
+        "nth": number,
+        "status": result.status,
+        "body": text,
         **({} if wait is None else {"retryAfter": wait}),
     }
 

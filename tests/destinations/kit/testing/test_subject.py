@@ -28,10 +28,14 @@ def test_what_cannot_be_opened(template: Path) -> None:
         subject_in(template)
 
 
-def test_no_plugin_no_sandbox(partner: Subject) -> None:
-    """A stand-in for the partner is code."""
-    with pytest.raises(UsageError, match="Partner has no sandbox"):
-        partner.start_sandbox()
+def test_a_sandbox_without_a_plugin(partner: Subject) -> None:
+    """It is made from the definition, and has no data that a seed could fill."""
+    with partner.start_sandbox() as sandbox:
+        assert partner.settings(sandbox.settings)["endpoint"] == sandbox.url
+        reached = partner.reaching(sandbox).bind(placeholder_settings(partner.definition))
+        assert reached.endpoint == sandbox.url
+    with pytest.raises(UsageError, match=r"Partner is made from its definition .* takes no seed"):
+        partner.start_sandbox(Path("seed.yaml"))
 
 
 def test_settings_are_checked(partner: Subject) -> None:
