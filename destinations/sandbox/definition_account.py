@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,7 +14,7 @@ from destinations.http.json_bytes import encode_json
 from destinations.sandbox.answers import complete_answer, failed_answer, graphql_error, success
 from destinations.sandbox.exchange import ReadRequest, ServedAccount
 from destinations.sandbox.expected_request import ExpectedRequest
-from destinations.sandbox.faults import FaultRule, InjectedError, RequestFacts
+from destinations.sandbox.faults import FaultRule, InjectedError, RequestFacts, RootField
 from destinations.sandbox.form_check import ReadEvents
 from destinations.sandbox.log import RequestLog, RequestRecord
 from destinations.sandbox.matching import Matcher
@@ -112,7 +112,9 @@ class _Read(ReadRequest[DefinitionRecord]):
             refusal = json_response(body, refusal.status, matched.headers)
         self.refusal = refusal
         self._count = 0 if refusal is not None else matched.events.count
-        operation, query, roots = None, "", ()  # type: str | None, str, Sequence[tuple[str, str]]
+        operation: str | None = None
+        query = ""
+        roots: Sequence[RootField] = ()
         document = matched.nearest.document
         if refusal is None and document is not None:
             operation, roots = document.operation.name, document.roots(self._count)

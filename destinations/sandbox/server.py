@@ -183,8 +183,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(WireError(405, message, {"allow": allowed}).response())
         else:
             served = self.server.service.open(headers.get("authorization"))
-            is_refused = isinstance(served, HttpResponse)
-            self._send(served if is_refused else routes[self.command](served, request.body))
+            if isinstance(served, ServedAccount):
+                self._send(routes[self.command](served, request.body))
+            else:
+                self._send(served)
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
