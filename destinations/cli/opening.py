@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -20,6 +22,7 @@ from destinations.runtime.plugins import Plugin
 from destinations.runtime.store import Store
 
 __all__ = [
+    "Overrides",
     "bind_to_file",
     "bind_to_show",
     "connect_to_file",
@@ -71,26 +74,38 @@ store_option = click.option(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Settings that win over those of a file; the ``free`` ones only fill in what it lacks."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    free: Container[str] = ()
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """The settings that win."""
+        return {name: value for name, value in self.values.items() if name not in self.free}
+
+    def applied_to(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a file with these."""
+        return {**self.values, **data, **self.own}
+
+
 def bind_to_file(
     definition: DestinationDefinition,
     plugin: Plugin | None,
     settings: Path | None,
     *,
-    overrides: Mapping[str, str] | None = None,
-    free: Container[str] = (),
+    overrides: Overrides | None = None,
     store: Store | None = None,
 ) -> BoundDestination:
-    """Return the destination, bound to the settings of a file.
-
-    ``overrides`` win over the file; those that are ``free`` only fill in what it lacks.
-    """
-    given = overrides or {}
-    own = {name: value for name, value in given.items() if name not in free}
+    """Return the destination, bound to the settings of a file."""
+    over = overrides or Overrides()
     if settings is None:
         document = Document("settings (--settings FILE)", {}, {})
     else:
-        document = read_settings(settings, os.environ, replaced=own)
-    values = {**given, **document.data, **own}
+        document = read_settings(settings, os.environ, replaced=over.own)
+    values = over.applied_to(document.data)
     return bind_destination(
         definition, plugin, Document(document.name, values, document.lines), store
     )
@@ -101,20 +116,21 @@ def bind_to_show(
     plugin: Plugin | None,
     settings: Path | None,
     *,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Overrides | None = None,
     store: Store | None = None,
 ) -> BoundDestination:
     """Return the destination as `bind_to_file` does, for requests that are only shown.
 
     Settings that are not there have their names as values; says why those of the file are not.
     """
+    over = overrides or Overrides()
     document = Document("settings (--settings FILE)", {}, {})
     absent: Mapping[str, SourceError] = {}
     if settings is not None:
-        document, absent = read_present_settings(settings, os.environ, replaced=overrides or {})
+        document, absent = read_present_settings(settings, os.environ, replaced=over.own)
     for key, error in absent.items():
         click.echo(f"note: {document.name}: {key} is shown as <{key}>: {error}", err=True)
-    values = {**document.data, **(overrides or {})}
+    values = over.applied_to(document.data)
     return bind_destination(
         definition,
         plugin,

@@ -25,6 +25,7 @@ from destinations.cli.garbage_collection import collect_less_often
 from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
+    Overrides,
     bind_to_file,
     bind_to_show,
     connect_to_file,
@@ -236,11 +237,12 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         if options.events:
             opened_events = open_input_files(options.events, options.form, limit=options.limit)
             source = stack.enter_context(opened_events)
-        sandbox, held = None, None
+        sandbox, held, overrides = None, None, None
         if options.use_sandbox:
             sandbox = stack.enter_context(start_sandbox(definition, plugin, seed=options.seed))
             held = None if options.dry_run else sandbox.snapshot()
             definition = sandbox.connected(definition)
+            overrides = Overrides(sandbox.settings, sandbox.free_settings)
         store = _open_store(options)
         if store is not None:
             stack.callback(store.close)
@@ -249,8 +251,7 @@ def _run(options: Options) -> tuple[Report, _Runner]:
             definition,
             plugin,
             options.settings,
-            overrides=sandbox.settings if sandbox is not None else None,
-            free=sandbox.free_settings if sandbox is not None else (),
+            overrides=overrides,
             store=store,
         )
         name = options.account or opened.account
