@@ -70,7 +70,7 @@ class DefinitionRecord(RequestRecord):
 
 
 class DefinitionAccount(ServedAccount[DefinitionRecord]):
-    """What a sandbox expects, and what it has taken: requests and events by name."""
+    """The requests that a sandbox expects, and those that it has taken, with their events."""
 
     def __init__(self, matcher: Matcher, masker: Masker, origin: str) -> None:
         super().__init__(RequestLog("byName"))
@@ -81,7 +81,7 @@ class DefinitionAccount(ServedAccount[DefinitionRecord]):
         self.taken_events: Counter[str] = Counter()
 
     def read(self, number: int, request: WireRequest) -> ReadRequest[DefinitionRecord]:
-        """Match a request with those that are expected."""
+        """Return a request, matched with those that are expected."""
         return _Read(self, number, request)
 
     def url(self, request: WireRequest) -> str:

@@ -39,7 +39,7 @@ _ORIGIN: Final = re.compile(r"^https?://[^/?#]*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class RequestIssue:
-    """What is wrong with a request, at a ``place`` such as ``header Accept`` or ``body /events``.
+    """An issue in a request, at a ``place`` such as ``header Accept`` or ``body /events``.
 
     ``of_credential`` says that a credential is missing or wrong.
     """

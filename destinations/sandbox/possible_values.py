@@ -64,7 +64,7 @@ ANYTHING: Final = PossibleValue({}, optional=True)
 
 @dataclass(frozen=True, slots=True)
 class PossibleValues:
-    """What mappings give with these settings; secrets among them are exact, other settings not.
+    """The values of mappings with these settings: secrets are exact, other settings not.
 
     ``payload`` has the fields of a payload, None if it may be any. ``given`` are the shapes of
     further roots, by path. ``settled`` are the names of settings that always have a value.

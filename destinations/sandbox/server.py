@@ -39,7 +39,7 @@ View = Callable[[ServedAccount[Any]], object]
 
 
 class Service(ABC):
-    """What a server serves: accounts at a partner; ``name`` is that of the header ``Server``.
+    """The subject of a server: accounts at a partner; ``name`` is that of the header ``Server``.
 
     ``views`` are shown at further paths, such as ``/snapshot``.
     """

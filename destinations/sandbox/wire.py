@@ -1,4 +1,4 @@
-"""What a stand-in reads from the wire, and the JSON that it answers with."""
+"""Requests as they come over the wire to a stand-in, and its answers in JSON."""
 
 from __future__ import annotations
 

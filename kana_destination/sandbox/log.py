@@ -1,4 +1,4 @@
-"""What the log keeps of a GraphQL request, without variables and keys."""
+"""Records of GraphQL requests in the log, without variables and keys."""
 
 from __future__ import annotations
 
