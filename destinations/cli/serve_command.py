@@ -79,6 +79,9 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
     service.watch_queues()
     for name, url in service.urls.items():
         logger.info("receiver started", destination=name, url=url)
+    if service.source_url is not None:
+        names = [one.name for one in config.sources]
+        logger.info("sources started", sources=names, host=service.source_url)
     if config.admin is not None:
         logger.info("metrics and health served", url=service.pages_url)
     notifier = Notifier(os.environ)
@@ -102,7 +105,8 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
 
 
 def _status(service: Service) -> str:
-    return f"receiving for {', '.join(service.urls)}"
+    sources = [one.name for one in service.config.sources]
+    return f"receiving for {', '.join([*sources, *service.urls])}"
 
 
 def _serve(
@@ -157,8 +161,10 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
         logger.info(
             "configuration reloaded",
             configuration=str(path.resolve()),
-            destinations=list(service.urls),
+            destinations=[each.name for each in config.destinations],
         )
+        for warning in config.warnings:
+            logger.warning(warning)
     observation.loaded(successful=is_loaded)
     service.watch_queues()
     return is_loaded

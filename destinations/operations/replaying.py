@@ -244,7 +244,9 @@ def _end_of(planned: Plan, entry: LedgerEntry) -> Result:
 
 
 def _event(planned: Plan, entry: LedgerEntry) -> QueuedEvent:
-    found, former = (0, 0) if planned.event is None else fingerprints(planned.event)
+    found, former = entry.fingerprint, 0
+    if not found and planned.event is not None:
+        found, former = fingerprints(planned.event)
     return QueuedEvent(
         entry.message_id,
         entry.type,

@@ -121,10 +121,9 @@ class InlineWorkers:
 
 @dataclass(slots=True, eq=False)
 class _Offer:
-    """The events of one scope that one caller brought."""
+    """The events that one caller brought, by scope; they are durable together, or not at all."""
 
-    scope: Scope
-    arrivals: Sequence[Arrival]
+    parts: Sequence[tuple[Scope, Sequence[Arrival]]]
     receipts: Future[Sequence[Receipt]] = field(default_factory=Future)
 
 
@@ -232,7 +231,16 @@ class Engine:
         if waiting >= most:
             message = f"the queue is full: {waiting:,} waiting"
             raise QueueFullError(message, _LONG_SECONDS)
-        offer = _Offer(scope, arrivals)
+        return self._offer([(scope, arrivals)])
+
+    def distribute(
+        self, parts: Sequence[tuple[Scope, Sequence[Arrival]]]
+    ) -> Future[Sequence[Receipt]]:
+        """Take events in for several scopes; see `destinations.pipeline.queue.Inbox.distribute`."""
+        return self._offer(parts)
+
+    def _offer(self, parts: Sequence[tuple[Scope, Sequence[Arrival]]]) -> Future[Sequence[Receipt]]:
+        offer = _Offer(parts)
         with self._lock:
             if self._closed:
                 raise UsageError("the store is closed")
@@ -547,7 +555,10 @@ class Engine:
         fault = self._claim(jobs, now, monotonic, round_)
         offers, self._offers = self._known(self._offers), []
         round_.arrivals += [
-            (offer.scope, arrival) for offer in offers for arrival in offer.arrivals
+            (scope, arrival)
+            for offer in offers
+            for scope, arrivals in offer.parts
+            for arrival in arrivals
         ]
         self._crowd = (returned + len(offers)) or self._crowd
         committed = self._commit(round_, offers, jobs)
@@ -594,12 +605,12 @@ class Engine:
         Those of tenants that were merged since are of what they are part of now.
         """
         for offer in offers if self._merged else ():
-            offer.scope = self._now(offer.scope)
+            offer.parts = [(self._now(scope), arrivals) for scope, arrivals in offer.parts]
         if not self._forgotten:
             return offers
         known = []
         for offer in offers:
-            if (offer.scope.id, offer.scope.tenant) in self._forgotten:
+            if any((scope.id, scope.tenant) in self._forgotten for scope, _ in offer.parts):
                 offer.receipts.set_exception(QueueFullError("the key is to be checked again", 1.0))
             else:
                 known.append(offer)
@@ -716,7 +727,7 @@ class Engine:
     def _accept_singly(self, offers: list[_Offer]) -> None:
         singles, offers[:] = list(offers), []
         for offer in singles:
-            arrivals = [(offer.scope, arrival) for arrival in offer.arrivals]
+            arrivals = [(scope, one) for scope, arrivals in offer.parts for one in arrivals]
             try:
                 self._queue.commit(Round(arrivals=arrivals))
             except Exception as error:  # noqa: BLE001 - its caller gets it
@@ -756,23 +767,28 @@ class Engine:
     def _receive(self, offers: Sequence[_Offer]) -> None:
         """Schedule new events, and tell those who brought them that they are durable."""
         for offer in offers:
-            new: list[QueuedDelivery] = []
             receipts: list[Receipt] = []
-            for arrival in offer.arrivals:
-                assert arrival.receipt is not None  # noqa: S101 - it is durable
-                receipts.append(arrival.receipt)
-                if arrival.receipt.duplicate or arrival.receipt.conflict:
-                    continue
-                new += arrival.deliveries
-            scope = offer.scope
-            self._count(scope, len(new))
-            share = self._share(scope)
-            if share is not None:
-                share.arrived(scope, new)
-            elif scope in self._pipelines:
-                for delivery in new:
-                    self._pipelines[scope].arrived(delivery)
+            for scope, arrivals in offer.parts:
+                self._receive_part(scope, arrivals, receipts)
             offer.receipts.set_result(receipts)
+
+    def _receive_part(
+        self, scope: Scope, arrivals: Sequence[Arrival], receipts: list[Receipt]
+    ) -> None:
+        new: list[QueuedDelivery] = []
+        for arrival in arrivals:
+            assert arrival.receipt is not None  # noqa: S101 - it is durable
+            receipts.append(arrival.receipt)
+            if arrival.receipt.duplicate or arrival.receipt.conflict:
+                continue
+            new += arrival.deliveries
+        self._count(scope, len(new))
+        share = self._share(scope)
+        if share is not None:
+            share.arrived(scope, new)
+        elif scope in self._pipelines:
+            for delivery in new:
+                self._pipelines[scope].arrived(delivery)
 
     def _look_at_changes(self) -> None:
         """Take in what an operator has changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from destinations.errors import ResolveError
@@ -13,6 +14,7 @@ from destinations.pipeline.queue import (
     EventSettings,
     QueuedDelivery,
     QueuedEvent,
+    SharedEvent,
     Transition,
 )
 from destinations.pipeline.reconcile import ReconcileRules
@@ -21,7 +23,18 @@ from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan
 
-__all__ = ["Intake"]
+__all__ = ["CommonEvent", "Intake"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonEvent:
+    """What the events of several destinations have in common that came as one.
+
+    ``fingerprints`` are those of the event as it was sent: see `destinations.pipeline.dedupe`.
+    """
+
+    fingerprints: tuple[int, int]
+    shared: SharedEvent | None = None
 
 
 class Intake:
@@ -54,11 +67,19 @@ class Intake:
         message_id: str,
         accepted_at: float,
         line: int = 0,
+        common: CommonEvent | None = None,
     ) -> Arrival:
-        """Return the arrival that a plan queues; ``digest`` was read before the plan was made."""
-        found, former = (0, 0) if plan.event is None else fingerprints(plan.event)
+        """Return the arrival that a plan queues; ``digest`` was read before the plan was made.
+
+        ``common`` is what the event has in common with the same event of other destinations.
+        """
+        if common is not None:
+            found, former = common.fingerprints
+        else:
+            found, former = (0, 0) if plan.event is None else fingerprints(plan.event)
         event = QueuedEvent(message_id, plan.type, plan.user, accepted_at, plan.raw, found)
         event.former = former
+        event.shared = None if common is None else common.shared
         event.count = len(plan.deliveries)
         if self._settings is not None:
             event.settings = self._settings.name

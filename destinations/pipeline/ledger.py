@@ -40,7 +40,8 @@ class LedgerEntry:
     which account at the partner it is. ``key`` is None where no subscription took the event.
     ``increment`` and ``evidence`` are what a lost answer is judged by. ``plan`` names what made the
     payload, see `Destination.plan_digest`. ``restored`` says that it waited in a copy of the store
-    which was restored, and may have been delivered since. ``tenant`` is the id of the customer of
+    which was restored, and may have been delivered since. ``fingerprint`` is a digest of the event
+    as it was sent, 0 if it is not known. ``tenant`` is the id of the customer of
     a partner whose event it is, empty if it is of none, and ``tenant_name`` the name it was given.
     """
 
@@ -68,6 +69,7 @@ class LedgerEntry:
     increment: Increment | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     restored: bool = False
+    fingerprint: int = 0
     tenant: str = ""
     tenant_name: str | None = None
 

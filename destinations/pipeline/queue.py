@@ -37,6 +37,7 @@ __all__ = [
     "Restored",
     "Round",
     "Scope",
+    "SharedEvent",
     "Source",
     "Stage",
     "Transition",
@@ -162,7 +163,8 @@ class QueuedEvent:
     deliveries it has. ``raw`` is None where it has to be looked up. ``replaces`` is the event that
     it corrects, ``conflicts_with`` the one whose messageId it must not have. ``is_part`` says
     that it came for only one of its subscriptions. ``settings`` names the settings that came with
-    it; empty for those of its destination.
+    it; empty for those of its destination. ``shared`` is what it has in common with the events of
+    other destinations that came as the same one.
     """
 
     message_id: str
@@ -178,6 +180,17 @@ class QueuedEvent:
     is_part: bool = False
     former: int = 0
     settings: str = ""
+    shared: SharedEvent | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SharedEvent:
+    """A raw event that came for several destinations, and is kept once for all of them.
+
+    ``id`` is 0 until it has a row.
+    """
+
+    id: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -537,5 +550,14 @@ class Inbox(Protocol):
         """Return the receipts, in order, once all the events are durable: all of them or none.
 
         The future raises `QueueFullError`. Raised at once it means that the queue is too long.
+        """
+        ...
+
+    def distribute(
+        self, parts: Sequence[tuple[Scope, Sequence[Arrival]]]
+    ) -> Future[Sequence[Receipt]]:
+        """Return the receipts of events for several scopes, part by part, as `accept` does.
+
+        No queue is too long for them: whoever sent them for all cannot wait for one.
         """
         ...

@@ -15,7 +15,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import Event, read_event
 
-__all__ = ["Plan", "PlannedDelivery", "plan", "unreadable"]
+__all__ = ["Plan", "PlannedDelivery", "plan", "plan_event", "unreadable"]
 
 
 @dataclass(slots=True)
@@ -87,6 +87,18 @@ def plan(
     except EventError as error:
         invalid = Result.invalid(error.message, error.code)
         return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
+    return plan_event(destination, raw, event, only=only, received_at=received_at)
+
+
+def plan_event(
+    destination: Destination,
+    raw: bytes,
+    event: Event,
+    *,
+    only: SubscriptionKey | None = None,
+    received_at: float | None = None,
+) -> Plan:
+    """Plan an event that was read already, as `plan` does; ``raw`` is its JSON."""
     message_id = event.get("messageId") or ""
     if message_id.isspace():  # a blank id identifies nothing, and other events may have the same
         message_id = ""

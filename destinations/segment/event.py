@@ -172,15 +172,23 @@ _HALVES: Final = re.compile(
 )
 
 
-def read_event(data: bytes) -> tuple[bytes, Event]:
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def read_event(
+    data: bytes, prepared: Callable[[object], object] = _as_it_is
+) -> tuple[bytes, Event]:
     """Return an event, and its JSON without lone surrogates; raises `EventError`.
+
+    ``prepared`` makes of what was read what is checked, such as an event with a type.
 
     SDKs that cut texts by UTF-16 units may leave half an emoji at the end. It is replaced with
     U+FFFD, but refused in identifiers, where two could become equal. If two keys become equal, the
     later one gets another U+FFFD at its end.
     """
     try:
-        return data, check_event(read_json(data))
+        return data, check_event(prepared(read_json(data)))
     except EventError as error:
         repaired = _without_halves(data) if error.code == NOT_JSON else data
         if repaired == data:
@@ -193,7 +201,7 @@ def read_event(data: bytes) -> tuple[bytes, Event]:
             raise
         repaired = distinct
         value = read_json(repaired)
-    event = check_event(value)
+    event = check_event(prepared(value))
     as_it_came = json.loads(data, parse_int=float)  # which accepts lone surrogates
     for key in _IDS:
         if not _is_whole(as_it_came.get(key)):

@@ -22,9 +22,9 @@ from destinations.server.refused_events import Refusal
 from destinations.server.replies import Reply, error
 from destinations.statuses import CODES
 
-__all__ = ["accept"]
+__all__ = ["IN_PLACE", "accept", "ended_at_once"]
 
-_IN_PLACE: Final = 100
+IN_PLACE: Final = 100
 """Up to this many events are planned in the same thread: at about 20 microseconds each, that delays
 others less than handing the events to another thread and back."""
 
@@ -59,7 +59,7 @@ async def accept(
 
     Raises `QueueFullError` if nothing was accepted and may be later.
     """
-    if len(body.events) > _IN_PLACE:
+    if len(body.events) > IN_PLACE:
         planned, refused = await asyncio.to_thread(_plan, route, body.events)
     else:
         planned, refused = _plan(route, body.events)
@@ -76,7 +76,7 @@ async def accept(
         duplicates = sum(receipt.duplicate and not receipt.conflict for receipt in receipts)
         if accepted:
             observer.accepted(route.name, accepted, duplicates)
-        ended = _ended(arrivals, receipts)
+        ended = ended_at_once(arrivals, receipts)
         if ended:
             observer.ended(route.name, ended)
     refused.sort(key=lambda item: item.index)
@@ -114,7 +114,7 @@ def _reply(body: Body, accepted: int, refused: list[_Refused]) -> Reply:
     return Reply(status, whole)
 
 
-def _ended(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Transition]:
+def ended_at_once(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> list[Transition]:
     """Return the new events that need no delivery."""
     return [
         transition

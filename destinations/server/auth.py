@@ -51,11 +51,15 @@ class Authenticator:
         As Segment sends it (``Basic base64(key + ":")``), as ``Bearer key``, or just the key.
         """
         presented = presented_key(authorization)
-        digest = hashlib.sha256(presented or b"").digest()
+        return self.is_key(presented or b"") and presented is not None
+
+    def is_key(self, key: bytes) -> bool:
+        """Return whether this is one of the keys."""
+        digest = hashlib.sha256(key).digest()
         found = False
         for known in self._digests:
             found |= hmac.compare_digest(digest, known)
-        return found and presented is not None
+        return found
 
     def is_signed(self, signature: bytes | None, data: bytes) -> bool:
         """Return whether ``X-Signature`` is the lower-case hex HMAC-SHA1 of ``data``.

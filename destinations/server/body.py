@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from destinations.errors import BodyError
-from destinations.segment.event import NOT_JSON
+from destinations.errors import BodyError, EventError
+from destinations.segment.event import NOT_JSON, read_json
 
-__all__ = ["MAX_EVENTS", "Body", "first_event", "read_body"]
+__all__ = ["MAX_EVENTS", "Body", "SentBody", "first_event", "read_body", "read_sent"]
 
 MAX_EVENTS: Final = 2_500
 """Segment's limit for one batch."""
@@ -43,7 +43,10 @@ _MOST_BRACKETS: Final = 32 * 1024
 
 
 _items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
+
+_BESIDE: Final = ("context", "integrations", "sentAt", "writeKey")
 
 # What the HTTP API of Segment merges into each event of a batch. Events are taken as they stand,
 # so leaving it out in silence could send one where it must not go.
@@ -56,6 +59,19 @@ class Body:
 
     events: Sequence[bytes]
     is_batch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentBody:
+    """What one request to Segment's HTTP API holds.
+
+    ``events`` are as in `Body`. ``beside`` is what stands beside the batch and holds for all of
+    them: ``context``, ``integrations`` and ``sentAt``. ``key`` is the write key in it, if any.
+    """
+
+    events: Sequence[bytes]
+    beside: Mapping[str, Any]
+    key: str | None
 
 
 def read_body(data: bytes) -> Body:
@@ -74,6 +90,47 @@ def read_body(data: bytes) -> Body:
         if batch is not None:
             return Body(_array(batch), is_batch=True)
     return Body((found,), is_batch=False)
+
+
+def read_sent(data: bytes, *, is_batch: bool) -> SentBody:
+    """Return what one request to Segment's HTTP API holds: a batch, or one event.
+
+    Raises `BodyError` as `read_body` does, and for a batch that is no object with ``batch``, or has
+    something else than objects in ``context`` and ``integrations``.
+    """
+    found = data.removeprefix(_MARK).strip(_SPACE)
+    if not found:
+        raise BodyError("the body is empty: send " + ("a batch" if is_batch else "an event"))
+    if not is_batch:
+        return SentBody((found,), {}, _text_at(found, "writeKey"))
+    members = _members(found) if found.startswith(b"{") else None
+    if members is None or not members.get("batch", b"").startswith(b"["):
+        raise BodyError('is no batch: expected {"batch": [...]}, as SDKs send it')
+    beside: dict[str, Any] = {}
+    for key in _BESIDE:
+        if key in members:
+            try:
+                beside[key] = read_json(members[key])
+            except EventError as error:
+                raise BodyError(f"{key} beside batch {error.message}", code=error.code) from None
+    for key in _NOT_MERGED:
+        if not isinstance(beside.get(key), dict | None):
+            raise BodyError(f"{key} beside batch must be an object")
+    key = beside.pop("writeKey", None)
+    return SentBody(_array(members["batch"]), beside, key if isinstance(key, str) else None)
+
+
+def _text_at(data: bytes, name: str) -> str | None:
+    """Return the text under a key of an object; None if there is none, or it cannot be read."""
+    try:
+        value = _objects(data).get(name)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    try:
+        found = None if value is None else json.loads(bytes(value))
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def first_event(data: bytes) -> bytes:
@@ -131,6 +188,19 @@ def _array(data: bytes) -> Sequence[bytes]:
 
 def _batch(data: bytes) -> bytes | None:
     """Return the array under ``batch``; None if the object is an event, which has a ``type``."""
+    members = _members(data)
+    if members is None or "batch" not in members or "type" in members:
+        return None
+    if not members["batch"].startswith(b"["):
+        raise BodyError("batch must be an array of events")
+    for key in _NOT_MERGED:
+        if members.get(key, b"null") not in {b"null", b"{}"}:
+            raise BodyError(f"{key} next to batch is not read: put it into each event")
+    return members["batch"]
+
+
+def _members(data: bytes) -> dict[str, bytes] | None:
+    """Return the source of each member of an object by its key; None if it is none."""
     members: dict[str, bytes] = {}
     for part in _parts(data):
         match = _KEY.match(part)
@@ -143,14 +213,7 @@ def _batch(data: bytes) -> bytes | None:
         if key == "batch" and key in members:
             raise BodyError("the key batch occurs twice")
         members[key] = part[match.end() :].strip(_SPACE)
-    if "batch" not in members or "type" in members:
-        return None
-    if not members["batch"].startswith(b"["):
-        raise BodyError("batch must be an array of events")
-    for key in _NOT_MERGED:
-        if members.get(key, b"null") not in {b"null", b"{}"}:
-            raise BodyError(f"{key} next to batch is not read: put it into each event")
-    return members["batch"]
+    return members
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -24,11 +24,17 @@ from destinations.definition.secret_sources import (
     names_a_secret,
 )
 from destinations.definition.settings import filled_settings
-from destinations.errors import DefinitionError, Issue, SecretMissingError, UsageError
+from destinations.errors import (
+    DefinitionError,
+    Issue,
+    SecretMissingError,
+    UsageError,
+    did_you_mean,
+)
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
 from destinations.runtime.account_identity import checked_name
-from destinations.secrets import Secret
+from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
 from destinations.server.config_model import (
     AdminConfig,
@@ -41,19 +47,23 @@ from destinations.server.config_model import (
     RefusedConfig,
     SealingConfig,
     ServeConfig,
+    SourceConfig,
     StoreConfig,
     TenantsConfig,
 )
+from destinations.server.cors import parse_origin
 from destinations.server.network_addresses import is_host, parse_address, parse_network
+from destinations.server.source_calls import PATHS
 from destinations.store import sealing_key_fault
 
 __all__ = ["config_to_show", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECRET_PLACE: Final = re.compile(
-    r"/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sealing/(key|formerKeys/\d+)(?=/|$)"
+    r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
+    r"|/sealing/(key|formerKeys/\d+))(?=/|$)"
 )
-_NAME_PLACE: Final = re.compile(r"/destinations/\d+/name")
+_NAME_PLACE: Final = re.compile(r"/(destinations|sources)/\d+/name")
 _NAME_WORDS: Final = (
     "is not a valid name: expected at most 64 letters (a-z, A-Z), digits, _, . and -, and a "
     "letter or digit first"
@@ -86,7 +96,13 @@ def read_config(
         raise DefinitionError(issues)
     reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
     config = replace(reader.config(), path=path.resolve())
-    issues = [*reader.issues, *_names(document), *_strangers(document, config)]
+    issues = [
+        *reader.issues,
+        *_names(document),
+        *_origins(document),
+        *_strangers(document, config),
+        *_same_keys(document, config),
+    ]
     if len(issues) > len(reader.missing):
         raise DefinitionError(issues)
     if issues:
@@ -221,12 +237,36 @@ class _Reader:
             log=LogConfig(**_fields(data.get("log", {}))),
             sealing=self._sealing(data.get("sealing")),
             store=self._store(data["store"]),
+            sources=tuple(
+                self._source(spec, pointer("sources", index))
+                for index, spec in enumerate(data.get("sources", ()))
+            ),
             destinations=tuple(
                 self._destination(spec, pointer("destinations", index))
                 for index, spec in enumerate(data["destinations"])
             ),
             **_fields(queue),
             **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
+        )
+
+    def _source(self, spec: Mapping[str, Any], place: str) -> SourceConfig:
+        origins = []
+        for index, text in enumerate(spec.get("cors", ())):
+            try:
+                origins.append(parse_origin(text))
+            except UsageError as error:
+                at = place + pointer("cors", index)
+                self.issues.append(self._document.issue(at, str(error)))
+        if self._secrets_of is not True:  # who does not serve asks for no keys
+            spec = {**spec, "keys": ()}
+        named = {place + pointer("keys", at): one for at, one in enumerate(spec["keys"])}
+        exposed = {at: self._sources.exposed(one) for at, one in named.items()}
+        return SourceConfig(
+            spec["name"],
+            self._secrets(spec, "keys", place),
+            tuple(origins),
+            spec.get("contextTraits", False),
+            {at: path for at, path in exposed.items() if path is not None},
         )
 
     def _store(self, given: Mapping[str, Any]) -> StoreConfig:
@@ -322,6 +362,8 @@ class _Reader:
             connection=self._connection(spec, place),
             absent=absent,
             spec=whole,
+            sources=tuple(spec.get("from", ())),
+            has_receiver=bool(given),
         )
 
     def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:
@@ -439,12 +481,48 @@ def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(document: Document) -> Iterator[Issue]:
+    """Find names that mean two things: of two destinations or sources, or also a path."""
     seen: set[str] = set()
+    sources = document.data.get("sources", ())
+    for key, specs in (("destinations", document.data["destinations"]), ("sources", sources)):
+        for index, spec in enumerate(specs):
+            name, place = spec["name"], pointer(key, index, "name")
+            if name in seen:
+                yield document.issue(place, f"the name {name!r} occurs twice")
+            elif key == "destinations" and sources and name in PATHS:
+                message = f"cannot be {name!r}: with sources, /v1/{name} is a path of Segment's API"
+                yield document.issue(place, message)
+            seen.add(name)
+
+
+def _origins(document: Document) -> Iterator[Issue]:
+    """Find destinations that take events from sources that there are not, or cannot."""
+    names = [spec["name"] for spec in document.data.get("sources", ())]
     for index, spec in enumerate(document.data["destinations"]):
-        if spec["name"] in seen:
-            place = pointer("destinations", index, "name")
-            yield document.issue(place, f"the name {spec['name']!r} occurs twice")
-        seen.add(spec["name"])
+        place = pointer("destinations", index, "from")
+        if "from" in spec and "tenants" in spec.get("receiver", {}):
+            message = (
+                "has no effect beside receiver.tenants, as events of a source have no customer's "
+                "key: leave one of them out"
+            )
+            yield document.issue(place, message)
+        for at, name in enumerate(spec.get("from", ())):
+            if name not in names:
+                known = ", ".join(names) or "none"
+                near = did_you_mean(name, names)
+                message = f"no source is called {name!r}; there are: {known}{near}"
+                yield document.issue(place + pointer(at), message)
+
+
+def _same_keys(document: Document, config: ServeConfig) -> Iterator[Issue]:
+    """Find keys that two sources have: only the key says whose event it is."""
+    seen: dict[str, str] = {}
+    for index, source in enumerate(config.sources):
+        for at, key in enumerate(source.keys):
+            owner = seen.setdefault(reveal(key), source.name)
+            if owner != source.name:
+                message = f"is also a key of the source {owner}: give each source its own"
+                yield document.issue(pointer("sources", index, "keys", at), message)
 
 
 def _strangers(document: Document, config: ServeConfig) -> Iterator[Issue]:
@@ -453,6 +531,6 @@ def _strangers(document: Document, config: ServeConfig) -> Iterator[Issue]:
     if is_loopback(host):
         return
     for index, spec in enumerate(document.data["destinations"]):
-        if not spec.get("receiver"):
+        if not spec.get("receiver") and "from" not in spec:
             message = f"lacks keys or signatureSecrets in receiver: other machines can reach {host}"
             yield document.issue(pointer("destinations", index), message)

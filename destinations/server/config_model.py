@@ -13,7 +13,7 @@ from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Period
 from destinations.outcome import Outcome
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
-from destinations.server.app import Limits
+from destinations.server.body_reader import Limits
 from destinations.server.connections import MOST_CONNECTIONS
 from destinations.server.network_addresses import Address, Network
 from destinations.server.refused_events import RefusedBounds
@@ -31,6 +31,7 @@ __all__ = [
     "RefusedConfig",
     "SealingConfig",
     "ServeConfig",
+    "SourceConfig",
     "StoreConfig",
     "TenantsConfig",
 ]
@@ -154,9 +155,9 @@ class DestinationConfig:
     ``in_text`` are the names of those whose whole value stands in the file. ``exposed`` are the
     files that every user of this machine can read, by the place of what they hold, as in
     ``/settings/apiKey``. ``account`` is a name for the account at the partner. Without a
-    ``connection`` it has the presets of its definition. ``absent`` says by name why settings cannot
-    be had, where they need not be there; ``settings`` lacks them. ``spec`` is what the file says,
-    with secrets only named.
+    ``connection`` it has the presets of its definition. It takes the events of ``sources``.
+    ``absent`` says by name why settings cannot be had, where they need not be there; ``settings``
+    lacks them. ``spec`` is what the file says, with secrets only named.
     """
 
     name: str
@@ -170,6 +171,28 @@ class DestinationConfig:
     connection: Connection | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    sources: tuple[str, ...] = ()
+    has_receiver: bool = False
+
+    @property
+    def is_posted_to(self) -> bool:
+        """Whether senders may post its events to its own path, as well as to a source."""
+        return self.has_receiver or not self.sources
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """A sender that speaks Segment's HTTP API, with any of the write ``keys``.
+
+    ``cors`` are the origins of web pages that may send. With ``context_traits``, the traits in the
+    context of identify calls are the user's. ``exposed`` is as in `DestinationConfig`.
+    """
+
+    name: str
+    keys: tuple[Secret, ...] = ()
+    cors: tuple[str, ...] = ()
+    context_traits: bool = False
+    exposed: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +223,7 @@ class ServeConfig:
     refused: RefusedConfig = RefusedConfig()
     log: LogConfig = LogConfig()
     sealing: SealingConfig | None = None
+    sources: tuple[SourceConfig, ...] = ()
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
     path: Path | None = field(default=None, compare=False)
@@ -208,10 +232,23 @@ class ServeConfig:
     def warnings(self) -> Sequence[str]:
         """The problems that do not keep it from working; each destination has its own."""
         exposed = {} if self.sealing is None else self.sealing.exposed
-        return [
+        of_sealing = [
             f"{place}: every user of this machine can read {path}; only its owner should be able "
             "to (chmod 600); then seal with a new key"
             for place, path in exposed.items()
+        ]
+        of_sources = [
+            f"{place}: every user of this machine can read {path}; only its owner should be able "
+            "to (chmod 600); then replace the key"
+            for source in self.sources
+            for place, path in source.exposed.items()
+        ]
+        fed = {name for each in self.destinations for name in each.sources}
+        return [*of_sealing, *of_sources] + [
+            f"source {one.name} feeds no destination: its events are refused until one of them "
+            f"has `from: [{one.name}]`"
+            for one in self.sources
+            if one.name not in fed
         ]
 
     @property

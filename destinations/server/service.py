@@ -41,10 +41,13 @@ from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.plugins import plugin_code
 from destinations.runtime.sender import Sender
-from destinations.server.app import Limits, Receiver
+from destinations.server.app import Receiver
+from destinations.server.auth import Authenticator
 from destinations.server.binding import Bound, bind
+from destinations.server.body_reader import Limits
 from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
+from destinations.server.event_sources import EventSource, EventSources
 from destinations.server.header_settings import HeaderSettings
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
@@ -144,8 +147,17 @@ class Service:
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """By the name of each destination, where its events go."""
-        return {name: f"{self._server.url}/v1/{name}" for name in self._served}
+        """By the name of each destination that can be posted to, where its events go."""
+        return {
+            name: f"{self._server.url}/v1/{name}"
+            for name, each in self._served.items()
+            if each.bound.config.is_posted_to
+        }
+
+    @property
+    def source_url(self) -> str | None:
+        """The host that SDKs are configured with; None if there is no source."""
+        return self._server.url if self.config.sources else None
 
     @property
     def unconfigured(self) -> Mapping[str, int]:
@@ -419,7 +431,10 @@ class Service:
         for each in bound:
             if each.config.receiver.tenants is None:
                 self._store.accounts().find(each.identity)
+        for source in config.sources:
+            self._store.accounts().of_source(source.name)
         self._observation.mask(secret for each in bound for secret in each.secrets)
+        self._observation.mask(key for source in config.sources for key in source.keys)
         return bound
 
     def _prepared(self, bound: Bound) -> _Served:
@@ -683,8 +698,32 @@ class Service:
         # What is refused must not take the room of what is accepted.
         most_bytes = refused.max_bytes if most is None else min(refused.max_bytes, most // 10)
         self._keeper.bounds = RefusedBounds(refused.max_events, most_bytes, refused.max_event_bytes)
-        self._keeper.names = tuple(self._served)
-        self._receiver.routes = {name: each.route for name, each in self._served.items()}
+        self._keeper.names = (*self._served, *(one.name for one in self.config.sources))
+        self._receiver.routes = {
+            name: each.route
+            for name, each in self._served.items()
+            if each.bound.config.is_posted_to
+        }
+        self._receiver.sources = EventSources(self._sources())
+
+    def _sources(self) -> Sequence[EventSource]:
+        """Return the sources of the configuration, each with the routes that it feeds."""
+        accounts = self._store.accounts()
+        return [
+            EventSource(
+                source.name,
+                Authenticator(source.keys),
+                accounts.of_source(source.name),
+                [
+                    each.route
+                    for each in self._served.values()
+                    if source.name in each.bound.config.sources
+                ],
+                frozenset(source.cors),
+                source.context_traits,
+            )
+            for source in self.config.sources
+        ]
 
     def _warn(self, bound: Sequence[Bound]) -> None:
         """Log warnings about a configuration that works."""

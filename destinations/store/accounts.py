@@ -231,6 +231,18 @@ class Accounts:
             ).fetchone()
         return Scope(scope, destination)
 
+    def of_source(self, name: str) -> Scope:
+        """Return the scope of a source, by its name in the configuration; it may be new."""
+        query = "SELECT id FROM scopes WHERE destination = ? AND is_source"
+        row = self._database.one(query, (name,))
+        if row is None:
+            with self._database.transaction() as connection:
+                done = connection.execute(
+                    "INSERT INTO scopes (destination, served, is_source) VALUES (?, 0, 1)", (name,)
+                )
+            row = (done.lastrowid,)
+        return Scope(int(row[0] or 0), name)
+
     def of_tenant(self, destination: str, tenant: str, identity: AccountIdentity) -> Scope:
         """Return the scope of a tenant of a server's destination, which may be new.
 

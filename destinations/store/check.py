@@ -89,6 +89,15 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
+        "every raw event that destinations share must be there, and belong to one of them",
+        (
+            f"SELECT id * {PER_EVENT} FROM events WHERE shared IS NOT NULL"
+            " AND shared NOT IN (SELECT id FROM shared_events)"
+            f" UNION ALL SELECT id * {PER_EVENT} FROM shared_events"
+            " WHERE id NOT IN (SELECT shared FROM events WHERE shared IS NOT NULL)"
+        ),
+    ),
+    (
         "every amount must say which balance it adds to",
         (
             "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"

@@ -26,7 +26,7 @@ from destinations.store.event_settings import delete_spent_settings
 from destinations.store.interning import Names
 from destinations.store.ledger import SqliteLedger
 from destinations.store.mentions import Mentions, ids_in
-from destinations.store.rows import PER_EVENT, array_of
+from destinations.store.rows import PER_EVENT, RAW, array_of
 from destinations.store.tenants import Tenants, erase_tenant, erased_name
 
 __all__ = [
@@ -78,7 +78,7 @@ _FAILURES: Final = (
 )
 _KEPT: Final = f"SELECT id, reason, evidence FROM kept WHERE {_IN_SCOPES}"  # noqa: S608 - constants
 _OF_OTHERS: Final = " UNION ALL ".join(
-    f"SELECT one.id / {PER_EVENT}, payload, raw FROM {table} AS one LEFT JOIN events"  # noqa: S608 - constants
+    f"SELECT one.id / {PER_EVENT}, payload, {RAW} FROM {table} AS one LEFT JOIN events"  # noqa: S608 - constants
     f" ON events.id = one.id / {PER_EVENT} WHERE {_IN_SCOPES} AND user <> {user}"
     for table, user in (("open", "?2"), ("kept", "?3"))
 )

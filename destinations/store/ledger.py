@@ -41,6 +41,7 @@ from destinations.store.rows import (
     DAY_MS,
     INTERRUPTED,
     PER_EVENT,
+    RAW,
     OpenRow,
     add_kept,
     add_ledger,
@@ -98,8 +99,9 @@ def _open(left: str) -> _Part:
         f"one.id, scope, subscription, {status} AS status,"
         f" CASE WHEN one.id IN ({_IN_INTENTS} WHERE intents.scope IN ({left}))"
         f" THEN max(effect, {_MAYBE}) ELSE effect END,"
-        " attempts, user, message_id, type, accepted_at, plan, first_attempt_at, next_at,"
-        f" NULL AS settled_at, {code}, CASE WHEN {lost} THEN NULL ELSE failures.http_status END,"
+        " attempts, user, message_id, type, accepted_at, fingerprint, plan, first_attempt_at,"
+        f" next_at, NULL AS settled_at, {code},"
+        f" CASE WHEN {lost} THEN NULL ELSE failures.http_status END,"
         f" CASE WHEN {lost} THEN 'send' ELSE failures.stage END,"
         f" CASE WHEN {lost} THEN '{INTERRUPTED}' ELSE failures.reason END,"
         " amount, key, NULL AS evidence, one.restored IS NOT NULL AS restored, NULL AS note",
@@ -112,15 +114,15 @@ def _open(left: str) -> _Part:
 _KEPT: Final = _Part(
     "kept",
     "one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
-    " accepted_at, plan, first_attempt_at, NULL, settled_at, code, http_status, stage, reason,"
-    " amount, key, evidence, one.restored IS NOT NULL, NULL",
+    " accepted_at, fingerprint, plan, first_attempt_at, NULL, settled_at, code, http_status, stage,"
+    " reason, amount, key, evidence, one.restored IS NOT NULL, NULL",
     "kept AS one",
     "code",
 )
 _LEDGER: Final = _Part(
     "ledger",
     "one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
-    " accepted_at, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
+    " accepted_at, fingerprint, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
     " NULL, NULL, NULL, 0, note",
     "ledger AS one LEFT JOIN texts ON texts.id = one.note",
     "json_extract(texts.text, '$[0]')",
@@ -242,7 +244,7 @@ class SqliteLedger:
 
     def raw_event(self, event_id: int) -> bytes | None:
         """Return an event as it was read; None if nothing needs it any more."""
-        row = self._database.one("SELECT raw FROM events WHERE id = ?", (event_id,))
+        row = self._database.one(f"SELECT {RAW} FROM events WHERE id = ?", (event_id,))
         return None if row is None else row[0]
 
     def payload(self, entry: LedgerEntry) -> bytes:
@@ -320,8 +322,8 @@ class SqliteLedger:
     def _entry(self, row: Sequence[Any], scopes: Mapping[int, _Place]) -> LedgerEntry:
         (
             identity, scope, subscription, status, effect, attempts, user, message_id, kind,
-            accepted_at, plan, first_attempt_at, next_at, settled_at, code, http_status, stage,
-            reason, amount, key, evidence, restored, note,
+            accepted_at, fingerprint, plan, first_attempt_at, next_at, settled_at, code,
+            http_status, stage, reason, amount, key, evidence, restored, note,
         ) = row  # fmt: skip
         if note is not None:
             code, http_status, stage, reason = self._names.note_of(note)
@@ -349,6 +351,7 @@ class SqliteLedger:
             http_status=http_status,
             stage=stage or "",
             reason=reason or "",
+            fingerprint=fingerprint,
             plan=self._names.text_of(plan),
             increment=None if key is None else Increment(key, amount),
             evidence=json.loads(evidence) if evidence else {},

@@ -655,4 +655,20 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "ALTER TABLE events ADD COLUMN settings TEXT",
         "CREATE INDEX settings_of_events ON events (id, settings) WHERE settings IS NOT NULL",
     ),
+    (
+        # A raw event that came for several destinations, under the id of the first event of them.
+        # In the rows of all of them shared is that id, and raw is empty.
+        "CREATE TABLE shared_events (id INTEGER PRIMARY KEY, raw BLOB NOT NULL) STRICT",
+        "ALTER TABLE events ADD COLUMN shared INTEGER",
+        "CREATE INDEX events_of_shared ON events (shared) WHERE shared IS NOT NULL",
+        """
+        CREATE TRIGGER shared_event_deleted AFTER DELETE ON events WHEN old.shared IS NOT NULL BEGIN
+            DELETE FROM shared_events WHERE id = old.shared
+            AND NOT EXISTS (SELECT 1 FROM events WHERE shared = old.shared);
+        END
+        """,
+        # A source has a scope, too: for the events of it that were refused. It has no account.
+        "ALTER TABLE scopes ADD COLUMN is_source INTEGER NOT NULL DEFAULT 0",
+        "CREATE UNIQUE INDEX scopes_of_sources ON scopes (destination) WHERE is_source",
+    ),
 )

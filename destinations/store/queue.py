@@ -60,9 +60,11 @@ from destinations.store.rows import (
     ADD_KEPT,
     ADD_LEDGER,
     ADD_OPEN,
+    ADD_SHARED,
     DAY_MS,
     INTERRUPTED,
     PER_EVENT,
+    RAW,
     array_of,
 )
 from destinations.store.tallies import Tallies
@@ -287,6 +289,8 @@ class SqliteQueue:
             self._names.forget()
             for event in assigned:
                 event.id = 0
+                if event.shared is not None:
+                    event.shared.id = 0
             for delivery in given:
                 delivery.id = 0
             for _, arrival in round_.arrivals:
@@ -361,7 +365,7 @@ class SqliteQueue:
         """Look up the raw events of deliveries that lack them."""
         events = {one.event.id: one.event for one in deliveries if one.event.raw is None}
         rows = self._database.all(
-            "SELECT id, raw FROM events WHERE id IN (SELECT value FROM json_each(?))",
+            f"SELECT id, {RAW} FROM events WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
             (json.dumps(list(events)),),
         )
         found = dict(rows)
@@ -432,6 +436,7 @@ class _Commit:
         self._last_event: int | None = None
         self._noticed: list[tuple[int]] = []
         self._raws: set[int] = set()
+        self._shared: dict[int, bytes] = {}
         self._forgotten: set[tuple[int, str]] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
@@ -524,7 +529,7 @@ class _Commit:
         with_rows(self._to, ADD_LEDGER, ledger)
         with_rows(self._to, ADD_KEPT, kept)
         self._to.executemany("UPDATE kept SET restored = ? WHERE id = ?", restored)
-        with_rows(self._to, ADD_EVENTS, events)
+        self._add_events(events)
         with_rows(self._to, _UPDATE_OPEN, updates)
         with_rows(self._to, _ADD_FAILURES, failures)
         if finished:
@@ -793,7 +798,7 @@ class _Commit:
                 )
             )
         with_rows(self._to, ADD_OPEN, rows)
-        with_rows(self._to, ADD_EVENTS, events)
+        self._add_events(events)
 
     # -- events that arrived -------------------------------------------------------------------
 
@@ -989,9 +994,20 @@ class _Commit:
         return self._last_event
 
     def _keep_raw(self, event: QueuedEvent, rows: list[tuple[object, ...]]) -> None:
-        if event.raw is not None and event.id not in self._raws:
-            self._raws.add(event.id)
-            rows.append((event.id, event.raw, event.settings or None))
+        if event.raw is None or event.id in self._raws:
+            return
+        self._raws.add(event.id)
+        raw, shared = event.raw, None
+        if event.shared is not None:
+            shared = event.shared.id = event.shared.id or event.id
+            self._shared[shared] = raw
+            raw = b""
+        rows.append((event.id, raw, event.settings or None, shared))
+
+    def _add_events(self, rows: Sequence[tuple[object, ...]]) -> None:
+        with_rows(self._to, ADD_SHARED, list(self._shared.items()))
+        self._shared.clear()
+        with_rows(self._to, ADD_EVENTS, rows)
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -20,9 +20,11 @@ __all__ = [
     "ADD_KEPT",
     "ADD_LEDGER",
     "ADD_OPEN",
+    "ADD_SHARED",
     "DAY_MS",
     "INTERRUPTED",
     "PER_EVENT",
+    "RAW",
     "OpenRow",
     "add_kept",
     "add_ledger",
@@ -58,7 +60,14 @@ ADD_LEDGER: Final = """
         message_id, type, accepted_at, took, fingerprint, plan, note)
     VALUES {rows}
 """
-ADD_EVENTS: Final = "INSERT OR REPLACE INTO events (id, raw, settings) VALUES {rows}"
+# An event never changes; and nothing may be replaced in silence that others share.
+ADD_EVENTS: Final = "INSERT OR IGNORE INTO events (id, raw, settings, shared) VALUES {rows}"
+ADD_SHARED: Final = "INSERT OR IGNORE INTO shared_events (id, raw) VALUES {rows}"
+RAW: Final = """
+    CASE WHEN events.shared IS NULL THEN events.raw
+    ELSE (SELECT raw FROM shared_events WHERE shared_events.id = events.shared) END
+"""
+"""The raw event of a row of ``events``, which several destinations may share."""
 
 
 @dataclass(slots=True)
