@@ -569,6 +569,12 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             ) STRICT, WITHOUT ROWID;
             INSERT INTO erasures SELECT key, digest, destination, account, at FROM new;
             DROP TABLE new;
+            DROP TRIGGER shared_event_deleted;
+            DROP INDEX events_of_shared;
+            ALTER TABLE events DROP COLUMN shared;
+            DROP TABLE shared_events;
+            DROP INDEX scopes_of_sources;
+            ALTER TABLE scopes DROP COLUMN is_source;
             DROP INDEX settings_of_events;
             ALTER TABLE events DROP COLUMN settings;
             DROP TABLE sealed;

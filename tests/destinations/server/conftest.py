@@ -342,6 +342,10 @@ def _counting_things(documents: dict[str, Any]) -> None:
 RECEIVER_KEY = "the-key-of-receivers"
 
 
+def _without_nulls(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
 @pytest.fixture
 def configure(
     write: Callable[[str, Any], Path],
@@ -351,7 +355,7 @@ def configure(
     """A configuration of destinations by name, which deliver to the partner.
 
     ``key`` is that of receivers, ``api_key`` the end of all keys for the partner. ``of`` has more
-    keys of single destinations, the rest are other keys of the whole.
+    keys of single destinations (None for those left out), the rest are other keys of the whole.
     """
     write_definition(_counting_things)
 
@@ -367,13 +371,15 @@ def configure(
             "listen": {"port": 0},
             "drainSeconds": 30,
             "destinations": [
-                {
-                    "name": name,
-                    "destination": "./sample",
-                    "settings": {"apiKey": f"${{KEY_{name}}}", "endpoint": partner.url},
-                    "receiver": {"keys": ["${RECEIVER}"]},
-                    **(of or {}).get(name, {}),
-                }
+                _without_nulls(
+                    {
+                        "name": name,
+                        "destination": "./sample",
+                        "settings": {"apiKey": f"${{KEY_{name}}}", "endpoint": partner.url},
+                        "receiver": {"keys": ["${RECEIVER}"]},
+                        **(of or {}).get(name, {}),
+                    }
+                )
                 for name in names
             ],
         } | more

@@ -315,10 +315,30 @@ def test_totals_that_do_not_add_up(
     )
 
 
+SHARED = "every raw event that destinations share must be there, and belong to one of them"
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("INSERT INTO shared_events VALUES (99, x'00')", 99_000),
+        ("UPDATE events SET shared = 98 WHERE id = {dead} / 1000", None),
+    ],
+)
+def test_a_shared_event_that_leads_nowhere(
+    store: SqliteStore, ids: dict[str, int], statement: str, broken: int | None
+) -> None:
+    """It is there as long as a destination has it, and no longer."""
+    _break(store, ids, statement)
+    shown = ids["dead"] if broken is None else broken
+    assert broken_rules(store.database) == [(SHARED, f"broken by {shown}")]
+
+
 def test_every_rule_is_seen_to_fail() -> None:
     """No rule is there that no store can break."""
     seen = {rule for rule, _, _ in BREACHES.values()}
     seen |= {
+        SHARED,
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",
