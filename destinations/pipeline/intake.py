@@ -28,7 +28,7 @@ __all__ = ["CommonEvent", "Intake"]
 
 @dataclass(frozen=True, slots=True)
 class CommonEvent:
-    """What the events of several destinations have in common that came as one.
+    """The common part of the events of several destinations that came as one.
 
     ``fingerprints`` are those of the event as it was sent: see `destinations.pipeline.dedupe`.
     """

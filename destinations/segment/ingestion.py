@@ -19,7 +19,7 @@ _MERGED: Final = ("context", "integrations")
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What holds for all events of one request.
+    """The facts that hold for all events of one request.
 
     ``type`` is that of its path, None where each event has its own. ``beside`` is what stood beside
     the batch: ``context``, ``integrations`` and ``sentAt``. ``received_at`` is when it came. With

@@ -63,7 +63,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class SentBody:
-    """What one request to Segment's HTTP API holds.
+    """The content of one request to Segment's HTTP API.
 
     ``events`` are as in `Body`. ``beside`` is what stands beside the batch and holds for all of
     them: ``context``, ``integrations`` and ``sentAt``. ``key`` is the write key in it, if any.

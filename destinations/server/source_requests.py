@@ -25,7 +25,7 @@ _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 
 class SourceRequests:
-    """What `sources`, which its owner may exchange, send; see `docs/sdks.md` for the answers."""
+    """Answers requests to `sources`, which its owner may exchange; see docs/sdks.md."""
 
     def __init__(
         self, reader: BodyReader, observer: Observer, bridge: Callable[[], FutureBridge]

@@ -77,6 +77,13 @@ class FakeInbox:
         self.on_accept()
         return answer
 
+    def distribute(
+        self, parts: Sequence[tuple[Scope, Sequence[Arrival]]]
+    ) -> Future[Sequence[Receipt]]:
+        """See `destinations.pipeline.queue.Inbox`."""
+        ((scope, arrivals),) = parts  # it has one alone
+        return self.accept(scope, arrivals)
+
     def _receipt(self, arrival: Arrival) -> Receipt:
         """Say of an event what a queue would in which the first of its name is under way."""
         event = arrival.event
