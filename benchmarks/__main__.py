@@ -1,6 +1,6 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``identifies``, ``soak`` and ``tenants`` are run only with ``--only NAME``.
+``identifies``, ``soak``, ``sources`` and ``tenants`` are run only with ``--only NAME``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks import (
     pipeline,
     serving,
     soak,
+    sources,
     tenants,
     user_list,
     whole_run,
@@ -43,7 +44,7 @@ _BENCHMARKS: Final = (
     user_list,
 )
 # They take minutes whatever they find, so they are run when they are named.
-_BY_NAME: Final = (identifies, soak, tenants)
+_BY_NAME: Final = (identifies, soak, sources, tenants)
 
 
 def main() -> int:

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SEALING_KEY", "Serving", "canned_partner", "post", "serving"]
+__all__ = ["SEALING_KEY", "SOURCE_KEY", "Serving", "canned_partner", "post", "serving"]
 
 SEALING_KEY = "A" * 43 + "="
+SOURCE_KEY = "write-key-of-a-source"
 
 _NAME = "kana"
 _SCRIPTS = Path(__file__).parent
-_URL = re.compile(rf"http://127\.0\.0\.1:(\d+)/v1/{_NAME}")
+_URL = re.compile(rf'http://127\.0\.0\.1:(\d+)(/v1/{_NAME}|")')
 _PATIENCE = 60.0
 
 
@@ -95,12 +96,16 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, settings: Mapping[str, Any], *others: Mapping[str, Any], tenants: bool = False
+    folder: Path,
+    settings: Mapping[str, Any],
+    *others: Mapping[str, Any],
+    tenants: bool = False,
+    has_source: bool = False,
 ) -> Iterator[Serving]:
     """Serve Kana with these settings from the store in ``folder``; stop it in the end.
 
     ``others`` are the settings of further destinations: ``kana-2``, ``kana-3`` and so on. With
-    ``tenants``, senders have keys of their own.
+    ``tenants``, senders have keys of their own; with a source it feeds all destinations.
     """
     store, log = folder / "store.sqlite3", folder / "serve.log"
     config: dict[str, Any] = {
@@ -124,12 +129,17 @@ def serving(
             del destination["account"], destination["settings"]["apiKey"]
             destination["receiver"] = {"tenants": {"key": "apiKey"}}
         config["sealing"] = {"key": {"env": "BENCHMARK_SEALING_KEY"}}
+    if has_source:
+        config["sources"] = [{"name": "web", "keys": [{"env": "BENCHMARK_SOURCE_KEY"}]}]
+        for destination in config["destinations"]:
+            destination["from"] = ["web"]
     path = folder / "serve.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     environment = {
         **os.environ,
         "BENCHMARK_API_KEY": "".join(settings["apiKey"]),
         "BENCHMARK_SEALING_KEY": SEALING_KEY,
+        "BENCHMARK_SOURCE_KEY": SOURCE_KEY,
     }
     command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(path)]
     with log.open("wb") as out:
