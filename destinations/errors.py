@@ -48,10 +48,10 @@ Signals are not part of the tree, as each is caught within the package that rais
     SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing
     WireError                sandbox: an HTTP answer to a request that cannot be read
-    _AnsweredError           server: ends the reading of a body that its connection has refused
+    AnsweredError            server: ends the reading of a body that its connection has refused
     _EndedError              runtime: brings the result out of a plugin's generator
     _InvalidDateError        segment.javascript: ends the reading of a date
-    _RefusedError            server: ends the handling of a request with a reply
+    RefusedError             server: ends the handling of a request with a reply
     _TwiceError              segment: ends the repair of JSON that has a key twice
     _UnexpectedRequestError  kit.testing: stops a replay at a request that the case lacks
 """

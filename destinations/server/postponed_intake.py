@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from destinations.outcome import Outcome, Result
-from destinations.pipeline.intake import Intake
+from destinations.pipeline.intake import CommonEvent, Intake
 from destinations.pipeline.queue import Arrival, EventSettings, QueuedDelivery, Transition
 from destinations.pipeline.restored import Gap, hold_restored
 from destinations.runtime.destination import Destination
@@ -55,10 +55,11 @@ class PostponedIntake(Intake):
         message_id: str,
         accepted_at: float,
         line: int = 0,
+        common: CommonEvent | None = None,
     ) -> Arrival:
         """Return the arrival of an event; see `Intake.arrival`."""
         arrival = super().arrival(
-            plan, digest, message_id=message_id, accepted_at=accepted_at, line=line
+            plan, digest, message_id=message_id, accepted_at=accepted_at, line=line, common=common
         )
         if plan.event is None or self._base.admit(plan.event) is not None:
             return arrival
