@@ -27,7 +27,7 @@ from destinations.kit.testing.case_reading import CASES_FOLDER
 from destinations.kit.testing.personal_data import (
     PersonalKind,
     counted,
-    is_reserved,
+    is_worth_hiding,
     personal_values,
 )
 from destinations.kit.testing.subject import Subject, open_subject
@@ -39,6 +39,7 @@ from destinations.secrets import Masker, Secret, reveal
 __all__ = ["command"]
 
 _MAX_EVENTS = 1000
+_MOST_PLACES = 10
 _AGAINST: Mapping[RecordedAgainst, str] = {
     "sandbox": "a sandbox",
     "test": "a test environment",
@@ -104,7 +105,7 @@ def command(**given: Any) -> int:
     test environment, or with --live a real account.
 
     With --pseudonymise the case holds stand-ins for personal data, the same ones for the same
-    values. Without it, a warning counts what looks like personal data, unless a sandbox answered.
+    values. Without it, a warning says where the file holds what looks like personal data.
     """
     # Here, as they need the extra kit: --help does not.
     from destinations.kit.testing.pseudonyms import pseudonymised  # noqa: PLC0415
@@ -134,14 +135,14 @@ def command(**given: Any) -> int:
     replaced: Mapping[str, PersonalKind] = {}
     if options.pseudonymise:
         case, replaced = pseudonymised(subject, case)
-    else:
-        _warn(case)
     # The secrets of a sandbox may be placeholders, which no one need hide.
     public = {reveal(value) for value in shown.values() if isinstance(value, Secret)}
     secrets = [value for value in settings.values() if isinstance(value, Secret)]
     hidden = Masker(value for value in secrets if reveal(value) not in public)
     save_case(subject, case, path, hidden)
     _report(case, path, replaced)
+    if not options.pseudonymise:
+        _warn(case, path, personal_values(case))
     return 0
 
 
@@ -231,21 +232,31 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _warn(case: Case) -> None:
-    """Count on standard error what looks like personal data, unless a sandbox answered."""
-    if case.recorded is not None and case.recorded.against == "sandbox":
-        return
+def _warn(case: Case, path: Path, values: Mapping[str, PersonalKind]) -> None:
+    """Say on standard error where the file holds what looks like personal data, and the cure."""
+    # Here, as it needs the extra kit.
+    from destinations.kit.testing.pseudonyms import personal_places  # noqa: PLC0415
+
+    assert case.recorded is not None  # noqa: S101 - it was recorded just now
+    # With a sandbox, IDs are those of the events alone, and most of these are made up.
+    kept = {"ID"} if case.recorded.against == "sandbox" else set()
     found = {
-        value: kind
-        for value, kind in personal_values(case).items()
-        if not (kind == "email" and is_reserved(value))
+        text: kind
+        for text, kind in values.items()
+        if kind not in kept and is_worth_hiding(text, kind)
     }
-    if found:
-        click.echo(
-            f"warning: the case holds what looks like personal data: {counted(found)}. Record it "
-            "with --pseudonymise, or replace them before you pass the file on",
-            err=True,
-        )
+    if not found:
+        return
+    lines = [f"warning: {path} holds what looks like personal data: {counted(found)}"]
+    places = list(personal_places(case, found))
+    lines += [f"  {place}: {kind}" for place, kind in places[:_MOST_PLACES]]
+    if len(places) > _MOST_PLACES:
+        lines.append(f"  and {len(places) - _MOST_PLACES} more places")
+    lines.append(
+        "Record the case with --pseudonymise, which puts stand-ins in their place, or replace them "
+        "before you pass the file on"
+    )
+    click.echo("\n".join(lines), err=True)
 
 
 def _report(case: Case, path: Path, replaced: Mapping[str, PersonalKind]) -> None:

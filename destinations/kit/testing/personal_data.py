@@ -1,7 +1,8 @@
-"""Find what looks like personal data in a case: names, emails, phones, addresses and IDs."""
+"""Find what looks like personal data in a case: names, emails, phones, addresses, IDs, tokens."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,17 @@ from typing import Any, Final, Literal
 
 from destinations.kit.testing.case import ABSENT, Case, RecordedRequest, RecordedResponse
 
-__all__ = ["EMAIL", "PersonalKind", "counted", "is_id_key", "is_reserved", "personal_values"]
+__all__ = [
+    "EMAIL",
+    "PersonalKind",
+    "counted",
+    "is_id_key",
+    "is_reserved",
+    "is_worth_hiding",
+    "personal_values",
+]
 
-PersonalKind = Literal["name", "email", "phone", "address", "IP address", "ID"]
+PersonalKind = Literal["name", "email", "phone", "address", "IP address", "ID", "token"]
 
 EMAIL: Final = re.compile(r"\w[\w.+'-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 
@@ -93,6 +102,16 @@ _PERSONS: Final = frozenset(
 )
 _IDS_OF_EVENTS: Final = ("userId", "anonymousId", "previousId", "groupId", "messageId")
 _ID_ENDING: Final = re.compile(r"^(?:id|ID)$|(?:[_-](?:id|ID)|[a-z0-9](?:Id|ID))s?$")
+# With the code of a country, a phone number is one under any key.
+_PHONE: Final = re.compile(r"\+[1-9][\d ().-]{7,18}\d")
+_SECRETS: Final = ("token", "secret", "password", "apikey", "accesskey", "authorization")
+# Tokens say by their beginning what they are: JSON Web Tokens, and keys of well-known services.
+_MARKED_TOKEN: Final = re.compile(
+    r"\b(?:eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|[a-z]{2,4}_(?:live|test)_\w{8,}|gh[pousr]_\w{20,}"
+    r"|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}\b)"
+)
+_LONG_TOKEN: Final = re.compile(r"(?=.*\d)(?:(?=.*[a-z])(?=.*[A-Z])[\w+=-]{32,}|[0-9a-f]{32,})")
+_SHORTEST_SECRET: Final = 8
 _SHORTEST_CODE: Final = 4  # a shorter text in an address is a code, of a country or a state
 
 
@@ -100,7 +119,8 @@ def personal_values(case: Case) -> dict[str, PersonalKind]:
     """Return the values that look personal, as text, each with its kind, as they occur.
 
     In events those are the IDs, the traits and the IP address; in all objects of a person (in
-    events, requests and answers) the names, phones, addresses and IDs; everywhere the emails.
+    events, requests and answers) the names, phones, addresses and IDs; everywhere the emails,
+    phones with the code of a country, public IP addresses, and tokens.
     """
     found: dict[str, PersonalKind] = {}
     for event in case.events:
@@ -137,6 +157,13 @@ def _is_derived(text: str, kind: PersonalKind, found: Mapping[str, PersonalKind]
     )
 
 
+def is_worth_hiding(text: str, kind: PersonalKind) -> bool:
+    """Return whether a value may belong to somebody: not one that is reserved for examples."""
+    if kind == "email":
+        return not is_reserved(text)
+    return kind != "IP address" or _is_public_address(text)
+
+
 def counted(values: Mapping[str, PersonalKind]) -> str:
     """Return how many values of each kind there are, such as ``1 name, 2 emails``."""
     kinds = Counter(values.values())
@@ -162,6 +189,8 @@ def _search(
     """Add the personal values in a JSON value; ``deep`` if all objects in it are of a person."""
     if isinstance(value, str):
         _emails(value, found)
+        for token in _MARKED_TOKEN.findall(value):
+            found.setdefault(token, "token")
     elif isinstance(value, list | tuple):
         for item in value:
             _search(item, found, person=person, deep=deep)
@@ -169,18 +198,26 @@ def _search(
         person = person or deep or any(_marks_a_person(_word(key)) for key in value)
         for key, item in value.items():
             _emails(key, found)
-            word = _word(key)
-            if isinstance(item, str | int) and not isinstance(item, bool):
-                kind = _kind(key, word, person=person)
-                if kind is not None:
-                    _add(item, kind, found)
-                _search(item, found)
-            elif isinstance(item, Mapping) and word.endswith("address"):
-                for part in _leaves(item):
-                    _add(part, "address", found)
-            else:
-                holds = word in _PERSONS
-                _search(item, found, person=holds, deep=deep or word == "traits")
+            _search_member(key, item, found, person=person, deep=deep)
+
+
+def _search_member(
+    key: str, item: Any, found: dict[str, PersonalKind], *, person: bool, deep: bool
+) -> None:
+    """Add the personal values in a member of an object; see `_search`."""
+    word = _word(key)
+    if isinstance(item, str | int) and not isinstance(item, bool):
+        kind = _kind(key, word, person=person)
+        if kind is None and isinstance(item, str):
+            kind = _kind_by_form(item, key, word)
+        if kind is not None:
+            _add(item, kind, found)
+        _search(item, found)
+    elif isinstance(item, Mapping) and word.endswith("address"):
+        for part in _leaves(item):
+            _add(part, "address", found)
+    else:
+        _search(item, found, person=word in _PERSONS, deep=deep or word == "traits")
 
 
 def _word(key: str) -> str:
@@ -202,6 +239,26 @@ def _kind(key: str, word: str, *, person: bool) -> PersonalKind | None:
     if person and word in _PLACES:
         return "address"
     return "ID" if person and is_id_key(key) else None
+
+
+def _kind_by_form(text: str, key: str, word: str) -> PersonalKind | None:
+    """Return the kind of a text that gives itself away, whatever it is about."""
+    if _PHONE.fullmatch(text):
+        return "phone"
+    if word.endswith(_SECRETS) and len(text) >= _SHORTEST_SECRET:
+        return "token"
+    if not is_id_key(key) and _LONG_TOKEN.fullmatch(text):
+        return "token"
+    is_version = word.endswith(("version", "build"))
+    return "IP address" if not is_version and _is_public_address(text) else None
+
+
+def _is_public_address(text: str) -> bool:
+    """Return whether text is an IP address of the public internet, so that it may be somebody's."""
+    try:
+        return ipaddress.ip_address(text).is_global
+    except ValueError:
+        return False
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -38,7 +38,7 @@ from destinations.kit.testing.rerunning import expectation_of, rerun
 from destinations.kit.testing.subject import Subject
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["Pseudonyms", "pseudonymised"]
+__all__ = ["Pseudonyms", "personal_places", "pseudonymised"]
 
 _CONSONANTS: Final = "bdfgklmnprstvz"
 _VOWELS: Final = "aeiou"
@@ -178,7 +178,9 @@ class Pseudonyms:
             value = _composed(value)  # a letter and its accent are one letter, however written
         made = self._bases.get(value.lower())
         if made is None:
-            make = {"ID": self._id, "phone": self._phone}.get(kind, self._words_of)
+            make = {"ID": self._id, "token": self._id, "phone": self._phone}.get(
+                kind, self._words_of
+            )
             made = self._bases[value.lower()] = self._unique(value.lower(), make, self._taken)
         return _in_case_of(value, made)
 
@@ -376,6 +378,23 @@ def _ends_alike(before: ExpectedOutcome, now: ExpectedOutcome) -> bool:
     same_code = before.code in {None, now.code}
     same_row = (before.event, before.action) == (now.event, now.action)
     return same_row and same_code and before.outcome is now.outcome
+
+
+def personal_places(
+    case: Case, values: Mapping[str, PersonalKind]
+) -> Iterator[tuple[str, PersonalKind]]:
+    """Yield the JSON pointers of a case's texts that hold one of these values, each with its kind."""
+    found: dict[str, PersonalKind] = {}
+    for kind in dict.fromkeys(values.values()):
+        pseudonyms = Pseudonyms({one: kind for one, other in values.items() if other == kind})
+        for place in _left(pseudonyms, case):
+            found.setdefault(place, kind)
+    # In the order of the file: events, interactions, outcomes.
+    yield from sorted(found.items(), key=lambda pair: _order(pair[0]))
+
+
+def _order(place: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in place.split("/")]
 
 
 def _left(pseudonyms: Pseudonyms, case: Case) -> Iterator[str]:

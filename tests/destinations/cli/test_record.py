@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from destinations._version import __version__
 from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing import recording
 from destinations.kit.testing.stand_ins import StillClock
+from destinations.segment.json_pointer import value_at
 
 IDENTIFY = {
     "type": "identify",
@@ -239,13 +241,50 @@ def record_away(
 
 
 def test_personal_data_of_a_real_account(record_away: Callable[..., tuple[Any, str]]) -> None:
-    """Without --pseudonymise it is recorded, and a warning counts it and says what to do."""
+    """Without --pseudonymise it is recorded, and a warning says where it is, and what to do."""
     done, text = record_away()
     assert (done.code, "bo@acme.io" in text) == (0, True)
-    assert done.err == (
-        "warning: the case holds what looks like personal data: 2 IDs, 1 name, 1 email. Record it "
-        "with --pseudonymise, or replace them before you pass the file on\n"
-    )
+    first, *places, last = done.err.splitlines()
+    path = done.out.rstrip().rpartition("Recorded in ")[2]
+    assert first == (f"warning: {path} holds what looks like personal data: 2 IDs, 1 name, 1 email")
+    assert places[:3] == [
+        "  /events/0/messageId: ID",
+        "  /events/0/traits/email: email",
+        "  /events/0/traits/name: name",
+    ]
+    document = yaml.safe_load(text)
+    for place in places:
+        pointed, _, kind = place.strip().partition(": ")
+        if not kind:
+            assert pointed.startswith("and ")
+            continue
+        assert isinstance(value_at(document, pointed), str)
+    assert last.startswith("Record the case with --pseudonymise")
+
+
+@pytest.mark.parametrize(
+    ("traits", "warned"),
+    [
+        ({"email": "ada@acme.io"}, ["/events/0/traits/email: email"]),
+        ({"email": "ada@example.com"}, []),
+        ({"firstName": "Ada"}, ["/events/0/traits/firstName: name"]),
+        ({"contact": "+44 20 7946 0958"}, ["/events/0/traits/contact: phone"]),
+        ({"lastIp": "8.8.8.8"}, ["/events/0/traits/lastIp: IP address"]),
+        ({"lastIp": "192.0.2.8"}, []),
+        ({"plan": "pro", "pushToken": "d0f2c6a91b"}, ["/events/0/traits/pushToken: token"]),
+        ({"plan": "pro"}, []),
+    ],
+)
+def test_personal_data_in_a_sandbox(
+    record: Callable[..., Any], write: Any, traits: dict[str, str], warned: list[str]
+) -> None:
+    """Events may be those of real users, whoever answers; the made-up data of examples is none."""
+    events = write("real.ndjson", [{**IDENTIFY, "traits": traits}])
+    done = record("--events", events, destination="webhook")
+    assert done.code == 0
+    places = [line.strip() for line in done.err.splitlines() if line.startswith("  /events/0/")]
+    assert places == warned
+    assert done.err.startswith("warning: ") is bool(warned)
 
 
 def test_stand_ins_for_personal_data(
