@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -142,7 +142,7 @@ def command(**given: Any) -> int:
     save_case(subject, case, path, hidden)
     _report(case, path, replaced)
     if not options.pseudonymise:
-        _warn(case, path, personal_values(case))
+        _warn(case, path)
     return 0
 
 
@@ -232,18 +232,19 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _warn(case: Case, path: Path, values: Mapping[str, PersonalKind]) -> None:
+def _warn(case: Case, path: Path) -> None:
     """Say on standard error where the file holds what looks like personal data, and the cure."""
     # Here, as it needs the extra kit.
     from destinations.kit.testing.pseudonyms import personal_places  # noqa: PLC0415
 
     assert case.recorded is not None  # noqa: S101 - it was recorded just now
-    # With a sandbox, IDs are those of the events alone, and most of these are made up.
-    kept = {"ID"} if case.recorded.against == "sandbox" else set()
+    is_made_up = case.recorded.against == "sandbox"
+    # The answers of a sandbox are made up. IDs alone say nothing without the partner's answers.
+    searched = replace(case, interactions=()) if is_made_up else case
     found = {
         text: kind
-        for text, kind in values.items()
-        if kind not in kept and is_worth_hiding(text, kind)
+        for text, kind in personal_values(searched).items()
+        if is_worth_hiding(text, kind) and not (is_made_up and kind == "ID")
     }
     if not found:
         return

@@ -383,7 +383,7 @@ def _ends_alike(before: ExpectedOutcome, now: ExpectedOutcome) -> bool:
 def personal_places(
     case: Case, values: Mapping[str, PersonalKind]
 ) -> Iterator[tuple[str, PersonalKind]]:
-    """Yield the JSON pointers of a case's texts that hold one of these values, each with its kind."""
+    """Yield the JSON pointers of a case's texts that hold one of these values, with its kind."""
     found: dict[str, PersonalKind] = {}
     for kind in dict.fromkeys(values.values()):
         pseudonyms = Pseudonyms({one: kind for one, other in values.items() if other == kind})

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from destinations import open_sandbox
+from destinations.cli.opening import Overrides
 from destinations.runtime.plugins import RunningSandbox, find_plugin
 from kana_destination.plugin import KanaPlugin
 
@@ -116,3 +118,69 @@ def test_a_sandbox_that_cannot_start(command: Callable[..., Any], tmp_path: Path
     assert "seed.yaml" in done.err
     assert "Traceback" not in done.err
     assert _handlers() == before
+
+
+@pytest.fixture
+def stopped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for some time is told that it is over."""
+    wait = threading.Event.wait
+
+    def over(event: threading.Event, timeout: float | None = None) -> bool:
+        return wait(event) if timeout is None else True
+
+    monkeypatch.setattr(threading.Event, "wait", over)
+
+
+@pytest.mark.usefixtures("stopped_at_once")
+def test_a_destination_without_a_plugin(command: Callable[..., Any]) -> None:
+    """The settings lead to the sandbox that is made from its definition."""
+    done = command("sandbox", "braze")
+    assert (done.code, done.err) == (0, "")
+    settings = json.loads(done.out)
+    assert set(settings) == {"apiKey", "endpoint"}
+    assert settings["endpoint"].startswith("http://127.0.0.1:")
+
+
+def _change(folder: Path, old: str, new: str) -> None:
+    file = folder / "destination.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("stopped_at_once")
+def test_a_fixed_address(command: Callable[..., Any], write: Any, tmp_path: Path) -> None:
+    """A warning says that settings do not lead to it; `run --sandbox` reaches it all the same."""
+    command("init", "partner", "--path", tmp_path)
+    folder = tmp_path / "partner"
+    _change(folder, "baseUrl: {'@path': $.settings.endpoint}", "baseUrl: https://api.example.com")
+    done = command("sandbox", folder)
+    assert done.code == 0
+    assert "no setting of Partner leads to http://127.0.0.1:" in done.err
+    assert "use `run --sandbox`" in done.err
+    event = {"type": "track", "event": "E", "userId": "u1", "messageId": "m1"}
+    ran = command("run", folder, "--events", write("events.ndjson", event), "--sandbox")
+    assert ran.code == 0, ran.err
+    assert "The sandbox of Partner" in ran.out
+
+
+@pytest.mark.parametrize("option", ["--seed", "--db"])
+def test_data_for_a_sandbox_without_any(command: Callable[..., Any], option: str) -> None:
+    """Only the sandbox of a plugin has data."""
+    done = command("sandbox", "slack", option, "file")
+    message = "Error: the sandbox of Slack is made from its definition and has no data: it takes no"
+    assert (done.code, done.err) == (2, f"{message} {option[2:]}\n")
+
+
+def test_settings_that_a_file_may_choose() -> None:
+    """Of the settings of a sandbox, those that are free only fill in what a file lacks."""
+    over = Overrides({"apiKey": "own", "region": "us", "list": "l"}, free={"region", "list"})
+    assert over.applied_to({"apiKey": "mine", "region": "eu"}) == {
+        "apiKey": "own",
+        "region": "eu",
+        "list": "l",
+    }
+    assert dict(over.own) == {"apiKey": "own"}
+    with open_sandbox("braze") as sandbox:
+        assert "apiKey" not in sandbox.free_settings
+        assert "endpoint" not in sandbox.free_settings

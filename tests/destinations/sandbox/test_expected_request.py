@@ -1,0 +1,217 @@
+"""Each form of a request: query, form, Basic, signature, batches, GraphQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition
+from destinations.definition.document import Document
+from destinations.definition.settings import Settings, check_settings
+from destinations.http import Answer
+from destinations.sandbox.definition_account import success_for
+from destinations.sandbox.expected_request import ExpectedRequest
+from destinations.sandbox.possible_values import values_of
+from destinations.sandbox.wire import WireRequest
+
+Load = Callable[..., DestinationDefinition]
+Change = Callable[[dict[str, Any]], None]
+
+PAGE = {"@path": "$.payload.page"}
+KEY = {"@path": "$.settings.apiKey"}
+
+
+def _rest(**parts: Any) -> Change:
+    """Replace the REST request ``save``."""
+    rest = {"method": "POST", "url": "http://127.0.0.1:9", "path": ["pages"], **parts}
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["destination"]["requests"]["save"] |= {"rest": rest}
+
+    return change
+
+
+def _settings(definition: DestinationDefinition) -> Settings:
+    given = {"apiKey": "k-12345678", "endpoint": "http://127.0.0.1:9/graphql"}
+    return check_settings(definition, Document("settings", given, {}))
+
+
+def _expected(load: Load, change: Change | None, name: str) -> tuple[ExpectedRequest, Settings]:
+    definition = load(change)
+    settings = _settings(definition)
+    values = values_of(definition, settings, name)
+    return ExpectedRequest(definition, definition.requests[name], values), settings
+
+
+def _sent(
+    expected: ExpectedRequest, settings: Settings, *payloads: Mapping[str, Any]
+) -> WireRequest:
+    """The request that the runtime makes for these payloads."""
+    contexts = [{"event": {}, "payload": one, "settings": settings} for one in payloads]
+    parts = [expected.compiled.part(one) for one in contexts]
+    made = expected.compiled.prepare(parts, contexts[0])
+    headers = {name.lower(): value for name, value in made.headers.items()}
+    target = "/" + made.url.split("/", 3)[3]
+    return WireRequest(made.method, target, headers, made.body or b"")
+
+
+FORMS: dict[str, Change] = {
+    "query": _rest(query={"page": PAGE, "key": KEY, "v": 2}),
+    "lists in a query": _rest(query={"pages": PAGE}, arrayFormat="brackets"),
+    "form": _rest(form={"page": PAGE, "kind": "page"}),
+    "signature": _rest(
+        json={"page": PAGE}, sign={"header": "X-Sign", "algorithm": "sha256", "secret": KEY}
+    ),
+    "headers": _rest(headers={"X-Page": PAGE, "X-Fixed": "yes", "Content-Type": "text/x-page"}),
+    "path": _rest(path=["pages", PAGE, {"@template": "v{{settings.apiKey}}"}]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("page", ["home", "a b/c?d&e=f", "é", "100%"])
+def test_what_is_sent_is_expected(load: Load, form: str, page: str) -> None:
+    """Whatever the values of an event are."""
+    expected, settings = _expected(load, FORMS[form], "save")
+    wire = _sent(expected, settings, {"page": [page] if form.startswith("lists") else page})
+    assert expected.is_at(None, wire.path), (wire.path, expected.address.shown)
+    issues, events = expected.read(wire)
+    assert ([str(issue) for issue in issues], events.count) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "issue", "of_credential"),
+    [
+        ("query", {"target": "/pages?key=k-12345678&v=3"}, "query v: is wrong: expected 2", False),
+        ("query", {"target": "/pages?key=k-1&v=2"}, "query key: is wrong: expected ***", True),
+        ("query", {"target": "/pages?v=2"}, "query key: is missing: expected ***", True),
+        ("query", {"target": "/pages?key=k-12345678&v=2&w=1"}, "query w: is unexpected", False),
+        ("form", {"body": b"page=a"}, "form kind: is missing: expected page", False),
+        ("form", {"body": b"page=a&kind=page&x=1"}, "form x: is unexpected", False),
+        ("signature", {"body": b'{"page": "b"}'}, "header X-Sign: does not fit the body", True),
+        ("signature", {"headers": {}}, "header X-Sign: is missing", True),
+        ("headers", {"headers": {}}, "header X-Fixed: is missing: expected yes", False),
+        ("path", {"body": b"{}"}, "body: is unexpected: expected none", False),
+    ],
+)
+def test_what_is_not_sent(
+    load: Load, form: str, change: dict[str, Any], issue: str, of_credential: bool
+) -> None:
+    """Each part is told by its place, and what is about credentials is known."""
+    expected, settings = _expected(load, FORMS[form], "save")
+    wire = _sent(expected, settings, {"page": "a"})
+    parts = {name: getattr(wire, name) for name in ("method", "target", "headers", "body")}
+    found, _ = expected.read(WireRequest(**{**parts, **change}))
+    matching = [one for one in found if str(one).startswith(issue)]
+    assert [one.of_credential for one in matching] == [of_credential], list(map(str, found))
+
+
+@pytest.mark.parametrize("path", ["/pages/a", "/pages/a/v", "/pages/a/b/vk-12345678", "/page"])
+def test_other_paths(load: Load, path: str) -> None:
+    """A value of an event is one segment, and a secret is itself."""
+    expected, _ = _expected(load, FORMS["path"], "save")
+    assert expected.is_at(None, "/pages/a/vk-12345678")
+    assert not expected.is_at(None, path)
+
+
+def _basic(documents: dict[str, Any]) -> None:
+    destination = documents["destination"]
+    del destination["transport"]["headers"]
+    destination["authentication"] = {
+        "scheme": "basic",
+        "fields": ["endpoint", "apiKey"],
+        "test": "find",
+    }
+    destination["settings"]["properties"]["endpoint"]["default"] = "me"
+    destination["transport"]["baseUrl"] = "http://127.0.0.1:9/graphql"
+
+
+def test_basic(load: Load) -> None:
+    """The header of HTTP Basic is checked as a whole."""
+    definition = load(_basic)
+    document = Document("settings", {"apiKey": "k-12345678", "endpoint": "me"}, {})
+    settings = check_settings(definition, document)
+    expected = ExpectedRequest(
+        definition, definition.requests["find"], values_of(definition, settings, "find")
+    )
+    wire = _sent(expected, settings, {"id": "u1"})
+    assert expected.read(wire)[0] == []
+    headers = {**wire.headers, "authorization": "Basic bWU6b3RoZXI="}
+    (issue,) = expected.read(WireRequest(wire.method, wire.target, headers, wire.body))[0]
+    assert issue.of_credential
+    assert "k-12345678" not in str(issue)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_events_of_a_graphql_batch(load: Load, count: int) -> None:
+    """The document is that of so many events, and its answer has a success for each."""
+    expected, settings = _expected(load, None, "count")
+    wire = _sent(expected, settings, *({"by": at, "thing": "x"} for at in range(count)))
+    issues, events = expected.read(wire)
+    assert ([str(issue) for issue in issues], events.count) == ([], count)
+    verdicts = expected.compiled.read(success_for(expected, events), count)
+    assert [isinstance(one, Answer) for one in verdicts] == [True] * count
+
+
+@pytest.mark.parametrize(
+    ("change", "issue"),
+    [
+        (lambda body: {**body, "query": "{ x }"}, "body /query: is not the operation Count"),
+        (lambda body: {**body, "query": "{"}, "body /query: is not the operation Count"),
+        (lambda body: {**body, "variables": {}}, "body /variables/by_0: is missing"),
+        (
+            lambda body: {**body, "variables": {"by_0": "1"}},
+            "body /variables/by_0: must be integer",
+        ),
+        (
+            lambda body: {**body, "variables": {"by_0": 1, "x": 2}},
+            "body /variables/x: is unexpected",
+        ),
+        (lambda body: {"variables": body["variables"]}, "body: must be a JSON object"),
+        (lambda body: [body], "body: must be a JSON object"),
+    ],
+)
+def test_other_graphql(load: Load, change: Callable[[Any], Any], issue: str) -> None:
+    """Documents and variables that the definition does not send."""
+    expected, settings = _expected(load, None, "count")
+    wire = _sent(expected, settings, {"by": 1, "thing": "x"})
+    body = json.dumps(change(json.loads(wire.body))).encode()
+    found, _ = expected.read(WireRequest(wire.method, wire.target, wire.headers, body))
+    assert [one for one in map(str, found) if one.startswith(issue)], list(map(str, found))
+
+
+ITEMS = {"status": [207], "items": {"@path": "$.results"}}
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        {**ITEMS, "itemStatus": {"@path": "$.status"}},
+        {**ITEMS, "itemStatus": {"@path": "$.status"}, "index": {"@path": "$.at"}},
+        {
+            **ITEMS,
+            "itemStatus": {"@path": "$.status"},
+            "id": {"item": {"@path": "$.id"}, "event": {"@path": "$.page"}},
+        },
+    ],
+    ids=str,
+)
+def test_answers_that_list_all_events(load: Load, failures: dict[str, Any]) -> None:
+    """Where only an answer with an item for each event is a success, that is made."""
+
+    def change(documents: dict[str, Any]) -> None:
+        _rest(json={"page": PAGE})(documents)
+        request = documents["destination"]["requests"]["save"]
+        request["batch"] = {"size": 5, "failures": failures}
+        request["expect"] = {"type": "object", "required": ["results"]}
+
+    expected, settings = _expected(load, change, "save")
+    wire = _sent(expected, settings, *({"page": f"p{at}"} for at in range(3)))
+    issues, events = expected.read(wire)
+    assert ([str(issue) for issue in issues], events.count) == ([], 3)
+    response = success_for(expected, events)
+    parts = [json.dumps(one).encode() for one in events.items]
+    verdicts = expected.compiled.read(response, 3, parts)
+    assert [isinstance(one, Answer) for one in verdicts] == [True] * 3, response
