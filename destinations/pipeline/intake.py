@@ -87,7 +87,7 @@ class Intake:
         ended: list[Transition] = []
         gap = self._gap if self._gap is not None and self._gap.has(plan.event) else None
         for nth, planned in enumerate(plan.deliveries):
-            delivery = QueuedDelivery(event, planned.key, nth, line=line)
+            delivery = QueuedDelivery(event, planned.key, nth, plan=digest, line=line)
             result = planned.result
             if result is None:
                 assert planned.subscription is not None  # noqa: S101 - it has a payload

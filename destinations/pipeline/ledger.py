@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import Drift, Increment, QueuedDelivery
-from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey, connection_of
 
 __all__ = [
     "NEEDS_OPERATOR",
@@ -87,6 +87,11 @@ class LedgerEntry:
     def action(self) -> str:
         """The slug of its action; empty where it has none."""
         return "" if self.key is None else self.key.action
+
+    @property
+    def connection(self) -> str:
+        """The version of the connection that it was planned by; empty for presets."""
+        return connection_of(self.plan)
 
     @property
     def subscription(self) -> str:

@@ -28,7 +28,7 @@ from destinations.runtime.action import (
     Subscription,
     VersionedMapper,
 )
-from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.subscription_key import MARK, SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
     EVENT_TYPES,
@@ -292,22 +292,27 @@ class Destination:
     def plan_digest(self) -> str:
         """Return the digest of all that a plan depends on: definition, settings, rules, package.
 
+        It ends with an @ and the version of the connection, if there is one, see `connection_of`.
         An event with another digest has to be planned again. The digest may lag behind the rules
         for a moment, but is never ahead of them: at worst an event is planned twice with the same
         result.
         """
         mappers = self._versioned_mappers
         if not mappers:
-            return self._static_digest
+            return self._named(self._static_digest)
         now = time.monotonic()
         until, known, digest = self._digest
         if now >= until:
             versions = [mapper.version for mapper in mappers]
             if versions != known:
                 text = "\0".join([self._static_digest, *versions])
-                digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+                digest = self._named(hashlib.blake2b(text.encode(), digest_size=8).hexdigest())
             self._digest = (now + _DIGEST_SECONDS, versions, digest)
         return digest
+
+    def _named(self, digest: str) -> str:
+        connection = self.definition.connection
+        return f"{digest}{MARK}{connection}" if connection else digest
 
     @cached_property
     def _versioned_mappers(self) -> Sequence[VersionedMapper]:

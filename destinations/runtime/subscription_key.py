@@ -1,10 +1,13 @@
-"""Name a subscription, without the code that plans by it: stores need no more of it."""
+"""Name a subscription and its connection, without the code that plans: stores need no more."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["SubscriptionKey"]
+__all__ = ["MARK", "SubscriptionKey", "connection_of"]
+
+MARK: Final = "@"
+"""Stands between the digest of a plan and the version of its connection."""
 
 
 class SubscriptionKey(NamedTuple):
@@ -12,3 +15,8 @@ class SubscriptionKey(NamedTuple):
 
     name: str
     action: str
+
+
+def connection_of(plan_digest: str) -> str:
+    """Return the version of the connection in a `Destination.plan_digest`; empty for none."""
+    return plan_digest.partition(MARK)[2]

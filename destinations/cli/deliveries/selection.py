@@ -213,6 +213,7 @@ def record(entry: LedgerEntry) -> dict[str, Any]:
         "user": entry.user,
         "subscription": entry.subscription,
         "action": entry.action,
+        "connection": entry.connection or None,
         "type": entry.type,
         "message_id": entry.message_id,
         "state": entry.state.value,

@@ -28,6 +28,7 @@ from destinations.operations import (
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
+from destinations.runtime.subscription_key import MARK
 from destinations.segment.event import read_json
 from destinations.store import SqliteLedger, SqliteStore
 
@@ -160,7 +161,8 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "code", f"{entry.code or ''} {entry.http_status or ''}".strip()
     yield "stage", entry.stage
     yield "attempts", entry.attempts
-    yield "definition", entry.plan
+    yield "definition", entry.plan.partition(MARK)[0]
+    yield "connection", entry.connection
     yield "accepted", shown_time(entry.accepted_at)
     yield "first attempt", shown_time(entry.first_attempt_at)
     if entry.status in {State.READY, State.UNKNOWN} and entry.next_at:

@@ -130,6 +130,7 @@ def test_as_json(deliveries: Run, held: Put, dead: Put) -> None:
         "user": "u1",
         "subscription": "Counts",
         "action": "count",
+        "connection": None,
         "type": "track",
         "message_id": "m1",
         "state": "held",

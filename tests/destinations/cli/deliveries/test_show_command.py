@@ -52,6 +52,21 @@ def test_a_dead_one(deliveries: Run, dead: Put, path: Path) -> None:
     assert "resolve" not in done.out
 
 
+@pytest.mark.parametrize(
+    ("plan", "connection"),
+    [("0123@a1b2c3d4", "a1b2c3d4"), ("0123@a1b2c3d4+9f8e7d6c", "a1b2c3d4+9f8e7d6c"), ("0123", "")],
+)
+def test_its_connection(deliveries: Run, dead: Put, plan: str, connection: str) -> None:
+    """It is told by which connection an event was planned; nothing for presets."""
+    delivery = dead(plan=plan)
+    lines = _lines(deliveries("show", delivery).out)
+    assert "definition: 0123" in lines
+    assert [one for one in lines if one.startswith("connection: ")] == (
+        [f"connection: {connection}"] if connection else []
+    )
+    assert deliveries("show", delivery, "--json").json["connection"] == (connection or None)
+
+
 def test_a_held_one(deliveries: Run, held: Put) -> None:
     """Both numbers stand there in words, why it is held, and the two ways to decide."""
     done = deliveries("show", held())
