@@ -142,6 +142,7 @@ def _subscribed(
     return replace(
         definition,
         presets=tuple(one for _, one in enabled),
+        allow_overlap=connection.allow_overlap,
         warnings=(*definition.warnings, *warnings),
     )
 
@@ -229,7 +230,7 @@ def _overlaps(
     adding = [
         (at, one, compile_fql(one.subscribe))
         for at, one in presets
-        if _adds(definition, definition.actions[one.partner_action])
+        if definition.adds(definition.actions[one.partner_action])
     ]
     for (_, one, first), (at, other, second) in itertools.combinations(adding, 2):
         found = overlap(first, second)
@@ -243,10 +244,3 @@ def _overlaps(
             "count twice; narrow one of them, or say allowOverlap: true"
         )
         yield document.issue(place + pointer(at, "subscribe"), message)
-
-
-def _adds(definition: DestinationDefinition, action: ActionDefinition) -> bool:
-    """Return whether an action adds to an amount at the partner."""
-    perform = action.perform
-    names = perform.requests if perform.request is None else (perform.request,)
-    return any(definition.requests[name].reconcile is not None for name in names)

@@ -180,6 +180,8 @@ class DestinationDefinition:
 
     Where a part is that of another connection, the versions of both with a + between them.
     """
+    allow_overlap: bool = False
+    """Whether subscriptions of a connection that add to an amount may receive the same event."""
     warnings: tuple[Issue, ...] = field(default=(), repr=False, compare=False)
     """Issues that `check_folder` reports, but that do not stop loading, as they do no harm."""
 
@@ -187,6 +189,12 @@ class DestinationDefinition:
     def event_actions(self) -> Mapping[str, ActionDefinition]:
         """Return the actions that events can reach, by slug: all but operator actions."""
         return {slug: action for slug, action in self.actions.items() if not action.operator}
+
+    def adds(self, action: ActionDefinition) -> bool:
+        """Return whether an action adds to an amount at the partner, so that twice is double."""
+        perform = action.perform
+        names = perform.requests if perform.request is None else (perform.request,)
+        return any(self.requests[name].reconcile is not None for name in names)
 
     @property
     def pending_requests(self) -> tuple[str, ...]:

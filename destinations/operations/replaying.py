@@ -103,7 +103,8 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
     only = _asked_by_operator(destination, entry.key)
     planned = plan(destination, raw, only=only, received_at=entry.accepted_at)
     todays = {one.key: one for one in planned.deliveries}
-    known = {one.key for one in ledger.of_event(entry)}
+    of_event = ledger.of_event(entry)
+    known = {one.key for one in of_event}
     # If subscriptions were renamed, nothing shows which of today's replaces which. So nothing is
     # added for their actions, so that the event is not sent twice.
     gone = {key for key in known if key is not None and key not in destination.by_key}
@@ -113,14 +114,11 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         for key, one in todays.items()
         if key is not None and key not in known and key.action not in unclear
     ]
-    key = entry.key
-    if key in gone:
-        heir = _heir(destination, key, known)
-        if heir is None:
-            there = ", ".join(sorted(repr(one.name) for one in destination.by_key))
-            why = f"the definition has no subscription {key.name!r} any more; it has: {there}"
-            return PlannedReplay(entry, refused=why)
-        key = heir
+    # What counts once is not added beside a delivery that counts, or may when it is replayed.
+    added = [one for one in added if not _counts_already(destination, one, of_event)]
+    key, refused = _key_of_today(destination, entry, todays, of_event)
+    if refused:
+        return PlannedReplay(entry, refused=refused)
     today = todays.get(key)
     if today is None and key is None and added:
         # It stood for an event that nothing took: now it is the first delivery of those there are.
@@ -194,6 +192,48 @@ def why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:
     return (
         "another event has its messageId, and may have an effect: send it under a messageId of its "
         "own, and drop this one"
+    )
+
+
+def _key_of_today(
+    destination: Destination,
+    entry: LedgerEntry,
+    todays: Collection[SubscriptionKey | None],
+    of_event: Sequence[LedgerEntry],
+) -> tuple[SubscriptionKey | None, str]:
+    """Return the subscription for which an entry is planned again, or why it is not."""
+    key = entry.key
+    if key is not None and key.action in destination.counts_once:
+        for other in of_event:
+            if other.id != entry.id and other.action == key.action and _counts(other):
+                return key, f"delivery {other.id} of its event counts for {key.action}"
+        # Whichever subscription of the action takes it today: at most one does.
+        return next((one for one in todays if one and one.action == key.action), key), ""
+    if key is None or key in destination.by_key:
+        return key, ""
+    heir = _heir(destination, key, {one.key for one in of_event})
+    if heir is None:
+        there = ", ".join(sorted(repr(one.name) for one in destination.by_key))
+        return key, f"the definition has no subscription {key.name!r} any more; it has: {there}"
+    return heir, ""
+
+
+def _counts(entry: LedgerEntry) -> bool:
+    """Return whether a delivery has an effect, or may have or get one by itself."""
+    return entry.effect is not Effect.NONE or entry.outcome is None
+
+
+def _counts_already(
+    destination: Destination, planned: PlannedDelivery, of_event: Sequence[LedgerEntry]
+) -> bool:
+    """Return whether an event has a delivery for the action of another one that counts once."""
+    key = planned.key
+    return (
+        key is not None
+        and key.action in destination.counts_once
+        and any(
+            one.action == key.action and one.outcome is not Outcome.FILTERED for one in of_event
+        )
     )
 
 

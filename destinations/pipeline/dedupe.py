@@ -17,12 +17,14 @@ import msgspec
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.places import Place
 from destinations.pipeline.queue import History, Past
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
     "CONFLICT",
     "Verdict",
     "conflict",
     "content",
+    "counted",
     "fingerprint",
     "fingerprints",
     "recognise",
@@ -123,6 +125,29 @@ def recognise(history: History | None, found: int, former: int = 0) -> Verdict:
     ):
         return Verdict.CORRECTION
     return Verdict.REFUSED if found in history.others else Verdict.CONFLICT
+
+
+def counted(deliveries: Mapping[SubscriptionKey | None, Past], action: str) -> Past | None:
+    """Return the delivery of an event that counts for an action, whatever its subscription was.
+
+    One that has an effect, or may have or get one, comes before those that have none. None if no
+    subscription of the action took the event.
+    """
+    order = (Effect.APPLIED, Effect.MAYBE, Effect.NONE)
+    found = [
+        past
+        for key, past in deliveries.items()
+        if key is not None and key.action == action and not _is_filtered(past)
+    ]
+    return min(
+        found,
+        key=lambda past: (order.index(past.effect), past.state is State.DONE),
+        default=None,
+    )
+
+
+def _is_filtered(past: Past) -> bool:
+    return past.outcome is Outcome.FILTERED and past.effect is Effect.NONE
 
 
 _WAITS: Final = (State.READY, Effect.NONE)

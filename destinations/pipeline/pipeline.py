@@ -45,8 +45,9 @@ from destinations.pipeline.restored import Gap, hold_restored
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
-from destinations.runtime.plan import plan
+from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import Sender
+from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
 
@@ -58,6 +59,11 @@ _OF_ACCOUNT: Final = frozenset({401, 403, 429})
 
 _NOT_SUBSCRIBED: Final = Result(
     Outcome.FILTERED, "today's definition does not send this event to this action"
+)
+_COUNTED: Final = Result(
+    Outcome.FILTERED,
+    "another delivery of its event counts for this action",
+    "DUPLICATE",
 )
 
 
@@ -855,6 +861,8 @@ class Pipeline:
         if raw is None:
             return _EVENT_GONE
         assert delivery.key is not None  # noqa: S101 - it waits to be sent
+        if delivery.action in destination.counts_once:
+            return self._plan_of_action(delivery, raw, digest, destination)
         successors = destination.successors(delivery.key)
         # Where the subscription was renamed and only one can be meant, it is; else an operator
         # has to say what is, as the event must neither get lost nor go twice.
@@ -865,15 +873,75 @@ class Pipeline:
                 f"{known}"
             )
             return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
+        planned = self._planned_today(delivery, raw, destination, successors[0].key)
+        return self._take_plan(delivery, planned, digest)
+
+    def _plan_of_action(
+        self, delivery: QueuedDelivery, raw: bytes, digest: str, destination: Destination
+    ) -> Result | None:
+        """Plan a delivery by the subscription of its action that takes the event today.
+
+        At most one does. Where that is another one than before, no other delivery of the event may
+        count for the action.
+        """
+        assert delivery.key is not None  # noqa: S101 - as above
+        own = destination.by_key.get(delivery.key)
+        others = [
+            one
+            for one in destination.subscriptions
+            if one.key.action == delivery.action and one is not own
+        ]
+        planned = None
+        for one in (*([own] if own is not None else ()), *others):
+            planned = self._planned_today(delivery, raw, destination, one.key)
+            if planned.key is None:
+                continue
+            is_moved = one is not own and planned.result is None
+            if is_moved and self._is_counted(delivery, one.key):
+                return _COUNTED
+            break
+        assert planned is not None  # noqa: S101 - the action has a subscription
+        return self._take_plan(delivery, planned, digest)
+
+    def _is_counted(self, delivery: QueuedDelivery, key: SubscriptionKey) -> bool:
+        """Return whether another delivery of an event counts for the action of this one.
+
+        Of those that wait, that of the subscription ``key`` does, or else the first.
+        """
+        event = delivery.event
+        known = self._queue.history(self.scope, [event.message_id]) if event.message_id else {}
+        history = known.get(event.message_id)
+        if history is None or (event.id and history.event_id != event.id):
+            return False
+        return any(
+            past.effect is not Effect.NONE
+            or (past.state is not State.DONE and (own == key or past.nth < delivery.nth))
+            for own, past in history.deliveries.items()
+            if own is not None and own.action == delivery.action and past.nth != delivery.nth
+        )
+
+    def _planned_today(
+        self,
+        delivery: QueuedDelivery,
+        raw: bytes,
+        destination: Destination,
+        key: SubscriptionKey,
+    ) -> PlannedDelivery:
+        """Return the plan of today for an event and a subscription."""
         try:
             received_at = delivery.event.accepted_at
-            (planned,) = plan(
-                destination, raw, only=successors[0].key, received_at=received_at
-            ).deliveries
+            (planned,) = plan(destination, raw, only=key, received_at=received_at).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)
             reason = f"internal error while planning: {type(error).__name__}"
-            return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
+            result = Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
+            return PlannedDelivery(destination.by_key.get(key), result=result)
+        return planned
+
+    def _take_plan(
+        self, delivery: QueuedDelivery, planned: PlannedDelivery, digest: str
+    ) -> Result | None:
+        """Give a delivery its payload of today; returns its end if it is not sent any more."""
         if planned.result is not None:
             is_filtered = planned.result.outcome is Outcome.FILTERED
             return _NOT_SUBSCRIBED if is_filtered else planned.result

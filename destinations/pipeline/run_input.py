@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
-from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, recognise
+from destinations.pipeline.dedupe import CONFLICT, Verdict, conflict, counted, recognise
 from destinations.pipeline.derived_ids import DerivedFrom, DerivedId, DerivedIds
 from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.places import Places
@@ -717,6 +717,8 @@ class _Matcher:
         found = self._deliveries.get(key)
         if found is not None or key is None:
             return found
+        if key.action in self._destination.counts_once:
+            return counted(self._deliveries, key.action)
         known = self._destination.by_key
         gone = [
             past

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ from destinations.segment.event import (
     without_blank_traits,
 )
 from destinations.segment.filters import EventFilters
+from destinations.segment.fql import overlap
 from destinations.segment.identifiers import IdentifierCheck, blank_check
 from destinations.segment.mapping import compile_value
 from destinations.segment.patterns import compile_pattern
@@ -282,6 +284,28 @@ class Destination:
         if own is not None:
             return (own,)
         return [one for one in self.by_key.values() if one.key.action == key.action]
+
+    @cached_property
+    def counts_once(self) -> frozenset[str]:
+        """Return the actions that count an event at most once, whichever subscription takes it.
+
+        They add to an amount, and no two of their subscriptions receive the same event, unless
+        that is asked for. So what another subscription has sent is known when one is renamed, or
+        when two take its place.
+        """
+        definition = self.definition
+        if definition.allow_overlap:
+            return frozenset()
+        adding = [one for one in self.subscriptions if definition.adds(one.action.definition)]
+        overlapping = {
+            one.key.action
+            for one, other in itertools.combinations(adding, 2)
+            # A connection without them was checked.
+            if one.key.action == other.key.action
+            and not definition.connection
+            and overlap(one.fql, other.fql) is not None
+        }
+        return frozenset(one.key.action for one in adding) - overlapping
 
     @cached_property
     def actions(self) -> Mapping[str, Action]:

@@ -18,6 +18,7 @@ import yaml
 
 import destinations
 from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition.connection import Connection, connect
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
 from destinations.errors import DestinationsError, TransportError, UsageError
@@ -280,6 +281,28 @@ def bind(load: Callable[..., DestinationDefinition]) -> Callable[..., Destinatio
         document = Document("settings.yaml", {"apiKey": API_KEY, **settings}, {})
         code = Code(generators={"sync": _sync}, mappers=mappers or {})
         return Destination(definition, check_settings(definition, document), code)
+
+    return make
+
+
+@pytest.fixture
+def bind_connected(bind: Callable[..., Destination]) -> Callable[..., Destination]:
+    """The small destination with subscriptions of the action ``count``, by name and FQL."""
+
+    def make(
+        change: Change | None = None, *, allow_overlap: bool = False, **subscriptions: str
+    ) -> Destination:
+        base = bind(change)
+        data = {
+            "subscriptions": [
+                {"name": name, "partnerAction": "count", "subscribe": fql}
+                for name, fql in subscriptions.items()
+            ],
+            "allowOverlap": allow_overlap,
+        }
+        connection = Connection.of(Document("connection.yaml", data, {}), data)
+        definition = connect(base.definition, connection)
+        return Destination(definition, base.settings, Code(generators={"sync": _sync}))
 
     return make
 

@@ -36,6 +36,7 @@ from destinations.pipeline.queue import (
 from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteLedger, SqliteStore, broken_rules
+from tests.destinations.pipeline.conftest import with_reconcile
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
@@ -466,6 +467,66 @@ def test_subscriptions_with_another_name(
     assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
     waits = [name for name, status in _statuses(store) if status is State.READY]
     assert waits == [expected]
+
+
+SMALL, LARGE = "properties.by < 10", "properties.by >= 10"
+
+
+@pytest.mark.parametrize(
+    ("had", "today", "waits"),
+    [
+        # What was dead goes on by the subscription that takes the event today.
+        ({"Old": Outcome.DEAD}, {"New": SMALL, "Large": LARGE}, "New"),
+        ({"All": Outcome.DEAD}, {"All": LARGE, "Small": SMALL}, "Small"),
+        ({"A": Outcome.DEAD, "Large": Outcome.FILTERED}, {"A": LARGE, "B": SMALL}, "B"),
+        # It is another one's to count.
+        ({"A": Outcome.DEAD, "B": Outcome.DELIVERED}, {"A": SMALL, "B": LARGE}, ""),
+        ({"A": Outcome.DEAD, "B": Outcome.DELIVERED}, {"C": SMALL}, ""),
+        ({"A": Outcome.DEAD, "B": State.HELD}, {"C": SMALL}, ""),
+        ({"A": Outcome.DEAD, "B": State.READY}, {"A": SMALL}, ""),
+    ],
+)
+def test_what_adds_counts_once(
+    store: SqliteStore,
+    ledger: SqliteLedger,
+    put: Put,
+    bind_connected: Bind,
+    *,
+    had: Mapping[str, Status],
+    today: Mapping[str, str],
+    waits: str,
+) -> None:
+    """Whatever its subscriptions were called, an event is not sent twice for one action."""
+    entries: list[LedgerEntry] = []
+    for name, status in had.items():
+        first = entries[0].id if entries else None
+        entries.append(put(status, GOOD, subscription=name, event_of=first))
+    planned = plan_replay(ledger, bind_connected(with_reconcile, **today), entries[0])
+    if not waits:
+        assert planned.refused == f"delivery {entries[1].id} of its event counts for count"
+        return
+    assert planned.replan is not None
+    assert planned.replan.added == ()
+    assert replay(ledger, [planned], now=5_000.0) == Replayed(reopened=1)
+    assert [name for name, one in _statuses(store) if one is State.READY] == [waits]
+    assert broken_rules(store.database) == []
+
+
+@pytest.mark.parametrize("status", [Outcome.DELIVERED, Outcome.DEAD, State.HELD])
+@pytest.mark.parametrize("allow_overlap", [False, True])
+def test_nothing_is_added_that_counts_already(
+    ledger: SqliteLedger, put: Put, bind_connected: Bind, status: Status, *, allow_overlap: bool
+) -> None:
+    """A new subscription gets an event only if none of its action had it, or both may."""
+    entry = put(Outcome.INVALID, GOOD, subscription=None)
+    put(status, GOOD, subscription="Large", event_of=entry.id)
+    destination = bind_connected(
+        with_reconcile, allow_overlap=allow_overlap, Large=LARGE, Small=SMALL
+    )
+    planned = plan_replay(ledger, destination, entry)
+    assert planned.replan is not None
+    assert planned.replan.delivery.key == (("Small", "count") if allow_overlap else None)
+    assert (planned.replan.result is None) is allow_overlap
 
 
 @pytest.mark.parametrize("change", [None, _second_subscription])
