@@ -19,7 +19,13 @@ def erased_text(done: Erased) -> str:
     """Return what was erased in words; empty if nothing was."""
     dropped = f", {done.dropped:,} of them dropped" if done.dropped else ""
     rows = f"{count(done.rows, 'row')} left as digests{dropped}" if done.rows else ""
-    deleted = counts({"refused event": done.refused, "manual change": done.manual_changes})
+    deleted = counts(
+        {
+            "refused event": done.refused,
+            "manual change": done.manual_changes,
+            "recent event": done.recent,
+        }
+    )
     given_up = counts({"check": done.balances})
     parts = [
         rows,

@@ -141,6 +141,7 @@ def _described(found: Forgettable) -> str:
             {
                 "finished row": found.finished,
                 "refused event": found.refused,
+                "recent event": found.recent,
                 "manual change": found.manual_changes,
             }
         ),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -22,17 +22,20 @@ from destinations.errors import UsageError, did_you_mean
 from destinations.operations import shown_time
 from destinations.pipeline.input_file import Form
 from destinations.pipeline.undelivered import unwrap
-from destinations.runtime.plan_changes import compare_plans
+from destinations.runtime.plan_changes import PlannedChanges, compare_plans
 from destinations.server import (
     DestinationChange,
     ServeConfig,
+    Sides,
     destination_changes,
     read_config,
     running_configuration,
 )
-from destinations.store import SqliteStore
+from destinations.store import RecentEvent, SqliteStore
 
 __all__ = ["command"]
+
+_LAST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class _Options:
     config: Path
     against: Path | None
     events: tuple[str, ...]
+    last: int | None
     form: Form | None
     limit: int | None
     destination: str | None
@@ -64,7 +68,7 @@ class _Former:
 @click.command(
     "plan",
     cls=Command,
-    epilog="Example: destinations plan --config new.yaml --events events.ndjson",
+    epilog="Example: destinations plan --config new.yaml --last 1000",
 )
 @click.option(
     "--config",
@@ -83,9 +87,17 @@ class _Former:
     "--events",
     type=click.Path(readable=False, allow_dash=True),
     multiple=True,
-    required=True,
     metavar="FILE|-",
     help="Take the events of FILE, or - for standard input; repeat it for several files.",
+)
+@click.option(
+    "--last",
+    type=click.IntRange(1),
+    metavar="N",
+    help=(
+        "Take the latest N events that were delivered, as far as the server keeps them "
+        f"(keepRecent). Default without --events: {_LAST:,}."
+    ),
 )
 @click.option(
     "--format",
@@ -111,6 +123,10 @@ def command(**given: Any) -> int:
     for wrong usage or a configuration with a fault.
     """
     options = _Options(**given)
+    if options.events and options.last is not None:
+        raise click.UsageError("--last cannot be used with --events")
+    if not options.events and (options.limit is not None or options.form is not None):
+        raise click.UsageError("--limit and --format need --events")
     config = read_config(options.config, os.environ, to_show=True)
     place = options.store or config.store.path
     with contextlib.ExitStack() as stack:
@@ -125,7 +141,10 @@ def command(**given: Any) -> int:
             if options.destination in {None, one.name}:
                 say_what_is_named(options.config, one)
         report = PlanReport(str(options.config), former.shown)
-        _compare(options, changes, report)
+        if options.events:
+            _compare_files(options, changes, report)
+        else:
+            _compare_recent(options, place, store, changes, report)
         if options.as_json:
             click.echo(json_text(report.to_json(changes), default=str))
         else:
@@ -181,7 +200,58 @@ def _chosen(changes: Sequence[DestinationChange], options: _Options) -> Sequence
     return found
 
 
-def _compare(options: _Options, changes: Sequence[DestinationChange], report: PlanReport) -> None:
+def _compare_recent(
+    options: _Options,
+    place: Path,
+    store: SqliteStore | None,
+    changes: Sequence[DestinationChange],
+    report: PlanReport,
+) -> None:
+    """Take events that were delivered lately through both configurations.
+
+    Each is looked at for the destinations that had it. Raises `UsageError` if none is kept.
+    """
+    asked = options.last or _LAST
+    found: Sequence[RecentEvent] = ()
+    if store is not None:
+        found = store.recent().last(asked, destination=options.destination)
+    if not found:
+        raise UsageError(_no_events(place, store, options.destination))
+    report.asked = asked
+    by_name = {one.name: one for one in changes}
+    for event in found:
+        named = f"delivered at {shown_time(event.at)}"
+        if not report.is_event(named, event.raw, ""):
+            continue
+        for name, tenant in event.destinations:
+            if name in by_name:
+                compared = _compared(by_name[name].sides(tenant), event.raw, event.at)
+                report.add(name, compared, named, tenant)
+
+
+def _compared(sides: Sides, raw: bytes, received_at: float) -> PlannedChanges:
+    return compare_plans(
+        sides.before, sides.after, raw, received_at, new=sides.new, gone=sides.gone
+    )
+
+
+def _no_events(place: Path, store: SqliteStore | None, destination: str | None) -> str:
+    """Return why there are no events to take through, and where they can come from."""
+    of = "" if destination is None else f" of {destination}"
+    if store is not None and store.noted("keepRecent") is not None:
+        return (
+            f"no event{of} was delivered by the server of {place} since it keeps them: wait for "
+            "some, or use --events FILE"
+        )
+    return (
+        f"no delivered events are kept in {place}: write keepRecent: {{}} in the configuration of "
+        "the server, so that it keeps the latest ones from then on; or use --events FILE"
+    )
+
+
+def _compare_files(
+    options: _Options, changes: Sequence[DestinationChange], report: PlanReport
+) -> None:
     """Take the events of files through both configurations."""
     now = time.time()
     with open_input_files(options.events, options.form, limit=options.limit) as source:
@@ -193,5 +263,5 @@ def _compare(options: _Options, changes: Sequence[DestinationChange], report: Pl
             data = entry.data if wrapped is None else wrapped.data
             if report.is_event(str(place), data, entry.fault):
                 for one in changes:
-                    compared = compare_plans(one.before, one.after, data, now)
+                    compared = _compared(one.sides(), data, now)
                     report.add(one.name, compared, str(place))

@@ -31,6 +31,10 @@ _WORDS: Final[Mapping[Kind, str]] = {
     "payload_changed": "payload changed",
     "newly_matched": "newly matched",
 }
+_OF_CUSTOMERS: Final = "Each event is planned with the rules and the connection of its customer."
+_OF_NO_CUSTOMER: Final = (
+    "Events are planned as for a customer without rules and without a connection of its own."
+)
 _FAULTS: Final = 10
 """Lines that are no events and are named; the others are counted."""
 _FIELDS: Final = 10
@@ -49,6 +53,9 @@ class PlanReport:
         self.config = config
         self.against = against
         self.events = 0
+        self.asked: int | None = None
+        """How many events were asked for that were delivered lately; None for those of files."""
+        self.tenants: set[str] = set()
         self.unreadable = 0
         self.faults: list[tuple[str, str]] = []
         self._by_name: dict[str, PlanChanges] = {}
@@ -73,9 +80,11 @@ class PlanReport:
             self.faults.append((place, fault))
         return False
 
-    def add(self, name: str, changes: PlannedChanges, place: str) -> None:
-        """Add what becomes of the event at a place for a destination."""
-        self.of(name).add(changes, place)
+    def add(self, name: str, changes: PlannedChanges, place: str, tenant: str = "") -> None:
+        """Add what becomes of the event at a place for a destination, and a tenant of it."""
+        if tenant:
+            self.tenants.add(tenant)
+        self.of(name).add(changes, place if not tenant else f"{place}, tenant {tenant}")
 
     def of(self, name: str) -> PlanChanges:
         """Return the changes of a destination."""
@@ -87,6 +96,7 @@ class PlanReport:
             "config": self.config,
             "against": self.against,
             "events": self.events,
+            **({} if self.asked is None else {"last": self.asked, "tenants": len(self.tenants)}),
             "unreadable": self.unreadable,
             "faults": [{"place": place, "reason": why} for place, why in self.faults],
             "lost": self.lost,
@@ -140,7 +150,11 @@ def _masked(change: DestinationChange, value: Any) -> Any:
 
 def print_plan(report: PlanReport, destinations: Sequence[DestinationChange]) -> None:
     """Print all of it for people; secrets are masked, and long values are cut."""
-    click.echo(f"{report.config} against {report.against}: {count(report.events, 'event')}.")
+    events = count(report.events, "event")
+    if report.asked is not None:
+        events = f"the latest {events} that were delivered"
+        events += f" ({report.asked:,} were asked for)" if report.events < report.asked else ""
+    click.echo(f"{report.config} against {report.against}: {events}.")
     if report.unreadable:
         text = "is no event" if report.unreadable == 1 else "are no events"
         click.echo(f"{count(report.unreadable, 'entry')} of the input {text}:")
@@ -150,7 +164,7 @@ def print_plan(report: PlanReport, destinations: Sequence[DestinationChange]) ->
             click.echo(f"  and {report.unreadable - len(report.faults):,} more")
     click.echo()
     for one in destinations:
-        _print_destination(one, report.of(one.name))
+        _print_destination(one, report.of(one.name), is_recent=report.asked is not None)
     if report.lost:
         click.echo(
             f"{count(report.lost, 'delivery')} of today would not be made any more. Nothing was "
@@ -160,18 +174,18 @@ def print_plan(report: PlanReport, destinations: Sequence[DestinationChange]) ->
         click.echo("Whatever is delivered today would still be. Nothing was sent or changed.")
 
 
-def _print_destination(change: DestinationChange, found: PlanChanges) -> None:
+def _print_destination(change: DestinationChange, found: PlanChanges, *, is_recent: bool) -> None:
     def show(indent: int, text: str) -> None:
         say(" " * indent, str(_masked(change, text)))
 
     heading = {"kept": "; ".join(change.differs) or "nothing differs", "new": "new", "gone": "gone"}
     say(Bold(change.name), f": {heading[change.state]}")
     if change.has_tenants:
-        show(
-            2,
-            "All of its customers have these subscriptions and filters. Mapping rules of their own "
-            "are not looked at.",
-        )
+        show(2, _OF_CUSTOMERS if is_recent else _OF_NO_CUSTOMER)
+    if is_recent and not found.events:
+        show(2, "no event of it is kept; --events FILE shows what it would make of others")
+        click.echo()
+        return
     show(2, f"deliveries: {found.before:,} today, {found.after:,} then; {found.unchanged:,} as now")
     rows = [(_WORDS[kind], found.kinds[kind]) for kind in KINDS if found.kinds[kind]]
     click.echo()

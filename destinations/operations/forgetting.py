@@ -62,12 +62,13 @@ class Forgettable:
     elsewhere: int = 0
     to_ask: Sequence[LedgerEntry] = ()
     tenants: Counter[str] = field(default_factory=Counter)
+    recent: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be erased."""
         kept = self.dropped or self.finished or self.refused or self.manual_changes
-        return not (self.to_ask or kept)
+        return not (self.to_ask or kept or self.recent)
 
 
 def look_up_user(
@@ -91,7 +92,7 @@ def look_up_user(
     dropped = Counter(
         one.status for one in mine if has_to_be_dropped(one) and one.status not in _LOST
     )
-    refused, manual_changes = count_other_rows(store.database, user, scopes)
+    refused, manual_changes, recent = count_other_rows(store.database, user, scopes)
     mentions, changes_of_others = count_mentions(store.database, user, scopes)
     return Forgettable(
         dropped,
@@ -103,6 +104,7 @@ def look_up_user(
         elsewhere=len(entries) - len(mine),
         to_ask=tuple(to_ask),
         tenants=Counter(one.tenant for one in mine if one.tenant),
+        recent=recent,
     )
 
 

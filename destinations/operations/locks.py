@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from destinations.operations.retention import REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
 from destinations.store import (
     FILE_MODE,
+    RecentBounds,
     SqliteStore,
     check_store_path,
     close_file,
@@ -283,6 +284,7 @@ def note_server(
             "dedupeDays": periods.dedupe_days,
             "refusedDays": periods.refused_days,
             "keepDaysByOutcome": dict(periods.by_outcome),
+            "keepRecent": None if periods.recent is None else asdict(periods.recent),
         }
     )
 
@@ -294,11 +296,13 @@ def noted_periods(store: SqliteStore) -> Periods | None:
         return None
     # An earlier version did not note these.
     refused, by_outcome = store.noted("refusedDays"), store.noted("keepDaysByOutcome") or {}
+    recent = store.noted("keepRecent")
     return Periods(
         keep,
         dedupe,
         REFUSED_DAYS if refused is None else refused,
         {Outcome(name): days for name, days in by_outcome.items()},
+        None if recent is None else RecentBounds(**recent),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from destinations.outcome import Outcome
 from destinations.store import (
+    RecentBounds,
     SqliteStore,
     delete_drifts,
     delete_messages,
@@ -41,13 +42,15 @@ class Periods:
     operator decides, unless their outcome has days there; these are at least ``dedupe_days``, since
     an event that comes again, or corrected, has to be compared with them. For ``dedupe_days`` a
     ``messageId`` is recognised again, which never ends before its deliveries do. For
-    ``refused_days`` events stay that a receiver refused.
+    ``refused_days`` events stay that a receiver refused, and within ``recent`` those that were
+    delivered; None keeps none of them.
     """
 
     keep_days: float = KEEP_DAYS
     dedupe_days: float = DEDUPE_DAYS
     refused_days: float = REFUSED_DAYS
     by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
+    recent: RecentBounds | None = None
 
     def of(self, outcome: Outcome) -> float | None:
         """Return for how many days deliveries of an outcome stay; None if until decided."""
@@ -83,6 +86,7 @@ def prune(
     settled = delete_settled(database, before, more)
     messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
     raw_events = settled.raw_events + delete_spent_events(database, more)
+    raw_events += store.recent().prune(now, periods.recent, more)
     if more():
         with database.transaction() as connection:
             delete_spent_settings(connection)

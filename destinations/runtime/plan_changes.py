@@ -38,8 +38,6 @@ _EXAMPLES: Final = 3
 _EVENT: Final = "event"
 _DEEPEST: Final = 20
 """Levels of objects whose members are compared; what is deeper is compared as a whole."""
-_NEW: Final = Result(Outcome.FILTERED, "the destination is new")
-_GONE: Final = Result(Outcome.FILTERED, "the destination is gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +111,28 @@ class PlannedChanges:
 
 
 def compare_plans(
-    before: Destination | None, after: Destination | None, raw: bytes, received_at: float
+    before: Destination | None,
+    after: Destination | None,
+    raw: bytes,
+    received_at: float,
+    *,
+    new: str = "the destination is new",
+    gone: str = "the destination is gone",
 ) -> PlannedChanges:
     """Compare what becomes of a raw event; None stands for a destination that there is not.
+
+    ``new`` and ``gone`` say why there is none before or after.
 
     Deliveries are compared by their subscription; of one that has another name now, by the action,
     if only one can be meant.
     """
     old = None if before is None else plan(before, raw, received_at=received_at)
-    new = None if after is None else plan(after, raw, received_at=received_at)
+    later = None if after is None else plan(after, raw, received_at=received_at)
+    absent = Result(Outcome.FILTERED, new), Result(Outcome.FILTERED, gone)
     found = PlannedChanges()
-    message_id = next((one.message_id for one in (new, old) if one is not None), "")
-    for key, own, other in _pairs(_by_key(old), _by_key(new)):
-        one, two = _Side.of(own, old, _NEW), _Side.of(other, new, _GONE)
+    message_id = next((one.message_id for one in (later, old) if one is not None), "")
+    for key, own, other in _pairs(_by_key(old), _by_key(later)):
+        one, two = _Side.of(own, old, absent[0]), _Side.of(other, later, absent[1])
         found.before += one.is_sent
         found.after += two.is_sent
         changed = _changed(one, two)

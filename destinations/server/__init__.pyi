@@ -23,6 +23,7 @@ from .config import (
 )
 from .config_changes import (
     DestinationChange,
+    Sides,
     destination_changes,
 )
 from .config_model import (
@@ -75,6 +76,7 @@ __all__ = [
     "SealingConfig",
     "ServeConfig",
     "Service",
+    "Sides",
     "StoreConfig",
     "bind",
     "bind_to_show",

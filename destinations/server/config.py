@@ -54,7 +54,7 @@ from destinations.server.config_model import (
 from destinations.server.cors import parse_origin
 from destinations.server.network_addresses import is_host, parse_address, parse_network
 from destinations.server.source_calls import PATHS
-from destinations.store import sealing_key_fault
+from destinations.store import RecentBounds, sealing_key_fault
 
 __all__ = ["config_to_show", "read_config"]
 
@@ -235,6 +235,7 @@ class _Reader:
             admin=self._admin(data["admin"]) if "admin" in data else None,
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
+            keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
             sealing=self._sealing(data.get("sealing")),
             store=self._store(data["store"]),
             sources=tuple(

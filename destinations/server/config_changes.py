@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
+from destinations.errors import DefinitionError
+from destinations.operations import connected_as_tenant
 from destinations.runtime.destination import Destination
-from destinations.runtime.store import Store
 from destinations.server.binding import bind_to_show
 from destinations.server.config_model import DestinationConfig, ServeConfig
+from destinations.store import SqliteStore, Tenants, TenantStore
 
-__all__ = ["DestinationChange", "destination_changes"]
+__all__ = ["DestinationChange", "Sides", "destination_changes"]
+
+
+class Sides(NamedTuple):
+    """A destination as it is and as it would be, and why one of both is None."""
+
+    before: Destination | None
+    after: Destination | None
+    new: str = "the destination is new"
+    gone: str = "the destination is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,8 @@ class DestinationChange:
     """A destination as it is and as it would be; None where it is new, or gone.
 
     ``differs`` names what is not the same, such as ``settings: endpoint``. With ``has_tenants``,
-    its senders are customers, who have all of this in common; their keys and rules are their own.
+    its senders are customers, who have all of this in common; their keys and rules are their own,
+    and so may their connections be. ``of_tenant`` gives the sides for one of them, by the id.
     """
 
     name: str
@@ -28,6 +41,11 @@ class DestinationChange:
     after: Destination | None
     differs: Sequence[str]
     has_tenants: bool
+    of_tenant: Callable[[str], Sides]
+
+    def sides(self, tenant: str = "") -> Sides:
+        """Return the destination as it is and as it would be, for a customer of it by the id."""
+        return self.of_tenant(tenant) if tenant else Sides(self.before, self.after)
 
     @property
     def state(self) -> Literal["kept", "new", "gone"]:
@@ -40,7 +58,7 @@ class DestinationChange:
 def destination_changes(
     before: ServeConfig,
     after: ServeConfig,
-    store: Store | None,
+    store: SqliteStore | None,
     loaded: Mapping[str, DefinitionFiles] | None = None,
 ) -> Sequence[DestinationChange]:
     """Return the destinations of both configurations, those that are gone last.
@@ -60,7 +78,7 @@ def _change(
     name: str,
     old: DestinationConfig | None,
     new: DestinationConfig | None,
-    store: Store | None,
+    store: SqliteStore | None,
     loaded: DefinitionFiles | None,
 ) -> DestinationChange:
     before = None if old is None else bind_to_show(old, store, loaded)
@@ -72,12 +90,43 @@ def _change(
             definitions = replace(definitions[0], presets=()), replace(definitions[1], presets=())
         differs = [*_definition(*definitions), *_differences(old.spec, new.spec)]
     has_tenants = any(one is not None and one.receiver.tenants is not None for one in (old, new))
-    return DestinationChange(name, before, after, differs, has_tenants)
+
+    @cache
+    def of_tenant(tenant: str) -> Sides:
+        found: list[Destination | None] = []
+        why = [Sides._field_defaults["new"], Sides._field_defaults["gone"]]
+        for at, (config, files) in enumerate(((old, loaded), (new, None))):
+            try:
+                one = None if config is None else _of_tenant(config, files, store, tenant)
+            except DefinitionError as error:
+                one, why[at] = None, f"its own connection does not fit: {error.issues[0].message}"
+            found.append(one)
+        return Sides(found[0], found[1], *why)
+
+    return DestinationChange(name, before, after, differs, has_tenants, of_tenant)
+
+
+def _of_tenant(
+    config: DestinationConfig,
+    files: DefinitionFiles | None,
+    store: SqliteStore | None,
+    tenant: str,
+) -> Destination:
+    """Return a destination with the rules of a tenant, and its connection if it has its own."""
+    known = None if store is None else Tenants(store.database).get(config.name, tenant)
+
+    def connected(definition: DestinationDefinition) -> DestinationDefinition:
+        if store is None or known is None:
+            return definition
+        return connected_as_tenant(store, known, definition)
+
+    own = None if store is None else TenantStore(store, tenant)
+    return bind_to_show(config, own, files, connected)
 
 
 def _definition(one: DestinationDefinition, two: DestinationDefinition) -> Iterator[str]:
     """Yield whether the definition is another one; filters are told by themselves."""
-    one, two = replace(one, filters=()), replace(two, filters=())
+    one, two = (replace(each, filters=(), connection="") for each in (one, two))
     if one.slug != two.slug:
         yield f"destination: {one.slug} becomes {two.slug}"
     elif one.version != two.version:

@@ -17,7 +17,7 @@ from destinations.server.body_reader import Limits
 from destinations.server.connections import MOST_CONNECTIONS
 from destinations.server.network_addresses import Address, Network
 from destinations.server.refused_events import RefusedBounds
-from destinations.store import Sealer, SealingKey
+from destinations.store import RecentBounds, Sealer, SealingKey
 from destinations.telemetry import Form, Level
 
 __all__ = [
@@ -214,7 +214,11 @@ class SealingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """All of it; ``path`` is where it was read, None for one that is not in a file."""
+    """All of it.
+
+    ``keep_recent`` bounds what stays of delivered events, None keeps none; ``path`` is where it was
+    read, None for one that is not in a file.
+    """
 
     store: StoreConfig
     destinations: tuple[DestinationConfig, ...]
@@ -226,6 +230,7 @@ class ServeConfig:
     sources: tuple[SourceConfig, ...] = ()
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
+    keep_recent: RecentBounds | None = None
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -259,4 +264,5 @@ class ServeConfig:
             self.store.dedupe_days,
             self.refused.keep_days,
             by_outcome=self.store.keep_days_by_outcome,
+            recent=self.keep_recent,
         )

@@ -220,6 +220,7 @@ class Service:
             bound = self._bind(self.config)
             self._note(bound, runs=True)
             self._queue = self._store.queue(self._clock)
+            self._queue.keep_recent = self.config.keep_recent
             self._engine = Engine(
                 self._queue,
                 clock=self._clock,
@@ -304,6 +305,7 @@ class Service:
         self._close(former.values())
         self.config, self._served, self._accounts = config, fresh, _accounts(bound)
         self._engine.max_open = config.max_events
+        self._queue.keep_recent = config.keep_recent
         try:
             self._note([each.bound for each in fresh.values()], runs=True)
         except UsageError as error:  # then the former ones stay, too

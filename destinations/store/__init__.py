@@ -53,6 +53,7 @@ from destinations.store.reader import (
     stored_version,
     unmark,
 )
+from destinations.store.recent import RecentBounds, RecentEvent, SqliteRecent
 from destinations.store.refused import (
     RefusedCount,
     RefusedEntry,
@@ -112,6 +113,8 @@ __all__ = [
     "KeptConnection",
     "KnownAccount",
     "MergedTenant",
+    "RecentBounds",
+    "RecentEvent",
     "RefusedCount",
     "RefusedEntry",
     "RefusedEvent",
@@ -121,6 +124,7 @@ __all__ = [
     "SealingKey",
     "SqliteLedger",
     "SqliteQueue",
+    "SqliteRecent",
     "SqliteRefused",
     "SqliteStore",
     "Tenant",

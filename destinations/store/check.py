@@ -177,6 +177,14 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
+        "every recent event must belong to a known scope, and nothing to one that is gone",
+        (
+            "SELECT id FROM recent_events WHERE id NOT IN (SELECT event FROM recent_scopes)"
+            " UNION ALL SELECT event FROM recent_scopes WHERE scope NOT IN (SELECT id FROM scopes)"
+            " OR event NOT IN (SELECT id FROM recent_events)"
+        ),
+    ),
+    (
         "every sealed value must have the form v1:KEY:BASE64",
         f"SELECT name FROM sealed WHERE value NOT GLOB 'v1:{'[0-9a-f]' * 8}:?*'",
     ),

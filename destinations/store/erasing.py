@@ -26,6 +26,7 @@ from destinations.store.event_settings import delete_spent_settings
 from destinations.store.interning import Names
 from destinations.store.ledger import SqliteLedger
 from destinations.store.mentions import Mentions, ids_in
+from destinations.store.recent import RECENT_OF_SCOPES, erase_recent, recent_of_user
 from destinations.store.rows import PER_EVENT, RAW, array_of
 from destinations.store.tenants import Tenants, erase_tenant, erased_name
 
@@ -105,7 +106,8 @@ class Erased:
     """The numbers of what was erased of a user, or would be.
 
     ``dropped`` deliveries waited or needed an operator, ``rows`` are all that are left as digests,
-    ``dropped`` ones included. ``tenants`` counts customers of whom nothing is left.
+    ``dropped`` ones included. ``tenants`` counts customers of whom nothing is left, and ``recent``
+    events that were kept after they had been delivered.
     """
 
     dropped: int = 0
@@ -114,6 +116,7 @@ class Erased:
     manual_changes: int = 0
     balances: int = 0
     tenants: int = 0
+    recent: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         return Erased(
@@ -123,6 +126,7 @@ class Erased:
             self.manual_changes + other.manual_changes,
             self.balances + other.balances,
             self.tenants + other.tenants,
+            self.recent + other.recent,
         )
 
 
@@ -222,7 +226,7 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
     def look(connection: sqlite3.Connection) -> Collection[str]:
         found = {unpacked_id(user) for (user,) in connection.execute(_USERS, (ids,)) if user}
         found.update(one for (one,) in connection.execute(f"SELECT subject {_OF_MANUAL}", (ids,)))
-        for query in (_REFUSED, _NOTES, _FAILURES, _KEPT):
+        for query in (_REFUSED, _NOTES, _FAILURES, _KEPT, RECENT_OF_SCOPES):
             for _, *texts in connection.execute(query, (ids,)):
                 for text in texts:
                     if text:
@@ -235,14 +239,15 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
 # -- one user --------------------------------------------------------------------------------------
 
 
-def count_other_rows(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int]:
-    """Return how many refused events of a user there are, and manual changes that wait."""
+def count_other_rows(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int, int]:
+    """Return how many refused events of a user there are, manual changes, and recent events."""
     ids = json.dumps(list(scopes))
 
-    def look(connection: sqlite3.Connection) -> tuple[int, int]:
+    def look(connection: sqlite3.Connection) -> tuple[int, int, int]:
         refused = len(_refused_of(connection, user, ids))
         manual = connection.execute(f"SELECT count(*) {_OF_MANUAL} AND subject = ?2", (ids, user))
-        return refused, int(manual.fetchone()[0])
+        recent = len(recent_of_user(connection, user, ids))
+        return refused, int(manual.fetchone()[0]), recent
 
     return database.at_once(look)
 
@@ -302,11 +307,12 @@ def erase_user(
         balances = change.balances({one.increment.key for one in found if one.increment})
         refused = change.refused()
         manual = change.manual_changes()
+        recent = erase_recent(connection, user, json.dumps(list(scopes)))
         change.rows_of_others()
         connection.execute(_SPENT_TEXTS)
         delete_spent_settings(connection)
         add_erasures(connection, noted)
-    return Erased(dropped, rows, refused, manual, balances)
+    return Erased(dropped, rows, refused, manual, balances, recent=recent)
 
 
 def has_to_be_dropped(entry: LedgerEntry) -> bool:

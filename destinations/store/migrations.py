@@ -671,4 +671,27 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         "ALTER TABLE scopes ADD COLUMN is_source INTEGER NOT NULL DEFAULT 0",
         "CREATE UNIQUE INDEX scopes_of_sources ON scopes (destination) WHERE is_source",
     ),
+    (
+        # Raw events that were delivered lately, if a server keeps them; total is the bytes of all
+        # up to the row. at is in milliseconds since 1970, UTC.
+        """
+        CREATE TABLE recent_events (
+            id INTEGER PRIMARY KEY,
+            message_id TEXT NOT NULL,
+            fingerprint INTEGER NOT NULL,
+            user TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            total INTEGER NOT NULL,
+            raw BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX recent_by_message ON recent_events (fingerprint, message_id)",
+        """
+        CREATE TABLE recent_scopes (
+            event INTEGER NOT NULL REFERENCES recent_events (id),
+            scope INTEGER NOT NULL REFERENCES scopes (id),
+            PRIMARY KEY (event, scope)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

@@ -54,6 +54,7 @@ from destinations.store.failures import AT_LIMIT
 from destinations.store.interning import Names
 from destinations.store.manual_changes import note_change
 from destinations.store.messages import KNOWN, SIBLINGS, history_of, note_other, replace
+from destinations.store.recent import DeliveredEvent, RecentBounds, keep_recent
 from destinations.store.restored import decode_restored, encode_restored
 from destinations.store.rows import (
     ADD_EVENTS,
@@ -178,6 +179,8 @@ class SqliteQueue:
         self._user = user
         self._now = (clock or SystemClock()).time
         self._settle_from = 0.0
+        self.keep_recent: RecentBounds | None = None
+        """How much stays of events that were delivered; None keeps none."""
         self._names = Names(database)
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
@@ -283,6 +286,9 @@ class SqliteQueue:
                 now = self._now()
                 work = _Commit(connection, self._names, now, assigned, given)
                 work.settle_at(max(now, self._settle_from))
+                recent = self.keep_recent if round_.transitions else None
+                if recent is not None and self._database.has_room(connection):
+                    work.keep_recent = recent
                 work.begin_after(self._database.latest_event)
                 work.write(round_, self._process)
         except BaseException:
@@ -440,6 +446,7 @@ class _Commit:
         self._forgotten: set[tuple[int, str]] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
+        self.keep_recent: RecentBounds | None = None
 
     def settle_at(self, time: float) -> None:
         """Note this time as that at which all of it has ended."""
@@ -522,6 +529,8 @@ class _Commit:
                 kept.append(self._kept_row(scope, transition))
                 if delivery.restored is not None:
                     restored.append((encode_restored(delivery.restored), delivery.id))
+        if self.keep_recent is not None:
+            self._keep_delivered(transitions, self.keep_recent)
         if finished:
             self._to.execute(_DROP_OPEN, (array_of(finished),))
         if failed:
@@ -536,6 +545,20 @@ class _Commit:
             self._to.execute(_DROP_EVENTS, (array_of({one // PER_EVENT for one in finished}),))
         if self._forgotten:
             self._forget()
+
+    def _keep_delivered(
+        self, transitions: Sequence[tuple[Scope, Transition]], bounds: RecentBounds
+    ) -> None:
+        """Keep the events that were delivered, before nothing needs them any more."""
+        delivered = [
+            DeliveredEvent(event.id, scope.id, event.message_id, event.fingerprint, event.user)
+            for scope, transition in transitions
+            if transition.result.outcome is Outcome.DELIVERED
+            and transition.delivery not in self.gone
+            for event in (transition.delivery.event,)
+        ]
+        if delivered:
+            keep_recent(self._to, delivered, bounds, self._now_ms)
 
     def _forget(self) -> None:
         """Forget what the partner held of names, also for others who deliver to the same account.

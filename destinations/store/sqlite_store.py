@@ -18,6 +18,7 @@ from destinations.store.ledger import SqliteLedger
 from destinations.store.manual_changes import SqliteManualChanges
 from destinations.store.queue import SqliteQueue
 from destinations.store.read_only import ReadOnlyDatabase
+from destinations.store.recent import SqliteRecent
 from destinations.store.refused import SqliteRefused
 from destinations.store.store_identity import stored_identity
 
@@ -88,6 +89,10 @@ class SqliteStore:
     def refused(self) -> SqliteRefused:
         """Return the events that a receiver refused."""
         return SqliteRefused(self.database)
+
+    def recent(self) -> SqliteRecent:
+        """Return the events that were delivered lately, if a server keeps them."""
+        return SqliteRecent(self.database)
 
     def gap(self) -> Gap | None:
         """Return the time of which events are held, as their outcomes are not known."""

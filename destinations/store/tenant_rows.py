@@ -12,6 +12,7 @@ from typing import Any, Final
 from destinations.pipeline.queue import Scope
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
+from destinations.store.recent import delete_unlinked
 from destinations.store.rows import PER_EVENT, array_of
 
 __all__ = [
@@ -61,6 +62,7 @@ _OF_SCOPE: Final = (
     "rechecks",
     "drifts",
     "intents",
+    "recent_scopes",
     "tenant_keys",
     "tenants",
 )
@@ -111,6 +113,7 @@ def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
     """
     for table in _OF_SCOPE:
         connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope.id,))
+    delete_unlinked(connection)
     (account,) = connection.execute(
         "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope.id,)
     ).fetchone()

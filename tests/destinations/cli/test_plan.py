@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.plan_changes import KINDS
 from destinations.server import read_config
 from destinations.server.binding import bind
 from destinations.server.running import CONFIGURATION, configuration_note
-from destinations.store import SqliteStore
+from destinations.store import KeptConnection, SqliteStore, Tenants, TenantStore
 
 Write = Callable[[str, Any], Path]
 Command = Callable[..., Any]
@@ -258,7 +260,7 @@ def test_customers_with_keys_of_their_own(plans: Plans) -> None:
     text = plans.command(
         "plan", "--config", config, "--against", served, "--events", plans.events
     ).out
-    assert "All of its customers have these subscriptions and filters." in text
+    assert "as for a customer without rules and without a connection of its own" in text
 
 
 def test_another_store(plans: Plans) -> None:
@@ -300,13 +302,201 @@ def _served(plans: Plans) -> Path:
     return plans.serve(_kana(CALLS))
 
 
+def _keeping(plans: Plans) -> Path:
+    path = plans.serve(_kana(CALLS))
+    with SqliteStore(path.parent / "s.sqlite3") as store:
+        store.note({"keepRecent": {"events": 5, "bytes": 70_000, "hours": 1.0}})
+    return path
+
+
 def _in_empty_store(plans: Plans) -> Any:
     config = plans.config("new.json", _kana(CALLS))
     SqliteStore(config.parent / "s.sqlite3").close()
     return plans(config)
 
 
+def _keep(plans: Plans, *events: dict[str, Any], **destinations: str) -> None:
+    """Keep events in the store as delivered for destinations, each with a tenant or none."""
+    identity = AccountIdentity("kana", "https://x.y", "", "key")
+    with SqliteStore(plans.events.parent / "s.sqlite3") as store:
+        scopes = [
+            store.accounts().of_tenant(name, tenant, identity)
+            if tenant
+            else store.accounts().served(name, identity)
+            for name, tenant in destinations.items()
+        ]
+        with store.database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO tenants (scope, noted_at, after_event) VALUES (?, 0, 0)",
+                [(one.id,) for one in scopes if one.tenant],
+            )
+            for at, event in enumerate(events):
+                connection.execute(
+                    "INSERT INTO recent_events (message_id, fingerprint, user, at, total, raw)"
+                    " VALUES (?, ?, 'u', ?, 0, ?)",
+                    (event["messageId"], at, at * 1_000, json.dumps(event).encode()),
+                )
+                connection.executemany(
+                    "INSERT INTO recent_scopes SELECT max(id), ? FROM recent_events",
+                    [(scope.id,) for scope in scopes],
+                )
+
+
+def _recent(plans: Plans, config: Path, *options: Any) -> Any:
+    return plans.command("plan", "--config", config, "--json", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"), [((), 2), (("--last", "1"), 0), (("--last", "4"), 1)]
+)
+def test_events_that_were_delivered_lately(
+    plans: Plans, options: tuple[str, ...], changed: int
+) -> None:
+    """The latest ones are taken, and how many there were is told."""
+    plans.serve(_kana(CALLS))
+    _keep(plans, *EVENTS, kana="")
+    done = _recent(plans, plans.config("new.json", _kana(MAPPED)), *options)
+    assert done.code == 0, done.err
+    asked = int(options[1]) if options else 1_000
+    assert (done.json["last"], done.json["events"]) == (asked, min(asked, 5))
+    assert _counts(done).get("payload_changed", 0) == changed
+    if changed:
+        (kana,) = done.json["destinations"]
+        assert kana["examples"][-1]["place"] == "delivered at 1970-01-01T00:00:01Z"
+    text = plans.command("plan", "--config", plans.config("new.json", _kana(MAPPED)), *options)
+    assert f"the latest {min(asked, 5)} event" in text.out
+    assert ("were asked for" in text.out) is (asked > 5)
+
+
+def test_only_the_destinations_that_had_an_event(plans: Plans) -> None:
+    """An event counts for those that it was delivered for; of a new one there is none."""
+    plans.serve(_kana(CALLS, account="one"), _kana(CALLS, name="two", account="one"))
+    _keep(plans, EVENTS[0], kana="")
+    _keep(plans, EVENTS[1] | {"messageId": "m9"}, kana="", two="")
+    new = (_kana(CALLS), _kana(CALLS, name="three"))
+    done = _recent(plans, plans.config("new.json", *new))
+    assert done.code == 1
+    assert _counts(done) == {"delivered_before": 2, "delivered_after": 2, "unchanged": 2}
+    assert _counts(done, "three") == {}
+    assert _counts(done, "two") == {"delivered_before": 1, "lost": 1, "no_longer_matched": 1}
+    text = plans.command("plan", "--config", plans.config("new.json", *new))
+    assert "three: new\n  no event of it is kept; --events FILE shows what" in text.out
+    only = _recent(plans, plans.config("new.json", *new), "--destination", "two")
+    assert only.json["events"] == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "counts", "reason"),
+    [
+        (None, {}, {"no_longer_matched": 1}, "no subscription takes track events"),
+        ({"filters": []}, {}, {"no_longer_matched": 1}, "no subscription takes track events"),
+        ({"subscriptions": [CALLS]}, {}, {"unchanged": 1}, ""),
+        (
+            {"subscriptions": [CALLS]},
+            {"filters": [{"drop": 'event = "Called"'}]},
+            {"no_longer_matched": 1},
+            "dropped by the filter",
+        ),
+        (
+            {"subscriptions": [CALLS], "filters": []},
+            {"filters": [{"sample": 0}]},
+            {"unchanged": 1},
+            "",
+        ),
+        (
+            {"subscriptions": [{**CALLS, "partnerAction": "identify"}]},
+            {},
+            {},
+            "",
+        ),
+    ],
+)
+def test_customers_with_a_connection_of_their_own(
+    plans: Plans,
+    own: dict[str, Any] | None,
+    changes: dict[str, Any],
+    counts: dict[str, int],
+    reason: str,
+) -> None:
+    """It goes over that of the configuration, before and after."""
+    receiver = {"tenants": {"key": "apiKey"}}
+    sealing = {"sealing": {"key": {"env": "SEALING"}}}
+    one = {"name": "kana", "destination": "kana", "receiver": receiver, "subscriptions": [CALLS]}
+    served = plans.config("old.json", one, **sealing)
+    _keep(plans, EVENTS[0], kana="tenant-a")
+    if own is not None:
+        with SqliteStore(plans.events.parent / "s.sqlite3") as store:
+            (tenant,) = Tenants(store.database).all()
+            Tenants(store.database).connect(tenant, KeptConnection(own, "version", 0.0))
+    new = plans.config("new.json", {**one, "subscriptions": [SEATS], **changes}, **sealing)
+    done = _recent(plans, new, "--against", served)
+    found = {key: count for key, count in _counts(done).items() if key in {*KINDS, "unchanged"}}
+    assert found == counts, done.out
+    (kana,) = done.json["destinations"]
+    assert reason in (kana["examples"][0]["reason"] if kana["examples"] else "")
+
+
+def test_a_connection_of_a_customer_that_does_not_fit(plans: Plans, kana_folder: Path) -> None:
+    """With a new definition its events are lost, and the reason says what is wrong."""
+    for path in kana_folder.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("delta", "quantity"), encoding="utf-8")
+    receiver = {"tenants": {"key": "apiKey"}}
+    sealing = {"sealing": {"key": {"env": "SEALING"}}}
+    one = {"name": "kana", "destination": "kana", "receiver": receiver}
+    served = plans.config("old.json", one, **sealing)
+    _keep(plans, EVENTS[0], kana="tenant-a")
+    with SqliteStore(plans.events.parent / "s.sqlite3") as store:
+        (tenant,) = Tenants(store.database).all()
+        taken = {**CALLS, "mapping": {"featureId": "calls", "delta": 2}}
+        own = KeptConnection({"subscriptions": [taken]}, "version", 0.0)
+        Tenants(store.database).connect(tenant, own)
+    other = {**one, "destination": "./kana"}
+    done = _recent(plans, plans.config("new.json", other, **sealing), "--against", served)
+    assert done.code == 1, done.err
+    (kana,) = done.json["destinations"]
+    assert "its own connection does not fit: track has no field 'delta'" in done.out
+    assert kana["lost"] == 1
+
+
+def test_events_of_customers(plans: Plans) -> None:
+    """Each is planned with the rules of its customer."""
+    receiver = {"tenants": {"key": "apiKey"}}
+    sealing = {"sealing": {"key": {"env": "SEALING"}}}
+    taken = {**CALLS, "mapping": {"delta": 1}}
+    one = {"name": "kana", "destination": "kana", "receiver": receiver, "subscriptions": [taken]}
+    served = plans.config("old.json", one, **sealing)
+    _keep(plans, EVENTS[0], kana="tenant-a")
+    _keep(plans, EVENTS[1] | {"messageId": "m9"}, kana="tenant-b")
+    with SqliteStore(plans.events.parent / "s.sqlite3") as store:
+        rule = {"name": "r", "event": "Called", "feature": "calls"}
+        TenantStore(store, "tenant-a").documents("kana", "rule").add(("r", rule))
+    changed = {**one, "filters": [{"drop": 'event = "Called"'}]}
+    done = _recent(plans, plans.config("new.json", changed, **sealing), "--against", served)
+    assert done.code == 1, done.err
+    assert done.json["tenants"] == 2
+    assert _counts(done) == {"delivered_before": 1, "lost": 1, "no_longer_matched": 1}
+    (kana,) = done.json["destinations"]
+    assert kana["examples"][0]["place"].endswith(", tenant tenant-a")
+
+
 WRONG: dict[str, tuple[Callable[[Plans], Any], str]] = {
+    "no events are kept": (
+        lambda plans: _recent(plans, _served(plans)),
+        "write keepRecent: {} in the configuration of the server",
+    ),
+    "no event was delivered yet": (
+        lambda plans: _recent(plans, _keeping(plans)),
+        "since it keeps them",
+    ),
+    "both": (
+        lambda plans: plans(_served(plans), "--last", "5"),
+        "--last cannot be used with --events",
+    ),
+    "a limit without a file": (
+        lambda plans: _recent(plans, _served(plans), "--limit", "5"),
+        "--limit and --format need --events",
+    ),
     "no store": (
         lambda plans: plans(plans.config("new.json", _kana(CALLS))),
         "name the former configuration with --against FILE, or the store of the server",

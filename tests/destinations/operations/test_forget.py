@@ -552,6 +552,63 @@ def _write_old_form(path: Path) -> None:
     erasures_path(path).write_text("".join(lines))
 
 
+def _keep_recent(store: SqliteStore, scope: int, *users: str, mentions: str = "") -> None:
+    """Keep an event of each user that was delivered; of the last one, one that names another."""
+    with store.database.transaction() as connection:
+        for number, user in enumerate(users, 1):
+            event = _event(user) | ({"context": {"seen": mentions}} if user == users[-1] else {})
+            connection.execute(
+                "INSERT INTO recent_events (message_id, fingerprint, user, at, total, raw)"
+                " VALUES (?, ?, ?, 1, ?, ?)",
+                (f"recent-{user}", number, user, number, json.dumps(event).encode()),
+            )
+            connection.execute(
+                "INSERT INTO recent_scopes VALUES (last_insert_rowid(), ?)", (scope,)
+            )
+
+
+def _recent(path: Path) -> list[str]:
+    with SqliteStore(path, read_only=True) as store:
+        return [one.message_id for one in store.recent().last(10)]
+
+
+def test_events_that_were_delivered_lately(path: Path) -> None:
+    """Those of the user go, and those that name the user; it is told how many."""
+    with SqliteStore(path) as store:
+        entry = next(store.ledger().find(Selection(user=USER)))
+        _keep_recent(store, entry.scope, USER, "bob", "eve", mentions=USER)
+        assert look_up_user(store, USER).recent == 2
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    assert forget(path, USER, NOW).recent == 2
+    assert _recent(path) == ["recent-bob"]
+    for secret in SECRETS:
+        assert secret.encode() not in path.read_bytes()
+
+
+def test_events_that_were_delivered_lately_alone(path: Path) -> None:
+    """They are something that is kept, though nothing else is; other destinations keep theirs."""
+    with SqliteStore(path) as store:
+        entry = next(store.ledger().find(Selection(user=USER)))
+        _keep_recent(store, entry.scope, "carol")
+        assert not look_up_user(store, "carol").is_empty
+        assert look_up_user(store, "dave").is_empty
+    assert forget(path, "carol", NOW).recent == 1
+    assert _recent(path) == []
+
+
+def test_a_copy_with_events_that_were_delivered_lately(path: Path) -> None:
+    """A backup that is restored loses them, too."""
+    with SqliteStore(path) as store:
+        entry = next(store.ledger().find(Selection(user=USER)))
+        _keep_recent(store, entry.scope, "carol", "bob", mentions="nobody")
+    backup = path.with_name("backup")
+    back_up(path, backup)
+    forget(path, "carol", NOW)
+    restore(backup, path, NOW)
+    assert _recent(path) == ["recent-bob"]
+
+
 def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
     """Store, file and copies of then agree on what was erased, and what came later stays."""
     backup, later = path.with_name("backup"), path.with_name("backup-later")
@@ -577,6 +634,8 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             ALTER TABLE scopes DROP COLUMN is_source;
             DROP INDEX settings_of_events;
             ALTER TABLE events DROP COLUMN settings;
+            DROP TABLE recent_scopes;
+            DROP TABLE recent_events;
             DROP TABLE sealed;
             DROP TABLE tenant_keys;
             DROP TABLE tenants;

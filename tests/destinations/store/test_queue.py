@@ -253,7 +253,7 @@ def test_a_full_store_takes_nothing_in(bench: Bench) -> None:
     database = bench.store.database
     (page,) = database.one("PRAGMA page_size") or (0,)
     (pages,) = database.one("PRAGMA page_count") or (0,)
-    database.limit_size((pages + 16) * page)
+    database.limit_size(2 * pages * page)
     accepted = []
 
     def fill() -> None:
