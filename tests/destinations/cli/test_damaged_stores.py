@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "list": ("deliveries", "list"),
     "export": ("deliveries", "export"),
     "status": ("status",),
+    "connect": ("tenants", "connect", "acme", "--remove"),
     "forget": ("forget", "user_0001", "--everywhere", "--yes"),
     "run": ("run", "kana", "--sandbox", "--events", "events.ndjson"),
     "plan": ("plan", "--config", "serve.json", "--events", "events.ndjson"),
