@@ -140,6 +140,9 @@ def command(**given: Any) -> int:
         for one in config.destinations:
             if options.destination in {None, one.name}:
                 say_what_is_named(options.config, one)
+        for change in changes:
+            for warning in () if change.after is None else change.after.definition.warnings:
+                click.echo(f"warning: {change.name}: {warning}", err=True)
         report = PlanReport(str(options.config), former.shown)
         if options.events:
             _compare_files(options, changes, report)

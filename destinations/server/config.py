@@ -258,7 +258,7 @@ class _Reader:
             except UsageError as error:
                 at = place + pointer("cors", index)
                 self.issues.append(self._document.issue(at, str(error)))
-        if self._secrets_of is not True:  # who does not serve asks for no keys
+        if self._to_show or self._secrets_of is not True:  # who does not serve asks for no keys
             spec = {**spec, "keys": ()}
         named = {place + pointer("keys", at): one for at, one in enumerate(spec["keys"])}
         exposed = {at: self._sources.exposed(one) for at, one in named.items()}

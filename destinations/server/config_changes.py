@@ -125,8 +125,10 @@ def _of_tenant(
 
 
 def _definition(one: DestinationDefinition, two: DestinationDefinition) -> Iterator[str]:
-    """Yield whether the definition is another one; filters are told by themselves."""
-    one, two = (replace(each, filters=(), connection="") for each in (one, two))
+    """Yield whether the definition is another one; what a connection adds is told by itself."""
+    one, two = (
+        replace(each, filters=(), connection="", allow_overlap=False) for each in (one, two)
+    )
     if one.slug != two.slug:
         yield f"destination: {one.slug} becomes {two.slug}"
     elif one.version != two.version:
@@ -140,7 +142,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
     names = [key for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)]
     if names:
         yield f"settings: {', '.join(names)}"
-    for key in ("account", "subscriptions", "filters"):
+    for key in ("account", "from", "subscriptions", "filters", "allowOverlap"):
         if old.get(key) != new.get(key):
             yield key
     tenants = [spec.get("receiver", {}).get("tenants") for spec in (old, new)]

@@ -27,7 +27,7 @@ __all__ = ["CONFIGURATION", "RunningConfiguration", "configuration_note", "runni
 CONFIGURATION: Final = "configuration"
 """The name of the note; see `SqliteStore.note`."""
 
-_NOTED: Final = ("settings", "account", "subscriptions", "filters", "allowOverlap")
+_NOTED: Final = ("settings", "account", "from", "subscriptions", "filters", "allowOverlap")
 _OF_TENANTS: Final = ("key", "settings")
 
 

@@ -276,6 +276,15 @@ def test_another_store(plans: Plans) -> None:
     assert "another store" not in same.err
 
 
+def test_warnings(plans: Plans) -> None:
+    """A subscription that can match nothing is told, as when a server starts."""
+    plans.serve(_kana(CALLS))
+    done = plans(plans.config("new.json", _kana(CALLS, {**SEATS, "subscribe": 'type = "trakc"'})))
+    assert done.code == 0
+    assert "warning: kana: " in done.err
+    assert "did you mean track?" in done.err
+
+
 def test_nothing_is_written(plans: Plans, tmp_path: Path) -> None:
     """Neither in the store nor beside it."""
     plans.serve(_kana(CALLS))

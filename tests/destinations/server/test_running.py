@@ -116,6 +116,12 @@ _TENANTS = {"receiver": {"tenants": {"key": "apiKey"}}}
         ({}, {"settings": {**_ONE["settings"], "endpoint": "https://x.y"}}, ["settings: endpoint"]),
         ({}, {"account": "main"}, ["account"]),
         ({}, {"filters": [{"sample": 0.5}]}, ["filters"]),
+        ({"from": ["web"]}, {"from": ["web", "app"]}, ["from"]),
+        (
+            {"subscriptions": [{**NAMED, "partnerAction": "track"}]},
+            {"subscriptions": [{**NAMED, "partnerAction": "track"}], "allowOverlap": True},
+            ["allowOverlap"],
+        ),
         ({}, {"subscriptions": [{**NAMED, "partnerAction": "track"}]}, ["subscriptions"]),
         ({}, {"destination": "webhook", "settings": {}}, [_OTHER, "settings: apiKey"]),
         ({"settings": {}, **_TENANTS}, {}, ["settings: apiKey", "receiver.tenants"]),
@@ -135,6 +141,7 @@ def test_what_differs(
                 {
                     "store": {"path": "s"},
                     "sealing": {"key": {"env": "KEY"}},
+                    "sources": [{"name": name, "keys": ["${KEY}"]} for name in ("web", "app")],
                     "destinations": [{**_ONE, **more}],
                 },
             ),
