@@ -47,9 +47,8 @@ def test_what_is_configured_counts(
     command: Command, write: Write, config: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Settings, subscriptions and filters are those of the server; a secret has its name."""
-    one = _kana(
-        subscriptions=[CALLS], filters=[{"blockProperties": ["delta"]}], **{"from": ["web"]}
-    )
+    one = _kana(subscriptions=[CALLS], filters=[{"blockProperties": ["delta"]}])
+    one["from"] = ["web"]
     path = config(one, sources=[{"name": "web", "keys": [{"env": "WRITE_KEY"}]}])
     before = sorted(tmp_path.rglob("*"))
     done = command("explain", write("event.json", EVENT), "--config", path, "--json")
