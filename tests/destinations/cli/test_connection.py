@@ -137,7 +137,7 @@ def test_filters_of_whole_events(command: Callable[..., Any], write: Write) -> N
     private = {"email": "secret@example.com", "plan": "pro"}
     events = write("events.ndjson", [{**one, "properties": private} for one in EVENTS])
     with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         settings = write("settings.json", {"url": f"http://127.0.0.1:{server.server_port}"})
         done = command(
