@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from destinations.cli import main as run_command_line
-from destinations.cli import opening, run_command, run_options, store_command  # noqa: F401 - one import for all
+from destinations.cli import (  # noqa: F401 - one import for all processes
+    forget_command,
+    group,
+    opening,
+    run_command,
+    run_options,
+    store_command,
+)
 from destinations.cli.run_notices import Notices
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
@@ -45,6 +52,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
+from destinations.server import Service, read_config  # noqa: F401 - as above
 from destinations.store import Database, SqliteQueue, SqliteStore
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
