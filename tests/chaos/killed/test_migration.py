@@ -196,7 +196,7 @@ class Store:
 
 def _statements(store: Store) -> Iterator[int]:
     """The numbers of the statements that a process comes to: each so many-th, and the last ones."""
-    every = EVERY if store.version < 4 else 1  # of the later steps, which are short, all
+    every = EVERY if store.version < 4 else min(EVERY, 4)  # the later steps are short
     for nth in itertools.count(1, every):
         store.reset()
         end = store.open(point="statement", nth=nth)
