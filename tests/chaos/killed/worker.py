@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from destinations.cli import main as run_command_line
 from destinations.cli import (  # noqa: F401 - one import for all processes
     forget_command,
     group,
@@ -32,6 +31,7 @@ from destinations.cli import (  # noqa: F401 - one import for all processes
     run_options,
     store_command,
 )
+from destinations.cli import main as run_command_line
 from destinations.cli.run_notices import Notices
 from destinations.clock import SystemClock
 from destinations.definition import DestinationDefinition, load_definition
