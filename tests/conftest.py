@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import gzip
 import itertools
@@ -11,7 +12,9 @@ import os
 import shutil
 import sqlite3
 import sys
+import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from _pytest.pathlib import import_path
 from hypothesis import settings
 
 from destinations.cli import main
+from destinations.definition import loader
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import (
     ClaimedBatch,
@@ -42,7 +46,10 @@ from destinations.store import (
     SqliteStore,
     Tenant,
     TenantSecrets,
+    make_store,
 )
+from destinations.store import database as database_module
+from destinations.store.migrations import MIGRATIONS
 
 _HOMES = itertools.count()
 
@@ -79,6 +86,75 @@ def pytest_configure(config: pytest.Config) -> None:
 # No test is timed: a busy machine is no fault.
 settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
+
+
+class SoundDefinitions:
+    """Loads definitions as ``load`` does, those of the same contents once, wherever they are.
+
+    Each test has its definitions in a folder of its own, and to load one takes as long as most
+    tests. Only what is said of a definition names its place, so one of which nothing is said is the
+    same everywhere; see ``test_loader.py``.
+    """
+
+    most = 128
+
+    def __init__(self, load: Callable[..., Any]) -> None:
+        self.load = load
+        self._known: OrderedDict[object, Any] = OrderedDict()
+
+    def __call__(self, name: str, path: str, files: tuple[Any, ...]) -> Any:
+        key = (name, tuple((file.name, file.content) for file in files))
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        issues, definition = loaded = self.load(name, path, files)
+        if not issues and not definition.warnings:
+            self._known[key] = loaded
+            if len(self._known) > self.most:
+                self._known.popitem(last=False)
+        return loaded
+
+
+vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
+
+_make_file, _bring_forward = database_module.make_file, database_module._bring_forward
+
+
+@functools.cache
+def _new_store() -> bytes:
+    """A new store, as the steps of all versions make it."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database_module, "make_file", _make_file)
+        path = Path(folder) / "store.sqlite3"
+        make_store(path)
+        return path.read_bytes()
+
+
+def _make_whole_file(path: Path) -> None:
+    """Make a file that is a new store already, unless a test has steps of its own.
+
+    The steps take ten times as long, and thousands of tests have a new store.
+    """
+    _make_file(path)
+    if database_module.MIGRATIONS is MIGRATIONS:
+        whole = _new_store()
+        with path.open("r+b", buffering=0) as file:
+            written = 0
+            with contextlib.suppress(OSError):
+                written = file.write(whole)
+            if written < len(whole):  # a test leaves no room
+                file.truncate(0)
+
+
+def _bring_forward_unless_new(connection: sqlite3.Connection, version: int) -> None:
+    """Do the steps that are missing, which of a new store are none."""
+    (stored,) = connection.execute("PRAGMA user_version").fetchone()
+    if stored != len(database_module.MIGRATIONS):
+        _bring_forward(connection, version)
+
+
+vars(database_module)["make_file"] = _make_whole_file
+vars(database_module)["_bring_forward"] = _bring_forward_unless_new
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from destinations.definition import (
     check_folder,
     is_definition,
     load_definition,
+    loader,
     other_files,
 )
 from destinations.errors import DefinitionError
@@ -49,6 +51,22 @@ def test_a_definition_is_loaded(load: Callable[..., DestinationDefinition]) -> N
         "by": {"@path": "$.properties.by"},
         "thing": {"@path": "$.properties.thing"},
     }
+
+
+def test_what_tests_load_once_is_the_same_everywhere(
+    write_definition: Write, tmp_path: Path
+) -> None:
+    """Tests share definitions of the same contents, as a sound one does not know its place."""
+    folder = write_definition()
+    other = tmp_path / "elsewhere" / folder.name
+    shutil.copytree(folder, other)
+    shared = vars(loader)["_load_files"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loader, "_load_files", shared.load)
+        one, another = load_definition(folder), load_definition(other)
+    assert one is not another
+    assert one == another
+    assert load_definition(folder) is load_definition(other)
 
 
 def test_defaults(load: Callable[..., DestinationDefinition]) -> None:
