@@ -26,7 +26,7 @@ from destinations.runtime.installed import find_folder
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 
-MERGES: Final = 500 if "CHAOS_SEEDS" in os.environ else 50
+MERGES: Final = 500 if "CHAOS_SEEDS" in os.environ else 30
 PAIRS: Final = 10
 """Of one account: each merge lists all its users."""
 

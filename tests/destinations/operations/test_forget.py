@@ -48,6 +48,7 @@ from destinations.store import (
     RefusedSelection,
     SqliteStore,
     broken_rules,
+    database,
     erasures_path,
     erasures_stored,
     read_erasures_file,
@@ -268,8 +269,9 @@ def test_while_something_delivers(path: Path, by: str) -> None:
     assert not erasures_path(path).exists()
 
 
-def test_while_something_reads(path: Path) -> None:
+def test_while_something_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reads stays in the log, so the command says so; repeated, it is done."""
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.1)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM ledger").fetchone()

@@ -117,36 +117,41 @@ def test_a_link_leads_to_no_other_file(
         render_page(folder, load_definition(folder), plugin(), PUBLISHED)
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
-        "{{ 'x' * 999999999999 }}",
-        "{{ 'x' * 300000000 }}{{ 'x' * 300000000 }}",
-        "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s*2 %}{% endfor %}",
-        "{% set n = namespace(s='x') %}{% for a in [0]*99 %}{% set n.s = n.s ~ n.s %}{% endfor %}",
-        "{{ 'x'|center(999999999) }}",
-        "{{ '%0999999999d' % 1 }}",
-        "{{ 9**(9**9) }}",
-        "{{ (9**999999) ** 99 }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-        '{% include "track.md.j2" %}',
-        "{{ lipsum(n=9999, html=False) * 99999 }}",
-        "{% for a in range(9999) %}{{ 'xxxxxxxxxxxxxxxx' * 9999 }}{% endfor %}",
-        "{{ ['x'] * 999999999 }}",
-        "{{ range(99999)|map('string')|join('x' * 99999) }}",
-        "{{ ('a' * 99999)|replace('a', 'a' * 99999) }}",
-        "{{ ('a' * 40 ~ 'b')|wordwrap(1)|urlize * 9999999 }}",
-    ],
+ENDLESS = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+    "{{ 'x' * 999999999999 }}",
+    "{{ 'x' * 300000000 }}{{ 'x' * 300000000 }}",
+    "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s*2 %}{% endfor %}",
+    "{% set n = namespace(s='x') %}{% for a in [0]*99 %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+    "{{ 'x'|center(999999999) }}",
+    "{{ '%0999999999d' % 1 }}",
+    "{{ 9**(9**9) }}",
+    "{{ (9**999999) ** 99 }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    '{% include "track.md.j2" %}',
+    "{{ lipsum(n=9999, html=False) * 99999 }}",
+    "{% for a in range(9999) %}{{ 'xxxxxxxxxxxxxxxx' * 9999 }}{% endfor %}",
+    "{{ ['x'] * 999999999 }}",
+    "{{ range(99999)|map('string')|join('x' * 99999) }}",
+    "{{ ('a' * 99999)|replace('a', 'a' * 99999) }}",
+    "{{ ('a' * 40 ~ 'b')|wordwrap(1)|urlize * 9999999 }}",
 )
-@pytest.mark.parametrize("place", ["page", "setup"])
-def test_a_template_ends(render: Render, template: str, place: str) -> None:
+"""What runs without an end, or makes too much."""
+
+
+@pytest.mark.parametrize("template", ENDLESS)
+def test_a_template_ends(render: Render, template: str) -> None:
     """What runs without an end, or makes too much, is an issue in the definition."""
-    page = {"track.md.j2": template} if place == "page" else {}
-    steps = {"setup": [template]} if place == "setup" else {}
     with pytest.raises(UsageError, match=r"the page of sample: "):
-        render(PUBLISHED, page, **steps)
+        render(PUBLISHED, {"track.md.j2": template})
+
+
+@pytest.mark.parametrize("template", ENDLESS[::5])
+def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
+    """Templates in the words of a definition are rendered within the same bounds."""
+    with pytest.raises(UsageError, match=r"the page of sample: "):
+        render(PUBLISHED, setup=[template])
 
 
 @pytest.mark.usefixtures("in_this_process")
