@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import gzip
 import itertools
@@ -117,17 +116,19 @@ class SoundDefinitions:
 
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
 
-_make_file, _bring_forward = database_module.make_file, database_module._bring_forward
+_OF_STORES = vars(database_module)
+_make_file, _bring_forward = _OF_STORES["make_file"], _OF_STORES["_bring_forward"]
 
 
-@functools.cache
 def _new_store() -> bytes:
-    """A new store, as the steps of all versions make it."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(database_module, "make_file", _make_file)
+    """Return a new store, as the steps of all versions make it."""
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.sqlite3"
         make_store(path)
         return path.read_bytes()
+
+
+_NEW_STORE = _new_store()
 
 
 def _make_whole_file(path: Path) -> None:
@@ -136,25 +137,24 @@ def _make_whole_file(path: Path) -> None:
     The steps take ten times as long, and thousands of tests have a new store.
     """
     _make_file(path)
-    if database_module.MIGRATIONS is MIGRATIONS:
-        whole = _new_store()
+    if _OF_STORES["MIGRATIONS"] is MIGRATIONS:
         with path.open("r+b", buffering=0) as file:
             written = 0
             with contextlib.suppress(OSError):
-                written = file.write(whole)
-            if written < len(whole):  # a test leaves no room
+                written = file.write(_NEW_STORE)
+            if written < len(_NEW_STORE):  # a test leaves no room
                 file.truncate(0)
 
 
 def _bring_forward_unless_new(connection: sqlite3.Connection, version: int) -> None:
     """Do the steps that are missing, which of a new store are none."""
     (stored,) = connection.execute("PRAGMA user_version").fetchone()
-    if stored != len(database_module.MIGRATIONS):
+    if stored != len(_OF_STORES["MIGRATIONS"]):
         _bring_forward(connection, version)
 
 
-vars(database_module)["make_file"] = _make_whole_file
-vars(database_module)["_bring_forward"] = _bring_forward_unless_new
+_OF_STORES["make_file"] = _make_whole_file
+_OF_STORES["_bring_forward"] = _bring_forward_unless_new
 
 
 @pytest.hookimpl(wrapper=True)

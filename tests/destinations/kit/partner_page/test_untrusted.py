@@ -117,7 +117,7 @@ def test_a_link_leads_to_no_other_file(
         render_page(folder, load_definition(folder), plugin(), PUBLISHED)
 
 
-ENDLESS = (
+UNBOUNDED = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
     "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
     "{{ 'x' * 999999999999 }}",
@@ -140,14 +140,14 @@ ENDLESS = (
 """What runs without an end, or makes too much."""
 
 
-@pytest.mark.parametrize("template", ENDLESS)
+@pytest.mark.parametrize("template", UNBOUNDED)
 def test_a_template_ends(render: Render, template: str) -> None:
     """What runs without an end, or makes too much, is an issue in the definition."""
     with pytest.raises(UsageError, match=r"the page of sample: "):
         render(PUBLISHED, {"track.md.j2": template})
 
 
-@pytest.mark.parametrize("template", ENDLESS[::5])
+@pytest.mark.parametrize("template", UNBOUNDED[::5])
 def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
     """Templates in the words of a definition are rendered within the same bounds."""
     with pytest.raises(UsageError, match=r"the page of sample: "):
