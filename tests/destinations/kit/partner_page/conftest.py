@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from destinations.definition import load_definition
-from destinations.kit.partner_page import Flavour, render_page
+from destinations.kit.partner_page import Flavour, render_page, rendering
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code
 from destinations.runtime.plugins import Plugin
@@ -81,3 +83,19 @@ def render(page_folder: Callable[..., Path]) -> Callable[..., str]:
         return render_page(folder, load_definition(folder), sample, flavour)
 
     return make
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render without the process that bounds it: it takes nothing else away from a template."""
+
+    def run(
+        command: list[str],
+        *,
+        input: bytes,  # noqa: A002 - as `subprocess.run` calls it
+        **_: Any,
+    ) -> subprocess.CompletedProcess[bytes]:
+        result = json.dumps(dict(rendering._result(json.loads(input)))).encode()
+        return subprocess.CompletedProcess(command, 0, stdout=result, stderr=b"")
+
+    monkeypatch.setattr(subprocess, "run", run)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,22 +34,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the bounds be met soon."""
     monkeypatch.setattr(Limits, "seconds", 1)
     monkeypatch.setattr(Limits, "memory", 512 * 1024**2)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Render without the process that bounds it: it takes nothing else away from a template."""
-
-    def run(
-        command: list[str],
-        *,
-        input: bytes,  # noqa: A002 - as `subprocess.run` calls it
-        **_: Any,
-    ) -> subprocess.CompletedProcess[bytes]:
-        result = json.dumps(dict(rendering._result(json.loads(input)))).encode()
-        return subprocess.CompletedProcess(command, 0, stdout=result, stderr=b"")
-
-    monkeypatch.setattr(subprocess, "run", run)
 
 
 @pytest.fixture
