@@ -16,8 +16,14 @@ import click
 from destinations._version import __version__
 from destinations.cli.commands import Command
 from destinations.cli.garbage_collection import collect_less_often
-from destinations.errors import DestinationsError, TemporaryError
-from destinations.server import ServeConfig, Service, check_start, read_config
+from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
+from destinations.server import (
+    ServeConfig,
+    Service,
+    check_definitions,
+    check_start,
+    read_config,
+)
 from destinations.server.notify import Notifier, Watchdog
 from destinations.server.signals import Signals
 from destinations.telemetry import Observation, observe
@@ -49,7 +55,7 @@ def command(path: Path, *, check: bool) -> int:
     one stays.
     """
     if check:
-        config = read_config(path, os.environ)
+        config = _read(path)
         bound = check_start(config, os.environ)
         for warning in (*config.warnings, *(one for each in bound for one in each.warnings)):
             click.echo(f"warning: {warning}", err=True)
@@ -57,9 +63,18 @@ def command(path: Path, *, check: bool) -> int:
         return 0
     # Before the configuration is read: a SIGHUP after that reads it again.
     with Signals() as signals:
-        config = read_config(path, os.environ)
+        config = _read(path)
         with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
             return _run(config, path, signals, opened)
+
+
+def _read(path: Path) -> ServeConfig:
+    """Return the configuration; what no secret can mend is told before one that is missing."""
+    try:
+        return read_config(path, os.environ)
+    except SecretMissingError:
+        check_definitions(read_config(path, os.environ, secrets=False))
+        raise
 
 
 def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observation) -> int:

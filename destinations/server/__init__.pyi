@@ -1,5 +1,4 @@
 from .app import (
-    Limits,
     Receiver,
 )
 from .auth import (
@@ -9,11 +8,15 @@ from .binding import (
     Bound,
     bind,
     bind_to_show,
+    check_definitions,
     connected_definition,
 )
 from .body import (
     Body,
     read_body,
+)
+from .body_reader import (
+    Limits,
 )
 from .checking import (
     check_start,
@@ -36,6 +39,7 @@ from .config_model import (
     RefusedConfig,
     SealingConfig,
     ServeConfig,
+    SourceConfig,
     StoreConfig,
 )
 from .http_server import (
@@ -77,9 +81,11 @@ __all__ = [
     "ServeConfig",
     "Service",
     "Sides",
+    "SourceConfig",
     "StoreConfig",
     "bind",
     "bind_to_show",
+    "check_definitions",
     "check_start",
     "configured_partners",
     "configured_tenant",

@@ -35,7 +35,7 @@ from destinations.server.shares import Shares
 from destinations.server.source_requests import SourceRequests
 from destinations.server.tenants import ServedTenants
 
-__all__ = ["Limits", "Receiver"]
+__all__ = ["Receiver"]
 
 _LOG = logging.getLogger(__name__)
 _PREFIX: Final = "/v1/"

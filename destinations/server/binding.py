@@ -30,7 +30,7 @@ from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.config_model import DestinationConfig, ServeConfig, TenantsConfig
 
-__all__ = ["Bound", "bind", "bind_to_show", "connected_definition"]
+__all__ = ["Bound", "bind", "bind_to_show", "check_definitions", "connected_definition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,45 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
     """
     bound: list[Bound] = []
     issues: list[Issue] = []
+    for place, found in _defined(config, issues):
+        each = found.config
+        try:
+            one = _bind(each, found.definition, found.folder, store, found.of_customers)
+            bound.append(replace(one, files=found.files))
+        except DefinitionError as error:
+            issues += [_placed(issue, each, place) for issue in error.issues]
+        except UsageError as error:
+            issues.append(replace(each.settings.issue("", str(error)), path=place))
+    issues += _same_account(bound)
+    if issues:
+        raise DefinitionError(issues)
+    return bound
+
+
+def check_definitions(config: ServeConfig) -> None:
+    """Raise `DefinitionError` for what is wrong whatever the settings are.
+
+    That is a definition with a fault, or one that the connection of its destination does not fit.
+    """
+    issues: list[Issue] = []
+    list(_defined(config, issues))
+    if issues:
+        raise DefinitionError(issues)
+
+
+@dataclass(frozen=True, slots=True)
+class _Defined:
+    """A destination of the configuration with its definition, and the settings of customers."""
+
+    config: DestinationConfig
+    definition: DestinationDefinition
+    folder: Traversable
+    files: DefinitionFiles
+    of_customers: frozenset[str]
+
+
+def _defined(config: ServeConfig, issues: list[Issue]) -> Iterator[tuple[str, _Defined]]:
+    """Yield destinations with their places; ``issues`` gets what is wrong with the others."""
     for index, each in enumerate(config.destinations):
         place = pointer("destinations", index)
         try:
@@ -102,21 +141,10 @@ def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
             of_customers = _of_customers(definition, each, place)
         except DefinitionError as error:
             issues += error.issues
-            continue
         except UsageError as error:
             issues.append(replace(each.settings.issue("", str(error)), path=place))
-            continue
-        try:
-            one = _bind(each, definition, folder, store, of_customers)
-            bound.append(replace(one, files=files))
-        except DefinitionError as error:
-            issues += [_placed(issue, each, place) for issue in error.issues]
-        except UsageError as error:
-            issues.append(replace(each.settings.issue("", str(error)), path=place))
-    issues += _same_account(bound)
-    if issues:
-        raise DefinitionError(issues)
-    return bound
+        else:
+            yield place, _Defined(each, definition, folder, files, of_customers)
 
 
 def bind_to_show(

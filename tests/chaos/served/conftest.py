@@ -74,6 +74,15 @@ class Serving:
         self._config.write_text(json.dumps({**config, **more}), encoding="utf-8")
         self._environment |= environment
 
+    def add_source(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        """Let a source feed its destinations, each of which has the next settings, by a key."""
+        config = json.loads(self._config.read_text("utf-8"))
+        config["sources"] = [{"name": "web", "keys": [{"env": "RECEIVER_KEY"}]}]
+        for each, own in zip(config["destinations"], settings, strict=True):
+            each |= {"settings": own | {"apiKey": {"env": "KANA_KEY"}}, "from": ["web"]}
+            del each["account"]
+        self._config.write_text(json.dumps(config), encoding="utf-8")
+
     @property
     def log(self) -> bytes:
         """What all of them wrote."""
@@ -144,12 +153,19 @@ class Sender(threading.Thread):
     """Posts bodies in turn over a raw connection, each again until it is answered with 200.
 
     ``acknowledged`` are the message ids of those that were; some answers are not waited for.
+    Bodies go to a destination, or as those of an SDK to a source.
     """
 
     def __init__(
-        self, serving: Serving, bodies: Sequence[Sequence[Any]], chance: random.Random
+        self,
+        serving: Serving,
+        bodies: Sequence[Sequence[Any]],
+        chance: random.Random,
+        *,
+        is_sdk: bool = False,
     ) -> None:
         super().__init__(daemon=True)
+        self._is_sdk = is_sdk
         self._serving = serving
         self._bodies = bodies
         self._chance = chance
@@ -162,8 +178,12 @@ class Sender(threading.Thread):
         """Until all are acknowledged, or one is refused for good."""
         for events in self._bodies:
             wrapped = {"batch": events} if self._chance.random() < 0.5 else events
-            body = json.dumps(events[0] if len(events) == 1 else wrapped).encode()
-            while not self._post(body, len(events)):
+            whole = events[0] if len(events) == 1 else wrapped
+            path = "/v1/kana"
+            if self._is_sdk:
+                path = f"/v1/{events[0]['type']}" if len(events) == 1 else "/v1/batch"
+                whole = events[0] if len(events) == 1 else {"batch": events}
+            while not self._post(path, json.dumps(whole).encode(), len(events)):
                 self.again += 1
                 if self._stopped or self.faults:
                     return
@@ -178,7 +198,7 @@ class Sender(threading.Thread):
             self._serving.changed.notify_all()
         self.join()
 
-    def _post(self, body: bytes, events: int) -> bool:
+    def _post(self, path: str, body: bytes, events: int) -> bool:
         """Whether it was answered, and taken."""
         with self._serving.changed:
             self._serving.changed.wait_for(lambda: self._serving.port or self._stopped, PATIENCE)
@@ -189,7 +209,7 @@ class Sender(threading.Thread):
         headers = {"Authorization": f"Basic {authorization}", "Content-Type": "application/json"}
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
             try:
-                connection.request("POST", "/v1/kana", body, headers)
+                connection.request("POST", path, body, headers)
                 if self._chance.random() < 0.05:
                     return False  # as if the answer had been lost on its way
                 response = connection.getresponse()
@@ -198,7 +218,8 @@ class Sender(threading.Thread):
                 return False
         if response.status in {200, 202}:
             told = json.loads(answer)
-            if told["accepted"] != events or told.get("rejected"):
+            good = {"success": True} if self._is_sdk else {"accepted": events}
+            if told != good:
                 self.faults.append(told)
             return True
         if response.status != 503:  # which says to come again
@@ -241,7 +262,12 @@ def senders() -> Iterator[Callable[..., list[Sender]]]:
     started: list[Sender] = []
 
     def start(
-        serving: Serving, events: Sequence[Mapping[str, Any]], chance: random.Random, count: int
+        serving: Serving,
+        events: Sequence[Mapping[str, Any]],
+        chance: random.Random,
+        count: int,
+        *,
+        is_sdk: bool = False,
     ) -> list[Sender]:
         users = sorted({event["userId"] for event in events})
         chance.shuffle(users)
@@ -253,7 +279,8 @@ def senders() -> Iterator[Callable[..., list[Sender]]]:
                 size = 1 if chance.random() < 0.6 else chance.randint(2, 12)
                 bodies.append(own[:size])
                 own = own[size:]
-            fresh.append(Sender(serving, bodies, random.Random(chance.random())))
+            own_chance = random.Random(chance.random())
+            fresh.append(Sender(serving, bodies, own_chance, is_sdk=is_sdk))
         for sender in fresh:
             sender.start()
             started.append(sender)

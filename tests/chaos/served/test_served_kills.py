@@ -87,6 +87,59 @@ def test_a_server_that_is_killed(  # noqa: PLR0917 - fixtures
         assert secret.encode() not in server.log
 
 
+def test_a_source_of_a_server_that_is_killed(  # noqa: PLR0917 - fixtures
+    served_seed: int,
+    traffic: Callable[..., Any],
+    partner: Callable[..., Any],
+    serving: Callable[..., Any],
+    senders: Callable[..., Any],
+    until: Callable[..., None],
+    ledger: Any,
+    differences: Callable[..., Any],
+) -> None:
+    """What an SDK was told is there for both destinations, and counts once at each partner.
+
+    One of the partners is slow, so that the destinations are not at the same event.
+    """
+    chance = random.Random(f"source {served_seed}")
+    events = traffic(chance, users=12, events=EVENTS)
+    partners = [partner(events.seed), partner(events.seed)]
+    rule = {"match": {"rootField": "recordUsage"}, "delay": 0.05, "times": None}
+    partners[1].sandbox.faults.add(rule)
+    server = serving(partners[0].settings, "kana", "kana-two")
+    server.add_source([{"endpoint": one.settings["endpoint"]} for one in partners])
+    server.start()
+    sending = senders(server, events.events, chance, SENDERS, is_sdk=True)
+
+    def acknowledged() -> set[str]:
+        return {message for sender in sending for message in list(sender.acknowledged)}
+
+    def is_over() -> bool:
+        return not any(sender.is_alive() for sender in sending) and ledger.is_done()
+
+    kills = chance.randint(1, MOST_KILLS)
+    for _ in range(kills):
+        enough = len(acknowledged()) + chance.randint(1, 40)
+        until(partial(_is_enough, lambda: len(acknowledged()), enough, is_over))
+        told = acknowledged()
+        server.kill()
+        accepted = Counter(ledger.accepted)
+        # Both have an event, or none has it.
+        assert told <= accepted.keys()
+        assert set(accepted.values()) <= {2}
+        server.start()
+    until(lambda: not any(sender.is_alive() for sender in sending))
+    until(ledger.is_done)
+    assert server.stop() == 0
+    print(f"seed {served_seed}: killed {kills} times")
+    assert [sender.faults for sender in sending] == [[]] * SENDERS
+    assert Counter(ledger.accepted) == Counter(list(events.messages) * 2)
+    assert ledger.outcomes == {"delivered": 2 * len(events.messages)}
+    for kana in partners:
+        assert differences(kana.added, events.deltas) == {}
+        assert kana.traits == events.traits
+
+
 def test_a_partner_that_is_killed(  # noqa: PLR0917 - fixtures
     partner_seed: int,
     traffic: Callable[..., Any],
