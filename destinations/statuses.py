@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["BODY_INCOMPLETE", "CODES", "FINAL_REFUSALS", "PHRASES", "SENDER_GONE", "UNKNOWN_CODE"]
+__all__ = [
+    "BODY_INCOMPLETE",
+    "CODES",
+    "FEEDS_NOTHING",
+    "FINAL_REFUSALS",
+    "PHRASES",
+    "SENDER_GONE",
+    "UNKNOWN_CODE",
+]
 
 UNKNOWN_CODE: Final = "UNKNOWN_ERROR"
 """The code of any status that is not in the table."""
@@ -107,6 +115,9 @@ HTTP does not register it. A client that still reads takes it for a 400 (RFC 911
 
 BODY_INCOMPLETE: Final = "BODY_INCOMPLETE"
 """The code of such a request, if its body did not end."""
+
+FEEDS_NOTHING: Final = "NO_DESTINATION"
+"""The code of an event of a source that feeds no destination."""
 
 FINAL_REFUSALS: Final = frozenset({400, 409, 413, 415, SENDER_GONE, 501})
 """The statuses of a receiver after which an event may not come again: what is not kept is lost."""

@@ -31,6 +31,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_NO_CONTENT: Final = 204
+
 BODY_CUT: Final = "destinations.body_is_cut"
 """The key that the scope of a request has whose sender closed its side before the body's end."""
 
@@ -50,11 +52,10 @@ class Reply:
     async def send(self, send: Send) -> None:
         """Send the reply."""
         data = self.body if isinstance(self.body, bytes) else encode_json(self.body)
-        headers = [
-            (b"content-type", self.content_type),
-            (b"content-length", str(len(data)).encode()),
-            *self.headers,
-        ]
+        headers = list(self.headers)
+        if self.status != _NO_CONTENT:  # which has no length either (RFC 9110, 8.6)
+            length = str(len(data)).encode()
+            headers[:0] = [(b"content-type", self.content_type), (b"content-length", length)]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": data})
 

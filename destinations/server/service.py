@@ -166,7 +166,12 @@ class Service:
         return {name: waiting[name] for name in sorted(waiting.keys() - self._served.keys())}
 
     def watch_queues(self) -> None:
-        """Show the queues of the destinations that there are, and those that wait for others."""
+        """Show the queues of the destinations that there are, and those that wait for others.
+
+        Of sources, what they are refused.
+        """
+        for source in self.config.sources:
+            self._observation.follow_source(source.name)
         self._observation.keep(self._served.keys(), self._ledger, self.unconfigured.keys())
 
     def progress(self) -> Mapping[str, int]:

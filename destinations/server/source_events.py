@@ -39,11 +39,11 @@ from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.refused_events import Refusal
 from destinations.server.replies import Reply, error
+from destinations.statuses import FEEDS_NOTHING
 
 __all__ = ["accept_sent"]
 
 _LOG = logging.getLogger(__name__)
-_FEEDS_NOTHING: Final = "NO_DESTINATION"
 _FAULT: Final = "an internal error while it was planned; the log says more"
 
 
@@ -132,7 +132,7 @@ def _plan(
             continue
         if not source.feeds:
             why = f"the source {source.name} feeds no destination"
-            planned.refused.append(Refusal(400, _FEEDS_NOTHING, why, raw, len(raw)))
+            planned.refused.append(Refusal(400, FEEDS_NOTHING, why, raw, len(raw)))
             continue
         shared = SharedEvent() if len(source.feeds) > 1 else None
         common = CommonEvent(fingerprints(sent), shared)

@@ -30,7 +30,7 @@ from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import CALL_UNSUPPORTED, NOT_JSON
-from destinations.statuses import BODY_INCOMPLETE, CODES, SENDER_GONE
+from destinations.statuses import BODY_INCOMPLETE, CODES, FEEDS_NOTHING, SENDER_GONE
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
@@ -372,6 +372,18 @@ class Metrics(Observer):
         """See `Observer.internal_error`."""
         self._errors.labels(destination).inc()
 
+    def follow_source(self, source: str) -> None:
+        """Show the counters of what a source is refused at 0."""
+        self._unkept.labels(source)
+        self._errors.labels(source)
+        self._begin_refusals(source, _REFUSALS)
+        self._begin_refusals(source, {400: (FEEDS_NOTHING,)})
+
+    def _begin_refusals(self, name: str, refusals: Mapping[int, Sequence[str]]) -> None:
+        for status, codes in refusals.items():
+            for code in codes:
+                self._refused.labels(name, str(status), code)
+
     def _begin(self, destination: str, actions: Collection[str]) -> None:
         """Show counters at 0: Prometheus sees no increase if the first value is 1."""
         for counter in (
@@ -382,9 +394,7 @@ class Metrics(Observer):
             self._errors,
         ):
             counter.labels(destination)
-        for status, codes in _REFUSALS.items():
-            for code in codes:
-                self._refused.labels(destination, str(status), code)
+        self._begin_refusals(destination, _REFUSALS)
         for state in _BREAKER:
             self._changes.labels(destination, state)
         self._credentials.labels(destination).set(0)

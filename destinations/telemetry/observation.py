@@ -70,6 +70,10 @@ class Observation:
         """
         self._metrics.follow(destination, self._read(destination, ledger), actions)
 
+    def follow_source(self, source: str) -> None:
+        """Show the counters of what a source is refused, from 0."""
+        self._metrics.follow_source(source)
+
     def follow_store(self, read: Callable[[], StoreFigures]) -> None:
         """Show the gauges of the store, which are read for each scrape."""
         self._metrics.follow_store(read)

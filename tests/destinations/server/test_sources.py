@@ -659,6 +659,7 @@ def test_preflights(serve: Serve, path: str, origin: str, status: int) -> None:
     answer = requests.options(serve().host + path, headers=headers, timeout=30)
     assert answer.status_code == status
     assert answer.content == b"" if status == 204 else "cors" in answer.json()["message"]
+    assert ("content-length" in answer.headers) is (status != 204)
 
 
 def test_the_settings_of_analytics_js(serve: Serve) -> None:
