@@ -25,6 +25,7 @@ from destinations.errors import EventError
 __all__ = [
     "CALL_UNSUPPORTED",
     "EVENT_TYPES",
+    "ID_FIELDS",
     "MAX_EVENT_BYTES",
     "NOT_JSON",
     "Event",
@@ -54,7 +55,9 @@ NOT_JSON: Final = "NOT_JSON"
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
 """The calls of the Segment Spec, in the order of Segment's docs; an event's type is one of them."""
 
-_IDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
+ID_FIELDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
+"""The fields of an event that identify something; each is text."""
+
 _OBJECTS: Final = ("properties", "traits", "context", "integrations")
 
 _DEEPEST: Final = 200
@@ -129,7 +132,7 @@ def check_event(value: object) -> Event:
         if kind == "delete":  # Segment's request to forget a user
             raise EventError(CALL_UNSUPPORTED, "delete calls are not supported by any destination")
         raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
-    for key in _IDS:
+    for key in ID_FIELDS:
         item = value.get(key)
         if item is not None and not isinstance(item, str):
             raise EventError("ID_NOT_STRING", f"{key} must be text, not {_kind(item)}")
@@ -203,7 +206,7 @@ def read_event(
         value = read_json(repaired)
     event = check_event(prepared(value))
     as_it_came = json.loads(data, parse_int=float)  # which accepts lone surrogates
-    for key in _IDS:
+    for key in ID_FIELDS:
         if not _is_whole(as_it_came.get(key)):
             raise EventError("ID_NOT_TEXT", f"{key} holds half a character (a lone surrogate)")
     return repaired, event
@@ -213,7 +216,7 @@ _SPEC_NAMES: Final[Mapping[str, str]] = {
     name.lower(): name
     for name in (
         *("type", "event", "name", "category", "timestamp", "originalTimestamp", "sentAt"),
-        *("receivedAt", "version", "channel", "writeKey", *_IDS, *_OBJECTS),
+        *("receivedAt", "version", "channel", "writeKey", *ID_FIELDS, *_OBJECTS),
     )
 }
 
@@ -284,8 +287,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
-def _is_whole(text: str | None) -> bool:
-    return text is None or not any("\ud800" <= char <= "\udfff" for char in text)
+def _is_whole(item: object) -> bool:
+    """Return whether an id has no half character; a number, which became text, has none."""
+    return not isinstance(item, str) or not any("\ud800" <= char <= "\udfff" for char in item)
 
 
 def with_timestamp(event: Event, received_at: float) -> Event:

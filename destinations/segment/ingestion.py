@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from destinations.segment.event import Event
+from destinations.segment.event import ID_FIELDS, Event
 
 __all__ = ["Sending", "completed", "sent_event"]
 
@@ -35,14 +35,18 @@ class Sending:
 def sent_event(value: object, sending: Sending) -> object:
     """Return an event as its sender meant it: with its type, and what stood beside the batch.
 
-    Of ``context`` and ``integrations`` the event's own keys win. What is no object stays as it is;
-    the write key goes.
+    Of ``context`` and ``integrations`` the event's own keys win. Ids that are whole numbers become
+    text: several SDKs, such as Ruby's, send the ids of a database as they are. What is no object
+    stays as it is; the write key goes.
     """
     if not isinstance(value, dict):
         return value
     event: Event = {key: item for key, item in value.items() if key != "writeKey"}
     if sending.type is not None:
         event["type"] = sending.type
+    for key in ID_FIELDS:
+        if type(event.get(key)) is int:  # which true and false are not
+            event[key] = str(event[key])
     for key in _MERGED:
         shared, own = sending.beside.get(key), event.get(key)
         if shared and isinstance(own, dict | None):

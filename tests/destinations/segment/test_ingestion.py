@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.pipeline.dedupe import fingerprint
+from destinations.segment.event import ID_FIELDS, read_event
 from destinations.segment.ingestion import Sending, completed, sent_event
 
 CAME = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
@@ -199,3 +200,22 @@ def test_an_event_that_is_sent_again() -> None:
     assert isinstance(again, dict)
     assert first != again
     assert fingerprint(first) == fingerprint(again)
+
+
+@pytest.mark.parametrize("key", ID_FIELDS)
+def test_ids_that_are_numbers(key: str) -> None:
+    """A whole number becomes text, as SDKs send ids of databases; nothing else does."""
+    found = sent_event({"type": "identify", key: 42}, Sending(CAME))
+    assert found == {"type": "identify", key: "42"}
+    for other in (True, 4.5, None, ["42"], "42"):
+        assert sent_event({"type": "identify", key: other}, Sending(CAME)) == {
+            "type": "identify",
+            key: other,
+        }
+
+
+def test_a_number_beside_half_a_character() -> None:
+    """A number as an id is no text of which half a character could be missing."""
+    raw = rb'{"type": "identify", "userId": 42, "traits": {"name": "\ud83d"}}'
+    _, event = read_event(raw, lambda value: sent_event(value, Sending(CAME)))
+    assert (event["userId"], event["traits"]["name"]) == ("42", "\ufffd")
