@@ -16,6 +16,7 @@ _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (b"access-control-max-age", b"7200"),
 )
+_PRIVATE: Final = b"access-control-request-private-network"
 _HEADERS: Final = b"authorization, content-type, content-encoding"
 
 
@@ -57,5 +58,9 @@ def preflight(headers: Mapping[bytes, bytes], origins: Collection[str]) -> Reply
     if name not in origins:
         return error(403, f"{name!r} is not in cors of a source", (b"vary", b"Origin"))
     wanted = headers.get(b"access-control-request-headers", _HEADERS)
-    more = (*_PREFLIGHT, (b"access-control-allow-headers", wanted))
+    more = [*_PREFLIGHT, (b"access-control-allow-headers", wanted)]
+    # Where a server of a private network is asked from a page of the internet, browsers may ask so
+    # (https://wicg.github.io/private-network-access/).
+    if headers.get(_PRIVATE) == b"true":
+        more.append((b"access-control-allow-private-network", b"true"))
     return Reply(204, b"", (*allowed(origin, origins), *more))

@@ -75,3 +75,14 @@ def test_what_browsers_ask_first() -> None:
     assert refused.status == 403
     assert b"access-control-allow-origin" not in dict(refused.headers)
     assert preflight({}, PAGES).status == 405
+
+
+def test_a_server_of_a_private_network() -> None:
+    """A page that may send may also do so to a private network, if its browser asks for that."""
+    asked = {b"origin": b"https://www.example.com"}
+    private = b"access-control-allow-private-network"
+    assert private not in dict(preflight(asked, PAGES).headers)
+    asked[b"access-control-request-private-network"] = b"true"
+    assert dict(preflight(asked, PAGES).headers)[private] == b"true"
+    asked[b"origin"] = b"https://other.example"
+    assert private not in dict(preflight(asked, PAGES).headers)
