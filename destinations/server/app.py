@@ -81,7 +81,9 @@ class Receiver:
         self._requests = Shares(limits.requests)
         self._reader = BodyReader(limits, lambda: self.refusing.most_event_bytes)
         self._bridge: FutureBridge | None = None
-        self._of_sources = SourceRequests(self._reader, self._observer, lambda: self._to_loop)
+        self._of_sources = SourceRequests(
+            self._reader, self._observer, lambda: self._to_loop, trusted
+        )
 
     @property
     def sources(self) -> EventSources:

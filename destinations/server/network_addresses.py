@@ -11,7 +11,15 @@ from typing import Final
 
 from destinations.errors import UsageError
 
-__all__ = ["Address", "Network", "is_host", "parse_address", "parse_network", "peer_of"]
+__all__ = [
+    "Address",
+    "Network",
+    "is_host",
+    "is_trusted",
+    "parse_address",
+    "parse_network",
+    "peer_of",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -87,6 +95,11 @@ def parse_network(text: str) -> Network:
     raise UsageError(f"{text!r} has bits beyond its prefix: did you mean {meant}?")
 
 
+def is_trusted(client: str, trusted: Sequence[Network]) -> bool:
+    """Return whether the other end of a connection is one of the ``trusted`` proxies."""
+    return _is_in(_ip(client), trusted)
+
+
 def peer_of(client: str, forwarded: Sequence[bytes], trusted: Sequence[Network]) -> str:
     """Return the address that a request came from, for logs: who sends can say anything.
 
@@ -95,7 +108,7 @@ def peer_of(client: str, forwarded: Sequence[bytes], trusted: Sequence[Network])
     is left of that was written by strangers.
     """
     peer = client
-    if not _is_in(_ip(client), trusted):
+    if not is_trusted(client, trusted):
         return peer
     for written in reversed(b",".join(forwarded).decode("latin-1").split(",")):
         ip = _ip(written.strip())

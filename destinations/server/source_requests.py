@@ -13,6 +13,8 @@ from destinations.server.cors import allowed, preflight
 from destinations.server.event_request import EventRequest, RefusedError, single_headers
 from destinations.server.event_sources import EventSource, EventSources, sdk_settings
 from destinations.server.future_bridge import FutureBridge
+from destinations.server.network_addresses import Network
+from destinations.server.public_address import public_address
 from destinations.server.refused_events import Refusal
 from destinations.server.replies import Receive, Reply, Scope, error
 from destinations.server.source_calls import PATHS, SETTINGS_PATH, settings_key
@@ -25,15 +27,23 @@ _CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 
 class SourceRequests:
-    """Answers requests to `sources`, which its owner may exchange; see docs/sdks.md."""
+    """Answers requests to `sources`, which its owner may exchange; see docs/sdks.md.
+
+    For ``trusted`` proxies see `public_address`.
+    """
 
     def __init__(
-        self, reader: BodyReader, observer: Observer, bridge: Callable[[], FutureBridge]
+        self,
+        reader: BodyReader,
+        observer: Observer,
+        bridge: Callable[[], FutureBridge],
+        trusted: Sequence[Network] = (),
     ) -> None:
         self.sources = EventSources()
         self._reader = reader
         self._observer = observer
         self._bridge = bridge
+        self._trusted = trusted
 
     def is_for(self, path: str) -> bool:
         """Return whether a path is one of those of Segment's HTTP API; none is without sources."""
@@ -64,8 +74,11 @@ class SourceRequests:
         if source is None:
             return error(404, "there is no source with this write key")
         _is_of(request, source)
-        host = single_headers(scope).get(b"host", b"").decode("latin-1")
-        return Reply(200, sdk_settings(key, host, scope.get("scheme", "http")))
+        client, _ = scope.get("client") or ("", 0)
+        scheme, host = public_address(single_headers(scope), client, self._trusted)
+        if not host:  # without one, the SDK would send to Segment
+            return error(400, "the header Host names no host")
+        return Reply(200, sdk_settings(key, host, scheme))
 
     async def take(
         self, request: EventRequest, scope: Scope, receive: Receive, hold: Hold

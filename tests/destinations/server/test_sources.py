@@ -676,6 +676,20 @@ def test_the_settings_of_analytics_js(serve: Serve) -> None:
     assert requests.post(url, timeout=30).status_code == 405
 
 
+def test_the_settings_behind_a_proxy(serve: Serve) -> None:
+    """A proxy that is trusted says where browsers reach the server; no Host is no answer."""
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "events.example.com"}
+    for trusted, base in (([], None), (["127.0.0.1/32"], "https://events.example.com")):
+        api = serve(listen={"port": 0, "trustedProxies": trusted})
+        url = f"{api.host}/v1/projects/{WEB}/settings"
+        found = requests.get(url, headers=forwarded, timeout=30).json()["integrations"]
+        sent_to = f"{found['Segment.io']['protocol']}://{found['Segment.io']['apiHost']}"
+        assert sent_to == f"{base or api.host}/v1"
+        without = requests.get(url, headers={"Host": "?", "X-Forwarded-Host": "?"}, timeout=30)
+        assert (without.status_code, "Host" in without.json()["message"]) == (400, True)
+        api.service.stop()
+
+
 # -- the configuration -----------------------------------------------------------------------------
 
 
