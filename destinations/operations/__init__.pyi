@@ -122,6 +122,11 @@ from .tenant_changes import (
     refuse_change,
     tenants_of,
 )
+from .tenant_connections import (
+    connect_tenant,
+    connected_as_tenant,
+    disconnect_tenant,
+)
 from .tenants import (
     MergedInto,
     TenantDetails,
@@ -129,10 +134,7 @@ from .tenants import (
     TenantState,
     TenantStatus,
     call_tenant,
-    connect_tenant,
-    connected_as_tenant,
     count_tenants,
-    disconnect_tenant,
     erased_at,
     find_earlier_merge,
     find_merged,

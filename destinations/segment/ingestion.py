@@ -14,6 +14,9 @@ from destinations.segment.event import ID_FIELDS, Event
 
 __all__ = ["Sending", "completed", "sent_event"]
 
+_LARGEST_ID: Final = 2**64
+"""No database has larger ones, and thousands of digits cannot be written as text."""
+
 _MERGED: Final = ("context", "integrations")
 
 
@@ -45,8 +48,9 @@ def sent_event(value: object, sending: Sending) -> object:
     if sending.type is not None:
         event["type"] = sending.type
     for key in ID_FIELDS:
-        if type(event.get(key)) is int:  # which true and false are not
-            event[key] = str(event[key])
+        number = event.get(key)
+        if type(number) is int and abs(number) <= _LARGEST_ID:  # which true and false are not
+            event[key] = str(number)
     for key in _MERGED:
         shared, own = sending.beside.get(key), event.get(key)
         if shared and isinstance(own, dict | None):

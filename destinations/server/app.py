@@ -206,7 +206,7 @@ class Receiver:
                 # Only the log has the error: its message could reveal too much.
                 _LOG.exception(
                     "request to %s failed with an internal error",
-                    request.path,
+                    name or request.path,  # a source is not known yet
                     extra={"destination": name},
                 )
                 self._observer.internal_error(name)

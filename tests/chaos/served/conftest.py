@@ -79,7 +79,8 @@ class Serving:
         config = json.loads(self._config.read_text("utf-8"))
         config["sources"] = [{"name": "web", "keys": [{"env": "RECEIVER_KEY"}]}]
         for each, own in zip(config["destinations"], settings, strict=True):
-            each |= {"settings": own | {"apiKey": {"env": "KANA_KEY"}}, "from": ["web"]}
+            each["settings"] = {**own, "apiKey": {"env": "KANA_KEY"}}
+            each["from"] = ["web"]
             del each["account"]
         self._config.write_text(json.dumps(config), encoding="utf-8")
 
