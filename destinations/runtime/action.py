@@ -6,9 +6,10 @@ import collections.abc
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
+from destinations.by_identity import ByIdentity
 from destinations.definition import ActionDefinition, Preset
 from destinations.definition.model import Unmapped
 from destinations.errors import DestinationsError, PluginError, ResolveError, did_you_mean
@@ -20,7 +21,7 @@ from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
 from destinations.segment.payload import MakePayload, compile_payload
-from destinations.segment.validation import FieldError, compile_schema
+from destinations.segment.validation import CompiledSchema, FieldError, compile_schema
 
 __all__ = [
     "Action",
@@ -214,7 +215,7 @@ class Subscription:
         self.key = SubscriptionKey(preset.name, action.definition.slug)
         self.fql = compile_fql(preset.subscribe)
         self.mapping = compile_mapping(dict(preset.mapping))
-        self.schema = compile_schema(_with(placeholders, action.definition.fields))
+        self.schema = _schema(ByIdentity(action.definition), tuple(placeholders))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
 
@@ -317,6 +318,12 @@ def failed(who: str, error: BaseException) -> str:
 def _is_name(value: object) -> bool:
     """Return whether a value names something: text that is not blank, or a number."""
     return value.strip() != "" if isinstance(value, str) else type(value) is int
+
+
+@lru_cache(maxsize=16)
+def _schema(key: ByIdentity[ActionDefinition], placeholders: tuple[str, ...]) -> CompiledSchema:
+    """Return the schema of an action's payload, which connections to one definition share."""
+    return compile_schema(_with(placeholders, key.value.fields))
 
 
 def _with(placeholders: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,16 @@ def test_payloads(bind: Bind, properties: dict[str, Any], payload: dict[str, Any
     assert _subscription(bind(), "Counts").payload(_track(**properties)) == payload
 
 
+def test_connections_to_one_definition_share_its_schemas(bind: Bind) -> None:
+    """They are compiled once, as a server may have many; what identifiers refuse is told apart."""
+    one, other = bind(), bind(apiKey="another-key")
+    assert one.definition is other.definition
+    first, second = (_subscription(each, "Counts") for each in (one, other))
+    assert first.schema is second.schema
+    preset = next(each for each in one.definition.presets if each.name == "Counts")
+    assert Subscription(preset, first.action, ("null",)).schema is not first.schema
+
+
 @pytest.mark.parametrize(
     ("properties", "outcome", "errors"),
     [
