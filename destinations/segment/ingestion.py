@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from destinations.segment.event import ID_FIELDS, Event
@@ -77,7 +78,7 @@ def completed(event: Event, message_id: str, sending: Sending) -> Event:
     the sender's own is ``originalTimestamp`` then. Without one it is when the event came. A time
     that cannot be read stays as it is.
     """
-    found = {**event, "messageId": message_id, "receivedAt": _text(sending.received_at)}
+    found = {**event, "messageId": message_id, "receivedAt": _received(sending.received_at)}
     original = event.get("originalTimestamp") or event.get("timestamp")
     if not original:
         found["timestamp"] = found["receivedAt"]
@@ -101,6 +102,11 @@ def _time(value: object) -> datetime | None:
     except ValueError:
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+@lru_cache(maxsize=8)
+def _received(at: datetime) -> str:
+    return _text(at)  # once for all events of a request
 
 
 def _text(time: datetime) -> str:
