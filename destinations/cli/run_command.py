@@ -370,7 +370,7 @@ class _Runner:
             raise UsageError(msg)
         check_not_sidecar(path)
         is_own = False
-        if store is not None and kept is not None and not options.dry_run:
+        if store is not None and kept is not None:
             is_own = wrote_undelivered(store, kept.scope.id, path)
         if path.exists():
             check_can_be_written(path)

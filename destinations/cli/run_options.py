@@ -133,5 +133,8 @@ def check_options(options: Options) -> None:
         raise click.UsageError(msg)
     if len(set(options.input_id)) < len(options.input_id):
         raise click.UsageError("--input-id gives two files one NAME: expected one of its own each")
-    if options.dry_run and (options.again or options.resume):
-        raise click.UsageError("--dry-run cannot be used with --again or --resume")
+    if options.dry_run and (options.again or options.resume or options.undelivered is not None):
+        raise click.UsageError(
+            "--dry-run cannot be used with --again, --resume or --undelivered: it sends and writes "
+            "nothing"
+        )

@@ -290,6 +290,10 @@ def test_wrong_settings(
             ("run", "kana", "--events", "e", "--dry-run", "--again"),
             "--dry-run cannot be used with --again",
         ),
+        (
+            ("run", "kana", "--events", "e", "--dry-run", "--undelivered", "u"),
+            "--dry-run cannot be used with --again, --resume or --undelivered: it sends and writes",
+        ),
         (("run", "kana", "--events", "e", "--outage", "-1"), "--outage"),
         (("run", "kana", "--events", "e", "--format", "xml"), "xml"),
         (("explain", "kana", "missing.json"), "cannot read the event file missing.json"),
@@ -317,6 +321,7 @@ def test_wrong_usage(
     assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_definition_is_refused_before_anything_is_sent(
