@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from destinations.pipeline.ledger import LedgerEntry
 from destinations.store.bulk import with_rows
 from destinations.store.database import Database
 from destinations.store.mentions import Mentions
@@ -71,6 +72,11 @@ _LAST: Final = """
     SELECT id, at, message_id, raw FROM recent_events WHERE at >= ? AND (? IS NULL OR id IN (
         SELECT event FROM recent_scopes JOIN scopes ON scopes.id = scope WHERE destination = ?))
     ORDER BY id DESC LIMIT ?
+"""
+
+_OF_DELIVERY: Final = """
+    SELECT raw FROM recent_events WHERE fingerprint = ? AND message_id = ?
+        AND id IN (SELECT event FROM recent_scopes WHERE scope = ?)
 """
 
 
@@ -192,6 +198,11 @@ class SqliteRecent:
             ]
 
         return self._database.at_once(look)
+
+    def event(self, entry: LedgerEntry) -> bytes | None:
+        """Return the event of a delivery as it was read; None if it is not kept."""
+        row = self._database.one(_OF_DELIVERY, (entry.fingerprint, entry.message_id, entry.scope))
+        return None if row is None else row[0]
 
     def prune(
         self, now: float, bounds: RecentBounds | None, more: Callable[[], bool] = lambda: True

@@ -40,6 +40,10 @@ _GOES_ON: Final = {
     State.UNKNOWN: "asks the partner whether it was applied",
 }
 
+_EVENT: Final = "The event:"
+_RECENT: Final = "The event, which is kept to try a change with it (keepRecent):"
+_DELETED: Final = "The event itself was deleted: it is no longer needed."
+
 _EVIDENCE: Final = {
     "added": "amounts to judge",
     "before": "balance before",
@@ -67,10 +71,11 @@ def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         ledger = open_ledger(store)
         entry = ledger.get(delivery_id)
         raw = ledger.raw_event(entry.event_id)
+        recent = store.recent().event(entry) if raw is None else None
         payload = ledger.payload(entry)
         what_goes_on = _what_goes_on(store, place, ledger, entry)
         is_in_conflict = bool(why_in_conflict(ledger, entry))
-    event = _json(raw)
+    event = _json(recent if raw is None else raw)
     commands = [
         (f"destinations deliveries {text}{place.options}", meaning)
         for text, meaning in _commands(entry, can_be_sent=raw is not None and not is_in_conflict)
@@ -84,7 +89,8 @@ def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         }
         click.echo(json_text(shown))
         return 0
-    _print(entry, event=event, has_event=raw is not None, payload=payload)
+    title = _EVENT if raw is not None else _DELETED if recent is None else _RECENT
+    _print(entry, event, title, payload)
     if what_goes_on:
         click.echo(f"\n{what_goes_on}")
     if commands:
@@ -96,16 +102,14 @@ def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     return 0
 
 
-def _print(entry: LedgerEntry, *, event: Any, has_event: bool, payload: bytes) -> None:
+def _print(entry: LedgerEntry, event: Any, title: str, payload: bytes) -> None:
     for name, value in _lines(entry):
         if value != "":
             click.echo(f"{name + ':':<20}{plain(str(value))}")
     for line in shown_evidence(entry):
         click.echo(line)
-    if not has_event:
-        click.echo("\nThe event itself was deleted: it is no longer needed.")
-    else:
-        click.echo("\nThe event:")
+    click.echo(f"\n{title}")
+    if title != _DELETED:
         # ASCII, so that no character of it drives the terminal.
         click.echo(json_text(event, indent=2))
     if payload:

@@ -9,6 +9,7 @@ import pytest
 from destinations.operations import lock_run
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import Increment
+from destinations.store import RecentBounds, SqliteQueue, SqliteStore
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -194,6 +195,29 @@ def test_an_event_that_is_gone(deliveries: Run, put: Put) -> None:
     assert "replay" not in done.out
     found = deliveries("show", delivery, "--json").json
     assert (found["event"], found["payload"]) == (None, None)
+
+
+def test_an_event_that_is_kept_after_its_delivery(
+    deliveries: Run, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With keepRecent it is shown, and why it is there; a replay is not offered all the same."""
+    make_queue = SqliteStore.queue
+
+    def keeping(*given: Any, **named: Any) -> SqliteQueue:
+        queue = make_queue(*given, **named)
+        queue.keep_recent = RecentBounds()
+        return queue
+
+    monkeypatch.setattr(SqliteStore, "queue", keeping)
+    delivery = put(status=Outcome.DELIVERED, message_id="m" * 32)
+    monkeypatch.undo()
+    other = put(status=Outcome.DELIVERED, message_id="other")
+    done = deliveries("show", delivery)
+    assert "The event, which is kept to try a change with it (keepRecent):\n{" in done.out
+    assert "was deleted" not in done.out
+    assert "replay" not in done.out
+    assert deliveries("show", delivery, "--json").json["event"]["type"] == "track"
+    assert "The event itself was deleted" in deliveries("show", other).out
 
 
 def test_nothing_drives_the_terminal(deliveries: Run, put: Put) -> None:
