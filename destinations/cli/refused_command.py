@@ -55,7 +55,7 @@ def command() -> None:
     "--raw",
     "with_raw",
     is_flag=True,
-    help="Also show the events as received.",
+    help="Also show the events as the server read them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(
