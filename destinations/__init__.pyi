@@ -1,6 +1,7 @@
 from ._version import __version__
 from .clock import WallClock
 from .definition import DestinationDefinition, check_folder, load_definition
+from .definition.connection import Connection, read_connection
 from .definition.settings import Settings, check_settings, read_settings
 from .errors import (
     APIError,
@@ -70,6 +71,7 @@ __all__ = [
     "Answer",
     "Call",
     "Code",
+    "Connection",
     "DefinitionError",
     "Deliveries",
     "Delivery",
@@ -147,6 +149,7 @@ __all__ = [
     "open_sandbox",
     "open_store",
     "plan",
+    "read_connection",
     "read_json",
     "read_settings",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import signal
 import threading
@@ -33,6 +34,7 @@ from destinations import (
     open_destination,
     open_sandbox,
     open_store,
+    read_connection,
 )
 from kana_destination import (
     PlannedMerge,
@@ -439,6 +441,9 @@ def _open_with(given: Mapping[str, Any], _: Path) -> Any:
             for name, value, message in (
                 ("account", 5, "account must be a name, not a value of the type int$"),
                 ("store", 5, "store must be a path, not a value of the type int$"),
+                ("connection", {}, "connection must be a path or a Connection, not a value of the"),
+                ("connection", "a\0b", "a path must not contain the character U"),
+                ("connection", "none.yaml", "cannot read the connection none.yaml: No such file"),
                 ("store", b"x", "store must be a path, not a value of the type bytes$"),
                 ("store", "a\0b", "a path must not contain the character U"),
                 ("destination", 7, "destination must be a name or a path, not a value"),
@@ -464,6 +469,49 @@ def test_what_cannot_be_opened(
     """One error of the one tree says what is wrong, and nothing is left open."""
     with pytest.raises(error, match=message):
         open_it(tmp_path)
+
+
+_SIGN_UPS = {"name": "Ups", "partnerAction": "send", "subscribe": 'event = "Signed Up"'}
+
+
+@pytest.mark.parametrize("open_by", [str, Path, read_connection])
+def test_a_connection(partner: Partner, tmp_path: Path, open_by: Callable[[Path], Any]) -> None:
+    """Its subscriptions take the place of the presets, and its filters come before them."""
+    file = tmp_path / "connection.json"
+    filters = [{"blockProperties": ["email"]}]
+    file.write_text(json.dumps({"subscriptions": [_SIGN_UPS], "filters": filters}), "utf-8")
+    ups = _event("m1", event="Signed Up", properties={"email": "a@example.com", "plan": "pro"})
+    with open_destination(
+        "webhook", WEBHOOK, connection=open_by(file), transport=partner
+    ) as opened:
+        done = opened.deliver([ups, _event("m2", event="Other")])
+    assert [(row.outcome, row.subscription) for row in done] == [
+        (Outcome.DELIVERED, "Ups"),
+        (Outcome.FILTERED, None),
+    ]
+    (body,) = partner.bodies
+    assert b"pro" in body
+    assert b"a@example.com" not in body
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"partnerAction": "sned"}, "/subscriptions/0/partnerAction: .*did you mean send"),
+        ({"subscribe": "event = "}, "/subscriptions/0/subscribe: "),
+        ({"mapping": {"odd": 1}}, "/subscriptions/0/mapping/odd: send has no field 'odd'"),
+        ({"odd": 1}, "/subscriptions/0/odd"),
+    ],
+)
+def test_a_connection_that_does_not_fit(
+    tmp_path: Path, more: Mapping[str, Any], message: str
+) -> None:
+    """It is checked as `run` does it, with its file and places, before anything is sent."""
+    file = tmp_path / "connection.json"
+    file.write_text(json.dumps({"subscriptions": [{**_SIGN_UPS, **more}]}), "utf-8")
+    with pytest.raises(DefinitionError, match=message) as raised:
+        open_destination("webhook", WEBHOOK, connection=file)
+    assert str(file) in str(raised.value)
 
 
 def test_a_folder_is_opened_by_its_path(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize(("program", "printed"), EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example(program: str, printed: str, tmp_path: Path) -> None:
-    """It runs in a folder of its own, prints this, and imports public names alone."""
+    """It runs in a folder of its own, prints this, and imports only public names and paths."""
     assert set(re.findall(r"^(?:from|import) (\S+)", program, re.MULTILINE)) <= {
         "destinations",
         "kana_destination",
+        "pathlib",
     }
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],

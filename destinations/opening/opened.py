@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, Final, Self, TypeVar
 
 from destinations.clock import SystemClock, WallClock
+from destinations.definition.connection import Connection, connect, read_connection
 from destinations.definition.document import Document
 from destinations.errors import StoreDamagedError, TemporaryError, UsageError
 from destinations.http import Answer, Failure
@@ -226,6 +227,7 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     destination: str | Path,
     settings: Mapping[str, Any] | None = None,
     *,
+    connection: str | Path | Connection | None = None,
     store: str | Path | None = None,
     account: str | None = None,
     same_account: bool | None = None,
@@ -238,6 +240,9 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
 
     ``destination`` is the name of an installed one, or a folder. ``settings`` are those of a
     settings file; their key ``account``, or ``account``, names the account at the partner.
+    ``connection`` has the subscriptions and filters that take the place of the presets:
+    a file, YAML or JSON, or what `read_connection` returns.
+
     ``store`` is the file that knows what was delivered, and what waits; without one that is
     forgotten when the destination is closed. ``same_account`` says whether new credentials at a
     known endpoint belong to the account that is known there.
@@ -248,20 +253,27 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
 
     Raises `UsageError` for an argument of another type, an unknown destination, a plugin that
     cannot be loaded, a store that cannot be used, or an account that is unclear; `DefinitionError`
-    for an invalid definition, and `SettingsError` for settings that do not fit it.
+    for an invalid definition or connection, and `SettingsError` for settings that do not fit it.
     """
     _check_settings(settings)
     _check_type("destination", destination, str | Path, "a name or a path")
+    _check_type("connection", connection, str | Path | Connection | None, "a path or a Connection")
     _check_type("store", store, str | Path | None, "a path")
     _check_type("account", account, str | None, "a name")
     _check_type("losses", losses, LossOptions | None, "LossOptions")
     _check_seconds("outage", outage)
     _check_method("transport", transport, "send")
     _check_method("clock", clock, "monotonic")
-    if "\0" in f"{destination}{store}":
+    file = None if isinstance(connection, Connection) else connection
+    if "\0" in f"{destination}{file}{store}":
         raise UsageError("a path must not contain the character U+0000")
     definition, plugin = open_definition(str(destination))
     check_written(definition)
+    if connection is not None:
+        given = (
+            connection if isinstance(connection, Connection) else read_connection(Path(connection))
+        )
+        definition = connect(definition, given)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(open_store(_forgotten(stack) if store is None else store))
         document = Document("settings", dict(settings or {}), {})
