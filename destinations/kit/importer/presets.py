@@ -12,7 +12,7 @@ from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.fql import proper_fql
 from destinations.kit.importer.segment_model import SegmentPreset
 from destinations.kit.importer.titles import numbered
-from destinations.segment.fql import compile_fql, never_holds, unknown_types
+from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
 from destinations.segment.mapping import compile_mapping, compile_value
 
 __all__ = ["PlannedPreset", "canonical", "checked_fql", "checked_value", "plan_presets"]
@@ -33,11 +33,13 @@ class PlannedPreset:
 def checked_fql(text: str, path: str, findings: Findings) -> str | None:
     """Return FQL with the meaning of ``text``, noting changes; None if there is none."""
     written = proper_fql(text)
+    if written is None:
+        issues = "; ".join(map(str, check_fql(text)))
+        findings.note(path, f"{issues}; no FQL has the same meaning: write it yourself")
+        return None
     compiled = compile_fql(text)
     warnings = "; ".join(map(str, (*compiled.warnings, *unknown_types(text))))
-    if written is None:
-        findings.note(path, f"{warnings}: no FQL has the same meaning; write it yourself")
-    elif written != text:
+    if written != text:
         findings.note(path, f"{warnings}: imported as {written}, as Segment reads it")
     elif warnings:
         findings.note(path, warnings)

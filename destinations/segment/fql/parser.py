@@ -191,6 +191,7 @@ class _Parser:
             self._next()
             self._function(following.text, token.start, nodes, negated=True)
         else:
+            self._check_function(following, self._at + 1)
             self._refuse(following, "contains( or match( after !")
 
     def _group(self, opening: Token) -> Node:
@@ -279,8 +280,18 @@ class _Parser:
         is_nested = head in _NESTED_FIELDS and all(rest.split("."))
         is_field = is_nested or (head in _PLAIN_FIELDS and not dot)
         if token.kind is not Kind.IDENT or not is_field:
+            self._check_function(token, self._at)
             near = "" if head in _FIELDS else did_you_mean(head, _FIELDS)
             self._refuse(token, _FIELD_FORMS, near)
+
+    def _check_function(self, token: Token, after: int) -> None:
+        """Refuse a function of Segment's filters that is not FQL here, such as ``length``."""
+        following = [one.kind for one in self._tokens[after : after + 1]]
+        is_call = token.kind is Kind.IDENT and following == [Kind.LEFT_PAREN]
+        if is_call and token.text not in _FUNCTIONS:
+            known, near = " or ".join(_FUNCTIONS), did_you_mean(token.text, _FUNCTIONS)
+            message = f"the function {token.text} is not supported: expected {known}{near}"
+            self._object(token.start, message)
 
     def _check_value(self, operator: Token, value: Token) -> None:
         if value.kind is Kind.STRING:

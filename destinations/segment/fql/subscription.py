@@ -222,7 +222,11 @@ def _parse(text: str) -> tuple[Group, list[FqlIssue]]:
     try:
         return parse_strictly(text, tokens)
     except FqlError as error:
-        return parse(text, tokens), [error.issue]
+        issue = error.issue
+    try:
+        return parse(text, tokens), [issue]
+    except FqlError:  # where the reference stops says less than where FQL ends
+        raise FqlError(issue.message, issue.position) from None
 
 
 def _may_hold(node: Node, kind: str) -> bool:

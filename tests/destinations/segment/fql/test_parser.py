@@ -9,6 +9,7 @@ from destinations.segment.fql.parser import parse, parse_strictly
 from destinations.segment.fql.syntax import Condition, FqlError, FqlIssue, Group, Node
 from destinations.segment.fql.tokens import lex
 
+SUPPORTED: Final = "is not supported: expected contains or match"
 FIELDS: Final = "type, event, name, userId, properties.<name>, traits.<name> or context.<name>"
 VALUE: Final = '"text" in double quotes, a number, true, false or null'
 OPERATORS: Final = "one of = != < <= > >="
@@ -62,6 +63,16 @@ def test_fql_is_accepted(text: str) -> None:
         ('properties = "x"', 0, f"expected {FIELDS}, got properties"),
         ('type.x = "x"', 0, f"expected {FIELDS}, got type.x"),
         ('anonymousId = "x"', 0, f"expected {FIELDS}, got anonymousId"),
+        ("length(event) > 3", 0, f"the function length {SUPPORTED}"),
+        ('type = "track" and lowercase (event) = "x"', 19, f"the function lowercase {SUPPORTED}"),
+        ('contains(lowercase(event), "x")', 9, f"the function lowercase {SUPPORTED}"),
+        ('!startsWith(event, "x")', 1, f"the function startsWith {SUPPORTED}"),
+        (
+            'containz(event, "x")',
+            0,
+            f"the function containz {SUPPORTED}; did you mean contains?",
+        ),
+        ('contains(contains(event, "x"), "y")', 9, f"expected {FIELDS}, got contains"),
         ('properties.list[0] = "x"', 15, "a name should not be followed by '['"),
         ('contains(type, "x")', 9, "contains does not work on type"),
         ("contains(event, 5)", 16, 'expected "text" in double quotes, got 5'),

@@ -228,7 +228,10 @@ def test_what_cannot_be_evaluated_never_matches(text: str) -> None:
 
 def test_a_warning_says_that_text_never_matches() -> None:
     """The warning tells what is wrong, and what comes of it."""
-    message = 'expected a condition, such as type = "track"; this never matches'
+    message = (
+        "expected type, event, name, userId, properties.<name>, traits.<name> or context.<name>, "
+        "got nonsense; this never matches"
+    )
     assert compile_fql("nonsense").warnings == (FqlIssue(0, message),)
 
 
