@@ -94,13 +94,18 @@ def read_connection(path: Path) -> Connection:
     return Connection.checked(read_document(text, name=str(path)))
 
 
-def connect(definition: DestinationDefinition, connection: Connection) -> DestinationDefinition:
+def connect(
+    definition: DestinationDefinition,
+    connection: Connection,
+    *,
+    allowing: str = "say allowOverlap: true",
+) -> DestinationDefinition:
     """Return a definition with the subscriptions of a connection in place of its presets.
 
     It also has its filters. What the connection does not have stays as the definition has it, which
     may have another connection's: that of one customer goes over the default of all. Subscriptions
     that can match no event, and filters that leave none, are among its warnings. Raises
-    `DefinitionError` with every issue.
+    `DefinitionError` with every issue; ``allowing`` says how subscriptions may overlap.
     """
     issues = list(_filter_issues(connection))
     if connection.subscriptions is not None:
@@ -118,20 +123,21 @@ def connect(definition: DestinationDefinition, connection: Connection) -> Destin
     definition = replace(definition, filters=filters, warnings=warnings, connection=version)
     if connection.subscriptions is None:
         return definition
-    return _subscribed(definition, connection, connection.subscriptions)
+    return _subscribed(definition, connection, connection.subscriptions, allowing)
 
 
 def _subscribed(
     definition: DestinationDefinition,
     connection: Connection,
     given: Sequence[Mapping[str, Any]],
+    allowing: str,
 ) -> DestinationDefinition:
     """Return a definition with subscriptions, which are checked but for overlaps."""
     document, place = connection.document, connection.place + pointer(_SUBSCRIPTIONS)
     presets = [_preset(one, definition.actions[one["partnerAction"]]) for one in given]
     enabled = [(at, one) for at, one in enumerate(presets) if given[at].get("enabled", True)]
     if not connection.allow_overlap:
-        issues = list(_overlaps(definition, document, place, enabled))
+        issues = list(_overlaps(definition, document, place, enabled, allowing))
         if issues:
             raise DefinitionError(issues)
     warnings = [
@@ -225,6 +231,7 @@ def _overlaps(
     document: Document,
     place: str,
     presets: Sequence[tuple[int, Preset]],
+    allowing: str,
 ) -> Iterator[Issue]:
     """Yield the pairs of subscriptions by which one event would be added twice."""
     adding = [
@@ -241,6 +248,6 @@ def _overlaps(
             event = json.dumps(found.example, ensure_ascii=False)
         message = (
             f"{other.name!r} overlaps with {one.name!r}: both may receive {event}, which would "
-            "count twice; narrow one of them, or say allowOverlap: true"
+            f"count twice; narrow one of them, or {allowing}"
         )
         yield document.issue(place + pointer(at, "subscribe"), message)

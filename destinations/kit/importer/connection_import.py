@@ -120,11 +120,15 @@ def import_connection(
         findings.notes += of_filters.notes
     for key in sorted(written.of_segment):
         findings.note("", f"{key} is only of use at Segment: left out")
-    findings.raise_issues()
     if not written.subscriptions and not written.filters:
+        findings.raise_issues()
         raise UsageError(f"nothing of {file} can be in a connection: {_reasons(findings)}")
     text = _text(written, allow_overlap=allow_overlap)
-    _check(definition, text, written)
+    # All at once: what cannot be read does not hide what does not fit the definition.
+    known = {(one.file, one.path) for one in findings.issues}
+    checked = _issues(definition, text, written)
+    findings.issues += [one for one in checked if (one.file, one.path) not in known]
+    findings.raise_issues()
     return ImportedConnection(text, tuple(findings.notes))
 
 
@@ -350,17 +354,20 @@ def _item(data: Mapping[str, Any]) -> str:
     return "  - " + text.removeprefix(" " * 4)
 
 
-def _check(definition: DestinationDefinition, text: str, written: _Written) -> None:
-    """Raise `DefinitionError` with every issue of a connection, at its place in Segment's file."""
+def _issues(definition: DestinationDefinition, text: str, written: _Written) -> Sequence[Issue]:
+    """Return every issue of a connection, at its place in Segment's file."""
     document = read_document(text, name="connection")
     issues = list(schema_issues(document, "connection"))
     try:
         if not issues:
-            connect(definition, Connection.of(document, document.data))
+            connect(
+                definition,
+                Connection.of(document, document.data),
+                allowing="use --allow-overlap",
+            )
     except DefinitionError as error:
         issues = list(error.issues)
-    if issues:
-        raise DefinitionError([_at_its_source(one, written) for one in issues])
+    return [_at_its_source(one, written) for one in issues]
 
 
 def _at_its_source(issue: Issue, written: _Written) -> Issue:

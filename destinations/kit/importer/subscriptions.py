@@ -18,6 +18,7 @@ __all__ = ["SWITCHED_OFF", "read_preset"]
 SWITCHED_OFF: Final = "it is switched off in Segment"
 """Why a subscription or filter that is not enabled is set aside."""
 
+_ACTION: Final = ("partnerAction", "actionSlug")
 _SUBSCRIBE: Final = ("subscribe", "trigger")
 _MAPPING: Final = ("mapping", "fields", "settings")
 _AUTOMATIC: Final = "automatic"
@@ -26,8 +27,13 @@ _AUTOMATIC: Final = "automatic"
 def read_preset(
     raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
 ) -> SegmentPreset | None:
-    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after an issue."""
+    """Return the preset at ``path``; ``slugs`` are the actions' by id. None after an issue.
+
+    If it says one thing by two keys, the first one counts, and the other is noted.
+    """
     before = len(findings.issues)
+    for keys in (_ACTION, _SUBSCRIBE, _MAPPING):
+        _note_other(raw, keys, path, findings)
     action = _action(raw, path, slugs, findings)
     name = findings.text(raw, "name", path)
     key = _given(raw, _SUBSCRIBE)
@@ -58,12 +64,20 @@ def _given(raw: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     return next((key for key in keys if raw.get(key) is not None), None)
 
 
+def _note_other(raw: Mapping[str, Any], keys: Sequence[str], path: str, findings: Findings) -> None:
+    """Note the keys whose value is not taken, as an earlier one has another value."""
+    used = _given(raw, keys)
+    for key in keys:
+        if used is not None and raw.get(key) is not None and raw[key] != raw[used]:
+            findings.note(f"{path}/{key}", f"differs from {used!r}, which is taken: left out")
+
+
 def _action(
     raw: Mapping[str, Any], path: str, slugs: Mapping[str, str], findings: Findings
 ) -> str | None:
-    for key in ("partnerAction", "actionSlug"):
-        if raw.get(key) is not None:
-            return findings.text(raw, key, path, required=True)
+    key = _given(raw, _ACTION)
+    if key is not None:
+        return findings.text(raw, key, path, required=True)
     identifier = findings.text(raw, "actionId", path)
     if identifier is None:
         findings.issue(path, "lacks the action: 'partnerAction', 'actionSlug' or 'actionId'")

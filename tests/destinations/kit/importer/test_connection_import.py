@@ -105,6 +105,22 @@ def test_shapes(shape: Any, kana: DestinationDefinition, write: Write) -> None:
             "as Segment reads it",
         ),
         ({"settings": {}}, {"mapping": None}, ""),
+        ({"mapping": CALLS["settings"]}, {}, ""),
+        (
+            {"mapping": {**PRESET["mapping"], "featureId": "b"}},  # type: ignore[dict-item]
+            {"mapping": {"featureId": "b"}},
+            "/0/settings: differs from 'mapping', which is taken: left out",
+        ),
+        (
+            {"subscribe": 'event = "B"'},
+            {"subscribe": 'event = "B"'},
+            "/0/trigger: differs from 'subscribe', which is taken: left out",
+        ),
+        (
+            {"partnerAction": "track", "actionSlug": "identify"},
+            {},
+            "/0/actionSlug: differs from 'partnerAction', which is taken: left out",
+        ),
         (
             {"settings": {**PRESET["mapping"], "enable_batching": True}},  # type: ignore[dict-item]
             {},
@@ -156,6 +172,14 @@ def test_two_of_one_name(kana: DestinationDefinition, write: Write) -> None:
         ({"actionSlug": "trakc"}, "/0/actionSlug: unknown action 'trakc'"),
         ({"actionSlug": None}, "/0/actionId: is an id"),
         ({"trigger": "event = = 1"}, "/0/trigger: "),
+        (
+            {"trigger": "length(event) > 3"},
+            "/0/trigger: at character 1: the function length is not supported: expected contains",
+        ),
+        (
+            {"trigger": 'anonymousId = "b"'},
+            "/0/trigger: at character 1: expected type, event, name, userId, properties.<name>",
+        ),
         ({"settings": {"featureld": "x"}}, "/0/settings/featureld: track has no field"),
         ({"settings": {"featureId": {"@none": 1}}}, "/0/settings/featureId"),
         ({"settings": {"delta": "x"}}, "/0/settings/delta: does not fit its own field"),
@@ -171,11 +195,33 @@ def test_issues(
     assert f"{file}: {message}" in str(raised.value)
 
 
+def test_all_issues_at_once(kana: DestinationDefinition, write: Write) -> None:
+    """FQL that cannot be read hides neither an unknown action nor a field; each is told once."""
+    wrong = [
+        CALLS | {"trigger": "event = = 1", "actionSlug": "trakk"},
+        CALLS | {"trigger": "length(event) > 3", "settings": {"featureld": "x"}},
+        {"name": "No action", "trigger": 'type = "page"'},
+    ]
+    bad_filter = FILTER | {"if": 'lowercase(event) = "x"'}
+    files = write("s.json", wrong), write("f.json", [bad_filter])
+    with pytest.raises(DefinitionError) as raised:
+        _imported(kana, *files)
+    assert sorted((Path(one.file or "").name, one.path) for one in raised.value.issues) == [
+        ("f.json", "/0/if"),
+        ("s.json", "/0/actionSlug"),
+        ("s.json", "/0/trigger"),
+        ("s.json", "/1/settings/featureld"),
+        ("s.json", "/1/trigger"),
+        ("s.json", "/2"),
+    ]
+
+
 def test_an_overlap(kana: DestinationDefinition, write: Write) -> None:
     """At Segment both would send; here it is refused unless it is asked for."""
     both = [CALLS, CALLS | {"name": "All", "trigger": 'type = "track"'}]
     file = write("s.json", both)
-    with pytest.raises(DefinitionError, match="/1/trigger: 'All' overlaps with 'Calls'"):
+    message = "/1/trigger: 'All' overlaps with 'Calls': .*; narrow one of them, or use --allow-ov"
+    with pytest.raises(DefinitionError, match=message):
         import_connection(kana, file)
     data, _ = _imported(kana, file, allow_overlap=True)
     assert data["allowOverlap"] is True
