@@ -14,7 +14,13 @@ from destinations.http.json_bytes import encode_json
 from destinations.sandbox.answers import complete_answer, failed_answer, graphql_error, success
 from destinations.sandbox.exchange import ReadRequest, ServedAccount
 from destinations.sandbox.expected_request import ExpectedRequest
-from destinations.sandbox.faults import FaultRule, InjectedError, RequestFacts, RootField
+from destinations.sandbox.faults import (
+    FaultRule,
+    Faults,
+    InjectedError,
+    RequestFacts,
+    RootField,
+)
 from destinations.sandbox.form_check import ReadEvents
 from destinations.sandbox.log import RequestLog, RequestRecord
 from destinations.sandbox.matching import Matcher
@@ -73,7 +79,7 @@ class DefinitionAccount(ServedAccount[DefinitionRecord]):
     """The requests that a sandbox expects, and those that it has taken, with their events."""
 
     def __init__(self, matcher: Matcher, masker: Masker, origin: str) -> None:
-        super().__init__(RequestLog("byName"))
+        super().__init__(RequestLog("byName"), Faults(matcher.names))
         self.matcher = matcher
         self.masker = masker
         self.origin = origin

@@ -31,12 +31,13 @@ Of the rules that apply to a request, only the first is used. A rule is gone aft
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from destinations.errors import DefinitionError
+from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.sandbox.schema_issues import schema_issues, shipped_schema
+from destinations.segment.json_pointer import pointer
 
 __all__ = [
     "WHOLE_REQUEST",
@@ -159,9 +160,14 @@ class FaultRule:
 
 
 class Faults:
-    """The rules of a sandbox that are not used up yet, in the order in which they are tried."""
+    """The rules of a sandbox that are not used up yet, in the order in which they are tried.
 
-    def __init__(self) -> None:
+    ``names`` are those that its requests may have, by the key of ``match``: a rule with another
+    name would never apply, so it is refused. What is not in it may be anything.
+    """
+
+    def __init__(self, names: Mapping[str, Collection[str]] | None = None) -> None:
+        self._names = names or {}
         self._lock = threading.Lock()
         self._left: list[tuple[FaultRule, int | None]] = []
 
@@ -205,9 +211,30 @@ class Faults:
         """Return how many rules are not used up."""
         return len(self._left)
 
-    def _extend(self, rules: Iterable[FaultRule]) -> None:
+    def _extend(self, rules: Sequence[FaultRule]) -> None:
+        issues = [one for at, rule in enumerate(rules) for one in self._unknown(at, rule.match)]
+        if issues:
+            raise DefinitionError(issues)
         with self._lock:
             self._left.extend((rule, rule.times) for rule in rules)
+
+    def _unknown(self, at: int, match: Match | None) -> Iterator[Issue]:
+        """Yield the names in the rule at this place that no request has."""
+        if match is None:
+            return
+        for key, known in self._names.items():
+            given = _NAMED[key](match)
+            if given is not None and given not in known:
+                listed = ", ".join(known) or "none"
+                message = f"unknown {key} {given!r}; known: {listed}{did_you_mean(given, known)}"
+                yield Issue(message, pointer(at, "match", key))
+
+
+_NAMED: Final[Mapping[str, Callable[[Match], str | None]]] = {
+    "request": lambda match: match.request,
+    "operation": lambda match: match.operation,
+    "rootField": lambda match: match.root_field,
+}
 
 
 _SCHEMA: Final = "faults.schema.json"

@@ -65,6 +65,19 @@ class Matcher:
         """The headers that hold a credential, in lower case."""
         return frozenset(name for one in self._expected for name in one.secret_headers)
 
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """The names that a request may have for fault rules, by the key of ``match``."""
+        documents = [one.document for one in self._expected if one.document is not None]
+        plain = [one.name for one in self._expected if one.document is None]
+        roots = [field for one in documents for _, field in one.roots(1)]
+        return {
+            "request": [one.name for one in self._expected],
+            "operation": [one.operation.name for one in documents],
+            # In the place of root fields, the events of others are known by their request.
+            "rootField": list(dict.fromkeys([*roots, *plain])),
+        }
+
     def match(self, request: WireRequest) -> Matched:
         """Return the request that this one is, or the nearest one with what is wrong."""
         origin = request.headers.get(ORIGIN_HEADER)

@@ -8,7 +8,7 @@ from typing import Any
 
 from destinations.http import HttpResponse
 from destinations.sandbox.exchange import ReadRequest, ServedAccount
-from destinations.sandbox.faults import FaultRule, InjectedError, RequestFacts
+from destinations.sandbox.faults import FaultRule, Faults, InjectedError, RequestFacts
 from destinations.sandbox.log import RequestLog
 from destinations.sandbox.wire import WireError, WireRequest, encode
 from kana_destination.sandbox.errors import KanaError, request_error
@@ -33,6 +33,8 @@ class KanaAccount(ServedAccount[GraphQLRecord]):
     account: Account
     keys: Keys
     requests: RequestLog[GraphQLRecord] = field(default_factory=lambda: RequestLog("fields"))
+    # Any client may send to it, whose requests have operations and no name of a definition.
+    faults: Faults = field(default_factory=lambda: Faults({"request": ()}))
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the account holds, like `kana_destination.sandbox.snapshot`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import requests
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document
 from destinations.definition.settings import check_settings
+from destinations.errors import DefinitionError
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
@@ -118,6 +120,7 @@ def test_secrets_are_masked(braze: DefinitionSandbox) -> None:
         ({"status": 503, "retryAfter": 2}, 503, {"message": "Service Unavailable"}),
         ({"match": {"request": "trackEvents"}, "status": 500}, 500, None),
         ({"match": {"request": "setAttributes"}, "status": 500}, 200, None),
+        ({"match": {"rootField": "trackEvents"}, "status": 500}, 500, None),
         ({"match": "Ordered", "status": 500}, 500, None),
         ({"nth": 2, "status": 500}, 200, None),
         ({"body": '{"message": "other"}'}, 200, {"message": "other"}),
@@ -141,6 +144,27 @@ def test_faults(braze: DefinitionSandbox, rule: Any, status: int, body: Any) -> 
     assert answer.status_code == status
     assert body in (None, answer.json())
     assert [record.fault for record in braze.requests] == [len(braze.faults) == 0]
+
+
+@pytest.mark.parametrize(
+    ("match", "message"),
+    [
+        ({"request": "nope"}, r"/0/match/request: unknown request 'nope'; known: .*trackEvents.*"),
+        ({"request": "trackEvent"}, r".*; did you mean trackEvents\?"),
+        ({"operation": "Track"}, r"/0/match/operation: unknown operation 'Track'; known: none"),
+        ({"rootField": "track"}, r"/0/match/rootField: unknown rootField 'track'; known: .*"),
+    ],
+)
+def test_a_fault_that_would_never_apply(braze: DefinitionSandbox, match: Any, message: str) -> None:
+    """It is refused, over HTTP and in Python, and so is every other rule beside it."""
+    rules = [{"match": match, "status": 500}, {"status": 503}]
+    answer = requests.post(f"{braze.url}/faults", json=rules, timeout=10)
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert re.fullmatch(message, error["message"])
+    with pytest.raises(DefinitionError, match=message):
+        braze.faults.add(*rules)
+    assert len(braze.faults) == 0
 
 
 @pytest.mark.parametrize(

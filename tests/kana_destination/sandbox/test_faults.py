@@ -101,6 +101,15 @@ def test_wrong_rules_are_refused_with_their_place(client: Any, rule: Any, path: 
     assert len(client.sandbox.faults) == 0
 
 
+def test_a_request_has_no_name(client: Any) -> None:
+    """A rule that names one would never apply: its operations have names, which anyone chooses."""
+    rule = {"match": {"request": "recordUsage"}, "status": 500}
+    answer = client.at("POST", "/faults", json=[rule])
+    assert answer.status_code == 400
+    assert "/0/match/request: unknown request" in answer.json()["errors"][0]["message"]
+    assert len(client.sandbox.faults) == 0
+
+
 def test_rules_are_set_over_http(client: Any) -> None:
     """POST adds to the rules, DELETE forgets them; both need the key."""
     rules = [{"status": 500}, {"nth": 9, "dataNull": True}]
