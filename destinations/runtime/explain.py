@@ -16,6 +16,7 @@ from destinations.clock import unix_time
 from destinations.definition.settings import named_settings
 from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
 from destinations.http import Answer, CompiledRequest, HttpRequest
+from destinations.http.envelope import STAND_IN_HEADER
 from destinations.outcome import Result, State, Status
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
@@ -247,10 +248,12 @@ def _shown(message: HttpRequest, destination: Destination) -> dict[str, Any]:
             body = read_json(message.body, limit=len(message.body))
         except EventError:
             body = message.body.decode("utf-8", "replace")
+    headers = {**message.headers, **_named_basic(message, destination)}
+    headers.pop(STAND_IN_HEADER, None)  # only a sandbox gets it
     return {
         "method": message.method,
         "url": shown_url(message.url, hidden),
-        "headers": {**message.headers, **_named_basic(message, destination)},
+        "headers": headers,
         "body": body,
     }
 

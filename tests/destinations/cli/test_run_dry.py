@@ -220,6 +220,17 @@ def test_several_files(command: Command, write: Write) -> None:
     assert (sample["file"], sample["line"]) == (str(files[1]), 1)
 
 
+def test_a_sandbox(command: Command, write: Write) -> None:
+    """A sample has only the headers that the partner would get, not those for a sandbox."""
+    events = write("events.ndjson", [_track("m1", userId="u1")])
+    given = ("run", "braze", "--events", events, "--sandbox", "--dry-run")
+    (sample,) = command(*given, "--json").json["samples"]
+    assert sorted(sample["request"]["headers"]) == ["Accept", "Authorization", "Content-Type"]
+    shown = command(*given).out
+    assert "Authorization" in shown
+    assert "Sandbox-Origin" not in shown
+
+
 def test_several_accounts_without_credentials(runs: Any) -> None:
     """Which one is meant cannot be told: it says so, and one that is named is looked into."""
     event = _track("m1", userId="ann", properties={"featureId": "calls"})
