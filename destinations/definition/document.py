@@ -206,6 +206,20 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
+# FQL in braces that begins without a quote: YAML takes its commas and colons for its own.
+_FQL_IN_BRACES: Final = re.compile(
+    r"[{,][ \t]*(?:subscribe|defaultSubscription|drop|when):[ \t]+[^\s\"'{\[|>]"
+)
+
+
+def _hint(text: str, line: int | None) -> str:
+    """Return the likely cure of a line that is not YAML; empty if none is known."""
+    lines = [] if line is None else text.split("\n", line)[line - 1 : line]
+    if not any(map(_FQL_IN_BRACES.search, lines)):
+        return ""
+    return "; in braces, quote FQL that has a comma or a colon"
+
+
 def read_document(
     text: str,
     name: str,
@@ -235,7 +249,8 @@ def read_document(
         mark = error.problem_mark
         line = None if mark is None else mark.line + 1
         problem = error.problem or "cannot be read"
-        issue = Issue(f"not YAML: {problem}", file=name, line=line)
+        hint = _hint(text, line)
+        issue = Issue(f"not YAML: {problem}{hint}", file=name, line=line)
         raise DefinitionError(breaks or [issue]) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise DefinitionError(breaks or [Issue(f"not YAML: {error}", file=name)]) from None

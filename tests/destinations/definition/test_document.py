@@ -134,6 +134,23 @@ def test_what_cannot_be_read_is_reported(text: str, issues: list[str]) -> None:
         assert str(issue).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ('a:\n- {subscribe: contains(event, "abc")}', True),
+        ('- {name: A, when: event = "a: b"}', True),
+        ("- {drop: 'contains(event, \"abc\")', by: a: b}", False),
+        ('- {name: contains(event, "abc")}', False),
+        ('- subscribe: event = "a: b"', False),
+    ],
+)
+def test_fql_in_braces(text: str, hints: bool) -> None:
+    """Where YAML ends within it, the issue says what to do; other lines get no such advice."""
+    with pytest.raises(DefinitionError) as caught:
+        read_document(text, name="f.yaml")
+    assert ("; in braces, quote FQL that has a comma or a colon" in str(caught.value)) is hints
+
+
 TEXT = st.text(
     st.characters(min_codepoint=32, codec="utf-8", exclude_categories=["Cc"]), max_size=9
 )
