@@ -248,14 +248,14 @@ class Database:
         check_place(self.path)
         if is_missing(self.path):
             _make_new(self.path)
-        if stored_version(self.path) > len(MIGRATIONS):
-            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
         if copied_at(self.path) is not None:
             msg = (
                 f"cannot write to {self.path}: it is a backup, which is only read; make a store of "
                 f"it with destinations store restore {self.path} --to FILE"
             )
             raise UsageError(msg)
+        if stored_version(self.path) > len(MIGRATIONS):
+            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
         why = why_not_writable(self.path)
         if why is not None:
             cure = (

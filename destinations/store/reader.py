@@ -247,10 +247,12 @@ def copied_at(path: Path) -> float | None:
     A backup with the log of another file next to it is one, too, whatever the log says: of 1970. It
     has no log of its own. Raises as `stored_version`.
     """
-    made_at = _look_at(path, _head)[1]
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0
-    return 0.0 if (made_at is None or has_log) and is_backup(path) else made_at
+    if has_log and is_backup(path):
+        return 0.0  # with that log, it may look damaged
+    made_at = _look_at(path, _head)[1]
+    return 0.0 if made_at is None and is_backup(path) else made_at
 
 
 def is_backup(path: Path) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import stat
 import sys
@@ -203,9 +204,12 @@ def test_a_backup_is_never_written_to(store: SqliteStore, fill: Fill, target: Pa
     back_up(target, again)
     assert copied_at(target) == copied_at(again) == 1_700_000_000.0
     assert target.read_bytes() == before
-    target.replace(store.path)  # put in place of the store, it is refused as well
+    # Put in place of a store, beside its log, it is refused as well.
+    place = target.with_name("store.sqlite3")
+    shutil.copy(store.path.with_name(f"{store.path.name}-wal"), f"{place}-wal")
+    target.replace(place)
     with pytest.raises(UsageError, match="it is a backup"):
-        SqliteStore(store.path)
+        SqliteStore(place)
 
 
 def test_a_backup_of_an_earlier_version(old_store: Callable[..., Path], target: Path) -> None:

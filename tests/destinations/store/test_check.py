@@ -315,6 +315,24 @@ def test_totals_that_do_not_add_up(
     )
 
 
+RECENT = "every recent event must belong to a known scope, and nothing to one that is gone"
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("INSERT INTO recent_events VALUES (77, 'm', 1, 'u', 1, 1, x'00')", 77),
+        ("INSERT INTO recent_scopes VALUES (78, 1)", 78),
+    ],
+)
+def test_a_recent_event_of_nobody(
+    store: SqliteStore, ids: dict[str, int], statement: str, broken: int
+) -> None:
+    """It is of a scope, and only of events that are there."""
+    _break(store, ids, "PRAGMA foreign_keys = OFF", statement)
+    assert broken_rules(store.database) == [(RECENT, f"broken by {broken}")]
+
+
 SHARED = "every raw event that destinations share must be there, and belong to one of them"
 
 
@@ -339,6 +357,7 @@ def test_every_rule_is_seen_to_fail() -> None:
     seen = {rule for rule, _, _ in BREACHES.values()}
     seen |= {
         SHARED,
+        RECENT,
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",
