@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final
 
 from destinations.http import Answer, HttpResponse
@@ -26,10 +25,12 @@ from destinations.sandbox.log import RequestLog, RequestRecord
 from destinations.sandbox.matching import Matcher
 from destinations.sandbox.wire import ORIGIN_HEADER, WireRequest, json_response
 from destinations.secrets import MASK, Masker
+from destinations.statuses import CODES
 
 __all__ = ["DefinitionAccount", "DefinitionRecord", "is_success", "success_for"]
 
 _SHOWN_BODY: Final = 2_000
+_STATUSES: Final = {code: status for status, code in CODES.items()}
 
 # Headers in which a client may send credentials, whether the definition knows them or not.
 _CREDENTIALS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
@@ -159,7 +160,7 @@ class _Read(ReadRequest[DefinitionRecord]):
         parts = _parts(error)
         if self._matched.nearest.document is not None:
             return json_response({"errors": [graphql_error(**parts)]})
-        status = HTTPStatus.__members__.get(error.code, HTTPStatus.BAD_REQUEST)
+        status = _STATUSES.get(error.code, 400)
         return json_response(parts, int(status))
 
     def record(self, status: int | None, *, fault: bool) -> DefinitionRecord:

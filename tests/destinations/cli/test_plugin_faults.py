@@ -125,5 +125,9 @@ def test_two_packages_of_one_name(install: Install, command: Command) -> None:
     assert command("validate", first / "acme").code == 0
     done = command("validate", second / "acme")
     assert "of other-destinations 1.5) has no generator 'sync'; known: sink" in done.out
-    for arguments in (("sandbox", first / "acme"), ("explain", first / "acme", "nothing.json")):
+    # A sandbox that can start serves until it is stopped.
+    for arguments in (
+        ("sandbox", first / "acme", "--seed", "nothing.yaml"),
+        ("explain", first / "acme", "nothing.json"),
+    ):
         assert "two packages" not in command(*arguments).err
