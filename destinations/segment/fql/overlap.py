@@ -127,12 +127,17 @@ def _unused(text: str) -> str:
     return next(one for one in map(chr, itertools.count(ord("~"))) if one not in text)
 
 
+_BEYOND: Final = 10**400
+
+
 def _numbers(conditions: Sequence[Condition]) -> Iterator[float]:
     """Yield the numbers that decide on all numbers: those that are named, and their neighbours."""
     named = [bound_of(one.operand) for one in conditions if one.operator in _NUMBERS]
     finite = [one for one in named if math.isfinite(one)]
     yield from (one + step for one in finite for step in (0.0, 1.0, -1.0))
     yield 0.0
+    # Whole numbers of hundreds of digits are beyond all others.
+    yield from (_BEYOND, -_BEYOND)
     for one in finite:
         yield from (math.nextafter(one, math.inf), math.nextafter(one, -math.inf))
 

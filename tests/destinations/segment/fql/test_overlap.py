@@ -48,6 +48,10 @@ from destinations.segment.fql import compile_fql, overlap
         ("properties.a = 1", "properties.a != 1", False),
         ("properties.a > 1 and properties.a < 2", "properties.a != 1.5", True),
         ("properties.a > 1e308", "properties.a > 1.1e308", True),
+        (f"properties.a >= {10**400}", "properties.a > 1", True),
+        (f"properties.a >= {10**400}", f"properties.a >= {10**401}", True),
+        (f"properties.a >= {10**400}", "properties.a < 1", False),
+        ('properties.a >= "Infinity"', "properties.a > 1", True),
         # kinds of values
         ("properties.a = 1", 'properties.a = "1"', False),
         ("properties.a = 1", 'contains(properties.a, "1")', False),
