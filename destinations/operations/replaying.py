@@ -17,6 +17,7 @@ from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Replan
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.runtime.destination import Destination
+from destinations.runtime.heirs import heir
 from destinations.runtime.plan import Plan, PlannedDelivery, plan
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
@@ -114,6 +115,12 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
         for key, one in todays.items()
         if key is not None and key not in known and key.action not in unclear
     ]
+    actions = {one.action for one in destination.by_key}
+    if any(
+        one.key in gone and one.action not in actions and one.effect is Effect.NONE
+        for one in of_event
+    ):
+        added = []  # any of today's subscriptions may take the place of such a one
     # What counts once is not added beside a delivery that counts, or may when it is replayed.
     added = [one for one in added if not _counts_already(destination, one, of_event)]
     key, refused = _key_of_today(destination, entry, todays, of_event)
@@ -211,11 +218,22 @@ def _key_of_today(
         return next((one for one in todays if one and one.action == key.action), key), ""
     if key is None or key in destination.by_key:
         return key, ""
-    heir = _heir(destination, key, {one.key for one in of_event})
-    if heir is None:
+    found = _renamed(destination, key, {one.key for one in of_event}) or heir(
+        destination,
+        key,
+        todays,
+        {
+            one.key: one.id if one.effect is Effect.NONE else None
+            for one in of_event
+            if one.outcome is not Outcome.FILTERED
+        },
+    )
+    if found is None:
+        return key, ""  # nothing takes it today
+    if found == "unclear":
         there = ", ".join(sorted(repr(one.name) for one in destination.by_key))
-        return key, f"the definition has no subscription {key.name!r} any more; it has: {there}"
-    return heir, ""
+        return key, f"there is no subscription {key.name!r} any more; there are: {there}"
+    return found, ""
 
 
 def _counts(entry: LedgerEntry) -> bool:
@@ -256,7 +274,7 @@ def _asked_by_operator(
     return key if key in destination.operator_subscriptions else None
 
 
-def _heir(
+def _renamed(
     destination: Destination,
     key: SubscriptionKey | None,
     known: Collection[SubscriptionKey | None],

@@ -45,6 +45,7 @@ from destinations.pipeline.restored import Gap, hold_restored
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.heirs import heir
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import Sender
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -58,7 +59,7 @@ _OF_ACCOUNT: Final = frozenset({401, 403, 429})
 """Statuses by which a partner refuses or limits one account, not all of them."""
 
 _NOT_SUBSCRIBED: Final = Result(
-    Outcome.FILTERED, "today's definition does not send this event to this action"
+    Outcome.FILTERED, "no subscription of today sends this event to this action"
 )
 _COUNTED: Final = Result(
     Outcome.FILTERED,
@@ -831,6 +832,7 @@ class Pipeline:
         if not stale:
             return list(deliveries)
         ready: list[QueuedDelivery] = []
+        action = deliveries[0].action
         for delivery in deliveries:
             ended = None
             if delivery.plan != digest or not delivery.payload:
@@ -840,9 +842,9 @@ class Pipeline:
                 if self._checks.is_restored(delivery):
                     transition = hold_restored(delivery, ended.reason)
                 round_.transitions.append((self.scope, transition))
-            elif self.prefetch.scheduler.reserve(delivery):
+            elif delivery.action == action and self.prefetch.scheduler.reserve(delivery):
                 ready.append(delivery)
-            else:  # it touches something else now, which is reserved: it waits for that
+            else:  # it waits for what it touches now, which is reserved, or is of another action
                 round_.returned.append(ClaimedBatch(self.scope, [delivery]))
         return ready
 
@@ -864,16 +866,47 @@ class Pipeline:
         if delivery.action in destination.counts_once:
             return self._plan_of_action(delivery, raw, digest, destination)
         successors = destination.successors(delivery.key)
-        # Where the subscription was renamed and only one can be meant, it is; else an operator
-        # has to say what is, as the event must neither get lost nor go twice.
-        if len(successors) != 1:
-            known = ", ".join(repr(one.name) for one in destination.subscriptions)
-            reason = (
-                f"the definition has no subscription {delivery.key.name!r} any more; it has: "
-                f"{known}"
-            )
-            return Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
-        planned = self._planned_today(delivery, raw, destination, successors[0].key)
+        # Where the subscription was renamed and only one can be meant, it is.
+        if len(successors) == 1:
+            planned = self._planned_today(delivery, raw, destination, successors[0].key)
+            return self._take_plan(delivery, planned, digest)
+        return self._plan_of_heir(delivery, raw, digest, destination)
+
+    def _plan_of_heir(
+        self, delivery: QueuedDelivery, raw: bytes, digest: str, destination: Destination
+    ) -> Result | None:
+        """Plan a delivery, whose subscription is gone, by one that takes its event today.
+
+        That is one of its action, or of any other if its action is gone as well. Only where as many
+        take the event as there are deliveries without a subscription is it clear which is whose;
+        else an operator has to say, as the event must neither get lost nor go twice.
+        """
+        assert delivery.key is not None  # noqa: S101 - as above
+        known = ", ".join(repr(one.name) for one in destination.subscriptions)
+        reason = f"there is no subscription {delivery.key.name!r} any more; there are: {known}"
+        gone = Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
+        event = delivery.event
+        history = self._queue.history(self.scope, [event.message_id]).get(event.message_id)
+        if history is None or (event.id and history.event_id != event.id):
+            return gone
+        todays = plan(destination, raw, received_at=event.accepted_at).deliveries
+        key = heir(
+            destination,
+            delivery.key,
+            [one.key for one in todays],
+            {
+                one: past.nth if past.effect is Effect.NONE else None
+                for one, past in history.deliveries.items()
+                if past.outcome is not Outcome.FILTERED
+            },
+        )
+        if key is None:
+            return _NOT_SUBSCRIBED
+        if key == "unclear" or delivery.effect is not Effect.NONE:
+            return gone
+        if self._is_counted(delivery, key):
+            return _COUNTED
+        planned = self._planned_today(delivery, raw, destination, key)
         return self._take_plan(delivery, planned, digest)
 
     def _plan_of_action(
@@ -917,7 +950,7 @@ class Pipeline:
             past.effect is not Effect.NONE
             or (past.state is not State.DONE and (own == key or past.nth < delivery.nth))
             for own, past in history.deliveries.items()
-            if own is not None and own.action == delivery.action and past.nth != delivery.nth
+            if own is not None and own.action == key.action and past.nth != delivery.nth
         )
 
     def _planned_today(

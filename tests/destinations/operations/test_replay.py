@@ -423,19 +423,11 @@ def _counting(*names: str) -> Callable[[Documents], None]:
     [
         # A was delivered and has another name now: nobody can tell that A2 is not a new one.
         (["A", "B"], ["A2", "B"], "B", "B"),
-        (
-            ["A", "B"],
-            ["A2", "B"],
-            "A",
-            "the definition has no subscription 'A' any more; it has: 'A2'",
-        ),
-        (
-            ["A"],
-            ["B", "C"],
-            "A",
-            "the definition has no subscription 'A' any more; it has: 'B', 'C'",
-        ),
-        (["A", "B"], ["C"], "A", "the definition has no subscription 'A' any more; it has: 'C'"),
+        # A was not, and A2 is the only one that the event has not reached.
+        (["A", "B"], ["A2", "B"], "A", "A2"),
+        (["A"], ["B", "C"], "A", "there is no subscription 'A' any more; there are: 'B', 'C'"),
+        # C may be what B was, which has delivered it.
+        (["A", "B"], ["C"], "A", "there is no subscription 'A' any more; there are: 'C'"),
         # Where there was one and is one, it is the same.
         (["A"], ["B"], "A", "B"),
         (["A"], ["A"], "A", "A"),
@@ -459,7 +451,7 @@ def test_subscriptions_with_another_name(
         first = next(iter(entries.values())).id if entries else None
         entries[name] = put(status, GOOD, subscription=name, event_of=first)
     planned = plan_replay(ledger, bind(_counting(*names)), entries[replayed])
-    if len(expected) > 1:
+    if len(expected) > 2:
         assert expected in planned.refused
         return
     assert planned.replan is not None
