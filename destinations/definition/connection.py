@@ -22,8 +22,13 @@ from destinations.definition.input_files import read_text_input
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
-from destinations.segment.event import EVENT_TYPES
-from destinations.segment.filters import EventFilter, property_path
+from destinations.segment.event import EVENT_TYPES, SPEC_FIELDS
+from destinations.segment.filters import (
+    PROPERTY_ROOTS,
+    EventFilter,
+    path_fault,
+    property_path,
+)
 from destinations.segment.fql import check_fql, compile_fql, never_holds, overlap
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import directive_keys
@@ -170,10 +175,20 @@ def _filter_issues(connection: Connection) -> Iterator[Issue]:
         for key in ("when", "drop"):
             for issue in check_fql(one[key]) if key in one else ():
                 yield document.issue(place + pointer(key), str(issue))
-        for nth, name in enumerate(one.get(kind, ()) if kind in _OF_PROPERTIES else ()):
-            if not property_path(name):
-                message = "expected the name of a property, such as email or context.ip"
-                yield document.issue(place + pointer(kind, nth), message)
+        for path, fault in _path_faults(one, kind):
+            yield document.issue(place + path, fault)
+
+
+def _path_faults(given: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the paths of a filter, with their places in it."""
+    if "by" in given and (fault := path_fault(given["by"], SPEC_FIELDS)):
+        yield "/by", fault
+    for nth, name in enumerate(given[kind] if kind in _OF_PROPERTIES else ()):
+        fault = path_fault(name, PROPERTY_ROOTS) if "." in name else ""
+        if not fault and not property_path(name):
+            fault = "expected the name of a property, such as email or context.ip"
+        if fault:
+            yield pointer(kind, nth), fault
 
 
 def _filter(given: Mapping[str, Any]) -> EventFilter:
@@ -187,13 +202,36 @@ def _filter(given: Mapping[str, Any]) -> EventFilter:
 
 
 def _empty_filters(connection: Connection) -> Iterator[Issue]:
-    """Yield the filters that leave no event."""
+    """Yield the filters that leave no event, and those that are for none.
+
+    Of what filters drop together, that is known where only the type of an event decides. Then it is
+    also known of subscriptions to which no event is left.
+    """
+    document = connection.document
+    dropped: set[str] = set()
     for at, one in enumerate(connection.filters or ()):
         place = connection.place + pointer(_FILTERS, at)
-        when = compile_fql(one["drop"]) if "drop" in one else None
-        drops_all = when is not None and when.asks_type_only and when.types == set(EVENT_TYPES)
-        if drops_all or (one.get("sample") == 0 and "when" not in one):
-            yield connection.document.issue(place, "leaves no event: nothing is delivered")
+        condition = one.get("drop", one.get("when"))
+        if condition is not None and (never := never_holds(condition)) is not None:
+            yield document.issue(place, f"is for no event: {never}")
+        elif "drop" in one or one.get("sample") == 0:
+            types = _types_of(condition)
+            if types and not dropped >= types and dropped | types == set(EVENT_TYPES):
+                yield document.issue(place, "leaves no event: nothing is delivered")
+            dropped |= types
+    for at, one in enumerate(connection.subscriptions or ()):
+        types = set(compile_fql(one["subscribe"]).types)
+        if dropped != set(EVENT_TYPES) and types and types <= dropped:
+            message = f"filters leave no event for {one['name']!r}"
+            yield document.issue(connection.place + pointer(_SUBSCRIPTIONS, at), message)
+
+
+def _types_of(condition: str | None) -> set[str]:
+    """Return the types of which a condition selects all events."""
+    if condition is None:
+        return set(EVENT_TYPES)
+    fql = compile_fql(condition)
+    return set(fql.types) if fql.asks_type_only else set()
 
 
 def _preset(given: Mapping[str, Any], action: ActionDefinition) -> Preset:

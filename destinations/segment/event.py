@@ -28,6 +28,7 @@ __all__ = [
     "ID_FIELDS",
     "MAX_EVENT_BYTES",
     "NOT_JSON",
+    "SPEC_FIELDS",
     "Event",
     "check_event",
     "integrations_allow",
@@ -212,13 +213,13 @@ def read_event(
     return repaired, event
 
 
-_SPEC_NAMES: Final[Mapping[str, str]] = {
-    name.lower(): name
-    for name in (
-        *("type", "event", "name", "category", "timestamp", "originalTimestamp", "sentAt"),
-        *("receivedAt", "version", "channel", "writeKey", *ID_FIELDS, *_OBJECTS),
-    )
-}
+SPEC_FIELDS: Final = (
+    *("type", "event", "name", "category", "timestamp", "originalTimestamp", "sentAt"),
+    *("receivedAt", "version", "channel", "writeKey", *ID_FIELDS, *_OBJECTS),
+)
+"""The fields that the Spec gives to events."""
+
+_SPEC_NAMES: Final[Mapping[str, str]] = {name.lower(): name for name in SPEC_FIELDS}
 
 
 def with_spec_names(data: bytes) -> bytes:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from destinations.errors import did_you_mean
 from destinations.segment.event import Event
 from destinations.segment.fql import Fql, compile_fql
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping.paths import compile_path, split_path
 
-__all__ = ["EventFilter", "EventFilters", "property_path"]
+__all__ = ["PROPERTY_ROOTS", "EventFilter", "EventFilters", "path_fault", "property_path"]
 
-_ROOTS: Final = ("properties", "traits", "context")
+PROPERTY_ROOTS: Final = ("properties", "traits", "context")
+"""The objects of an event that have properties."""
+
 _BARE: Final = ("properties", "traits")
 """Where a name without a root stands."""
 
@@ -32,8 +35,9 @@ class EventFilter:
     """One filter, for events that fit the FQL ``when``; for all without it.
 
     ``sample`` keeps a ``share`` of the events, from 0 to 1: all or none of those with the same
-    value at the path ``by``. ``drop`` drops them. ``block`` takes out the properties at ``paths``,
-    and ``allow`` leaves nothing but these in the objects that they are of.
+    value at the path ``by``; those without one are told apart by their messageId. ``drop`` drops
+    them. ``block`` takes out the properties at ``paths``, and ``allow`` leaves nothing but these in
+    the objects that they are of.
     """
 
     kind: Literal["sample", "drop", "block", "allow"]
@@ -41,6 +45,18 @@ class EventFilter:
     share: float = 1.0
     by: str = "messageId"
     paths: tuple[str, ...] = ()
+
+
+def path_fault(text: str, known: Collection[str]) -> str:
+    """Return what is wrong with a path within an event; empty if nothing is.
+
+    Its first part is one of the ``known`` fields, or nothing like one of them.
+    """
+    if text.startswith("$"):
+        return f"is written without $: {text.lstrip('$.') or 'userId'}"
+    first = next(iter(split_path(text)), "")
+    near = "" if first in known else did_you_mean(first, known)
+    return f"begins with {first!r}{near}" if near else ""
 
 
 def property_path(text: str) -> Sequence[tuple[str, ...]]:
@@ -51,7 +67,7 @@ def property_path(text: str) -> Sequence[tuple[str, ...]]:
     keys = split_path(text)
     if not keys:
         return []
-    if keys[0] in _ROOTS:
+    if keys[0] in PROPERTY_ROOTS:
         return [keys] if len(keys) > 1 else []
     return [(root, *keys) for root in _BARE]
 
@@ -68,7 +84,7 @@ class EventFilters:
     def reason(self, event: Event) -> str:
         """Return why no subscription may see an event; empty if they may."""
         for one in self._of("sample", event):
-            if _place(compile_path(one.by)(event)) >= one.share:
+            if _place(_sampled_by(event, one.by)) >= one.share:
                 what = "" if one.when is None else f" of events with {one.when}"
                 return f"not in the sample of {one.share:.4g}{what}, by {one.by}"
         for one in self._of("drop", event):
@@ -90,6 +106,13 @@ class EventFilters:
         for one, fql in self._by_kind.get(kind, ()):
             if fql is None or fql.matches(event):
                 yield one
+
+
+def _sampled_by(event: Event, path: str) -> object:
+    """Return by which value an event is in a sample or not."""
+    value = compile_path(path)(event)
+    is_there = value is not UNDEFINED and value is not None and value != ""
+    return value if is_there else event.get("messageId", UNDEFINED)
 
 
 def _place(value: object) -> float:

@@ -173,6 +173,16 @@ def test_filters(kana: DestinationDefinition, tmp_path: Path) -> None:
         ({"blockProperties": []}, "/filters/0/blockProperties"),
         ({"allowProperties": ["a"], "when": "x"}, "/filters/0/when: at character"),
         ({"keep": 1}, "/filters/0/keep"),
+        ({"sample": 0.1, "by": "$.userId"}, r"/filters/0/by: is written without \$: userId"),
+        ({"sample": 0.1, "by": "usrId"}, "/filters/0/by: begins with 'usrId'.*did you mean userId"),
+        (
+            {"blockProperties": ["$.traits.a"]},
+            r"blockProperties/0: is written without \$: traits.a",
+        ),
+        (
+            {"allowProperties": ["properites.a"]},
+            "begins with 'properites'.*did you mean properties",
+        ),
     ],
 )
 def test_faults_of_filters(
@@ -181,6 +191,28 @@ def test_faults_of_filters(
     """Each is named with its place."""
     with pytest.raises(DefinitionError, match=rf"connection\.yaml:\d+: .*{message}"):
         connected({}, filters=[given])
+
+
+@pytest.mark.parametrize(
+    ("filters", "warning"),
+    [
+        ([{"drop": 'type = "track"'}, {"drop": 'type != "track"'}], "/filters/1: leaves no event"),
+        ([{"drop": 'type = "track"'}], "/subscriptions/0: filters leave no event for 'Calls'"),
+        ([{"sample": 0, "when": 'type = "track"'}], "filters leave no event for 'Calls'"),
+        ([{"drop": 'type = "trak"'}], "/filters/0: is for no event: "),
+        ([{"blockProperties": ["a"], "when": 'type = "trak"'}], "/filters/0: is for no event: "),
+        ([{"drop": 'type = "page"'}], ""),
+        ([{"drop": 'type = "track" and event = "A"'}], ""),
+    ],
+)
+def test_filters_together(
+    connected: Callable[..., DestinationDefinition], filters: list[dict[str, Any]], warning: str
+) -> None:
+    """What they leave together is told where the types of events decide."""
+    one = {"name": "Calls", "partnerAction": "track", "subscribe": 'type = "track"'}
+    found = [str(each) for each in connected(one, filters=filters).warnings]
+    about = [each for each in found if "filters" in each]
+    assert [warning in each for each in about] == ([True] if warning else [])
 
 
 @pytest.mark.parametrize(

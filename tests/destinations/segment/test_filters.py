@@ -53,6 +53,8 @@ def test_names_of_properties(text: str, paths: list[tuple[str, ...]]) -> None:
         ),
         ([EventFilter("sample", share=0.0)], "not in the sample of 0, by messageId"),
         ([EventFilter("sample", share=1.0)], ""),
+        # Who has no value there is told apart by the messageId, as without a path.
+        ([EventFilter("sample", share=0.99, by="anonymousId")], ""),
         ([EventFilter("sample", 'type = "page"', share=0.0)], ""),
         (
             [EventFilter("sample", 'type = "track"', share=0.0, by="userId")],
