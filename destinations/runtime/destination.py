@@ -262,12 +262,13 @@ class Destination:
         asked = None if only is None else self.operator_subscriptions.get(only)
         if asked is not None:
             return [(asked, asked.payload(event))]
+        routes = self._routes.of(event["type"])
         found: list[tuple[Subscription | None, Payload | Result]] = [
             (subscription, subscription.payload(event))
-            for matches, subscription in self._routes.of(event["type"])
+            for matches, subscription in routes
             if (only is None or only == subscription.key) and (matches is None or matches(event))
         ]
-        return found or [(None, _filtered(event["type"]))]
+        return found or [(None, not_taken(event["type"] if not routes else ""))]
 
     @cached_property
     def by_key(self) -> Mapping[SubscriptionKey, Subscription]:
@@ -447,8 +448,10 @@ def _of_operator(action: Action, placeholders: Sequence[str]) -> Subscription:
 
 
 @lru_cache(maxsize=16)
-def _filtered(kind: str) -> Result:
-    return Result(Outcome.FILTERED, f"no subscription takes {kind} events")
+def not_taken(kind: str = "") -> Result:
+    """Return the result of an event that no subscription takes; ``kind`` if none takes its type."""
+    what = f"{kind} events" if kind else "this event"
+    return Result(Outcome.FILTERED, f"no subscription takes {what}")
 
 
 class _Route(NamedTuple):

@@ -22,13 +22,13 @@ from destinations.server.refused_events import Refusal
 from destinations.server.replies import Reply, error
 from destinations.statuses import CODES
 
-__all__ = ["IN_PLACE", "accept", "ended_at_once"]
+__all__ = ["IN_PLACE", "UNCERTAIN", "accept", "ended_at_once"]
 
 IN_PLACE: Final = 100
 """Up to this many events are planned in the same thread: at about 20 microseconds each, that delays
 others less than handing the events to another thread and back."""
 
-_UNCERTAIN: Final = (
+UNCERTAIN: Final = (
     "has neither a messageId nor a timestamp, so it would count again each "
     "time it is sent: give it one of them"
 )
@@ -153,7 +153,7 @@ def _plan(
         else:
             derived = _id_of(planned, index, ids)
             if not derived.is_certain and planned.adds:
-                refused.append(_Refused(index, 400, "MESSAGE_ID_MISSING", _UNCERTAIN))
+                refused.append(_Refused(index, 400, "MESSAGE_ID_MISSING", UNCERTAIN))
                 continue
             arrival = route.intake.arrival(planned, digest, message_id=derived.id, accepted_at=now)
             found.append((index, arrival))

@@ -129,7 +129,9 @@ class Receiver:
         if page is not None:
             return page
         self._observer.refused("", 404, self._peer(scope))
-        return error(404, f"there is nothing here; events go to {_PREFIX}NAME", close=True)
+        there = [f"{_PREFIX}NAME"] if self.routes or not self.sources else []
+        there += [f"{_PREFIX}batch, {_PREFIX}track and so on"] if self.sources else []
+        return error(404, f"there is nothing here; events go to {' or '.join(there)}", close=True)
 
     async def _reply_to_source(self, path: str, scope: Scope, receive: Receive) -> Reply:
         request = self._of_sources.begin(path, self._peer(scope), scope)

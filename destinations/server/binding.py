@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
@@ -26,6 +28,7 @@ from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import Plugin, find_plugin, plugin_code
 from destinations.runtime.store import Store
 from destinations.secrets import Secret
+from destinations.segment.fql import overlap
 from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
 from destinations.server.config_model import DestinationConfig, ServeConfig, TenantsConfig
@@ -43,6 +46,8 @@ class Bound:
     plugin: Plugin | None = None
     header_settings: frozenset[str] = frozenset()
     """The settings that customers send with each request."""
+    fault: str = ""
+    """Why its connection does not fit the definition; then ``destination`` is without it."""
     files: DefinitionFiles | None = None
     """What its definition was loaded from."""
 
@@ -86,23 +91,31 @@ class Bound:
         return frozenset(method for method in methods if method) if all(methods) else None
 
 
-def bind(config: ServeConfig, store: Store | None) -> Sequence[Bound]:
+def bind(
+    config: ServeConfig,
+    store: Store | None,
+    *,
+    has_fitted: Callable[[DestinationConfig], bool] = lambda _: False,
+) -> Sequence[Bound]:
     """Bind all destinations; raises `DefinitionError` with the issues in all of them.
 
     Without a ``store``, what customers added to a plugin, such as rules, is left out.
+    ``has_fitted`` says of a connection that it has fitted an earlier version of the definition: if
+    it does not fit any more, that is the `fault` of its destination, and no issue.
     """
     bound: list[Bound] = []
     issues: list[Issue] = []
-    for place, found in _defined(config, issues):
+    for place, found in _defined(config, issues, has_fitted):
         each = found.config
         try:
             one = _bind(each, found.definition, found.folder, store, found.of_customers)
-            bound.append(replace(one, files=found.files))
+            bound.append(replace(one, files=found.files, fault=found.fault))
         except DefinitionError as error:
             issues += [_placed(issue, each, place) for issue in error.issues]
         except UsageError as error:
             issues.append(replace(each.settings.issue("", str(error)), path=place))
     issues += _same_account(bound)
+    issues += _counted_twice(bound)
     if issues:
         raise DefinitionError(issues)
     return bound
@@ -128,23 +141,36 @@ class _Defined:
     folder: Traversable
     files: DefinitionFiles
     of_customers: frozenset[str]
+    fault: str = ""
 
 
-def _defined(config: ServeConfig, issues: list[Issue]) -> Iterator[tuple[str, _Defined]]:
+def _defined(
+    config: ServeConfig,
+    issues: list[Issue],
+    has_fitted: Callable[[DestinationConfig], bool] = lambda _: False,
+) -> Iterator[tuple[str, _Defined]]:
     """Yield destinations with their places; ``issues`` gets what is wrong with the others."""
     for index, each in enumerate(config.destinations):
         place = pointer("destinations", index)
+        fault = ""
         try:
             folder = find_folder(each.destination)
             files = DefinitionFiles.read(folder)
-            definition = _definition(each, files)
+            try:
+                definition = _definition(each, files)
+            except DefinitionError as error:
+                # Events of customers would be planned by presets that none of them has chosen.
+                if each.connection is None or each.receiver.tenants or not has_fitted(each):
+                    raise
+                definition = _definition(replace(each, connection=None), files)
+                fault = "; ".join(f"{one.path}: {one.message}" for one in error.issues)
             of_customers = _of_customers(definition, each, place)
         except DefinitionError as error:
             issues += error.issues
         except UsageError as error:
             issues.append(replace(each.settings.issue("", str(error)), path=place))
         else:
-            yield place, _Defined(each, definition, folder, files, of_customers)
+            yield place, _Defined(each, definition, folder, files, of_customers, fault)
 
 
 def bind_to_show(
@@ -338,3 +364,38 @@ def _same_account(bound: Sequence[Bound]) -> Iterator[Issue]:
                 )
                 yield each.config.settings.issue("", message)
         seen.append(each)
+
+
+def _counted_twice(bound: Sequence[Bound]) -> Iterator[Issue]:
+    """Yield destinations of one account by which one event of a source would be added twice."""
+    for one, other in itertools.combinations(bound, 2):
+        account = one.identity.name
+        sources = sorted({*one.config.sources} & {*other.config.sources})
+        is_one = account is not None and account == other.identity.name
+        if not is_one or one.identity.slug != other.identity.slug or not sources:
+            continue
+        if any(each.config.spec.get("allowOverlap") for each in (one, other)):
+            continue
+        found = next(_overlaps(one.destination, other.destination), None)
+        if found is not None:
+            first, second, event = found
+            message = (
+                f"{other.name} and {one.name} deliver to the account {account!r}, and of the "
+                f"source {sources[0]} {second!r} overlaps with {first!r}: both may receive "
+                f"{event}, which would count twice; narrow one of them, or say allowOverlap: true"
+            )
+            yield other.config.settings.issue("", message)
+
+
+def _overlaps(one: Destination, other: Destination) -> Iterator[tuple[str, str, str]]:
+    """Yield names of subscriptions that add to an amount for the same event, and such an event."""
+    adding = [
+        [it for it in each.subscriptions if each.definition.adds(it.action.definition)]
+        for each in (one, other)
+    ]
+    for first, second in itertools.product(*adding):
+        found = overlap(first.fql, second.fql)
+        if found is not None:
+            example = found.example
+            event = "an event" if example is None else json.dumps(example, ensure_ascii=False)
+            yield first.key.name, second.key.name, event

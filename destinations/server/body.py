@@ -103,6 +103,8 @@ def read_sent(data: bytes, *, is_batch: bool) -> SentBody:
         raise BodyError("the body is empty: send " + ("a batch" if is_batch else "an event"))
     if not is_batch:
         return SentBody((found,), {}, _text_at(found, "writeKey"))
+    if not found.startswith((b"{", b"[")):
+        raise _not_json("a batch is an object that begins with a brace")
     members = _members(found) if found.startswith(b"{") else None
     if members is None or not members.get("batch", b"").startswith(b"["):
         raise BodyError('is no batch: expected {"batch": [...]}, as SDKs send it')
@@ -210,8 +212,8 @@ def _members(data: bytes) -> dict[str, bytes] | None:
             key = json.loads(match.group(1))
         except ValueError:
             return None
-        if key == "batch" and key in members:
-            raise BodyError("the key batch occurs twice")
+        if key in members and key in {"batch", *_BESIDE}:
+            raise BodyError(f"the key {key} occurs twice")
         members[key] = part[match.end() :].strip(_SPACE)
     return members
 

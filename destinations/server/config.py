@@ -369,8 +369,8 @@ class _Reader:
 
     def _connection(self, spec: Mapping[str, Any], place: str) -> Connection | None:
         """Return the subscriptions and filters of a destination; None if it has none."""
-        if "subscriptions" not in spec and "allowOverlap" in spec:
-            message = "has no effect without subscriptions: leave it out"
+        if not {"subscriptions", "from"} & spec.keys() and "allowOverlap" in spec:
+            message = "has no effect without subscriptions or from: leave it out"
             self.issues.append(self._document.issue(place + "/allowOverlap", message))
         if not {"subscriptions", "filters"} & spec.keys():
             return None
@@ -483,22 +483,23 @@ def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _names(document: Document) -> Iterator[Issue]:
     """Find names that mean two things: of two destinations or sources, or also a path."""
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     sources = document.data.get("sources", ())
     for key, specs in (("destinations", document.data["destinations"]), ("sources", sources)):
         for index, spec in enumerate(specs):
             name, place = spec["name"], pointer(key, index, "name")
             if name in seen:
-                yield document.issue(place, f"the name {name!r} occurs twice")
+                other = "" if seen[name] == key else ": a destination and a source need two names"
+                yield document.issue(place, f"the name {name!r} occurs twice{other}")
             elif key == "destinations" and sources and name in PATHS:
                 message = f"cannot be {name!r}: with sources, /v1/{name} is a path of Segment's API"
                 yield document.issue(place, message)
-            seen.add(name)
+            seen[name] = key
 
 
 def _origins(document: Document) -> Iterator[Issue]:
     """Find destinations that take events from sources that there are not, or cannot."""
-    names = [spec["name"] for spec in document.data.get("sources", ())]
+    names = list(dict.fromkeys(spec["name"] for spec in document.data.get("sources", ())))
     for index, spec in enumerate(document.data["destinations"]):
         place = pointer("destinations", index, "from")
         if "from" in spec and "tenants" in spec.get("receiver", {}):

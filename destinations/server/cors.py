@@ -35,6 +35,10 @@ def parse_origin(text: str) -> str:
         raise UsageError(f"invalid origin {text!r}: {right}")
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise UsageError(f"invalid origin {text!r}: {right}, without path or user")
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()  # as browsers send it
+    except UnicodeError:
+        raise UsageError(f"invalid origin {text!r}: {right}") from None
     shown = f"[{host}]" if ":" in host else host
     end = "" if port is None or port == _PORTS[parts.scheme] else f":{port}"
     return f"{parts.scheme}://{shown}{end}"

@@ -1,15 +1,14 @@
-"""Take events of a customer whose connection cannot be used now, and plan them once it can."""
+"""Take events that a connection which does not fit now is to plan, until one fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from destinations.outcome import Outcome, Result
 from destinations.pipeline.intake import CommonEvent, Intake
 from destinations.pipeline.queue import Arrival, EventSettings, QueuedDelivery, Transition
 from destinations.pipeline.restored import Gap, hold_restored
-from destinations.runtime.destination import Destination
+from destinations.runtime.destination import Destination, not_taken
 from destinations.runtime.plan import Plan
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import Event
@@ -69,8 +68,9 @@ class PostponedIntake(Intake):
         event.count = max(1, len(waiting))
         arrival.deliveries, arrival.ended = waiting, []
         if not keys:
-            result = Result(Outcome.FILTERED, f"no subscription takes {plan.type} events")
-            arrival.ended = [Transition(QueuedDelivery(event, None, line=line), result, "plan")]
+            arrival.ended = [
+                Transition(QueuedDelivery(event, None, line=line), not_taken(), "plan")
+            ]
         elif self._held_since is not None and self._held_since.has(plan.event):
             restored = self._held_since.restored
             for one in waiting:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,15 +19,22 @@ from destinations._version import __version__
 from destinations.definition import DefinitionFiles
 from destinations.server.binding import Bound
 from destinations.server.config import config_to_show
-from destinations.server.config_model import ServeConfig
+from destinations.server.config_model import DestinationConfig, ServeConfig
 from destinations.store import SqliteStore
 
-__all__ = ["CONFIGURATION", "RunningConfiguration", "configuration_note", "running_configuration"]
+__all__ = [
+    "CONFIGURATION",
+    "RunningConfiguration",
+    "configuration_note",
+    "connections_noted",
+    "running_configuration",
+]
 
 CONFIGURATION: Final = "configuration"
 """The name of the note; see `SqliteStore.note`."""
 
 _NOTED: Final = ("settings", "account", "from", "subscriptions", "filters", "allowOverlap")
+_OF_CONNECTIONS: Final = ("subscriptions", "filters", "allowOverlap")
 _OF_TENANTS: Final = ("key", "settings")
 
 
@@ -72,6 +79,17 @@ def configuration_note(
         "destinations": destinations,
         "definitions": definitions,
     }
+
+
+def connections_noted(store: SqliteStore) -> Callable[[DestinationConfig], bool]:
+    """Return whether the latest server of a store had the same connection for a destination."""
+    noted = store.noted(CONFIGURATION) or {"destinations": ()}
+    before = {spec["name"]: _connection(spec) for spec in noted["destinations"]}
+    return lambda config: before.get(config.name) == _connection(config.spec)
+
+
+def _connection(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: spec.get(key) for key in _OF_CONNECTIONS}
 
 
 def running_configuration(

@@ -52,8 +52,13 @@ from destinations.server.header_settings import HeaderSettings
 from destinations.server.http_server import HttpServer
 from destinations.server.ingest_route import IngestRoute
 from destinations.server.keys import KeyRules
+from destinations.server.postponed_intake import PostponedIntake
 from destinations.server.refused_events import RefusedBounds, RefusedKeeper
-from destinations.server.running import CONFIGURATION, configuration_note
+from destinations.server.running import (
+    CONFIGURATION,
+    configuration_note,
+    connections_noted,
+)
 from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenant_pipelines import TenantPipelines
 from destinations.server.tenants import ServedTenants
@@ -222,7 +227,7 @@ class Service:
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
             self._sealed = self._opened_seals(self.config)
-            bound = self._bind(self.config)
+            bound = self._bind(self.config, starts=True)
             self._note(bound, runs=True)
             self._queue = self._store.queue(self._clock)
             self._queue.keep_recent = self.config.keep_recent
@@ -379,7 +384,13 @@ class Service:
             for name in self._stopped
             if name in self._served
         ]
-        return [*refused, *stopped] + [
+        unfit = [
+            f"{name}: its connection does not fit the definition, its events wait: "
+            f"{each.bound.fault}"
+            for name, each in self._served.items()
+            if each.bound.fault
+        ]
+        return [*refused, *stopped, *unfit] + [
             f"{name}: {action} pauses, its events wait; destinations status says why"
             for name, each in self._served.items()
             for action in each.pauses.actions
@@ -429,12 +440,16 @@ class Service:
 
     # -- what delivers -------------------------------------------------------------------------
 
-    def _bind(self, config: ServeConfig) -> Sequence[Bound]:
+    def _bind(self, config: ServeConfig, *, starts: bool = False) -> Sequence[Bound]:
         """Return the destinations of a configuration, and mask their secrets from now on.
 
-        Nothing is changed if one does not fit.
+        Nothing is changed if one does not fit. But when the server ``starts``, a connection that
+        it had before keeps nothing else from being delivered: its definition is another one now.
         """
-        bound = bind(config, self._store)
+        if starts:
+            bound = bind(config, self._store, has_fitted=connections_noted(self._store))
+        else:
+            bound = bind(config, self._store)
         for each in bound:
             if each.config.receiver.tenants is None:
                 self._store.accounts().find(each.identity)
@@ -461,6 +476,9 @@ class Service:
             return self._prepared_for_tenants(bound, http, policy, stop, pauses)
         scope = self._store.accounts().served(bound.name, bound.identity)
         intake = Intake(destination, self._store.gap())
+        if bound.fault:
+            subscriptions = bound.config.spec.get("subscriptions")
+            intake = PostponedIntake(destination, subscriptions, self._store.gap())
         route = IngestRoute(
             bound.name,
             bound.authenticator,
@@ -572,6 +590,13 @@ class Service:
         """Deliver for a destination from now on."""
         bound, scope = served.bound, served.scope
         self._lock(bound)
+        if bound.fault:
+            _LOG.error(
+                "connection of destination %s does not fit, its events wait: %s",
+                *(bound.name, bound.fault),
+            )
+            self._observation.follow(bound.name, self._ledger)
+            return
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
         served.pauses.write({})  # with a start, or another definition, all is tried again
         if served.tenants is not None and served.share is not None:

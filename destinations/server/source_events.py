@@ -32,7 +32,7 @@ from destinations.segment.event import (
     read_json,
 )
 from destinations.segment.ingestion import Sending, completed, sent_event
-from destinations.server.accepting import IN_PLACE, ended_at_once
+from destinations.server.accepting import IN_PLACE, UNCERTAIN, ended_at_once
 from destinations.server.body import SentBody
 from destinations.server.event_sources import EventSource
 from destinations.server.future_bridge import FutureBridge
@@ -123,7 +123,7 @@ def _plan(
     for index, given in enumerate(events):
         try:
             _, sent = read_event(given, lambda value: sent_event(value, sending))
-            message_id = _id_of(sent, index, ids)
+            message_id, is_certain = _id_of(sent, index, ids)
             event = completed(sent, message_id, sending)
             raw = encode_json(event)
             _check_size(raw)
@@ -134,10 +134,13 @@ def _plan(
             why = f"the source {source.name} feeds no destination"
             planned.refused.append(Refusal(400, FEEDS_NOTHING, why, raw, len(raw)))
             continue
+        plans = [_planned(route, raw, event, now, observer) for route in source.feeds]
+        if not is_certain and any(one.adds for one in plans):
+            planned.refused.append(_refusal(given, sending, UNCERTAIN, "MESSAGE_ID_MISSING"))
+            continue
         shared = SharedEvent() if len(source.feeds) > 1 else None
         common = CommonEvent(fingerprints(sent), shared)
-        for (route, arrivals), digest in zip(planned.parts, digests, strict=True):
-            found = _planned(route, raw, event, now, observer)
+        for (route, arrivals), digest, found in zip(planned.parts, digests, plans, strict=True):
             arrivals.append(
                 route.intake.arrival(
                     found, digest, message_id=message_id, accepted_at=now, common=common
@@ -164,16 +167,17 @@ def _planned(route: IngestRoute, raw: bytes, event: Event, now: float, observer:
     return Plan(raw, event, event["messageId"], event["type"], user, [ended])
 
 
-def _id_of(sent: Event, index: int, ids: DerivedIds) -> str:
-    """Return the messageId of an event: its own, or one that it keeps when it is sent again.
+def _id_of(sent: Event, index: int, ids: DerivedIds) -> tuple[str, bool]:
+    """Return the messageId of an event, and whether it keeps it when it is sent again.
 
-    Without a time of its own it is a new event each time.
+    That is its own, or one made of its content. Without a time of its own it is a new event each
+    time.
     """
     own = sent.get("messageId") or ""
     if own and not own.isspace():
-        return str(own)
+        return str(own), True
     derived = ids.id_of(content(sent), index)
-    return derived.id if derived.is_certain else str(uuid.uuid4())
+    return (derived.id, True) if derived.is_certain else (str(uuid.uuid4()), False)
 
 
 def _check_size(raw: bytes) -> None:

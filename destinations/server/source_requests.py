@@ -73,7 +73,6 @@ class SourceRequests:
         source = self.sources.of_key(key)
         if source is None:
             return error(404, "there is no source with this write key")
-        _is_of(request, source)
         client, _ = scope.get("client") or ("", 0)
         scheme, host = public_address(single_headers(scope), client, self._trusted)
         if not host:  # without one, the SDK would send to Segment
@@ -113,7 +112,8 @@ class SourceRequests:
         """Return a reply that the page of its sender may read, if it is one of the source's."""
         if scope["method"] == "OPTIONS":
             return reply
-        source = self.sources.get(request.name)
+        key = settings_key(request.path)
+        source = self.sources.get(request.name) if key is None else self.sources.of_key(key)
         origins = self.sources.origins if source is None else source.cors
         more = allowed(single_headers(scope).get(b"origin"), origins)
         return replace(reply, headers=(*reply.headers, *more)) if more else reply

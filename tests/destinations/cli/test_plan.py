@@ -397,8 +397,8 @@ def test_only_the_destinations_that_had_an_event(plans: Plans) -> None:
 @pytest.mark.parametrize(
     ("own", "changes", "counts", "reason"),
     [
-        (None, {}, {"no_longer_matched": 1}, "no subscription takes track events"),
-        ({"filters": []}, {}, {"no_longer_matched": 1}, "no subscription takes track events"),
+        (None, {}, {"no_longer_matched": 1}, "no subscription takes this event"),
+        ({"filters": []}, {}, {"no_longer_matched": 1}, "no subscription takes this event"),
         ({"subscriptions": [CALLS]}, {}, {"unchanged": 1}, ""),
         (
             {"subscriptions": [CALLS]},

@@ -19,6 +19,7 @@ PAGES = frozenset({"https://www.example.com"})
         ("https://www.example.com:443", "https://www.example.com"),
         ("http://localhost:3000", "http://localhost:3000"),
         ("http://[::1]:3000", "http://[::1]:3000"),
+        ("https://m\u00fcnchen.example", "https://xn--mnchen-3ya.example"),
     ],
 )
 def test_origins(text: str, origin: str) -> None:
@@ -39,6 +40,7 @@ def test_origins(text: str, origin: str) -> None:
         ("https://www.example.com?x", "without path or user"),
         ("https://www.example.com:99999", "expected the origin of a page"),
         ("https://[::1", "expected the origin of a page"),
+        ("https://\u00fc" + "x" * 70 + ".example", "expected the origin of a page"),
     ],
 )
 def test_what_is_no_origin(text: str, why: str) -> None:

@@ -247,6 +247,96 @@ def test_a_lost_answer(start: Start, configure: Configure, partner: Partner, pat
     assert partner.requests == 1
 
 
+def test_a_connection_that_fits_no_more(
+    start: Start,
+    configure: Configure,
+    partner: Partner,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After an upgrade its events wait, the others go on, and another connection delivers them.
+
+    A configuration that never fitted is refused.
+    """
+    count = {"name": "Mine", "partnerAction": "count", "subscribe": 'type = "track"'}
+    own = {"one": {"subscriptions": [{**count, "partnerAction": "former"}]}}
+    with pytest.raises(DefinitionError, match="former"):
+        start(configure("one", "two", of=own))
+    folder = tmp_path / "sample"
+    usual = (folder / "count.yaml").read_text("utf-8")
+    (folder / "former.yaml").write_text(usual.replace("slug: count", "slug: former"), "utf-8")
+    partner.is_down = True
+    service = start(configure("one", "two", of=own))
+    assert [_post(service, "one", "m1"), _post(service, "two", "m1")] == [200, 200]
+    service.stop()
+    (folder / "former.yaml").unlink()
+    partner.is_down = False
+    service = start(configure("one", "two", of=own))
+    assert [_post(service, "one", "m2"), _post(service, "two", "m2")] == [200, 200]
+    _until(lambda: len(partner.counted) == 2)
+    assert {key for key, _ in partner.counted} == {"api-key-two"}
+    assert any("connection of destination one does not fit" in each for each in _logged(caplog))
+    assert any("its events wait" in each for each in service.remarks())
+    assert service.unready() == ()
+    service.reload(configure("one", "two", of={"one": {"subscriptions": [count]}}))
+    _until(lambda: len(partner.counted) == 4)
+    assert service.stop() == 0
+    assert sorted(partner.counted) == [
+        (f"api-key-{name}", message) for name in ("one", "two") for message in ("m1", "m2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("today", "counted"),
+    [
+        ([("Q", "count", 'event = "E"'), ("R", "count", 'event = "F"')], 1),
+        ([("Q", "count", 'event = "F"'), ("R", "count", 'event = "G"')], 0),
+        ([("Q", "another", 'event = "E"')], 1),
+        # Which of both is meant cannot be told: an operator has to say.
+        ([("Q", "count", 'event = "E"'), ("R", "count", 'type = "track"')], None),
+    ],
+)
+def test_a_subscription_that_is_gone_while_its_event_waits(
+    start: Start,
+    configure: Configure,
+    partner: Partner,
+    path: Path,
+    today: list[tuple[str, str, str]],
+    counted: int | None,
+) -> None:
+    """It goes on by the one that takes the event today, also if that is of another action."""
+
+    def config(*subscriptions: tuple[str, str, str]) -> ServeConfig:
+        given = [
+            {"name": name, "partnerAction": action, "subscribe": fql}
+            for name, action, fql in subscriptions
+        ]
+        return configure("one", of={"one": {"subscriptions": given}})
+
+    first = config(("P", "count", 'type = "track"'))
+    usual = (path.parent / "sample" / "count.yaml").read_text("utf-8")
+    another = usual.replace("slug: count", "slug: another")
+    (path.parent / "sample" / "another.yaml").write_text(another, "utf-8")
+    if today[0][1] == "another":
+        first = config(("P", "former", 'type = "track"'))
+        former = usual.replace("slug: count", "slug: former")
+        (path.parent / "sample" / "former.yaml").write_text(former, "utf-8")
+    service = start(first)
+    scope = service._served["one"].scope
+    service._engine.pause([scope])
+    assert _post(service, "one", "m1") == 200
+    (path.parent / "sample" / "former.yaml").unlink(missing_ok=True)
+    service.reload(config(*today))
+    service._engine.unpause([scope])
+    _until(lambda: service._engine.length(scope) == 0)
+    service.stop()
+    assert len(partner.counted) == (counted or 0)
+    (entry,) = _entries(path)
+    expected = {1: Outcome.DELIVERED, 0: Outcome.FILTERED, None: Outcome.DEAD}[counted]
+    assert entry.status is expected
+    assert entry.code == (None if counted is not None else "SUBSCRIPTION_GONE")
+
+
 # -- stopping ---------------------------------------------------------------------------------
 
 

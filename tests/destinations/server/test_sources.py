@@ -19,7 +19,7 @@ from destinations.operations import forget
 from destinations.outcome import Outcome, State
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.server import ServeConfig, Service, read_config
+from destinations.server import ServeConfig, Service, bind, read_config
 from destinations.store import RefusedSelection, SqliteQueue, SqliteStore, broken_rules
 from destinations.telemetry import Observation
 
@@ -283,7 +283,9 @@ def test_a_destination_without_a_receiver(serve: Serve) -> None:
     """Events come to it from its sources alone."""
     api = serve()
     assert api.service.urls == {}
-    assert api.post("/v1/one", _event("m1")).status_code == 404
+    answer = api.post("/v1/one", _event("m1"))
+    assert answer.status_code == 404
+    assert answer.json()["message"].endswith("events go to /v1/batch, /v1/track and so on")
 
 
 # -- what is merged and completed ------------------------------------------------------------------
@@ -388,6 +390,44 @@ def test_another_event_under_the_same_name(serve: Serve, partner: Partner, path:
     assert _refused(path) == []
 
 
+def _kana(**more: Any) -> dict[str, Any]:
+    """A destination whose requests add to an amount."""
+    settings = {"apiKey": "${RECEIVER}", "endpoint": "http://127.0.0.1:9/graphql"}
+    return {"destination": "kana", "settings": settings, "receiver": None, **more}
+
+
+def test_an_event_that_would_count_again(serve: Serve, partner: Partner, path: Path) -> None:
+    """Without an id and a time it would count each time it is sent: it is refused instead.
+
+    Where nothing is added, it is given an id.
+    """
+    api = serve(of={"one": _kana(**{"from": ["web"]}), "two": {"from": ["web", "app"]}})
+    bare = {key: item for key, item in _event("m1").items() if key != "messageId"}
+    bare["properties"]["featureId"] = "calls"
+    answer = api.post("/v1/track", bare)
+    assert (answer.status_code, answer.json()["code"]) == (400, "MESSAGE_ID_MISSING")
+    assert api.batch(bare, _event("m2")).json() == {"success": True}
+    partner.wait_for("m2")
+    for _ in range(2):
+        assert api.post("/v1/track", bare, key=APP).json() == {"success": True}
+    partner.wait_for("m1")
+    api.service.stop()
+    assert {code for _, code, _ in _refused(path)} == {"MESSAGE_ID_MISSING"}
+    names = [one.message_id for one in _entries(path) if one.user == "user of m1"]
+    assert len(names) == len(set(names)) == 2
+
+
+def test_what_an_sdk_notes_of_its_attempts(serve: Serve, partner: Partner, path: Path) -> None:
+    """analytics.js counts them in the event: it is the same event all the same."""
+    api = serve()
+    for attempt in range(3):
+        event = _event("m1", _metadata={"retryCount": attempt} if attempt else {})
+        assert api.batch(event).json() == {"success": True}
+    _counted(partner, "m1")
+    api.service.stop()
+    assert {one.status for one in _entries(path)} == {Outcome.DELIVERED}
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -430,6 +470,8 @@ def test_a_batch_with_one_bad_event(
         ("/v1/batch", _event("m1"), "is no batch"),
         ("/v1/batch", [_event("m1")], "is no batch"),
         ("/v1/batch", {"batch": {}}, "is no batch"),
+        ("/v1/batch", b"nope", "is not JSON"),
+        ("/v1/batch", b'{"batch": [], "context": {}, "context": {}}', "context occurs twice"),
         ("/v1/batch", b'{"batch": [', "is not JSON"),
         ("/v1/batch", {"batch": [{}, {}]}, "none of 2 events was accepted"),
         ("/v1/batch", {"batch": [{"userId": "u"}] * 2501}, "holds 2,501 events"),
@@ -662,6 +704,17 @@ def test_preflights(serve: Serve, path: str, origin: str, status: int) -> None:
     assert ("content-length" in answer.headers) is (status != 204)
 
 
+def test_a_write_key_in_a_path_is_kept_nowhere(serve: Serve, path: Path) -> None:
+    """Not even where the request is refused: it is not known to come from who has the key."""
+    api = serve()
+    url = f"{api.host}/v1/projects/{WEB}/settings"
+    assert requests.get(url, headers={"Host": "none at all"}, timeout=30).status_code == 400
+    assert requests.put(url, timeout=30).status_code == 405
+    api.service.stop()
+    assert _refused(path) == []
+    assert WEB.encode() not in path.read_bytes()
+
+
 def test_the_settings_of_analytics_js(serve: Serve) -> None:
     """They send its events to this server; who has no write key gets none."""
     api = serve()
@@ -702,7 +755,10 @@ def test_the_settings_behind_a_proxy(serve: Serve) -> None:
         ),
         ({"names": ("track",)}, "/destinations/0/name: cannot be 'track': with sources, /v1/track"),
         ({"names": ("projects",)}, "/destinations/0/name: cannot be 'projects'"),
-        ({"names": ("web",)}, "/sources/0/name: the name 'web' occurs twice"),
+        (
+            {"names": ("web",)},
+            "/sources/0/name: the name 'web' occurs twice: a destination and a source need two",
+        ),
         (
             {"sources": [{"name": "web", "keys": [{"file": "web.key"}], "cors": ["*"]}]},
             "/sources/0/cors/0: invalid origin '*': there are no wildcards; name each origin",
@@ -740,6 +796,38 @@ def test_wrong_configurations(
         configure(*names, **given)
     assert issue in str(caught.value)
     assert "a-key-in-the-text" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "is_refused"),
+    [
+        ({"from": ["web"]}, {"from": ["web"]}, True),
+        ({"from": ["app", "web"]}, {"from": ["web", "idle"]}, True),
+        ({"from": ["web"]}, {"from": ["app"]}, False),
+        ({"from": ["web"]}, {"from": ["web"], "account": "another"}, False),
+        ({"from": ["web"]}, {"from": ["web"], "allowOverlap": True}, False),
+        ({"from": ["web"]}, {}, False),
+    ],
+)
+def test_two_destinations_of_one_account(
+    configure: Callable[..., ServeConfig],
+    settings: dict[str, Any],
+    one: dict[str, Any],
+    two: dict[str, Any],
+    is_refused: bool,
+) -> None:
+    """One event of a source would count for each of them: that is refused unless it is meant."""
+    of = {"one": _kana(account="a") | one, "two": _kana(account="a") | two}
+    if two.get("account"):
+        of["two"]["settings"] |= {"endpoint": "http://127.0.0.1:8/graphql"}
+    config = configure("one", "two", **{**settings, "of": of})
+    if not is_refused:
+        assert len(bind(config, None)) == 2
+        return
+    with pytest.raises(DefinitionError) as caught:
+        bind(config, None)
+    assert "two and one deliver to the account 'a', and of the source web" in str(caught.value)
+    assert "which would count twice" in str(caught.value)
 
 
 def test_without_sources_every_name_is_free(configure: Callable[..., ServeConfig]) -> None:
