@@ -24,6 +24,8 @@ def print_explanation(explanation: Explanation, masker: Masker) -> None:
     def show(indent: int, *parts: str) -> None:
         say(" " * indent, *(type(part)(masker.text(part)) for part in parts))
 
+    if explanation.taken_out:
+        show(0, Bold("taken out by filters"), f": {', '.join(explanation.taken_out)}")
     if explanation.blank_traits:
         show(0, Bold("blank traits, left out"), f": {', '.join(explanation.blank_traits)}")
     for followed in explanation.subscriptions:

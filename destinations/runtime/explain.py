@@ -67,11 +67,13 @@ class SubscriptionExplanation:
 class Explanation:
     """All steps of one event; ``result`` is set if it ends before any subscription.
 
-    ``blank_traits`` are the traits that are treated as missing.
+    ``taken_out`` are the properties that filters take out, such as ``traits.email``, and
+    ``blank_traits`` the traits that are treated as missing.
     """
 
     destination: str
     result: Result | None = None
+    taken_out: list[str] = field(default_factory=list)
     blank_traits: list[str] = field(default_factory=list)
     subscriptions: list[SubscriptionExplanation] = field(default_factory=list)
 
@@ -117,6 +119,7 @@ def explain(destination: Destination, data: bytes, fault: str = "") -> Explanati
     # An event that was refused was never tested against subscriptions; one without a match was.
     if event is not None and destination.admit(event) is None:
         seen, carried = destination.prepare(event, now), destination.carry(event, now)
+        explanation.taken_out = list(_taken_out(event, carried))
         traits = carried.get("traits") or {}
         explanation.blank_traits = [key for key in traits if key not in seen["traits"]]
         explanation.subscriptions = [
@@ -124,6 +127,15 @@ def explain(destination: Destination, data: bytes, fault: str = "") -> Explanati
             for subscription in destination.subscriptions
         ]
     return explanation
+
+
+def _taken_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of what an object lacks that it had."""
+    for key, item in before.items():
+        if key not in after:
+            yield key
+        elif isinstance(item, Mapping) and after[key] is not item:
+            yield from (f"{key}.{path}" for path in _taken_out(item, after[key]))
 
 
 def _follow(

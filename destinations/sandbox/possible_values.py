@@ -105,7 +105,7 @@ class PossibleValues:
             texts = self.texts(mapping)
             patterns = "|".join(map(pattern_of, texts))
             shown = " or ".join(map(shown_text, texts))
-            schema = {"type": "string", "pattern": f"^(?:{patterns})$", "title": shown}
+            schema = {"type": "string", "pattern": rf"\A(?:{patterns})\Z", "title": shown}
             return PossibleValue(schema, optional=False)
         if name == "@merge":
             return self._merged(found)
@@ -226,7 +226,7 @@ def _payload_of(definition: DestinationDefinition, name: str) -> Mapping[str, Po
     }
 
 
-def pattern_of(text: Text, gap: str = ".*") -> str:
+def pattern_of(text: Text, gap: str = r"[\s\S]*") -> str:
     """Return the regular expression that the whole text fits; ``gap`` is that of a gap."""
     return "".join(gap if isinstance(one, Gap) else re.escape(reveal(one)) for one in text)
 

@@ -112,6 +112,7 @@ def test_filters(command: Callable[..., Any], write: Write) -> None:
     assert done.code == 0, done.err
     sent, dropped = (json.loads(line) for line in done.out.splitlines())
     assert sent["subscriptions"][0]["requests"]
+    assert sent["taken_out"] == ["properties.email", "context.ip"]
     assert '"plan": "pro"' in json.dumps(sent)
     assert not {"secret@example.com", "10.9.8.7"} & set(json.dumps(sent).split('"'))
     assert dropped["result"]["outcome"] == "filtered"

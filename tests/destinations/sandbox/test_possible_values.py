@@ -40,7 +40,12 @@ KEY, REGION = ({"@path": f"$.settings.{name}"} for name in ("apiKey", "region"))
         (KEY, ["k.1"], ["k-1", "other"], False),
         (REGION, ["eu", "us"], [], False),
         ({"@path": "$.settings.other"}, ["x"], [], True),
-        ({"@template": "{{payload.id}}/{{settings.apiKey}}"}, ["a/k.1"], ["a/k-1", 5], False),
+        (
+            {"@template": "{{payload.id}}/{{settings.apiKey}}"},
+            ["a/k.1", "a\nb/k.1"],
+            ["a/k-1", "a/k.1\n", 5],
+            False,
+        ),
         ({"a": ID, "b": COUNT}, [{"a": "x"}, {"a": "x", "b": 1}], [{"b": 1}, {"a": 1}], False),
         ({"a": ID}, [{"a": "x"}], [{"a": "x", "c": 1}, []], False),
         ([ID], [["a"], []], ["a"], False),
