@@ -24,6 +24,7 @@ from destinations.store import (
     copy_of,
     erasures_stored,
     fold_log,
+    has_log_of_another,
     identity_path,
     is_backup,
     is_full,
@@ -85,6 +86,12 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     check_store_path(backup)
     if is_missing(backup):
         raise UsageError(f"there is no backup {backup}")
+    if has_log_of_another(backup):
+        msg = (
+            f"cannot restore {backup}: the log of another file is next to it; remove the files "
+            f"{backup.name}-wal and {backup.name}-shm"
+        )
+        raise UsageError(msg)
     version = stored_version(backup)
     if not version:
         raise UsageError(f"the backup {backup} is empty")
@@ -135,12 +142,6 @@ def _restore(backup: Path, target: Path, now: float, *, hold_gap: bool) -> Resto
     _remove(made)  # of a process that was killed
     try:
         made_at = copied_at(backup)
-        if made_at == 0:
-            msg = (
-                f"cannot restore {backup}: the log of another file is next to it; remove the files "
-                f"{backup.name}-wal and {backup.name}-shm"
-            )
-            raise UsageError(msg)
         copy_of(backup, made)
         unmark(made)
         erasures = _known_erasures(target)

@@ -45,6 +45,7 @@ from destinations.store.queue import SqliteQueue
 from destinations.store.reader import (
     copied_at,
     copy_of,
+    has_log_of_another,
     is_backup,
     is_newer,
     is_older,
@@ -161,6 +162,7 @@ __all__ = [
     "erasures_stored",
     "fold_log",
     "free_bytes",
+    "has_log_of_another",
     "has_to_be_dropped",
     "identity_path",
     "is_backup",

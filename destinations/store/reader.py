@@ -37,6 +37,7 @@ __all__ = [
     "Reader",
     "copied_at",
     "copy_of",
+    "has_log_of_another",
     "is_backup",
     "is_newer",
     "is_older",
@@ -247,12 +248,16 @@ def copied_at(path: Path) -> float | None:
     A backup with the log of another file next to it is one, too, whatever the log says: of 1970. It
     has no log of its own. Raises as `stored_version`.
     """
-    log = path.with_name(f"{path.name}-wal")
-    has_log = log.exists() and log.stat().st_size > 0
-    if has_log and is_backup(path):
+    if has_log_of_another(path):
         return 0.0  # with that log, it may look damaged
     made_at = _look_at(path, _head)[1]
     return 0.0 if made_at is None and is_backup(path) else made_at
+
+
+def has_log_of_another(path: Path) -> bool:
+    """Return whether a file is a backup that the log of another file is next to."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0 and is_backup(path)
 
 
 def is_backup(path: Path) -> bool:
