@@ -159,8 +159,7 @@ def _defined(
             try:
                 definition = _definition(each, files)
             except DefinitionError as error:
-                # Events of customers would be planned by presets that none of them has chosen.
-                if each.connection is None or each.receiver.tenants or not has_fitted(each):
+                if each.connection is None or not has_fitted(each):
                     raise
                 definition = _definition(replace(each, connection=None), files)
                 fault = "; ".join(f"{one.path}: {one.message}" for one in error.issues)

@@ -520,6 +520,7 @@ class Service:
             rules=KeyRules(refuse_after=config.refuse_after_seconds),
             join=self._join,
             header=_header(bound, secrets),
+            postponed=bound.config.spec if bound.fault else None,
         )
         scope = Scope(0, bound.name)  # of none of them
         route = IngestRoute(
@@ -575,6 +576,7 @@ class Service:
         for name, served in self._served.items():
             is_stopped = name in stopped
             if served.tenants is not None:
+                is_stopped = is_stopped or bool(served.bound.fault)
                 was_stopped = served.tenants.is_stopped
                 served.tenants.refresh(is_stopped=is_stopped)
             else:
@@ -595,6 +597,7 @@ class Service:
                 "connection of destination %s does not fit, its events wait: %s",
                 *(bound.name, bound.fault),
             )
+        if bound.fault and served.tenants is None:
             self._observation.follow(bound.name, self._ledger)
             return
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
@@ -652,7 +655,8 @@ class Service:
 
     def _open_for_tenants(self, served: _Served, tenants: ServedTenants, share: FairShare) -> None:
         name = served.bound.name
-        tenants.is_stopped = self._note_stopped(name)
+        # Where the connection of all does not fit, what comes waits for one that does.
+        tenants.is_stopped = self._note_stopped(name) or bool(served.bound.fault)
         # Before anything may be claimed for them.
         self._engine.call(tenants.load)
         self._engine.pause(tenants.paused())
@@ -689,6 +693,8 @@ class Service:
         for share in shares:
             self._engine.close_share(share)
         for each in served:
+            if each.tenants is not None:  # what takes their place pauses those that it has to
+                self._engine.unpause(each.tenants.paused())
             each.transport.close()
         self._unlock()
 

@@ -51,8 +51,9 @@ class TenantDestinations:
     ``base`` has the settings of the configuration, which are ``given``; the setting ``key`` is each
     customer's own, and so is what ``header`` takes from requests. ``code`` gives the plugin's code
     with the rules of a tenant, ``connection`` the connection of its own, if it has one: that goes
-    over the one of the configuration. Safe for threads. Methods raise `KeyRefusedError` for
-    settings that do not fit.
+    over the one of the configuration. If that does not fit, ``postponed`` has it as the file says:
+    then events of all of them wait to be planned. Safe for threads. Methods raise
+    `KeyRefusedError` for settings that do not fit.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -66,7 +67,9 @@ class TenantDestinations:
         gap: Gap | None = None,
         header: HeaderSettings | None = None,
         connection: Callable[[Tenant], KeptConnection | None] = lambda _: None,
+        postponed: Mapping[str, Any] | None = None,
     ) -> None:
+        self._postponed = postponed
         self._base = base
         self._connection = connection
         self._without_required = replace(
@@ -127,9 +130,12 @@ class TenantDestinations:
         self, tenant: Tenant, destination: Destination, kept: EventSettings | None = None
     ) -> Intake:
         own = self._connection(tenant)
-        if own is None or self._base_with(tenant, own) is not None:
+        said = {} if own is None else own.data
+        if self._postponed is not None:
+            said = {**self._postponed, **said}
+        elif own is None or self._base_with(tenant, own) is not None:
             return Intake(destination, self._gap, kept)
-        return PostponedIntake(destination, own.data.get("subscriptions"), self._gap, kept)
+        return PostponedIntake(destination, said.get("subscriptions"), self._gap, kept)
 
     def fault(self, tenant: Tenant) -> str:
         """Return why the connection of a tenant does not fit the definition; empty if it does."""
@@ -219,7 +225,7 @@ class TenantDestinations:
         if tenant is not None and connection is not None:
             base = self._base_with(tenant, connection)
         destination = (base or self._base).with_settings(settings, code, public_only=bool(chosen))
-        if base is None:
+        if base is None or self._postponed is not None:
             destination.filters = None
         if self._header is not None and (issues := destination.request_issues()):
             words = "; ".join(issues)

@@ -157,7 +157,7 @@ class ServedTenants:
     tenant is its own, and so is what ``header`` takes from requests. ``code`` gives the plugin's
     code with the rules of a tenant. The partner is asked by ``transport``, in the threads of
     ``pool``. ``join`` lets a tenant become a part of another one of the same account, in the
-    engine's thread.
+    engine's thread. For ``postponed`` see `TenantDestinations`; nothing may be delivered then.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -179,6 +179,7 @@ class ServedTenants:
         pool: Executor | None = None,
         join: Callable[[Tenant, Tenant], None] | None = None,
         header: HeaderSettings | None = None,
+        postponed: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.is_stopped = False
@@ -191,6 +192,7 @@ class ServedTenants:
             gap=gap,
             header=header,
             connection=tenants.connection,
+            postponed=postponed,
         )
         self._authentication = base.definition.authentication
         self._key = key

@@ -28,8 +28,9 @@ from destinations.operations import requests as operation_requests
 from destinations.pipeline import fair_share
 from destinations.pipeline.ledger import Selection
 from destinations.secrets import Secret
-from destinations.server import Service, read_config
+from destinations.server import ServeConfig, Service, read_config
 from destinations.server.config_model import SealingConfig
+from destinations.server.running import CONFIGURATION
 from destinations.store import (
     KeptConnection,
     SqliteStore,
@@ -1084,6 +1085,48 @@ def test_a_default_connection(serve: Callable[..., Server]) -> None:
         server.post(name, {**track("2", x="no")})
     server.wait()
     assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 1}}, {"u1": {"calls": 1}})
+
+
+def test_a_default_connection_that_does_not_fit_any_more(
+    serve: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade the events of all customers wait, of new ones as well, until one fits."""
+    server = serve("a", "b")
+    server.post("a", track("1"))
+    server.wait()
+    server.service.stop()
+    path = server.store.parent / "serve.yaml"
+
+    def configured(*subscriptions: dict[str, Any]) -> ServeConfig:
+        text = yaml.safe_load(path.read_text())
+        # Without aliases for what occurs twice.
+        text["destinations"][0]["subscriptions"] = json.loads(json.dumps(subscriptions))
+        text["destinations"][0]["filters"] = [{"drop": 'event = "Noise"'}]
+        path.write_text(yaml.safe_dump(text))
+        return read_config(path, {"SEALING_KEY": _SEALING_KEY})
+
+    server.config = configured(CALLS, {**CALLS, "name": "Gone", "partnerAction": "count"})
+    with SqliteStore(server.store) as store:
+        noted = dict(store.noted(CONFIGURATION) or {})
+        spec = server.config.destinations[0].spec
+        noted["destinations"] = [
+            {**each, "subscriptions": spec["subscriptions"], "filters": spec["filters"]}
+            for each in noted["destinations"]
+        ]
+        store.note({CONFIGURATION: noted})
+    server.start()
+    for name in ("a", "b"):
+        assert server.post(name, _bare("2")).status_code == 200
+        assert server.post(name, _bare("3", "Noise")).status_code == 200
+    threading.Event().wait(1.5)
+    assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 1}}, {})
+    assert any("does not fit the definition" in one for one in server.service.remarks())
+    server.service.reload(configured(CALLS))
+    server.wait()
+    assert (server.usage("a"), server.usage("b")) == ({"u1": {"calls": 2}}, {"u1": {"calls": 1}})
+    assert not any("does not fit" in one for one in server.service.remarks())
+    lines = [one.getMessage() for one in caplog.records]
+    assert not [one for one in lines if one.endswith((" paused", " resumed"))]
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["what waited", "what comes"])
