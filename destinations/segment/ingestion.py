@@ -18,8 +18,9 @@ __all__ = ["Sending", "completed", "sent_event"]
 _LARGEST_ID: Final = 2**64
 """No database has larger ones, and thousands of digits cannot be written as text."""
 
-_OF_THE_SENDING: Final = frozenset({"writeKey", "_metadata"})
-"""What an SDK adds for the API: its key, and how often it has tried (analytics.js)."""
+_METADATA: Final = "_metadata"
+_ATTEMPTS: Final = "retryCount"
+"""How often analytics.js has tried to send an event, which it notes in its metadata."""
 
 _MERGED: Final = ("context", "integrations")
 
@@ -44,11 +45,17 @@ def sent_event(value: object, sending: Sending) -> object:
 
     Of ``context`` and ``integrations`` the event's own keys win. Ids that are whole numbers become
     text: several SDKs, such as Ruby's, send the ids of a database as they are. What is no object
-    stays as it is; the write key goes, and what an SDK notes of its attempts.
+    stays as it is; the write key goes, and how often an SDK has tried.
     """
     if not isinstance(value, dict):
         return value
-    event: Event = {key: item for key, item in value.items() if key not in _OF_THE_SENDING}
+    event: Event = {key: item for key, item in value.items() if key != "writeKey"}
+    metadata = event.get(_METADATA)
+    if isinstance(metadata, dict):
+        kept = {key: item for key, item in metadata.items() if key != _ATTEMPTS}
+        event[_METADATA] = kept
+        if not kept:
+            del event[_METADATA]
     if sending.type is not None:
         event["type"] = sending.type
     for key in ID_FIELDS:

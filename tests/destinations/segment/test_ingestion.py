@@ -56,6 +56,14 @@ CAME_TEXT = "2026-01-02T03:04:05.678Z"
         pytest.param({}, {"sentAt": "shared"}, {"sentAt": "shared"}, id="sent at, shared"),
         pytest.param({"writeKey": "k", "a": 1}, {}, {"a": 1}, id="without the write key"),
         pytest.param([1], {"context": {"ip": "x"}}, [1], id="no event"),
+        pytest.param(
+            {"_metadata": {"nodeVersion": "20", "retryCount": 2}},
+            {},
+            {"_metadata": {"nodeVersion": "20"}},
+            id="without the number of attempts",
+        ),
+        pytest.param({"_metadata": {"retryCount": 2}}, {}, {}, id="nothing but attempts"),
+        pytest.param({"_metadata": "x"}, {}, {"_metadata": "x"}, id="other metadata"),
     ],
 )
 def test_what_stands_beside_a_batch(event: Any, beside: dict[str, Any], expected: Any) -> None:
