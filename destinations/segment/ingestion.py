@@ -50,12 +50,8 @@ def sent_event(value: object, sending: Sending) -> object:
     if not isinstance(value, dict):
         return value
     event: Event = {key: item for key, item in value.items() if key != "writeKey"}
-    metadata = event.get(_METADATA)
-    if isinstance(metadata, dict):
-        kept = {key: item for key, item in metadata.items() if key != _ATTEMPTS}
-        event[_METADATA] = kept
-        if not kept:
-            del event[_METADATA]
+    if _METADATA in event:
+        event = _without_attempts(event)
     if sending.type is not None:
         event["type"] = sending.type
     for key in ID_FIELDS:
@@ -71,6 +67,15 @@ def sent_event(value: object, sending: Sending) -> object:
     if sending.context_traits and event.get("type") == "identify":
         return _with_context_traits(event)
     return event
+
+
+def _without_attempts(event: Event) -> Event:
+    metadata = event[_METADATA]
+    if not isinstance(metadata, dict):
+        return event
+    others = {key: item for key, item in event.items() if key != _METADATA}
+    kept = {key: item for key, item in metadata.items() if key != _ATTEMPTS}
+    return {**others, _METADATA: kept} if kept else others
 
 
 def _with_context_traits(event: Event) -> Event:
