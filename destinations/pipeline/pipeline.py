@@ -26,6 +26,7 @@ from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
     Balance,
     ClaimedBatch,
+    History,
     Queue,
     QueuedDelivery,
     Round,
@@ -885,29 +886,30 @@ class Pipeline:
         known = ", ".join(repr(one.name) for one in destination.subscriptions)
         reason = f"there is no subscription {delivery.key.name!r} any more; there are: {known}"
         gone = Result(Outcome.DEAD, reason, "SUBSCRIPTION_GONE")
-        event = delivery.event
-        history = self._queue.history(self.scope, [event.message_id]).get(event.message_id)
-        if history is None or (event.id and history.event_id != event.id):
+        history = self._history_of(delivery)
+        if history is None:
             return gone
-        todays = plan(destination, raw, received_at=event.accepted_at).deliveries
+        todays = {one.key: one for one in self._plans_today(delivery, raw, destination)}
         key = heir(
             destination,
             delivery.key,
-            [one.key for one in todays],
+            todays,
             {
                 one: past.nth if past.effect is Effect.NONE else None
                 for one, past in history.deliveries.items()
                 if past.outcome is not Outcome.FILTERED
             },
         )
-        if key is None:
+        if key is None:  # none takes it, or it could not be planned
+            ended = todays[None].result if None in todays else None
+            if ended is not None and ended.outcome is not Outcome.FILTERED:
+                return ended
             return _NOT_SUBSCRIBED
         if key == "unclear" or delivery.effect is not Effect.NONE:
             return gone
         if self._is_counted(delivery, key):
             return _COUNTED
-        planned = self._planned_today(delivery, raw, destination, key)
-        return self._take_plan(delivery, planned, digest)
+        return self._take_plan(delivery, todays[key], digest)
 
     def _plan_of_action(
         self, delivery: QueuedDelivery, raw: bytes, digest: str, destination: Destination
@@ -941,17 +943,21 @@ class Pipeline:
 
         Of those that wait, that of the subscription ``key`` does, or else the first.
         """
-        event = delivery.event
-        known = self._queue.history(self.scope, [event.message_id]) if event.message_id else {}
-        history = known.get(event.message_id)
-        if history is None or (event.id and history.event_id != event.id):
-            return False
-        return any(
+        history = self._history_of(delivery)
+        return history is not None and any(
             past.effect is not Effect.NONE
             or (past.state is not State.DONE and (own == key or past.nth < delivery.nth))
             for own, past in history.deliveries.items()
             if own is not None and own.action == key.action and past.nth != delivery.nth
         )
+
+    def _history_of(self, delivery: QueuedDelivery) -> History | None:
+        """Return the history of a delivery's event; None if another one has its messageId."""
+        event = delivery.event
+        known = self._queue.history(self.scope, [event.message_id]) if event.message_id else {}
+        history = known.get(event.message_id)
+        is_other = history is not None and event.id and history.event_id != event.id
+        return None if is_other else history
 
     def _planned_today(
         self,
@@ -961,15 +967,26 @@ class Pipeline:
         key: SubscriptionKey,
     ) -> PlannedDelivery:
         """Return the plan of today for an event and a subscription."""
+        (planned,) = self._plans_today(delivery, raw, destination, key)
+        return planned
+
+    def _plans_today(
+        self,
+        delivery: QueuedDelivery,
+        raw: bytes,
+        destination: Destination,
+        key: SubscriptionKey | None = None,
+    ) -> Sequence[PlannedDelivery]:
+        """Return the plans of today for an event, or the one for a subscription."""
         try:
             received_at = delivery.event.accepted_at
-            (planned,) = plan(destination, raw, only=key, received_at=received_at).deliveries
+            return plan(destination, raw, only=key, received_at=received_at).deliveries
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)
             reason = f"internal error while planning: {type(error).__name__}"
             result = Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
-            return PlannedDelivery(destination.by_key.get(key), result=result)
-        return planned
+            subscription = None if key is None else destination.by_key.get(key)
+            return [PlannedDelivery(subscription, result=result)]
 
     def _take_plan(
         self, delivery: QueuedDelivery, planned: PlannedDelivery, digest: str

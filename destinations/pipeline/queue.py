@@ -558,6 +558,6 @@ class Inbox(Protocol):
     ) -> Future[Sequence[Receipt]]:
         """Return the receipts of events for several scopes, part by part, as `accept` does.
 
-        No queue is too long for them: whoever sent them for all cannot wait for one.
+        No queue is too long for them: their sender cannot wait for one of them.
         """
         ...

@@ -32,7 +32,7 @@ Kind = Literal[
 """How a delivery changes: see `PlanChange`."""
 
 KINDS: Final[Sequence[Kind]] = get_args(Kind)
-"""In the order in which they matter to whoever makes the change."""
+"""The changes, the most important first."""
 
 _EXAMPLES: Final = 3
 _EVENT: Final = "event"

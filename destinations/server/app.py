@@ -30,7 +30,7 @@ from destinations.server.keys import KeyRefusedError
 from destinations.server.network_addresses import Network, peer_of
 from destinations.server.pages import Pages
 from destinations.server.refused_events import Refusal, Refusing
-from destinations.server.replies import Receive, Reply, Scope, Send, error, unavailable
+from destinations.server.replies import CHALLENGE, Receive, Reply, Scope, Send, error, unavailable
 from destinations.server.shares import Shares
 from destinations.server.source_requests import SourceRequests
 from destinations.server.tenants import ServedTenants
@@ -43,7 +43,6 @@ _SETTINGS: Final = HEADER.lower().encode()
 _GONE_SECONDS: Final = 30.0
 _FULL_SECONDS: Final = 30.0
 _FAULT_SECONDS: Final = 30.0
-_CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 _Taken = tuple[Reply, Sequence[Refusal]]
 _Take = Callable[[EventRequest, Scope, Receive, Hold], Awaitable[_Taken]]
@@ -245,7 +244,7 @@ class Receiver:
             raise RefusedError(self._stranger(authorization))
         signature = headers.get(b"x-signature")
         if authenticator.wants_signature and not signature:
-            raise RefusedError(error(401, "missing X-Signature", _CHALLENGE, close=True))
+            raise RefusedError(error(401, "missing X-Signature", CHALLENGE, close=True))
         request.is_known = not authenticator.wants_signature
         is_gzip = await self._reader.read(request, headers, scope, receive, hold)
         first = _check_signature(authenticator, signature, request.data, is_gzip=is_gzip)
@@ -305,14 +304,14 @@ class Receiver:
         if known:
             return error(403, "this key is for another destination", close=True)
         what = "wrong key" if authorization else "missing key"
-        return error(401, f"{what} in Authorization", _CHALLENGE, close=True)
+        return error(401, f"{what} in Authorization", CHALLENGE, close=True)
 
 
 def _of_key(refused: KeyRefusedError) -> Reply:
     """Return the answer to a request whose key is not accepted."""
     if refused.retry_after is not None:
         return unavailable(refused.message, refused.retry_after, close=True)
-    challenge = (_CHALLENGE,) if refused.status == 401 else ()
+    challenge = (CHALLENGE,) if refused.status == 401 else ()
     return error(refused.status, refused.message, *challenge, close=True)
 
 
@@ -333,7 +332,7 @@ def _check_signature(
 
 
 def _wrong_signature() -> Reply:
-    return error(401, "wrong X-Signature", _CHALLENGE)
+    return error(401, "wrong X-Signature", CHALLENGE)
 
 
 def _settings_header(scope: Scope) -> bytes | None:

@@ -12,6 +12,7 @@ from destinations.statuses import CODES
 
 __all__ = [
     "BODY_CUT",
+    "CHALLENGE",
     "REFUSED",
     "Application",
     "Message",
@@ -30,6 +31,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+
+CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
+"""The header of an answer to who has no valid key."""
 
 _NO_CONTENT: Final = 204
 

@@ -16,14 +16,13 @@ from destinations.server.future_bridge import FutureBridge
 from destinations.server.network_addresses import Network
 from destinations.server.public_address import public_address
 from destinations.server.refused_events import Refusal
-from destinations.server.replies import Receive, Reply, Scope, error
+from destinations.server.replies import CHALLENGE, Receive, Reply, Scope, error
 from destinations.server.source_calls import PATHS, SETTINGS_PATH, settings_key
 from destinations.server.source_events import accept_sent
 
 __all__ = ["SourceRequests"]
 
 _PREFIX: Final = "/v1/"
-_CHALLENGE: Final = (b"www-authenticate", b'Basic realm="events"')
 
 
 class SourceRequests:
@@ -125,4 +124,4 @@ def _is_of(request: EventRequest, source: EventSource) -> None:
 
 
 def _stranger(message: str) -> Reply:
-    return error(401, message, _CHALLENGE, close=True)
+    return error(401, message, CHALLENGE, close=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from destinations.outcome import Outcome, Result
-from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
+from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.queue import History, Past, QueuedDelivery, QueuedEvent
 from destinations.runtime.subscription_key import SubscriptionKey
 
 Bench = Any
@@ -97,6 +97,27 @@ def test_an_internal_error_of_the_mapping(
 
     monkeypatch.setattr(one.destination, "payloads", fail)
     found = one.pipeline.plan_again(_waiting(("Counts", "count"), RAW), "today", one.destination)
+    assert found.outcome is Outcome.DEAD
+    assert [type(error) for error in one.told.errors] == [ZeroDivisionError]
+
+
+def test_an_internal_error_while_an_heir_is_looked_for(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends its own event as well, where the subscription of that is gone."""
+    one = bench(_presets(("A", "track"), ("B", "page")))
+    delivery = _waiting(("Gone", "count"), RAW)
+    history = History(1, 0, {delivery.key: Past(1000, 0, State.READY, None, Effect.NONE)})
+    monkeypatch.setattr(one.pipeline, "_history_of", lambda _: history)
+    assert one.pipeline.plan_again(delivery, "today", one.destination) is None
+    assert delivery.key == ("A", "count")
+
+    def fail(*_: object, **__: object) -> Result:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(one.destination, "payloads", fail)
+    delivery = _waiting(("Gone", "count"), RAW)
+    found = one.pipeline.plan_again(delivery, "today", one.destination)
     assert found.outcome is Outcome.DEAD
     assert [type(error) for error in one.told.errors] == [ZeroDivisionError]
 
