@@ -24,7 +24,7 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, plain, print_table
 from destinations.cli.tenant_options import tenant_option, with_tenants
 from destinations.operations import refused_line, shown_time
-from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, SqliteRefused
+from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, StoredRefused
 
 __all__ = ["command"]
 
@@ -119,7 +119,7 @@ def export_command(place: StorePlace, *, output: Path | None, **given: Any) -> i
     return 0
 
 
-def _tell_of_unknown(refused: SqliteRefused, selection: RefusedSelection) -> None:
+def _tell_of_unknown(refused: StoredRefused, selection: RefusedSelection) -> None:
     """Tell on stderr of a name or a code that no refused event has, with those that there are."""
     for what, given, known in (
         ("of", selection.destination, refused.names),

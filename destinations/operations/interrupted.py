@@ -15,7 +15,7 @@ from destinations.operations.locks import block_servers, is_run_for, lock_run, s
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteLedger, SqliteStore
+from destinations.store import SqliteStore, StoredLedger
 
 __all__ = ["delivers", "open_ledger", "recover_all", "recover_interrupted"]
 
@@ -23,7 +23,7 @@ _LATEST: Final = 86_400.0
 """Seconds: lost answers are asked about by then; the next process to deliver says when."""
 
 
-def open_ledger(store: SqliteStore) -> SqliteLedger:
+def open_ledger(store: SqliteStore) -> StoredLedger:
     """Return all deliveries of a store, for operators.
 
     What a process was sending that has ended is `unknown` in it, or `ready` where it may be sent
@@ -33,7 +33,7 @@ def open_ledger(store: SqliteStore) -> SqliteLedger:
 
 
 def recover_interrupted(
-    store: SqliteStore, ledger: SqliteLedger, entries: Sequence[LedgerEntry]
+    store: SqliteStore, ledger: StoredLedger, entries: Sequence[LedgerEntry]
 ) -> None:
     """Write down what `open_ledger` shows of the scopes of ``entries``: now it can be changed.
 

@@ -16,7 +16,7 @@ from destinations.errors import DestinationsError
 from destinations.pipeline.queue import Scope
 from destinations.server.shares import Shares
 from destinations.statuses import FINAL_REFUSALS
-from destinations.store import RefusedEvent, SqliteRefused
+from destinations.store import RefusedEvent, StoredRefused
 
 __all__ = ["Refusal", "RefusedBounds", "RefusedKeeper", "Refusing"]
 
@@ -140,7 +140,7 @@ class RefusedKeeper(Refusing):
 
     def __init__(
         self,
-        refused: SqliteRefused,
+        refused: StoredRefused,
         *,
         mask: Callable[[str], str],
         unkept: Callable[[str, int], None],

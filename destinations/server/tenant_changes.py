@@ -19,7 +19,7 @@ from destinations.operations import (
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Scope
 from destinations.server.tenants import ServedTenants
-from destinations.store import SqliteQueue, SqliteStore, Tenant
+from destinations.store import SqliteStore, StoredQueue, Tenant
 
 __all__ = ["TenantChanges"]
 
@@ -39,7 +39,7 @@ class TenantChanges:
     def __init__(
         self,
         store: SqliteStore,
-        queue: SqliteQueue,
+        queue: StoredQueue,
         engine: Engine,
         tenants: Callable[[str], ServedTenants | None],
         *,

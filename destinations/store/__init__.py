@@ -3,7 +3,7 @@
 from destinations.store.accounts import Accounts, KnownAccount, check_label
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.database import (
-    Database,
+    SqliteDatabase,
     check_not_lost,
     check_store_path,
     default_path,
@@ -39,9 +39,9 @@ from destinations.store.files import (
     sync,
     why_not_writable,
 )
-from destinations.store.ledger import SqliteLedger
+from destinations.store.ledger import StoredLedger
 from destinations.store.open_files import close_file, lock, open_file
-from destinations.store.queue import SqliteQueue
+from destinations.store.queue import StoredQueue
 from destinations.store.reader import (
     copied_at,
     copy_of,
@@ -54,13 +54,13 @@ from destinations.store.reader import (
     stored_version,
     unmark,
 )
-from destinations.store.recent import RecentBounds, RecentEvent, SqliteRecent
+from destinations.store.recent import RecentBounds, RecentEvent, StoredRecent
 from destinations.store.refused import (
     RefusedCount,
     RefusedEntry,
     RefusedEvent,
     RefusedSelection,
-    SqliteRefused,
+    StoredRefused,
 )
 from destinations.store.restored import latest_acceptance, mark_restored, note_gap
 from destinations.store.retention import (
@@ -79,8 +79,8 @@ from destinations.store.sealing import (
     sealing_key_fault,
 )
 from destinations.store.sidecar_files import check_not_sidecar
-from destinations.store.sqlite_store import SqliteStore
 from destinations.store.store_identity import identity_path, restoration_path
+from destinations.store.stores import SqliteStore
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenant_rows import ASKED, MERGED, PAUSED
 from destinations.store.tenants import (
@@ -107,7 +107,6 @@ __all__ = [
     "PAUSED",
     "Accounts",
     "ChangedTenants",
-    "Database",
     "DocumentsVersion",
     "Erased",
     "Erasure",
@@ -123,11 +122,12 @@ __all__ = [
     "SealedValues",
     "Sealer",
     "SealingKey",
-    "SqliteLedger",
-    "SqliteQueue",
-    "SqliteRecent",
-    "SqliteRefused",
+    "SqliteDatabase",
     "SqliteStore",
+    "StoredLedger",
+    "StoredQueue",
+    "StoredRecent",
+    "StoredRefused",
     "Tenant",
     "TenantNumbers",
     "TenantSecrets",

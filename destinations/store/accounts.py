@@ -13,7 +13,7 @@ from destinations.errors import UsageError
 from destinations.pipeline.queue import Scope
 from destinations.runtime.account_identity import AccountIdentity, normalised
 from destinations.secrets import shown_url
-from destinations.store.database import Database
+from destinations.store.connection import Database
 
 __all__ = ["Accounts", "KnownAccount", "account_label", "check_label", "shown_account"]
 
@@ -160,15 +160,15 @@ class Accounts:
         with self._database.transaction() as connection:
             done = connection.execute(
                 "INSERT INTO partner_accounts (slug, name, endpoint, environment, noted_at)"
-                " VALUES (?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?) RETURNING id",
                 (
                     *(identity.slug, identity.name, identity.endpoint, identity.environment),
                     time.time(),
                 ),
             )
-            account = int(done.lastrowid or 0)
+            (account,) = done.fetchone()
             connection.execute("INSERT INTO credentials VALUES (?, ?)", (digest, account))
-        return account
+        return int(account)
 
     def use(self, account: int, identity: AccountIdentity) -> None:
         """Note that an account has these credentials, too, and the name if it had none.
@@ -191,7 +191,8 @@ class Accounts:
         if known is None or known[0] != name:
             with self._database.transaction() as connection:
                 connection.execute(
-                    "INSERT OR IGNORE INTO credentials VALUES (?, ?)", (digest, account)
+                    "INSERT INTO credentials VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (digest, account),
                 )
                 connection.execute(
                     "UPDATE partner_accounts SET name = coalesce(name, ?) WHERE id = ?",
@@ -220,7 +221,7 @@ class Accounts:
             self.use(account, identity)
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 1, ?)"
+                "INSERT INTO scopes (destination, served, partner_account) VALUES (?, TRUE, ?)"
                 " ON CONFLICT (destination, tenant) WHERE served DO UPDATE SET"
                 " partner_account = excluded.partner_account",
                 (destination, account),
@@ -237,11 +238,14 @@ class Accounts:
         row = self._database.one(query, (name,))
         if row is None:
             with self._database.transaction() as connection:
-                done = connection.execute(
-                    "INSERT INTO scopes (destination, served, is_source) VALUES (?, 0, 1)", (name,)
-                )
-            row = (done.lastrowid,)
-        return Scope(int(row[0] or 0), name)
+                row = connection.execute(
+                    "INSERT INTO scopes (destination, served, is_source) VALUES (?, FALSE, TRUE)"
+                    " ON CONFLICT DO NOTHING RETURNING id",
+                    (name,),
+                ).fetchone()
+            row = row or self._database.one(query, (name,))  # another process was faster
+        assert row is not None  # noqa: S101 - it was written
+        return Scope(int(row[0]), name)
 
     def of_tenant(self, destination: str, tenant: str, identity: AccountIdentity) -> Scope:
         """Return the scope of a tenant of a server's destination, which may be new.
@@ -257,12 +261,14 @@ class Accounts:
         found = [one for one in owners if one.slug == identity.slug]
         account = found[0].id if found else self.add(identity)
         with self._database.transaction() as connection:
-            done = connection.execute(
+            row = connection.execute(
                 "INSERT INTO scopes (destination, tenant, served, partner_account)"
-                " VALUES (?, ?, 1, ?)",
+                " VALUES (?, ?, TRUE, ?) ON CONFLICT DO NOTHING RETURNING id",
                 (destination, tenant, account),
-            )
-        return Scope(int(done.lastrowid or 0), destination, tenant)
+            ).fetchone()
+        row = row or self._database.one(query, (destination, tenant))  # another one was faster
+        assert row is not None  # noqa: S101 - it was written
+        return Scope(int(row[0]), destination, tenant)
 
     def of_served(self, destination: str, identity: AccountIdentity) -> KnownAccount | None:
         """Return the account of a server's destination by its name; None if it is a new one.
@@ -313,11 +319,11 @@ class Accounts:
                 "SELECT id FROM scopes WHERE NOT served AND partner_account = ?", (account,)
             ).fetchone()
             if row is None:
-                done = connection.execute(
-                    "INSERT INTO scopes (destination, served, partner_account) VALUES (?, 0, ?)",
+                row = connection.execute(
+                    "INSERT INTO scopes (destination, served, partner_account) VALUES (?, FALSE, ?)"
+                    " RETURNING id",
                     (slug, account),
-                )
-                return Scope(int(done.lastrowid or 0), slug)
+                ).fetchone()
         return Scope(row[0], slug)
 
     def scopes(self) -> Sequence[Scope]:
@@ -360,7 +366,7 @@ class Accounts:
         if row is None:
             with self._database.transaction() as connection:
                 connection.execute(
-                    "INSERT OR IGNORE INTO server VALUES ('salt', ?)",
+                    "INSERT INTO server VALUES ('salt', ?) ON CONFLICT DO NOTHING",
                     (secrets.token_hex(_SALT_BYTES),),
                 )
             row = self._database.one("SELECT value FROM server WHERE name = 'salt'")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, MutableMapping
-from typing import Any
+from typing import Any, Final
 
-from destinations.store.database import Database
+from destinations.store.connection import Database
 
-__all__ = ["SqliteAnswers"]
+__all__ = ["StoredAnswers"]
+
+_DELETE: Final = "DELETE FROM answers WHERE endpoint = ? AND request = ?"
 
 
-class SqliteAnswers(MutableMapping[str, Any]):
+class StoredAnswers(MutableMapping[str, Any]):
     """Answers (JSON values) of one endpoint by the name of the request that asked.
 
     ``endpoint`` is `AccountIdentity.partner`. Any thread may use it.
@@ -32,17 +34,15 @@ class SqliteAnswers(MutableMapping[str, Any]):
 
     def __setitem__(self, request: str, answer: Any) -> None:
         with self._database.transaction() as connection:
+            connection.execute(_DELETE, (self._endpoint, request))
             connection.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)",
+                "INSERT INTO answers VALUES (?, ?, ?)",
                 (self._endpoint, request, json.dumps(answer)),
             )
 
     def __delitem__(self, request: str) -> None:
         with self._database.transaction() as connection:
-            done = connection.execute(
-                "DELETE FROM answers WHERE endpoint = ? AND request = ?",
-                (self._endpoint, request),
-            )
+            done = connection.execute(_DELETE, (self._endpoint, request))
         if not done.rowcount:
             raise KeyError(request)
 

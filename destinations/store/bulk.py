@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from destinations.store.connection import Connection
+
 __all__ = ["with_rows"]
 
 # Few sizes, so that the connection can keep the prepared statements; what is left is fewer than the
@@ -21,15 +23,17 @@ _SIZES: Final = (128, 32, 8)
 
 
 def with_rows(
-    connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]
+    connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]
 ) -> list[tuple[Any, ...]]:
     """Run a statement whose ``{rows}`` stands for ``(?, ...), ...``, with all rows of one width.
 
-    It runs once for up to 128 rows, within the transaction of the connection. Returns what it
-    gives, if it is a query.
+    In SQLite it runs once for up to 128 rows, within the transaction of the connection. Returns
+    what it gives, if it is a query.
     """
     if not rows:
         return []
+    if not isinstance(connection, sqlite3.Connection):
+        return connection.with_rows(statement, rows)
     start, left = 0, len(rows)
     found: list[tuple[Any, ...]] = []
     for size in _SIZES:

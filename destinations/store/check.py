@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
 from destinations.outcome import Effect, Outcome, State
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 from destinations.store.rows import DAY_MS, PER_EVENT
 from destinations.store.tenant_rows import CONNECTION
 
@@ -41,7 +40,7 @@ _COUNTED: Final = f"""
 _RULES: Final[tuple[tuple[str, str], ...]] = (
     (
         "every delivery must have exactly one row",
-        f"SELECT id FROM ({_ALL}) GROUP BY id HAVING count(*) > 1",
+        f"SELECT id FROM ({_ALL}) AS one GROUP BY id HAVING count(*) > 1",
     ),
     (
         "every open delivery must be ready or unknown",
@@ -125,14 +124,14 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     (
         "every delivery must belong to a known scope and subscription",
         (
-            f"SELECT id FROM ({_ALL}) WHERE scope NOT IN (SELECT id FROM scopes)"
+            f"SELECT id FROM ({_ALL}) AS one WHERE scope NOT IN (SELECT id FROM scopes)"
             " OR (subscription IS NOT NULL AND subscription NOT IN (SELECT id FROM subscriptions))"
         ),
     ),
     (
         "no event may have a number above the last one given",
         (
-            f"SELECT id FROM ({_ALL}) WHERE id / {PER_EVENT} >"
+            f"SELECT id FROM ({_ALL}) AS one WHERE id / {PER_EVENT} >"
             " coalesce((SELECT value FROM counters WHERE name = 'event'), 0)"
         ),
     ),
@@ -159,7 +158,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             f" AND (substr(name, {len(CONNECTION) + 1}) NOT IN (SELECT destination || '/' || tenant"
             " FROM scopes JOIN tenants ON tenants.scope = scopes.id)"
             " OR NOT json_valid(value) OR json_extract(value, '$.version') IS NULL"
-            " OR json_type(value, '$.data') IS NOT 'object')"
+            " OR coalesce(json_type(value, '$.data'), '') <> 'object')"
         ),
     ),
     (
@@ -173,7 +172,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             " SELECT scope, code, events, bytes FROM refused_totals"
             " UNION ALL SELECT scope, code, -1, -length(raw) - length(CAST(reason AS BLOB))"
             " FROM refused"
-            ") GROUP BY scope, code HAVING sum(events) <> 0 OR sum(bytes) <> 0"
+            ") AS one GROUP BY scope, code HAVING sum(events) <> 0 OR sum(bytes) <> 0"
         ),
     ),
     (
@@ -186,29 +185,29 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "every sealed value must have the form v1:KEY:BASE64",
-        f"SELECT name FROM sealed WHERE value NOT GLOB 'v1:{'[0-9a-f]' * 8}:?*'",
+        (
+            "SELECT name FROM sealed WHERE substr(value, 1, 3) <> 'v1:' OR length(value) < 13"
+            " OR substr(value, 12, 1) <> ':'"
+            " OR length(trim(substr(value, 4, 8), '0123456789abcdef')) > 0"
+        ),
     ),
 )
 
 _TALLIES: Final = f"""
     SELECT abs(sum(count)) FROM (
         SELECT scope, subscription, status, day, count FROM tallies
-        UNION ALL SELECT scope, subscription, status, day, -count FROM ({_COUNTED})
-    ) GROUP BY scope, subscription, status, day HAVING sum(count) <> 0
+        UNION ALL SELECT scope, subscription, status, day, -count FROM ({_COUNTED}) AS counted
+    ) AS one GROUP BY scope, subscription, status, day HAVING sum(count) <> 0
 """
 
 
 def broken_rules(database: Database) -> list[tuple[str, str]]:
     """Return each rule that does not hold, with examples; all of it is read at one moment."""
-    return database.at_once(_look)
+    return database.at_once(lambda connection: _look(database, connection))
 
 
-def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    found = [
-        ("the file must be intact", fault)
-        for (fault,) in connection.execute(f"PRAGMA integrity_check({_EXAMPLES})")
-        if fault != "ok"
-    ]
+def _look(database: Database, connection: Connection) -> list[tuple[str, str]]:
+    found = [("the file must be intact", fault) for fault in database.faults(connection, _EXAMPLES)]
     for rule, query in _RULES:
         rows = connection.execute(f"{query} LIMIT {_EXAMPLES + 1}").fetchall()
         if rows:
@@ -224,5 +223,5 @@ def _look(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 def count_deliveries(database: Database) -> int:
     """Return how many deliveries there are."""
-    row = database.one(f"SELECT count(*) FROM ({_ALL})")
+    row = database.one(f"SELECT count(*) FROM ({_ALL}) AS one")
     return 0 if row is None else int(row[0])

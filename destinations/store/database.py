@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from destinations.clock import SteadyClock
 from destinations.errors import StoreFullError, StoreGoneError, TemporaryError, UsageError
+from destinations.store.connection import Connection, LatestEvent
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (
     READ_ONLY,
@@ -39,8 +40,7 @@ from destinations.store.write_health import WriteHealth
 from destinations.store.write_lock import WriteLock, write_lock
 
 __all__ = [
-    "Database",
-    "LatestEvent",
+    "SqliteDatabase",
     "check_not_lost",
     "check_store_path",
     "default_path",
@@ -176,14 +176,7 @@ def make_store(path: Path) -> None:
         raise failure("make", path, error) from None
 
 
-class LatestEvent(NamedTuple):
-    """The latest event of a store, and the day since 1970 on which it was accepted."""
-
-    day: int
-    id: int
-
-
-class Database:
+class SqliteDatabase:
     """A SQLite file (WAL, ``synchronous=FULL``) with one connection that writes and one that reads.
 
     Several threads may use it, and several processes. Up to 3.51.2, SQLite can corrupt a file in
@@ -217,6 +210,7 @@ class Database:
         self._closed = False
         self._depth = 0
         self._is_gone = False
+        self._deletes_traces = False
         self._begun = False
         self.health = WriteHealth(path)
         # Ages are measured by it: the clock of the machine may be set to any time.
@@ -339,6 +333,7 @@ class Database:
         with self._lock, self._writing():
             self._check_place()
             writes, has_room = None, False
+            secure = self._deletes_traces
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -350,6 +345,11 @@ class Database:
             except BaseException:
                 roll_back(self._connection)
                 raise
+            finally:
+                if self._deletes_traces and not secure:
+                    # What comes later does not pay for it.
+                    self._connection.execute("PRAGMA secure_delete = OFF")
+                    self._deletes_traces = False
             # Again: nothing may be reported as durable in a file that is no longer found.
             self._check_place()
             if writes is not None:
@@ -432,6 +432,25 @@ class Database:
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
 
+    def delete_traces(self, connection: Connection) -> None:
+        """Let nothing stay in the file's free space of what the transaction deletes."""
+        connection.execute("PRAGMA secure_delete = ON")
+        self._deletes_traces = True
+
+    def beside(self, connection: Connection) -> Connection:
+        """Return the connection itself: no other one may write."""
+        return connection
+
+    def faults(self, connection: Connection, limit: int) -> Sequence[str]:
+        """Return what is wrong with the file, at most ``limit`` faults."""
+        rows = connection.execute(f"PRAGMA integrity_check({limit})").fetchall()
+        return [fault for (fault,) in rows if fault != "ok"]
+
+    @property
+    def shown(self) -> str:
+        """The path of the file, as messages name it."""
+        return str(self.path)
+
     def scrub(self) -> None:
         """Rewrite the file and its log, so that nothing that was deleted is left in them.
 
@@ -459,7 +478,7 @@ class Database:
         """The bytes of the file and of its log."""
         return _size(self.path) + _size(self._log)
 
-    def has_room(self, connection: sqlite3.Connection) -> bool:
+    def has_room(self, connection: Connection) -> bool:
         """Return whether more may be taken in: a quarter of the limit is for what that needs later.
 
         Otherwise a store that is full could not be worked off: rows grow as they are delivered.

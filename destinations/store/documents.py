@@ -9,12 +9,12 @@ from typing import Any
 
 from destinations.errors import UsageError
 from destinations.runtime.store import Document
-from destinations.store.database import Database
+from destinations.store.connection import Database
 
-__all__ = ["SqliteDocuments"]
+__all__ = ["StoredDocuments"]
 
 
-class SqliteDocuments:
+class StoredDocuments:
     """The documents of one kind of one destination; see `destinations.runtime.store.Documents`."""
 
     def __init__(
@@ -49,8 +49,8 @@ class SqliteDocuments:
             for name, content in documents:
                 done = connection.execute(
                     """
-                    INSERT OR IGNORE INTO documents (destination, kind, name, document, created_at)
-                    VALUES (?, ?, ?, ?, ?)
+                    INSERT INTO documents (destination, kind, name, document, created_at)
+                    VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
                     """,
                     (*self._scope, name, json.dumps(content), self._now()),
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from typing import Any, Final
 
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.store.bulk import with_rows
 from destinations.store.codes import STATUS_CODES
-from destinations.store.database import Database
-from destinations.store.digests import packed_id, unpacked_id
+from destinations.store.connection import Connection, Database
+from destinations.store.digests import packed_value, unpacked_id
 from destinations.store.erasures import (
     ERASED,
     ErasedScope,
@@ -24,7 +24,7 @@ from destinations.store.erasures import (
 )
 from destinations.store.event_settings import delete_spent_settings
 from destinations.store.interning import Names
-from destinations.store.ledger import SqliteLedger
+from destinations.store.ledger import StoredLedger
 from destinations.store.mentions import Mentions, ids_in
 from destinations.store.recent import RECENT_OF_SCOPES, erase_recent, recent_of_user
 from destinations.store.rows import PER_EVENT, RAW, array_of
@@ -46,8 +46,8 @@ _WHY_OTHER: Final = "erased, as it named a user who was erased"
 _UNSETTLED: Final = f"{STATUS_CODES[State.UNKNOWN]}, {STATUS_CODES[State.HELD]}"
 
 _IN_SCOPES: Final = "scope IN (SELECT value FROM json_each(?1))"
-_USERS: Final = " UNION ".join(
-    f"SELECT user FROM {table} WHERE {_IN_SCOPES}"  # noqa: S608 - constants
+_USERS: Final = tuple(
+    f"SELECT DISTINCT user FROM {table} WHERE {_IN_SCOPES}"  # noqa: S608 - constants
     for table in ("open", "kept", "ledger", "balances", "rechecks", "drifts", "refused")
 )
 _OF_MANUAL: Final = """
@@ -61,7 +61,7 @@ _OF_MANUAL: Final = """
                 (SELECT value FROM json_each(?1)))))
 """
 _OF_BALANCES: Final = {
-    table: f" WHERE {_IN_SCOPES} AND (user = ?2 OR key IN (SELECT value FROM json_each(?3)))"  # noqa: S608 - constants
+    table: f" WHERE {_IN_SCOPES} AND (user = ?2 OR key IN (SELECT atom FROM json_each(?3)))"  # noqa: S608 - constants
     + "".join(
         f" AND NOT EXISTS (SELECT 1 FROM {one} WHERE {one}.scope = {table}.scope"  # noqa: S608 - constants
         f" AND {one}.key = {table}.key AND {one}.status IN ({_UNSETTLED}))"
@@ -95,6 +95,10 @@ _SPENT: Final = "".join(
     f" AND events.id * {PER_EVENT} + {PER_EVENT - 1})"
     for table in ("open", "kept")
 )
+_CHANGE_NOTES: Final = f"""
+    WITH one (before, after) AS (VALUES {{rows}})
+    UPDATE ledger SET note = one.after FROM one WHERE {_IN_SCOPES} AND note = one.before
+"""  # noqa: S608 - constants
 _SPENT_TEXTS: Final = """
     DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept
         UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)
@@ -223,8 +227,13 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
     """Return all users that something is kept of, and what may be the id of one in text."""
     ids = json.dumps(list(scopes))
 
-    def look(connection: sqlite3.Connection) -> Collection[str]:
-        found = {unpacked_id(user) for (user,) in connection.execute(_USERS, (ids,)) if user}
+    def look(connection: Connection) -> Collection[str]:
+        found = {
+            unpacked_id(user)
+            for query in _USERS
+            for (user,) in connection.execute(query, (ids,))
+            if user
+        }
         found.update(one for (one,) in connection.execute(f"SELECT subject {_OF_MANUAL}", (ids,)))
         for query in (_REFUSED, _NOTES, _FAILURES, _KEPT, RECENT_OF_SCOPES):
             for _, *texts in connection.execute(query, (ids,)):
@@ -243,7 +252,7 @@ def count_other_rows(database: Database, user: str, scopes: Sequence[int]) -> tu
     """Return how many refused events of a user there are, manual changes, and recent events."""
     ids = json.dumps(list(scopes))
 
-    def look(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    def look(connection: Connection) -> tuple[int, int, int]:
         refused = len(_refused_of(connection, user, ids))
         manual = connection.execute(f"SELECT count(*) {_OF_MANUAL} AND subject = ?2", (ids, user))
         recent = len(recent_of_user(connection, user, ids))
@@ -260,8 +269,8 @@ def count_mentions(database: Database, user: str, scopes: Sequence[int]) -> tupl
     ids = json.dumps(list(scopes))
     mentions = Mentions(user)
 
-    def look(connection: sqlite3.Connection) -> tuple[int, int]:
-        rows = connection.execute(_OF_OTHERS, (ids, user, packed_id(user)))
+    def look(connection: Connection) -> tuple[int, int]:
+        rows = connection.execute(_OF_OTHERS, (ids, user, packed_value(user)))
         events = {event for event, *texts in rows if any(map(mentions.is_in, texts))}
         fields = connection.execute(f"SELECT fields {_OF_MANUAL} AND subject <> ?2", (ids, user))
         return len(events), sum(mentions.is_in(one) for (one,) in fields)
@@ -269,7 +278,7 @@ def count_mentions(database: Database, user: str, scopes: Sequence[int]) -> tupl
     return database.at_once(look)
 
 
-def _refused_of(connection: sqlite3.Connection, user: str, scopes: str) -> Sequence[int]:
+def _refused_of(connection: Connection, user: str, scopes: str) -> Sequence[int]:
     """Return the refused events of a user, and those that have the user's id anywhere."""
     mentions = Mentions(user)
     return [
@@ -293,14 +302,13 @@ def erase_user(
     ``noted`` is noted as done. An event that comes again is recognised as before: by the digest of
     its messageId, which the store had.
     """
-    ledger = SqliteLedger(database)
+    ledger = StoredLedger(database)
     names = Names(database)
     found = [one for one in ledger.find(Selection(user=user)) if one.scope in scopes]
     waiting = [one for one in found if has_to_be_dropped(one)]
     dropped = ledger.drop(waiting, _WHY, now)
     with database.transaction() as connection:
-        # Of what is deleted, nothing stays in the file's free space.
-        connection.execute("PRAGMA secure_delete = ON")
+        database.delete_traces(connection)
         change = _Erasing(connection, names, user, scopes, key)
         rows = change.rows()
         change.raw_events(found)
@@ -325,7 +333,7 @@ class _Erasing:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         names: Names,
         user: str,
         scopes: Sequence[int],
@@ -348,13 +356,18 @@ class _Erasing:
         """
         found = self._to.execute(
             f"SELECT id, message_id, note FROM ledger WHERE {_IN_SCOPES} AND user = ?2",  # noqa: S608 - a constant
-            (self._scopes, packed_id(self._user)),
+            (self._scopes, packed_value(self._user)),
         ).fetchall()
-        pseudonym = self._pseudonym(self._user)
+        pseudonym = packed_value(self._pseudonym(self._user))
         self._to.executemany(
             "UPDATE ledger SET user = ?, message_id = ?, note = ? WHERE id = ?",
             [
-                (pseudonym, self._pseudonym(unpacked_id(message)), self._note(note, _WHY), identity)
+                (
+                    pseudonym,
+                    packed_value(self._pseudonym(unpacked_id(message))),
+                    self._note(note, _WHY),
+                    identity,
+                )
                 for identity, message, note in found
             ],
         )
@@ -404,13 +417,13 @@ class _Erasing:
         """
         named = self._to.execute(
             f"SELECT id, message_id FROM ledger WHERE {_IN_SCOPES}"  # noqa: S608 - a constant
-            " AND instr(CAST(message_id AS BLOB), CAST(?2 AS BLOB))",
-            (self._scopes, self._user),
+            " AND instr(CAST(message_id AS BLOB), ?2) > 0",
+            (self._scopes, self._user.encode("utf-8", "surrogatepass")),
         ).fetchall()
         self._to.executemany(
             "UPDATE ledger SET message_id = ? WHERE id = ?",
             [
-                (self._pseudonym(message), number)
+                (packed_value(self._pseudonym(message)), number)
                 for number, message in ((one, unpacked_id(packed)) for one, packed in named)
                 if self._mentions.is_in(message)
             ],
@@ -420,11 +433,8 @@ class _Erasing:
             for number, text in self._all(_NOTES)
             if self._mentions.is_in(text)
         }
-        self._to.execute(
-            "UPDATE ledger SET note = changed.value FROM json_each(?2) AS changed"  # noqa: S608 - a constant
-            f" WHERE {_IN_SCOPES} AND note = CAST(changed.key AS INTEGER)",
-            (self._scopes, json.dumps(notes)),
-        )
+        in_scopes = _CHANGE_NOTES.replace("?1", f"'{self._scopes}'")
+        with_rows(self._to, in_scopes, list(notes.items()))
         self._to.executemany(
             "UPDATE failures SET reason = ? WHERE id = ?",
             [

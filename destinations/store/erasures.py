@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.store.connection import Connection
 from destinations.store.files import make_file, sync
 from destinations.store.move_to_9 import old_erasure_id
 
@@ -130,7 +130,7 @@ def keyed_digest(key: bytes, text: str) -> bytes:
 # -- in a store ------------------------------------------------------------------------------------
 
 
-def erasures_stored(connection: sqlite3.Connection) -> Sequence[Erasure]:
+def erasures_stored(connection: Connection) -> Sequence[Erasure]:
     """Return the erasures in a store of this version or an earlier one."""
     columns = {row[1] for row in connection.execute("PRAGMA table_info(erasures)").fetchall()}
     if not columns:
@@ -148,10 +148,11 @@ def _of_row(row: tuple[Any, ...]) -> Erasure:
     return Erasure(identity, key, digest, destination, account, store, places, at)
 
 
-def add_erasures(connection: sqlite3.Connection, erasures: Iterable[Erasure]) -> None:
+def add_erasures(connection: Connection, erasures: Iterable[Erasure]) -> None:
     """Note in a store that users were erased from it; in the transaction that does it."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+        f"INSERT INTO erasures ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+        " ON CONFLICT DO NOTHING",
         [
             (
                 *(one.id, one.key, one.digest, one.destination, one.account, one.store),

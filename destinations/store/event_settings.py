@@ -6,12 +6,11 @@ with the retention of events, and with what is erased.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from destinations.pipeline.queue import EventSettings
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 from destinations.store.rows import array_of
 
 __all__ = [
@@ -31,12 +30,12 @@ def sealed_name(name: str) -> str:
     return _PREFIX + name
 
 
-def keep_settings(connection: sqlite3.Connection, found: Iterable[EventSettings | None]) -> None:
+def keep_settings(connection: Connection, found: Iterable[EventSettings | None]) -> None:
     """Write the settings that are not there yet, in the transaction of their events."""
     new = {one.name: one.sealed for one in found if one is not None}
     if new:
         connection.executemany(
-            "INSERT OR IGNORE INTO sealed (name, value) VALUES (?, ?)",
+            "INSERT INTO sealed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
             [(sealed_name(name), sealed) for name, sealed in new.items()],
         )
 
@@ -52,7 +51,7 @@ def settings_of_events(database: Database, events: Collection[int]) -> Mapping[i
     )
 
 
-def delete_spent_settings(connection: sqlite3.Connection) -> int:
+def delete_spent_settings(connection: Connection) -> int:
     """Delete the settings that no event has any more; returns how many."""
     done = connection.execute(
         "DELETE FROM sealed WHERE name > ?1 AND name < ?2 AND substr(name, ?3) NOT IN"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Final, NamedTuple
 
 from destinations.outcome import Result
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 
 __all__ = ["Names", "Note"]
 
@@ -54,33 +53,36 @@ class Names:
         for known in (self._texts, self._keys, self._text_of, self._key_of):
             known.clear()
 
-    def text(self, connection: sqlite3.Connection, text: str) -> int:
+    def text(self, connection: Connection, text: str) -> int:
         """Return the number of a string, within a transaction; 0 for an empty one."""
         if not text:
             return 0
         found = self._texts.get(text)
         if found is None:
-            connection.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
-            (found,) = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+            beside = self._database.beside(connection)
+            beside.execute("INSERT INTO texts (text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
+            (found,) = beside.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
             self._texts[text] = found
             self._text_of[found] = text
         return found
 
-    def note(self, connection: sqlite3.Connection, result: Result, stage: str) -> int:
+    def note(self, connection: Connection, result: Result, stage: str) -> int:
         """Return the number of the reasons of a result."""
         note = Note(result.code, result.status, stage, result.reason)
         return self.text(connection, json.dumps(note, ensure_ascii=False))
 
-    def subscription(self, connection: sqlite3.Connection, key: SubscriptionKey | None) -> int:
+    def subscription(self, connection: Connection, key: SubscriptionKey | None) -> int:
         """Return the number of a subscription, within a transaction; 0 for none."""
         if key is None:
             return 0
         found = self._keys.get(key)
         if found is None:
-            connection.execute(
-                "INSERT OR IGNORE INTO subscriptions (name, action) VALUES (?, ?)", tuple(key)
+            beside = self._database.beside(connection)
+            beside.execute(
+                "INSERT INTO subscriptions (name, action) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                tuple(key),
             )
-            (found,) = connection.execute(
+            (found,) = beside.execute(
                 "SELECT id FROM subscriptions WHERE name = ? AND action = ?", tuple(key)
             ).fetchone()
             self._keys[key] = found

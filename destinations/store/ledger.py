@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from destinations.errors import UsageError
@@ -33,8 +34,8 @@ from destinations.pipeline.queue import (
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
-from destinations.store.database import Database
-from destinations.store.digests import message_digest, packed_id, unpacked_id
+from destinations.store.connection import Connection, Database
+from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.interning import Names
 from destinations.store.messages import SIBLINGS, history_of, replace
 from destinations.store.rows import (
@@ -51,7 +52,7 @@ from destinations.store.rows import (
 from destinations.store.tallies import Tallies
 from destinations.store.tenants import Tenants
 
-__all__ = ["SqliteLedger"]
+__all__ = ["StoredLedger"]
 
 _PAGE: Final = 500
 _READY: Final = STATUS_CODES[State.READY]
@@ -87,7 +88,7 @@ class _Part:
 def _open(left: str) -> _Part:
     """Return the table of what waits; the process of the scopes ``left`` has ended.
 
-    What it was sending is what the next one makes of it (see `SqliteQueue.recover`): unknown, or
+    What it was sending is what the next one makes of it (see `StoredQueue.recover`): unknown, or
     ready where it may be sent again.
     """
     sending = f"one.id IN ({_IN_INTENTS} WHERE intents.scope NOT IN ({left}))"
@@ -123,7 +124,7 @@ _LEDGER: Final = _Part(
     "ledger",
     "one.id, scope, subscription, status, effect, attempts, user, message_id, type,"
     " accepted_at, fingerprint, plan, NULL, NULL, accepted_at + took, NULL, NULL, NULL, NULL,"
-    " NULL, NULL, NULL, 0, note",
+    " NULL, NULL, NULL, FALSE, note",
     "ledger AS one LEFT JOIN texts ON texts.id = one.note",
     "json_extract(texts.text, '$[0]')",
 )
@@ -138,7 +139,7 @@ class _Place(NamedTuple):
     tenant_name: str | None
 
 
-class SqliteLedger:
+class StoredLedger:
     """See the module; any thread may use it.
 
     ``delivers`` says whether a process delivers for a scope now, and whether it is a server's is
@@ -170,16 +171,21 @@ class SqliteLedger:
     def _page(
         self, selection: Selection, scopes: Mapping[int, _Place], last: int, size: int
     ) -> list[LedgerEntry]:
-        parts, values = [], []
+        queries = []
         for part in _parts(selection, self._left()):
             where, given = self._where(selection, part)
-            parts.append(f"{part.select} WHERE one.id > ? AND {where}")
-            values += [last, *given]
-        if not parts:
-            return []
-        query = f"{' UNION ALL '.join(parts)} ORDER BY 1 LIMIT ?"
-        rows = self._database.all(query, (*values, size))
-        return [self._entry(row, scopes) for row in rows]
+            query = f"{part.select} WHERE one.id > ? AND {where} ORDER BY 1 LIMIT ?"
+            queries.append((query, (last, *given, size)))
+        return [self._entry(row, scopes) for row in self._in_order(queries)[:size]]
+
+    def _in_order(self, queries: Sequence[tuple[str, Sequence[object]]]) -> list[tuple[Any, ...]]:
+        """Return the rows of several tables at one moment, by their ids."""
+
+        def look(connection: Connection) -> list[tuple[Any, ...]]:
+            found = [connection.execute(query, values).fetchall() for query, values in queries]
+            return sorted(itertools.chain.from_iterable(found), key=itemgetter(0))
+
+        return self._database.at_once(look)
 
     def _where(self, selection: Selection, part: _Part) -> tuple[str, list[object]]:
         terms: list[str] = []
@@ -205,19 +211,19 @@ class SqliteLedger:
             values.append(found.scope.id)
         if selection.user is not None:
             terms.append("user = ?")
-            values.append(selection.user if part.table == "open" else packed_id(selection.user))
+            values.append(selection.user if part.table == "open" else packed_value(selection.user))
         if selection.restored:
-            terms.append("0" if part.table == "ledger" else "one.restored IS NOT NULL")
+            terms.append("FALSE" if part.table == "ledger" else "one.restored IS NOT NULL")
         if selection.statuses is not None:
             codes = sorted(code for code, one in _SHOWN.items() if one in selection.statuses)
             terms.append(f"{part.status} IN ({', '.join(map(str, codes))})")
-        return " AND ".join(terms) or "1", values
+        return " AND ".join(terms) or "TRUE", values
 
     def get(self, delivery_id: int) -> LedgerEntry:
         """Return one delivery; raises `UsageError` if there is none of that id."""
         found = self._between(delivery_id, delivery_id)
         if not found:
-            msg = f"there is no delivery {delivery_id} in {self._database.path}"
+            msg = f"there is no delivery {delivery_id} in {self._database.shown}"
             raise UsageError(msg)
         return found[0]
 
@@ -234,13 +240,12 @@ class SqliteLedger:
         return self._between(first, first + PER_EVENT - 1) if first else []
 
     def _between(self, first: int, last: int) -> list[LedgerEntry]:
-        query = " UNION ALL ".join(
-            f"{part.select} WHERE one.id BETWEEN ? AND ?"
+        queries = [
+            (f"{part.select} WHERE one.id BETWEEN ? AND ?", (first, last))
             for part in _parts(Selection(), self._left())
-        )
-        rows = self._database.all(f"{query} ORDER BY 1", (first, last) * 3)
+        ]
         scopes = self._scopes()
-        return [self._entry(row, scopes) for row in rows]
+        return [self._entry(row, scopes) for row in self._in_order(queries)]
 
     def raw_event(self, event_id: int) -> bytes | None:
         """Return an event as it was read; None if nothing needs it any more."""
@@ -307,8 +312,8 @@ class SqliteLedger:
         return [(scope, served) for scope, served in found if not self._delivers(scope, served)]
 
     def _left(self) -> str:
-        """Return the ids of `interrupted` as a list for a statement."""
-        return ", ".join(str(scope.id) for scope, _ in self.interrupted())
+        """Return the ids of `interrupted` as a list for a statement; no scope is 0."""
+        return ", ".join(str(scope.id) for scope, _ in self.interrupted()) or "0"
 
     def _scopes(self) -> Mapping[int, _Place]:
         """Return whose each scope is."""
@@ -438,7 +443,7 @@ _SCOPES: Final = (
 class _Change:
     """The changes of an operator in one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, now: float) -> None:
+    def __init__(self, connection: Connection, names: Names, now: float) -> None:
         self._to = connection
         self._names = names
         names.forget()  # another process may have changed what they stand for
@@ -491,7 +496,11 @@ class _Change:
                 )
             )
         own = message_digest(scope, event.message_id)
-        self._to.execute("INSERT OR REPLACE INTO messages VALUES (?, ?)", (own, event.id))
+        self._to.execute(
+            "INSERT INTO messages VALUES (?, ?)"
+            " ON CONFLICT (digest) DO UPDATE SET event_id = excluded.event_id",
+            (own, event.id),
+        )
         return True
 
     def has_any(self, entry: LedgerEntry, planned: Iterable[QueuedDelivery]) -> bool:
@@ -570,9 +579,11 @@ class _Change:
         ).fetchone()
         ids = {row.id, *(() if known is None else json.loads(known[0]))}
         self._to.execute(
-            "INSERT OR REPLACE INTO rechecks"
+            "INSERT INTO rechecks"
             " (scope, key, user, action, payload, amount, period, due, deliveries)"
-            " VALUES (?, ?, ?, ?, ?, NULL, NULL, '[]', ?)",
+            " VALUES (?, ?, ?, ?, ?, NULL, NULL, '[]', ?) ON CONFLICT (scope, key) DO UPDATE SET"
+            " user = excluded.user, action = excluded.action, payload = excluded.payload,"
+            " amount = NULL, period = NULL, due = excluded.due, deliveries = excluded.deliveries",
             (row.scope, row.key, row.user, entry.action, row.payload, json.dumps(sorted(ids))),
         )
 
@@ -652,7 +663,7 @@ class _Change:
         return self._names.subscription(self._to, key)
 
 
-def _totals(connection: sqlite3.Connection, now: float, left: str) -> Sequence[ScopeTotals]:
+def _totals(connection: Connection, now: float, left: str) -> Sequence[ScopeTotals]:
     today = round(now * 1000) // DAY_MS
     found = {
         scope: ScopeTotals(
@@ -690,9 +701,7 @@ def _totals(connection: sqlite3.Connection, now: float, left: str) -> Sequence[S
     return sorted(found.values(), key=lambda one: (one.destination, one.account, one.id))
 
 
-def _waits(
-    connection: sqlite3.Connection, scope: int, now: float
-) -> tuple[float | None, float | None]:
+def _waits(connection: Connection, scope: int, now: float) -> tuple[float | None, float | None]:
     """Return when the first of what waits was accepted, and when what sleeps is due."""
     oldest = connection.execute(
         "SELECT accepted_at FROM open WHERE scope = ? ORDER BY id LIMIT 1", (scope,)

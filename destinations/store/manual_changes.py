@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from destinations.outcome import ManualChange
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 
-__all__ = ["SqliteManualChanges", "note_change"]
+__all__ = ["StoredManualChanges", "note_change"]
 
 
-class SqliteManualChanges:
+class StoredManualChanges:
     """The waiting changes of accounts at a partner: of each user, the latest by field.
 
     ``accounts`` are ids (see `destinations.store.accounts`); changes are noted for the first.
@@ -52,16 +51,14 @@ class SqliteManualChanges:
         return found
 
 
-def note_change(
-    connection: sqlite3.Connection, scope: int, change: ManualChange, now: float
-) -> None:
+def note_change(connection: Connection, scope: int, change: ManualChange, now: float) -> None:
     """Note one change for the account of a scope, as part of a transaction."""
     row = connection.execute("SELECT partner_account FROM scopes WHERE id = ?", (scope,)).fetchone()
     if row is not None and row[0] is not None:
         _note(connection, row[0], change, now)
 
 
-def _note(connection: sqlite3.Connection, account: int, change: ManualChange, now: float) -> None:
+def _note(connection: Connection, account: int, change: ManualChange, now: float) -> None:
     before = _waiting(connection, account, change.subject)
     waiting = {name: before[name] for name in before if name not in change.settled}
     if change.absorbed is not None:
@@ -73,7 +70,7 @@ def _note(connection: sqlite3.Connection, account: int, change: ManualChange, no
     _write(connection, account, change.subject, before, waiting, now)
 
 
-def _waiting(connection: sqlite3.Connection, account: int, subject: str) -> dict[str, str]:
+def _waiting(connection: Connection, account: int, subject: str) -> dict[str, str]:
     row = connection.execute(
         "SELECT fields FROM manual_changes WHERE partner_account = ? AND subject = ?",
         (account, subject),
@@ -83,7 +80,7 @@ def _waiting(connection: sqlite3.Connection, account: int, subject: str) -> dict
 
 
 def _write(
-    connection: sqlite3.Connection,
+    connection: Connection,
     account: int,
     subject: str,
     before: Mapping[str, str],

@@ -6,7 +6,6 @@ its place under the messageId.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,6 +13,7 @@ from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import History, Past, Restored
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES
+from destinations.store.connection import Connection
 from destinations.store.interning import Names
 from destinations.store.restored import decode_restored
 from destinations.store.rows import PER_EVENT, end_replaced
@@ -40,21 +40,19 @@ KNOWN: Final = """
 """
 
 
-def history_of(
-    connection: sqlite3.Connection, names: Names, digest: bytes, event_id: int
-) -> History:
+def history_of(connection: Connection, names: Names, digest: bytes, event_id: int) -> History:
     """Return the history of a message, given the event that has it."""
     first, last = event_id * PER_EVENT, event_id * PER_EVENT + PER_EVENT - 1
     deliveries: dict[SubscriptionKey | None, Past] = {}
     found = 0
     highest = -1
     for row in connection.execute(
-        "SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL, restored"
-        " FROM open WHERE id BETWEEN ?1 AND ?2"
-        " UNION ALL SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
+        "SELECT id, subscription, status, effect, fingerprint, reason, code, settled_at,"
         " NULL, restored FROM kept WHERE id BETWEEN ?1 AND ?2"
         " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL,"
-        " accepted_at + took, note, NULL FROM ledger WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        " accepted_at + took, note, NULL FROM ledger WHERE id BETWEEN ?1 AND ?2"
+        " UNION ALL SELECT id, subscription, status, effect, fingerprint, NULL, NULL, NULL, NULL,"
+        " restored FROM open WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
         (first, last),
     ).fetchall():
         identity, subscription, code, effect, fingerprint, reason, fault, settled_at, *more = row
@@ -96,7 +94,7 @@ def history_of(
     return History(event_id, found, deliveries, others, highest + 1, restored)
 
 
-def _restored(connection: sqlite3.Connection, deliveries: Iterable[Past]) -> Restored | None:
+def _restored(connection: Connection, deliveries: Iterable[Past]) -> Restored | None:
     """Return the state of an event's correction if the event ended before a restoration."""
     ended_at = [one.settled_at for one in deliveries if one.settled_at is not None]
     gap = connection.execute(
@@ -109,7 +107,7 @@ def _restored(connection: sqlite3.Connection, deliveries: Iterable[Past]) -> Res
 
 
 def note_other(
-    connection: sqlite3.Connection,
+    connection: Connection,
     digest: bytes,
     fingerprint: int,
     event_id: int,
@@ -118,13 +116,13 @@ def note_other(
 ) -> None:
     """Note another content that came under a messageId: ``refused``, or replaced by a later one."""
     connection.execute(
-        "INSERT OR IGNORE INTO other_contents VALUES (?, ?, ?, ?)",
+        "INSERT INTO other_contents VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (digest, fingerprint, event_id, refused),
     )
 
 
 def replace(  # noqa: PLR0913 - a message, what takes its place, and when
-    connection: sqlite3.Connection,
+    connection: Connection,
     names: Names,
     digest: bytes,
     history: History,

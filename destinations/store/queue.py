@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ from destinations.store.codes import (
     TYPE_CODES,
     TYPES,
 )
-from destinations.store.database import Database, LatestEvent
+from destinations.store.connection import Connection, Database, LatestEvent
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -70,7 +71,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 
-__all__ = ["SqliteQueue", "SqliteSource"]
+__all__ = ["Commit", "StoredQueue", "StoredSource"]
 
 _NEARLY_FULL: Final = "it has nearly the size that it may have"
 _BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
@@ -82,9 +83,14 @@ _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _REJECTED: Final = STATUS_CODES[Outcome.REJECTED]
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 
-_ADD_MESSAGES: Final = "INSERT OR REPLACE INTO messages (digest, event_id) VALUES {rows}"
+_ADD_MESSAGES: Final = (
+    "INSERT INTO messages (digest, event_id) VALUES {rows}"
+    " ON CONFLICT (digest) DO UPDATE SET event_id = excluded.event_id"
+)
 # The queues of runs as well as that of a server's destination, and the other way round.
-_TRY_MESSAGES: Final = "INSERT OR IGNORE INTO messages (digest, event_id) VALUES {rows}"
+_TRY_MESSAGES: Final = (
+    "INSERT INTO messages (digest, event_id) VALUES {rows} ON CONFLICT DO NOTHING"
+)
 _UPDATE_OPEN: Final = """
     WITH one (id, status, effect, attempts, first_attempt_at, next_at, balance)
     AS (VALUES {rows})
@@ -100,7 +106,9 @@ _PLAN_AGAIN: Final = """
     FROM one WHERE open.id = one.id
 """
 _ADD_FAILURES: Final = """
-    INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason) VALUES {rows}
+    INSERT INTO failures (id, code, http_status, stage, reason) VALUES {rows}
+    ON CONFLICT (id) DO UPDATE SET code = excluded.code, http_status = excluded.http_status,
+        stage = excluded.stage, reason = excluded.reason
 """
 _TRUST: Final = (
     "UPDATE open SET restored = NULL WHERE scope = ? AND key = ? AND restored IS NOT NULL"
@@ -144,12 +152,17 @@ _SET_BALANCES: Final = """
         period = excluded.period, ends_at = excluded.ends_at, asked_at = excluded.asked_at
 """
 _SET_RECHECKS: Final = """
-    INSERT OR REPLACE INTO rechecks
+    INSERT INTO rechecks
     (scope, key, user, action, payload, amount, period, due, deliveries) VALUES {rows}
+    ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, action = excluded.action,
+        payload = excluded.payload, amount = excluded.amount, period = excluded.period,
+        due = excluded.due, deliveries = excluded.deliveries
 """
 _SET_DRIFTS: Final = """
-    INSERT OR REPLACE INTO drifts
+    INSERT INTO drifts
     (scope, key, user, expected, found, noticed_at, deliveries) VALUES {rows}
+    ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user, expected = excluded.expected,
+        found = excluded.found, noticed_at = excluded.noticed_at, deliveries = excluded.deliveries
 """
 # Not where it is known by now that others add to it.
 _RESTORE_BALANCES: Final = f"""{_SET_BALANCES}
@@ -165,7 +178,7 @@ _OPEN_COLUMNS: Final = (
 )
 
 
-class SqliteQueue:
+class StoredQueue:
     """The deliveries of a store, and what its partners hold.
 
     With a ``user``, sources have only the deliveries of this user, and the balances to be looked
@@ -186,6 +199,9 @@ class SqliteQueue:
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         self._process = f"process {os.getpid()} since {since}"
 
+    left_intents = "SELECT id, at, durable, deliveries, balances FROM intents WHERE true"
+    """What nobody is sending any more, when `recover` is called."""
+
     def recover(
         self,
         scopes: Iterable[Scope],
@@ -201,15 +217,16 @@ class SqliteQueue:
                 self._recover(connection, scope, reconcile_after)
                 self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
-    def _recover(
-        self, connection: sqlite3.Connection, scope: Scope, reconcile_after: float
-    ) -> None:
-        rows = connection.execute(
-            "SELECT id, at, durable, deliveries, balances FROM intents WHERE scope = ?", (scope.id,)
-        ).fetchall()
+    def _recover(self, connection: Connection, scope: Scope, reconcile_after: float) -> None:
+        rows = connection.execute(f"{self.left_intents} AND scope = ?", (scope.id,)).fetchall()
         # What runs left is for a server of the account, and the other way round.
         siblings = connection.execute(SIBLINGS, (array_of([scope.id]),)).fetchall()
-        connection.executemany("UPDATE OR REPLACE rechecks SET scope = ? WHERE scope = ?", siblings)
+        connection.executemany(
+            "DELETE FROM rechecks WHERE scope = ?1"
+            " AND key IN (SELECT key FROM rechecks WHERE scope = ?2)",
+            siblings,
+        )
+        connection.executemany("UPDATE rechecks SET scope = ? WHERE scope = ?", siblings)
         tallies = Tallies()
         for intent, at, durable, ids, balances in rows:
             if durable:
@@ -224,11 +241,8 @@ class SqliteQueue:
                 ).fetchall():
                     tallies.remove(scope.id, subscription, _READY)
                     tallies.add(scope.id, subscription, _UNKNOWN)
-                connection.execute(
-                    "INSERT OR REPLACE INTO failures (id, code, http_status, stage, reason)"
-                    " SELECT value, ?, NULL, 'send', ? FROM json_each(?)",
-                    (ANSWER_LOST, INTERRUPTED, ids),
-                )
+                lost = [(one, ANSWER_LOST, None, "send", INTERRUPTED) for one in json.loads(ids)]
+                with_rows(connection, _ADD_FAILURES, lost)
             else:  # it may be sent again, by code that may want to know that it was
                 connection.execute(
                     "UPDATE open SET effect = ? WHERE status = ? AND effect = ?"
@@ -243,7 +257,7 @@ class SqliteQueue:
 
     def _cut_waits(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         scope: Scope,
         reconcile_after: float,
         longest_wait: float,
@@ -279,17 +293,16 @@ class SqliteQueue:
         given: list[QueuedDelivery] = []
         changed = False
         try:
-            with self._database.transaction() as connection:
+            with self._transaction() as connection:
                 changed = self.poll()
                 if round_.arrivals and not self._database.has_room(connection):
                     raise StoreFullError(_NEARLY_FULL, AT_LIMIT)  # noqa: TRY301 - nothing is written
                 now = self._now()
-                work = _Commit(connection, self._names, now, assigned, given)
+                work = self._work(connection, now, assigned, given)
                 work.settle_at(max(now, self._settle_from))
                 recent = self.keep_recent if round_.transitions else None
                 if recent is not None and self._database.has_room(connection):
                     work.keep_recent = recent
-                work.begin_after(self._database.latest_event)
                 work.write(round_, self._process)
         except BaseException:
             self._names.forget()
@@ -307,6 +320,22 @@ class SqliteQueue:
         self._database.latest_event = work.latest_event
         return Committed(work.gone, changed=changed)
 
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        """Return the transaction of a round."""
+        return self._database.transaction()
+
+    def _work(
+        self,
+        connection: Connection,
+        now: float,
+        assigned: list[QueuedEvent],
+        given: list[QueuedDelivery],
+    ) -> Commit:
+        """Return what writes in a transaction; see `Commit`."""
+        work = Commit(connection, self._names, now, assigned, given)
+        work.begin_after(self._database.latest_event)
+        return work
+
     def request(self, scope: Scope, arrival: Arrival) -> int:
         """Add the one delivery of what an operator asks for; returns its id.
 
@@ -318,7 +347,7 @@ class SqliteQueue:
         with self._database.transaction() as connection:
             if not self._database.has_room(connection):
                 raise StoreFullError(_NEARLY_FULL, AT_LIMIT)
-            work = _Commit(connection, self._names, self._now(), [], [])
+            work = self._work(connection, self._now(), [], [])
             same = work.same_waiting(scope, delivery)
             if same is None:
                 work.arrivals([(scope, arrival)])
@@ -342,9 +371,9 @@ class SqliteQueue:
 
     # -- what is known -------------------------------------------------------------------------
 
-    def source(self, scope: Scope) -> SqliteSource:
+    def source(self, scope: Scope) -> StoredSource:
         """Return a source of a scope's waiting deliveries, from the first one."""
-        return SqliteSource(self._database, self._names, scope, self._user)
+        return StoredSource(self._database, self._names, scope, self._user)
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:
         """Return the histories of messages; see `destinations.pipeline.queue.Queue.history`."""
@@ -358,7 +387,7 @@ class SqliteQueue:
     def _look(self, scopes: Sequence[int], message_ids: Sequence[str]) -> Mapping[str, History]:
         digests = {message_digest(one, text): text for one in scopes for text in message_ids}
 
-        def look(connection: sqlite3.Connection) -> Mapping[str, History]:
+        def look(connection: Connection) -> Mapping[str, History]:
             known = dict(with_rows(connection, KNOWN, [(digest,) for digest in digests]))
             return {
                 digests[digest]: history_of(connection, self._names, digest, event_id)
@@ -383,7 +412,7 @@ class SqliteQueue:
         """Return the balances before the requests whose answers were lost, by key."""
         rows = self._database.all(
             "SELECT key, user, amount, period, ends_at, asked_at FROM balances"
-            " WHERE scope = ? AND key IN (SELECT value FROM json_each(?))",
+            " WHERE scope = ? AND key IN (SELECT atom FROM json_each(?))",
             (scope.id, json.dumps(list(keys))),
         )
         return {key: Balance(*rest) for key, *rest in rows}
@@ -400,7 +429,7 @@ class SqliteQueue:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
             "SELECT key, user, action, payload, amount, period, due, deliveries FROM rechecks"
-            " WHERE scope = ?1 AND (?2 IS NULL OR key IN"
+            " WHERE scope = ?1 AND (CAST(?2 AS TEXT) IS NULL OR key IN"
             " (SELECT key FROM open WHERE scope = ?1 AND user = ?2))",
             (scope.id, self._user),
         )
@@ -417,7 +446,7 @@ class SqliteQueue:
         """Do nothing: the owner of the store closes it."""
 
 
-class _Commit:
+class Commit:
     """The writes of one commit, in its transaction; ``gone`` lists what was not as expected.
 
     ``assigned`` and ``given`` get the events and deliveries that have an id from now on.
@@ -425,7 +454,7 @@ class _Commit:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         names: Names,
         now: float,
         assigned: list[QueuedEvent],
@@ -747,7 +776,7 @@ class _Commit:
             if ids:
                 done = self._to.execute(
                     "INSERT INTO intents (scope, at, durable, process, deliveries, balances)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                     (
                         batch.scope.id,
                         round(batch.at * 1000),
@@ -757,7 +786,7 @@ class _Commit:
                         _BALANCES.encode(batch.balances),
                     ),
                 )
-                batch.intent = done.lastrowid or 0
+                (batch.intent,) = done.fetchone()
 
     def waiting(self, deliveries: Sequence[tuple[Scope, QueuedDelivery]]) -> None:
         """Write deliveries that wait without being sent now."""
@@ -831,12 +860,10 @@ class _Commit:
             return
         self._write_messages()
         digests = [message_digest(scope.id, one.event.message_id) for scope, one in arrivals]
-        elsewhere = self._elsewhere(arrivals)
-        if not elsewhere and self._are_new(digests, arrivals):
+        found = self.find_messages(digests, arrivals)
+        if found is None:
             return
-        known: dict[bytes, int] = dict(
-            with_rows(self._to, KNOWN, [(digest,) for digest in digests])
-        )
+        known, elsewhere = found
         fresh: dict[bytes, tuple[Scope, Arrival]] = {}
         for digest, (scope, arrival) in zip(digests, arrivals, strict=True):
             if digest in fresh:
@@ -876,20 +903,43 @@ class _Commit:
         """Let another process that delivers know of a delivery."""
         self._noticed.append((delivery.id,))
 
-    def _elsewhere(
+    def find_messages(
+        self, digests: Sequence[bytes], arrivals: Sequence[tuple[Scope, Arrival]]
+    ) -> tuple[dict[bytes, int], dict[tuple[int, str], tuple[bytes, int]]] | None:
+        """Return the events that have the messageIds of arrivals already, by digest.
+
+        Those of other queues of the same accounts come second: their digests and events by scope
+        and messageId. None if there are neither; then all the arrivals are written.
+        """
+        elsewhere = self._elsewhere(arrivals)
+        if not elsewhere and self._are_new(digests, arrivals):
+            return None
+        return dict(with_rows(self._to, KNOWN, [(digest,) for digest in digests])), elsewhere
+
+    def siblings_of(
         self, arrivals: Sequence[tuple[Scope, Arrival]]
-    ) -> dict[tuple[int, str], tuple[bytes, int]]:
-        """Return the digests and event ids of arrivals in other queues of the same accounts."""
+    ) -> dict[bytes, list[tuple[int, str]]]:
+        """Return the digests that arrivals have in other queues of the same accounts.
+
+        By each, the scopes and messageIds of the arrivals.
+        """
         scopes = array_of({scope.id for scope, _ in arrivals})
         siblings = self._to.execute(SIBLINGS, (scopes,)).fetchall()
-        if not siblings:
-            return {}
         asked: dict[bytes, list[tuple[int, str]]] = {}
         for own, other in siblings:
             for scope, one in arrivals:
                 if scope.id == own:
                     text = one.event.message_id
                     asked.setdefault(message_digest(other, text), []).append((own, text))
+        return asked
+
+    def _elsewhere(
+        self, arrivals: Sequence[tuple[Scope, Arrival]]
+    ) -> dict[tuple[int, str], tuple[bytes, int]]:
+        """Return the digests and event ids of arrivals in other queues of the same accounts."""
+        asked = self.siblings_of(arrivals)
+        if not asked:
+            return {}
         known = with_rows(self._to, KNOWN, [(digest,) for digest in asked])
         return {name: (digest, event) for digest, event in known for name in asked[digest]}
 
@@ -899,6 +949,7 @@ class _Commit:
         Asking first, and then writing, would look for each of them twice.
         """
         connection = self._to
+        assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - others do otherwise
         first = self._load_last_event() + 1
         before = connection.total_changes
         connection.execute("SAVEPOINT arrivals")
@@ -911,14 +962,15 @@ class _Commit:
             for _, arrival in arrivals:
                 self._new_event(arrival.event)
                 arrival.receipt = Receipt(arrival.event.id)
-            self._write_arrivals(arrivals)
+            self.write_arrivals(arrivals)
         return are_new
 
     def _write_fresh(self, fresh: Mapping[bytes, tuple[Scope, Arrival]]) -> None:
         self._messages += [(digest, arrival.event.id) for digest, (_, arrival) in fresh.items()]
-        self._write_arrivals(fresh.values())
+        self.write_arrivals(fresh.values())
 
-    def _write_arrivals(self, arrivals: Collection[tuple[Scope, Arrival]]) -> None:
+    def write_arrivals(self, arrivals: Collection[tuple[Scope, Arrival]]) -> None:
+        """Write the deliveries of events that are new, and have their ids."""
         self._add_open([(scope, one) for scope, each in arrivals for one in each.deliveries])
         ended = [(scope, one) for scope, each in arrivals for one in each.ended]
         if ended:
@@ -1002,9 +1054,13 @@ class _Commit:
         self._tallies.remove(scope, subscription, status, settled_at // DAY_MS)
 
     def _new_event(self, event: QueuedEvent) -> None:
-        self._last_event = self._load_last_event() + 1
-        event.id = self._last_event
+        event.id = self.next_event()
         self._assigned.append(event)
+
+    def next_event(self) -> int:
+        """Return the id of one more event."""
+        self._last_event = self._load_last_event() + 1
+        return self._last_event
 
     def _load_last_event(self) -> int:
         """Return the id of the latest event."""
@@ -1012,7 +1068,8 @@ class _Commit:
             row = self._to.execute("SELECT value FROM counters WHERE name = 'event'").fetchone()
             self._last_event = 0 if row is None else int(row[0])
             self._to.execute(
-                "INSERT OR IGNORE INTO days VALUES (?, ?)", (self._day, self._last_event + 1)
+                "INSERT INTO days VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (self._day, self._last_event + 1),
             )
         return self._last_event
 
@@ -1083,16 +1140,22 @@ class _Commit:
     def finish(self) -> None:
         """Write what was counted, and what messages are found by."""
         self._write_messages()
-        if self._last_event is not None:
-            self._to.execute(
-                "INSERT OR REPLACE INTO counters VALUES ('event', ?)", (self._last_event,)
-            )
+        self.note_latest_event()
         self._tallies.write(self._to)
         if self._noticed:
             self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)
 
+    def note_latest_event(self) -> None:
+        """Note the id that was given last."""
+        if self._last_event is not None:
+            self._to.execute(
+                "INSERT INTO counters VALUES ('event', ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._last_event,),
+            )
 
-class SqliteSource:
+
+class StoredSource:
     """The deliveries of one scope that wait; see `destinations.pipeline.queue.Source`."""
 
     def __init__(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from destinations.errors import UsageError
-from destinations.store.database import Database, check_not_lost, check_store_path
+from destinations.store.database import SqliteDatabase, check_not_lost, check_store_path
 from destinations.store.failures import failure, roll_back
 from destinations.store.files import is_missing
 from destinations.store.migrations import MIGRATIONS
@@ -24,7 +24,7 @@ _OLDEST: Final = 14
 """The version that brought the tables and columns that are read."""
 
 
-class ReadOnlyDatabase(Database):
+class ReadOnlyDatabase(SqliteDatabase):
     """A store as it is: it is not made, not brought forward, and no lock is taken.
 
     Raises `UsageError` if there is none, if it is of another version than can be read, and for

@@ -5,14 +5,13 @@ An event that several destinations had is kept once, with the scopes that it was
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.store.bulk import with_rows
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 from destinations.store.mentions import Mentions
 from destinations.store.rows import RAW
 
@@ -21,7 +20,7 @@ __all__ = [
     "DeliveredEvent",
     "RecentBounds",
     "RecentEvent",
-    "SqliteRecent",
+    "StoredRecent",
     "delete_unlinked",
     "erase_recent",
     "keep_recent",
@@ -47,10 +46,11 @@ _ADD: Final = f"""
 """  # noqa: S608 - a constant
 _LINK: Final = """
     WITH one (scope, message_id, fingerprint) AS (VALUES {rows})
-    INSERT OR IGNORE INTO recent_scopes (event, scope)
+    INSERT INTO recent_scopes (event, scope)
     SELECT recent_events.id, one.scope FROM one JOIN recent_events
         ON recent_events.fingerprint = one.fingerprint
         AND recent_events.message_id = one.message_id
+    WHERE true ON CONFLICT DO NOTHING
 """
 _FIRST: Final = """
     WITH last AS (SELECT id, total FROM recent_events ORDER BY id DESC LIMIT 1)
@@ -69,8 +69,9 @@ RECENT_OF_SCOPES: Final = """
 """The events of scopes, a JSON array: their ids, and what of them may be or name a user."""
 
 _LAST: Final = """
-    SELECT id, at, message_id, raw FROM recent_events WHERE at >= ? AND (? IS NULL OR id IN (
-        SELECT event FROM recent_scopes JOIN scopes ON scopes.id = scope WHERE destination = ?))
+    SELECT id, at, message_id, raw FROM recent_events WHERE at >= ?
+        AND (CAST(? AS TEXT) IS NULL OR id IN (SELECT event FROM recent_scopes
+            JOIN scopes ON scopes.id = scope WHERE destination = ?))
     ORDER BY id DESC LIMIT ?
 """
 
@@ -113,7 +114,7 @@ class RecentEvent:
 
 
 def keep_recent(
-    connection: sqlite3.Connection,
+    connection: Connection,
     delivered: Sequence[DeliveredEvent],
     bounds: RecentBounds,
     now_ms: int,
@@ -127,7 +128,7 @@ def keep_recent(
     _cut(connection, bounds)
 
 
-def _cut(connection: sqlite3.Connection, bounds: RecentBounds) -> None:
+def _cut(connection: Connection, bounds: RecentBounds) -> None:
     """Delete the oldest events until no more are left than may be."""
     row = connection.execute(_FIRST, (bounds.events, bounds.bytes)).fetchone()
     if row is not None:
@@ -135,14 +136,14 @@ def _cut(connection: sqlite3.Connection, bounds: RecentBounds) -> None:
         connection.execute("DELETE FROM recent_events WHERE id < ?", row)
 
 
-def delete_unlinked(connection: sqlite3.Connection) -> None:
+def delete_unlinked(connection: Connection) -> None:
     """Delete events that are not kept for any scope any more."""
     connection.execute(
         "DELETE FROM recent_events WHERE id NOT IN (SELECT event FROM recent_scopes)"
     )
 
 
-def recent_of_user(connection: sqlite3.Connection, user: str, scopes: str) -> Sequence[int]:
+def recent_of_user(connection: Connection, user: str, scopes: str) -> Sequence[int]:
     """Return the events of a user, and those that have the user's id anywhere, by their ids.
 
     ``scopes`` is a JSON array.
@@ -155,7 +156,7 @@ def recent_of_user(connection: sqlite3.Connection, user: str, scopes: str) -> Se
     ]
 
 
-def erase_recent(connection: sqlite3.Connection, user: str, scopes: str) -> int:
+def erase_recent(connection: Connection, user: str, scopes: str) -> int:
     """Delete in scopes what `recent_of_user` finds; returns how many events."""
     found = recent_of_user(connection, user, scopes)
     connection.executemany(
@@ -166,7 +167,7 @@ def erase_recent(connection: sqlite3.Connection, user: str, scopes: str) -> int:
     return len(found)
 
 
-class SqliteRecent:
+class StoredRecent:
     """The events of a store that were delivered lately."""
 
     def __init__(self, database: Database) -> None:
@@ -180,7 +181,7 @@ class SqliteRecent:
         ``since`` is in seconds since 1970, UTC.
         """
 
-        def look(connection: sqlite3.Connection) -> Sequence[RecentEvent]:
+        def look(connection: Connection) -> Sequence[RecentEvent]:
             rows = connection.execute(
                 _LAST, (round(since * 1000), destination, destination, number)
             ).fetchall()
@@ -238,7 +239,7 @@ class SqliteRecent:
         return row is not None
 
 
-def _delete(connection: sqlite3.Connection, ids: Iterable[tuple[Any, ...]]) -> None:
+def _delete(connection: Connection, ids: Iterable[tuple[Any, ...]]) -> None:
     ids = list(ids)
     connection.executemany("DELETE FROM recent_scopes WHERE event = ?", ids)
     connection.executemany("DELETE FROM recent_events WHERE id = ?", ids)

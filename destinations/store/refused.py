@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.store.accounts import account_label
 from destinations.store.bulk import with_rows
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Cursor, Database
 from destinations.store.tenants import Tenants
 
 __all__ = [
@@ -18,7 +17,7 @@ __all__ = [
     "RefusedEntry",
     "RefusedEvent",
     "RefusedSelection",
-    "SqliteRefused",
+    "StoredRefused",
 ]
 
 _CHUNK: Final = 1_000
@@ -112,7 +111,7 @@ class RefusedCount:
     events: int
 
 
-class SqliteRefused:
+class StoredRefused:
     """The refused events of a store."""
 
     def __init__(self, database: Database) -> None:
@@ -209,10 +208,10 @@ class SqliteRefused:
             "at >= ?": since,
         }
         given = {text: value for text, value in conditions.items() if value is not None}
-        return " AND ".join(given) or "1", tuple(given.values())
+        return " AND ".join(given) or "TRUE", tuple(given.values())
 
 
-def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most_bytes: int) -> int:
+def _displace(connection: Connection, scope: int, most_events: int, most_bytes: int) -> int:
     """Delete events until no more are left than may be; returns how many.
 
     The tenants of a destination share what it may have: of the one that has most, most gives way.
@@ -225,7 +224,7 @@ def _displace(connection: sqlite3.Connection, scope: int, most_events: int, most
     size = sum(number for _, number in left.values())
     displaced: list[tuple[int]] = []
     with contextlib.ExitStack() as cursors:
-        oldest: dict[tuple[int, str], sqlite3.Cursor] = {}
+        oldest: dict[tuple[int, str], Cursor] = {}
         while events > most_events or size > most_bytes:
             # Whatever there is too much of, the code of a scope that has most of it.
             code = max(left, key=lambda code: left[code][events <= most_events])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Balance, Restored
 from destinations.store.codes import STATUS_CODES
+from destinations.store.connection import Connection
 
 __all__ = ["decode_restored", "encode_restored", "latest_acceptance", "mark_restored", "note_gap"]
 
@@ -52,7 +52,7 @@ def decode_restored(text: str | None) -> Restored | None:
     return None if text is None else Restored(*json.loads(text))
 
 
-def latest_acceptance(connection: sqlite3.Connection) -> float | None:
+def latest_acceptance(connection: Connection) -> float | None:
     """Return when the latest event that is known was accepted, in seconds since 1970."""
     times = [
         row[0]
@@ -63,7 +63,7 @@ def latest_acceptance(connection: sqlite3.Connection) -> float | None:
     return max(times) / 1000 if times else None
 
 
-def note_gap(connection: sqlite3.Connection, since: float, until: float, *, held: bool) -> None:
+def note_gap(connection: Connection, since: float, until: float, *, held: bool) -> None:
     """Note for which time the store does not know its events; ``held`` says what happens to them.
 
     What an earlier restoration did not know of is still not known.
@@ -75,10 +75,10 @@ def note_gap(connection: sqlite3.Connection, since: float, until: float, *, held
     )
 
 
-def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
+def mark_restored(connection: Connection, copied_at: float) -> int:
     """Mark all that a copy has and that may have been delivered since; returns how many are open.
 
-    Nothing is under way: `SqliteQueue.recover` has seen to that.
+    Nothing is under way: `StoredQueue.recover` has seen to that.
     """
     accounts: dict[int, int] = dict(connection.execute(_ACCOUNTS).fetchall())
     rows = [
@@ -122,7 +122,7 @@ def mark_restored(connection: sqlite3.Connection, copied_at: float) -> int:
 
 
 def _known(
-    connection: sqlite3.Connection, accounts: dict[int, int], rows: Iterable[_Open]
+    connection: Connection, accounts: dict[int, int], rows: Iterable[_Open]
 ) -> dict[_Key, set[tuple[int, str | None]]]:
     """Return the partner's amounts under the keys of open deliveries, as far as the copy shows."""
     found: defaultdict[_Key, set[tuple[int, str | None]]] = defaultdict(set)

@@ -6,14 +6,13 @@ Before each part, ``more`` is asked whether there is time for it; what is left i
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome
 from destinations.store.codes import EFFECTS, STATUS_CODES, STATUSES
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 from destinations.store.digests import DIGEST_BYTES, message_digest, unpacked_id
 from destinations.store.rows import DAY_MS, PER_EVENT, array_of
 from destinations.store.tallies import Tallies
@@ -174,9 +173,7 @@ class _Ended(NamedTuple):
         return EFFECTS[self.effect] is Effect.NONE
 
 
-def _delete(
-    connection: sqlite3.Connection, events: Iterable[int], limits: Mapping[int, float]
-) -> Deleted:
+def _delete(connection: Connection, events: Iterable[int], limits: Mapping[int, float]) -> Deleted:
     """Delete those of the events of which nothing waits, and no delivery has to stay."""
     of_event: dict[int, list[_Ended]] = {}
     for row in map(_Ended._make, connection.execute(_ROWS, (array_of(events),))):
@@ -208,7 +205,7 @@ def _delete(
     return Deleted(sum(map(len, old)), raw.rowcount, messages)
 
 
-def _forget_message(connection: sqlite3.Connection, row: _Ended) -> int:
+def _forget_message(connection: Connection, row: _Ended) -> int:
     """Delete the messageId of an event, unless another event has it by now; returns how many."""
     digest = message_digest(row.scope, unpacked_id(row.message_id))
     done = connection.execute(

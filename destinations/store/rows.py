@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Final, Self
@@ -11,6 +10,7 @@ from destinations.outcome import Effect, Outcome, Result
 from destinations.pipeline.queue import Increment, QueuedDelivery, Stage
 from destinations.store.bulk import with_rows
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
+from destinations.store.connection import Connection
 from destinations.store.digests import packed_id, unpacked_id
 from destinations.store.interning import Names
 from destinations.store.tallies import Tallies
@@ -43,26 +43,35 @@ INTERRUPTED: Final = "under way when the process ended; it may have been applied
 
 _FILTERED: Final = STATUS_CODES[Outcome.FILTERED]
 
+
+def _replacing(statement: str) -> str:
+    """Return an INSERT that takes the place of a row of the same id."""
+    columns = statement[statement.index("(") + 1 : statement.index(")")].split(",")
+    names = [name.strip() for name in columns][1:]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names)
+    return f"{statement} ON CONFLICT (id) DO UPDATE SET {changes}"
+
+
 ADD_OPEN: Final = """
     INSERT INTO open (id, scope, subscription, status, effect, attempts, user, message_id, type,
         accepted_at, fingerprint, plan, first_attempt_at, next_at, amount, key, payload)
     VALUES {rows}
 """
 _ADD_OPEN_ROWS: Final = ADD_OPEN.replace("payload)", "payload, balance, restored)")
-ADD_KEPT: Final = """
-    INSERT OR REPLACE INTO kept (id, scope, subscription, status, effect, attempts, user,
+ADD_KEPT: Final = _replacing("""
+    INSERT INTO kept (id, scope, subscription, status, effect, attempts, user,
         message_id, type, accepted_at, fingerprint, plan, first_attempt_at, settled_at, code,
         http_status, stage, reason, amount, key, payload, evidence)
-    VALUES {rows}
-"""
-ADD_LEDGER: Final = """
-    INSERT OR REPLACE INTO ledger (id, scope, subscription, status, effect, attempts, user,
+    VALUES {rows}""")
+ADD_LEDGER: Final = _replacing("""
+    INSERT INTO ledger (id, scope, subscription, status, effect, attempts, user,
         message_id, type, accepted_at, took, fingerprint, plan, note)
-    VALUES {rows}
-"""
+    VALUES {rows}""")
 # An event never changes; and nothing may be replaced in silence that others share.
-ADD_EVENTS: Final = "INSERT OR IGNORE INTO events (id, raw, settings, shared) VALUES {rows}"
-ADD_SHARED: Final = "INSERT OR IGNORE INTO shared_events (id, raw) VALUES {rows}"
+ADD_EVENTS: Final = (
+    "INSERT INTO events (id, raw, settings, shared) VALUES {rows} ON CONFLICT DO NOTHING"
+)
+ADD_SHARED: Final = "INSERT INTO shared_events (id, raw) VALUES {rows} ON CONFLICT DO NOTHING"
 RAW: Final = """
     CASE WHEN events.shared IS NULL THEN events.raw
     ELSE (SELECT raw FROM shared_events WHERE shared_events.id = events.shared) END
@@ -95,7 +104,7 @@ class OpenRow:
     restored: str | None = None
 
     @classmethod
-    def take(cls, connection: sqlite3.Connection, delivery_id: int, table: str) -> Self:
+    def take(cls, connection: Connection, delivery_id: int, table: str) -> Self:
         """Remove the row of a delivery from ``open`` or ``kept``, and return what it held."""
         next_at, balance = ("next_at", "balance") if table == "open" else ("NULL", "NULL")
         row = connection.execute(
@@ -155,13 +164,13 @@ class OpenRow:
         self.key = None if value is None else value.key
 
 
-def add_open(connection: sqlite3.Connection, rows: Sequence[OpenRow]) -> None:
+def add_open(connection: Connection, rows: Sequence[OpenRow]) -> None:
     """Write rows of ``open``."""
     with_rows(connection, _ADD_OPEN_ROWS, [astuple(row) for row in rows])
 
 
 def add_ledger(  # noqa: PLR0913, PLR0917 - the columns of a row
-    connection: sqlite3.Connection,
+    connection: Connection,
     names: Names,
     row: OpenRow,
     subscription: int,
@@ -182,7 +191,7 @@ def add_ledger(  # noqa: PLR0913, PLR0917 - the columns of a row
 
 
 def add_kept(
-    connection: sqlite3.Connection, row: OpenRow, subscription: int, result: Result, now_ms: int
+    connection: Connection, row: OpenRow, subscription: int, result: Result, now_ms: int
 ) -> None:
     """Write a delivery that ended without being sent, and that an operator may want to replay."""
     values = (
@@ -195,7 +204,7 @@ def add_kept(
 
 
 def end_replaced(
-    connection: sqlite3.Connection, names: Names, event_id: int, now_ms: int, *, by: int
+    connection: Connection, names: Names, event_id: int, now_ms: int, *, by: int
 ) -> Tallies:
     """End what is kept of an event as filtered: a corrected one, ``by``, has replaced it.
 

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import os
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 from destinations.errors import UsageError
 from destinations.extras import libraries_of
 from destinations.secrets import Secret, reveal
-from destinations.store.database import Database
+from destinations.store.connection import Connection, Database
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +30,7 @@ __all__ = ["SealedValues", "Sealer", "SealingKey", "make_sealing_key", "sealing_
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _VERSION: Final = "v1"
+_HEAD: Final = re.compile(r"v.:([0-9a-f]{8}):")
 _FORM: Final = re.compile(r"v(?P<version>[0-9]+):(?P<key>[0-9a-f]{8}):(?P<text>[A-Za-z0-9+/]+=*)")
 _NEEDED_BY: Final = "sealing (in the configuration of a server)"
 _EXPECTED: Final = (
@@ -191,7 +191,7 @@ class SealedValues:
         """Return a secret as it is kept under a name, for who writes it with something else."""
         return self._opener().seal(text, row=_row(name))
 
-    def set(self, name: str, text: str, connection: sqlite3.Connection | None = None) -> None:
+    def set(self, name: str, text: str, connection: Connection | None = None) -> None:
         """Keep a secret under a name, in place of an earlier one."""
         value = self.sealed(name, text)
         with self._writing(connection) as writing:
@@ -201,7 +201,7 @@ class SealedValues:
                 (name, value),
             )
 
-    def remove(self, name: str, connection: sqlite3.Connection | None = None) -> bool:
+    def remove(self, name: str, connection: Connection | None = None) -> bool:
         """Remove the secret of this name, and return whether there was one."""
         with self._writing(connection) as writing:
             done = writing.execute("DELETE FROM sealed WHERE name = ?", (name,))
@@ -221,10 +221,11 @@ class SealedValues:
         Nothing is lost by that: the values stay as they are until their keys are back.
         """
         known = frozenset() if self._sealer is None else self._sealer.key_ids
-        counts = self._database.all(
-            "SELECT substr(value, 4, 8), count(*) FROM sealed WHERE value GLOB ? GROUP BY 1",
-            (f"v?:{'[0-9a-f]' * 8}:*",),
+        heads = self._database.all(
+            "SELECT substr(value, 1, 12), count(*) FROM sealed GROUP BY 1 ORDER BY 1"
         )
+        sealed = [(_HEAD.fullmatch(head), count) for head, count in heads]
+        counts = [(head[1], count) for head, count in sealed if head is not None]
         missing = [(key, count) for key, count in counts if key not in known]
         if missing:
             total = sum(count for _, count in missing)
@@ -234,7 +235,7 @@ class SealedValues:
             which = ", ".join(f"{key} ({count:,})" for key, count in missing)
             it = "it" if len(missing) == 1 else "them"
             raise UsageError(
-                f"{values} of the store {self._database.path} {needs} {keys} {which}, which the "
+                f"{values} of the store {self._database.shown} {needs} {keys} {which}, which the "
                 f"configuration lacks: add {it} to sealing.formerKeys"
             )
 
@@ -270,7 +271,7 @@ class SealedValues:
         return self._sealer
 
     @contextlib.contextmanager
-    def _writing(self, connection: sqlite3.Connection | None) -> Iterator[sqlite3.Connection]:
+    def _writing(self, connection: Connection | None) -> Iterator[Connection]:
         if connection is not None:
             yield connection
             return

@@ -7,12 +7,18 @@ from collections import Counter
 from typing import Final
 
 from destinations.store.bulk import with_rows
+from destinations.store.connection import Connection
 
 __all__ = ["Tallies"]
 
 _ADD: Final = """
     INSERT INTO tallies (scope, subscription, status, day, count) VALUES {rows}
-    ON CONFLICT (scope, subscription, status, day) DO UPDATE SET count = count + excluded.count
+    ON CONFLICT (scope, subscription, status, day)
+    DO UPDATE SET count = tallies.count + excluded.count
+"""
+# They are added up when they are read: see `destinations.postgres.schema`.
+_ADD_LATER: Final = """
+    INSERT INTO tally_changes (scope, subscription, status, day, count) VALUES {rows}
 """
 
 
@@ -27,9 +33,11 @@ class Tallies:
     def __init__(self) -> None:
         self._changes: Counter[tuple[int, int, int, int]] = Counter()
 
-    def add(self, scope: int, subscription: int | None, status: int, day: int = 0) -> None:
-        """Count one delivery more."""
-        self._changes[scope, subscription or 0, status, day] += 1
+    def add(
+        self, scope: int, subscription: int | None, status: int, day: int = 0, *, more: int = 1
+    ) -> None:
+        """Count one delivery ``more``, or several."""
+        self._changes[scope, subscription or 0, status, day] += more
 
     def remove(self, scope: int, subscription: int | None, status: int, day: int = 0) -> None:
         """Count one delivery less."""
@@ -39,7 +47,8 @@ class Tallies:
         """Add all that changes in ``other``."""
         self._changes.update(other._changes)
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: Connection) -> None:
         """Write the changes to the store."""
         changes = [(*key, change) for key, change in self._changes.items() if change]
-        with_rows(connection, _ADD, changes)
+        is_embedded = isinstance(connection, sqlite3.Connection)
+        with_rows(connection, _ADD if is_embedded else _ADD_LATER, changes)

@@ -10,7 +10,6 @@ one that stays, under the id of the tenant that stays.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,11 +17,12 @@ from typing import Any, Final
 from destinations.outcome import Effect, Outcome
 from destinations.pipeline.queue import OTHERS, Scope
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
-from destinations.store.database import Database
-from destinations.store.digests import message_digest, packed_id, unpacked_id
+from destinations.store.connection import Connection, Database
+from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.rows import PER_EVENT
 from destinations.store.sealing import SealedValues
+from destinations.store.tallies import Tallies
 from destinations.store.tenant_rows import (
     ASKED,
     CONNECTION,
@@ -57,6 +57,21 @@ _ADDED_SINCE: Final = f"""
         OR EXISTS (SELECT 1 FROM open WHERE scope = ?1 AND user = ?3 AND effect <> {_NONE})
 """
 """Whether something of a user was applied, or may have been, since a balance was asked for."""
+
+# Of types that SQLite and PostgreSQL both take.
+_MOVED: Final = "CREATE TEMP TABLE moved (before bytea PRIMARY KEY, after bytea)"
+_KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "answers": ("request",),
+    "balances": ("key",),
+    "credentials": ("digest",),
+    "documents": ("kind", "name"),
+    "drifts": ("key",),
+    "manual_changes": ("subject",),
+    "recent_scopes": ("event",),
+    "rechecks": ("key",),
+    "server": (),
+}
+"""By table, what identifies a row among those of one name."""
 
 _MARK: Final = {
     "balances": f"UPDATE balances SET user = '{OTHERS}' WHERE scope = ? AND key = ?",
@@ -125,7 +140,7 @@ def merge_tenants(
 class _Merge:
     """The changes of one transaction, from one scope to another."""
 
-    def __init__(self, connection: sqlite3.Connection, out: int, into: int) -> None:
+    def __init__(self, connection: Connection, out: int, into: int) -> None:
         self._to = connection
         self._out = out
         self._into = into
@@ -163,7 +178,7 @@ class _Merge:
 
         A server that does this delivers nothing meanwhile, so it takes few statements.
         """
-        self._to.execute("CREATE TEMP TABLE moved (before BLOB PRIMARY KEY, after BLOB) STRICT")
+        self._to.execute(_MOVED)
         self._to.executemany(
             "INSERT INTO moved VALUES (?, ?)",
             [
@@ -177,8 +192,8 @@ class _Merge:
             " JOIN messages AS there ON there.digest = after"
         ).fetchall()
         self._to.execute(
-            "INSERT OR IGNORE INTO messages SELECT after, event_id FROM moved"
-            " JOIN messages ON digest = before"
+            "INSERT INTO messages SELECT after, event_id FROM moved"
+            " JOIN messages ON digest = before WHERE true ON CONFLICT DO NOTHING"
         )
         self._to.executemany(
             "UPDATE messages SET event_id = ? WHERE digest = ?",
@@ -189,8 +204,8 @@ class _Merge:
             ],
         )
         self._to.execute(
-            "UPDATE OR IGNORE other_contents SET digest = moved.after FROM moved"
-            " WHERE digest = moved.before"
+            "INSERT INTO other_contents SELECT after, fingerprint, event_id, refused FROM moved"
+            " JOIN other_contents ON digest = before WHERE true ON CONFLICT DO NOTHING"
         )
         for table in ("other_contents", "messages"):
             self._to.execute(f"DELETE FROM {table} WHERE digest IN (SELECT before FROM moved)")
@@ -202,18 +217,18 @@ class _Merge:
 
     def totals(self) -> None:
         """Add up the numbers of deliveries and of refused events."""
-        self._to.execute(
-            "INSERT INTO tallies (scope, subscription, status, day, count)"
-            " SELECT ?2, subscription, status, day, count FROM tallies WHERE scope = ?1"
-            " ON CONFLICT (scope, subscription, status, day)"
-            " DO UPDATE SET count = count + excluded.count",
-            (self._out, self._into),
-        )
+        tallies = Tallies()
+        for *key, count in self._to.execute(
+            "SELECT subscription, status, day, count FROM tallies WHERE scope = ?", (self._out,)
+        ):
+            tallies.add(self._into, *key, more=count)
+        tallies.write(self._to)
         self._to.execute(
             "INSERT INTO refused_totals (scope, code, events, bytes)"
             " SELECT ?2, code, events, bytes FROM refused_totals WHERE scope = ?1"
             " ON CONFLICT (scope, code)"
-            " DO UPDATE SET events = events + excluded.events, bytes = bytes + excluded.bytes",
+            " DO UPDATE SET events = refused_totals.events + excluded.events,"
+            " bytes = refused_totals.bytes + excluded.bytes",
             (self._out, self._into),
         )
         self._to.execute("UPDATE refused SET scope = ? WHERE scope = ?", (self._into, self._out))
@@ -265,7 +280,7 @@ class _Merge:
             ).fetchall()
             for table, key, user, asked_at in rows:
                 added = self._to.execute(
-                    _ADDED_SINCE, (other, packed_id(user), user, round(asked_at * 1000))
+                    _ADDED_SINCE, (other, packed_value(user), user, round(asked_at * 1000))
                 )
                 if added.fetchone()[0]:
                     self._to.execute(_MARK[table], (own, key))
@@ -331,8 +346,11 @@ class _Merge:
 
     def _moved(self, table: str, column: str, before: Any, after: Any) -> None:
         """Move rows to another name, and leave out those that are there already."""
+        same = "".join(f" AND other.{key} = {table}.{key}" for key in _KEYS[table])
         self._to.execute(
-            f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", (after, before)
+            f"UPDATE {table} SET {column} = ?1 WHERE {column} = ?2 AND NOT EXISTS"
+            f" (SELECT 1 FROM {table} AS other WHERE other.{column} = ?1{same})",
+            (after, before),
         )
         self._to.execute(f"DELETE FROM {table} WHERE {column} = ?", (before,))
 

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
 from destinations.pipeline.queue import Scope
+from destinations.store.connection import Connection
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
 from destinations.store.recent import delete_unlinked
@@ -18,6 +18,7 @@ from destinations.store.rows import PER_EVENT, array_of
 __all__ = [
     "ASKED",
     "CONNECTION",
+    "KEEP_NOTE",
     "MERGED",
     "NAMED",
     "PAUSED",
@@ -54,6 +55,11 @@ partner they are, before the full name of the scope."""
 NAMED: Final = (("documents", "destination", "/"), ("answers", "endpoint", " "))
 """What a plugin keeps by name: table, column, and what is between the name and a tenant's id."""
 
+KEEP_NOTE: Final = (
+    "INSERT INTO server VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+"""Keeps a JSON value by name, in place of an earlier one."""
+
 _DELIVERIES: Final = ("open", "kept", "ledger")
 _OF_SCOPE: Final = (
     "tallies",
@@ -69,7 +75,7 @@ _OF_SCOPE: Final = (
 """Tables whose rows are of one scope."""
 
 
-def erase_deliveries(connection: sqlite3.Connection, scope: int) -> int:
+def erase_deliveries(connection: Connection, scope: int) -> int:
     """Delete the deliveries of a scope, their events, and by what they are recognised.
 
     Returns of how many events.
@@ -106,7 +112,7 @@ def erase_deliveries(connection: sqlite3.Connection, scope: int) -> int:
     return len({identity // PER_EVENT for identity, _ in rows})
 
 
-def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
+def erase_scope(connection: Connection, scope: Scope) -> None:
     """Delete what is kept of a tenant besides its deliveries, and its account if it is no other's.
 
     That are its keys, rules, remembered answers, balances, refused events and manual changes.
@@ -145,12 +151,10 @@ def erase_scope(connection: sqlite3.Connection, scope: Scope) -> None:
             connection.execute(statement, (account,))
 
 
-def change_notes(connection: sqlite3.Connection, notes: Mapping[str, Any]) -> None:
+def change_notes(connection: Connection, notes: Mapping[str, Any]) -> None:
     """Keep JSON values by name, as `SqliteStore.note` does; None removes what has the name."""
     for name, value in notes.items():
         if value is None:
             connection.execute("DELETE FROM server WHERE name = ?", (name,))
         else:
-            connection.execute(
-                "INSERT OR REPLACE INTO server VALUES (?, ?)", (name, json.dumps(value))
-            )
+            connection.execute(KEEP_NOTE, (name, json.dumps(value)))

@@ -22,7 +22,7 @@ from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Documents, ManualChanges, Store
 from destinations.store.accounts import Accounts
 from destinations.store.codes import STATUS_CODES
-from destinations.store.database import Database
+from destinations.store.connection import Database
 from destinations.store.erasures import Erasure, add_erasures
 from destinations.store.event_settings import delete_spent_settings, sealed_name
 from destinations.store.rows import DAY_MS
@@ -66,7 +66,10 @@ _COLUMNS: Final = (
     " json_extract(connection.value, '$.version'),"
     " coalesce(json_extract(connection.value, '$.fault'), '')"
 )
-_ADD_KEY: Final = "INSERT OR REPLACE INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)"
+_ADD_KEY: Final = (
+    "INSERT INTO tenant_keys (digest, destination, scope) VALUES (?, ?, ?)"
+    " ON CONFLICT (digest, destination) DO UPDATE SET scope = excluded.scope"
+)
 _TENANTS: Final = (
     f"SELECT {_COLUMNS} FROM tenants JOIN scopes ON scopes.id = tenants.scope"  # noqa: S608 - constants
     " LEFT JOIN server AS connection"
@@ -227,12 +230,12 @@ class Tenants:
 
     def note_fault(self, tenant: Tenant, fault: str) -> None:
         """Note why the connection of a tenant cannot be used; empty if it can."""
+        name = CONNECTION + tenant.scope.full_name
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE server SET value = json_set(value, '$.fault', ?) WHERE name = ?"
-                " AND json_extract(value, '$.version') = ?",
-                (fault, CONNECTION + tenant.scope.full_name, tenant.connection),
-            )
+            row = connection.execute("SELECT value FROM server WHERE name = ?", (name,)).fetchone()
+            kept = None if row is None else json.loads(row[0])
+            if kept is not None and kept["version"] == tenant.connection:
+                change_notes(connection, {name: {**kept, "fault": fault}})
         tenant.connection_fault = fault
 
     def prove(self, tenant: Tenant, at: float) -> None:
@@ -534,17 +537,13 @@ def erase_tenant(
     """
     scope = tenant.scope
     with database.transaction() as connection:
-        # Of what is deleted, nothing stays in the file's free space. A server that goes on with
-        # this connection does not pay for that later.
-        (before,) = connection.execute("PRAGMA secure_delete").fetchone()
-        connection.execute("PRAGMA secure_delete = ON")
+        database.delete_traces(connection)
         events = erase_deliveries(connection, scope.id)
         erase_scope(connection, scope)
         SealedValues(database, None).remove(settings_name(scope.id), connection)
         add_erasures(connection, noted)
         change_notes(connection, answer(events))
         delete_spent_settings(connection)
-        connection.execute(f"PRAGMA secure_delete = {before}")
     return events
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from destinations.store import Database, SqliteStore, broken_rules, identity_path
+from destinations.store import SqliteDatabase, SqliteStore, broken_rules, identity_path
 from destinations.store import database as database_module
 from destinations.store.migrations import COPIED_BEFORE, MIGRATIONS
 
@@ -125,7 +125,7 @@ def old(path: Path) -> Make:
     def make(version: int, chance: random.Random) -> None:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(database_module, "MIGRATIONS", MIGRATIONS[:version])
-            Database(path).close()
+            SqliteDatabase(path).close()
         if version:
             _fill(path, version, chance)
 
@@ -146,7 +146,7 @@ class Store:
         self._identity = self._beside.read_bytes() if self._beside.exists() else None
         whole = path.with_name("whole.sqlite3")
         shutil.copyfile(path, whole)
-        Database(whole, adopt=True).close()
+        SqliteDatabase(whole, adopt=True).close()
         self._after = _content(whole)
 
     @property

@@ -53,7 +53,7 @@ from destinations.runtime.installed import find_folder
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
 from destinations.server import Service, read_config  # noqa: F401 - as above
-from destinations.store import Database, SqliteQueue, SqliteStore
+from destinations.store import SqliteDatabase, SqliteStore, StoredQueue
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
 from kana_destination.plugin import KanaPlugin
@@ -142,12 +142,12 @@ def with_points(crash: Crash, full: int | None) -> None:
     """
     commits = itertools.count()
     around(HttpTransport, "send", crash, ["before send", "during send"], ["after send"])
-    around(SqliteQueue, "recover", crash, ["before recover"], ["after recover"])
-    around(Database, "close", crash, ["before close"], ["after close"])
-    in_transaction = Database.transaction
+    around(StoredQueue, "recover", crash, ["before recover"], ["after recover"])
+    around(SqliteDatabase, "close", crash, ["before close"], ["after close"])
+    in_transaction = SqliteDatabase.transaction
 
     @contextlib.contextmanager
-    def transaction(self: Database) -> Iterator[sqlite3.Connection]:
+    def transaction(self: SqliteDatabase) -> Iterator[sqlite3.Connection]:
         with in_transaction(self) as connection:
             yield connection
             crash.at("before commit")
@@ -157,10 +157,10 @@ def with_points(crash: Crash, full: int | None) -> None:
                 raise error
         crash.at("after commit")
 
-    Database.transaction = transaction  # type: ignore[method-assign]
-    connect = Database._connect
+    SqliteDatabase.transaction = transaction  # type: ignore[method-assign]
+    connect = SqliteDatabase._connect
 
-    def traced(self: Database) -> sqlite3.Connection:
+    def traced(self: SqliteDatabase) -> sqlite3.Connection:
         connection = connect(self)
 
         def begins(statement: str) -> None:
@@ -171,7 +171,7 @@ def with_points(crash: Crash, full: int | None) -> None:
         connection.set_trace_callback(begins)
         return connection
 
-    Database._connect = traced  # type: ignore[method-assign]
+    SqliteDatabase._connect = traced  # type: ignore[method-assign]
 
 
 def with_steps(crash: Crash, folder: str) -> None:
@@ -322,7 +322,7 @@ def migrate(task: Mapping[str, Any], crash: Crash) -> int:
     around(database_module, "copy_of", crash, ["before copy"], ["after copy"])
     around(os, "fsync", crash, ["during copy"], [])
     crash.at("start")
-    database = Database(Path(task["store"]))
+    database = SqliteDatabase(Path(task["store"]))
     crash.at("end")
     database.close()
     return 0

@@ -18,7 +18,7 @@ from destinations.cli import run_command
 from destinations.errors import StoreGoneError
 from destinations.opening import open_store
 from destinations.pipeline import run as run_module
-from destinations.store import SqliteQueue, SqliteStore, default_path
+from destinations.store import SqliteStore, StoredQueue, default_path
 
 Use = Callable[..., dict[str, Any]]
 
@@ -167,14 +167,14 @@ def test_a_store_that_is_removed(
 ) -> None:
     """Nobody is told that the same command goes on: with a new store it sends everything again."""
     monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
-    commit = SqliteQueue.commit
+    commit = StoredQueue.commit
 
-    def gone(queue: SqliteQueue, round_: Any) -> Any:
+    def gone(queue: StoredQueue, round_: Any) -> Any:
         if round_.transitions:
             raise StoreGoneError("the store was removed")
         return commit(queue, round_)
 
-    monkeypatch.setattr(SqliteQueue, "commit", gone)
+    monkeypatch.setattr(StoredQueue, "commit", gone)
     events = runs.file(use())
     if source == "a file":
         done = runs(events=events)

@@ -34,10 +34,14 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, broken_rules
+from destinations.store.stores import Store
 from tests.destinations.contracts.model import Model, Row
+from tests.postgres_server import new_store_address
 
 KEY = SubscriptionKey("Counts", "count")
 USERS = ("a", "b")
@@ -233,21 +237,25 @@ class MemoryMachine(Machine):
             self.queue.close()
 
 
-class SqliteMachine(Machine):
-    """The queue that SQLite keeps, with its ledger, operators and restarts."""
+class DurableMachine(Machine):
+    """A queue that a store keeps, with its ledger, operators and restarts."""
+
+    store: Store
+
+    def open_store(self) -> SqliteStore | PostgresStore:
+        """Open the store, which is empty at first."""
+        raise NotImplementedError
 
     @initialize()
     def begin(self) -> None:
         """Make an empty store."""
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "store.sqlite3"
         self._open()
 
     def _open(self) -> None:
-        self.store = SqliteStore(self.path)
+        self.store = store = self.open_store()
         identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
         self.scope = self.store.accounts().served("sample", identity)
-        self.queue = self.durable = self.store.queue(self.clock)
+        self.queue = self.durable = store.queue(self.clock)
         self.ledger = self.store.ledger()
 
     def _conflict_id(self, arrival: Arrival) -> int:
@@ -373,10 +381,38 @@ class SqliteMachine(Machine):
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
-            self.folder.cleanup()
+
+
+class SqliteMachine(DurableMachine):
+    """The queue that SQLite keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+
+    def open_store(self) -> SqliteStore:
+        """Open the store, which is empty at first."""
+        return SqliteStore(Path(self.folder.name) / "store.sqlite3")
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+class PostgresMachine(DurableMachine):
+    """The queue that PostgreSQL keeps."""
+
+    address: PostgresAddress | None = None
+
+    def open_store(self) -> PostgresStore:
+        """Open the store, which is empty at first."""
+        self.address = self.address or new_store_address()
+        return PostgresStore(self.address)
 
 
 TestMemoryQueue = MemoryMachine.TestCase
 TestMemoryQueue.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestSqliteQueue = SqliteMachine.TestCase
 TestSqliteQueue.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPostgresQueue = PostgresMachine.TestCase
+TestPostgresQueue.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Balance, Increment, Round, Scope
-from destinations.store import SqliteLedger, SqliteStore
+from destinations.store import SqliteStore, StoredLedger
 
 CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
     State.READY: {},
@@ -43,7 +43,7 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def ledger(store: SqliteStore) -> SqliteLedger:
+def ledger(store: SqliteStore) -> StoredLedger:
     """All deliveries of the store."""
     return store.ledger()
 

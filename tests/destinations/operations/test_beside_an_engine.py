@@ -22,7 +22,7 @@ from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
-from destinations.store import SqliteLedger, SqliteStore
+from destinations.store import SqliteStore, StoredLedger
 
 Bind = Callable[..., Destination]
 
@@ -112,11 +112,11 @@ def serve(store: SqliteStore, bind: Bind, scripted: Any) -> Iterator[Callable[..
 Serve = Callable[..., _Server]
 
 
-def _status(ledger: SqliteLedger, delivery: int) -> Status:
+def _status(ledger: StoredLedger, delivery: int) -> Status:
     return ledger.get(delivery).status
 
 
-def test_a_replay(serve: Serve, ledger: SqliteLedger, replies: Any, bind: Bind) -> None:
+def test_a_replay(serve: Serve, ledger: StoredLedger, replies: Any, bind: Bind) -> None:
     """It is sent within a second, once."""
     server = serve(replies.errors("BAD"), replies.success)
     delivery = server.accept()
@@ -131,7 +131,7 @@ def test_a_replay(serve: Serve, ledger: SqliteLedger, replies: Any, bind: Bind) 
 
 
 def test_a_replay_for_a_new_subscription(
-    serve: Serve, ledger: SqliteLedger, replies: Any, bind: Bind
+    serve: Serve, ledger: StoredLedger, replies: Any, bind: Bind
 ) -> None:
     """The delivery that it adds is found too, although it was not there before."""
     server = serve(replies.errors("BAD"), replies.success, replies.http(204))
@@ -152,7 +152,7 @@ def test_a_replay_for_a_new_subscription(
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_decision_on_what_is_held(
-    serve: Serve, ledger: SqliteLedger, replies: Any, *, applied: bool
+    serve: Serve, ledger: StoredLedger, replies: Any, *, applied: bool
 ) -> None:
     """What was not applied is sent again; what was applied is not."""
     server = serve(replies.lost, replies.success)
@@ -164,7 +164,7 @@ def test_a_decision_on_what_is_held(
     assert _status(ledger, delivery) is Outcome.DELIVERED
 
 
-def test_what_waits_is_dropped(serve: Serve, ledger: SqliteLedger, replies: Any) -> None:
+def test_what_waits_is_dropped(serve: Serve, ledger: StoredLedger, replies: Any) -> None:
     """It is not tried again, and the next of its user goes on at once."""
     server = serve(replies.errors("BUSY"), replies.success)
     first = server.accept(messageId="a")
@@ -182,7 +182,7 @@ def test_what_waits_is_dropped(serve: Serve, ledger: SqliteLedger, replies: Any)
     assert server.engine.length(server.scope) == 0
 
 
-def test_what_is_dropped_while_it_is_sent(serve: Serve, ledger: SqliteLedger, replies: Any) -> None:
+def test_what_is_dropped_while_it_is_sent(serve: Serve, ledger: StoredLedger, replies: Any) -> None:
     """The request is under way, so that nothing is dropped, and its outcome counts."""
     changed: list[int] = []
 
@@ -200,7 +200,7 @@ def test_what_is_dropped_while_it_is_sent(serve: Serve, ledger: SqliteLedger, re
     assert _status(ledger, delivery) is Outcome.DELIVERED
 
 
-def test_retention(serve: Serve, store: SqliteStore, ledger: SqliteLedger, replies: Any) -> None:
+def test_retention(serve: Serve, store: SqliteStore, ledger: StoredLedger, replies: Any) -> None:
     """What was deleted does not come back, and its messageId is new again."""
     server = serve(replies.success)
     first = server.accept()

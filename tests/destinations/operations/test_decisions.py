@@ -21,7 +21,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.store import SqliteLedger, SqliteStore, broken_rules
+from destinations.store import SqliteStore, StoredLedger, broken_rules
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
@@ -64,7 +64,7 @@ def other(store: SqliteStore) -> Iterator[SqliteStore]:
 
 @pytest.mark.parametrize("status", EVERY)
 def test_what_may_be_dropped(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill, noticed: Noticed, status: Status
+    store: SqliteStore, ledger: StoredLedger, fill: Fill, noticed: Noticed, status: Status
 ) -> None:
     """What was given up or waits is dropped for good; the reason says what to do with the rest."""
     entry = fill()[status]
@@ -108,7 +108,7 @@ def test_why_not_dropped(fill: Fill, status: Status, hint: str) -> None:
 
 
 def test_one_that_cannot_be_dropped_keeps_the_others(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill
+    store: SqliteStore, ledger: StoredLedger, fill: Fill
 ) -> None:
     """Nothing is dropped of a list with one in it that must not be."""
     entries = fill()
@@ -119,7 +119,7 @@ def test_one_that_cannot_be_dropped_keeps_the_others(
 
 
 def test_dropped_twice(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill, other: SqliteStore
+    store: SqliteStore, ledger: StoredLedger, fill: Fill, other: SqliteStore
 ) -> None:
     """Of two who drop the same, one does it; the other changes nothing, and is told so."""
     entries = fill()
@@ -135,7 +135,7 @@ def test_dropped_twice(
 
 
 def test_the_same_delivery_twice_in_a_list(
-    store: SqliteStore, ledger: SqliteLedger, put: Put
+    store: SqliteStore, ledger: StoredLedger, put: Put
 ) -> None:
     """It is dropped once, and counted once."""
     for status in (State.READY, State.HELD, Outcome.DEAD):
@@ -156,7 +156,7 @@ def _claimed(store: SqliteStore, entry: LedgerEntry) -> tuple[Scope, QueuedDeliv
     return scope, delivery, batch
 
 
-def test_what_is_being_sent_meanwhile(ledger: SqliteLedger, put: Put, other: SqliteStore) -> None:
+def test_what_is_being_sent_meanwhile(ledger: StoredLedger, put: Put, other: SqliteStore) -> None:
     """It was ready when the operator looked: what is under way is left alone, and goes its way."""
     entry, waits = put(), put()
     scope, delivery, batch = _claimed(other, entry)
@@ -170,7 +170,7 @@ def test_what_is_being_sent_meanwhile(ledger: SqliteLedger, put: Put, other: Sql
 
 
 def test_what_is_dropped_before_it_is_sent(
-    ledger: SqliteLedger, put: Put, other: SqliteStore
+    ledger: StoredLedger, put: Put, other: SqliteStore
 ) -> None:
     """A process that has it in hand already learns, before it sends, that it is gone."""
     entry = put()
@@ -185,7 +185,7 @@ def test_what_is_dropped_before_it_is_sent(
 
 
 def test_what_was_tried_meanwhile_is_still_dropped(
-    ledger: SqliteLedger, put: Put, other: SqliteStore
+    ledger: StoredLedger, put: Put, other: SqliteStore
 ) -> None:
     """A delivery that failed once more and waits again is as the operator saw it: it waits."""
     entry = put()
@@ -197,7 +197,7 @@ def test_what_was_tried_meanwhile_is_still_dropped(
     assert (after.status, after.attempts, after.next_at) == (Outcome.DROPPED, 1, None)
 
 
-def test_what_ended_anew_meanwhile(ledger: SqliteLedger, put: Put) -> None:
+def test_what_ended_anew_meanwhile(ledger: StoredLedger, put: Put) -> None:
     """One that is dead again, of another time, is not the one that the operator saw."""
     entry = put(Outcome.DEAD)
     stale = replace(entry, settled_at=1_900.0)
@@ -208,7 +208,7 @@ def test_what_ended_anew_meanwhile(ledger: SqliteLedger, put: Put) -> None:
 
 @pytest.mark.parametrize("status", sorted(DROPPABLE))
 def test_the_raw_event_goes_with_the_last_that_needs_it(
-    ledger: SqliteLedger, put: Put, status: Status
+    ledger: StoredLedger, put: Put, status: Status
 ) -> None:
     """While another delivery of the event may be sent it stays, and no longer."""
     raw = {"type": "track", "userId": "u1"}
@@ -226,7 +226,7 @@ def test_the_raw_event_goes_with_the_last_that_needs_it(
     [(State.HELD, {"u2 calls"}), (Outcome.DEAD, {"u1 calls", "u2 calls"})],
 )
 def test_what_the_partner_holds_after_a_drop(
-    ledger: SqliteLedger, put: Put, know: Know, known: Known, status: Status, left: set[str]
+    ledger: StoredLedger, put: Put, know: Know, known: Known, status: Status, left: set[str]
 ) -> None:
     """Nobody knows whether what was held was applied, so that is asked again; else it is known."""
     columns = {} if status is State.HELD else {"increment": put(State.HELD).increment}
@@ -237,7 +237,7 @@ def test_what_the_partner_holds_after_a_drop(
 
 
 def test_many_are_dropped_in_one_commit_or_none(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, noticed: Noticed
+    store: SqliteStore, ledger: StoredLedger, put: Put, noticed: Noticed
 ) -> None:
     """What fails in the middle leaves all of them, and what was counted, as they were."""
     entries = [put() for _ in range(5)]
@@ -274,7 +274,7 @@ def test_a_store_that_is_only_read(store: SqliteStore, put: Put) -> None:
 @pytest.mark.parametrize("status", RESOLVABLE)
 def test_applied(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     fill: Fill,
     know: Know,
     known: Known,
@@ -297,7 +297,7 @@ def test_applied(
 @pytest.mark.parametrize("status", RESOLVABLE)
 def test_not_applied(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     fill: Fill,
     know: Know,
     known: Known,
@@ -325,7 +325,7 @@ def test_not_applied(
 @pytest.mark.parametrize("status", [one for one in EVERY if one not in RESOLVABLE])
 @pytest.mark.parametrize("applied", [True, False])
 def test_there_is_nothing_to_resolve(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill, status: Status, *, applied: bool
+    store: SqliteStore, ledger: StoredLedger, fill: Fill, status: Status, *, applied: bool
 ) -> None:
     """Only a lost answer is decided on by an operator."""
     entries = fill()
@@ -342,7 +342,7 @@ def test_there_is_nothing_to_resolve(
 @pytest.mark.parametrize("second", [True, False])
 def test_two_decide(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     other: SqliteStore,
     put: Put,
     know: Know,
@@ -366,7 +366,7 @@ def test_two_decide(
     "found", [Outcome.DELIVERED, State.READY, State.HELD, State.UNKNOWN], ids=str
 )
 def test_the_partner_tells_meanwhile(
-    ledger: SqliteLedger, other: SqliteStore, put: Put, found: Status
+    ledger: StoredLedger, other: SqliteStore, put: Put, found: Status
 ) -> None:
     """What the partner has shown of a lost answer by then stands, unless that is nothing new."""
     entry = put(State.UNKNOWN)
@@ -390,7 +390,7 @@ def test_the_partner_tells_meanwhile(
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_an_operator_is_faster_than_the_partner(
-    store: SqliteStore, ledger: SqliteLedger, other: SqliteStore, put: Put, *, applied: bool
+    store: SqliteStore, ledger: StoredLedger, other: SqliteStore, put: Put, *, applied: bool
 ) -> None:
     """What the partner shows of a lost answer that is decided on by then changes nothing."""
     entry = put(State.UNKNOWN)
@@ -408,7 +408,7 @@ def test_an_operator_is_faster_than_the_partner(
 
 
 def test_what_was_resolved_and_is_dropped(
-    ledger: SqliteLedger, put: Put, store: SqliteStore
+    ledger: StoredLedger, put: Put, store: SqliteStore
 ) -> None:
     """One that was put back may be dropped; whoever delivers finds out that it does not wait."""
     entry = put(State.HELD)
@@ -420,7 +420,7 @@ def test_what_was_resolved_and_is_dropped(
 
 
 def test_another_process_sees_it_at_once(
-    store: SqliteStore, ledger: SqliteLedger, put: Put
+    store: SqliteStore, ledger: StoredLedger, put: Put
 ) -> None:
     """Whoever has the file open as well reads what is changed, and can tell that it was."""
     entry = put(State.HELD)
@@ -436,7 +436,7 @@ def test_another_process_sees_it_at_once(
         assert source.changes() == ((), ())
 
 
-def test_a_clock_that_was_set_back(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
+def test_a_clock_that_was_set_back(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
     """What is decided before it was accepted is counted on the day that it has in the ledger."""
     held, dead = put(State.HELD, accepted_at=300_000.0), put(Outcome.DEAD, accepted_at=300_000.0)
     drop(ledger, [dead], reason="x", now=1.0)
@@ -446,7 +446,7 @@ def test_a_clock_that_was_set_back(store: SqliteStore, ledger: SqliteLedger, put
 
 
 def test_changes_of_several_destinations(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, know: Know, known: Known
+    store: SqliteStore, ledger: StoredLedger, put: Put, know: Know, known: Known
 ) -> None:
     """One command may be about many of them; each is counted in its own."""
     one, two = put(State.HELD), put(State.HELD, destination="another")
@@ -466,7 +466,7 @@ def _positive(counts: Mapping[Status, int]) -> Any:
     return {status: number for status, number in counts.items() if number}
 
 
-def test_nothing_to_change(store: SqliteStore, ledger: SqliteLedger, tmp_path: Path) -> None:
+def test_nothing_to_change(store: SqliteStore, ledger: StoredLedger, tmp_path: Path) -> None:
     """An empty list is no error, and changes nothing."""
     before = sorted(tmp_path.iterdir())
     assert drop(ledger, [], reason="x", now=1.0) == 0

@@ -12,7 +12,7 @@ from destinations.pipeline.reading import Entry
 from destinations.pipeline.undelivered import unwrap
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
-from destinations.store import SqliteLedger
+from destinations.store import StoredLedger
 
 Put = Callable[..., LedgerEntry]
 
@@ -30,7 +30,7 @@ NOBODY = Masker(())
         Outcome.DEAD,
     ],
 )
-def test_what_is_exported_can_be_fed_back(ledger: SqliteLedger, put: Put, status: Status) -> None:
+def test_what_is_exported_can_be_fed_back(ledger: StoredLedger, put: Put, status: Status) -> None:
     """A run reads the event as it came, for its subscription alone, and what had become of it."""
     entry = put(status, RAW)
     line = export_line(ledger, entry, NOBODY)
@@ -47,12 +47,12 @@ def test_what_is_exported_can_be_fed_back(ledger: SqliteLedger, put: Put, status
 
 
 @pytest.mark.parametrize("status", [Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED])
-def test_what_needs_no_event(ledger: SqliteLedger, put: Put, status: Status) -> None:
+def test_what_needs_no_event(ledger: StoredLedger, put: Put, status: Status) -> None:
     """The event of what is finished is not kept, so there is nothing to export."""
     assert export_line(ledger, put(status, RAW), NOBODY) is None
 
 
-def test_the_note(ledger: SqliteLedger, put: Put) -> None:
+def test_the_note(ledger: StoredLedger, put: Put) -> None:
     """It says all that somebody who reads the file has to know; secrets are masked."""
     entry = put(Outcome.DEAD, RAW, reason="the key sk_test_0123456789 is busy")
     line = export_line(ledger, entry, Masker(["sk_test_0123456789"]))
@@ -69,7 +69,7 @@ def test_the_note(ledger: SqliteLedger, put: Put) -> None:
     }
 
 
-def test_an_event_without_a_subscription(ledger: SqliteLedger, put: Put) -> None:
+def test_an_event_without_a_subscription(ledger: StoredLedger, put: Put) -> None:
     """It is for all of them when it is fed back."""
     line = export_line(ledger, put(Outcome.INVALID, RAW, subscription=None), NOBODY)
     assert line is not None

@@ -35,7 +35,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteLedger, SqliteStore, broken_rules
+from destinations.store import SqliteStore, StoredLedger, broken_rules
 from tests.destinations.pipeline.conftest import with_reconcile
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
@@ -82,7 +82,7 @@ def _statuses(store: SqliteStore) -> list[tuple[str, Status]]:
     ],
 )
 def test_what_may_be_replayed(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill, bind: Bind, status: Status, *, why: str
+    store: SqliteStore, ledger: StoredLedger, fill: Fill, bind: Bind, status: Status, *, why: str
 ) -> None:
     """Only what certainly was not applied, and that nobody dropped."""
     entry = fill(GOOD, subscription="Counts")[status]
@@ -98,7 +98,7 @@ def test_what_may_be_replayed(
 
 
 def test_an_event_that_cannot_be_recognised(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """A run that names its input sends it under another identity, so a replay would count twice."""
     entry = put(Outcome.INVALID, GOOD, subscription="Counts", code="MESSAGE_ID_MISSING")
@@ -125,7 +125,7 @@ def test_an_event_that_cannot_be_recognised(
 )
 def test_what_is_in_conflict(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     before: Status,
@@ -172,7 +172,7 @@ def _in_conflict(store: SqliteStore, entry: LedgerEntry) -> LedgerEntry:
 )
 def test_what_was_in_conflict(  # noqa: PLR0917 - fixtures
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     before: Status,
@@ -211,7 +211,7 @@ def test_what_was_in_conflict(  # noqa: PLR0917 - fixtures
 
 
 def test_what_waits_again(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
     """It waits as if it had just come, with today's payload and what it adds today."""
     entry = put(
@@ -255,7 +255,7 @@ def test_what_waits_again(
 )
 def test_what_ends_at_once(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     noticed: Noticed,
@@ -282,7 +282,7 @@ def test_what_ends_at_once(
 
 
 def test_a_payload_that_does_not_fit_is_told_with_its_code(
-    ledger: SqliteLedger, put: Put, bind: Bind
+    ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """The new outcome has code and status of its own, and none of the old one."""
     entry = put(Outcome.DEAD, WRONG, subscription="Counts")
@@ -303,7 +303,7 @@ def test_planning_writes_nothing(store: SqliteStore, fill: Fill, bind: Bind) -> 
 
 
 def test_what_stays_the_same_is_left_alone(
-    ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+    ledger: StoredLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
     """Still unmapped for the same reason: the row keeps its time and its plan."""
     entry = put(
@@ -323,7 +323,7 @@ def test_what_stays_the_same_is_left_alone(
 @pytest.mark.parametrize("status", [Outcome.DEAD, Outcome.REJECTED])
 def test_what_failed_and_may_have_been_applied(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     *,
@@ -344,7 +344,7 @@ def test_what_failed_and_may_have_been_applied(
 
 
 def test_what_does_no_harm_when_it_is_sent_again(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """An action whose request may be repeated is replayed, and may have been applied still."""
     entry = put(Outcome.DEAD, PAGE, subscription="Pages", action="save", effect=Effect.MAYBE)
@@ -366,7 +366,7 @@ def _second_subscription(documents: Documents) -> None:
 
 
 def test_subscriptions_that_are_new(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
     """One that takes the event today and had no delivery gets one, once; whoever delivers knows."""
     first = put(Outcome.DEAD, GOOD, subscription="Counts")
@@ -390,7 +390,7 @@ def test_subscriptions_that_are_new(
 
 
 def test_new_deliveries_that_end_at_once(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
     """A new subscription whose fields the event does not fit: invalid, and nobody is woken."""
     entry = put(Outcome.DEAD, PAGE, subscription="Pages", action="save")
@@ -435,7 +435,7 @@ def _counting(*names: str) -> Callable[[Documents], None]:
 )
 def test_subscriptions_with_another_name(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     *,
@@ -480,7 +480,7 @@ SMALL, LARGE = "properties.by < 10", "properties.by >= 10"
 )
 def test_what_adds_counts_once(
     store: SqliteStore,
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind_connected: Bind,
     *,
@@ -507,7 +507,7 @@ def test_what_adds_counts_once(
 @pytest.mark.parametrize("status", [Outcome.DELIVERED, Outcome.DEAD, State.HELD])
 @pytest.mark.parametrize("allow_overlap", [False, True])
 def test_nothing_is_added_that_counts_already(
-    ledger: SqliteLedger, put: Put, bind_connected: Bind, status: Status, *, allow_overlap: bool
+    ledger: StoredLedger, put: Put, bind_connected: Bind, status: Status, *, allow_overlap: bool
 ) -> None:
     """A new subscription gets an event only if none of its action had it, or both may."""
     entry = put(Outcome.INVALID, GOOD, subscription=None)
@@ -523,7 +523,7 @@ def test_nothing_is_added_that_counts_already(
 
 @pytest.mark.parametrize("change", [None, _second_subscription])
 def test_an_event_that_no_subscription_took(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, change: Any
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, change: Any
 ) -> None:
     """Its row becomes that of the first subscription that takes it today; others are added."""
     entry = put(Outcome.INVALID, GOOD, subscription=None)
@@ -535,7 +535,7 @@ def test_an_event_that_no_subscription_took(
 
 
 def test_an_event_that_nothing_takes_today_either(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """It was no event for anybody, and is none today: it ends with the reason of today."""
     entry = put(Outcome.INVALID, GROUP, subscription=None)
@@ -551,7 +551,7 @@ def test_an_event_that_nothing_takes_today_either(
 
 
 def test_what_changed_since_it_was_planned(
-    store: SqliteStore, ledger: SqliteLedger, fill: Fill, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, fill: Fill, bind: Bind
 ) -> None:
     """It is left as it is now, and counted; the others go on."""
     entries = fill(GOOD, subscription="Counts")
@@ -566,7 +566,7 @@ def test_what_changed_since_it_was_planned(
 
 
 def test_two_replay_the_same(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, noticed: Noticed
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, noticed: Noticed
 ) -> None:
     """It waits once, and its new subscriptions have one delivery each."""
     entry = put(Outcome.DEAD, GOOD, subscription="Counts")
@@ -581,7 +581,7 @@ def test_two_replay_the_same(
 
 @pytest.mark.parametrize("together", [True, False])
 def test_two_deliveries_of_one_event(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind, *, together: bool
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind, *, together: bool
 ) -> None:
     """Each waits again, and a new subscription has one delivery, whoever was faster to add it."""
     first = put(Outcome.DEAD, GOOD, subscription="Counts")
@@ -605,7 +605,7 @@ def test_two_deliveries_of_one_event(
 
 
 def test_an_event_that_is_gone(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """Without the raw event there is nothing to plan, nor to send once it was planned."""
     entry, needed = put(Outcome.DEAD, GOOD, subscription="Counts"), put(Outcome.DEAD, GOOD)
@@ -626,7 +626,7 @@ def test_an_event_that_is_gone(
         )
 
 
-def test_a_corrected_event(store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind) -> None:
+def test_a_corrected_event(store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind) -> None:
     """What another event has taken the place of is neither sent nor dropped any more."""
     entry = put(Outcome.INVALID, WRONG, subscription="Counts", message_id="m")
     _correct(store, entry)
@@ -642,7 +642,7 @@ def test_a_corrected_event(store: SqliteStore, ledger: SqliteLedger, put: Put, b
 
 
 def test_an_event_that_is_corrected_since_it_was_planned(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """Only the corrected one is sent."""
     entry = put(Outcome.DEAD, GOOD, subscription="Counts", message_id="m")
@@ -664,7 +664,7 @@ def _correct(store: SqliteStore, entry: LedgerEntry) -> None:
     assert arrival.receipt == Receipt(event.id)
 
 
-def test_what_only_an_operator_asks_for(ledger: SqliteLedger, put: Put, bind: Bind) -> None:
+def test_what_only_an_operator_asks_for(ledger: StoredLedger, put: Put, bind: Bind) -> None:
     """No event comes to it, but a delivery of it is planned as what it is."""
 
     def asked(documents: Documents) -> None:
@@ -683,7 +683,7 @@ def test_what_only_an_operator_asks_for(ledger: SqliteLedger, put: Put, bind: Bi
 
 @pytest.mark.parametrize("failing", [None, 1, 3])
 def test_many_are_replayed_in_chunks(
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     put: Put,
     bind: Bind,
     monkeypatch: pytest.MonkeyPatch,
@@ -718,7 +718,7 @@ def test_many_are_replayed_in_chunks(
 
 
 def test_what_waits_for_nobody(
-    store: SqliteStore, ledger: SqliteLedger, put: Put, bind: Bind
+    store: SqliteStore, ledger: StoredLedger, put: Put, bind: Bind
 ) -> None:
     """Only what waits, for a destination that a server which runs does not have."""
     destination = bind()

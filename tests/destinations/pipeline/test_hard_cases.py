@@ -15,7 +15,7 @@ from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
 from destinations.pipeline.pipeline import Job
 from destinations.pipeline.queue import Round
-from destinations.store import Database
+from destinations.store import SqliteDatabase
 
 Bench = Any
 """See ``conftest.py``."""
@@ -276,9 +276,9 @@ def test_a_disk_that_cannot_be_read(
     one.open()
     one.partner.hook = lambda _counts, _things: None
     left = [3]
-    usual = Database.all
+    usual = SqliteDatabase.all
 
-    def flaky(self: Database, query: str, values: Any = ()) -> Any:
+    def flaky(self: SqliteDatabase, query: str, values: Any = ()) -> Any:
         if "FROM open" in query and left[0]:
             left[0] -= 1
             raise TemporaryError("disk I/O error")
@@ -286,7 +286,7 @@ def test_a_disk_that_cannot_be_read(
 
     one.queue.commit(_accepted(one, ("a", 1)))
     one.pipeline.prefetch._more = True
-    monkeypatch.setattr(Database, "all", flaky)
+    monkeypatch.setattr(SqliteDatabase, "all", flaky)
     one.run()
     assert one.statuses == [("a", Outcome.DELIVERED)]
     assert [type(error) for error in one.told.errors] == [TemporaryError] * 3
@@ -299,16 +299,16 @@ def _accepted(one: Bench, *events: tuple[str, int]) -> Any:
 
 def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[Exception]) -> None:
     """Let as many transactions fail."""
-    usual = Database.transaction
+    usual = SqliteDatabase.transaction
 
     @contextlib.contextmanager
-    def transaction(self: Database) -> Iterator[sqlite3.Connection]:
+    def transaction(self: SqliteDatabase) -> Iterator[sqlite3.Connection]:
         if failures:
             raise failures.pop()
         with usual(self) as connection:
             yield connection
 
-    monkeypatch.setattr(Database, "transaction", transaction)
+    monkeypatch.setattr(SqliteDatabase, "transaction", transaction)
 
 
 def _failing_from_the_first_count(

@@ -42,7 +42,7 @@ from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
 from destinations.secrets import Masker
 from destinations.segment.filters import EventFilter
-from destinations.store import SqliteQueue, SqliteStore, broken_rules
+from destinations.store import SqliteStore, StoredQueue, broken_rules
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
 Bind = Callable[..., Destination]
@@ -1528,9 +1528,9 @@ def test_standard_input_that_cannot_be_kept(
     # So many that they take more commits than there is room for, however they are read.
     lines = list(read_lines(BytesIO(_lines(*_tracks(2_100)))))
     left = itertools.count(commits, -1)
-    commit = SqliteQueue.commit
+    commit = StoredQueue.commit
 
-    def full(queue: SqliteQueue, round_: Round) -> Any:
+    def full(queue: StoredQueue, round_: Round) -> Any:
         if not round_.is_empty and next(left) <= 0:
             raise StoreFullError("database or disk is full")
         return commit(queue, round_)
@@ -1538,7 +1538,7 @@ def test_standard_input_that_cannot_be_kept(
     monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
     partner = replies.refused if is_partner_away else _partner(replies)
     with monkeypatch.context() as patched:
-        patched.setattr(SqliteQueue, "commit", full)
+        patched.setattr(StoredQueue, "commit", full)
         report = kept(
             scripted([partner]), ThreadedEntries(iter(lines)), keep_unsent=True, outage=0.05
         )
@@ -1569,9 +1569,9 @@ def test_a_store_that_is_away_when_the_last_answer_comes(
 ) -> None:
     """The run ends as it does when that happens earlier, and says what is not known of its rows."""
     kept.inline = False
-    commit, sent = SqliteQueue.commit, threading.Event()
+    commit, sent = StoredQueue.commit, threading.Event()
 
-    def fail(queue: SqliteQueue, round_: Round) -> Any:
+    def fail(queue: StoredQueue, round_: Round) -> Any:
         if sent.is_set():
             raise error
         return commit(queue, round_)
@@ -1582,7 +1582,7 @@ def test_a_store_that_is_away_when_the_last_answer_comes(
 
     monkeypatch.setattr(run_module, "_STORE_AWAY_SECONDS", 0.0)
     with monkeypatch.context() as patched:
-        patched.setattr(SqliteQueue, "commit", fail)
+        patched.setattr(StoredQueue, "commit", fail)
         report = kept(scripted([partner]), _entries(_track(1, "u", messageId="m1")))
     assert report.stopped is not None
     assert (report.stopped.why, report.stopped.message) == ("unavailable", str(error))

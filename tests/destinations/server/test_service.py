@@ -37,7 +37,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Scope
 from destinations.server import ServeConfig, Service, bind
-from destinations.store import SqliteQueue, SqliteStore
+from destinations.store import SqliteStore, StoredQueue
 from destinations.telemetry import LogLines, Masks, Observation, Tracing
 
 RECEIVER_KEY = "the-key-of-receivers"
@@ -112,15 +112,15 @@ def path(tmp_path: Path) -> Path:
 def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
     """What opening a destination raises, by its name."""
     found: dict[str, Exception] = {}
-    usual = SqliteQueue.recover
+    usual = StoredQueue.recover
 
-    def recover(self: SqliteQueue, scopes: Iterable[Scope], *waits: float) -> None:
+    def recover(self: StoredQueue, scopes: Iterable[Scope], *waits: float) -> None:
         for scope in scopes:
             if scope.name in found:
                 raise found[scope.name]
             usual(self, [scope], *waits)
 
-    monkeypatch.setattr(SqliteQueue, "recover", recover)
+    monkeypatch.setattr(StoredQueue, "recover", recover)
     return found
 
 

@@ -20,7 +20,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import ServeConfig, Service, bind, read_config
-from destinations.store import RefusedSelection, SqliteQueue, SqliteStore, broken_rules
+from destinations.store import RefusedSelection, SqliteStore, StoredQueue, broken_rules
 from destinations.telemetry import Observation
 
 WEB, APP, NOTHING = "key-of-the-web-pages", "key-of-the-apps-0123", "key-that-feeds-nothing"
@@ -558,7 +558,7 @@ def test_a_full_store(serve: Serve, monkeypatch: pytest.MonkeyPatch, path: Path)
         raise StoreFullError("it is full", "at its limit")
 
     with monkeypatch.context() as patched:
-        patched.setattr(SqliteQueue, "commit", commit)
+        patched.setattr(StoredQueue, "commit", commit)
         answer = api.batch(_event("m1"))
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -570,14 +570,14 @@ def test_one_commit(serve: Serve, monkeypatch: pytest.MonkeyPatch, partner: Part
     api = serve()
     partner.is_down = True
     seen: list[list[str]] = []
-    usual = SqliteQueue.commit
+    usual = StoredQueue.commit
 
-    def commit(queue: SqliteQueue, round_: Any) -> Any:
+    def commit(queue: StoredQueue, round_: Any) -> Any:
         if round_.arrivals:
             seen.append([scope.name for scope, _ in round_.arrivals])
         return usual(queue, round_)
 
-    monkeypatch.setattr(SqliteQueue, "commit", commit)
+    monkeypatch.setattr(StoredQueue, "commit", commit)
     assert api.batch(_event("m1"), _event("m2")).status_code == 200
     assert seen == [["one", "one", "two", "two"]]
 

@@ -13,7 +13,7 @@ import platformdirs
 import pytest
 
 from destinations.errors import StoreFullError, TemporaryError, UsageError
-from destinations.store import Database, check_store_path, default_path
+from destinations.store import SqliteDatabase, check_store_path, default_path
 from destinations.store import database as database_module
 from destinations.store.files import is_missing
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
@@ -36,7 +36,7 @@ def _bytes(path: Path) -> bytes:
 
 def test_nothing_is_left_of_what_was_scrubbed(tmp_path: Path) -> None:
     """Deleted bytes are gone from the file and its log, whatever SQLite leaves there by itself."""
-    with contextlib.closing(Database(tmp_path / "store.sqlite3")) as database:
+    with contextlib.closing(SqliteDatabase(tmp_path / "store.sqlite3")) as database:
         with database.transaction() as connection:
             # A build of SQLite may have this on, and would hide that nothing else is done.
             connection.execute("PRAGMA secure_delete = OFF")
@@ -59,18 +59,18 @@ def _tables(path: Path) -> set[str]:
         connection.close()
 
 
-def _opened(path: Path) -> contextlib.closing[Database]:
+def _opened(path: Path) -> contextlib.closing[SqliteDatabase]:
     """The same file, as another process has it open."""
-    return contextlib.closing(Database(path))
+    return contextlib.closing(SqliteDatabase(path))
 
 
-def _add(database: Database, text: str) -> None:
+def _add(database: SqliteDatabase, text: str) -> None:
     with database.transaction() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
         connection.execute("INSERT INTO notes VALUES (?)", (text,))
 
 
-def _notes(database: Database) -> list[str]:
+def _notes(database: SqliteDatabase) -> list[str]:
     return [text for (text,) in database.all("SELECT text FROM notes ORDER BY rowid")]
 
 
@@ -86,7 +86,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_store_is_made_with_its_folders(tmp_path: Path) -> None:
     """A file that is not there is made, at the newest version; closing twice is fine."""
     path = tmp_path / "some" / "folder" / "store.sqlite3"
-    database = Database(path)
+    database = SqliteDatabase(path)
     database.close()
     database.close()
     assert _version(path) == len(MIGRATIONS)
@@ -97,15 +97,15 @@ def test_a_store_is_opened_again(tmp_path: Path) -> None:
     """What was written is there, and nothing is migrated twice."""
     path = tmp_path / "store.sqlite3"
     for _ in range(2):
-        database = Database(path)
+        database = SqliteDatabase(path)
         _add(database, "x")
         database.close()
-    database = Database(path)
+    database = SqliteDatabase(path)
     assert _notes(database) == ["x", "x"]
     database.close()
 
 
-def test_every_write_is_durable(database: Database) -> None:
+def test_every_write_is_durable(database: SqliteDatabase) -> None:
     """A transaction that ended survives a power cut: write-ahead log, synchronised fully."""
     with database.transaction() as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -115,7 +115,7 @@ def test_every_write_is_durable(database: Database) -> None:
 def test_an_older_store_is_brought_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the steps that are missing are done, in order, and what was there stays."""
     path = tmp_path / "store.sqlite3"
-    database = Database(path)
+    database = SqliteDatabase(path)
     _add(database, "there before")
     database.close()
     steps = (
@@ -127,7 +127,7 @@ def test_an_older_store_is_brought_forward(tmp_path: Path, monkeypatch: pytest.M
         ),
     )
     monkeypatch.setattr(database_module, "MIGRATIONS", steps)
-    database = Database(path)
+    database = SqliteDatabase(path)
     assert database.all("SELECT text FROM one") == [("first and second and third",)]
     assert _notes(database) == ["there before"]
     database.close()
@@ -139,14 +139,14 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(
 ) -> None:
     """A step is done as a whole or not at all, and the file stays usable."""
     path = tmp_path / "store.sqlite3"
-    Database(path).close()
+    SqliteDatabase(path).close()
     broken = (*MIGRATIONS, ("CREATE TABLE one (text TEXT)", "INSERT INTO nowhere VALUES (1)"))
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "MIGRATIONS", broken)
         with pytest.raises(UsageError, match=r"cannot use the store .*store\.sqlite3: .*nowhere"):
-            Database(path)
+            SqliteDatabase(path)
     assert "one" not in _tables(path)
-    Database(path).close()
+    SqliteDatabase(path).close()
     assert _version(path) == len(MIGRATIONS)
 
 
@@ -160,7 +160,7 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     with pytest.raises(UsageError, match="newer version of this package; update the package"):
-        Database(path)
+        SqliteDatabase(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -170,7 +170,7 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes(b'{"type": "track"}\n' * 100)
     with pytest.raises(UsageError, match=r"cannot use the store .*events\.ndjson"):
-        Database(path)
+        SqliteDatabase(path)
     assert path.read_bytes() == b'{"type": "track"}\n' * 100
     assert list(tmp_path.iterdir()) == [path]
 
@@ -197,20 +197,20 @@ def test_the_database_of_another_program(
     connection.close()
     before = path.read_bytes()
     if is_store:
-        Database(path).close()
+        SqliteDatabase(path).close()
         assert _version(path) == len(MIGRATIONS)
         return
     with pytest.raises(UsageError, match=r"other\.db: it is the database of another program"):
-        Database(path)
+        SqliteDatabase(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("opened", [Database, ReadOnlyDatabase])
+@pytest.mark.parametrize("opened", [SqliteDatabase, ReadOnlyDatabase])
 @pytest.mark.parametrize("log", [b"", b"what was written last"])
 @pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
 def test_a_store_that_was_lost(
-    tmp_path: Path, opened: type[Database], log: bytes, *, is_there: bool
+    tmp_path: Path, opened: type[SqliteDatabase], log: bytes, *, is_there: bool
 ) -> None:
     """It is not begun anew in silence, which would send everything again; its log stays."""
     path = tmp_path / "store.sqlite3"
@@ -253,7 +253,7 @@ def test_a_store_is_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with monkeypatch.context() as patched:
         patched.setattr(f"destinations.store.database.{at}", fail)
         with pytest.raises(StoreFullError, match=r"cannot open the store .*: No space left"):
-            Database(path)
+            SqliteDatabase(path)
     assert [one.name for one in tmp_path.iterdir()] == ["store.sqlite3.lock"]
     for end in ("", "-wal"):
         (tmp_path / f".store.sqlite3.new{end}").write_bytes(b"left by a process that was killed")
@@ -277,7 +277,7 @@ def test_two_make_a_store(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(database_module, "is_missing", meanwhile)
-        second = Database(path)
+        second = SqliteDatabase(path)
     assert second.one("SELECT value FROM server WHERE name = 'name'") == ("1",)
     second.close()
 
@@ -288,7 +288,7 @@ def test_what_sqlite_would_not_take_for_a_file(
 ) -> None:
     """It is refused with the option that is meant, and no file of such a name is made."""
     monkeypatch.chdir(tmp_path)
-    for use in (check_store_path, Database):
+    for use in (check_store_path, SqliteDatabase):
         with pytest.raises(UsageError, match="expected the path of a file; to keep nothing, use"):
             use(Path(name))
     assert list(tmp_path.iterdir()) == []
@@ -299,9 +299,9 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
     """A folder in the place of the file, or a file in the place of its folder, is a clear error."""
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(UsageError, match="as a store: it is a folder; name a file in it"):
-        Database(tmp_path)
+        SqliteDatabase(tmp_path)
     with pytest.raises(UsageError, match="cannot open the store"):
-        Database(tmp_path / "file" / "store.sqlite3")
+        SqliteDatabase(tmp_path / "file" / "store.sqlite3")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -309,7 +309,7 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
 def test_a_file_that_may_only_be_read(tmp_path: Path, as_somebody_else: Callable[[], None]) -> None:
     """The message says what is missing, and no log or lock is made beside it."""
     path = tmp_path / "store.sqlite3"
-    Database(path).close()
+    SqliteDatabase(path).close()
     path.with_name("store.sqlite3.lock").unlink()
     path.chmod(0o444)
     as_somebody_else()
@@ -317,7 +317,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path, as_somebody_else: Callable
         UsageError,
         match=r"cannot write to the store .*store\.sqlite3: permission denied; give its owner",
     ):
-        Database(path)
+        SqliteDatabase(path)
     assert {one.name for one in tmp_path.iterdir()} == {path.name, f"{path.name}.identity"}
 
 
@@ -325,7 +325,7 @@ def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A SQLite that does not know strict tables is named, with the oldest that does."""
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 9))
     with pytest.raises(UsageError, match=r"too old for the store; 3\.37 is the oldest"):
-        Database(tmp_path / "store.sqlite3")
+        SqliteDatabase(tmp_path / "store.sqlite3")
 
 
 @pytest.mark.parametrize("home", [None, "", "relative", "/home/ann"])
@@ -360,7 +360,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- writing and reading ---------------------------------------------------------------------------
 
 
-def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+def test_a_transaction_that_fails_leaves_nothing(database: SqliteDatabase) -> None:
     """An error undoes all of its transaction and none of the one before; the store goes on."""
     _add(database, "kept")
 
@@ -376,7 +376,7 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     assert _notes(database) == ["kept", "after it"]
 
 
-def test_threads_write_one_after_another(database: Database) -> None:
+def test_threads_write_one_after_another(database: SqliteDatabase) -> None:
     """Several threads use one store, and none of their writes is lost."""
     with database.transaction() as connection:
         connection.execute("CREATE TABLE counter (value INTEGER)")
@@ -396,7 +396,7 @@ def test_threads_write_one_after_another(database: Database) -> None:
     assert database.one("SELECT value FROM counter") == (40,)
 
 
-def test_what_is_not_committed_is_not_read(database: Database) -> None:
+def test_what_is_not_committed_is_not_read(database: SqliteDatabase) -> None:
     """Whoever reads meanwhile, in the same process too, sees what was there before."""
     _add(database, "before")
     with database.transaction() as connection:
@@ -406,7 +406,7 @@ def test_what_is_not_committed_is_not_read(database: Database) -> None:
     assert database.one("SELECT text FROM notes WHERE text = 'none'") is None
 
 
-def test_what_reads_cannot_write(database: Database) -> None:
+def test_what_reads_cannot_write(database: SqliteDatabase) -> None:
     """A query that would change something is refused: it would go around all locks."""
     _add(database, "x")
     with pytest.raises(UsageError, match=r"cannot read the store .*: attempt to write a readonly"):
@@ -414,7 +414,7 @@ def test_what_reads_cannot_write(database: Database) -> None:
     assert _notes(database) == ["x"]
 
 
-def test_what_is_read_at_once_is_of_one_moment(database: Database) -> None:
+def test_what_is_read_at_once_is_of_one_moment(database: SqliteDatabase) -> None:
     """What others commit in between is not seen before it is over, however it ends."""
     _add(database, "before")
     with _opened(database.path) as other:
@@ -436,7 +436,7 @@ def test_what_is_read_at_once_is_of_one_moment(database: Database) -> None:
         assert _notes(database) == ["before", "meanwhile"]
 
 
-def test_whether_somebody_else_has_written(database: Database) -> None:
+def test_whether_somebody_else_has_written(database: SqliteDatabase) -> None:
     """The number changes with what another connection commits, and not with one's own."""
     before = database.data_version
     _add(database, "own")
@@ -457,17 +457,17 @@ def test_a_store_that_another_program_holds(tmp_path: Path) -> None:
     other.execute("PRAGMA journal_mode = WAL")
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TemporaryError, match=r"store\.sqlite3: database is locked"):
-        Database(path)
+        SqliteDatabase(path)
     other.execute("ROLLBACK")
     other.close()
-    Database(path).close()
+    SqliteDatabase(path).close()
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_write_that_must_wait_too_long(tmp_path: Path) -> None:
     """While another program writes for longer than is waited, a write fails, and the next works."""
     path = tmp_path / "store.sqlite3"
-    database = Database(path)
+    database = SqliteDatabase(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TemporaryError, match=r"cannot write to the store .*database is locked"):
@@ -480,7 +480,7 @@ def test_a_write_that_must_wait_too_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_only_one_process_writes(database: Database) -> None:
+def test_only_one_process_writes(database: SqliteDatabase) -> None:
     """Whoever holds the lock beside the store keeps the others out, also from a checkpoint."""
     _add(database, "x")
     lock = write_lock(database.path)
@@ -514,7 +514,7 @@ def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int) -> None:
     connection.execute("DROP TABLE first")
     connection.execute("VACUUM")
     connection.close()
-    database = Database(path)
+    database = SqliteDatabase(path)
     limit = 1_000_000
     database.limit_size(limit)
 
@@ -529,7 +529,7 @@ def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int) -> None:
     assert limit - 20_000 - page <= path.stat().st_size <= limit
 
 
-def test_room_is_left_for_what_was_taken_in(database: Database) -> None:
+def test_room_is_left_for_what_was_taken_in(database: SqliteDatabase) -> None:
     """Nothing more is taken in when three quarters are used: rows grow as they are delivered."""
     rooms = []
     with database.transaction() as connection:
@@ -552,7 +552,7 @@ def test_room_is_left_for_what_was_taken_in(database: Database) -> None:
         assert database.has_room(connection)  # what is free in the file counts as room
 
 
-def test_what_is_free_is_given_back(database: Database) -> None:
+def test_what_is_free_is_given_back(database: SqliteDatabase) -> None:
     """The file is smaller afterwards, what is in it stays, and the store works on."""
     for _ in range(50):
         _add(database, "x" * 100_000)
@@ -567,7 +567,7 @@ def test_what_is_free_is_given_back(database: Database) -> None:
     assert [text[0] for text in _notes(database)] == ["x", "y"]
 
 
-def test_a_probe_changes_nothing(database: Database) -> None:
+def test_a_probe_changes_nothing(database: SqliteDatabase) -> None:
     """It only finds out whether the store can be written."""
     before = database.all("SELECT name, sql FROM sqlite_schema")
     database.probe()

@@ -8,22 +8,22 @@ import pytest
 from destinations.errors import UsageError
 from destinations.runtime.store import Document
 from destinations.store import SqliteStore
-from destinations.store.documents import SqliteDocuments
+from destinations.store.documents import StoredDocuments
 
 
 @pytest.fixture
-def documents(store: SqliteStore) -> Callable[..., SqliteDocuments]:
+def documents(store: SqliteStore) -> Callable[..., StoredDocuments]:
     """Documents of a destination and kind, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
 
-    def make(destination: str = "sample", kind: str = "rule") -> SqliteDocuments:
-        return SqliteDocuments(store.database, destination, kind, now=lambda: float(next(time)))
+    def make(destination: str = "sample", kind: str = "rule") -> StoredDocuments:
+        return StoredDocuments(store.database, destination, kind, now=lambda: float(next(time)))
 
     return make
 
 
 def test_documents_come_in_the_order_of_their_creation(
-    documents: Callable[..., SqliteDocuments],
+    documents: Callable[..., StoredDocuments],
 ) -> None:
     """Not in that of their names; removed and added again, a document is the youngest."""
     rules = documents()
@@ -46,7 +46,7 @@ def test_documents_come_in_the_order_of_their_creation(
     "content", [None, 0, 1.5, "ü\n", [], {}, {"a": [{"b": None}], "ü": True}], ids=str
 )
 def test_content_comes_back_as_it_was(
-    documents: Callable[..., SqliteDocuments], content: Any
+    documents: Callable[..., StoredDocuments], content: Any
 ) -> None:
     """Any JSON value."""
     documents().add(("name", content))
@@ -57,7 +57,7 @@ def test_content_comes_back_as_it_was(
 @pytest.mark.parametrize(
     "added", [[("new", 1), ("old", 2)], [("new", 1), ("new", 2)]], ids=["taken", "twice"]
 )
-def test_all_are_added_or_none(documents: Callable[..., SqliteDocuments], added: Any) -> None:
+def test_all_are_added_or_none(documents: Callable[..., StoredDocuments], added: Any) -> None:
     """A name that is taken, or given twice, is an error that names it; nothing is added then."""
     rules = documents()
     rules.add(("old", 0))
@@ -66,7 +66,7 @@ def test_all_are_added_or_none(documents: Callable[..., SqliteDocuments], added:
     assert [(document.name, document.content) for document in rules.entries()] == [("old", 0)]
 
 
-def test_nothing_to_add(documents: Callable[..., SqliteDocuments]) -> None:
+def test_nothing_to_add(documents: Callable[..., StoredDocuments]) -> None:
     """No document is no error."""
     documents().add()
     assert documents().entries() == []
@@ -74,7 +74,7 @@ def test_nothing_to_add(documents: Callable[..., SqliteDocuments]) -> None:
 
 @pytest.mark.parametrize(("names", "known"), [([], "none"), (["b", "a"], "b, a")], ids=str)
 def test_removing_what_is_not_there(
-    documents: Callable[..., SqliteDocuments], names: list[str], known: str
+    documents: Callable[..., StoredDocuments], names: list[str], known: str
 ) -> None:
     """An error that tells which there are."""
     rules = documents()
@@ -84,7 +84,7 @@ def test_removing_what_is_not_there(
     assert len(rules.entries()) == len(names)
 
 
-def test_destinations_and_kinds_are_apart(documents: Callable[..., SqliteDocuments]) -> None:
+def test_destinations_and_kinds_are_apart(documents: Callable[..., StoredDocuments]) -> None:
     """The same name may stand for another document of another kind or destination."""
     scopes = [("one", "rule"), ("one", "note"), ("two", "rule")]
     for number, scope in enumerate(scopes):
@@ -94,7 +94,7 @@ def test_destinations_and_kinds_are_apart(documents: Callable[..., SqliteDocumen
     assert [len(documents(*scope).entries()) for scope in scopes] == [0, 1, 1]
 
 
-def test_the_version_tells_of_every_change(documents: Callable[..., SqliteDocuments]) -> None:
+def test_the_version_tells_of_every_change(documents: Callable[..., StoredDocuments]) -> None:
     """It is another after each, never one that was before, and says nothing of other kinds."""
     rules, notes = documents(kind="rule"), documents(kind="note")
     seen = [rules.version]
@@ -114,7 +114,7 @@ def test_the_version_tells_of_every_change(documents: Callable[..., SqliteDocume
 
 
 def test_another_process_adds_one(
-    store: SqliteStore, documents: Callable[..., SqliteDocuments]
+    store: SqliteStore, documents: Callable[..., StoredDocuments]
 ) -> None:
     """Whoever looks at the version finds out."""
     rules = documents("kana", "rule")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from destinations.store import Database, is_missing, make_folder
+from destinations.store import SqliteDatabase, is_missing, make_folder
 
 
 def _mode(path: Path) -> int:
@@ -26,7 +26,7 @@ def test_a_new_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     """The file, its log, its lock and the folders that are made for it; others stay as they are."""
     path = tmp_path / "some" / "folder" / "store.sqlite3"
     before = _mode(tmp_path)
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction() as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     files = {one.name: _mode(one) for one in path.parent.iterdir()}
@@ -40,9 +40,9 @@ def test_a_new_store_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
     """Whoever lets a group read a store has done so on purpose."""
     path = tmp_path / "store.sqlite3"
-    Database(path).close()
+    SqliteDatabase(path).close()
     path.chmod(0o640)
-    database = Database(path)
+    database = SqliteDatabase(path)
     with database.transaction() as connection:
         connection.execute("CREATE TABLE notes (text TEXT)")
     assert _mode(path) == 0o640

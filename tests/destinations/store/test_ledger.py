@@ -34,7 +34,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteLedger, SqliteStore, broken_rules
+from destinations.store import SqliteStore, StoredLedger, broken_rules
 
 Add = Callable[..., int]
 
@@ -58,7 +58,7 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def ledger(store: SqliteStore) -> SqliteLedger:
+def ledger(store: SqliteStore) -> StoredLedger:
     """All deliveries of the store."""
     return store.ledger()
 
@@ -158,7 +158,7 @@ def _shown(value: object) -> str:
     ids=_shown,
 )
 def test_selections(
-    ledger: SqliteLedger,
+    ledger: StoredLedger,
     everything: Everything,
     *,
     selection: Selection,
@@ -176,7 +176,7 @@ def test_selections(
     assert sum(one.deliveries for one in ledger.classes(selection)) == len(expected)
 
 
-def test_any_selection(ledger: SqliteLedger, everything: Everything) -> None:
+def test_any_selection(ledger: StoredLedger, everything: Everything) -> None:
     """Whatever is combined, it finds and counts what fits each condition."""
     entries = sorted(everything.values(), key=lambda one: one.id)
 
@@ -232,7 +232,7 @@ def many(store: SqliteStore) -> Scope:
 
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("limit", [0, 1, 7, 500, 501, 1_000, 1_101, 2_000, None])
-def test_pages(ledger: SqliteLedger, limit: int | None) -> None:
+def test_pages(ledger: StoredLedger, limit: int | None) -> None:
     """Page after page none is left out and none comes twice, up to the limit."""
     found = [entry.id for entry in ledger.find(Selection(), limit=limit)]
     assert found == [number * 1000 for number in range(1, 1_102)][:limit]
@@ -242,7 +242,7 @@ def test_pages(ledger: SqliteLedger, limit: int | None) -> None:
 
 
 @pytest.mark.usefixtures("many")
-def test_what_changes_while_it_is_read(ledger: SqliteLedger, store: SqliteStore) -> None:
+def test_what_changes_while_it_is_read(ledger: StoredLedger, store: SqliteStore) -> None:
     """What moves to another table between two pages comes once all the same."""
     seen = []
     for entry in ledger.find(Selection()):
@@ -253,7 +253,7 @@ def test_what_changes_while_it_is_read(ledger: SqliteLedger, store: SqliteStore)
     assert broken_rules(store.database) == []
 
 
-def test_an_empty_store(ledger: SqliteLedger) -> None:
+def test_an_empty_store(ledger: StoredLedger) -> None:
     """There is nothing to find, and that is no error."""
     assert list(ledger.find(Selection())) == []
     assert ledger.classes(Selection()) == []
@@ -265,7 +265,7 @@ def test_an_empty_store(ledger: SqliteLedger) -> None:
 # -- one delivery ----------------------------------------------------------------------------------
 
 
-def test_what_is_known_of_one_that_waits(ledger: SqliteLedger, put: Put) -> None:
+def test_what_is_known_of_one_that_waits(ledger: StoredLedger, put: Put) -> None:
     """Why it failed last, and when it is tried again."""
     entry = put(
         State.UNKNOWN, reason="no answer", increment=Increment("u1 calls", 5), accepted_at=1_000.25
@@ -283,7 +283,7 @@ def test_what_is_known_of_one_that_waits(ledger: SqliteLedger, put: Put) -> None
     assert ledger.payload(entry) == b"{}"
 
 
-def test_what_is_known_of_one_that_needs_an_operator(ledger: SqliteLedger, put: Put) -> None:
+def test_what_is_known_of_one_that_needs_an_operator(ledger: StoredLedger, put: Put) -> None:
     """Both numbers that a lost answer is judged by, and its payload."""
     entry = put(State.HELD, increment=Increment("u1 calls", 5), payload=b'{"by":5}')
     assert (entry.status, entry.state, entry.outcome) == (State.HELD, State.HELD, None)
@@ -305,7 +305,7 @@ def test_what_is_known_of_one_that_needs_an_operator(ledger: SqliteLedger, put: 
     ],
 )
 def test_what_is_known_of_one_that_is_finished(
-    ledger: SqliteLedger, put: Put, status: Status, effect: Effect | None, *, expected: Effect
+    ledger: StoredLedger, put: Put, status: Status, effect: Effect | None, *, expected: Effect
 ) -> None:
     """When it was finished and why; neither its payload nor its event is kept."""
     entry = put(status, effect=effect, reason="so", user="0b8a1f0e-5d5c-4f0a-9d1f-7a0e6f1c2b3a")
@@ -318,7 +318,7 @@ def test_what_is_known_of_one_that_is_finished(
 
 
 @pytest.mark.parametrize("status", list(CLASSES))
-def test_the_event_of_a_delivery(ledger: SqliteLedger, put: Put, status: Status) -> None:
+def test_the_event_of_a_delivery(ledger: StoredLedger, put: Put, status: Status) -> None:
     """It is kept, as it was read, while somebody may still want to send it, and no longer."""
     entry = put(status, {**RAW, "text": "ü"})
     raw = ledger.raw_event(entry.event_id)
@@ -331,7 +331,7 @@ def test_the_event_of_a_delivery(ledger: SqliteLedger, put: Put, status: Status)
 
 @pytest.mark.parametrize("raw", [b"\xff\x00", b"[]", b"", b"x" * 50_000], ids=len)
 def test_what_is_no_event_is_kept_as_it_is(
-    store: SqliteStore, ledger: SqliteLedger, many: Scope, raw: bytes
+    store: SqliteStore, ledger: StoredLedger, many: Scope, raw: bytes
 ) -> None:
     """Bytes of any kind, for whoever wants to know what was read."""
     event = QueuedEvent("a digest", "", "", 1_000.0, raw, 1, count=1)
@@ -342,7 +342,7 @@ def test_what_is_no_event_is_kept_as_it_is(
     assert ledger.raw_event(entry.event_id) == raw
 
 
-def test_all_deliveries_of_an_event(ledger: SqliteLedger, put: Put) -> None:
+def test_all_deliveries_of_an_event(ledger: StoredLedger, put: Put) -> None:
     """They are found from each of them, in their order, whatever became of them."""
     first = put(Outcome.DELIVERED)
     others = [
@@ -357,7 +357,7 @@ def test_all_deliveries_of_an_event(ledger: SqliteLedger, put: Put) -> None:
 
 
 def test_the_event_vanishes_with_the_last_delivery_that_needs_it(
-    store: SqliteStore, ledger: SqliteLedger, put: Put
+    store: SqliteStore, ledger: StoredLedger, put: Put
 ) -> None:
     """Whatever the others become, in whichever order."""
     first = put()
@@ -387,7 +387,7 @@ def _come(store: SqliteStore, scope: Scope, message_id: str, content: int) -> Ar
     return arrival
 
 
-def test_what_a_correction_replaces(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
+def test_what_a_correction_replaces(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
     """It ends as filtered, says what it was and what replaced it, and its event goes."""
     entry = put(Outcome.INVALID, message_id="m", reason="no name")
     arrival = _come(store, Scope(entry.scope, entry.destination), "m", 77)
@@ -402,7 +402,7 @@ def test_what_a_correction_replaces(store: SqliteStore, ledger: SqliteLedger, pu
     assert broken_rules(store.database) == []
 
 
-def test_what_is_in_conflict(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
+def test_what_is_in_conflict(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
     """It is kept as rejected, once, and names the event that it is in conflict with."""
     entry = put(Outcome.DELIVERED, message_id="m")
     scope = Scope(entry.scope, entry.destination)
@@ -427,7 +427,7 @@ def test_what_is_in_conflict(store: SqliteStore, ledger: SqliteLedger, put: Put)
 # -- counting --------------------------------------------------------------------------------------
 
 
-def test_classes(ledger: SqliteLedger, put: Put) -> None:
+def test_classes(ledger: StoredLedger, put: Put) -> None:
     """Destination by destination, the most frequent first, each as the list shows it."""
     for _ in range(2):
         put(Outcome.DEAD)
@@ -449,7 +449,7 @@ def test_classes(ledger: SqliteLedger, put: Put) -> None:
     ]
 
 
-def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: SqliteLedger) -> None:
+def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: StoredLedger) -> None:
     """As everywhere: by its endpoint and environment, in words, and by its number."""
     identity = AccountIdentity("sample", "http://127.0.0.1/", "test", "key")
     scope = store.accounts().served("sample", identity)
@@ -459,7 +459,7 @@ def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: Sq
     assert [one.account for one in ledger.totals(0.0)] == [shown]
 
 
-def test_two_accounts_at_one_place(store: SqliteStore, ledger: SqliteLedger) -> None:
+def test_two_accounts_at_one_place(store: SqliteStore, ledger: StoredLedger) -> None:
     """Everywhere they are told apart, and each is chosen by what it is called."""
     accounts = store.accounts()
     for key in ("a", "b"):
@@ -474,7 +474,7 @@ def test_two_accounts_at_one_place(store: SqliteStore, ledger: SqliteLedger) -> 
         assert one.account.endswith(f", {one.label}")
 
 
-def test_classes_of_two_accounts(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
+def test_classes_of_two_accounts(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
     """Runs of different accounts of one destination are counted together, or as they are asked."""
     store.accounts().add(AccountIdentity("sample", "http://127.0.0.1/", "", "a key", "main"))
     put(Outcome.DEAD, served=False)
@@ -484,7 +484,7 @@ def test_classes_of_two_accounts(store: SqliteStore, ledger: SqliteLedger, put: 
     assert (both.deliveries, one.deliveries) == (2, 1)
 
 
-def test_totals(ledger: SqliteLedger, everything: Everything) -> None:
+def test_totals(ledger: StoredLedger, everything: Everything) -> None:
     """They are what counting would give, scope by scope, with what each is."""
     totals = ledger.totals(NOW)
     shown = [(one.destination, one.account, one.served) for one in totals]
@@ -504,7 +504,7 @@ def test_totals(ledger: SqliteLedger, everything: Everything) -> None:
     assert [one.next_at for one in ledger.totals(2_000.0)] == [2_030.0] * 3
 
 
-def test_totals_of_today(ledger: SqliteLedger, put: Put) -> None:
+def test_totals_of_today(ledger: StoredLedger, put: Put) -> None:
     """What was settled since midnight UTC; what waits is of no day."""
     put(Outcome.DELIVERED, settled_at=NOW - 3_600.0)
     put(Outcome.DELIVERED, settled_at=NOW - 3_600.1)
@@ -514,7 +514,7 @@ def test_totals_of_today(ledger: SqliteLedger, put: Put) -> None:
     assert one.today == {Outcome.DELIVERED: 1}
 
 
-def test_totals_follow_every_change(store: SqliteStore, ledger: SqliteLedger, put: Put) -> None:
+def test_totals_follow_every_change(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
     """After whatever is done, they are what counting gives."""
 
     def check() -> None:
@@ -532,7 +532,7 @@ def test_totals_follow_every_change(store: SqliteStore, ledger: SqliteLedger, pu
 
 
 def _changes(
-    ledger: SqliteLedger, entries: Mapping[Status, LedgerEntry]
+    ledger: StoredLedger, entries: Mapping[Status, LedgerEntry]
 ) -> Sequence[Callable[[float], int]]:
     """One of each kind of what an operator can do."""
     held, dead = entries[State.HELD], entries[Outcome.DEAD]

@@ -9,9 +9,9 @@ from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scop
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore
-from destinations.store.manual_changes import SqliteManualChanges
+from destinations.store.manual_changes import StoredManualChanges
 
-Open = Callable[..., SqliteManualChanges]
+Open = Callable[..., StoredManualChanges]
 
 
 def _account(store: SqliteStore, name: str) -> int:
@@ -27,9 +27,9 @@ def changes(store: SqliteStore) -> Open:
     """The waiting changes of accounts, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
 
-    def make(*names: str) -> SqliteManualChanges:
+    def make(*names: str) -> StoredManualChanges:
         ids = [_account(store, name) for name in names or ("account",)]
-        return SqliteManualChanges(store.database, ids, now=lambda: float(next(time)))
+        return StoredManualChanges(store.database, ids, now=lambda: float(next(time)))
 
     return make
 
@@ -108,7 +108,7 @@ def test_several_accounts_at_once(changes: Open) -> None:
 def test_no_account(changes: Open, store: SqliteStore) -> None:
     """Where none is known, nothing waits."""
     changes().note(_change("u", email="a"))
-    assert SqliteManualChanges(store.database, []).entries() == {}
+    assert StoredManualChanges(store.database, []).entries() == {}
 
 
 def _transition(user: str, change: ManualChange | None) -> Transition:

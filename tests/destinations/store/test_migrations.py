@@ -21,7 +21,7 @@ from destinations.pipeline.dedupe import Verdict, recognise
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Balance, Increment, Scope
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import Database, SqliteStore, broken_rules
+from destinations.store import SqliteDatabase, SqliteStore, broken_rules
 from destinations.store import database as database_module
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
 from destinations.store.reader import copy_of
@@ -186,7 +186,7 @@ def test_a_migrated_store_is_as_one_that_was_made_new(
     """It has the same tables, is whole, and `store check` finds nothing."""
     path, fresh = old_store(name), tmp_path / "fresh.sqlite3"
     for one in (path, fresh):
-        Database(one).close()
+        SqliteDatabase(one).close()
     query = "SELECT name, sql FROM sqlite_schema WHERE name <> 'sqlite_sequence' ORDER BY 1"
     for pragma, expected in {"integrity_check": [("ok",)], "foreign_key_check": []}.items():
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -209,7 +209,7 @@ class Old:
         self.path = path
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(database_module, "MIGRATIONS", MIGRATIONS[:steps])
-            Database(path).close()
+            SqliteDatabase(path).close()
 
     def add(self, table: str, **values: Any) -> None:
         """Add a row."""
@@ -387,26 +387,26 @@ def test_a_copy_is_made_before(old_store: Unpack) -> None:
     """It holds what the store held, for its owner alone; opened again, there is nothing to do."""
     path = old_store("serve-v3")
     before = _dump(path)
-    Database(path).close()
+    SqliteDatabase(path).close()
     copy = path.with_name("store.sqlite3.version-3")
     assert _dump(copy) == before
     assert copy.stat().st_mode & 0o777 == 0o600
     assert _beside(path) == {copy.name}
     made_at = copy.stat().st_mtime_ns
-    Database(path).close()
+    SqliteDatabase(path).close()
     assert copy.stat().st_mtime_ns == made_at
 
 
 def test_a_new_store_is_not_copied(tmp_path: Path) -> None:
     """There was nothing before it."""
-    Database(tmp_path / "store.sqlite3").close()
+    SqliteDatabase(tmp_path / "store.sqlite3").close()
     assert _beside(tmp_path / "store.sqlite3") == set()
 
 
 def test_a_copy_that_is_there_is_replaced(old_store: Unpack) -> None:
     """Whoever goes back and works on gets a copy of that: the older one would count it again."""
     path = old_store("run-v3")
-    Database(path).close()
+    SqliteDatabase(path).close()
     copy = path.with_name("store.sqlite3.version-3")
     path.unlink()
     path.with_name("store.sqlite3.identity").unlink()
@@ -417,7 +417,7 @@ def test_a_copy_that_is_there_is_replaced(old_store: Unpack) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE kept_events SET outcome = 'delivered' WHERE outcome = 'dead'")
     before = _dump(path)
-    Database(path).close()
+    SqliteDatabase(path).close()
     assert _dump(copy) == before
     assert _beside(path) == {copy.name}
 
@@ -432,13 +432,13 @@ def test_the_copy_is_of_the_moment_before(
 
     def copy(store: Path, target: Path) -> None:
         if not others:
-            others.append(threading.Thread(target=lambda: Database(path).close()))
+            others.append(threading.Thread(target=lambda: SqliteDatabase(path).close()))
             others[0].start()
             others[0].join(0.2)  # it has to wait; if it did not, it would be done by then
         copy_of(store, target)
 
     monkeypatch.setattr(database_module, "copy_of", copy)
-    Database(path).close()
+    SqliteDatabase(path).close()
     others[0].join()
     assert _dump(path.with_name("store.sqlite3.version-3")) == before
     assert len(_entries(path)) == 13
@@ -484,7 +484,7 @@ def test_no_copy_can_be_made(  # noqa: PLR0917 - fixtures
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "copy_of", copy)
         with pytest.raises(error) as raised:
-            Database(path)
+            SqliteDatabase(path)
         done = command("store", "compact", "--store", path)
     assert done.code == code
     assert done.err == f"Error: {raised.value}\n"
@@ -501,7 +501,7 @@ def test_the_disk_is_full_in_the_middle(old_store: Unpack) -> None:
     path = old_store("serve-v3")
     before = _dump(path)
 
-    class Small(Database):
+    class Small(SqliteDatabase):
         def _connect(self) -> sqlite3.Connection:
             connection = super()._connect()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()

@@ -27,7 +27,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteQueue, SqliteStore, broken_rules, compact
+from destinations.store import SqliteStore, StoredQueue, broken_rules, compact
 
 KEY = SubscriptionKey("Counts", "count")
 USERS = ("ann", "bob")
@@ -40,7 +40,7 @@ class Bench:
         self.path = path
         self.clock = StillClock()
         self.store = SqliteStore(path)
-        self.queue: SqliteQueue = self.store.queue(self.clock)
+        self.queue: StoredQueue = self.store.queue(self.clock)
         self.scope = self.scope_of("sample")
 
     def scope_of(self, name: str) -> Scope:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import UsageError
-from destinations.store import Database, SqliteStore, broken_rules
+from destinations.store import SqliteDatabase, SqliteStore, broken_rules
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
 from destinations.store.read_only import ReadOnlyDatabase
@@ -18,13 +18,13 @@ from destinations.store.reader import Reader, copy_of, is_newer, stored_version
 Open = Callable[[Path], ReadOnlyDatabase]
 
 
-def _add(database: Database, text: str) -> None:
+def _add(database: SqliteDatabase, text: str) -> None:
     with database.transaction() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
         connection.execute("INSERT INTO notes VALUES (?)", (text,))
 
 
-def _notes(database: Database) -> list[str]:
+def _notes(database: SqliteDatabase) -> list[str]:
     return [text for (text,) in database.all("SELECT text FROM notes ORDER BY rowid")]
 
 
@@ -48,7 +48,7 @@ def reader() -> Iterator[Open]:
         one.close()
 
 
-def test_a_store_that_is_closed(database: Database, reader: Open) -> None:
+def test_a_store_that_is_closed(database: SqliteDatabase, reader: Open) -> None:
     """What is in it is found, and nothing is made beside it, nor changed."""
     _add(database, "a")
     database.close()
@@ -62,7 +62,7 @@ def test_a_store_that_is_closed(database: Database, reader: Open) -> None:
     assert _as_written(database.path) == before
 
 
-def test_a_store_that_is_written_to(database: Database, reader: Open) -> None:
+def test_a_store_that_is_written_to(database: SqliteDatabase, reader: Open) -> None:
     """Every query sees what was committed by then, through the log."""
     _add(database, "a")
     found = reader(database.path)
@@ -71,21 +71,21 @@ def test_a_store_that_is_written_to(database: Database, reader: Open) -> None:
     assert _notes(found) == ["a", "b"]
 
 
-def test_a_store_that_is_opened_later(database: Database, reader: Open) -> None:
+def test_a_store_that_is_opened_later(database: SqliteDatabase, reader: Open) -> None:
     """A server that starts while somebody looks on is seen, and so is one that stops."""
     _add(database, "a")
     database.close()
     found = reader(database.path)
     assert _notes(found) == ["a"]
     for text in ("b", "c"):
-        again = Database(database.path)
+        again = SqliteDatabase(database.path)
         _add(again, text)
         assert _notes(found)[-1] == text
         again.close()
         assert _notes(found)[-1] == text
 
 
-def test_a_file_that_changes_in_the_middle(database: Database) -> None:
+def test_a_file_that_changes_in_the_middle(database: SqliteDatabase) -> None:
     """What was read of a file that was exchanged meanwhile is thrown away, and read again."""
     _add(database, "a")
     database.close()
@@ -96,7 +96,7 @@ def test_a_file_that_changes_in_the_middle(database: Database) -> None:
         times += 1
         rows = connection.execute("SELECT text FROM notes").fetchall()
         if times == 1:
-            again = Database(database.path)
+            again = SqliteDatabase(database.path)
             _add(again, "b")
             again.close()
         return rows
@@ -107,10 +107,10 @@ def test_a_file_that_changes_in_the_middle(database: Database) -> None:
     reader.close()
 
 
-def test_another_file_in_its_place(database: Database, tmp_path: Path, reader: Open) -> None:
+def test_another_file_in_its_place(database: SqliteDatabase, tmp_path: Path, reader: Open) -> None:
     """A backup that is put back while somebody looks on is read from then on."""
     _add(database, "a")
-    other = Database(tmp_path / "other.sqlite3")
+    other = SqliteDatabase(tmp_path / "other.sqlite3")
     _add(other, "of the backup")
     other.close()
     database.close()
@@ -149,7 +149,7 @@ def may_only_read(tmp_path: Path) -> Iterator[Callable[[], None]]:
 @pytest.mark.skipif(sys.platform == "win32", reason="has other rights")
 @pytest.mark.parametrize("served", [False, True])
 def test_who_may_only_read(
-    database: Database, may_only_read: Callable[[], None], *, served: bool
+    database: SqliteDatabase, may_only_read: Callable[[], None], *, served: bool
 ) -> None:
     """The right to read the file is enough, whether somebody has it open or not."""
     _add(database, "a")
@@ -160,10 +160,10 @@ def test_who_may_only_read(
     assert _notes(found) == ["a"]
     found.close()
     with pytest.raises(UsageError, match="Permission denied"):
-        Database(database.path)
+        SqliteDatabase(database.path)
 
 
-def test_nothing_is_written(database: Database, reader: Open) -> None:
+def test_nothing_is_written(database: SqliteDatabase, reader: Open) -> None:
     """To change it is refused, in words and by SQLite itself."""
     _add(database, "a")
     found = reader(database.path)
@@ -203,7 +203,7 @@ def test_an_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versi
     path = tmp_path / "store.sqlite3"
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "MIGRATIONS", MIGRATIONS[:version])
-        Database(path).close()
+        SqliteDatabase(path).close()
     before = path.read_bytes()
     with pytest.raises(UsageError, match="older version; destinations store compact --store"):
         ReadOnlyDatabase(path)
@@ -211,7 +211,7 @@ def test_an_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versi
     assert (stored_version(path), is_newer(version)) == (version, False)
 
 
-def test_a_newer_version(database: Database) -> None:
+def test_a_newer_version(database: SqliteDatabase) -> None:
     """It is refused, with what to do."""
     with database.transaction() as connection:
         connection.execute("PRAGMA user_version = 1000")
@@ -227,7 +227,7 @@ def test_what_sqlite_would_not_take_for_a_file(name: str) -> None:
         ReadOnlyDatabase(Path(name))
 
 
-def test_what_is_read_at_once(database: Database, reader: Open) -> None:
+def test_what_is_read_at_once(database: SqliteDatabase, reader: Open) -> None:
     """It is of one moment, whatever is committed in between."""
     _add(database, "a")
     found = reader(database.path)
@@ -244,7 +244,7 @@ def test_what_is_read_at_once(database: Database, reader: Open) -> None:
     assert found.data_version == found.data_version
 
 
-def test_what_is_looked_up_meanwhile(database: Database, reader: Open) -> None:
+def test_what_is_looked_up_meanwhile(database: SqliteDatabase, reader: Open) -> None:
     """Whoever reads at once may look up more on the way, also of the same moment."""
     _add(database, "a")
     found = reader(database.path)
@@ -287,7 +287,7 @@ def test_everything_of_a_store_can_be_read(
                 change()
 
 
-def test_a_copy_is_a_store(database: Database, tmp_path: Path, reader: Open) -> None:
+def test_a_copy_is_a_store(database: SqliteDatabase, tmp_path: Path, reader: Open) -> None:
     """It can be read at once, and has all that was committed when it was made."""
     _add(database, "a")
     target = tmp_path / "copy.sqlite3"

@@ -23,13 +23,13 @@ from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import (
     RecentBounds,
-    SqliteQueue,
     SqliteStore,
+    StoredQueue,
     Tenant,
     broken_rules,
     compact,
 )
-from destinations.store.database import Database
+from destinations.store.database import SqliteDatabase
 from destinations.store.tenant_merging import merge_tenants
 from destinations.store.tenants import erase_tenant
 
@@ -43,7 +43,7 @@ class Bench:
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self.clock = StillClock()
-        self.queue: SqliteQueue = store.queue(self.clock)
+        self.queue: StoredQueue = store.queue(self.clock)
         self.queue.keep_recent = RecentBounds()
 
     def scope(self, name: str = "one") -> Scope:
@@ -228,7 +228,7 @@ def test_old_events_are_deleted(bench: Bench, hours: float | None, left: list[st
 def test_a_store_that_is_nearly_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliveries end all the same, and nothing is kept."""
     rooms = [True, False]  # an arrival asks, too
-    monkeypatch.setattr(Database, "has_room", lambda *_: rooms.pop(0))
+    monkeypatch.setattr(SqliteDatabase, "has_room", lambda *_: rooms.pop(0))
     bench.end("m1")
     assert rooms == []
     assert bench.kept() == []

@@ -21,10 +21,10 @@ from destinations.errors import UsageError
 from destinations.operations import back_up
 from destinations.secrets import MASK, Secret, reveal
 from destinations.store import (
-    Database,
     SealedValues,
     Sealer,
     SealingKey,
+    SqliteDatabase,
     SqliteStore,
     broken_rules,
     make_sealing_key,
@@ -39,18 +39,18 @@ SECRET = "prv_live_0123456789abcdef"
 
 
 @pytest.fixture
-def old(database: Database) -> SealedValues:
+def old(database: SqliteDatabase) -> SealedValues:
     """The secrets of a store, sealed with the old key."""
     return SealedValues(database, Sealer(OLD))
 
 
 @pytest.fixture
-def rotated(database: Database) -> SealedValues:
+def rotated(database: SqliteDatabase) -> SealedValues:
     """The same secrets, with a new key that seals and the old one that opens."""
     return SealedValues(database, Sealer(NEW, [OLD]))
 
 
-def _values(database: Database) -> dict[str, str]:
+def _values(database: SqliteDatabase) -> dict[str, str]:
     return dict(database.all("SELECT name, value FROM sealed"))
 
 
@@ -255,7 +255,7 @@ def test_secrets_by_their_names(old: SealedValues) -> None:
 
 
 def test_a_change_belongs_to_the_transaction_that_it_is_made_in(
-    database: Database, old: SealedValues
+    database: SqliteDatabase, old: SealedValues
 ) -> None:
     """It is kept with everything else in the transaction, or not at all."""
     old.set("kept", "before")
@@ -272,7 +272,9 @@ def test_a_change_belongs_to_the_transaction_that_it_is_made_in(
     assert old.names() == ["new"]
 
 
-def test_a_value_that_was_copied_to_another_row(database: Database, old: SealedValues) -> None:
+def test_a_value_that_was_copied_to_another_row(
+    database: SqliteDatabase, old: SealedValues
+) -> None:
     """Whoever can write to the file cannot give one customer's secret to another."""
     old.set("one", SECRET)
     old.set("two", "x")
@@ -287,7 +289,7 @@ def test_a_value_that_was_copied_to_another_row(database: Database, old: SealedV
 
 @pytest.mark.parametrize("sealer", [None, Sealer(NEW)])
 def test_a_key_that_is_missing(
-    database: Database, old: SealedValues, sealer: Sealer | None
+    database: SqliteDatabase, old: SealedValues, sealer: Sealer | None
 ) -> None:
     """One sentence names the keys; values stay, and can be read once their key is back."""
     old.set("a", SECRET)
@@ -311,7 +313,7 @@ def test_a_key_that_is_missing(
     without.check()
 
 
-def test_several_keys_that_are_missing(database: Database, old: SealedValues) -> None:
+def test_several_keys_that_are_missing(database: SqliteDatabase, old: SealedValues) -> None:
     """Each is named, with the number of its values."""
     for name in ("a", "b"):
         old.set(name, "x")
@@ -370,7 +372,7 @@ def test_no_file_shows_a_secret(tmp_path: Path, store: SqliteStore, old: SealedV
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 500])
 def test_sealing_anew(
-    database: Database, old: SealedValues, rotated: SealedValues, batch: int
+    database: SqliteDatabase, old: SealedValues, rotated: SealedValues, batch: int
 ) -> None:
     """All that the former key has sealed needs only the new one then; the rest stays as it is."""
     for number in range(7):
@@ -389,7 +391,10 @@ def test_sealing_anew(
 
 
 def test_sealing_anew_takes_short_transactions(
-    monkeypatch: pytest.MonkeyPatch, database: Database, old: SealedValues, rotated: SealedValues
+    monkeypatch: pytest.MonkeyPatch,
+    database: SqliteDatabase,
+    old: SealedValues,
+    rotated: SealedValues,
 ) -> None:
     """Each is of a batch, so that a server is not held up; the last does not write for nothing."""
     for number in range(7):
@@ -397,23 +402,26 @@ def test_sealing_anew_takes_short_transactions(
     left: list[int] = []
 
     @contextlib.contextmanager
-    def counted(self: Database) -> Iterator[sqlite3.Connection]:
+    def counted(self: SqliteDatabase) -> Iterator[sqlite3.Connection]:
         with real(self) as connection:
             yield connection
         left.append(sum(not rotated_value for rotated_value in _is_new(database)))
 
-    real = Database.transaction
-    monkeypatch.setattr(Database, "transaction", counted)
+    real = SqliteDatabase.transaction
+    monkeypatch.setattr(SqliteDatabase, "transaction", counted)
     assert rotated.reseal(batch=3) == 7
     assert left == [4, 1, 0]
 
 
-def _is_new(database: Database) -> Sequence[bool]:
+def _is_new(database: SqliteDatabase) -> Sequence[bool]:
     return [Sealer(NEW).is_current(value) for value in _values(database).values()]
 
 
 def test_a_change_while_it_is_sealed_anew(
-    monkeypatch: pytest.MonkeyPatch, database: Database, old: SealedValues, rotated: SealedValues
+    monkeypatch: pytest.MonkeyPatch,
+    database: SqliteDatabase,
+    old: SealedValues,
+    rotated: SealedValues,
 ) -> None:
     """A value that somebody sets or removes in between is not overwritten with what was there."""
     for name in ("set", "removed", "same"):
@@ -438,7 +446,7 @@ def test_a_change_while_it_is_sealed_anew(
 
 
 def test_a_damaged_value_stops_it(
-    database: Database, old: SealedValues, rotated: SealedValues
+    database: SqliteDatabase, old: SealedValues, rotated: SealedValues
 ) -> None:
     """It is named, and as long as it is there the former key is not done with."""
     for name in ("a", "b", "c"):
@@ -455,11 +463,11 @@ def test_a_damaged_value_stops_it(
 KILLED = """
 import contextlib, os, signal, sys
 from pathlib import Path
-from destinations.store import Database, SealedValues, Sealer, SealingKey
+from destinations.store import SqliteDatabase, SealedValues, Sealer, SealingKey
 
 path, point, number, old, new = sys.argv[1:]
 left = int(number)
-real = Database.transaction
+real = SqliteDatabase.transaction
 
 def at(here):
     global left
@@ -475,8 +483,8 @@ def transaction(self):
         at("within")
     at("after")
 
-database = Database(Path(path))
-Database.transaction = transaction
+database = SqliteDatabase(Path(path))
+SqliteDatabase.transaction = transaction
 keys = SealingKey.parse(new), [SealingKey.parse(old)]
 SealedValues(database, Sealer(*keys)).reseal(batch=3)
 """

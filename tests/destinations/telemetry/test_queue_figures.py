@@ -10,7 +10,7 @@ import pytest
 from destinations.errors import UsageError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.store import SqliteLedger, SqliteStore, Tenant
+from destinations.store import SqliteStore, StoredLedger, Tenant
 from destinations.telemetry import QueueFigures, QueueProbe
 
 EMPTY = QueueFigures(0, None, 0, 0)
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
         yield opened
 
 
-class Looked(SqliteLedger):
+class Looked(StoredLedger):
     """A ledger that counts how often its totals are asked for."""
 
     times = 0

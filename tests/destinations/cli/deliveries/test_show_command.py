@@ -9,7 +9,7 @@ import pytest
 from destinations.operations import lock_run
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import Increment
-from destinations.store import RecentBounds, SqliteQueue, SqliteStore
+from destinations.store import RecentBounds, SqliteStore, StoredQueue
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -203,7 +203,7 @@ def test_an_event_that_is_kept_after_its_delivery(
     """With keepRecent it is shown, and why it is there; a replay is not offered all the same."""
     make_queue = SqliteStore.queue
 
-    def keeping(*given: Any, **named: Any) -> SqliteQueue:
+    def keeping(*given: Any, **named: Any) -> StoredQueue:
         queue = make_queue(*given, **named)
         queue.keep_recent = RecentBounds()
         return queue

@@ -11,41 +11,40 @@ from destinations.clock import WallClock
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
-from destinations.store.answers import SqliteAnswers
-from destinations.store.database import Database
-from destinations.store.documents import SqliteDocuments
-from destinations.store.ledger import SqliteLedger
-from destinations.store.manual_changes import SqliteManualChanges
-from destinations.store.queue import SqliteQueue
+from destinations.store.answers import StoredAnswers
+from destinations.store.connection import Connection, Database
+from destinations.store.database import SqliteDatabase
+from destinations.store.documents import StoredDocuments
+from destinations.store.ledger import StoredLedger
+from destinations.store.manual_changes import StoredManualChanges
+from destinations.store.queue import StoredQueue
 from destinations.store.read_only import ReadOnlyDatabase
-from destinations.store.recent import SqliteRecent
-from destinations.store.refused import SqliteRefused
-from destinations.store.store_identity import stored_identity
+from destinations.store.recent import StoredRecent
+from destinations.store.refused import StoredRefused
+from destinations.store.tenant_rows import KEEP_NOTE
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "Store"]
 
 
-class SqliteStore:
-    """A store in the file ``path``, which is made if it is missing.
+class Store:
+    """The queue, the ledger and all else that a ``database`` keeps."""
 
-    With ``read_only`` it is left as it is: not made, not brought forward, not locked. With
-    ``adopt``, one that was moved here is taken as the store of this place. Raises `UsageError` if
-    the file is not a store, or cannot be used.
-    """
+    database: Database
 
-    def __init__(self, path: Path, *, read_only: bool = False, adopt: bool = False) -> None:
-        self.database = ReadOnlyDatabase(path) if read_only else Database(path, adopt=adopt)
+    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> StoredQueue:
+        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
+        raise NotImplementedError
 
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self.database.path
+    def shown(self) -> str:
+        """The place of the store, as messages name it."""
+        return self.database.shown
 
     @property
     def uuid(self) -> str:
         """What tells it from other stores, and is the same in copies of it."""
-        found = self.database.at_once(stored_identity)
-        return "" if found is None else found.uuid
+        found = self.database.at_once(_uuid)
+        return found or ""
 
     @property
     def now(self) -> float:
@@ -62,37 +61,33 @@ class SqliteStore:
         """Close the file; safe to repeat."""
         self.database.close()
 
-    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> SqliteQueue:
-        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
-        return SqliteQueue(self.database, clock=clock, user=user)
-
-    def ledger(self, delivers: Callable[[Scope, bool], bool] | None = None) -> SqliteLedger:
-        """Return all deliveries; ``delivers`` is as `SqliteLedger` has it."""
-        return SqliteLedger(self.database, delivers)
+    def ledger(self, delivers: Callable[[Scope, bool], bool] | None = None) -> StoredLedger:
+        """Return all deliveries; ``delivers`` is as `StoredLedger` has it."""
+        return StoredLedger(self.database, delivers)
 
     def accounts(self) -> Accounts:
         """Return the accounts at partners."""
         return Accounts(self.database)
 
-    def documents(self, destination: str, kind: str) -> SqliteDocuments:
+    def documents(self, destination: str, kind: str) -> StoredDocuments:
         """Return the documents of one kind of a destination, by its slug."""
-        return SqliteDocuments(self.database, destination, kind)
+        return StoredDocuments(self.database, destination, kind)
 
-    def answers(self, partner: str) -> SqliteAnswers:
+    def answers(self, partner: str) -> StoredAnswers:
         """Return the answers of a partner's endpoint, by request."""
-        return SqliteAnswers(self.database, partner)
+        return StoredAnswers(self.database, partner)
 
-    def manual_changes(self, accounts: Sequence[int]) -> SqliteManualChanges:
+    def manual_changes(self, accounts: Sequence[int]) -> StoredManualChanges:
         """Return the manual changes of these accounts; new ones are noted for the first."""
-        return SqliteManualChanges(self.database, accounts)
+        return StoredManualChanges(self.database, accounts)
 
-    def refused(self) -> SqliteRefused:
+    def refused(self) -> StoredRefused:
         """Return the events that a receiver refused."""
-        return SqliteRefused(self.database)
+        return StoredRefused(self.database)
 
-    def recent(self) -> SqliteRecent:
+    def recent(self) -> StoredRecent:
         """Return the events that were delivered lately, if a server keeps them."""
-        return SqliteRecent(self.database)
+        return StoredRecent(self.database)
 
     def gap(self) -> Gap | None:
         """Return the time of which events are held, as their outcomes are not known."""
@@ -114,7 +109,7 @@ class SqliteStore:
         """Keep JSON values by name: what a process says of itself."""
         with self.database.transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO server VALUES (?, ?)",
+                KEEP_NOTE,
                 [(name, json.dumps(value)) for name, value in notes.items()],
             )
 
@@ -122,7 +117,8 @@ class SqliteStore:
         """Keep a JSON value under a name that has none; returns what is kept there now."""
         with self.database.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO server VALUES (?, ?)", (name, json.dumps(value))
+                "INSERT INTO server VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (name, json.dumps(value)),
             )
             row = connection.execute("SELECT value FROM server WHERE name = ?", (name,))
             return json.loads(row.fetchone()[0])
@@ -144,3 +140,31 @@ class SqliteStore:
         """Remove what was kept under a name, if anything."""
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM server WHERE name = ?", (name,))
+
+
+def _uuid(connection: Connection) -> str | None:
+    row = connection.execute("SELECT uuid FROM identity").fetchone()
+    return None if row is None else str(row[0])
+
+
+class SqliteStore(Store):
+    """A store in the file ``path``, which is made if it is missing.
+
+    With ``read_only`` it is left as it is: not made, not brought forward, not locked. With
+    ``adopt``, one that was moved here is taken as the store of this place. Raises `UsageError` if
+    the file is not a store, or cannot be used.
+    """
+
+    database: SqliteDatabase
+
+    def __init__(self, path: Path, *, read_only: bool = False, adopt: bool = False) -> None:
+        self.database = ReadOnlyDatabase(path) if read_only else SqliteDatabase(path, adopt=adopt)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.database.path
+
+    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> StoredQueue:
+        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
+        return StoredQueue(self.database, clock=clock, user=user)

@@ -1,0 +1,117 @@
+"""Connect to a PostgreSQL server, and say in one sentence why that fails.
+
+A connection is of libpq: it knows several hosts, TLS, pass files and service files.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors, sql
+
+from destinations.errors import StoreFullError, TemporaryError, UsageError
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.dialect import PostgresConnection, prepare_connection
+
+__all__ = ["OLDEST", "connect", "failure", "is_lost"]
+
+OLDEST: Final = 130_000
+"""PostgreSQL 13: the oldest that its developers still mend."""
+
+_CONNECT_SECONDS: Final = 10
+_FULL: Final = (errors.DiskFull, errors.OutOfMemory)
+_FOR_NOW: Final = (
+    errors.OperatorIntervention,
+    errors.LockNotAvailable,
+    errors.TooManyConnections,
+    errors.IdleInTransactionSessionTimeout,
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.ReadOnlySqlTransaction,
+)
+
+
+def connect(
+    address: PostgresAddress,
+    *,
+    role: str,
+    statement_seconds: float = 0.0,
+    idle_seconds: float = 0.0,
+    synchronous: bool = True,
+) -> PostgresConnection:
+    """Return a connection in which each statement is a transaction, unless one is begun.
+
+    ``role`` is what it is for, as the server shows it. A statement that runs longer than
+    ``statement_seconds`` is ended, and so is a transaction that waits for its next one for more
+    than ``idle_seconds``; 0 is no limit. Raises as `failure` returns.
+    """
+    settings = {
+        "application_name": f"destinations {role}",
+        "search_path": sql.Identifier(address.schema).as_string(None),
+        "statement_timeout": str(round(statement_seconds * 1000)),
+        "idle_in_transaction_session_timeout": str(round(idle_seconds * 1000)),
+        "client_encoding": "UTF8",
+        "timezone": "UTC",
+        "standard_conforming_strings": "on",
+        "default_transaction_isolation": "read committed",
+        # A plan for each set of values would cost more than the statement.
+        "plan_cache_mode": "force_generic_plan",
+        "jit": "off",
+    }
+    if not synchronous:
+        settings["synchronous_commit"] = "off"
+    try:
+        raw: psycopg.Connection[Any] = psycopg.connect(
+            address.conninfo(connect_timeout=_CONNECT_SECONDS),
+            autocommit=True,
+            cursor_factory=psycopg.RawCursor,
+        )
+    except psycopg.Error as error:
+        raise failure("open", address, error) from None
+    if raw.info.server_version < OLDEST:
+        version = raw.info.server_version // 10_000
+        raw.close()
+        raise UsageError(
+            f"cannot use the store {address}: its server is PostgreSQL {version}; 13 is the oldest"
+        )
+    names = ", ".join(f"set_config('{name}', ${n}, false)" for n, name in enumerate(settings, 1))
+    try:
+        raw.execute(f"SELECT {names}", list(settings.values()))
+    except psycopg.Error as error:
+        raw.close()
+        raise failure("open", address, error) from None
+    return prepare_connection(raw)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether the connection is gone: what it did last may be done, or not."""
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    state = error.sqlstate
+    return state is None or state[:2] in {"08", "57"}
+
+
+def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError:
+    """Return the error for a failure to ``what`` (open, use, read, write to) a store."""
+    if isinstance(error, UsageError):
+        return error
+    message = f"cannot {what} the store {address}: {_reason(error)}"
+    if isinstance(error, _FULL):
+        return StoreFullError(message, "the disk of the store is full")
+    if isinstance(error, errors.InsufficientPrivilege):
+        return UsageError(
+            f"{message}; its user needs the right to create a schema in the database, or to use "
+            f"and create in the schema {address.schema}"
+        )
+    if isinstance(error, _FOR_NOW) or is_lost(error):
+        return TemporaryError(message)
+    return UsageError(message)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what the server said, which has no values of rows."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    lines = str(error).strip().splitlines()
+    return lines[0].removeprefix("connection failed: ") if lines else type(error).__name__

@@ -1,0 +1,314 @@
+"""Read and write a store in PostgreSQL, beside other processes that do the same.
+
+`PostgresDatabase.transaction` has the database for itself, as the statements of a store expect it:
+an advisory lock keeps out all other writers. `PostgresDatabase.shared_transaction` runs beside
+others of its kind; it is for the queue alone, which is written for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from destinations.clock import SteadyClock
+from destinations.errors import StoreFullError, TemporaryError, UsageError
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.connecting import connect, failure, is_lost
+from destinations.postgres.dialect import PostgresConnection
+from destinations.postgres.migrating import check_version
+from destinations.postgres.schema import SEVERAL_WRITERS
+from destinations.store.connection import Connection, LatestEvent
+from destinations.store.write_health import WriteHealth
+
+__all__ = ["PostgresDatabase"]
+
+T = TypeVar("T")
+
+_STATEMENT_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 7.5
+"""A process that is frozen within a transaction keeps others out for no longer than this."""
+
+_CERTAIN_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 0.2
+_TAKEN: Final = 0.75
+
+_COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
+_VERSION: Final = "SELECT count FROM writes"
+
+
+class PostgresDatabase:
+    """A schema in a database of PostgreSQL: one connection that writes, and one that reads.
+
+    See `destinations.store.connection.Database`; any thread may use it. Raises `UsageError` if the
+    tables are missing or those of another version.
+    """
+
+    def __init__(self, address: PostgresAddress, *, read_only: bool = False) -> None:
+        self.address = address
+        self.is_read_only = read_only
+        self.latest_event: LatestEvent | None = None
+        self.clock = SteadyClock()
+        self.health = WriteHealth(Path(), free=lambda _: None)
+        self._lock = threading.RLock()
+        self._reading = threading.RLock()
+        self._writer: PostgresConnection | None = None
+        self._reader: PostgresConnection | None = None
+        self._closed = False
+        self._most_bytes: int | None = None
+        self._is_full = False
+        with self.reading() as connection:
+            check_version(connection, address)
+
+    @property
+    def shown(self) -> str:
+        """The address, as messages name it."""
+        return str(self.address)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    def _open_writer(self) -> PostgresConnection:
+        if self._closed:
+            raise UsageError("the store is closed")
+        if self._writer is None or self._writer.raw.closed:
+            self._writer = connect(
+                self.address,
+                role="writer",
+                statement_seconds=_STATEMENT_SECONDS,
+                idle_seconds=_IDLE_SECONDS,
+            )
+        return self._writer
+
+    def _open_reader(self) -> PostgresConnection:
+        if self._closed:
+            raise UsageError("the store is closed")
+        if self._reader is None or self._reader.raw.closed:
+            self._reader = connect(
+                self.address,
+                role="reader",
+                statement_seconds=_STATEMENT_SECONDS,
+                idle_seconds=_STATEMENT_SECONDS,
+            )
+        return self._reader
+
+    def close(self) -> None:
+        """Close all connections; safe to repeat."""
+        with self._lock, self._reading:
+            self._closed = True
+            for one in (self._writer, self._reader):
+                if one is not None:
+                    one.raw.close()
+
+    # -- writing -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give the connection while no other process writes; see `Database.transaction`."""
+        with self._transaction("pg_advisory_xact_lock") as connection:
+            yield connection
+            connection.execute(_COUNT_WRITE)
+
+    @contextlib.contextmanager
+    def shared_transaction(self) -> Iterator[PostgresConnection]:
+        """Give the connection while others of its kind may write, but none of `transaction`."""
+        with self._transaction("pg_advisory_xact_lock_shared") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, lock: str) -> Iterator[PostgresConnection]:
+        if self.is_read_only:
+            raise UsageError(f"cannot write to the store {self.address}: it was opened read-only")
+        with self._lock:
+            try:
+                connection = self._open_writer()
+                raw = connection.raw
+                if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                    raise RuntimeError("a transaction within another one")
+                # One round trip for both.
+                raw.execute(f"BEGIN; SELECT {lock}({SEVERAL_WRITERS}, {self._lock_number(raw)})")
+                try:
+                    yield connection
+                except BaseException:
+                    _roll_back(raw)
+                    raise
+                self._commit(connection)
+            except StoreFullError as error:  # its limit, of which the server is not asked
+                self.health.failed(str(error))
+                raise
+            except psycopg.Error as error:
+                if not _is_of_the_server(error):
+                    raise
+                failed = failure("write to", self.address, error)
+                self.health.failed(str(failed))
+                raise failed from None
+            self.health.worked()
+
+    def _lock_number(self, raw: psycopg.Connection[Any]) -> int:
+        """Return the second number of the lock: that of the schema."""
+        if self._schema_number is None:
+            row = raw.execute("SELECT hashtext(current_schema())", (), prepare=False).fetchone()
+            self._schema_number = 0 if row is None else int(row[0])
+        return self._schema_number
+
+    _schema_number: int | None = None
+
+    def _commit(self, connection: PostgresConnection) -> None:
+        """Commit, and find out what became of it if the connection is lost meanwhile."""
+        raw = connection.raw
+        row = raw.execute("SELECT pg_current_xact_id_if_assigned()::text").fetchone()
+        number = None if row is None else row[0]
+        try:
+            raw.execute("COMMIT")
+        except psycopg.Error as error:
+            if number is None or not is_lost(error) or not self._is_committed(number):
+                raise
+
+    def _is_committed(self, number: str) -> bool:
+        """Return what became of a transaction, once the server can be asked again."""
+        give_up = time.monotonic() + _CERTAIN_SECONDS
+        while True:
+            try:
+                raw = self._open_writer().raw
+                row = raw.execute(f"SELECT pg_xact_status('{number}'::xid8)").fetchone()
+                state = None if row is None else row[0]
+                if state != "in progress":
+                    return bool(state == "committed")
+            except (psycopg.Error, UsageError):
+                pass
+            if time.monotonic() >= give_up:
+                raise TemporaryError(
+                    f"cannot write to the store {self.address}: the connection was lost, and it is "
+                    "not known yet whether what was written last is there"
+                )
+            time.sleep(_AGAIN_SECONDS)
+
+    def beside(self, connection: Connection) -> Connection:  # noqa: ARG002 - see Database
+        """Return a connection whose writes stay: names may be given by several at once."""
+        return self._open_reader()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows that a query finds, of what was committed."""
+        with self.reading() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """Return the first row that a query finds."""
+        rows = self.all(query, values)
+        return rows[0] if rows else None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[PostgresConnection]:
+        """Give the connection that reads what was committed; raises `UsageError` if it fails."""
+        with self._reading:
+            try:
+                yield self._open_reader()
+            except psycopg.Error as error:
+                if not _is_of_the_server(error):
+                    raise
+                raise failure("read", self.address, error) from None
+
+    def at_once(self, work: Callable[[Connection], T]) -> T:
+        """Return the result of ``work``, which only reads, on one snapshot."""
+        with self.reading() as connection:
+            raw = connection.raw
+            if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                return work(connection)  # within another one
+            raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                return work(connection)
+            finally:
+                _roll_back(raw)
+
+    @property
+    def data_version(self) -> int:
+        """A number that changes when who has the database for itself has written."""
+        with self._lock:
+            writer = self._writer
+            if writer is not None and (
+                writer.raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+            ):
+                found: Any = writer.execute(_VERSION).fetchone()
+                return int(found[0])
+        row = self.one(_VERSION)
+        return 0 if row is None else int(row[0])
+
+    # -- room ----------------------------------------------------------------------------------
+
+    def limit_size(self, size: int) -> None:
+        """Limit the size of all tables; see `has_room`."""
+        self._most_bytes = size
+
+    def has_room(self, connection: Connection) -> bool:  # noqa: ARG002 - see Database
+        """Return whether more may be taken in, as `look_at_size` found it last."""
+        return not self._is_full
+
+    def look_at_size(self) -> int:
+        """Return the bytes of all tables and indexes, and note whether there is room."""
+        row = self.one(
+            "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'm')"
+        )
+        size = 0 if row is None else int(row[0])
+        self._is_full = self._most_bytes is not None and size > self._most_bytes * _TAKEN
+        return size
+
+    @property
+    def size(self) -> int:
+        """The bytes of all tables and their indexes."""
+        return self.look_at_size()
+
+    def probe(self) -> None:
+        """Write something that changes nothing; raises as `transaction` does."""
+        with self.shared_transaction() as connection:
+            connection.execute("SELECT pg_current_xact_id()::text")
+
+    def delete_traces(self, connection: Connection) -> None:
+        """Do nothing: vacuuming takes what was deleted out of the tables."""
+
+    def vacuum(self) -> None:
+        """Let the server use again what was deleted; raises as `transaction` does."""
+        tables = self.all(
+            "SELECT format('%I', relname) FROM pg_class"
+            " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+        )
+        with self.reading() as connection:
+            for (table,) in tables:
+                connection.raw.execute(f"VACUUM (ANALYZE) {table}", prepare=False)
+
+    def scrub(self) -> None:
+        """Let nothing that was deleted be left in the tables; raises as `vacuum`."""
+        self.vacuum()
+
+    def truncate_log(self) -> None:
+        """Do nothing: the server's log is the server's."""
+
+    def faults(self, connection: Connection, limit: int) -> Sequence[str]:  # noqa: ARG002 - see Database
+        """Return no faults: the server checks its files itself."""
+        return ()
+
+
+def _roll_back(raw: psycopg.Connection[Any]) -> None:
+    with contextlib.suppress(psycopg.Error):
+        if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            raw.execute("ROLLBACK")
+
+
+def _is_of_the_server(error: psycopg.Error) -> bool:
+    """Return whether the server is to blame for an error, and not the statement or its values."""
+    return isinstance(
+        error,
+        psycopg.OperationalError
+        | psycopg.InterfaceError
+        | errors.InsufficientPrivilege
+        | errors.UndefinedTable
+        | errors.ReadOnlySqlTransaction
+        | errors.InvalidSchemaName,
+    )

@@ -1,0 +1,87 @@
+"""Make the tables of a store in PostgreSQL, and bring them forward, under a lock."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from destinations.errors import UsageError
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.connecting import connect, failure
+from destinations.postgres.dialect import PostgresConnection
+from destinations.postgres.schema import MIGRATIONS, SEVERAL_WRITERS
+
+__all__ = ["check_version", "migrate", "stored_version"]
+
+_VERSION: Final = "SELECT version FROM schema_version"
+_IS_THERE: Final = "SELECT to_regclass('schema_version') IS NOT NULL"
+
+
+def migrate(address: PostgresAddress) -> tuple[int, int]:
+    """Make the schema if it is missing, and do all the steps that are; or none of them.
+
+    Returns the version before and after; 0 for none. Raises `UsageError` if it is of a newer
+    version, or the right to do so is missing.
+    """
+    connection = connect(address, role="migration")
+    try:
+        with connection.raw.transaction():
+            return _bring_forward(connection, address)
+    except psycopg.Error as error:
+        raise failure("migrate", address, error) from None
+    finally:
+        connection.raw.close()
+
+
+def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> tuple[int, int]:
+    raw = connection.raw
+    raw.execute(f"SELECT pg_advisory_xact_lock({SEVERAL_WRITERS}, hashtext('{address.schema}'))")
+    name = sql.Identifier(address.schema).as_string(raw)
+    row = raw.execute("SELECT to_regnamespace($1) IS NULL", (name,)).fetchone()
+    if row is not None and row[0]:
+        raw.execute(f"CREATE SCHEMA {name}")
+    before = stored_version(connection)
+    if before > len(MIGRATIONS):
+        raise _newer(address)
+    if before == 0:
+        raw.execute("CREATE TABLE schema_version (version int NOT NULL)")
+        raw.execute("INSERT INTO schema_version VALUES (0)")
+    for step in MIGRATIONS[before:]:
+        for statement in step:
+            raw.execute(statement)
+    if before == 0:
+        raw.execute("INSERT INTO identity VALUES (1, $1, 1, 0)", (uuid4().hex,))
+    raw.execute(f"UPDATE schema_version SET version = {len(MIGRATIONS)}")
+    return before, len(MIGRATIONS)
+
+
+def stored_version(connection: PostgresConnection) -> int:
+    """Return how many steps a schema has; 0 if it has no tables, or is missing."""
+    row: Any = connection.raw.execute(_IS_THERE).fetchone()
+    if not row[0]:
+        return 0
+    found: Any = connection.raw.execute(_VERSION).fetchone()
+    return int(found[0])
+
+
+def check_version(connection: PostgresConnection, address: PostgresAddress) -> None:
+    """Raise `UsageError` unless the tables are those of this version."""
+    version = stored_version(connection)
+    if version > len(MIGRATIONS):
+        raise _newer(address)
+    if version < len(MIGRATIONS):
+        why = "its tables are of an older version" if version else "it has no tables yet"
+        raise UsageError(
+            f"cannot use the store {address}: {why}; "
+            f"make them with: destinations store migrate --store {str(address)!r}"
+        )
+
+
+def _newer(address: PostgresAddress) -> UsageError:
+    return UsageError(
+        f"cannot use the store {address}: it was written by a newer version of this package; "
+        "update the package"
+    )
