@@ -17,7 +17,6 @@ DEFAULT_SCHEMA: Final = "destinations"
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OWN: Final = "schema"
-_SECRET: Final = frozenset({"password", "sslpassword", "passfile"})
 _EXPECTED: Final = (
     "expected postgresql://USER@HOST:PORT/DATABASE; add ?schema=NAME for another schema than "
     f"{DEFAULT_SCHEMA}"
@@ -64,21 +63,16 @@ class PostgresAddress:
                 "write the whole address into a file or variable that the configuration names "
                 "(store.postgres.dsn)"
             )
-        if not may_have_password or not colon:
-            secret = None
-        else:
-            secret = Secret(unquote(password))
-        for key, value in query:
-            if key == "password":
-                secret = Secret(value)
-        schema = dict(query).get(_OWN, DEFAULT_SCHEMA)
+        given = dict(query)
+        secret = Secret(given["password"]) if "password" in given else None
+        secret = Secret(unquote(password)) if colon else secret
+        schema = given.get(_OWN, DEFAULT_SCHEMA)
         if _SCHEMA.fullmatch(schema) is None or schema.startswith("pg_"):
             raise UsageError(
                 f"schema={schema!r} cannot be used: expected lower-case letters, digits and _"
             )
-        rest = urlencode(
-            [one for one in query if one[0] not in {_OWN, "password"}], quote_via=quote
-        )
+        left = [one for one in query if one[0] not in {_OWN, "password"}]
+        rest = urlencode(left, quote_via=quote)
         netloc = f"{name}@{host}" if name else host
         return cls(urlunsplit(("postgresql", netloc, parts.path, rest, "")), schema, secret)
 
