@@ -236,6 +236,12 @@ class QueueFullError(DestinationsError):
         super().__init__(message)
 
 
+class LeaseLostError(DestinationsError):
+    """Nothing was written: other processes deliver what this one had, as it did not say in time
+    that it lives.
+    """
+
+
 class ResolveError(DestinationsError):
     """A directive failed while a mapping was resolved for one event.
 

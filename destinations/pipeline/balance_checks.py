@@ -67,10 +67,20 @@ class BalanceChecks:
         self._policy = policy
         self._observer = observer
         self._sole_writer = sole_writer
+        self._looks_again = looks_again
         if sole_writer and looks_again:
             self._rechecks.load(scope, queue.rechecks(scope))
         # Keys under which nothing of a restored copy was delivered since.
         self._trusted: set[str] = set()
+
+    def look_at_lanes(self) -> None:
+        """Forget balances to which other processes may have added, and read what is checked again.
+
+        What is under way was noted before it began.
+        """
+        self._balances.forget_all()
+        if self._sole_writer and self._looks_again:
+            self._rechecks.replace(self._scope, self._queue.rechecks(self._scope))
 
     # -- what changes balances -----------------------------------------------------------------
 

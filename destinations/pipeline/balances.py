@@ -46,6 +46,11 @@ class KnownBalances:
             if known is not None:
                 self._known[increment.key] = known.plus(increment.amount)
 
+    def forget_all(self) -> None:
+        """Forget all balances."""
+        self._known.clear()
+        self._keys.clear()
+
     def forget_user(self, user: str) -> None:
         """Forget the balances of a user: something else than counting may have changed them."""
         for key in self._keys.pop(folded(user), ()):

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import QueueFullError, StoreFullError, UsageError
+from destinations.errors import LeaseLostError, QueueFullError, StoreFullError, UsageError
 from destinations.pipeline.fair_share import FairShare
+from destinations.pipeline.lease import Lease
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 _POLL_SECONDS: Final = 1.0
 """Seconds between two looks for changes that an operator has made."""
+
+_NEWS_SECONDS: Final = 0.02
+"""Seconds between two looks for what other processes have added."""
 
 _CROWD_STEPS: Final = 4
 _CROWD_SECONDS: Final = 0.0003
@@ -141,7 +145,8 @@ class Engine:
     ``max_open`` deliveries of a scope may wait, and as many of all tenants of a destination: a
     tenth of that for each; it can be changed. Without `start`, its owner calls `run_round`
     repeatedly. With ``inline`` there are no threads at all: jobs are done within the round, and the
-    clock is waited for, so that a still clock makes all of it repeatable.
+    clock is waited for, so that a still clock makes all of it repeatable. Where other processes
+    deliver from the same store, nothing is claimed without the ``lease``.
     """
 
     def __init__(
@@ -152,8 +157,12 @@ class Engine:
         observer: Observer | None = None,
         max_open: int = 1_000_000,
         inline: bool = False,
+        lease: Lease | None = None,
     ) -> None:
         self._queue = store
+        self._lease = lease
+        self._token: int | None = None
+        self._news_at = 0.0
         self._inline = inline
         self._clock = clock or SystemClock()
         self._observer = observer or Observer()
@@ -252,6 +261,14 @@ class Engine:
         if self._thread is None or threading.current_thread() is self._thread:
             return function()
         return self.submit(function).result()
+
+    def soon(self, function: Callable[[], T]) -> Future[T]:
+        """Call a function in the engine's thread, now if there is none; does not wait for it."""
+        if self._thread is not None:
+            return self.submit(function)
+        call = _Call(function)
+        _answer(call)
+        return call.result
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Call a function in the engine's thread, between two rounds."""
@@ -374,6 +391,68 @@ class Engine:
             return result
 
         return self.call(forgotten)
+
+    # -- a lease -------------------------------------------------------------------------------
+
+    def lease_taken(self, token: int) -> None:
+        """Deliver under the lease of a token from now on; in its thread."""
+        self._token = token
+        self._queue.fence(token)
+        self.lanes_changed()
+
+    def forsake(self) -> Sequence[Scope]:
+        """Forget all that is under way, as the lease is lost: others find out its outcome.
+
+        Returns the scopes whose pipelines are gone, to be opened again. In its thread.
+        """
+        self._token = None
+        self._queue.fence(0)
+        scopes = list(self._pipelines)
+        shared = [scope for share in self._shares.values() for scope in share.pipelines]
+        self._leave([*scopes, *shared])
+        for scope in scopes:
+            self._pipelines.pop(scope).leave()
+            self._workers.pop(scope).close(wait=False)
+        for share in self._shares.values():
+            share.forsake()
+        return scopes
+
+    def lanes_changed(self) -> None:
+        """Deliver for the lanes that the lease has now; in its thread."""
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        for pipeline in self._all_pipelines():
+            pipeline.look_at_lanes(now, monotonic)
+        for share in self._shares.values():
+            share.look_again()
+
+    def is_clear(self) -> bool:
+        """Return whether nothing is under way of the users for whom others are to deliver."""
+        if self._unwritten is not None:
+            return False
+        return not any(one.holds_others for one in self._all_pipelines())
+
+    def _all_pipelines(self) -> Iterator[Pipeline]:
+        yield from self._pipelines.values()
+        for share in self._shares.values():
+            yield from share.pipelines.values()
+
+    @property
+    def _may_deliver(self) -> bool:
+        lease = self._lease
+        return lease is None or (self._token is not None and lease.remaining() > 0)
+
+    def _look_for_news(self, monotonic: float) -> None:
+        """Read on for the scopes to which other processes have added something."""
+        if self._lease is None or monotonic < self._news_at:
+            return
+        self._news_at = monotonic + _NEWS_SECONDS
+        found = set(self._queue.news())
+        if found:
+            for scope, pipeline in self._pipelines.items():
+                if scope.id in found:
+                    pipeline.look_for_more()
+            for share in self._shares.values():
+                share.added_to(found)
 
     def is_settled(self, scopes: Collection[Scope]) -> bool:
         """Return whether nothing of scopes is claimed or under way; in its thread.
@@ -552,6 +631,7 @@ class Engine:
         round_, self._unwritten = self._unwritten or Round(), None
         returned = len(self._jobs)
         jobs = self._take_returned(round_, now, monotonic) if returned else []
+        self._look_for_news(monotonic)
         fault = self._claim(jobs, now, monotonic, round_)
         offers, self._offers = self._known(self._offers), []
         round_.arrivals += [
@@ -574,6 +654,7 @@ class Engine:
             if self._queue.poll() or committed.changed or self.looks_again:
                 self._look_at_changes()
         for job in jobs:
+            job.token = self._token
             scope = job.pipeline.scope
             if job.pipeline.begin(job, committed.gone):
                 # A command asks for one tenant alone, without a share.
@@ -618,6 +699,8 @@ class Engine:
 
     def _claimers(self) -> Iterator[Pipeline | FairShare]:
         """Yield all that may have something to claim."""
+        if not self._may_deliver:
+            return
         paused = self._paused
         yield from (one for scope, one in self._pipelines.items() if scope not in paused)
         yield from self._shares.values()
@@ -648,6 +731,8 @@ class Engine:
         if self._unwritten is not None or self._jobs or self._offers:
             return 0.0
         turns = [one.next_turn(monotonic) for one in self._claimers()]
+        if self._lease is not None:
+            turns.append(max(0.0, self._news_at - monotonic))
         return min([wait, *(turn for turn in turns if turn is not None)])
 
     def _collect(self, wait: float) -> None:
@@ -694,6 +779,13 @@ class Engine:
                 self._observer.reached(scope.name, "settling", deliveries)
         try:
             return self._queue.commit(round_)
+        except LeaseLostError as error:
+            # Its session is over, which the lease finds out soon: until then nothing more begins.
+            self.last_error = error
+            for job in jobs:
+                job.pipeline.undo(job)
+            jobs.clear()
+            return self._commit_offers(round_, offers)
         except StoreFullError as error:
             self.last_error = error
             if offers:
@@ -715,6 +807,18 @@ class Engine:
                 self._accept_singly(offers)
                 return self._commit(round_, offers, jobs)
         return None
+
+    def _commit_offers(self, round_: Round, offers: list[_Offer]) -> Committed | None:
+        """Make only what arrived durable; of the rest others find out the outcome."""
+        self._token = None
+        arrivals = round_.arrivals
+        for name in ("transitions", "returned", "batches", "waiting", "drifts", "trusted"):
+            getattr(round_, name).clear()
+        for kept in (round_.balances, round_.rechecks):
+            kept.clear()
+        round_.added_to.clear()
+        round_.arrivals = arrivals
+        return self._commit(round_, offers, [])
 
     def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
         """Keep the results of deliveries for a later round; nothing is sent until then."""

@@ -33,7 +33,9 @@ class FairShare:
     way at once, of all tenants together; how many of one, its pipeline says. While ``breaker`` is
     not closed, one request of all is the probe. ``changed`` gives the tenants whose deliveries an
     operator has changed since it was called last. ``failed`` is told of a tenant whose pipeline
-    cannot be made; that is tried again later. ``kept`` pipelines are kept without work.
+    cannot be made; that is tried again later. ``kept`` pipelines are kept without work. Where other
+    processes add to the queue, ``waiting`` gives the tenants for whom something waits, and
+    ``scope_of`` a tenant by the number of its scope.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -46,6 +48,8 @@ class FairShare:
         changed: Callable[[], Collection[Scope]] = tuple,
         failed: Callable[[Scope, Exception], None] = lambda _scope, _error: None,
         kept: int = _KEPT,
+        waiting: Callable[[], Collection[Scope]] = tuple,
+        scope_of: Callable[[int], Scope | None] = lambda _: None,
     ) -> None:
         self.name = name
         self.most = most
@@ -59,6 +63,8 @@ class FairShare:
         self._make = make
         self._changed = changed
         self._failed = failed
+        self._waiting = waiting
+        self._scope_of = scope_of
         self._kept = kept
         self._turns: deque[Scope] = deque()
         self._in_turn: set[Scope] = set()
@@ -94,6 +100,27 @@ class FairShare:
         pipeline = self.pipelines.pop(scope, None)
         if pipeline is not None:
             pipeline.leave()
+
+    def forsake(self) -> None:
+        """Forget all pipelines: what is under way is left for other processes."""
+        for scope in list(self.pipelines):
+            self.forget(scope)
+        self._busy.clear()
+
+    def added_to(self, scopes: Collection[int]) -> None:
+        """Read on for tenants to whom other processes have added something, by their numbers."""
+        for number in scopes:
+            scope = self._scope_of(number)
+            if scope is not None:
+                pipeline = self.pipelines.get(scope)
+                if pipeline is not None:
+                    pipeline.look_for_more()
+                self.touch(scope)
+
+    def look_again(self) -> None:
+        """Give all tenants a turn for whom something waits."""
+        for scope in self._waiting():
+            self.touch(scope)
 
     def arrived(self, scope: Scope, deliveries: Iterable[QueuedDelivery]) -> None:
         """Take in what is new in the queue; a closed pipeline reads it when its turn comes."""

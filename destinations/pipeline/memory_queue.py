@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
@@ -199,6 +199,13 @@ class MemoryQueue:
     def poll(self) -> bool:
         """Return False: no other process can write here."""
         return False
+
+    def news(self) -> Collection[int]:
+        """Return nothing: no other process adds to it."""
+        return ()
+
+    def fence(self, token: int) -> None:
+        """Do nothing: no other process delivers from it."""
 
     def close(self) -> None:
         """Forget everything."""

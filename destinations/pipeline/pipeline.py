@@ -21,6 +21,7 @@ from destinations.pipeline.balance_checks import BalanceChecks
 from destinations.pipeline.breaker import LONGEST_WAIT, Breaker, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.lease import under
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
@@ -113,7 +114,8 @@ class Job:
     """A job for a thread: to send a batch, or to ask the partner for balances.
 
     ``questions`` are by key; ``before`` says that they are asked before sending. What is only
-    looked at has no batch, so ``action`` says what it is of.
+    looked at has no batch, so ``action`` says what it is of. ``token`` is that of the lease under
+    which it was begun.
     """
 
     kind: Literal["send", "ask", "look"]
@@ -125,6 +127,7 @@ class Job:
     result: Any = None
     error: Exception | None = None
     began: float = 0.0
+    token: int | None = None
 
     @property
     def only_asks(self) -> bool:
@@ -275,6 +278,23 @@ class Pipeline:
             self._observer.settled_elsewhere(self.name, settled)
         if self.refusals.paused and self.options.pauses is not None and self.options.pauses.is_gone:
             self._resume()
+
+    def look_for_more(self) -> None:
+        """Read on: another process has added something to the queue."""
+        self.prefetch.look_for_more()
+
+    def look_at_lanes(self, now: float, monotonic: float) -> None:
+        """Deliver for the users for whom this process delivers now, and leave the others.
+
+        What others have done meanwhile is not known here.
+        """
+        self.prefetch.look_at_lanes(now, monotonic, only_unknown=self.feed is not None)
+        self._checks.look_at_lanes()
+
+    @property
+    def holds_others(self) -> bool:
+        """Whether something is under way of users for whom others are to deliver."""
+        return self.prefetch.holds_others()
 
     def next_turn(self, monotonic: float) -> float | None:
         """Return in how many seconds there may be something to do, None if nothing waits for it."""
@@ -454,7 +474,11 @@ class Pipeline:
         return found
 
     def perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
-        """Do the work of a job, in any thread."""
+        """Do the work of a job, in any thread; under the lease with which it was begun."""
+        with under(job.token):
+            return self._perform(job)
+
+    def _perform(self, job: Job) -> list[Result] | list[Answer | Failure]:
         deliveries = job.batch.deliveries
         if job.kind != "send":
             name = self.reconciler.request(job.action or deliveries[0].action)

@@ -114,6 +114,42 @@ class Prefetch:
             for delivery in self._source.begun():
                 self._add(delivery, delivery.next_at - now, monotonic)
 
+    def look_at_lanes(self, now: float, monotonic: float, *, only_unknown: bool = False) -> None:
+        """Forget the users for whom this process does not deliver any more, and read the others.
+
+        What is claimed of those who are forgotten ends here; see `holds_others`.
+        """
+        assert self._source is not None  # noqa: S101 - else nobody else delivers
+        owns = self._source.owns
+        for user in {one.user for one in self.scheduler.all_waiting() if not owns(one.user)}:
+            self._drop(user)
+        for users in (self._longer, self._left, self._aside):
+            for user in [one for one in users if not owns(one)]:
+                del users[user]
+        self._to_read = {user for user in self._to_read if owns(user)}
+        self._returning = deque(user for user in self._returning if owns(user))
+        self.begin(now, monotonic, only_unknown=only_unknown)
+        self._more = not self._leaves
+
+    def holds_others(self) -> bool:
+        """Return whether something is claimed of users for whom others are to deliver."""
+        return self._source is not None and not all(map(self._source.owns, self._claimed))
+
+    def look_for_more(self) -> None:
+        """Read on: another process has added something."""
+        self._more = not self._leaves
+
+    def _drop(self, user: str) -> None:
+        """Forget all that waits of a user."""
+        if user in self._claimed:
+            gone = self.scheduler.withdraw(user)
+        else:
+            gone = self.scheduler.waiting_of(user)
+            for delivery in gone:
+                self.scheduler.remove(delivery)
+        for delivery in gone:
+            self._forget(delivery)
+
     def leave_the_rest(self) -> None:
         """Read nothing more that is ready: what waits there is not for now."""
         self._more = False
@@ -168,7 +204,7 @@ class Prefetch:
                 self._read_on(user)
         while self._more and self.has_room:
             found = self._source.ready(self._room.page)
-            self._more = len(found) == self._room.page
+            self._more = len(found) >= self._room.page
             for delivery in found:
                 self._take_in(delivery, now, monotonic)
 
@@ -177,7 +213,7 @@ class Prefetch:
         if self._source is None:
             self.add(delivery)
             return
-        if self._more or not self.has_room:
+        if self._more or self._source.is_shared or not self.has_room:
             self._more = True
             return
         self._source.passed(delivery)
@@ -436,6 +472,13 @@ class Prefetch:
 
     def _free(self, user: str) -> None:
         again = self._again.pop(user, None)
+        if self._source is not None and self._source.is_shared and not self._source.owns(user):
+            for delivery in (*(again or ()), *self.scheduler.withdraw(user)):
+                if delivery.id in self._known:
+                    self._forget(delivery)
+            self._asleep.pop(user, None)
+            self.scheduler.free(user)
+            return
         if again:
             # The order of the user, but that what is unknown is settled before more is sent.
             back = sorted([*again, *self.scheduler.withdraw(user)], key=_urgency)

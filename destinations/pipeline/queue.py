@@ -458,6 +458,15 @@ class Source(Protocol):
         """Return whether `ready` has not come to a delivery yet."""
         ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes add to it, and read from it: then `ready` has all that is new."""
+        ...
+
+    def owns(self, user: str) -> bool:
+        """Return whether this process delivers for a user; see `destinations.pipeline.lease`."""
+        ...
+
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
         """Return the changes of operators since the last call.
 
@@ -512,6 +521,14 @@ class Queue(Protocol):
 
     def poll(self) -> bool:
         """Return whether another process has written since the last commit or poll."""
+        ...
+
+    def fence(self, token: int) -> None:
+        """Write results of deliveries only as long as the lease of this token lasts; 0 is none."""
+        ...
+
+    def news(self) -> Collection[int]:
+        """Return the ids of scopes for which other processes have added something since."""
         ...
 
     def close(self) -> None:

@@ -52,6 +52,15 @@ class Rechecks:
             self._scopes[key] = scope
             self._put(key, recheck)
 
+    def replace(self, scope: Scope, found: Mapping[str, Recheck]) -> None:
+        """Take in those of a scope that are this process's now, and leave out the others."""
+        for key in [one for one, of in self._scopes.items() if of == scope and one not in found]:
+            if (scope, key) not in self.changes:
+                for known in (self._known, self._put_off, self._scopes):
+                    known.pop(key, None)
+        fresh = {key: one for key, one in found.items() if key not in self._known}
+        self.load(scope, fresh)
+
     def get(self, key: str) -> Recheck | None:
         """Return the known state of a balance that is to be checked again."""
         return self._known.get(key)

@@ -6,22 +6,29 @@ different is here: commits of several processes run at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 
 from destinations.clock import WallClock
+from destinations.errors import LeaseLostError
+from destinations.pipeline.breaker import LONGEST_WAIT
+from destinations.pipeline.lease import Lease
 from destinations.pipeline.queue import (
     Arrival,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
+    Round,
     Scope,
 )
 from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.source import ALL_LANES, PostgresSource
 from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
 from destinations.store.interning import Names
 from destinations.store.queue import Commit, StoredQueue
+from destinations.store.rows import array_of
 
 __all__ = ["PostgresQueue"]
 
@@ -47,11 +54,33 @@ _NOTE_DAY = """
 """
 
 
+_ADD_NEWS = "INSERT INTO arrived (scope) VALUES {rows}"
+_FENCE = "SELECT id FROM workers WHERE id = ? AND state = 'alive' FOR SHARE"
+_ENDS_SESSION = {
+    "left": "UPDATE workers SET state = 'left' WHERE id = ?1 AND state = 'alive'",
+    "dead": "UPDATE workers SET state = 'dead' WHERE id = ?1 AND state = 'alive' AND beats = ?2",
+}
+_INTENTS = """
+    SELECT id, at, scope, settle_after, durable, deliveries, balances FROM intents WHERE worker = ?
+"""
+_FREE = "UPDATE lanes SET worker = NULL, epoch = epoch + 1 WHERE worker = ?"
+_NEWS = "SELECT DISTINCT scope FROM arrived WHERE tx >= ?::text::xid8"
+_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+_OLD_NEWS = """
+    DELETE FROM arrived WHERE tx < (SELECT tx FROM arrived ORDER BY tx DESC OFFSET 10000 LIMIT 1)
+"""
+_KEEP_NEWS_SECONDS = 60.0
+
+
 class PostgresQueue(StoredQueue):
-    """The deliveries of a store, and what its partners hold."""
+    """The deliveries of a store, and what its partners hold.
+
+    A process that delivers has a ``lease``: what it writes of deliveries is fenced by its token,
+    and its sources have only the users of its lanes.
+    """
 
     left_intents = f"""{StoredQueue.left_intents}
-        AND NOT EXISTS (SELECT 1 FROM workers WHERE id = intents.worker AND state = 'alive')"""
+        AND NOT EXISTS (SELECT 1 FROM workers WHERE id = intents.worker AND state = 'alive')"""  # noqa: S608 - constants
 
     def __init__(
         self,
@@ -59,10 +88,15 @@ class PostgresQueue(StoredQueue):
         *,
         clock: WallClock | None = None,
         user: str | None = None,
+        lease: Lease | None = None,
     ) -> None:
         super().__init__(database, clock=clock, user=user)
         self._postgres = database
-        self._noted_days: set[int] = set()
+        self._lease = lease
+        # Without a lease, a command is at work, which sends nothing by itself.
+        self._token: int | None = None if lease is None else 0
+        self._settle_after: dict[int, int] = {}
+        self._news_from = "0"
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self._postgres.shared_transaction()
@@ -74,7 +108,74 @@ class PostgresQueue(StoredQueue):
         assigned: list[QueuedEvent],
         given: list[QueuedDelivery],
     ) -> Commit:
-        return PostgresCommit(connection, self._names, now, assigned, given)
+        return PostgresCommit(
+            connection, self._names, now, assigned, given, self._token, self._settle_after
+        )
+
+    def recover(
+        self,
+        scopes: Iterable[Scope],
+        reconcile_after: float,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
+        """Note when the partner is asked about lost answers of these scopes.
+
+        Those of processes that have ended are made `unknown`, as `reap` does.
+        """
+        found = list(scopes)
+        for scope in found:
+            self._settle_after[scope.id] = round(reconcile_after * 1000)
+        ids = array_of(scope.id for scope in found)
+        left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"
+        if self._postgres.one(left, (ids,)) is not None:
+            super().recover(found, reconcile_after, longest_wait)
+
+    def reap(self, worker: int, beats: int | None) -> bool:
+        """End the session of a worker: it has left, or its beats have stopped at this count.
+
+        What it was sending is asked about, from now on: no clocks are compared. Its lanes are free.
+        Returns False if it has beaten since.
+        """
+        now_ms = round(self._now() * 1000)
+        with self._postgres.shared_transaction() as connection:
+            if beats is None:
+                connection.execute(_ENDS_SESSION["left"], (worker,))
+            elif not connection.execute(_ENDS_SESSION["dead"], (worker, beats)).rowcount:
+                return False
+            intents = connection.execute(_INTENTS, (worker,)).fetchall()
+            self.end_intents(
+                connection,
+                [(one, at, of, now_ms + after, *rest) for one, at, of, after, *rest in intents],
+            )
+            connection.execute(_FREE, (worker,))
+        return True
+
+    def source(self, scope: Scope) -> PostgresSource:
+        """Return a source of a scope's waiting deliveries, from the first one."""
+        lease = self._lease
+        return PostgresSource(
+            self._postgres,
+            self._names,
+            scope,
+            self._user,
+            lambda: ALL_LANES if lease is None else lease.lanes,
+        )
+
+    def fence(self, token: int) -> None:
+        """Write results of deliveries only as long as the session of this token lives."""
+        self._token = token
+
+    def news(self) -> Collection[int]:
+        """Return the ids of scopes for which other processes have added something since."""
+        (horizon,) = self._postgres.one(_HORIZON) or ("0",)
+        rows = self._postgres.all(_NEWS, (self._news_from,))
+        self._news_from = horizon
+        return [scope for (scope,) in rows]
+
+    def forget_news(self) -> None:
+        """Delete what all have read by now."""
+        with self._postgres.shared_transaction() as connection:
+            connection.execute(_OLD_NEWS)
 
 
 class PostgresCommit(Commit):
@@ -87,10 +188,34 @@ class PostgresCommit(Commit):
         now: float,
         assigned: list[QueuedEvent],
         given: list[QueuedDelivery],
+        token: int | None = None,
+        settle_after: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         super().__init__(connection, names, now, assigned, given)
+        self._token = token
+        self._settle_after = settle_after
         self._ids: list[int] = []
         self._has_noted_day = False
+
+    def write(self, round_: Round, process: str) -> None:
+        """Write all of a round, if this process still has its lease."""
+        if self._token is not None and round_ != Round(arrivals=round_.arrivals):
+            # It conflicts with ending the session: either this is written first, or not at all.
+            if self._to.execute(_FENCE, (self._token,)).fetchone() is None:
+                raise LeaseLostError("other processes deliver what this one had")
+        super().write(round_, process)
+        scopes = {scope.id for scope, one in round_.arrivals if one.receipt and one.deliveries}
+        scopes |= {scope.id for scope, _ in round_.waiting}
+        with_rows(self._to, _ADD_NEWS, [(scope,) for scope in sorted(scopes)])
+
+    def add_intent(self, values: Sequence[object]) -> int:
+        """Write that a batch is being sent, and by whom; returns the id of the intent."""
+        done = self._to.execute(
+            "INSERT INTO intents (scope, at, durable, process, deliveries, balances, worker,"
+            " settle_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (*values, self._token, self._settle_after.get(int(str(values[0])), 0)),
+        )
+        return int(done.fetchone()[0])
 
     def next_event(self) -> int:
         """Return the id of one more event.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from destinations.clock import WallClock
+from destinations.pipeline.lease import Lease
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
@@ -25,6 +26,15 @@ class PostgresStore(Store):
         """The place of the store."""
         return self.database.address
 
-    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> PostgresQueue:
-        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
-        return PostgresQueue(self.database, clock=clock, user=user)
+    def queue(
+        self,
+        clock: WallClock | None = None,
+        *,
+        user: str | None = None,
+        lease: Lease | None = None,
+    ) -> PostgresQueue:
+        """Return the queue; of one ``user`` if that is given.
+
+        A process that delivers beside others has a ``lease``.
+        """
+        return PostgresQueue(self.database, clock=clock, user=user, lease=lease)

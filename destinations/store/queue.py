@@ -71,7 +71,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 
-__all__ = ["Commit", "StoredQueue", "StoredSource"]
+__all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
 
 _NEARLY_FULL: Final = "it has nearly the size that it may have"
 _BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
@@ -131,7 +131,7 @@ _LOST_ELSEWHERE: Final = f"""
     SELECT open.key, others.id, others.destination FROM others JOIN open ON open.scope = others.id
     WHERE open.key IS NOT NULL AND open.status = {_UNKNOWN}
     UNION SELECT open.key, others.id, others.destination FROM others
-    JOIN intents ON intents.scope = others.id JOIN json_each(intents.deliveries) AS sent
+    JOIN intents ON intents.scope = others.id CROSS JOIN json_each(intents.deliveries) AS sent
     JOIN open ON open.id = sent.value WHERE open.key IS NOT NULL
     UNION SELECT rechecks.key, others.id, others.destination FROM others
     JOIN rechecks ON rechecks.scope = others.id
@@ -172,7 +172,7 @@ _MARK_BALANCES: Final = """
     INSERT INTO balances (scope, key, user, amount, asked_at) VALUES {rows}
     ON CONFLICT (scope, key) DO UPDATE SET user = excluded.user
 """
-_OPEN_COLUMNS: Final = (
+OPEN_COLUMNS: Final = (
     "id, subscription, status, effect, attempts, user, message_id, type, accepted_at,"
     " fingerprint, plan, first_attempt_at, next_at, amount, key, payload, restored"
 )
@@ -227,20 +227,30 @@ class StoredQueue:
             siblings,
         )
         connection.executemany("UPDATE rechecks SET scope = ? WHERE scope = ?", siblings)
+        settle = round(reconcile_after * 1000)
+        self.end_intents(
+            connection, [(*row[:2], scope.id, row[1] + settle, *row[2:]) for row in rows]
+        )
+
+    def end_intents(self, connection: Connection, intents: Sequence[tuple[Any, ...]]) -> None:
+        """Make `unknown` what was being sent, with its balances, or ready if it may be repeated.
+
+        Of each intent: id, when it was sent, scope, when the partner is asked, and the columns
+        durable, deliveries and balances. Times are in milliseconds.
+        """
         tallies = Tallies()
-        for intent, at, durable, ids, balances in rows:
+        for intent, at, scope, next_at, durable, ids, balances in intents:
             if durable:
-                before = [(scope.id, key, *rest) for key, rest in json.loads(balances).items()]
+                before = [(scope, key, *rest) for key, rest in json.loads(balances).items()]
                 with_rows(connection, _RESTORE_BALANCES, before)
-                next_at = at + round(reconcile_after * 1000)
                 for (subscription,) in connection.execute(
                     "UPDATE open SET status = ?, effect = ?, next_at = ?,"
                     " first_attempt_at = coalesce(first_attempt_at, ?) WHERE status = ?"
                     " AND id IN (SELECT value FROM json_each(?)) RETURNING subscription",
                     (_UNKNOWN, EFFECT_CODES[Effect.MAYBE], next_at, at, _READY, ids),
                 ).fetchall():
-                    tallies.remove(scope.id, subscription, _READY)
-                    tallies.add(scope.id, subscription, _UNKNOWN)
+                    tallies.remove(scope, subscription, _READY)
+                    tallies.add(scope, subscription, _UNKNOWN)
                 lost = [(one, ANSWER_LOST, None, "send", INTERRUPTED) for one in json.loads(ids)]
                 with_rows(connection, _ADD_FAILURES, lost)
             else:  # it may be sent again, by code that may want to know that it was
@@ -441,6 +451,13 @@ class StoredQueue:
             )
             for key, user, action, payload, amount, period, due, deliveries in rows
         }
+
+    def fence(self, token: int) -> None:
+        """Do nothing: no other process delivers from it."""
+
+    def news(self) -> Collection[int]:
+        """Return nothing: no other process adds to it; see `destinations.pipeline.queue.Queue`."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: the owner of the store closes it."""
@@ -774,19 +791,20 @@ class Commit:
         for batch in batches:
             ids = [one.id for one in batch.deliveries if one not in self.gone]
             if ids:
-                done = self._to.execute(
-                    "INSERT INTO intents (scope, at, durable, process, deliveries, balances)"
-                    " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-                    (
-                        batch.scope.id,
-                        round(batch.at * 1000),
-                        batch.durable,
-                        process,
-                        array_of(ids),
-                        _BALANCES.encode(batch.balances),
-                    ),
+                values = (
+                    *(batch.scope.id, round(batch.at * 1000), batch.durable, process),
+                    *(array_of(ids), _BALANCES.encode(batch.balances)),
                 )
-                (batch.intent,) = done.fetchone()
+                batch.intent = self.add_intent(values)
+
+    def add_intent(self, values: Sequence[object]) -> int:
+        """Write that a batch is being sent; returns the id of the intent."""
+        done = self._to.execute(
+            "INSERT INTO intents (scope, at, durable, process, deliveries, balances)"
+            " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            values,
+        )
+        return int(done.fetchone()[0])
 
     def waiting(self, deliveries: Sequence[tuple[Scope, QueuedDelivery]]) -> None:
         """Write deliveries that wait without being sent now."""
@@ -1171,15 +1189,15 @@ class StoredSource:
 
     def unknown(self) -> Sequence[QueuedDelivery]:
         """Return those whose answers were lost."""
-        return self._found("status = ? ORDER BY id", (_UNKNOWN,))
+        return self.found("status = ? ORDER BY id", (_UNKNOWN,))
 
     def begun(self) -> Sequence[QueuedDelivery]:
         """Return the ready ones of which a request may have been carried out, in order."""
-        return self._found("status = ? AND effect <> ? ORDER BY id", (_READY, _NO_EFFECT))
+        return self.found("status = ? AND effect <> ? ORDER BY id", (_READY, _NO_EFFECT))
 
     def ready(self, limit: int) -> Sequence[QueuedDelivery]:
         """Return the next ready ones, of all users."""
-        found = self._found(
+        found = self.found(
             "status = ? AND id > ? ORDER BY id LIMIT ?", (_READY, self._cursor, limit)
         )
         if found:
@@ -1188,7 +1206,7 @@ class StoredSource:
 
     def get(self, ids: Iterable[int]) -> Sequence[QueuedDelivery]:
         """Return those of these ids that are ready, in order."""
-        return self._found(
+        return self.found(
             "status = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
             (_READY, array_of(ids)),
         )
@@ -1201,6 +1219,15 @@ class StoredSource:
         """Return whether `ready` has not come to a delivery yet."""
         return delivery.id > self._cursor
 
+    @property
+    def is_shared(self) -> bool:
+        """No other process delivers from it."""
+        return False
+
+    def owns(self, user: str) -> bool:  # noqa: ARG002 - see `Source`
+        """Return True: this process delivers for all users."""
+        return True
+
     def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
         """Return the changes of operators since the last call."""
         rows = self._database.all(
@@ -1210,15 +1237,20 @@ class StoredSource:
             return (), ()
         self._seen = rows[-1][0]
         ids = {delivery for _, delivery in rows}
-        opened = self._found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
+        opened = self.found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
         return opened, sorted(ids - {one.id for one in opened})
 
-    def _found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
+    def found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
+        """Return the deliveries of the scope that a condition selects."""
         of_user, user = ("", ()) if self._user is None else ("user = ? AND ", (self._user,))
         rows = self._database.all(
-            f"SELECT {_OPEN_COLUMNS} FROM open WHERE scope = ? AND {of_user}{condition}",  # noqa: S608 - constants
+            f"SELECT {OPEN_COLUMNS} FROM open WHERE scope = ? AND {of_user}{condition}",  # noqa: S608 - constants
             (self._scope.id, *user, *values),
         )
+        return self.queued(rows)
+
+    def queued(self, rows: Iterable[Sequence[Any]]) -> list[QueuedDelivery]:
+        """Return the deliveries of rows of `OPEN_COLUMNS`."""
         found = [_queued(self._names, row) for row in rows]
         if self._scope.tenant and found:
             self._find_settings(found)

@@ -1,0 +1,80 @@
+"""The right of a process to deliver, where several processes share a queue.
+
+Each has the users of some lanes for itself, as long as its lease lasts. A queue that only one
+process at a time may deliver from has no lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Collection, Iterator
+from typing import Final, Protocol
+
+__all__ = ["LANES", "Lease", "LeaseHolder", "is_under", "lane_of", "under"]
+
+LANES: Final = 128
+"""The number of lanes, and so the most processes that have something to do. It never changes."""
+
+
+def lane_of(tenant: str, user: str) -> int:
+    """Return the lane of a user, whose events keep their order: that of all destinations."""
+    digest = hashlib.md5(f"{tenant}\x1f{user}".encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:2], "big") % LANES
+
+
+_of_thread = threading.local()
+
+
+@contextlib.contextmanager
+def under(token: int | None) -> Iterator[None]:
+    """Do in this thread what was decided under the lease of a token."""
+    _of_thread.token = token
+    try:
+        yield
+    finally:
+        del _of_thread.token
+
+
+def is_under(token: int | None) -> bool:
+    """Return whether this thread does what was decided under a lease, or under none at all."""
+    return getattr(_of_thread, "token", token) == token
+
+
+class Lease(Protocol):
+    """What a process holds; safe for threads."""
+
+    @property
+    def token(self) -> int | None:
+        """What every write is fenced by; None while nothing may be delivered."""
+        ...
+
+    @property
+    def lanes(self) -> Collection[int]:
+        """The lanes whose users it delivers for."""
+        ...
+
+    def remaining(self) -> float:
+        """Return for how many seconds requests may still begin; 0 or less if none may."""
+        ...
+
+
+class LeaseHolder(Protocol):
+    """What is told of changes of a lease, in any thread."""
+
+    def lanes_changed(self) -> None:
+        """Deliver for the lanes that the lease has now, and begin nothing more for the others."""
+        ...
+
+    def is_clear_of(self, lanes: Collection[int]) -> bool:
+        """Return whether nothing of the users of lanes is under way."""
+        ...
+
+    def lease_lost(self) -> None:
+        """Forget all that is under way: others find out its outcome."""
+        ...
+
+    def lease_taken(self) -> None:
+        """Begin to deliver."""
+        ...

@@ -1,0 +1,323 @@
+"""Say which process delivers what: sessions of workers, their leases, and who has which lane.
+
+A session is a row of ``workers``, and its id is the fencing token. It counts its own beats. Others
+see by their own monotonic clocks whether the count moves: no two clocks are ever compared. The
+time of a session counts from before its beat was sent, that of those who watch it from when they
+saw it, which is later. So it stops by itself before anybody takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from destinations.errors import DestinationsError, TransportError
+from destinations.pipeline.lease import LANES, LeaseHolder, is_under
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.connecting import connect, failure
+from destinations.postgres.dialect import PostgresConnection
+
+__all__ = ["LeaseTimes", "WorkerSession"]
+
+_LOG = logging.getLogger(__name__)
+
+_REGISTER: Final = """
+    INSERT INTO workers (name, version, state, lease) VALUES (?, ?, 'alive', ?) RETURNING id
+"""
+_BEAT: Final = "UPDATE workers SET beats = beats + 1 WHERE id = ? AND state = 'alive' RETURNING id"
+_OTHERS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive' AND id <> ?"
+_OWN_LANES: Final = "SELECT lane FROM lanes WHERE worker = ?"
+_FREE_LANES: Final = "SELECT count(*) FROM lanes WHERE worker IS NULL"
+# Only as long as it lives: a session that was reaped takes nothing.
+_TAKE: Final = """
+    UPDATE lanes SET worker = alive.id, epoch = epoch + 1
+    FROM (SELECT id FROM workers WHERE id = ?1 AND state = 'alive' FOR SHARE) AS alive
+    WHERE lane IN (SELECT lane FROM lanes WHERE worker IS NULL ORDER BY lane LIMIT ?2
+        FOR UPDATE SKIP LOCKED)
+    RETURNING lane
+"""
+_GIVE: Final = """
+    UPDATE lanes SET worker = NULL, epoch = epoch + 1
+    WHERE worker = ?1 AND lane IN (SELECT value FROM json_each(?2))
+"""
+_FORGET: Final = """
+    DELETE FROM workers WHERE state <> 'alive' AND started_at < clock_timestamp() - interval '7 days'
+    AND NOT EXISTS (SELECT 1 FROM intents WHERE worker = workers.id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Seconds: how long a lease lasts after a beat, between two beats, and what is left unused.
+
+    With ``hard_stop`` the kernel ends the process if it is frozen beyond its lease.
+    """
+
+    lease: float = 15.0
+    beat: float = 3.0
+    margin: float = 2.0
+    hard_stop: bool = True
+
+
+class _Nobody:
+    """A holder that does nothing."""
+
+    def lanes_changed(self) -> None:
+        """See `LeaseHolder`."""
+
+    def is_clear_of(self, lanes: Collection[int]) -> bool:  # noqa: ARG002 - see `LeaseHolder`
+        """See `LeaseHolder`."""
+        return True
+
+    def lease_lost(self) -> None:
+        """See `LeaseHolder`."""
+
+    def lease_taken(self) -> None:
+        """See `LeaseHolder`."""
+
+
+class WorkerSession:
+    """A process among those that deliver from one store; see `destinations.pipeline.lease.Lease`.
+
+    ``reap`` ends the session of another one whose beats have stopped at a count: it returns False
+    if they have not. ``monotonic`` gives seconds; `beat` is called by a thread of its own from
+    `start` on, or by its owner.
+    """
+
+    def __init__(
+        self,
+        address: PostgresAddress,
+        reap: Callable[[int, int | None], bool],
+        *,
+        name: str,
+        version: str,
+        times: LeaseTimes = LeaseTimes(),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.times = times
+        self.last_error: Exception | None = None
+        """Why the last beat failed; None if it did not."""
+        self.fenced = 0
+        """How many requests did not begin, as the lease was over."""
+        self.holder: LeaseHolder = _Nobody()
+        """What is told of changes."""
+        self._address = address
+        self._reap = reap
+        self._name, self._version = name, version
+        self._monotonic = monotonic
+        self._connection: PostgresConnection | None = None
+        self._token: int | None = None
+        self._until = -math.inf
+        self._lanes: frozenset[int] = frozenset()
+        self._giving: frozenset[int] = frozenset()
+        # By session: its beats, and when that count was seen first.
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._beginning = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # -- the lease -----------------------------------------------------------------------------
+
+    @property
+    def token(self) -> int | None:
+        """See `Lease.token`."""
+        return self._token
+
+    @property
+    def lanes(self) -> Collection[int]:
+        """See `Lease.lanes`."""
+        return self._lanes
+
+    def remaining(self) -> float:
+        """See `Lease.remaining`."""
+        return self._until - self._monotonic()
+
+    def begin(self) -> None:
+        """Note that the bytes of a request are about to leave.
+
+        Raises `TransportError` if the lease is over; then nothing was sent.
+        """
+        with self._lock:
+            if self.remaining() <= 0 or not is_under(self._token):
+                self.fenced += 1
+                msg = "not sent: this process may not deliver any more, as it lost its lease"
+                raise TransportError(msg, sent=False)
+            self._beginning += 1
+
+    def end(self) -> None:
+        """Note that the bytes of a request have left, or never will."""
+        with self._lock:
+            self._beginning -= 1
+
+    # -- beats ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Beat from now on, in a thread of its own."""
+        self.beat()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Free all lanes at once; nothing may be under way. Safe to repeat."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        token, self._token = self._token, None
+        self._until = -math.inf
+        self._disarm()
+        if token is not None:
+            with contextlib.suppress(psycopg.Error, DestinationsError):
+                self._reap(token, None)
+        if self._connection is not None:
+            self._connection.raw.close()
+            self._connection = None
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._pause()):
+            if self.remaining() <= 0:
+                self._park()
+            self.beat()
+
+    def _pause(self) -> float:
+        """Return the seconds until the next beat; sooner where it failed, or lanes are given."""
+        if self.last_error is not None or self._giving:
+            return min(self.times.beat, 0.2 * self.times.lease / 15)
+        return self.times.beat
+
+    def beat(self) -> None:
+        """Show that this process lives, look after the others, and take its share of the lanes."""
+        began = self._monotonic()
+        try:
+            self._beat(began)
+        except (psycopg.Error, DestinationsError) as error:
+            if self.last_error is None:
+                _LOG.warning("no beat: %s", failure("reach", self._address, error))
+            self.last_error = error
+            # After an outage all get a whole lease to come back.
+            self._seen.clear()
+            if self._connection is not None:
+                self._connection.raw.close()
+                self._connection = None
+        else:
+            if self.last_error is not None:
+                _LOG.info("beats again")
+            self.last_error = None
+
+    def _beat(self, began: float) -> None:
+        connection = self._connected()
+        if self._token is None:
+            self._register(connection, began)
+        elif connection.execute(_BEAT, (self._token,)).fetchone() is None:
+            self._lose()
+            self._register(connection, began)
+        else:
+            self._until = began + self.times.lease - self.times.margin
+            self._arm(began)
+        others = self._look_at_others(connection, began)
+        self._share(connection, others + 1)
+
+    def _connected(self) -> PostgresConnection:
+        if self._connection is None or self._connection.raw.closed:
+            seconds = max(1.0, self.times.lease / 3)
+            self._connection = connect(
+                self._address, role="lease", statement_seconds=seconds, idle_seconds=seconds
+            )
+        return self._connection
+
+    def _register(self, connection: PostgresConnection, began: float) -> None:
+        connection.execute(_FORGET)
+        row: Any = connection.execute(
+            _REGISTER, (self._name, self._version, self.times.lease)
+        ).fetchone()
+        self._token = int(row[0])
+        self._lanes = self._giving = frozenset()
+        self._until = began + self.times.lease - self.times.margin
+        self._arm(began)
+        self.holder.lease_taken()
+
+    def _lose(self) -> None:
+        """Stop at once: another process has taken the lanes."""
+        _LOG.warning("lease lost: other processes deliver what this one had")
+        self._token = None
+        self._until = -math.inf
+        self._lanes = self._giving = frozenset()
+        self.holder.lease_lost()
+
+    def _park(self) -> None:
+        """Let the kernel not end a process that has stopped sending in time by itself."""
+        with self._lock:
+            if not self._beginning:
+                self._disarm()
+
+    def _arm(self, began: float) -> None:
+        if self.times.hard_stop and sys.platform != "win32":
+            passed = self._monotonic() - began
+            seconds = self.times.lease - self.times.margin / 2 - passed
+            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+
+    def _disarm(self) -> None:
+        if self.times.hard_stop and sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    # -- others --------------------------------------------------------------------------------
+
+    def _look_at_others(self, connection: PostgresConnection, now: float) -> int:
+        """End the sessions whose beats have stopped; returns how many others live."""
+        alive = 0
+        seen: dict[int, tuple[int, float]] = {}
+        for other, beats, lease in connection.execute(_OTHERS, (self._token,)).fetchall():
+            count, since = self._seen.get(other, (-1, now))
+            if count != beats:
+                count, since = beats, now
+            if now - since >= lease and self._reap(other, beats):
+                _LOG.warning("worker %d ended: no beat for %g s; its lanes are free", other, lease)
+                continue
+            seen[other] = (count, since)
+            alive += 1
+        self._seen = seen
+        return alive
+
+    def _share(self, connection: PostgresConnection, alive: int) -> None:
+        """Take or give lanes, so that each of those who live has as many."""
+        own = frozenset(
+            lane for (lane,) in connection.execute(_OWN_LANES, (self._token,)).fetchall()
+        )
+        fair = math.ceil(LANES / alive)
+        if len(own) > fair:
+            self._give(connection, own, fair)
+        elif self._giving:
+            self._giving = frozenset()
+        if len(own) < fair:
+            (free,) = connection.execute(_FREE_LANES).fetchone() or (0,)
+            if free:
+                taken = connection.execute(_TAKE, (self._token, fair - len(own))).fetchall()
+                own |= {lane for (lane,) in taken}
+        self._hold(own - self._giving)
+
+    def _give(self, connection: PostgresConnection, own: frozenset[int], fair: int) -> None:
+        """Give what is over, once nothing of it is under way."""
+        giving = self._giving & own
+        more = sorted(own - giving, reverse=True)[: max(0, len(own) - fair - len(giving))]
+        self._giving = giving | frozenset(more)
+        self._hold(own - self._giving)
+        if self.holder.is_clear_of(self._giving):
+            lanes = "[" + ",".join(map(str, sorted(self._giving))) + "]"
+            connection.execute(_GIVE, (self._token, lanes))
+            self._giving = frozenset()
+
+    def _hold(self, lanes: frozenset[int]) -> None:
+        if lanes != self._lanes:
+            self._lanes = lanes
+            self.holder.lanes_changed()

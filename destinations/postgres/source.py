@@ -1,0 +1,185 @@
+"""The deliveries of a scope that wait in PostgreSQL, of the lanes that this process has.
+
+Several processes add to them, each in a transaction of its own, and these end in any order. A
+position in the order of ids would pass what is committed later. So a position is in the order of
+(transaction, id), and moves only over transactions that have ended for all; what comes after them
+is read again, and left out where it was found before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from destinations.outcome import Effect, State
+from destinations.pipeline.lease import LANES, lane_of
+from destinations.pipeline.queue import QueuedDelivery, Scope
+from destinations.postgres.database import PostgresDatabase
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES
+from destinations.store.interning import Names
+from destinations.store.queue import OPEN_COLUMNS, StoredSource
+from destinations.store.rows import array_of
+
+__all__ = ["ALL_LANES", "PostgresSource"]
+
+ALL_LANES: Final = frozenset(range(LANES))
+_READY: Final = STATUS_CODES[State.READY]
+_UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
+_NO_EFFECT: Final = EFFECT_CODES[Effect.NONE]
+_LEAST: Final = 32
+"""So many of one lane are read at once at least."""
+
+_LAST: Final = 2**63 - 1
+_HORIZON: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_COLUMNS: Final = ", ".join(f"one.{name.strip()}" for name in OPEN_COLUMNS.split(","))
+_NEXT: Final = f"""
+    WITH place (lane, tx, id) AS (VALUES {{rows}})
+    SELECT {_COLUMNS}, one.lane, one.tx::text::bigint
+    FROM place CROSS JOIN LATERAL (
+        SELECT * FROM open WHERE open.scope = {{scope}} AND open.lane = place.lane::smallint
+        AND (open.tx, open.id) > (place.tx::text::xid8, place.id) AND open.status = {_READY}
+        ORDER BY open.tx, open.id LIMIT {{size}}) AS one
+"""  # noqa: S608 - constants and numbers
+_CHANGES: Final = "SELECT id, delivery, tx::text::bigint FROM changes WHERE tx >= ?::text::xid8"
+
+
+class PostgresSource(StoredSource):
+    """See the module, and `destinations.pipeline.queue.Source`.
+
+    ``lanes`` gives those that this process has now.
+    """
+
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        names: Names,
+        scope: Scope,
+        user: str | None,
+        lanes: Callable[[], Collection[int]],
+    ) -> None:
+        super().__init__(database, names, scope, user)
+        self._postgres = database
+        self._lanes = lanes
+        # By lane, the (transaction, id) up to which all is read, and the transactions of what was
+        # found after that, by id.
+        self._places: dict[int, tuple[int, int]] = {}
+        self._read: dict[int, dict[int, int]] = {}
+        self._turn = 0
+        self._changes_from = self._horizon()
+        self._changes_read: dict[int, int] = {}
+        for identity, _, tx in database.all(_CHANGES, (str(self._changes_from),)):
+            self._changes_read[identity] = tx
+
+    def _horizon(self) -> int:
+        """Return the number of the first transaction that may not have ended for all."""
+        row = self._postgres.one(_HORIZON)
+        return 0 if row is None else int(row[0])
+
+    @property
+    def is_shared(self) -> bool:
+        """Other processes add to it, and read from it."""
+        return True
+
+    def owns(self, user: str) -> bool:
+        """Return whether a user's lane is one of this process."""
+        lanes = self._lanes()
+        return len(lanes) == LANES or lane_of(self._scope.tenant, user) in lanes
+
+    def passed(self, delivery: QueuedDelivery) -> None:
+        """Do nothing: all that is new is read."""
+
+    def is_ahead(self, delivery: QueuedDelivery) -> bool:  # noqa: ARG002 - see `Source`
+        """Return False: what an operator has changed is taken in at once."""
+        return False
+
+    def unknown(self) -> Sequence[QueuedDelivery]:
+        """Return those whose answers were lost."""
+        return self.found(f"status = ? AND {self._in_lanes()} ORDER BY id", (_UNKNOWN,))
+
+    def begun(self) -> Sequence[QueuedDelivery]:
+        """Return the ready ones of which a request may have been carried out, in order."""
+        return self.found(
+            f"status = ? AND effect <> ? AND {self._in_lanes()} ORDER BY id", (_READY, _NO_EFFECT)
+        )
+
+    def _in_lanes(self) -> str:
+        return f"lane IN ({', '.join(map(str, sorted(self._lanes()))) or '-1'})"
+
+    def ready(self, limit: int) -> Sequence[QueuedDelivery]:
+        """Return the next ready ones of these lanes; fewer than ``limit`` if there are no more.
+
+        Lanes take turns. There may be some more than ``limit``.
+        """
+        lanes = sorted(self._lanes())
+        if not lanes:
+            return ()
+        for lane in self._places.keys() - set(lanes):
+            self._places.pop(lane)
+            self._read.pop(lane, None)
+        horizon = self._horizon()
+        start = self._turn % len(lanes)
+        left = lanes[start:] + lanes[:start]
+        size = max(_LEAST, math.ceil(limit / len(lanes)))
+        found: list[Sequence[Any]] = []
+        while left and len(found) < limit:
+            count = max(1, limit // size)
+            some, left = left[:count], left[count:]
+            self._turn += len(some)
+            by_lane = self._next(some, size)
+            longer = []
+            for lane in some:
+                rows = by_lane.get(lane, [])
+                found += self._fresh(lane, rows, horizon, is_all=len(rows) < size)
+                if len(rows) == size:
+                    longer.append(lane)
+            left += longer
+            if not left or longer == some:
+                size *= 2  # all of them may have been read before
+        return sorted(self.queued(row[:-2] for row in found), key=_by_id)
+
+    def _next(self, lanes: Sequence[int], size: int) -> Mapping[int, list[Sequence[Any]]]:
+        """Return the rows that come after the places of lanes, at most ``size`` of each."""
+        places = [(lane, *self._places.get(lane, (0, 0))) for lane in lanes]
+        text = _NEXT.replace("{scope}", str(self._scope.id)).replace("{size}", str(size))
+        by_lane: dict[int, list[Sequence[Any]]] = {}
+        with self._postgres.reading() as connection:
+            for row in connection.with_rows(text, places):
+                by_lane.setdefault(row[-2], []).append(row)
+        return by_lane
+
+    def _fresh(
+        self, lane: int, rows: Sequence[Sequence[Any]], horizon: int, *, is_all: bool
+    ) -> Sequence[Sequence[Any]]:
+        """Return the rows of a lane that were not found before, and note its place."""
+        before = self._read.get(lane, {})
+        fresh = [row for row in rows if before.get(row[0]) != row[-1]]
+        after = {row[0]: row[-1] for row in rows if row[-1] >= horizon}
+        place = self._places.get(lane, (0, 0))
+        ended = [(row[-1], row[0]) for row in rows if row[-1] < horizon]
+        if is_all:
+            # What is gone by then is not found again, unless it is written anew.
+            self._read[lane] = after
+            place = max(place, (horizon - 1, _LAST))
+        else:
+            self._read[lane] = {**before, **after}
+            place = max([place, *ended[-1:]])
+        self._places[lane] = place
+        return fresh
+
+    def changes(self) -> tuple[Sequence[QueuedDelivery], Sequence[int]]:
+        """Return the changes of operators since the last call."""
+        horizon = self._horizon()
+        rows = self._postgres.all(_CHANGES, (str(self._changes_from),))
+        ids = {delivery for one, delivery, _ in rows if one not in self._changes_read}
+        self._changes_from = horizon
+        self._changes_read = {one: tx for one, _, tx in rows if tx >= horizon}
+        if not ids:
+            return (), ()
+        opened = self.found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
+        ended = sorted(ids - {one.id for one in opened})
+        return [one for one in opened if self.owns(one.user)], ended
+
+
+def _by_id(delivery: QueuedDelivery) -> int:
+    return delivery.id

@@ -1,0 +1,19 @@
+"""A cluster: several processes that deliver from one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from destinations.runtime.destination import Destination
+from tests.destinations.pipeline.conftest import with_reconcile
+from tests.destinations.postgres.cluster import Cluster
+
+
+@pytest.fixture
+def cluster(bind: Callable[..., Destination]) -> Iterator[Cluster]:
+    """A store without members, whose partner can be asked what it counted."""
+    made = Cluster(bind(with_reconcile))
+    yield made
+    made.close()
