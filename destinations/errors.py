@@ -237,9 +237,7 @@ class QueueFullError(DestinationsError):
 
 
 class LeaseLostError(DestinationsError):
-    """Nothing was written: other processes deliver what this one had, as it did not say in time
-    that it lives.
-    """
+    """Nothing was written: this process did not renew its lease, so others deliver what it had."""
 
 
 class ResolveError(DestinationsError):

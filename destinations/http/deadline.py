@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import urllib3
 from requests.adapters import HTTPAdapter
 
 __all__ = [
     "Exchange",
+    "Permission",
     "Watchdog",
     "WatchedAdapter",
     "WatchedHTTPConnection",
@@ -32,18 +33,36 @@ __all__ = [
 _current = threading.local()
 
 
+class Permission(Protocol):
+    """Says whether the bytes of a request may leave now; safe for threads."""
+
+    def begin(self) -> None:
+        """Note that they are about to leave; raises `TransportError` if they must not."""
+        ...
+
+    def end(self) -> None:
+        """Note that they have left, or never will."""
+        ...
+
+
 class Exchange:
     """One request and its answer; a context manager that watches the connections of this thread.
 
     ``sent`` says whether a byte of the request may have left, which needs a connection, its TLS
     handshake and the consent of a proxy. ``complete`` says that the whole request was written;
     before that the partner cannot act on it. ``connected`` says that a watched connection was
-    used at all, ``expired`` that it was cut off.
+    used at all, ``expired`` that it was cut off. The ``permission`` is asked for after all that has
+    to be waited for, right before the first byte leaves.
     """
 
-    __slots__ = ("_connection", "_lock", "complete", "connected", "done", "expired", "sent")
+    __slots__ = (
+        *("_begun", "_connection", "_lock", "_permission"),
+        *("complete", "connected", "done", "expired", "sent"),
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, permission: Permission | None = None) -> None:
+        self._permission = permission
+        self._begun = False
         self._lock = threading.Lock()
         self._connection: urllib3.connection.HTTPConnection | None = None
         self.connected = False
@@ -60,6 +79,18 @@ class Exchange:
             expired = self.expired
         if expired:  # cut off while it was connecting
             self._shut_down(connection)
+
+    def begin(self) -> None:
+        """Note that bytes are about to leave; raises `TransportError` if they must not."""
+        if self._permission is not None and not self.sent:
+            self._permission.begin()
+            self._begun = True
+
+    def left(self) -> None:
+        """Note that all bytes have left, or no more will."""
+        if self._permission is not None and self._begun:
+            self._begun = False
+            self._permission.end()
 
     def expire(self) -> None:
         """Cut the connection off, unless the exchange is over."""
@@ -95,6 +126,7 @@ class Exchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.left()
         with self._lock:
             self.done = True
             self._connection = None
@@ -185,6 +217,7 @@ class _Watched(urllib3.connection.HTTPConnection):
         super().request(*args, **kwargs)
         if exchange is not None:
             exchange.complete = True
+            exchange.left()
 
     def send(self, data: Any) -> None:
         """Send data; see `http.client.HTTPConnection.send`."""
@@ -196,6 +229,7 @@ class _Watched(urllib3.connection.HTTPConnection):
                 if exchange.expired and not exchange.sent:
                     # It expired while connecting, when there was nothing to cut off yet.
                     raise urllib3.exceptions.ConnectTimeoutError(self, "connected too late")
+                exchange.begin()
                 exchange.sent = True
         super().send(data)
 

@@ -22,7 +22,7 @@ from destinations._version import __version__
 from destinations.definition import Timeouts
 from destinations.errors import TransportError, UnsendableError
 from destinations.http.answer import HttpRequest, HttpResponse
-from destinations.http.deadline import Exchange, Watchdog, WatchedAdapter
+from destinations.http.deadline import Exchange, Permission, Watchdog, WatchedAdapter
 from destinations.http.environment import environment_issues, proxy_of, trusted_certificates
 from destinations.http.listed_items import ListReader, ReadItems
 from destinations.http.ssrf import GuardedAdapter, public_addresses
@@ -139,7 +139,8 @@ class HttpTransport:
 
     Redirects are not followed: they would carry the credentials to another place. Proxy settings
     and certificates of the environment are honoured. A request whose host comes from an event is
-    sent to public addresses only, unless ``allow_private``, and so is one that asks for it.
+    sent to public addresses only, unless ``allow_private``, and so is one that asks for it. The
+    ``permission`` is asked for right before the bytes of a request leave.
     """
 
     def __init__(
@@ -148,7 +149,9 @@ class HttpTransport:
         *,
         allow_private: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
+        permission: Permission | None = None,
     ) -> None:
+        self._permission = permission
         self._timeouts = timeouts
         self._allow_private = allow_private
         self._monotonic = monotonic
@@ -160,7 +163,7 @@ class HttpTransport:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send one request and read the whole answer within the total time-out."""
-        with Exchange() as exchange:
+        with Exchange(self._permission) as exchange:
             self._watchdog.watch(exchange, self._timeouts.total)
             try:
                 response = self._exchange(request, exchange)

@@ -782,10 +782,7 @@ class Engine:
         except LeaseLostError as error:
             # Its session is over, which the lease finds out soon: until then nothing more begins.
             self.last_error = error
-            for job in jobs:
-                job.pipeline.undo(job)
-            jobs.clear()
-            return self._commit_offers(round_, offers)
+            return self._commit_offers(round_, offers, jobs)
         except StoreFullError as error:
             self.last_error = error
             if offers:
@@ -808,8 +805,13 @@ class Engine:
                 return self._commit(round_, offers, jobs)
         return None
 
-    def _commit_offers(self, round_: Round, offers: list[_Offer]) -> Committed | None:
+    def _commit_offers(
+        self, round_: Round, offers: list[_Offer], jobs: list[Job]
+    ) -> Committed | None:
         """Make only what arrived durable; of the rest others find out the outcome."""
+        for job in jobs:
+            job.pipeline.undo(job)
+        jobs.clear()
         self._token = None
         arrivals = round_.arrivals
         for name in ("transitions", "returned", "batches", "waiting", "drifts", "trusted"):

@@ -10,9 +10,19 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-__all__ = ["LANES", "Lease", "LeaseHolder", "is_under", "lane_of", "under"]
+__all__ = [
+    "LANES",
+    "Lease",
+    "LeaseHolder",
+    "LeaseTimes",
+    "Session",
+    "is_under",
+    "lane_of",
+    "under",
+]
 
 LANES: Final = 128
 """The number of lanes, and so the most processes that have something to do. It never changes."""
@@ -60,6 +70,19 @@ class Lease(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Seconds: how long a lease lasts after a beat, between two beats, and what is left unused.
+
+    With ``hard_stop`` the kernel ends the process if it is frozen beyond its lease.
+    """
+
+    lease: float = 15.0
+    beat: float = 3.0
+    margin: float = 2.0
+    hard_stop: bool = True
+
+
 class LeaseHolder(Protocol):
     """What is told of changes of a lease, in any thread."""
 
@@ -77,4 +100,31 @@ class LeaseHolder(Protocol):
 
     def lease_taken(self) -> None:
         """Begin to deliver."""
+        ...
+
+
+class Session(Lease, Protocol):
+    """A process among those that deliver from a store: its lease, which it renews by itself.
+
+    ``holder`` is told of changes. Before the bytes of a request leave, `begin` is called, and `end`
+    when they have.
+    """
+
+    holder: LeaseHolder
+    last_error: Exception | None
+
+    def begin(self) -> None:
+        """Note that bytes are about to leave; raises `TransportError` if the lease is over."""
+        ...
+
+    def end(self) -> None:
+        """Note that they have left, or never will."""
+        ...
+
+    def start(self) -> None:
+        """Take lanes, and renew the lease from now on."""
+        ...
+
+    def close(self) -> None:
+        """Free all lanes; nothing may be under way. Safe to repeat."""
         ...

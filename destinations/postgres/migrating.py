@@ -54,7 +54,7 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
             raw.execute(statement)
     if before == 0:
         raw.execute("INSERT INTO identity VALUES (1, $1, 1, 0)", (uuid4().hex,))
-    raw.execute(f"UPDATE schema_version SET version = {len(MIGRATIONS)}")
+    raw.execute("UPDATE schema_version SET version = $1", (len(MIGRATIONS),))
     return before, len(MIGRATIONS)
 
 

@@ -126,7 +126,7 @@ class PostgresQueue(StoredQueue):
         for scope in found:
             self._settle_after[scope.id] = round(reconcile_after * 1000)
         ids = array_of(scope.id for scope in found)
-        left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"
+        left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"  # noqa: S608 - constants
         if self._postgres.one(left, (ids,)) is not None:
             super().recover(found, reconcile_after, longest_wait)
 
@@ -181,7 +181,7 @@ class PostgresQueue(StoredQueue):
 class PostgresCommit(Commit):
     """The writes of one commit, beside those of other processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it writes with
         self,
         connection: Connection,
         names: Names,
@@ -199,10 +199,10 @@ class PostgresCommit(Commit):
 
     def write(self, round_: Round, process: str) -> None:
         """Write all of a round, if this process still has its lease."""
-        if self._token is not None and round_ != Round(arrivals=round_.arrivals):
-            # It conflicts with ending the session: either this is written first, or not at all.
-            if self._to.execute(_FENCE, (self._token,)).fetchone() is None:
-                raise LeaseLostError("other processes deliver what this one had")
+        is_fenced = self._token is not None and round_ != Round(arrivals=round_.arrivals)
+        # It conflicts with ending the session: either this is written first, or not at all.
+        if is_fenced and self._to.execute(_FENCE, (self._token,)).fetchone() is None:
+            raise LeaseLostError("other processes deliver what this one had")
         super().write(round_, process)
         scopes = {scope.id for scope, one in round_.arrivals if one.receipt and one.deliveries}
         scopes |= {scope.id for scope, _ in round_.waiting}

@@ -157,8 +157,10 @@ _TABLES: Final = (
     # One after the other, also for several processes: an event that was acknowledged before
     # another one was sent has the smaller number.
     "CREATE SEQUENCE event_ids CACHE 1",
-    "CREATE VIEW counters AS SELECT 'event'::text AS name,"
-    " CASE WHEN is_called THEN last_value ELSE 0 END AS value FROM event_ids",
+    """
+    CREATE VIEW counters AS SELECT 'event'::text AS name,
+        CASE WHEN is_called THEN last_value ELSE 0 END AS value FROM event_ids
+    """,
     "CREATE TABLE shared_events (id bigint PRIMARY KEY, raw bytea NOT NULL)",
     """
     CREATE TABLE events (

@@ -16,18 +16,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
 from destinations.errors import DestinationsError, TransportError
-from destinations.pipeline.lease import LANES, LeaseHolder, is_under
+from destinations.pipeline.lease import LANES, LeaseHolder, LeaseTimes, is_under
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect, failure
 from destinations.postgres.dialect import PostgresConnection
 
-__all__ = ["LeaseTimes", "WorkerSession"]
+__all__ = ["WorkerSession"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,22 +50,9 @@ _GIVE: Final = """
     WHERE worker = ?1 AND lane IN (SELECT value FROM json_each(?2))
 """
 _FORGET: Final = """
-    DELETE FROM workers WHERE state <> 'alive' AND started_at < clock_timestamp() - interval '7 days'
-    AND NOT EXISTS (SELECT 1 FROM intents WHERE worker = workers.id)
+    DELETE FROM workers
+    WHERE state <> 'alive' AND started_at < clock_timestamp() - interval '7 days' AND NOT EXISTS (SELECT 1 FROM intents WHERE worker = workers.id)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseTimes:
-    """Seconds: how long a lease lasts after a beat, between two beats, and what is left unused.
-
-    With ``hard_stop`` the kernel ends the process if it is frozen beyond its lease.
-    """
-
-    lease: float = 15.0
-    beat: float = 3.0
-    margin: float = 2.0
-    hard_stop: bool = True
 
 
 class _Nobody:
@@ -91,10 +77,10 @@ class WorkerSession:
 
     ``reap`` ends the session of another one whose beats have stopped at a count: it returns False
     if they have not. ``monotonic`` gives seconds; `beat` is called by a thread of its own from
-    `start` on, or by its owner.
+    `start` on, or by its owner. ``closing`` is called when all is over.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         address: PostgresAddress,
         reap: Callable[[int, int | None], bool],
@@ -103,7 +89,9 @@ class WorkerSession:
         version: str,
         times: LeaseTimes = LeaseTimes(),
         monotonic: Callable[[], float] = time.monotonic,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
+        self._closing = closing
         self.times = times
         self.last_error: Exception | None = None
         """Why the last beat failed; None if it did not."""
@@ -183,6 +171,7 @@ class WorkerSession:
         if self._connection is not None:
             self._connection.raw.close()
             self._connection = None
+        self._closing()
 
     def _run(self) -> None:
         while not self._stop.wait(self._pause()):

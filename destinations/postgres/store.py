@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from destinations.clock import WallClock
-from destinations.pipeline.lease import Lease
+from destinations.pipeline.lease import Lease, LeaseTimes
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
+from destinations.postgres.sessions import WorkerSession
 from destinations.store.stores import Store
 
 __all__ = ["PostgresStore"]
@@ -25,6 +26,21 @@ class PostgresStore(Store):
     def address(self) -> PostgresAddress:
         """The place of the store."""
         return self.database.address
+
+    def session(self, name: str, version: str, times: LeaseTimes) -> WorkerSession:
+        """Return the session of a process among those that deliver from this store.
+
+        It has connections of its own: its beats must not wait for what the queue writes.
+        """
+        reaping = PostgresDatabase(self.address)
+        return WorkerSession(
+            self.address,
+            PostgresQueue(reaping).reap,
+            name=name,
+            version=version,
+            times=times,
+            closing=reaping.close,
+        )
 
     def queue(
         self,

@@ -11,6 +11,7 @@ from destinations.definition.connection import Connection
 from destinations.definition.document import Document
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
+from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.reconcile import LossOptions
 from destinations.secrets import Secret
 from destinations.server.body_reader import Limits
@@ -68,6 +69,7 @@ class StoreConfig:
     keep_days: float = KEEP_DAYS
     dedupe_days: float = DEDUPE_DAYS
     keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
+    lease: LeaseTimes = LeaseTimes()
 
 
 @dataclass(frozen=True, slots=True)

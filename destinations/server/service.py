@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
+import socket
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
+from destinations._version import __version__
 from destinations.clock import SystemClock, WallClock
 from destinations.definition.setting_uses import account_settings
 from destinations.errors import DestinationsError, TemporaryError, UsageError
@@ -33,6 +36,8 @@ from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.lease import Session
+from destinations.pipeline.membership import Membership
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
@@ -75,10 +80,15 @@ from destinations.store import (
 )
 from destinations.telemetry import Observation, StoreFigures, TenantCounts
 
-__all__ = ["Service"]
+__all__ = ["Role", "Service"]
 
 _LOG = logging.getLogger(__name__)
 _PROBE_SECONDS: Final = 1.0
+_REOPEN_SECONDS: Final = 0.2
+
+Role = Literal["receive", "deliver", "both"]
+"""What a server does: several may share a store in PostgreSQL, each with its own role."""
+
 _OPERATORS: Final = 32
 """Connections of operators and their machines; their descriptors are in the reserve."""
 
@@ -116,12 +126,24 @@ class _Credentials(Observer):
 
 
 class Service:
-    """Everything that one configuration describes; `start`, `reload` and `stop` in one thread."""
+    """Everything that one configuration describes; `start`, `reload` and `stop` in one thread.
+
+    By its ``role`` it receives events, delivers them, or does both; see `Role`.
+    """
 
     def __init__(
-        self, config: ServeConfig, observation: Observation, *, clock: WallClock | None = None
+        self,
+        config: ServeConfig,
+        observation: Observation,
+        *,
+        clock: WallClock | None = None,
+        role: Role = "both",
     ) -> None:
         self.config = config
+        self.role: Final[Role] = role
+        self._session: Session | None = None
+        # What changes the destinations: reloads, and a lease that was lost.
+        self._changing = threading.RLock()
         self._observation = observation
         self._credentials = _Credentials()
         self._observer = Observers([observation.observer, self._credentials])
@@ -229,14 +251,21 @@ class Service:
             self._sealed = self._opened_seals(self.config)
             bound = self._bind(self.config, starts=True)
             self._note(bound, runs=True)
-            self._queue = self._store.queue(self._clock)
+            if self.delivers:
+                self._session = self._store.session(
+                    f"{socket.gethostname()}:{os.getpid()}", __version__, self.config.store.lease
+                )
+            self._queue = self._store.queue(self._clock, lease=self._session)
             self._queue.keep_recent = self.config.keep_recent
             self._engine = Engine(
                 self._queue,
                 clock=self._clock,
                 observer=self._observer,
                 max_open=self.config.max_events,
+                lease=self._session,
             )
+            if self._session is not None:
+                self._session.holder = Membership(self._engine, self._session, self._reopen)
             self._changes = TenantChanges(
                 self._store,
                 self._queue,
@@ -259,12 +288,17 @@ class Service:
                 refused=partial(self._observer.refused, ""),
             )
             stack.callback(self._server.close)
+            if self._session is not None:
+                # What others deliver next must not be under way here.
+                stack.callback(self._session.close)
             # First of all deliveries stop: what is under way still has to be written.
             stack.callback(self._drain)
             self._accounts = _accounts(bound)
             for each in bound:
                 served = self._served[each.name] = self._prepared(each)
                 self._open(served)
+            if self._session is not None:
+                self._session.start()
             self._receive()
             self._keeper.start()
             self._server.start()
@@ -294,12 +328,42 @@ class Service:
         server.start()
         return server
 
+    @property
+    def delivers(self) -> bool:
+        """Whether it delivers events, those of other processes as well."""
+        return self.role != "receive"
+
+    @property
+    def receives(self) -> bool:
+        """Whether it takes events."""
+        return self.role != "deliver"
+
+    def _reopen(self) -> None:
+        """Deliver again for all destinations, as a lease was lost and all was forgotten.
+
+        In the thread of the lease, which must not wait for a server that stops.
+        """
+        while not self._changing.acquire(timeout=_REOPEN_SECONDS):
+            if self._receiver.draining:
+                return
+        try:
+            self._unlock()
+            self._accounts = _accounts([each.bound for each in self._served.values()])
+            for name, served in list(self._served.items()):
+                self._try_open(name, served)
+        finally:
+            self._changing.release()
+
     def reload(self, config: ServeConfig) -> None:
         """Exchange the destinations for those of ``config``; events are taken all the while.
 
         Raises `DefinitionError` or `UsageError` before anything was changed. A destination for
         which nothing can be delivered after that is left to `repair`.
         """
+        with self._changing:
+            self._reload(config)
+
+    def _reload(self, config: ServeConfig) -> None:
         bound = self._bind(config)
         now = self.config
         kept = replace(
@@ -334,9 +398,10 @@ class Service:
         """
         if self._store.database.health.why:
             self._probe()
-        for name, served in list(self._served.items()):
-            if served.fault:
-                self._try_open(name, served)
+        with self._changing:
+            for name, served in list(self._served.items()):
+                if served.fault:
+                    self._try_open(name, served)
 
     def stop(self) -> int:
         """Drain and close everything; returns how many deliveries are left in the store.
@@ -344,7 +409,8 @@ class Service:
         From the beginning of it on, senders get 503 with ``Retry-After``. Safe to repeat.
         """
         self._receiver.draining = True
-        self._closing.close()
+        with self._changing:
+            self._closing.close()
         return self._left
 
     def prune(self) -> None:
@@ -464,7 +530,9 @@ class Service:
         destination, delivery = bound.destination, bound.config.delivery
         definition = destination.definition.transport
         stop = threading.Event()
-        http = HttpTransport(definition.timeouts, allow_private=delivery.allow_private)
+        http = HttpTransport(
+            definition.timeouts, allow_private=delivery.allow_private, permission=self._session
+        )
         policy = RetryPolicy.of(
             definition.retry,
             deadline=delivery.deadline_seconds,
@@ -589,8 +657,11 @@ class Service:
                 _LOG.info("destination %s paused" if is_stopped else "destination %s resumed", name)
 
     def _open(self, served: _Served) -> None:
-        """Deliver for a destination from now on."""
+        """Deliver for a destination from now on, unless others do that."""
         bound, scope = served.bound, served.scope
+        if not self.delivers:
+            self._observation.follow(bound.name, self._ledger)
+            return
         self._lock(bound)
         if bound.fault:
             _LOG.error(
@@ -737,12 +808,11 @@ class Service:
         most_bytes = refused.max_bytes if most is None else min(refused.max_bytes, most // 10)
         self._keeper.bounds = RefusedBounds(refused.max_events, most_bytes, refused.max_event_bytes)
         self._keeper.names = (*self._served, *(one.name for one in self.config.sources))
+        posted_to = self._served.items() if self.receives else ()
         self._receiver.routes = {
-            name: each.route
-            for name, each in self._served.items()
-            if each.bound.config.is_posted_to
+            name: each.route for name, each in posted_to if each.bound.config.is_posted_to
         }
-        self._receiver.sources = EventSources(self._sources())
+        self._receiver.sources = EventSources(self._sources() if self.receives else ())
 
     def _sources(self) -> Sequence[EventSource]:
         """Return the sources of the configuration, each with the routes that it feeds."""

@@ -25,7 +25,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.server.binding import Bound
 from destinations.server.tenants import ServedTenants
-from destinations.store import ChangedTenants, SqliteStore, TenantStore
+from destinations.store import ChangedTenants, SqliteStore, Tenants, TenantStore
 from destinations.telemetry import log_tenant
 
 __all__ = ["TenantPipelines"]
@@ -105,6 +105,8 @@ class TenantPipelines:
             breaker=endpoint,
             changed=ChangedTenants(self.store.database, name),
             failed=self._failed,
+            waiting=lambda: Tenants(self.store.database).waiting(name),
+            scope_of=self.tenants.scope_of,
         )
 
     def _failed(self, scope: Scope, error: Exception) -> None:

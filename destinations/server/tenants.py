@@ -202,6 +202,7 @@ class ServedTenants:
         self._engine = engine
         self._transport = transport
         self._clock = clock
+        self._ticks = False
         self._stop = stop
         self._join = join
         self._lock = threading.RLock()
@@ -242,6 +243,11 @@ class ServedTenants:
             if served.tenant.connection is not None:
                 self._check_connection(served, is_start=True)
         self._look_for_accounts()
+
+    def scope_of(self, number: int) -> Scope | None:
+        """Return the scope of a tenant by its number; None if there is none."""
+        served = self._by_scope.get(number)
+        return None if served is None else served.tenant.scope
 
     def _look_for_accounts(self) -> None:
         """Note whose account at the partner is still to be asked for."""
@@ -489,7 +495,13 @@ class ServedTenants:
         ]
 
     def start(self) -> None:
-        """Call `tick` every second, in a thread of its own, until the server stops."""
+        """Call `tick` every second, in a thread of its own, until the server stops.
+
+        Safe to repeat.
+        """
+        if self._ticks:
+            return
+        self._ticks = True
 
         def run() -> None:
             while not self._stop.wait(_TICK_SECONDS):

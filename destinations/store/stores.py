@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from destinations.clock import WallClock
+from destinations.pipeline.lease import Lease, LeaseTimes, Session
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
@@ -31,9 +32,22 @@ class Store:
 
     database: Database
 
-    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> StoredQueue:
-        """Return the queue, for a process that delivers; of one ``user`` if that is given."""
+    def queue(
+        self,
+        clock: WallClock | None = None,
+        *,
+        user: str | None = None,
+        lease: Lease | None = None,
+    ) -> StoredQueue:
+        """Return the queue, for a process that delivers; of one ``user`` if that is given.
+
+        It delivers under a ``lease`` where others deliver from the same store.
+        """
         raise NotImplementedError
+
+    def session(self, name: str, version: str, times: LeaseTimes) -> Session | None:  # noqa: ARG002 - see `PostgresStore`
+        """Return the session of a process among those that deliver; None if it is the only one."""
+        return None
 
     @property
     def shown(self) -> str:
@@ -165,6 +179,12 @@ class SqliteStore(Store):
         """The file."""
         return self.database.path
 
-    def queue(self, clock: WallClock | None = None, *, user: str | None = None) -> StoredQueue:
+    def queue(
+        self,
+        clock: WallClock | None = None,
+        *,
+        user: str | None = None,
+        lease: Lease | None = None,  # noqa: ARG002 - nobody else delivers
+    ) -> StoredQueue:
         """Return the queue, for a process that delivers; of one ``user`` if that is given."""
         return StoredQueue(self.database, clock=clock, user=user)

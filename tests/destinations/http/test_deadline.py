@@ -15,7 +15,7 @@ import urllib3
 from destinations.definition import Timeouts
 from destinations.errors import TransportError
 from destinations.http import HttpRequest
-from destinations.http.deadline import Exchange, Watchdog, WatchedHTTPConnection
+from destinations.http.deadline import Exchange, Permission, Watchdog, WatchedHTTPConnection
 from destinations.http.transport import HttpTransport
 
 
@@ -203,8 +203,8 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
     class Kept(Exchange):
         __slots__ = ()
 
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, permission: Permission | None = None) -> None:
+            super().__init__(permission)
             made.append(self)
 
     monkeypatch.setattr("destinations.http.transport.Exchange", Kept)
