@@ -64,7 +64,7 @@ from .segment.event import (
 from .segment.fql import compile_fql
 from .segment.mapping import compile_mapping
 from .segment.validation import compile_schema
-from .store import SqliteStore
+from .store import OpenStore, SqliteStore
 
 __all__ = [
     "APIError",
@@ -100,6 +100,7 @@ __all__ = [
     "ManualChanges",
     "MappingError",
     "OpenDestination",
+    "OpenStore",
     "Outcome",
     "Payload",
     "PayloadValidationError",

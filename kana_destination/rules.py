@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
-from destinations import Answer, Call, OpenDestination, SqliteStore, UsageError, open_definition
+from destinations import Answer, Call, OpenDestination, OpenStore, UsageError, open_definition
 from destinations.definition.document import Document
 from destinations.definition.settings import named_settings
 from destinations.operations import (
@@ -58,7 +58,7 @@ class AddedRules:
     remapped: Remapped
 
 
-def list_rules(store: SqliteStore, tenant: str = "") -> list[Rule]:
+def list_rules(store: OpenStore, tenant: str = "") -> list[Rule]:
     """Return the rules, the oldest first: of those that match an event, the first is used.
 
     With ``tenant``, the id of a customer of Kana, they are the rules of that one.
@@ -67,16 +67,16 @@ def list_rules(store: SqliteStore, tenant: str = "") -> list[Rule]:
     return [Rule(**document.content) for document in entries]
 
 
-def _part_of(store: SqliteStore, tenant: str) -> Store:
+def _part_of(store: OpenStore, tenant: str) -> Store:
     return TenantStore(store, tenant) if tenant else store
 
 
-def matching_rules(store: SqliteStore, event: Event) -> list[Rule]:
+def matching_rules(store: OpenStore, event: Event) -> list[Rule]:
     """Return the rules that match a track event; the first is used, if the event names none."""
     return [rule for rule in list_rules(store) if rule.matches(event)]
 
 
-def add_rules(store: SqliteStore, rules: Iterable[Rule], tenant: str = "") -> AddedRules:
+def add_rules(store: OpenStore, rules: Iterable[Rule], tenant: str = "") -> AddedRules:
     """Add all rules or none, and queue the unmapped events that they map.
 
     A rule that is there already, unchanged, is not an error. `OpenDestination.deliver_waiting`
@@ -96,7 +96,7 @@ def add_rules(store: SqliteStore, rules: Iterable[Rule], tenant: str = "") -> Ad
     return AddedRules(added, known, overlaps, map_unmapped(store, tenant))
 
 
-def remove_rule(store: SqliteStore, name: str, tenant: str = "") -> None:
+def remove_rule(store: OpenStore, name: str, tenant: str = "") -> None:
     """Remove a rule; what it has mapped stays mapped. Raises `UsageError` if there is none."""
     stored_rules(_part_of(store, tenant)).remove(name)
 
@@ -128,7 +128,7 @@ def check_features(kana: OpenDestination, rules: Iterable[Rule]) -> list[str]:
     return warnings
 
 
-def map_unmapped(store: SqliteStore, tenant: str = "") -> Remapped:
+def map_unmapped(store: OpenStore, tenant: str = "") -> Remapped:
     """Queue the unmapped events that rules map now.
 
     Those of customers of Kana, with keys of their own, are only mapped by the rules of each.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from destinations import SqliteStore, read_json
+from destinations import OpenStore, read_json
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 from kana_destination.mapping_rules import property_values
@@ -30,7 +30,7 @@ class Unmapped(NamedTuple):
     tenants: Counter[tuple[str, str | None]]
 
 
-def count_unmapped(store: SqliteStore, tenant: str | None = None) -> Unmapped:
+def count_unmapped(store: OpenStore, tenant: str | None = None) -> Unmapped:
     """Count the events of runs and servers that no rule maps; of one ``tenant``, if given."""
     events: Counter[str] = Counter()
     values: Counter[tuple[str, str]] = Counter()

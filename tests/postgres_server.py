@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import psycopg
 
-from destinations.postgres.address import PostgresAddress
+from destinations.postgres import PostgresAddress
 from destinations.postgres.migrating import migrate
 
 BIN: Final = "DESTINATIONS_POSTGRES_BIN"

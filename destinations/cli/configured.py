@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from destinations.errors import UsageError, did_you_mean
+from destinations.postgres import StoreAddress, open_at
 from destinations.server import DestinationConfig, ServeConfig
-from destinations.store import SqliteStore, check_not_lost, check_store_path, is_missing
+from destinations.store import OpenStore, check_not_lost, check_store_path, is_missing
 
 __all__ = ["configured_destination", "open_to_read", "say_what_is_named"]
 
@@ -28,14 +29,17 @@ def configured_destination(config: ServeConfig, path: Path, name: str | None) ->
     raise UsageError(msg + did_you_mean(name, known))
 
 
-def open_to_read(path: Path) -> SqliteStore | None:
-    """Return a store, read-only; None if there is none yet.
+def open_to_read(address: StoreAddress) -> OpenStore | None:
+    """Return a store, read-only; None if there is no file yet.
 
-    Raises `UsageError` for a file that is not a store, or that was lost.
+    Raises `UsageError` for what is not a store, or for a file that was lost.
     """
-    check_store_path(path)
-    check_not_lost(path)
-    return None if is_missing(path) else SqliteStore(path, read_only=True)
+    if isinstance(address, Path):
+        check_store_path(address)
+        check_not_lost(address)
+        if is_missing(address):
+            return None
+    return open_at(address, read_only=True)
 
 
 def say_what_is_named(path: Path, config: DestinationConfig) -> None:

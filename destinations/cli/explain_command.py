@@ -42,11 +42,12 @@ from destinations.operations import connected_as_tenant, find_tenant
 from destinations.outcome import Outcome
 from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
 from destinations.pipeline.undelivered import unwrap
+from destinations.postgres import StoreAddress
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.runtime.plugins import plugin_code
 from destinations.server import DestinationConfig, bind_to_show, read_config
-from destinations.store import SqliteStore, TenantStore, default_path
+from destinations.store import OpenStore, TenantStore, default_path
 
 __all__ = ["command"]
 
@@ -88,7 +89,7 @@ class _Options:
     config: Path | None
     name: str | None
     tenant: str | None
-    store: Path | None
+    store: StoreAddress | None
     sample: bool
     limit: int | None
     as_json: bool
@@ -201,13 +202,13 @@ def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]
 
 @contextlib.contextmanager
 def _configured(
-    path: Path, name: str | None, store: Path | None, tenant: str | None
+    path: Path, name: str | None, store: StoreAddress | None, tenant: str | None
 ) -> Iterator[Destination]:
     """Give a destination as a server with this configuration has it, for a tenant if given."""
     config = read_config(path, os.environ, to_show=True)
     chosen = configured_destination(config, path, name)
     with contextlib.ExitStack() as stack:
-        kept = open_to_read(store or config.store.path)
+        kept = open_to_read(store or config.store.address)
         if kept is not None:
             stack.callback(kept.close)
         destination = (
@@ -220,7 +221,7 @@ def _configured(
 
 
 def _of_tenant(
-    config: DestinationConfig, store: SqliteStore | None, path: Path, name: str
+    config: DestinationConfig, store: OpenStore | None, path: Path, name: str
 ) -> Destination:
     if store is None:
         raise UsageError(f"unknown tenant {name!r}: there is no store of {path} yet")
@@ -234,15 +235,14 @@ def _of_tenant(
 
 @contextlib.contextmanager
 def _bound(
-    name: str, settings: Path | None, connection: Path | None, store: Path | None
+    name: str, settings: Path | None, connection: Path | None, store: StoreAddress | None
 ) -> Iterator[Destination]:
     """Give the destination, with names in place of missing settings."""
     definition, plugin = open_definition(name)
     if connection is not None:
         definition = connect_to_file(definition, connection)
-    kept = store or default_path()
     # A store is only read here: none is made for the sake of an explanation.
-    opened = open_store(kept) if store is not None or kept.exists() else None
+    opened = open_store(store) if store is not None or default_path().exists() else None
     try:
         if settings is None:
             code = plugin_code(plugin, opened)

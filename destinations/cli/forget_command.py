@@ -27,7 +27,7 @@ from destinations.operations import (
     place_of_tenant,
 )
 from destinations.pipeline.ledger import LedgerEntry
-from destinations.store import SqliteStore, Tenants
+from destinations.store import OpenStore, Tenants
 
 __all__ = ["command"]
 
@@ -98,7 +98,7 @@ def command(  # noqa: PLR0913 - its options
         return 1
     place.check()
     done = forget(
-        place.path,
+        place.address,
         user,
         time.time(),
         destination=destination,
@@ -110,7 +110,7 @@ def command(  # noqa: PLR0913 - its options
     return 0
 
 
-def _settle(path: Path, store: SqliteStore, entries: Sequence[LedgerEntry]) -> None:
+def _settle(path: Path, store: OpenStore, entries: Sequence[LedgerEntry]) -> None:
     """Ask the partners about lost answers, with the configuration of the server."""
     partners = partial(server.configured_partners, path, os.environ, store)
     operations.settle(store, entries, partners, tell=click.echo)
@@ -119,9 +119,9 @@ def _settle(path: Path, store: SqliteStore, entries: Sequence[LedgerEntry]) -> N
 def _tell(place: StorePlace, user: str, found: Forgettable, names: Mapping[str, str]) -> None:
     """Tell what is kept; ``names`` are those of tenants, by their ids."""
     if found.is_empty and not found.elsewhere:
-        click.echo(f"Nothing is kept of {plain(user)} in {place.path}; check the id.")
+        click.echo(f"Nothing is kept of {plain(user)} in {place.address}; check the id.")
     else:
-        click.echo(f"{plain(user)} in {place.path}: {_described(found)}.")
+        click.echo(f"{plain(user)} in {place.address}: {_described(found)}.")
     for tenant_id, number in sorted(found.tenants.items()):
         click.echo(f"Of the tenant {plain(names[tenant_id])}: {count(number, 'row')}.")
     for entry in found.to_ask:
@@ -166,9 +166,10 @@ def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
             f"Not erased: {count(found.changes_of_others, 'manual change')} for other users with "
             "this id in them; make them at the partner."
         )
-    store = place.path.resolve()
-    for copy in sorted(store.parent.glob(f"{glob.escape(store.name)}.version-*")):
-        click.echo(f"Not erased: {copy}, a copy from before an upgrade: delete it.")
+    if isinstance(place.address, Path):
+        store = place.address.resolve()
+        for copy in sorted(store.parent.glob(f"{glob.escape(store.name)}.version-*")):
+            click.echo(f"Not erased: {copy}, a copy from before an upgrade: delete it.")
     click.echo(
         "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
         "other copies made before. If a backup is restored here, the user is erased from it, too."

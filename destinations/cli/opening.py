@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.definition import DestinationDefinition
 from destinations.definition.connection import connect, read_connection
 from destinations.definition.document import Document
@@ -68,9 +69,9 @@ connection_option = click.option(
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Use the store FILE; by default this user's own.",
+    type=STORE,
+    metavar=STORE_METAVAR,
+    help="Use the store FILE or postgresql://...; by default this user's own.",
 )
 
 

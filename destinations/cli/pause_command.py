@@ -18,7 +18,7 @@ from destinations.operations import (
     pause_tenant,
     stopped_destinations,
 )
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = ["command"]
 
@@ -44,11 +44,11 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
     return 0
 
 
-def _pause(store: SqliteStore, name: str) -> int:
+def _pause(store: OpenStore, name: str) -> int:
     known = known_destinations(store)
     if name not in known:
         names = ", ".join(known) or "none"
-        raise UsageError(f"the store {store.path} has no destination {name!r}; it has: {names}")
+        raise UsageError(f"the store {store.shown} has no destination {name!r}; it has: {names}")
     if name in stopped_destinations(store):
         click.echo(f"{plain(name)} is paused already.")
     else:

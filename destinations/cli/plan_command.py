@@ -17,11 +17,13 @@ from destinations.cli.configured import open_to_read, say_what_is_named
 from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.json_output import json_text
 from destinations.cli.plan_text import PlanReport, print_plan
+from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.definition import DefinitionFiles
 from destinations.errors import UsageError, did_you_mean
 from destinations.operations import shown_time
 from destinations.pipeline.input_file import Form
 from destinations.pipeline.undelivered import unwrap
+from destinations.postgres import StoreAddress, is_same_place
 from destinations.runtime.plan_changes import PlannedChanges, compare_plans
 from destinations.server import (
     DestinationChange,
@@ -31,7 +33,7 @@ from destinations.server import (
     read_config,
     running_configuration,
 )
-from destinations.store import RecentEvent, SqliteStore
+from destinations.store import OpenStore, RecentEvent
 
 __all__ = ["command"]
 
@@ -49,7 +51,7 @@ class _Options:
     form: Form | None
     limit: int | None
     destination: str | None
-    store: Path | None
+    store: StoreAddress | None
     as_json: bool
 
 
@@ -109,8 +111,8 @@ class _Former:
 @click.option("--destination", metavar="NAME", help="Only this destination of the configurations.")
 @click.option(
     "--store",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
+    type=STORE,
+    metavar=STORE_METAVAR,
     help="The store of the running server; by default that of --config.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -128,7 +130,7 @@ def command(**given: Any) -> int:
     if not options.events and (options.limit is not None or options.form is not None):
         raise click.UsageError("--limit and --format need --events")
     config = read_config(options.config, os.environ, to_show=True)
-    place = options.store or config.store.path
+    place = options.store or config.store.address
     with contextlib.ExitStack() as stack:
         store = open_to_read(place)
         if store is not None:
@@ -155,7 +157,7 @@ def command(**given: Any) -> int:
     return 1 if report.lost else 0
 
 
-def _former(options: _Options, place: Path, store: SqliteStore | None) -> _Former:
+def _former(options: _Options, place: StoreAddress, store: OpenStore | None) -> _Former:
     """Return the configuration to compare with; raises `UsageError` if none is known."""
     if options.against is not None:
         config = read_config(options.against, os.environ, to_show=True)
@@ -179,12 +181,15 @@ def _former(options: _Options, place: Path, store: SqliteStore | None) -> _Forme
     return _Former(running.config, shown, running.definitions)
 
 
-def _say_if_elsewhere(options: _Options, config: ServeConfig, former: _Former, place: Path) -> None:
+def _say_if_elsewhere(
+    options: _Options, config: ServeConfig, former: _Former, place: StoreAddress
+) -> None:
     """Say if the new configuration has another store: nothing would be recognised there."""
-    own = place if options.against is None else former.config.store.path
-    if own.resolve() != config.store.path.resolve():
+    own = place if options.against is None else former.config.store.address
+    new = config.store.address
+    if not is_same_place(own, new):
         click.echo(
-            f"warning: {options.config} has another store, {config.store.path} in place of {own}: "
+            f"warning: {options.config} has another store, {new} in place of {own}: "
             "there, what was delivered is not recognised, and what waits is not found",
             err=True,
         )
@@ -205,8 +210,8 @@ def _chosen(changes: Sequence[DestinationChange], options: _Options) -> Sequence
 
 def _compare_recent(
     options: _Options,
-    place: Path,
-    store: SqliteStore | None,
+    place: StoreAddress,
+    store: OpenStore | None,
     changes: Sequence[DestinationChange],
     report: PlanReport,
 ) -> None:
@@ -238,7 +243,7 @@ def _compared(sides: Sides, raw: bytes, received_at: float) -> PlannedChanges:
     )
 
 
-def _no_events(place: Path, store: SqliteStore | None, destination: str | None) -> str:
+def _no_events(place: StoreAddress, store: OpenStore | None, destination: str | None) -> str:
     """Return why there are no events to take through, and where they can come from."""
     of = "" if destination is None else f" of {destination}"
     if store is not None and store.noted("keepRecent") is not None:

@@ -70,7 +70,7 @@ def list_command(
         found = refused.find(selection, limit=limit)
     if as_json:
         shown = {
-            "store": str(place.path),
+            "store": str(place.address),
             "total": sum(one.events for one in counts),
             "codes": [
                 {"destination": one.destination, "code": one.code, "events": one.events}
@@ -144,7 +144,7 @@ def _print(
     total = sum(one.events for one in counts)
     tenants = [entry.tenant_name or entry.tenant for entry in found]
     columns, rows = with_tenants(_COLUMNS, [_row(entry) for entry in found], tenants)
-    print_table(f"{count(total, 'refused event')}, in {place.path}", columns, rows)
+    print_table(f"{count(total, 'refused event')}, in {place.address}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the latest {len(found):,}; --limit shows more.\n")
     if with_raw:

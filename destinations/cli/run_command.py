@@ -19,6 +19,7 @@ from destinations.cli.accounts import (
     preview_without_credentials,
 )
 from destinations.cli.commands import Command
+from destinations.cli.configured import open_to_read
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.garbage_collection import collect_less_often
@@ -83,14 +84,7 @@ from destinations.runtime.plugins import Plugin, plugin_changes_command
 from destinations.runtime.sender import Sender
 from destinations.sandbox.starting import start_sandbox
 from destinations.secrets import Masker
-from destinations.store import (
-    SqliteStore,
-    check_not_lost,
-    check_not_sidecar,
-    check_store_path,
-    default_path,
-    is_missing,
-)
+from destinations.store import OpenStore, check_not_sidecar, default_path
 
 __all__ = ["command"]
 
@@ -281,7 +275,7 @@ class _Runner:
         self,
         options: Options,
         opened: BoundDestination,
-        store: SqliteStore | None,
+        store: OpenStore | None,
         identity: AccountIdentity,
         stack: ExitStack,
     ) -> None:
@@ -350,7 +344,7 @@ class _Runner:
             again.end()
         return report
 
-    def _open_account(self, store: SqliteStore) -> RunStore:
+    def _open_account(self, store: OpenStore) -> RunStore:
         self._account = choose_account(store.accounts(), self._identity, same=self._options.same)
         return self._stack.enter_context(
             open_run_store(
@@ -619,15 +613,12 @@ class _Runner:
         return mine[0] if mine else {}
 
 
-def _open_store(options: Options) -> SqliteStore | None:
+def _open_store(options: Options) -> OpenStore | None:
     """Return the store of a run; for a dry run as it is, None if there is none."""
     if not options.keeps:
         return None
     if options.dry_run:
-        path = options.store or default_path()
-        check_store_path(path)
-        check_not_lost(path)
-        return None if is_missing(path) else SqliteStore(path, read_only=True)
+        return open_to_read(options.store or default_path())
     return open_store(options.store)
 
 

@@ -12,6 +12,7 @@ import click
 from destinations.pipeline.input_file import STANDARD_INPUT, Form
 from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.run_input import OUTAGE
+from destinations.postgres import StoreAddress
 
 __all__ = ["Options", "check_options"]
 
@@ -28,7 +29,7 @@ class Options:
     use_sandbox: bool
     seed: Path | None
     undelivered: Path | None
-    store: Path | None
+    store: StoreAddress | None
     no_store: bool
     account: str | None
     same: bool | None

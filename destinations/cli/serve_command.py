@@ -84,7 +84,7 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         "server starting",
         version=__version__,
         configuration=str(path.resolve()),
-        store=str(config.store.path),
+        store=str(config.store.address),
         destinations=[each.name for each in config.destinations],
     )
     for warning in config.warnings:
@@ -114,7 +114,7 @@ def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observa
         os._exit(130)
     observation.end_bursts()
     what = "1 delivery waits" if left == 1 else f"{left:,} deliveries wait"
-    waiting = f"{what} in {config.store.path}" if left else "nothing waits"
+    waiting = f"{what} in {config.store.address}" if left else "nothing waits"
     logger.info(f"server stopped; {waiting}", waiting=left)
     return 0
 

@@ -26,7 +26,7 @@ from destinations.operations import (
 )
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = ["command"]
 
@@ -91,12 +91,12 @@ def command(
     return 0
 
 
-def _read(store: SqliteStore, place: StorePlace, of: _Of) -> str:
+def _read(store: OpenStore, place: StorePlace, of: _Of) -> str:
     now = time.time()
     return "\n".join(_shown(store_status(store, now, server_status(store), *of), place, now))
 
 
-def _watch(store: SqliteStore, place: StorePlace, of: _Of, seconds: float) -> None:
+def _watch(store: OpenStore, place: StorePlace, of: _Of, seconds: float) -> None:
     """Refresh until the user interrupts it, which counts as success."""
     with contextlib.suppress(KeyboardInterrupt):
         while True:
@@ -108,7 +108,7 @@ def _watch(store: SqliteStore, place: StorePlace, of: _Of, seconds: float) -> No
 
 def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     yield styled(Bold("Store"), f" {status.path}")
-    yield f"{status.size / 1024**2:,.1f} MiB, SQLite {status.sqlite}; {_SERVED[status.served]}"
+    yield f"{status.size / 1024**2:,.1f} MiB, {status.engine}; {_SERVED[status.served]}"
     yield ""
     if not status.scopes:
         yield from ("It holds no deliveries yet.", "")

@@ -1,13 +1,14 @@
-"""``destinations store``: back up, restore, check and compact the file; make a sealing key."""
+"""``destinations store``: migrate, back up, restore, check and compact it; make a sealing key."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -16,6 +17,7 @@ from destinations.cli.commands import Group
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.erased_text import erased_text
 from destinations.cli.store_place import StorePlace, place_options
+from destinations.cli.store_type import STORE
 from destinations.cli.tables import count
 from destinations.clock import unix_time
 from destinations.errors import StoreDamagedError, UsageError
@@ -24,6 +26,7 @@ from destinations.operations import (
     adopt,
     back_up,
     is_in_use,
+    migrate_store,
     note_backup,
     noted_periods,
     prune,
@@ -31,7 +34,9 @@ from destinations.operations import (
     shown_time,
 )
 from destinations.outcome import Outcome
+from destinations.postgres import StoreAddress
 from destinations.store import (
+    OpenStore,
     SqliteStore,
     broken_rules,
     check_store_path,
@@ -44,6 +49,16 @@ from destinations.store import (
 )
 
 __all__ = ["command"]
+
+
+_NO_BACKUP: Final = (
+    "a store in PostgreSQL is backed up with PostgreSQL's own tools: pg_basebackup with "
+    "archived WAL brings back any point in time, pg_dump makes a copy of one moment"
+)
+_NO_RESTORE: Final = (
+    "a store in PostgreSQL is restored with PostgreSQL's own tools: those of the backup, such as "
+    "archived WAL for a base backup of pg_basebackup, or pg_restore for a copy of pg_dump"
+)
 
 
 class _KeepDays(click.ParamType[tuple[Outcome | None, float]]):
@@ -70,7 +85,30 @@ class _KeepDays(click.ParamType[tuple[Outcome | None, float]]):
     epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml",
 )
 def command() -> None:
-    """Back up, restore, check and compact the store."""
+    """Migrate, back up, restore, check and compact the store."""
+
+
+@command.command(
+    "migrate",
+    epilog="Example: destinations store migrate --store postgresql://app@db.example.com/events",
+)
+@place_options
+def migrate_command(place: StorePlace) -> int:
+    """Make the tables of the store, or bring them to this version.
+
+    In PostgreSQL they are in a schema of their own, "destinations" unless the address has another
+    one: ?schema=NAME. All is done, or nothing; to repeat it changes nothing. A server does the same
+    when it starts. Its user needs the right to create a schema in the database, or to create tables
+    in a schema that is there already.
+    """
+    done = migrate_store(place.address)
+    if done.before == done.after:
+        click.echo(f"{place.address}: has version {done.after} already")
+    elif not done.before:
+        click.echo(f"{place.address}: made, with version {done.after}")
+    else:
+        click.echo(f"{place.address}: migrated from version {done.before} to {done.after}")
+    return 0
 
 
 @command.command(
@@ -83,13 +121,14 @@ def backup(target: Path, place: StorePlace) -> int:
 
     The copy is complete and checked, and then replaces an earlier copy in one step. It contains raw
     events, so only its owner can read it. Its time is noted in STORE.backed-up, for the metrics of
-    a server.
+    a server. Of a PostgreSQL database, its own tools make backups.
     """
+    path = place.file(_NO_BACKUP)
     place.check()
     began = unix_time()
-    size = back_up(place.path, target)
+    size = back_up(path, target)
     try:
-        note_backup(place.path, began)
+        note_backup(path, began)
     except OSError as error:  # the copy is whole even so
         why = error.strerror or error
         click.echo(
@@ -109,15 +148,18 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     is refused. Adopt it only if it is the store itself. A copy would deliver again whatever was
     delivered after it was made: use destinations store restore for a copy.
     """
+    path = place.file(
+        "a store in PostgreSQL is not adopted: it is where its address says; name that one"
+    )
     place.check()
     question = (
-        f"Use {place.path} from now on? It must be the store itself, moved here as a whole. A "
+        f"Use {path} from now on? It must be the store itself, moved here as a whole. A "
         "copy would deliver again all that was delivered after it was made."
     )
     if not yes and not confirmed(question):
         return 1
-    adopt(place.path)
-    click.echo(f"{place.path}: adopted")
+    adopt(path)
+    click.echo(f"{path}: adopted")
     return 0
 
 
@@ -128,7 +170,7 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
 @click.argument("backup", metavar="BACKUP", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--to",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=STORE,
     metavar="STORE",
     help="Write the store to STORE, and replace any file there.",
 )
@@ -147,7 +189,7 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
 )
 @yes_option
 def restore_command(
-    backup: Path, to: Path | None, config: Path | None, *, gap: str, yes: bool
+    backup: Path, to: StoreAddress | None, config: Path | None, *, gap: str, yes: bool
 ) -> int:
     """Make a usable store of BACKUP, or of any other copy of a store.
 
@@ -182,12 +224,14 @@ def restore_command(
     return 0
 
 
-def _target(to: Path | None, config: Path | None) -> Path:
-    if to is not None and config is None:
-        return to
-    if to is None and config is not None:
-        return server.read_config(config, {}, secrets=False).store.path
-    raise click.UsageError("expected either --to or --config")
+def _target(to: StoreAddress | None, config: Path | None) -> Path:
+    if (to is None) == (config is None):
+        raise click.UsageError("expected either --to or --config")
+    if config is not None:
+        to = server.read_config(config, os.environ, secrets=False).store.address
+    if not isinstance(to, Path):
+        raise UsageError(_NO_RESTORE)
+    return to
 
 
 def _what_is(target: Path) -> str:
@@ -222,9 +266,9 @@ def check(place: StorePlace) -> int:
             click.echo(str(error))
             return 1
     for rule, why in broken:
-        click.echo(f"{place.path}: {rule}: {why}")
+        click.echo(f"{place.address}: {rule}: {why}")
     if not broken:
-        click.echo(f"{place.path}: {count(deliveries, 'row')} checked, all rules hold")
+        click.echo(f"{place.address}: {count(deliveries, 'row')} checked, all rules hold")
     return 1 if broken else 0
 
 
@@ -274,8 +318,8 @@ def compact_command(
 
     Runs and servers delete them as well, but keep the space. Dead, rejected, invalid and unmapped
     deliveries stay, with their events, until you replay or drop them, unless their outcome has a
-    number of days. While a server or run delivers from the store, the file keeps its size, and the
-    space is reused.
+    number of days. While a server or run delivers from a file, it keeps its size, and the space is
+    reused. Tables of PostgreSQL are vacuumed beside those who use them.
     """
     given = _by_outcome(keep_days)
     with place.change() as store:
@@ -289,25 +333,25 @@ def compact_command(
                 **{outcome: days for outcome, days in given.items() if outcome is not None},
             },
         )
-        before = store.path.stat().st_size
+        before = store.database.size
         done = prune(store, store.now, periods)
         click.echo(
             f"Deleted: {count(done.raw_events, 'raw event')}, "
             f"{count(done.deliveries, 'finished delivery')}, "
             f"{count(done.messages, 'messageId')}, {count(done.refused, 'refused event')}."
         )
-        if is_in_use(store.path):
+        if isinstance(store, SqliteStore) and is_in_use(store):
             click.echo(
                 "A server or run delivers from it: the file keeps its size, and reuses the space."
             )
             return 0
         compact(store.database)
-        after = store.path.stat().st_size
-    click.echo(f"{place.path}: {before:,} bytes before, {after:,} now")
+        after = store.database.size
+    click.echo(f"{place.address}: {before:,} bytes before, {after:,} now")
     return 0
 
 
-def _periods(place: StorePlace, store: SqliteStore) -> Periods:
+def _periods(place: StorePlace, store: OpenStore) -> Periods:
     """Return the periods of the configuration, or those that a server noted, or the defaults."""
     if place.config is not None:
         return place.config.periods

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from typing import Any
 import click
 
 from destinations import server
+from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.errors import UsageError
 from destinations.operations import check_migration, shown_time
+from destinations.postgres import StoreAddress, open_at
 from destinations.store import (
-    SqliteStore,
+    OpenStore,
     check_not_lost,
     check_store_path,
     default_path,
@@ -26,42 +29,48 @@ __all__ = ["StorePlace", "asking_place_options", "place_options"]
 
 _STORE = click.option(
     "--store",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Use the store FILE; by default that of --config, else this user's own.",
+    type=STORE,
+    metavar=STORE_METAVAR,
+    help="Use the store FILE or postgresql://...; by default that of --config, else your own.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """The path of a store that must exist, and its server's configuration if one was given.
+    """The place of a store that must exist, and its server's configuration if one was given.
 
     ``options`` repeats the command-line options that name the store, for hints with another
     command; it is empty for this user's own. ``config_path`` is where the configuration was read,
     without its secrets. The methods raise `UsageError` if the store is missing or cannot be used.
     """
 
-    path: Path
+    address: StoreAddress
     config: server.ServeConfig | None
     options: str = ""
     config_path: Path | None = None
 
-    def read(self) -> SqliteStore:
+    def read(self) -> OpenStore:
         """Open the store read-only: no file is made, and no write permission is needed."""
         self.check()
-        return SqliteStore(self.path, read_only=True)
+        return open_at(self.address, read_only=True)
 
-    def change(self) -> SqliteStore:
+    def change(self) -> OpenStore:
         """Open the store to change it."""
         self.check()
-        check_migration(self.path)
-        return SqliteStore(self.path)
+        check_migration(self.address)
+        return open_at(self.address)
+
+    def file(self, what: str) -> Path:
+        """Return the path of the store; raises `UsageError` with ``what`` if it is not a file."""
+        if not isinstance(self.address, Path):
+            raise UsageError(what)
+        return self.address
 
     def delivering(self, destination: str, *, served: bool) -> str:
         """Return the command that delivers to a destination of the server, or of runs."""
         if served:
             return f"destinations serve{self.options if self.config else ' --config FILE'}"
-        where = f" --store {shlex.quote(str(self.path))}" if self.options else ""
+        where = f" --store {shlex.quote(str(self.address))}" if self.options else ""
         return f"destinations run {shlex.quote(destination)} --settings FILE{where}"
 
     def pause(self, destination: str, action: str, reason: str, tenant: str = "") -> str:
@@ -90,20 +99,22 @@ class StorePlace:
         return f"destinations resume {shlex.quote(destination)}{of}{self.options}"
 
     def check(self) -> None:
-        """Raise `UsageError` if there is no store."""
-        check_store_path(self.path)
-        check_not_lost(self.path)
-        if not is_missing(self.path):
+        """Raise `UsageError` if there is no file; opening a database says whether it is a store."""
+        if not isinstance(self.address, Path):
+            return
+        check_store_path(self.address)
+        check_not_lost(self.address)
+        if not is_missing(self.address):
             return
         if not self.options:
             msg = (
-                f"there is no store {self.path} yet: the first run makes it; use --store FILE for "
-                "another one, or --config FILE for a server's"
+                f"there is no store {self.address} yet: the first run makes it; use --store FILE "
+                "for another one, or --config FILE for a server's"
             )
             raise UsageError(msg)
-        of_config = self.config is not None and self.path == self.config.store.path
+        of_config = self.config is not None and self.address == self.config.store.address
         hint = "its server makes it when it starts" if of_config else "check the path"
-        raise UsageError(f"there is no store {self.path}: {hint}")
+        raise UsageError(f"there is no store {self.address}: {hint}")
 
 
 def place_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -118,17 +129,17 @@ def asking_place_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def _with_place(command: Callable[..., int], secrets: str, *, pipes: bool) -> Callable[..., int]:
     @functools.wraps(command)
-    def run(*arguments: Any, store: Path | None, config: Path | None, **given: Any) -> int:
+    def run(*arguments: Any, store: StoreAddress | None, config: Path | None, **given: Any) -> int:
         if config is not None and config.is_fifo() and not pipes:
             raise UsageError(
                 f"--config {config} is a pipe, which can be read only once; this command reads it "
                 "again to ask partners: name a regular file"
             )
-        read = None if config is None else server.read_config(config, {}, secrets=False)
-        path = store or (read.store.path if read is not None else default_path())
+        read = None if config is None else server.read_config(config, os.environ, secrets=False)
+        address = store or (default_path() if read is None else read.store.address)
         named = {"--store": store, "--config": config}
         options = [f" {name} {shlex.quote(str(one))}" for name, one in named.items() if one]
-        place = StorePlace(path, read, "".join(options), config)
+        place = StorePlace(address, read, "".join(options), config)
         return command(*arguments, place=place, **given)
 
     of_config = click.option(

@@ -11,7 +11,7 @@ from destinations.cli.names import NAME
 from destinations.cli.store_place import StorePlace
 from destinations.cli.tables import bounded
 from destinations.operations import AskedOfServer, TenantChange, await_tenant_change
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = [
     "await_server",
@@ -45,7 +45,7 @@ def with_tenants(
     ]
 
 
-def await_server(place: StorePlace, store: SqliteStore, asked: AskedOfServer) -> TenantChange:
+def await_server(place: StorePlace, store: OpenStore, asked: AskedOfServer) -> TenantChange:
     """Return what a server did; says where it goes on if this command stops waiting for it."""
     try:
         return await_tenant_change(store, asked)

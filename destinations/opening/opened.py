@@ -37,7 +37,7 @@ from destinations.runtime.action import Call
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.runtime.store import ManualChanges
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = ["OpenDestination", "open_destination"]
 
@@ -56,7 +56,7 @@ class OpenDestination:
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
         destination: Destination,
-        store: SqliteStore,
+        store: OpenStore,
         account: int,
         identity: AccountIdentity,
         transport: Transport,

@@ -10,30 +10,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.operations.erasures import known_erasures, note_erasures
 from destinations.operations.interrupted import recover_all
 from destinations.operations.locks import lock_server
 from destinations.operations.status import unknown_names
 from destinations.outcome import State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.postgres import StoreAddress, open_at
 from destinations.store import (
     Erased,
-    Erasure,
-    SqliteStore,
+    OpenStore,
     count_mentions,
     count_other_rows,
     erase_user,
-    erasures_stored,
     has_to_be_dropped,
     make_erasure,
     noted_scopes,
-    read_erasures_file,
     scopes_of,
-    stored_uuid,
-    write_erasures_file,
 )
 
 __all__ = ["Forgettable", "forget", "look_up_user"]
@@ -72,7 +68,7 @@ class Forgettable:
 
 
 def look_up_user(
-    store: SqliteStore,
+    store: OpenStore,
     user: str,
     destination: str = "",
     account: str = "",
@@ -109,13 +105,13 @@ def look_up_user(
 
 
 def forget(
-    path: Path,
+    address: StoreAddress,
     user: str,
     now: float,
     *,
     destination: str = "",
     account: str = "",
-    settle: Callable[[SqliteStore, Sequence[LedgerEntry]], None] | None = None,
+    settle: Callable[[OpenStore, Sequence[LedgerEntry]], None] | None = None,
 ) -> Erased:
     """Erase a user from the store of this path, and from what is free in its file.
 
@@ -126,9 +122,9 @@ def forget(
     while another process delivers from the store, or changes or reads it; else as ``settle`` and
     `look_up_user`.
     """
-    with lock_server(path), SqliteStore(path) as store:
+    with lock_server(address), open_at(address) as store:
         scopes = _scopes(store, destination, account)
-        known = _known(store)
+        known = known_erasures(store)
         mine = [one for one in _of_user(store, user) if one.scope in scopes]
         lost = [one for one in mine if one.status in _LOST]
         if lost and settle is not None:
@@ -139,8 +135,8 @@ def forget(
         _check_settled(mine)
         where = (destination, account)
         places = [] if where == ("", "") else noted_scopes(store.database, scopes)
-        erasure = make_erasure(known, user, where, stored_uuid(store.path), places, now)
-        write_erasures_file(store.path, [*known, erasure])
+        erasure = make_erasure(known, user, where, store.uuid, places, now)
+        note_erasures(store, [*known, erasure])
         # What was begun and interrupted is done with this one, as far as it reaches.
         included = [
             one
@@ -162,20 +158,14 @@ def _nobody_delivers(_scope: object, _served: bool) -> bool:  # noqa: FBT001 - a
     return False
 
 
-def _scopes(store: SqliteStore, destination: str, account: str) -> Sequence[int]:
+def _scopes(store: OpenStore, destination: str, account: str) -> Sequence[int]:
     for one in unknown_names(store.ledger(), destination or None, account or None):
         names = ", ".join(one.known) or "none"
-        raise UsageError(f"the store {store.path} has no {one.what} {one.name!r}; it has: {names}")
+        raise UsageError(f"the store {store.shown} has no {one.what} {one.name!r}; it has: {names}")
     return scopes_of(store.database, destination, account)
 
 
-def _known(store: SqliteStore) -> Sequence[Erasure]:
-    """Return who was erased before, by the store and the file next to it."""
-    stored = store.database.at_once(erasures_stored)
-    return list({one.id: one for one in (*read_erasures_file(store.path), *stored)}.values())
-
-
-def _of_user(store: SqliteStore, user: str) -> Sequence[LedgerEntry]:
+def _of_user(store: OpenStore, user: str) -> Sequence[LedgerEntry]:
     return list(store.ledger(_nobody_delivers).find(Selection(user=user)))
 
 

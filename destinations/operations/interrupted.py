@@ -15,7 +15,7 @@ from destinations.operations.locks import block_servers, is_run_for, lock_run, s
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteStore, StoredLedger
+from destinations.store import OpenStore, StoredLedger
 
 __all__ = ["delivers", "open_ledger", "recover_all", "recover_interrupted"]
 
@@ -23,7 +23,7 @@ _LATEST: Final = 86_400.0
 """Seconds: lost answers are asked about by then; the next process to deliver says when."""
 
 
-def open_ledger(store: SqliteStore) -> StoredLedger:
+def open_ledger(store: OpenStore) -> StoredLedger:
     """Return all deliveries of a store, for operators.
 
     What a process was sending that has ended is `unknown` in it, or `ready` where it may be sent
@@ -33,7 +33,7 @@ def open_ledger(store: SqliteStore) -> StoredLedger:
 
 
 def recover_interrupted(
-    store: SqliteStore, ledger: StoredLedger, entries: Sequence[LedgerEntry]
+    store: OpenStore, ledger: StoredLedger, entries: Sequence[LedgerEntry]
 ) -> None:
     """Write down what `open_ledger` shows of the scopes of ``entries``: now it can be changed.
 
@@ -46,31 +46,27 @@ def recover_interrupted(
             continue
         if served and server_status(store).running is not False:
             msg = (
-                f"the server that delivers from the store {store.path} has no destination "
+                f"the server that delivers from the store {store.shown} has no destination "
                 f"{scope.name!r}: stop the server first, or let it have this destination again"
             )
             raise UsageError(msg)
-        lock = (
-            block_servers(store.path)
-            if served
-            else lock_run(store.path, scope.id, "", allow_server=True)
-        )
+        lock = block_servers(store) if served else lock_run(store, scope.id, "", allow_server=True)
         with contextlib.suppress(TemporaryError), lock:
             store.queue().recover([scope], _LATEST)
 
 
-def recover_all(store: SqliteStore) -> None:
+def recover_all(store: OpenStore) -> None:
     """Write down the outcome of all that was being sent; no process may deliver from the store."""
     ended = store.ledger(lambda _scope, _served: False).interrupted()
     if ended:
         store.queue().recover([scope for scope, _ in ended], _LATEST)
 
 
-def delivers(store: SqliteStore, scope: Scope, *, served: bool) -> bool:
+def delivers(store: OpenStore, scope: Scope, *, served: bool) -> bool:
     """Return whether a process delivers for a scope now; one may where that is not known."""
     if served:
         return server_status(store).has(scope.name) is not False
     try:
-        return is_run_for(store.path, scope.id)
+        return is_run_for(store, scope.id)
     except OSError:
         return True

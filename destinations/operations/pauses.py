@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.store import PAUSED, SqliteStore
+from destinations.store import PAUSED, OpenStore
 
 __all__ = [
     "StoredPauses",
@@ -28,7 +28,7 @@ __all__ = [
 class StoredPauses:
     """The note of one destination of a server; see `destinations.pipeline.refusals.PauseNotes`."""
 
-    def __init__(self, store: SqliteStore, destination: str) -> None:
+    def __init__(self, store: OpenStore, destination: str) -> None:
         self._store = store
         self._name = _name(destination)
         self.actions: Collection[str] = ()
@@ -48,20 +48,20 @@ class StoredPauses:
         return self._store.noted(self._name) is None
 
 
-def paused_actions(store: SqliteStore, destination: str) -> Mapping[str, str]:
+def paused_actions(store: OpenStore, destination: str) -> Mapping[str, str]:
     """Return the actions of a destination that pause, each with its reason."""
     found: Mapping[str, str] = store.noted(_name(destination)) or {}
     return found
 
 
 def pauses_of_servers(
-    store: SqliteStore, scopes: Iterable[ScopeTotals]
+    store: OpenStore, scopes: Iterable[ScopeTotals]
 ) -> Mapping[str, Mapping[str, str]]:
     """Return the actions that pause, with their reasons, by the names of served destinations."""
     return {one.destination: paused_actions(store, one.destination) for one in scopes if one.served}
 
 
-def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
+def resume(store: OpenStore, destination: str) -> Mapping[str, str]:
     """Resume all actions of a destination; returns those that paused, with their reasons."""
     found = paused_actions(store, destination)
     if found:
@@ -69,7 +69,7 @@ def resume(store: SqliteStore, destination: str) -> Mapping[str, str]:
     return found
 
 
-def resume_of_tenants(store: SqliteStore, destination: str) -> int:
+def resume_of_tenants(store: OpenStore, destination: str) -> int:
     """Resume all actions of all tenants of a destination; returns for how many any paused."""
     found = store.notes_with_prefix(_name(f"{destination}/"))
     for name in found:
@@ -77,18 +77,18 @@ def resume_of_tenants(store: SqliteStore, destination: str) -> int:
     return len(found)
 
 
-def known_destinations(store: SqliteStore) -> Sequence[str]:
+def known_destinations(store: OpenStore) -> Sequence[str]:
     """Return the names of all destinations that servers of a store have or had, sorted."""
     noted = store.noted("destinations") or []
     return sorted({*store.accounts().served_names(), *noted})
 
 
-def pause_destination(store: SqliteStore, destination: str, at: float) -> None:
+def pause_destination(store: OpenStore, destination: str, at: float) -> None:
     """Let a server deliver nothing for a destination from now on; it goes on to accept events."""
     store.note({_STOPPED + destination: at})
 
 
-def resume_destination(store: SqliteStore, destination: str) -> bool:
+def resume_destination(store: OpenStore, destination: str) -> bool:
     """Let a server deliver again for a destination; returns whether it was paused."""
     was_paused = store.noted(_STOPPED + destination) is not None
     if was_paused:
@@ -96,7 +96,7 @@ def resume_destination(store: SqliteStore, destination: str) -> bool:
     return was_paused
 
 
-def stopped_destinations(store: SqliteStore) -> Mapping[str, float]:
+def stopped_destinations(store: OpenStore) -> Mapping[str, float]:
     """Return the destinations that an operator has paused, and since when (seconds since 1970)."""
     found = store.notes_with_prefix(_STOPPED)
     return {name.removeprefix(_STOPPED): float(at) for name, at in found.items()}

@@ -20,7 +20,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.heirs import heir
 from destinations.runtime.plan import Plan, PlannedDelivery, plan
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = [
     "PlannedReplay",
@@ -172,7 +172,7 @@ def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> R
     return Replayed(reopened, ended, added, len(planned) - done)
 
 
-def unserved_destinations(store: SqliteStore, replays: Iterable[PlannedReplay]) -> list[str]:
+def unserved_destinations(store: OpenStore, replays: Iterable[PlannedReplay]) -> list[str]:
     """Return the destinations that get waiting deliveries but are not in the running server.
 
     Empty if no server runs.

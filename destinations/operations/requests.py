@@ -18,12 +18,12 @@ from typing import Any, Final
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.http.json_bytes import decode_json, encode_json
+from destinations.operations.file_locks import shared_account
 from destinations.operations.locks import (
     ServerStatus,
     lock_account,
     lock_run,
     server_status,
-    shared_account,
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
@@ -33,7 +33,7 @@ from destinations.runtime.action import Payload
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import Plan, plan
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = [
     "HandedOver",
@@ -74,7 +74,7 @@ def plan_request(
 
 
 def hand_to_server(
-    store: SqliteStore,
+    store: OpenStore,
     destination: Destination,
     planned: Plan,
     account: int,
@@ -104,7 +104,7 @@ def hand_to_server(
 
 
 def await_server(
-    store: SqliteStore,
+    store: OpenStore,
     handed: HandedOver,
     *,
     tell: Callable[[str], None],
@@ -144,7 +144,7 @@ def await_server(
 
 @contextlib.contextmanager
 def instead_of_server(
-    store: SqliteStore,
+    store: OpenStore,
     slug: str,
     account: int,
     planned: Plan,
@@ -165,26 +165,27 @@ def instead_of_server(
     of_others = bool(serving.running) and not _may_serve(store, serving, account)
     shown = f"{slug} at {accounts.get(account).shown}"
     with (
-        lock_run(store.path, scope.id, shown, allow_server=of_others),
-        lock_account(store.path, account, shown, by_server=False),
+        lock_run(store, scope.id, shown, allow_server=of_others),
+        lock_account(store, account, shown, by_server=False),
     ):
         # A customer with this account may have come to the server since. One that comes from now on
         # waits for the lock.
-        if of_others and _may_serve(store, server_status(store), account):
-            raise TemporaryError(shared_account(store.path, shown))
+        serving = server_status(store)
+        if serving.running and _may_serve(store, serving, account):
+            raise TemporaryError(shared_account(store.shown, shown))
         _check_settled(store, account, planned)
         yield
         _drop_same(store, account, planned)
 
 
-def _may_serve(store: SqliteStore, serving: ServerStatus, account: int) -> bool:
+def _may_serve(store: OpenStore, serving: ServerStatus, account: int) -> bool:
     """Return whether the server has a destination, or a tenant, that delivers to an account."""
     served = store.accounts().served_by(account)
     return any(serving.has(one.name) is not False for one in served)
 
 
 def _serving_scope(
-    store: SqliteStore, account: int, action: str, clock: Clock, of_tenant: Scope | None
+    store: OpenStore, account: int, action: str, clock: Clock, of_tenant: Scope | None
 ) -> Scope | None:
     """Return the queue of the running server's destination that delivers to an account."""
     give_up, stop = clock.monotonic() + _START_SECONDS, threading.Event()
@@ -204,14 +205,14 @@ def _serving_scope(
             return scope
     if served:
         msg = (
-            f"the server that delivers for {served[0].name} from the store {store.path} does not "
+            f"the server that delivers for {served[0].name} from the store {store.shown} does not "
             f"know the action {action}: start it again with this version"
         )
         raise TemporaryError(msg)
     return None
 
 
-def _check_settled(store: SqliteStore, account: int, planned: Plan) -> None:
+def _check_settled(store: OpenStore, account: int, planned: Plan) -> None:
     """Raise `TemporaryError` for a lost answer of a user that this touches."""
     (one,) = planned.deliveries
     assert one.subscription is not None  # noqa: S101 - it has a payload
@@ -233,14 +234,14 @@ def _check_settled(store: SqliteStore, account: int, planned: Plan) -> None:
                 raise TemporaryError(msg)
 
 
-def settle_held(store: SqliteStore, account: int, planned: Plan) -> None:
+def settle_held(store: OpenStore, account: int, planned: Plan) -> None:
     """Note as applied what is held of earlier requests for the same: this one has done it."""
     held = _of_same(store, account, planned, State.HELD)
     if held:
         store.ledger().resolve(held, applied=True, now=time.time())
 
 
-def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
+def _drop_same(store: OpenStore, account: int, planned: Plan) -> None:
     """Drop requests that wait for a server to do the same."""
     same = _of_same(store, account, planned, State.READY)
     if same:
@@ -248,7 +249,7 @@ def _drop_same(store: SqliteStore, account: int, planned: Plan) -> None:
 
 
 def _of_same(
-    store: SqliteStore, account: int, planned: Plan, status: Status
+    store: OpenStore, account: int, planned: Plan, status: Status
 ) -> Sequence[LedgerEntry]:
     """Return the deliveries for servers that ask for the same action for the same users."""
     (one,) = planned.deliveries

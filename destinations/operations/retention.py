@@ -8,8 +8,8 @@ from typing import Final
 
 from destinations.outcome import Outcome
 from destinations.store import (
+    OpenStore,
     RecentBounds,
-    SqliteStore,
     delete_drifts,
     delete_messages,
     delete_settled,
@@ -71,7 +71,7 @@ class Pruned:
 
 
 def prune(
-    store: SqliteStore, now: float, periods: Periods, more: Callable[[], bool] = lambda: True
+    store: OpenStore, now: float, periods: Periods, more: Callable[[], bool] = lambda: True
 ) -> Pruned:
     """Delete what is older than the days for which it is kept.
 

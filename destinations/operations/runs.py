@@ -16,7 +16,7 @@ from destinations.operations.locks import lock_run, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
 from destinations.pipeline.run import RunStore
 from destinations.runtime.account_identity import AccountIdentity
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = ["InterruptedRerun", "Rerun", "open_run_store", "prune_after_run", "wrote_undelivered"]
 
@@ -26,7 +26,7 @@ _PRUNE_EVERY: Final = 3_600.0
 
 @contextlib.contextmanager
 def open_run_store(
-    store: SqliteStore,
+    store: OpenStore,
     account: int,
     identity: AccountIdentity,
     *,
@@ -39,7 +39,7 @@ def open_run_store(
     """
     accounts = store.accounts()
     scope = accounts.run(identity.slug, account)
-    with lock_run(store.path, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
+    with lock_run(store, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
         queue = store.queue(clock)
         queue.recover([scope], reconcile_after)
         for cut in store.notes_with_prefix(_prefix(scope.id)).values():
@@ -50,7 +50,7 @@ def open_run_store(
 
 
 def prune_after_run(
-    store: SqliteStore, now: float, monotonic: Callable[[], float] = time.monotonic
+    store: OpenStore, now: float, monotonic: Callable[[], float] = time.monotonic
 ) -> Pruned:
     """Delete what is finished and old, for about a second, and once an hour at most.
 
@@ -96,7 +96,7 @@ class Rerun:
 
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
-        store: SqliteStore,
+        store: OpenStore,
         scope: int,
         source: str,
         *,
@@ -160,7 +160,7 @@ def _prefix(scope: int) -> str:
     return f"again {scope} "
 
 
-def wrote_undelivered(store: SqliteStore, scope: int, path: Path) -> bool:
+def wrote_undelivered(store: OpenStore, scope: int, path: Path) -> bool:
     """Return whether an earlier run of this scope wrote ``path``; noted for the next one.
 
     What another account's run wrote must not be fed back to this one.

@@ -31,7 +31,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
-from destinations.store import SqliteStore, TenantStore
+from destinations.store import OpenStore, TenantStore
 
 __all__ = ["Partner", "settle"]
 
@@ -85,7 +85,7 @@ class _Answers(Observer):
 
 
 def settle(
-    store: SqliteStore,
+    store: OpenStore,
     entries: Sequence[LedgerEntry],
     partners: Callable[[Collection[ScopeTotals]], Sequence[Partner]],
     *,
@@ -113,7 +113,7 @@ def settle(
 
 
 def _partner_of(
-    store: SqliteStore, scope: ScopeTotals, partners: Sequence[Partner], entry: LedgerEntry
+    store: OpenStore, scope: ScopeTotals, partners: Sequence[Partner], entry: LedgerEntry
 ) -> Partner:
     """Return the one whose account the scope is of: it can be asked for its balances."""
     accounts = store.accounts()
@@ -142,16 +142,16 @@ def _partner_of(
 
 
 @contextmanager
-def _locked(store: SqliteStore, scope: ScopeTotals, partner: Partner) -> Iterator[None]:
+def _locked(store: OpenStore, scope: ScopeTotals, partner: Partner) -> Iterator[None]:
     """Let no other command change what the partner holds."""
     assert scope.partner_account is not None  # noqa: S101 - a partner was found by it
     shown = f"{partner.identity.slug} at {store.accounts().get(scope.partner_account).shown}"
-    with lock_account(store.path, scope.partner_account, shown, by_server=True):
+    with lock_account(store, scope.partner_account, shown, by_server=True):
         yield
 
 
 def _ask(
-    store: SqliteStore,
+    store: OpenStore,
     scope: Scope,
     user: str,
     partner: Partner,

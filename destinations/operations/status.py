@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +22,13 @@ from destinations.operations.tenants import (
 from destinations.outcome import State
 from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
-from destinations.store import SqliteStore, TenantNumbers, Tenants
+from destinations.store import OpenStore, SqliteStore, TenantNumbers, Tenants
 
 __all__ = [
     "StoreStatus",
     "UnknownName",
     "count_waiting",
+    "place_of",
     "queue_length",
     "store_status",
     "unknown_names",
@@ -52,7 +52,7 @@ class StoreStatus:
 
     path: str
     size: int
-    sqlite: str
+    engine: str
     served: bool | None
     names: frozenset[str]
     scopes: tuple[ScopeTotals, ...]
@@ -67,7 +67,7 @@ class StoreStatus:
         return {
             "path": self.path,
             "size": self.size,
-            "sqlite": self.sqlite,
+            "engine": self.engine,
             "served": self.served,
             "destinations": [
                 {
@@ -92,7 +92,7 @@ class StoreStatus:
 
 
 def store_status(
-    store: SqliteStore,
+    store: OpenStore,
     now: float,
     serving: ServerStatus,
     tenant: str | None = None,
@@ -117,9 +117,9 @@ def store_status(
         numbers = Tenants(store.database).numbers(now).get(found.scope.id, TenantNumbers())
         status = TenantStatus(found, numbers)
     return StoreStatus(
-        str(store.path.resolve()),
-        _size(store),
-        sqlite3.sqlite_version,
+        place_of(store),
+        store.database.size,
+        store.engine,
         serving.running,
         serving.names or frozenset(),
         tuple(scopes),
@@ -140,7 +140,7 @@ def queue_length(totals: ScopeTotals) -> int:
     return sum(totals.counts.get(state, 0) for state in _WAITING)
 
 
-def count_waiting(store: SqliteStore, now: float) -> Mapping[str, int]:
+def count_waiting(store: OpenStore, now: float) -> Mapping[str, int]:
     """Return how many deliveries without an outcome each of a server's destinations has.
 
     Held deliveries are included.
@@ -153,9 +153,9 @@ def count_waiting(store: SqliteStore, now: float) -> Mapping[str, int]:
     return found
 
 
-def _size(store: SqliteStore) -> int:
-    paths = (store.path, store.path.with_name(f"{store.path.name}-wal"))
-    return sum(path.stat().st_size for path in paths if path.exists())
+def place_of(store: OpenStore) -> str:
+    """Return the place of a store as text: the whole path of a file, or the address."""
+    return str(store.path.resolve()) if isinstance(store, SqliteStore) else store.shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,24 +16,23 @@ from typing import Any, Final
 
 from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
+from destinations.operations.erasures import known_erasures, note_erasures
 from destinations.operations.interrupted import recover_all
 from destinations.operations.locks import lock_server, server_status
 from destinations.operations.tenants import find_merged
+from destinations.postgres import address_of
 from destinations.store import (
     ASKED,
     MergedTenant,
-    SqliteStore,
+    OpenStore,
     Tenant,
     Tenants,
     delete_spent_texts,
     erase_tenant,
     erased_name,
-    erasures_stored,
     make_erasure,
     merge_tenants,
     noted_scopes,
-    read_erasures_file,
-    write_erasures_file,
 )
 
 __all__ = [
@@ -98,7 +97,7 @@ class TenantChange:
 # -- without a server ------------------------------------------------------------------------------
 
 
-def merge_tenant(store: SqliteStore, gone: Tenant, kept: Tenant, now: float) -> TenantChange:
+def merge_tenant(store: OpenStore, gone: Tenant, kept: Tenant, now: float) -> TenantChange:
     """Merge the tenant ``gone`` into ``kept``: a customer has sent with two keys of one account.
 
     What both have under one name stays as ``kept`` has it. All in one transaction: if the process
@@ -106,18 +105,18 @@ def merge_tenant(store: SqliteStore, gone: Tenant, kept: Tenant, now: float) -> 
     `TemporaryError` while a process delivers from the store.
     """
     check_merge(gone, kept)
-    with lock_server(store.path):
+    with lock_server(address_of(store)):
         recover_all(store)
         return _of_merge(merge_tenants(store.database, gone, kept, now))
 
 
-def forget_tenant(store: SqliteStore, tenant: Tenant, now: float) -> TenantChange:
+def forget_tenant(store: OpenStore, tenant: Tenant, now: float) -> TenantChange:
     """Erase a tenant with all that the store keeps of it, and from what is free in its file.
 
     It is noted for copies that are restored here. Raises `TemporaryError` while a process delivers
     from the store.
     """
-    with lock_server(store.path):
+    with lock_server(address_of(store)):
         recover_all(store)
         events = _erase(store, tenant, now)
         store.database.scrub()
@@ -147,21 +146,20 @@ def _of_merge(done: MergedTenant) -> TenantChange:
 
 
 def _erase(
-    store: SqliteStore,
+    store: OpenStore,
     tenant: Tenant,
     now: float,
     answer: Callable[[int], Mapping[str, Any]] = lambda _events: {},
 ) -> int:
     """Erase a tenant, and note that next to the store before, and in it with what is erased."""
-    stored = store.database.at_once(erasures_stored)
-    known = {one.id: one for one in (*read_erasures_file(store.path), *stored)}
+    known = known_erasures(store)
     name = erased_name(tenant.scope)
     places = noted_scopes(store.database, [tenant.scope.id])
     where = (tenant.scope.name, "")
-    erasure = make_erasure(known.values(), name, where, store.uuid, places, now)
-    write_erasures_file(store.path, [*known.values(), erasure])
+    erasure = make_erasure(known, name, where, store.uuid, places, now)
+    note_erasures(store, [*known, erasure])
     # One that was begun and interrupted is done with this one.
-    noted = [*(one for one in known.values() if one.is_of(name)), erasure]
+    noted = [*(one for one in known if one.is_of(name)), erasure]
     events = erase_tenant(store.database, tenant, noted=noted, answer=answer)
     delete_spent_texts(store.database)
     return events
@@ -171,7 +169,7 @@ def _erase(
 
 
 def hand_over_merge(
-    store: SqliteStore, gone: Tenant, kept: Tenant, now: float
+    store: OpenStore, gone: Tenant, kept: Tenant, now: float
 ) -> AskedOfServer | None:
     """Let the running server merge tenants; None if no server uses the store.
 
@@ -182,7 +180,7 @@ def hand_over_merge(
     return _hand_over(store, gone, kept.id, now)
 
 
-def hand_over_forget(store: SqliteStore, tenant: Tenant, now: float) -> AskedOfServer | None:
+def hand_over_forget(store: OpenStore, tenant: Tenant, now: float) -> AskedOfServer | None:
     """Let the running server erase a tenant; None if no server uses the store.
 
     Raises `TemporaryError` if the server is asked for something else of it already.
@@ -190,13 +188,13 @@ def hand_over_forget(store: SqliteStore, tenant: Tenant, now: float) -> AskedOfS
     return _hand_over(store, tenant, "", now)
 
 
-def _hand_over(store: SqliteStore, tenant: Tenant, into: str, now: float) -> AskedOfServer | None:
+def _hand_over(store: OpenStore, tenant: Tenant, into: str, now: float) -> AskedOfServer | None:
     if server_status(store).running is not True:
         return None
     return ask_server(store, tenant, into, now)
 
 
-def ask_server(store: SqliteStore, tenant: Tenant, into: str, now: float) -> AskedOfServer:
+def ask_server(store: OpenStore, tenant: Tenant, into: str, now: float) -> AskedOfServer:
     """Note what a server is to do with a tenant; see `hand_over_merge`."""
     scope = tenant.scope
     note = {"id": str(uuid.uuid4()), "into": into, "at": now}
@@ -210,7 +208,7 @@ def ask_server(store: SqliteStore, tenant: Tenant, into: str, now: float) -> Ask
 
 
 def await_tenant_change(
-    store: SqliteStore, asked: AskedOfServer, *, clock: Clock | None = None
+    store: OpenStore, asked: AskedOfServer, *, clock: Clock | None = None
 ) -> TenantChange:
     """Return what the server did.
 
@@ -245,7 +243,7 @@ def await_tenant_change(
         clock.wait(_POLL_SECONDS, stop)
 
 
-def asked_of_server(store: SqliteStore, tenant: Tenant | None = None) -> Sequence[AskedOfServer]:
+def asked_of_server(store: OpenStore, tenant: Tenant | None = None) -> Sequence[AskedOfServer]:
     """Return what servers are asked to do with tenants, or with one of them; the oldest first."""
     prefix = ASKED + ("" if tenant is None else tenant.scope.full_name)
     found = []
@@ -259,7 +257,7 @@ def asked_of_server(store: SqliteStore, tenant: Tenant | None = None) -> Sequenc
 
 
 def carry_out(
-    store: SqliteStore, asked: AskedOfServer, gone: Tenant, kept: Tenant | None, now: float
+    store: OpenStore, asked: AskedOfServer, gone: Tenant, kept: Tenant | None, now: float
 ) -> MergedTenant | None:
     """Do what was asked, and leave the answer, in one transaction; None if a tenant was erased.
 
@@ -280,20 +278,20 @@ def carry_out(
     return None
 
 
-def refuse_change(store: SqliteStore, asked: AskedOfServer, reason: str, now: float) -> None:
+def refuse_change(store: OpenStore, asked: AskedOfServer, reason: str, now: float) -> None:
     """Answer that something cannot be done, and do it no more."""
     store.note({_ANSWERED + asked.id: {"failed": reason, "at": now}})
     store.forget(f"{ASKED}{asked.destination}/{asked.tenant}")
 
 
-def delete_old_answers(store: SqliteStore, now: float) -> None:
+def delete_old_answers(store: OpenStore, now: float) -> None:
     """Delete the answers that no command has waited for."""
     for name, answer in store.notes_with_prefix(_ANSWERED).items():
         if not 0 <= now - answer["at"] < _KEPT_SECONDS:
             store.forget(name)
 
 
-def tenants_of(store: SqliteStore, asked: AskedOfServer) -> tuple[Tenant, Tenant | None] | str:
+def tenants_of(store: OpenStore, asked: AskedOfServer) -> tuple[Tenant, Tenant | None] | str:
     """Return the tenant that is to be changed, and the one that it is to be merged into, if any.
 
     That one may have been merged itself since. Or why it cannot be done, for operators.

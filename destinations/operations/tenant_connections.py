@@ -5,13 +5,13 @@ from __future__ import annotations
 from destinations.definition import DestinationDefinition
 from destinations.definition.connection import Connection, connect
 from destinations.definition.document import Document
-from destinations.store import KeptConnection, SqliteStore, Tenant, Tenants
+from destinations.store import KeptConnection, OpenStore, Tenant, Tenants
 
 __all__ = ["connect_tenant", "connected_as_tenant", "disconnect_tenant"]
 
 
 def connect_tenant(
-    store: SqliteStore,
+    store: OpenStore,
     tenant: Tenant,
     connection: Connection,
     definition: DestinationDefinition,
@@ -29,7 +29,7 @@ def connect_tenant(
     return connected
 
 
-def disconnect_tenant(store: SqliteStore, tenant: Tenant) -> bool:
+def disconnect_tenant(store: OpenStore, tenant: Tenant) -> bool:
     """Let a tenant have the connection of the configuration; returns whether it had its own."""
     if tenant.connection is None:
         return False
@@ -38,7 +38,7 @@ def disconnect_tenant(store: SqliteStore, tenant: Tenant) -> bool:
 
 
 def connected_as_tenant(
-    store: SqliteStore, tenant: Tenant, definition: DestinationDefinition
+    store: OpenStore, tenant: Tenant, definition: DestinationDefinition
 ) -> DestinationDefinition:
     """Return a definition with the connection of a tenant, if it has one of its own.
 

@@ -15,7 +15,7 @@ from destinations.pipeline.queue import Scope
 from destinations.store import (
     MERGED,
     KeptConnection,
-    SqliteStore,
+    OpenStore,
     Tenant,
     TenantNumbers,
     Tenants,
@@ -110,7 +110,7 @@ class TenantFigures:
         }
 
 
-def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -> Tenant:
+def find_tenant(store: OpenStore, text: str, destination: str | None = None) -> Tenant:
     """Return a tenant by its name, or by its id or the beginning of it.
 
     Raises `UsageError` if there is none, or more than one; it says what became of one that was
@@ -131,7 +131,7 @@ def find_tenant(store: SqliteStore, text: str, destination: str | None = None) -
         raise UsageError(f"unknown tenant {text!r}: {became}") from None
 
 
-def erased_at(store: SqliteStore, text: str, destination: str | None = None) -> float | None:
+def erased_at(store: OpenStore, text: str, destination: str | None = None) -> float | None:
     """Return when the tenant of this id was erased, in seconds since 1970; None if none was.
 
     Its name and the beginning of its id tell nothing: only a digest of the whole id is kept.
@@ -162,7 +162,7 @@ class MergedInto(NamedTuple):
         return shown_time(self.at)
 
 
-def find_merged(store: SqliteStore, text: str, destination: str | None = None) -> MergedInto | None:
+def find_merged(store: OpenStore, text: str, destination: str | None = None) -> MergedInto | None:
     """Return what became of a tenant by its former name, its id, or the beginning of that.
 
     None if no tenant that was called like it was merged, or several were, into different ones.
@@ -187,7 +187,7 @@ def find_merged(store: SqliteStore, text: str, destination: str | None = None) -
 
 
 def find_earlier_merge(
-    store: SqliteStore, gone: str, kept: str, destination: str | None = None
+    store: OpenStore, gone: str, kept: str, destination: str | None = None
 ) -> MergedInto | None:
     """Return what became of the tenant ``gone`` if it is a part of ``kept`` already; else None."""
     earlier = find_merged(store, gone, destination)
@@ -210,18 +210,18 @@ def find_earlier_merge(
     return None if is_other else earlier
 
 
-def _has(store: SqliteStore, text: str) -> bool:
+def _has(store: OpenStore, text: str) -> bool:
     return any(text in {one.id, one.name} for one in Tenants(store.database).all())
 
 
-def place_of_tenant(store: SqliteStore, tenant: Tenant) -> tuple[str, str]:
+def place_of_tenant(store: OpenStore, tenant: Tenant) -> tuple[str, str]:
     """Return the destination of a tenant, and the name that selects its account at the partner."""
     (label,) = (one.label for one in store.ledger().totals(0.0) if one.id == tenant.scope.id)
     return tenant.scope.name, label
 
 
 def tenant_statuses(
-    store: SqliteStore,
+    store: OpenStore,
     now: float,
     destination: str | None = None,
     *,
@@ -240,7 +240,7 @@ def tenant_statuses(
     return [one for one in found if not states or one.state in states]
 
 
-def count_tenants(store: SqliteStore) -> Mapping[str, TenantFigures]:
+def count_tenants(store: OpenStore) -> Mapping[str, TenantFigures]:
     """Return how many tenants each destination has; none of those without any."""
     counts: dict[str, dict[str, int]] = {}
     for one in Tenants(store.database).all():
@@ -286,7 +286,7 @@ class TenantDetails:
         }
 
 
-def tenant_status(store: SqliteStore, tenant: Tenant, now: float) -> TenantDetails:
+def tenant_status(store: OpenStore, tenant: Tenant, now: float) -> TenantDetails:
     """Return all that is shown of a tenant at ``now`` (seconds since 1970, UTC)."""
     tenants = Tenants(store.database)
     (totals,) = (one for one in open_ledger(store).totals(now) if one.id == tenant.scope.id)
@@ -300,12 +300,12 @@ def tenant_status(store: SqliteStore, tenant: Tenant, now: float) -> TenantDetai
     )
 
 
-def call_tenant(store: SqliteStore, tenant: Tenant, name: str | None) -> None:
+def call_tenant(store: OpenStore, tenant: Tenant, name: str | None) -> None:
     """Give a tenant a name, or take it away; raises `UsageError` for one that cannot be used."""
     Tenants(store.database).call(tenant, None if name is None else tenant_name(name))
 
 
-def pause_tenant(store: SqliteStore, tenant: Tenant, now: float) -> bool:
+def pause_tenant(store: OpenStore, tenant: Tenant, now: float) -> bool:
     """Let a server deliver nothing for a tenant; its events are accepted. False if it was paused.
 
     A running server notices within a second.
@@ -316,7 +316,7 @@ def pause_tenant(store: SqliteStore, tenant: Tenant, now: float) -> bool:
     return True
 
 
-def resume_tenant(store: SqliteStore, tenant: Tenant) -> bool:
+def resume_tenant(store: OpenStore, tenant: Tenant) -> bool:
     """Let a server deliver again for a tenant; returns whether it was paused."""
     if tenant.paused_at is None:
         return False

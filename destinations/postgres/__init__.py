@@ -1,1 +1,23 @@
-"""Keep a store in PostgreSQL: for several processes, on one machine or many."""
+"""Keep a store in PostgreSQL: for several processes, on one machine or many.
+
+What needs the extra ``postgres`` is in the modules of this package, and is loaded when a store in a
+database is opened.
+"""
+
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.opening import (
+    StoreAddress,
+    address_of,
+    is_same_place,
+    open_at,
+    parse_store,
+)
+
+__all__ = [
+    "PostgresAddress",
+    "StoreAddress",
+    "address_of",
+    "is_same_place",
+    "open_at",
+    "parse_store",
+]

@@ -25,7 +25,8 @@ _EXPECTED: Final = (
 
 def is_postgres(text: str) -> bool:
     """Return whether a text is the URL of a database of PostgreSQL."""
-    return text.partition("://")[0] in SCHEMES
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme.lower() in SCHEMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from destinations.errors import StoreFullError, TemporaryError, UsageError
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.dialect import PostgresConnection, prepare_connection
 
-__all__ = ["OLDEST", "connect", "failure", "is_lost"]
+__all__ = ["OLDEST", "connect", "failure", "is_lost", "needed_rights"]
 
 OLDEST: Final = 130_000
 """PostgreSQL 13: the oldest that its developers still mend."""
@@ -100,13 +100,18 @@ def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError
     if isinstance(error, _FULL):
         return StoreFullError(message, "the disk of the store is full")
     if isinstance(error, errors.InsufficientPrivilege):
-        return UsageError(
-            f"{message}; its user needs the right to create a schema in the database, or to use "
-            f"and create in the schema {address.schema}"
-        )
+        return UsageError(f"{message}; {needed_rights(address)}")
     if isinstance(error, _FOR_NOW) or is_lost(error):
         return TemporaryError(message)
     return UsageError(message)
+
+
+def needed_rights(address: PostgresAddress) -> str:
+    """Return a clause that names the rights that the user of a store needs."""
+    return (
+        "its user needs the right to create a schema in the database, or to use and create in the "
+        f"schema {address.schema}"
+    )
 
 
 def _reason(error: Exception) -> str:

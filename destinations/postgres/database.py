@@ -240,6 +240,13 @@ class PostgresDatabase:
         row = self.one(_VERSION)
         return 0 if row is None else int(row[0])
 
+    @property
+    def server_version(self) -> str:
+        """The version of the server, such as 18.6."""
+        with self.reading() as connection:
+            number = connection.raw.info.server_version
+        return f"{number // 10_000}.{number % 10_000}"
+
     # -- room ----------------------------------------------------------------------------------
 
     def limit_size(self, size: int) -> None:

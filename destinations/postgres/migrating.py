@@ -10,13 +10,21 @@ from psycopg import sql
 
 from destinations.errors import UsageError
 from destinations.postgres.address import PostgresAddress
-from destinations.postgres.connecting import connect, failure
+from destinations.postgres.connecting import connect, failure, needed_rights
 from destinations.postgres.dialect import PostgresConnection
 from destinations.postgres.schema import MIGRATIONS, SEVERAL_WRITERS
 
-__all__ = ["check_version", "migrate", "stored_version"]
+__all__ = ["LATEST", "check_migratable", "check_version", "migrate", "stored_version"]
+
+LATEST: Final = len(MIGRATIONS)
+"""The version of the tables that this package uses."""
 
 _VERSION: Final = "SELECT version FROM schema_version"
+_MAY_CREATE: Final = (
+    "SELECT CASE WHEN to_regnamespace($1) IS NULL"
+    " THEN has_database_privilege(current_database(), 'CREATE')"
+    " ELSE has_schema_privilege(to_regnamespace($1), 'CREATE') END"
+)
 _IS_THERE: Final = "SELECT to_regclass('schema_version') IS NOT NULL"
 
 
@@ -44,7 +52,7 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
     if row is not None and row[0]:
         raw.execute(f"CREATE SCHEMA {name}")
     before = stored_version(connection)
-    if before > len(MIGRATIONS):
+    if before > LATEST:
         raise _newer(address)
     if before == 0:
         raw.execute("CREATE TABLE schema_version (version int NOT NULL)")
@@ -54,8 +62,31 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
             raw.execute(statement)
     if before == 0:
         raw.execute("INSERT INTO identity VALUES (1, $1, 1, 0)", (uuid4().hex,))
-    raw.execute("UPDATE schema_version SET version = $1", (len(MIGRATIONS),))
-    return before, len(MIGRATIONS)
+    raw.execute("UPDATE schema_version SET version = $1", (LATEST,))
+    return before, LATEST
+
+
+def check_migratable(address: PostgresAddress) -> int:
+    """Return the version of the tables, 0 for none, without changing anything.
+
+    Raises `UsageError` if it is newer than this package, or if they have to be made or migrated and
+    the right to do so is missing.
+    """
+    connection = connect(address, role="check")
+    try:
+        version = stored_version(connection)
+        if version > LATEST:
+            raise _newer(address)
+        if version < LATEST:
+            name = sql.Identifier(address.schema).as_string(connection.raw)
+            row: Any = connection.raw.execute(_MAY_CREATE, (name,)).fetchone()
+            if not row[0]:
+                raise _no_right(address)
+    except psycopg.Error as error:
+        raise failure("use", address, error) from None
+    finally:
+        connection.raw.close()
+    return version
 
 
 def stored_version(connection: PostgresConnection) -> int:
@@ -70,14 +101,21 @@ def stored_version(connection: PostgresConnection) -> int:
 def check_version(connection: PostgresConnection, address: PostgresAddress) -> None:
     """Raise `UsageError` unless the tables are those of this version."""
     version = stored_version(connection)
-    if version > len(MIGRATIONS):
+    if version > LATEST:
         raise _newer(address)
-    if version < len(MIGRATIONS):
+    if version < LATEST:
         why = "its tables are of an older version" if version else "it has no tables yet"
         raise UsageError(
             f"cannot use the store {address}: {why}; "
             f"make them with: destinations store migrate --store {str(address)!r}"
         )
+
+
+def _no_right(address: PostgresAddress) -> UsageError:
+    return UsageError(
+        f"cannot migrate the store {address}: its user may not create the tables; "
+        f"{needed_rights(address)}"
+    )
 
 
 def _newer(address: PostgresAddress) -> UsageError:

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from destinations.extras import libraries_of
 from destinations.postgres.address import PostgresAddress, is_postgres
-from destinations.store.stores import SqliteStore, Store
+from destinations.store.stores import OpenStore, SqliteStore
 
-__all__ = ["StoreAddress", "open_at", "parse_store"]
+__all__ = ["StoreAddress", "address_of", "is_same_place", "open_at", "parse_store"]
 
 StoreAddress: TypeAlias = Path | PostgresAddress
 
@@ -22,7 +22,24 @@ def parse_store(text: str) -> StoreAddress:
     return PostgresAddress.parse(text) if is_postgres(text) else Path(text)
 
 
-def open_at(address: StoreAddress, *, read_only: bool = False) -> Store:
+def address_of(store: OpenStore) -> StoreAddress:
+    """Return the address of an open store."""
+    if isinstance(store, SqliteStore):
+        return store.path
+    from destinations.postgres.store import PostgresStore  # noqa: PLC0415 - with an extra
+
+    assert isinstance(store, PostgresStore)  # noqa: S101 - there is no third kind
+    return store.address
+
+
+def is_same_place(one: StoreAddress, other: StoreAddress) -> bool:
+    """Return whether two addresses name the same store, as far as they show it."""
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.resolve() == other.resolve()
+    return one == other
+
+
+def open_at(address: StoreAddress, *, read_only: bool = False) -> OpenStore:
     """Open a store; raises `UsageError` if it cannot be used, or the extra ``postgres`` is missing.
 
     With ``read_only`` it is left as it is.

@@ -8,12 +8,12 @@ from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
 from destinations.postgres.sessions import WorkerSession
-from destinations.store.stores import Store
+from destinations.store.stores import OpenStore
 
 __all__ = ["PostgresStore"]
 
 
-class PostgresStore(Store):
+class PostgresStore(OpenStore):
     """A store at an address; its tables were made by `destinations.postgres.migrate`.
 
     With ``read_only`` nothing is written. Raises `UsageError` if it cannot be used.
@@ -26,6 +26,11 @@ class PostgresStore(Store):
     def address(self) -> PostgresAddress:
         """The place of the store."""
         return self.database.address
+
+    @property
+    def engine(self) -> str:
+        """What keeps the store, with its version."""
+        return f"PostgreSQL {self.database.server_version}"
 
     def session(self, name: str, version: str, times: LeaseTimes) -> WorkerSession:
         """Return the session of a process among those that deliver from this store.

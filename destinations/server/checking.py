@@ -7,17 +7,17 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
+from destinations.operations import is_older_at, stored_version_at
+from destinations.postgres import StoreAddress, open_at
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
     SealedValues,
-    SqliteStore,
     check_label,
     check_not_lost,
     check_store_path,
     is_newer,
-    is_older,
     stored_version,
     why_not_writable,
 )
@@ -38,7 +38,7 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     _check_host(config.listen.host, "/listen/host")
     if config.admin is not None:
         _check_host(config.admin.listen.host, "/admin/listen")
-    _check_store(config.store.path)
+    _check_store(config.store.address)
     _check_stored(config, bound)
     return bound
 
@@ -61,8 +61,20 @@ def _check_host(host: str, place: str) -> None:
         raise UsageError(msg) from None
 
 
-def _check_store(path: Path) -> None:
-    """Look at the file as it is: opening it as a store would bring it forward."""
+def _check_store(address: StoreAddress) -> None:
+    """Look at the store as it is: opening a file as a store would bring it forward."""
+    if isinstance(address, Path):
+        _check_file(address)
+        return
+    try:
+        stored_version_at(address)
+    except TemporaryError as error:
+        raise TemporaryError(f"/store/postgres: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"/store/postgres: {error}") from None
+
+
+def _check_file(path: Path) -> None:
     try:
         check_store_path(path)
         check_not_lost(path)
@@ -88,11 +100,11 @@ def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
 
     A start does the same.
     """
-    path = config.store.path
-    version = stored_version(path) if path.exists() else 0
-    if is_older(version):  # of which only what it is brought forward to can be asked
-        return
-    store = SqliteStore(path, read_only=True) if version else None
+    address = config.store.address
+    version = stored_version_at(address)
+    if version and is_older_at(address, version):
+        return  # only what it is brought forward to can be asked
+    store = open_at(address, read_only=True) if version else None
     with contextlib.closing(store) if store else contextlib.nullcontext():
         if store is not None:
             sealer = None if config.sealing is None else config.sealing.sealer()

@@ -33,6 +33,7 @@ from destinations.errors import (
 )
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
+from destinations.postgres import PostgresAddress, StoreAddress
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
@@ -64,6 +65,11 @@ _SECRET_PLACE: Final = re.compile(
     r"|/sealing/(key|formerKeys/\d+))(?=/|$)"
 )
 _NAME_PLACE: Final = re.compile(r"/(destinations|sources)/\d+/name")
+_DSN_PLACE: Final = "/store/postgres/dsn"
+_DSN_WORDS: Final = (
+    "must be postgresql://USER@HOST:PORT/DATABASE without a password, or name what holds the whole "
+    "address: {env: NAME}, {file: PATH} or ${NAME}"
+)
 _NAME_WORDS: Final = (
     "is not a valid name: expected at most 64 letters (a-z, A-Z), digits, _, . and -, and a "
     "letter or digit first"
@@ -92,6 +98,7 @@ def read_config(
     """
     document = _read(path)
     issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
+    issues += [] if issues else _no_store(document)
     if issues:
         raise DefinitionError(issues)
     reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
@@ -113,15 +120,20 @@ def read_config(
 
 
 def config_to_show(
-    data: Mapping[str, Any], name: str, folder: Path, environment: Mapping[str, str]
+    data: Mapping[str, Any],
+    name: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    store: StoreAddress,
 ) -> ServeConfig:
     """Return the configuration that ``data`` is, which was checked before, for who shows it.
 
-    ``name`` is how issues call it, and paths in it are relative to ``folder``. See `read_config`
+    ``name`` is how issues call it, paths in it are relative to ``folder``, and ``store`` is the
+    place of its store, which it does not say. See `read_config`
     with ``to_show``. Raises `DefinitionError` with every issue.
     """
     reader = _Reader(Document(name, dict(data), {}), folder, environment, True, to_show=True)  # noqa: FBT003 - as `read_config` has it
-    config = reader.config()
+    config = reader.config(StoreConfig(store))
     if reader.issues:
         raise DefinitionError(reader.issues)
     return config
@@ -201,6 +213,8 @@ def _in_words(document: Document, issue: Issue) -> Issue:
         given = value_at(document.data, secret[0])
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
         return replace(issue, message=NAME_ONE if both else NAME_IT)
+    if issue.path.startswith(_DSN_PLACE) and "required" not in issue.message:
+        return replace(issue, path=_DSN_PLACE, message=_DSN_WORDS)
     if _NAME_PLACE.fullmatch(issue.path) and " of the form " in issue.message:
         return replace(issue, message=f"{value_at(document.data, issue.path)!r} {_NAME_WORDS}")
     return issue
@@ -227,7 +241,7 @@ class _Reader:
         self._to_show = to_show
         self._sources = Sources(environment, folder)
 
-    def config(self) -> ServeConfig:
+    def config(self, store: StoreConfig | None = None) -> ServeConfig:
         data = self._document.data
         queue = data.get("queue", {})
         return ServeConfig(
@@ -237,7 +251,7 @@ class _Reader:
             log=LogConfig(**_fields(data.get("log", {}))),
             keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
             sealing=self._sealing(data.get("sealing")),
-            store=self._store(data["store"]),
+            store=store or self._store(data["store"]),
             sources=tuple(
                 self._source(spec, pointer("sources", index))
                 for index, spec in enumerate(data.get("sources", ()))
@@ -271,12 +285,31 @@ class _Reader:
         )
 
     def _store(self, given: Mapping[str, Any]) -> StoreConfig:
-        fields = {**_fields(given), "path": self._path(given["path"], "/store/path")}
+        fields = _fields({key: given[key] for key in given if key not in {"path", "postgres"}})
+        fields["address"], fields["exposed"] = self._address(given)
         days = fields.get("keep_days")
         if isinstance(days, Mapping):
             del fields["keep_days"]
             fields["keep_days_by_outcome"] = {Outcome(name): each for name, each in days.items()}
         return StoreConfig(**fields)
+
+    def _address(self, given: Mapping[str, Any]) -> tuple[StoreAddress, Mapping[str, Path]]:
+        """Return the place of the store, and the file of its address if others can read that."""
+        if "postgres" not in given:
+            return self._path(given["path"], "/store/path"), {}
+        place, dsn = pointer("store", "postgres", "dsn"), given["postgres"]["dsn"]
+        is_named = names_a_secret(dsn)
+        exposed = self._sources.exposed(dsn) if is_named else None
+        try:
+            text = str(self._sources.value(dsn))
+            address = PostgresAddress.parse(text, may_have_password=is_named)
+        except SourceError as error:
+            self._issue(place, error)
+        except UsageError as error:
+            self.issues.append(self._document.issue(place, str(error)))
+        else:
+            return address, {} if exposed is None else {place: exposed}
+        return PostgresAddress(""), {}  # which nobody gets, as there is an issue
 
     def _listen(self, given: Mapping[str, Any]) -> ListenConfig:
         fields = _fields(given)
@@ -479,6 +512,12 @@ class _Reader:
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
     return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
+
+
+def _no_store(document: Document) -> Iterator[Issue]:
+    """Find a store that has no place, or two."""
+    if ("path" in document.data["store"]) == ("postgres" in document.data["store"]):
+        yield document.issue(pointer("store"), "must have exactly one of path and postgres")
 
 
 def _names(document: Document) -> Iterator[Issue]:

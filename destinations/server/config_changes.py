@@ -13,7 +13,7 @@ from destinations.operations import connected_as_tenant
 from destinations.runtime.destination import Destination
 from destinations.server.binding import bind_to_show
 from destinations.server.config_model import DestinationConfig, ServeConfig
-from destinations.store import SqliteStore, Tenants, TenantStore
+from destinations.store import OpenStore, Tenants, TenantStore
 
 __all__ = ["DestinationChange", "Sides", "destination_changes"]
 
@@ -58,7 +58,7 @@ class DestinationChange:
 def destination_changes(
     before: ServeConfig,
     after: ServeConfig,
-    store: SqliteStore | None,
+    store: OpenStore | None,
     loaded: Mapping[str, DefinitionFiles] | None = None,
 ) -> Sequence[DestinationChange]:
     """Return the destinations of both configurations, those that are gone last.
@@ -78,7 +78,7 @@ def _change(
     name: str,
     old: DestinationConfig | None,
     new: DestinationConfig | None,
-    store: SqliteStore | None,
+    store: OpenStore | None,
     loaded: DefinitionFiles | None,
 ) -> DestinationChange:
     before = None if old is None else bind_to_show(old, store, loaded)
@@ -109,7 +109,7 @@ def _change(
 def _of_tenant(
     config: DestinationConfig,
     files: DefinitionFiles | None,
-    store: SqliteStore | None,
+    store: OpenStore | None,
     tenant: str,
 ) -> Destination:
     """Return a destination with the rules of a tenant, and its connection if it has its own."""

@@ -13,6 +13,7 @@ from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Period
 from destinations.outcome import Outcome
 from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.reconcile import LossOptions
+from destinations.postgres import StoreAddress
 from destinations.secrets import Secret
 from destinations.server.body_reader import Limits
 from destinations.server.connections import MOST_CONNECTIONS
@@ -62,13 +63,17 @@ class AdminConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """The SQLite file; ``max_bytes`` of None is as much as the disk has."""
+    """The place of the store; ``max_bytes`` of None is as much as the disk has.
 
-    path: Path
+    ``exposed`` is as in `DestinationConfig`.
+    """
+
+    address: StoreAddress
     max_bytes: int | None = None
     keep_days: float = KEEP_DAYS
     dedupe_days: float = DEDUPE_DAYS
     keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
+    exposed: Mapping[str, Path] = field(default_factory=dict)
     lease: LeaseTimes = LeaseTimes()
 
 
@@ -238,6 +243,11 @@ class ServeConfig:
     @property
     def warnings(self) -> Sequence[str]:
         """The problems that do not keep it from working; each destination has its own."""
+        of_store = [
+            f"{place}: every user of this machine can read {path}; only its owner should be able "
+            "to (chmod 600); then replace the password"
+            for place, path in self.store.exposed.items()
+        ]
         exposed = {} if self.sealing is None else self.sealing.exposed
         of_sealing = [
             f"{place}: every user of this machine can read {path}; only its owner should be able "
@@ -251,7 +261,7 @@ class ServeConfig:
             for place, path in source.exposed.items()
         ]
         fed = {name for each in self.destinations for name in each.sources}
-        return [*of_sealing, *of_sources] + [
+        return [*of_store, *of_sealing, *of_sources] + [
             f"source {one.name} feeds no destination: its events are refused until one of them "
             f"has `from: [{one.name}]`"
             for one in self.sources

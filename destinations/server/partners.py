@@ -24,8 +24,8 @@ from destinations.server.config_model import ServeConfig
 from destinations.server.keys import KeyRefusedError
 from destinations.server.tenant_destinations import TenantDestinations
 from destinations.store import (
+    OpenStore,
     SealedValues,
-    SqliteStore,
     Tenant,
     Tenants,
     TenantSecrets,
@@ -38,7 +38,7 @@ __all__ = ["configured_partners", "configured_tenant"]
 def configured_partners(
     path: Path,
     environment: Mapping[str, str],
-    store: SqliteStore,
+    store: OpenStore,
     scopes: Collection[ScopeTotals],
 ) -> Sequence[Partner]:
     """Return the destinations of a configuration that may deliver to the accounts of scopes.
@@ -48,7 +48,7 @@ def configured_partners(
     """
     served = {one.destination for one in scopes if one.served}
     of_runs = {one.destination for one in scopes if not one.served}
-    config = read_config(path, {}, secrets=False)
+    config = read_config(path, environment, secrets=False)
     names = {
         one.name
         for one in config.destinations
@@ -78,7 +78,7 @@ def configured_partners(
 
 
 def configured_tenant(
-    path: Path, environment: Mapping[str, str], store: SqliteStore, tenant: Tenant
+    path: Path, environment: Mapping[str, str], store: OpenStore, tenant: Tenant
 ) -> Partner:
     """Return the partner as one customer has it, with the key of that customer.
 
@@ -98,7 +98,7 @@ def configured_tenant(
 
 
 def _bound(
-    path: Path, environment: Mapping[str, str], store: SqliteStore, names: Collection[str]
+    path: Path, environment: Mapping[str, str], store: OpenStore, names: Collection[str]
 ) -> tuple[ServeConfig, Sequence[Bound]]:
     """Return a configuration, and of its destinations those with these names."""
     config = read_config(path, environment, secrets=names)
@@ -116,7 +116,7 @@ def _partner(bound: Bound) -> Partner:
     )
 
 
-def _of_tenant(bound: Bound, config: ServeConfig, store: SqliteStore, tenant: Tenant) -> Partner:
+def _of_tenant(bound: Bound, config: ServeConfig, store: OpenStore, tenant: Tenant) -> Partner:
     """Return the partner as a customer has it; raises `UsageError` for a key that cannot be used.
 
     The settings are those by which a server asks about the key.

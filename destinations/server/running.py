@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from destinations._version import __version__
 from destinations.definition import DefinitionFiles
+from destinations.postgres import address_of
 from destinations.server.binding import Bound
 from destinations.server.config import config_to_show
 from destinations.server.config_model import DestinationConfig, ServeConfig
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 
 __all__ = [
     "CONFIGURATION",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 CONFIGURATION: Final = "configuration"
-"""The name of the note; see `SqliteStore.note`."""
+"""The name of the note; see `OpenStore.note`."""
 
 _NOTED: Final = ("settings", "account", "from", "subscriptions", "filters", "allowOverlap")
 _OF_CONNECTIONS: Final = ("subscriptions", "filters", "allowOverlap")
@@ -81,7 +82,7 @@ def configuration_note(
     }
 
 
-def connections_noted(store: SqliteStore) -> Callable[[DestinationConfig], bool]:
+def connections_noted(store: OpenStore) -> Callable[[DestinationConfig], bool]:
     """Return whether the latest server of a store had the same connection for a destination."""
     noted = store.noted(CONFIGURATION) or {"destinations": ()}
     before = {spec["name"]: _connection(spec) for spec in noted["destinations"]}
@@ -93,7 +94,7 @@ def _connection(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def running_configuration(
-    store: SqliteStore, environment: Mapping[str, str]
+    store: OpenStore, environment: Mapping[str, str]
 ) -> RunningConfiguration | None:
     """Return the configuration of the server that delivers from a store, or did so last.
 
@@ -107,10 +108,11 @@ def running_configuration(
     specs = [dict(spec) for spec in noted["destinations"]]
     numbers = {spec["name"]: spec.pop("definition", None) for spec in specs}
     files = {number: _unpacked(packed) for number, packed in noted["definitions"].items()}
-    data = {"store": {"path": str(store.path)}, "sealing": {}, "destinations": specs}
+    data = {"sealing": {}, "destinations": specs}
     name = f"the configuration of the server ({path or 'not in a file'})"
     folder = Path() if path is None else path.parent
-    config = replace(config_to_show(data, name, folder, environment), path=path)
+    config = config_to_show(data, name, folder, environment, address_of(store))
+    config = replace(config, path=path)
     definitions = {of: files[number] for of, number in numbers.items() if number is not None}
     return RunningConfiguration(config, definitions, noted["since"], noted["version"])
 

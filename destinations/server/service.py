@@ -23,10 +23,8 @@ from destinations.http.transport import HttpTransport
 from destinations.operations import (
     StoredPauses,
     ask_server,
-    backed_up_at,
     count_waiting,
     lock_account,
-    lock_server,
     note_server,
     note_start,
     prune,
@@ -64,19 +62,17 @@ from destinations.server.running import (
     configuration_note,
     connections_noted,
 )
+from destinations.server.store_opening import open_to_serve, store_figures
 from destinations.server.tenant_changes import TenantChanges
 from destinations.server.tenant_pipelines import TenantPipelines
 from destinations.server.tenants import ServedTenants
 from destinations.store import (
     DocumentsVersion,
     SealedValues,
-    SqliteStore,
     Tenant,
     Tenants,
     TenantSecrets,
     TenantStore,
-    free_bytes,
-    is_missing,
 )
 from destinations.telemetry import Observation, StoreFigures, TenantCounts
 
@@ -222,17 +218,7 @@ class Service:
         not there: it may be on a disk that is not mounted yet.
         """
         with contextlib.ExitStack() as stack:
-            path = self.config.store.path
-            is_new = is_missing(path)
-            if is_new and is_missing(path.parent):
-                raise TemporaryError(
-                    f"the folder {path.parent} for the store is not there yet: make it, or mount it"
-                )
-            stack.enter_context(lock_server(path))
-            self._store = SqliteStore(path)
-            if is_new:
-                _LOG.info("new store made: no event of an earlier one is recognised: %s", path)
-            stack.callback(self._store.close)
+            self._store = stack.enter_context(open_to_serve(self.config.store.address))
             stack.callback(self._unlock)
             self._store.database.health.tell = self._tell_of_store
             note_start(self._store)
@@ -481,14 +467,7 @@ class Service:
         return ()
 
     def _store_figures(self) -> StoreFigures:
-        database = self._store.database
-        return StoreFigures(
-            size=database.size,
-            free=free_bytes(database.path),
-            limit=self.config.store.max_bytes,
-            writable=not database.health.why,
-            backed_up_at=backed_up_at(database.path),
-        )
+        return store_figures(self._store, self.config.store.max_bytes)
 
     def _tenant_counts(self) -> TenantCounts:
         return {
@@ -778,8 +757,7 @@ class Service:
             return
         shown = f"{bound.identity.slug} at {known.shown}"
         with contextlib.ExitStack() as stack:
-            path = self.config.store.path
-            stack.enter_context(lock_account(path, known.id, shown, by_server=True))
+            stack.enter_context(lock_account(self._store, known.id, shown, by_server=True))
             self._locks[known.id] = stack.pop_all()
 
     def _unlock(self) -> None:

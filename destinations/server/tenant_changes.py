@@ -19,7 +19,7 @@ from destinations.operations import (
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Scope
 from destinations.server.tenants import ServedTenants
-from destinations.store import SqliteStore, StoredQueue, Tenant
+from destinations.store import OpenStore, StoredQueue, Tenant
 
 __all__ = ["TenantChanges"]
 
@@ -38,7 +38,7 @@ class TenantChanges:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: OpenStore,
         queue: StoredQueue,
         engine: Engine,
         tenants: Callable[[str], ServedTenants | None],

@@ -25,7 +25,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.server.binding import Bound
 from destinations.server.tenants import ServedTenants
-from destinations.store import ChangedTenants, SqliteStore, Tenants, TenantStore
+from destinations.store import ChangedTenants, OpenStore, Tenants, TenantStore
 from destinations.telemetry import log_tenant
 
 __all__ = ["TenantPipelines"]
@@ -84,7 +84,7 @@ class TenantPipelines:
 
     bound: Bound
     tenants: ServedTenants
-    store: SqliteStore
+    store: OpenStore
     queue: DurableQueue
     transport: Transport
     policy: RetryPolicy
@@ -117,7 +117,7 @@ class TenantPipelines:
         account = self.store.accounts().of_scope(scope)
         slug = self.bound.identity.slug
         # The scope is in the store: a command that asks for the lock after this finds it there.
-        check_account(self.store.path, account.id, f"{slug} at {account.shown}")
+        check_account(self.store, account.id, f"{slug} at {account.shown}")
         destination = self.tenants.bound(scope)
         definition = destination.definition
         losses = self.bound.config.delivery.losses

@@ -80,7 +80,7 @@ from destinations.store.sealing import (
 )
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.store_identity import identity_path, restoration_path
-from destinations.store.stores import SqliteStore
+from destinations.store.stores import OpenStore, SqliteStore
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenant_rows import ASKED, MERGED, PAUSED
 from destinations.store.tenants import (
@@ -113,6 +113,7 @@ __all__ = [
     "KeptConnection",
     "KnownAccount",
     "MergedTenant",
+    "OpenStore",
     "RecentBounds",
     "RecentEvent",
     "RefusedCount",

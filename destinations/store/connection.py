@@ -129,6 +129,23 @@ class Database(Protocol):
         """Return the result of ``work``, which only reads, on one snapshot."""
         ...
 
+    @property
+    def size(self) -> int:
+        """The bytes that it has on the disk."""
+        ...
+
+    def limit_size(self, size: int) -> None:
+        """Limit the size in bytes: see `has_room`."""
+        ...
+
+    def probe(self) -> None:
+        """Write something that changes nothing; raises as `transaction`."""
+        ...
+
+    def truncate_log(self) -> None:
+        """Leave nothing in the log of what was deleted, where that can be done at once."""
+        ...
+
     def has_room(self, connection: Connection) -> bool:
         """Return whether more may be taken in."""
         ...

@@ -37,6 +37,7 @@ class ReadOnlyDatabase(SqliteDatabase):
         check_store_path(path)
         check_not_lost(path)
         self.path = path
+        self._log = path.with_name(f"{path.name}-wal")
         if is_missing(path):
             raise UsageError(f"there is no store {path}")
         version = stored_version(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -24,10 +25,10 @@ from destinations.store.recent import StoredRecent
 from destinations.store.refused import StoredRefused
 from destinations.store.tenant_rows import KEEP_NOTE
 
-__all__ = ["SqliteStore", "Store"]
+__all__ = ["OpenStore", "SqliteStore"]
 
 
-class Store:
+class OpenStore:
     """The queue, the ledger and all else that a ``database`` keeps."""
 
     database: Database
@@ -53,6 +54,11 @@ class Store:
     def shown(self) -> str:
         """The place of the store, as messages name it."""
         return self.database.shown
+
+    @property
+    def engine(self) -> str:
+        """What keeps the store, with its version."""
+        raise NotImplementedError
 
     @property
     def uuid(self) -> str:
@@ -161,7 +167,7 @@ def _uuid(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-class SqliteStore(Store):
+class SqliteStore(OpenStore):
     """A store in the file ``path``, which is made if it is missing.
 
     With ``read_only`` it is left as it is: not made, not brought forward, not locked. With
@@ -178,6 +184,11 @@ class SqliteStore(Store):
     def path(self) -> Path:
         """The file."""
         return self.database.path
+
+    @property
+    def engine(self) -> str:
+        """What keeps the store, with its version."""
+        return f"SQLite {sqlite3.sqlite_version}"
 
     def queue(
         self,

@@ -17,14 +17,14 @@ class StoreFigures:
 
     ``free`` is None if it is not known, ``limit`` if there is none. ``writable`` says whether the
     last writes worked, ``backed_up_at`` when the store was backed up last, in seconds since 1970; 0
-    if no backup is known.
+    if no backup is known, and None if it cannot be.
     """
 
     size: int
     free: int | None
     limit: int | None
     writable: bool
-    backed_up_at: float = 0.0
+    backed_up_at: float | None = 0.0
 
 
 class StoreGauges(Collector):

@@ -14,7 +14,7 @@ from destinations import (
     HttpTransport,
     IntegrationError,
     OpenDestination,
-    SqliteStore,
+    OpenStore,
     UsageError,
     open_definition,
     open_store,
@@ -25,6 +25,7 @@ from destinations.cli.opening import bind_to_file
 from destinations.cli.store_place import StorePlace
 from destinations.operations import find_tenant
 from destinations.pipeline.queue import Scope
+from destinations.postgres import StoreAddress
 from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from kana_destination.plugin import SLUG
@@ -32,9 +33,9 @@ from kana_destination.plugin import SLUG
 __all__ = ["open_account", "open_named", "open_place"]
 
 
-def open_named(place: StorePlace, *, existing: bool = False) -> SqliteStore:
+def open_named(place: StorePlace, *, existing: bool = False) -> OpenStore:
     """Open the store of a place, to read and change it; see `destinations.open_store`."""
-    return open_store(place.path if place.options else None, existing=existing)
+    return open_store(place.address if place.options else None, existing=existing)
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def open_place(
     Raises `UsageError` for options that do not fit together, and for an unknown tenant.
     """
     if tenant is None:
-        with open_account(store=place.path, **given) as opened:
+        with open_account(store=place.address, **given) as opened:
             yield opened, None
         return
     if any(one is not None for one in given.values()):
@@ -79,7 +80,7 @@ def open_place(
 
 @contextlib.contextmanager
 def open_account(
-    settings: Path | None, store: Path | None, account: str | None, *, same: bool | None
+    settings: Path | None, store: StoreAddress | None, account: str | None, *, same: bool | None
 ) -> Iterator[OpenDestination]:
     """Open the account that a settings file names, and its part of the store.
 

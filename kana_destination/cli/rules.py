@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from destinations import OpenDestination, SqliteStore
+from destinations import OpenDestination, OpenStore
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
@@ -108,7 +108,7 @@ def add(
         if waiting:
             click.echo(f"Deliver what waits: {place.delivering(SLUG, served=False)}", err=True)
         return 0
-    with open_account(settings, place.path, account, same=same) as opened:
+    with open_account(settings, place.address, account, same=same) as opened:
         for warning in check_features(opened, new):
             click.echo(f"Warning: {warning}", err=True)
         waiting = _added(opened.store, new)
@@ -231,7 +231,7 @@ def _conditions(where: Sequence[str]) -> dict[str, str]:
     return conditions
 
 
-def _added(store: SqliteStore, new: Sequence[Rule], tenant: str = "") -> int:
+def _added(store: OpenStore, new: Sequence[Rule], tenant: str = "") -> int:
     """Add rules, say what was done, and return how many events need a run."""
     done = add_rules(store, new, tenant)
     for rule in new:
@@ -265,7 +265,7 @@ def _added(store: SqliteStore, new: Sequence[Rule], tenant: str = "") -> int:
     return remapped.to_deliver
 
 
-def _tell_of_tenants(store: SqliteStore, place: StorePlace) -> None:
+def _tell_of_tenants(store: OpenStore, place: StorePlace) -> None:
     """Say that a rule of no tenant maps none of their events, if the store has tenants."""
     accounts = {one.id for one in store.accounts().of_slug(SLUG)}
     totals = store.ledger().totals(0.0)
@@ -291,6 +291,6 @@ def _stored(place: StorePlace, tenant: str | None) -> list[Rule]:
         return list_rules(opened, _id_of(opened, tenant))
 
 
-def _id_of(store: SqliteStore, tenant: str | None) -> str:
+def _id_of(store: OpenStore, tenant: str | None) -> str:
     """Return the id of a tenant by what the option says; empty without it."""
     return "" if tenant is None else find_tenant(store, tenant).id

@@ -11,8 +11,9 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import print_table
+from destinations.operations import place_of
 from destinations.outcome import Outcome, State, Status
-from destinations.store import SqliteStore
+from destinations.store import OpenStore
 from kana_destination.cli.opening import open_named
 from kana_destination.plugin import SLUG, stored_rules
 
@@ -60,7 +61,7 @@ def status(place: StorePlace, *, as_json: bool) -> int:
     return 0
 
 
-def _holdings(store: SqliteStore) -> dict[str, Any]:
+def _holdings(store: OpenStore) -> dict[str, Any]:
     accounts = store.accounts()
     totals = store.ledger().totals(time.time())
     found = []
@@ -86,7 +87,7 @@ def _holdings(store: SqliteStore) -> dict[str, Any]:
                 }
             )
     return {
-        "store": str(store.path.resolve()),
+        "store": place_of(store),
         "rules": len(stored_rules(store).entries()),
         "accounts": found,
     }

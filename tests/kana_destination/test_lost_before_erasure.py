@@ -20,7 +20,7 @@ from destinations.kit.testing.stand_ins import StillClock
 from destinations.operations import Partner, forget, lock_account, settle
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import Service, bind, read_config
-from destinations.store import SqliteStore, broken_rules, erasures_path
+from destinations.store import OpenStore, SqliteStore, broken_rules, erasures_path
 from destinations.telemetry import observe
 from kana_destination.sandbox import Sandbox
 
@@ -296,7 +296,7 @@ def test_it_is_not_asked_too_early(place: Place) -> None:
     config = read_config(place.config(LATER), secrets)
     clock, told = StillClock(), list[str]()
 
-    def ask(store: SqliteStore, entries: Sequence[LedgerEntry]) -> None:
+    def ask(store: OpenStore, entries: Sequence[LedgerEntry]) -> None:
         (kana, _) = bind(config, store)
         losses = kana.config.delivery.losses
         partner = Partner(kana.name, kana.destination, kana.identity, losses)

@@ -461,7 +461,7 @@ def test_nobody_begins_meanwhile(
         refused.append(request)
         return SEND(transport, request)
 
-    monkeypatch.setattr("destinations.operations.locks._PATIENCE", 0.0)
+    monkeypatch.setattr("destinations.operations.file_locks._PATIENCE", 0.0)
     monkeypatch.setattr(HttpTransport, "send", send)
     assert merge(two, store, "from", "into").code == 0
     assert len(refused) > 5
@@ -709,7 +709,7 @@ def test_a_server_that_gets_the_account_meanwhile(
     """It delivers nothing to the account before the command has ended, and keeps what comes."""
     service = service_of(accounts.config("other"))
     service.start()
-    monkeypatch.setattr("destinations.operations.locks._PATIENCE", 0.0)
+    monkeypatch.setattr("destinations.operations.file_locks._PATIENCE", 0.0)
     merging = threading.get_ident()
     begun: list[str] = []
 
@@ -755,7 +755,7 @@ def test_a_server_that_has_the_account_by_now(
     """A command that did not see it yet does nothing beside it: exit code 75."""
     service = service_of(accounts.config("other"))
     service.start()
-    monkeypatch.setattr("destinations.operations.locks._PATIENCE", 0.0)
+    monkeypatch.setattr("destinations.operations.file_locks._PATIENCE", 0.0)
 
     def late(*arguments: Any, **options: Any) -> Any:
         service.reload(accounts.config("two", "other"))  # after the command has looked

@@ -103,7 +103,7 @@ def command(
         pauses = {} if as_json else pauses_of_servers(store, ledger.totals(0.0))
     if as_json:
         shown = {
-            "store": str(place.path),
+            "store": str(place.address),
             "total": sum(one.deliveries for one in classes),
             "classes": [
                 {
@@ -148,7 +148,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
             {"destination": one.destination, "account": one.account, **one.drift._asdict()}
             for one in shown
         ]
-        text = {"store": str(place.path), "total": len(found), "drifts": drifts}
+        text = {"store": str(place.address), "total": len(found), "drifts": drifts}
         click.echo(json_text(text))
         return 0
     what = f"{len(found):,} unexpected {'balance' if len(found) == 1 else 'balances'}"
@@ -163,7 +163,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
         )
         for one in shown
     ]
-    print_table(f"{what}, in {place.path}", _DRIFT_COLUMNS, rows)
+    print_table(f"{what}, in {place.address}", _DRIFT_COLUMNS, rows)
     if len(shown) < len(found):
         click.echo(f"These are the last {len(shown):,}; --limit shows more.\n")
     if any(one.drift.deliveries for one in shown):
@@ -187,7 +187,7 @@ def _print(
         what += " that needs an operator" if total == 1 else " that need an operator"
     tenants = [entry.tenant_name or entry.tenant for entry in found]
     columns, rows = with_tenants(_COLUMNS, [_row(entry) for entry in found], tenants)
-    print_table(f"{what}, in {place.path}", columns, rows)
+    print_table(f"{what}, in {place.address}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the first {len(found):,}; --limit shows more.\n")
     if found:

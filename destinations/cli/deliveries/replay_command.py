@@ -40,7 +40,7 @@ from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import plugin_code
 from destinations.server import ServeConfig
-from destinations.store import SqliteStore, Tenants, TenantStore
+from destinations.store import OpenStore, Tenants, TenantStore
 
 __all__ = ["command"]
 
@@ -106,7 +106,7 @@ def command(
 
 
 def _destinations(
-    store: SqliteStore, definition: str | None, served: ServeConfig | None
+    store: OpenStore, definition: str | None, served: ServeConfig | None
 ) -> Callable[[LedgerEntry], Destination]:
     """Return a function that finds a delivery's destination; it needs no settings to plan."""
     found: dict[tuple[str, str], Destination] = {}

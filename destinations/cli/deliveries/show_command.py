@@ -30,7 +30,7 @@ from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.runtime.subscription_key import MARK
 from destinations.segment.event import read_json
-from destinations.store import SqliteStore, StoredLedger
+from destinations.store import OpenStore, StoredLedger
 
 __all__ = ["command", "shown_evidence"]
 
@@ -118,7 +118,7 @@ def _print(entry: LedgerEntry, event: Any, title: str, payload: bytes) -> None:
 
 
 def _what_goes_on(
-    store: SqliteStore, place: StorePlace, ledger: StoredLedger, entry: LedgerEntry
+    store: OpenStore, place: StorePlace, ledger: StoredLedger, entry: LedgerEntry
 ) -> str:
     """Return the next step of a waiting delivery, or how to start its process; else nothing."""
     if entry.state not in _GOES_ON:

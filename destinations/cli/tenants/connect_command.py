@@ -17,7 +17,7 @@ from destinations.definition.connection import read_connection
 from destinations.opening import open_definition
 from destinations.operations import connect_tenant, disconnect_tenant, find_tenant
 from destinations.server import connected_definition
-from destinations.store import SqliteStore, Tenant
+from destinations.store import OpenStore, Tenant
 
 __all__ = ["command"]
 
@@ -60,7 +60,7 @@ def command(
     return 0
 
 
-def _definition(place: StorePlace, store: SqliteStore, tenant: Tenant) -> DestinationDefinition:
+def _definition(place: StorePlace, store: OpenStore, tenant: Tenant) -> DestinationDefinition:
     """Return the definition of a tenant's destination, with the default connection if known."""
     if place.config is not None and place.config_path is not None:
         name = tenant.scope.name

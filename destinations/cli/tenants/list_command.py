@@ -69,7 +69,7 @@ def command(
     shown = found[skip : skip + limit]
     if as_json:
         text = {
-            "store": str(place.path),
+            "store": str(place.address),
             "total": len(found),
             "tenants": [one.to_json() for one in shown],
         }
@@ -79,7 +79,7 @@ def command(
     if any(one.tenant.connection is not None for one in shown):
         columns = (*columns, "connection")
         rows = [(*row, _connection(one.tenant)) for row, one in zip(rows, shown, strict=True)]
-    print_table(f"{count(len(found), 'tenant')}, in {place.path}", columns, rows)
+    print_table(f"{count(len(found), 'tenant')}, in {place.address}", columns, rows)
     if len(shown) < len(found):
         click.echo(
             f"These are {len(shown):,} of them, after the first {skip:,}; --skip and --limit show "

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from destinations.postgres import open_at
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.plan_changes import KINDS
 from destinations.server import read_config
@@ -77,7 +78,7 @@ class Plans:
         path = self.config("serve.json", *destinations, **more)
         environment = {"KANA_KEY": KEY, "SEALING": "0" * 64}
         config = read_config(path, environment)
-        with SqliteStore(config.store.path) as store:
+        with open_at(config.store.address) as store:
             note = configuration_note(config, bind(config, store), 1_700_000_000.0)
             store.note({CONFIGURATION: note})
         return path

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from destinations.cli import run_command
-from destinations.operations import lock_run, lock_server, locks
+from destinations.operations import file_locks, lock_run, lock_server
 from destinations.store import SqliteStore
 from kana_destination.sandbox import Sandbox
 from tests.destinations.cli.conftest import KEYS, SEED
@@ -375,7 +375,7 @@ def test_a_store_in_use(
     runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch, by: str, told: str | None
 ) -> None:
     """A second run for an account exits 75 and says so; nothing of its input is read."""
-    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0.0)
     runs(events=runs.file(use()))
     with SqliteStore(runs.store) as store:
         (mine,) = store.ledger().totals(0.0)

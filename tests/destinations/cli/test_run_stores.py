@@ -112,6 +112,7 @@ def test_a_full_disk(runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch) -> No
 
     def full(path: Path | None) -> SqliteStore:
         store = open_store(path)
+        assert isinstance(store, SqliteStore)
         store.database.limit_size(store.path.stat().st_size)
         return store
 
@@ -141,6 +142,7 @@ def test_standard_input_on_a_full_disk(
 
     def full(path: Path | None) -> SqliteStore:
         store = open_store(path)
+        assert isinstance(store, SqliteStore)
         store.database.limit_size(store.path.stat().st_size)
         return store
 

@@ -25,6 +25,7 @@ import requests
 from destinations._version import __version__
 from destinations.cli import serve_command
 from destinations.operations import lock_run, lock_server
+from destinations.postgres import open_at
 from destinations.runtime.plugins import RunningSandbox, find_plugin
 from destinations.server import bind, read_config
 from destinations.server.signals import Signals
@@ -461,7 +462,7 @@ def test_an_account_under_another_name(
     monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
     monkeypatch.setenv("KANA_KEY", "prv_test_x")
     config = read_config(write("known.yaml", _named(document, "main")), os.environ)
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         (bound,) = bind(config, store)
         store.accounts().served(bound.name, bound.identity)
     done = command("serve", "--config", write("serve.yaml", _named(document, "other")))

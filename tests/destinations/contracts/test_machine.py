@@ -34,12 +34,12 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.postgres.address import PostgresAddress
+from destinations.postgres import PostgresAddress
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, broken_rules
-from destinations.store.stores import Store
+from destinations.store.stores import OpenStore
 from tests.destinations.contracts.model import Model, Row
 from tests.postgres_server import new_store_address
 
@@ -240,7 +240,7 @@ class MemoryMachine(Machine):
 class DurableMachine(Machine):
     """A queue that a store keeps, with its ledger, operators and restarts."""
 
-    store: Store
+    store: OpenStore
 
     def open_store(self) -> SqliteStore | PostgresStore:
         """Open the store, which is empty at first."""

@@ -14,9 +14,9 @@ from destinations.operations import (
     Periods,
     drop,
     export_line,
+    file_locks,
     lock_run,
     lock_server,
-    locks,
     note_server,
     open_ledger,
     recover_interrupted,
@@ -38,7 +38,7 @@ SENDING: Final = Selection(statuses=frozenset({State.SENDING}))
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
-    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0.0)
 
 
 def _lock(store: SqliteStore, entry: LedgerEntry, *, served: bool) -> Any:

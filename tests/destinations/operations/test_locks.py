@@ -13,11 +13,11 @@ import pytest
 from destinations.errors import TemporaryError
 from destinations.operations import (
     Periods,
+    file_locks,
     is_in_use,
     is_served,
     lock_run,
     lock_server,
-    locks,
     note_server,
     noted_periods,
     server_status,
@@ -40,7 +40,7 @@ with lock_server(path) if sys.argv[2] == "server" else lock_run(path, 1, "sample
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
-    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_lock_that_is_free_in_a_moment(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever asks if a server is there holds the lock for a moment: that is waited for."""
-    monkeypatch.setattr(locks, "_PATIENCE", 60.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 60.0)
     held = contextlib.ExitStack()
     held.enter_context(lock_run(store.path, 1, "sample"))
     pauses: list[float] = []
@@ -136,7 +136,7 @@ def test_a_lock_that_is_free_in_a_moment(
         pauses.append(seconds)
         held.close()
 
-    monkeypatch.setattr("destinations.operations.locks.time.sleep", pause)
+    monkeypatch.setattr("destinations.operations.file_locks.time.sleep", pause)
     with lock_server(store.path):
         assert len(pauses) == 1
 

@@ -12,9 +12,9 @@ from destinations.operations import (
     Periods,
     Pruned,
     Rerun,
+    file_locks,
     is_in_use,
     lock_server,
-    locks,
     note_server,
     open_run_store,
     prune_after_run,
@@ -34,7 +34,7 @@ IDENTITY = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
-    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0.0)
 
 
 def test_what_earlier_runs_left(store: SqliteStore, put: Put) -> None:

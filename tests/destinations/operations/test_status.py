@@ -24,7 +24,7 @@ def test_an_empty_store(store: SqliteStore) -> None:
     """Nothing is counted, and that is no error."""
     status = store_status(store, NOW, NOBODY)
     assert (status.scopes, status.served, status.names) == ((), False, frozenset())
-    assert status.sqlite == sqlite3.sqlite_version
+    assert status.engine == f"SQLite {sqlite3.sqlite_version}"
     assert status.path == str(store.path.resolve())
     assert status.size >= store.path.stat().st_size > 0
 

@@ -25,13 +25,14 @@ from destinations.operations import Periods, plan_replay, prune, replay
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import EventSettings
+from destinations.postgres import open_at
 from destinations.runtime.destination import Destination
 from destinations.runtime.installed import find_folder
 from destinations.server import ServeConfig, Service, read_config
 from destinations.server.binding import bind as bind_all
 from destinations.server.header_settings import HeaderError, HeaderSettings
 from destinations.server.partners import configured_tenant
-from destinations.store import RefusedSelection, SealedValues, SqliteStore, Tenants
+from destinations.store import RefusedSelection, SealedValues, Tenants
 from destinations.telemetry import observe
 
 SEALING_KEY = "A" * 43 + "="
@@ -377,19 +378,19 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def rejected(config: ServeConfig, outcome: Outcome = Outcome.REJECTED) -> list[LedgerEntry]:
     """Return the deliveries that the partner did not like, or with another outcome."""
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         return list(store.ledger().find(Selection(statuses=frozenset({outcome}))))
 
 
 def names_of_settings(config: ServeConfig) -> int:
     """Return how many settings are kept that came with events."""
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         return len(SealedValues(store.database, None).names("settings/"))
 
 
 def tenants_of(config: ServeConfig) -> int:
     """Return how many tenants there are."""
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         return len(Tenants(store.database).all())
 
 
@@ -449,7 +450,7 @@ def test_a_replayed_event(
     partner.wait_for(1)
     (entry,) = rejected(config)
     planner = bind(_with_region, region="eu")
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         ledger = store.ledger()
         replay(ledger, [plan_replay(ledger, planner, entry)], now=time.time())
     partner.wait_for(2)
@@ -507,7 +508,7 @@ def test_a_known_key_with_wrong_settings(
         assert answer.status_code == status, answer.text
     partner.wait_for(2)
     service.stop()
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         refused = list(store.refused().find(RefusedSelection()))
     assert [json.loads(one.event.raw)["properties"]["thing"] for one in refused] == [
         str({"region": "mars"}),
@@ -557,7 +558,7 @@ def test_commands_need_nothing_that_comes_with_events(
     service = serving(config)
     assert post(service, "a", {"region": "us"}).status_code == 200
     service.stop()
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         (tenant,) = Tenants(store.database).all()
         environment = {"SEALING_KEY": SEALING_KEY}
         found = configured_tenant(tmp_path / "c.yaml", environment, store, tenant)
@@ -744,10 +745,12 @@ def test_settings_are_sealed_and_go_with_their_events(
     assert post(service, "b", {"region": "eu"}).status_code == 200
     partner.wait_for(1)
     assert names_of_settings(config) == 2
-    for path in config.store.path.parent.glob(f"{config.store.path.name}*"):
+    address = config.store.address
+    assert isinstance(address, Path)
+    for path in address.parent.glob(f"{address.name}*"):
         assert secret.encode() not in path.read_bytes()
     service.stop()
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         prune(store, time.time(), Periods())
         assert names_of_settings(config) == 1  # the rejected event may be replayed
         periods = Periods(by_outcome={Outcome.REJECTED: 1.0})

@@ -12,8 +12,9 @@ import requests
 
 from destinations.errors import DefinitionError
 from destinations.operations import Periods, noted_periods, prune
+from destinations.postgres import open_at
 from destinations.server import ServeConfig, Service, read_config
-from destinations.store import RecentBounds, SqliteStore
+from destinations.store import RecentBounds
 
 Start = Callable[[ServeConfig], Service]
 Configure = Callable[..., ServeConfig]
@@ -36,7 +37,7 @@ def _post(service: Service, name: str, message: str) -> None:
 
 
 def _kept(config: ServeConfig) -> Sequence[str]:
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         found = store.recent().last(100)
         assert all(json.loads(one.raw)["messageId"] == one.message_id for one in found)
         return [one.message_id for one in found]
@@ -69,7 +70,7 @@ def test_a_run_leaves_what_the_server_keeps(start: Start, configure: Configure) 
     bounds = {"events": 7, "bytes": 70_000, "hours": 1.5}
     config = configure("one", keepRecent=bounds)
     start(config).stop()
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         periods = noted_periods(store)
     assert periods is not None
     assert periods.recent == RecentBounds(7, 70_000, 1.5)
@@ -82,7 +83,7 @@ def test_old_data(start: Start, configure: Configure, partner: Partner) -> None:
     _post(service, "one", "m1")
     partner.wait_for("m1")
     service.stop()
-    with SqliteStore(config.store.path) as store:
+    with open_at(config.store.address) as store:
         periods = Periods(recent=RecentBounds(hours=1.0))
         assert prune(store, store.now, periods).raw_events == 0
         assert prune(store, store.now + 3_700.0, periods).raw_events == 1

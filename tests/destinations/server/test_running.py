@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from destinations.errors import DefinitionError
+from destinations.postgres import open_at
 from destinations.server import (
     RunningConfiguration,
     ServeConfig,
@@ -27,7 +28,7 @@ NAMED = {"name": "Named", "partnerAction": "count", "subscribe": 'type = "track"
 
 
 def _running(config: ServeConfig) -> RunningConfiguration:
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         found = running_configuration(store, {})
     assert found is not None
     return found
@@ -89,7 +90,7 @@ def test_no_secret_is_noted(start: Start, configure: Configure) -> None:
     """Neither a key for the partner nor one of a receiver: they are only named."""
     config = configure("one", key="the-key-of-receivers", api_key="-0123456789")
     start(config)
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         noted = json.dumps(store.noted("configuration"))
     assert "${KEY_one}" in noted
     for secret in ("the-key-of-receivers", "api-key-one", "0123456789", "RECEIVER"):

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from destinations.errors import UsageError
+from destinations.postgres import open_at
 from destinations.secrets import reveal
 from destinations.server import SealingConfig, ServeConfig, Service, check_start
-from destinations.store import SealedValues, SqliteStore, make_sealing_key
+from destinations.store import SealedValues, make_sealing_key
 
 Configure = Callable[..., ServeConfig]
 Start = Callable[[ServeConfig], Service]
@@ -21,7 +22,7 @@ OLD, NEW = (SealingConfig(make_sealing_key()) for _ in range(2))
 def configured(configure: Configure, write: Callable[[str, Any], Any]) -> Configure:
     """A configuration with these sealing keys; the store holds a value sealed with the old one."""
     plain = configure("one")
-    with SqliteStore(plain.store.path) as store:
+    with open_at(plain.store.address) as store:
         SealedValues(store.database, OLD.sealer()).set("a", "a-secret")
 
     def make(*keys: SealingConfig) -> ServeConfig:
@@ -52,7 +53,7 @@ def test_a_start_without_the_key(
     config = configured(OLD)
     check_start(config, {})
     start(config).stop()
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         assert reveal(SealedValues(store.database, OLD.sealer()).get("a") or "") == "a-secret"
 
 
@@ -61,5 +62,5 @@ def test_another_key(configured: Configure, start: Start) -> None:
     start(configured(NEW, OLD)).stop()
     config = configured(NEW)
     start(config).stop()
-    with SqliteStore(config.store.path, read_only=True) as store:
+    with open_at(config.store.address, read_only=True) as store:
         assert reveal(SealedValues(store.database, NEW.sealer()).get("a") or "") == "a-secret"

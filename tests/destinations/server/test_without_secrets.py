@@ -37,7 +37,7 @@ def test_nothing_is_looked_up(write: Write) -> None:
     path = write("serve.json", json.dumps(_document()))
     config = read_config(path, {}, secrets=False)
     (one,) = config.destinations
-    assert (config.store.path, config.store.keep_days) == (path.parent / "s.sqlite3", 3)
+    assert (config.store.address, config.store.keep_days) == (path.parent / "s.sqlite3", 3)
     assert (one.name, one.destination) == ("one", str(path.parent / "sample"))
     assert one.account == "main"
     assert config.sealing is None

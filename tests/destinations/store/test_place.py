@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.operations import is_in_use, is_served, lock_run, lock_server, locks
+from destinations.operations import file_locks, is_in_use, is_served, lock_run, lock_server
 from destinations.store import SqliteStore, place
 
 _MOUNTS = """\
@@ -131,7 +131,7 @@ def test_a_file_system_that_is_only_read(tmp_path: Path, name: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock."""
-    monkeypatch.setattr(locks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")

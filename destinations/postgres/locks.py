@@ -1,0 +1,101 @@
+"""Know who delivers from a schema of PostgreSQL: the sessions of workers that are alive.
+
+Several processes deliver, and commands change rows beside them, each by compare-and-set. Only what
+a command sends to a partner itself is kept apart from them, by an advisory lock of the account.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from destinations.errors import TemporaryError
+from destinations.postgres.connecting import connect, failure
+from destinations.postgres.database import PostgresDatabase
+
+__all__ = ["PostgresLocks"]
+
+_PATIENCE_SECONDS: Final = 1.0
+"""A process that asks if a command has the lock holds it for a moment."""
+
+_ALIVE: Final = "SELECT 1 FROM workers WHERE state = 'alive' LIMIT 1"
+_KEY: Final = "hashtextextended(current_schema() || '/account/' || $1::text, 0)"
+
+
+class PostgresLocks:
+    """See `destinations.operations.locks.Locks`."""
+
+    needs_all_stopped = False
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def run(
+        self,
+        scope: int,  # noqa: ARG002 - see Locks
+        account: str,  # noqa: ARG002 - see Locks
+        *,
+        allow_server: bool,  # noqa: ARG002 - see Locks
+    ) -> contextlib.AbstractContextManager[None]:
+        """Keep nobody out: runs share the work with each other, as workers do."""
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def account(self, account: int, shown: str, *, by_server: bool) -> Iterator[None]:
+        """Let no other command deliver to an account, and no worker begin to.
+
+        A worker, which is in the table before it asks, only looks: a command looks there in turn.
+        """
+        if by_server:
+            self.check_account(account, shown)
+            yield
+            return
+        address = self._database.address
+        connection = connect(address, role="account")
+        with contextlib.closing(connection.raw) as raw:
+            try:
+                raw.execute("SELECT set_config('lock_timeout', $1, false)", (_timeout(),))
+                raw.execute(f"SELECT pg_advisory_lock({_KEY})", (str(account),))
+            except errors.LockNotAvailable:
+                raise TemporaryError(
+                    f"another command delivers to {shown} from the store {address}; ask again"
+                ) from None
+            except psycopg.Error as error:
+                raise failure("use", address, error) from None
+            yield
+
+    def check_account(self, account: int, shown: str) -> None:
+        """Raise `TemporaryError` if a command delivers to an account now."""
+        with self._database.reading() as connection:
+            row = connection.raw.execute(
+                f"SELECT pg_try_advisory_xact_lock_shared({_KEY})", (str(account),)
+            ).fetchone()
+        if row is None or not row[0]:
+            raise TemporaryError(
+                f"a command delivers to {shown} from the store {self._database.address}: wait for "
+                "it to end"
+            )
+
+    def block_servers(self) -> contextlib.AbstractContextManager[None]:
+        """Keep nobody out: rows are changed by compare-and-set."""
+        return contextlib.nullcontext()
+
+    def is_served(self) -> bool:
+        """Return whether a worker is alive, or was when it was looked at last."""
+        return self._database.one(_ALIVE) is not None
+
+    def is_run_for(self, scope: int) -> bool:  # noqa: ARG002 - any of them may
+        """Return whether a process is alive that may deliver for a scope."""
+        return self.is_served()
+
+    def is_in_use(self) -> bool:
+        """Return whether a process is alive that delivers."""
+        return self.is_served()
+
+
+def _timeout() -> str:
+    return f"{round(_PATIENCE_SECONDS * 1000)}ms"
