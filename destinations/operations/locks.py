@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Locks(Protocol):
-    """Who delivers from a store.
+    """Keeps apart the processes that deliver from a store.
 
     All context managers raise `TemporaryError` if another process does what they keep out.
     """
