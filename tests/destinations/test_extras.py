@@ -19,7 +19,7 @@ from destinations.extras import libraries_of, missing_library, pip_install
 
 ROOT = Path(__file__).parents[2]
 # Only pytest loads its plugin and the tests to inherit, and only the directive @liquid, which says
-# the same, the package that renders its templates. What opens a store in PostgreSQL says it as well.
+# the same, the package that renders its templates. What opens a store in a database says it, too.
 LOADED_WITH_A_LIBRARY = {
     ("destinations/postgres", "psycopg"),
     ("destinations/kit/testing", "pytest"),
