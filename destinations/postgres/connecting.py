@@ -39,12 +39,14 @@ def connect(
     statement_seconds: float = 0.0,
     idle_seconds: float = 0.0,
     synchronous: bool = True,
+    read_only: bool = False,
 ) -> PostgresConnection:
     """Return a connection in which each statement is a transaction, unless one is begun.
 
     ``role`` is what it is for, as the server shows it. A statement that runs longer than
     ``statement_seconds`` is ended, and so is a transaction that waits for its next one for more
-    than ``idle_seconds``; 0 is no limit. Raises as `failure` returns.
+    than ``idle_seconds``; 0 is no limit. With ``read_only`` the server refuses to write.
+    Raises as `failure` returns.
     """
     settings = {
         "application_name": f"destinations {role}",
@@ -59,6 +61,8 @@ def connect(
         "plan_cache_mode": "force_generic_plan",
         "jit": "off",
     }
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
     if not synchronous:
         settings["synchronous_commit"] = "off"
     try:

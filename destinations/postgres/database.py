@@ -41,6 +41,19 @@ _TAKEN: Final = 0.75
 
 _COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
 _VERSION: Final = "SELECT count FROM writes"
+# Of rows that two add up at the same time, one of them deletes none, and so adds none.
+_ADD_UP: Final = """
+    WITH gone AS (
+        DELETE FROM tally_changes WHERE (scope, subscription, status, day) IN (
+            SELECT scope, subscription, status, day FROM tally_changes
+            GROUP BY scope, subscription, status, day HAVING count(*) > 1 OR sum(count) = 0
+        )
+        RETURNING scope, subscription, status, day, count
+    )
+    INSERT INTO tally_changes (scope, subscription, status, day, count)
+    SELECT scope, subscription, status, day, sum(count) FROM gone
+    GROUP BY scope, subscription, status, day HAVING sum(count) <> 0
+"""
 
 
 class PostgresDatabase:
@@ -60,6 +73,7 @@ class PostgresDatabase:
         self._reading = threading.RLock()
         self._writer: PostgresConnection | None = None
         self._reader: PostgresConnection | None = None
+        self._beside: PostgresConnection | None = None
         self._closed = False
         self._most_bytes: int | None = None
         self._is_full = False
@@ -94,6 +108,7 @@ class PostgresDatabase:
                 role="reader",
                 statement_seconds=_STATEMENT_SECONDS,
                 idle_seconds=_STATEMENT_SECONDS,
+                read_only=True,
             )
         return self._reader
 
@@ -101,7 +116,7 @@ class PostgresDatabase:
         """Close all connections; safe to repeat."""
         with self._lock, self._reading:
             self._closed = True
-            for one in (self._writer, self._reader):
+            for one in (self._writer, self._reader, self._beside):
                 if one is not None:
                     one.raw.close()
 
@@ -189,8 +204,13 @@ class PostgresDatabase:
             time.sleep(_AGAIN_SECONDS)
 
     def beside(self, connection: Connection) -> Connection:  # noqa: ARG002 - see Database
-        """Return a connection whose writes stay: names may be given by several at once."""
-        return self._open_reader()
+        """Return a connection whose writes stay: names may be given by several at once.
+
+        It is one of its own: another thread may be in the middle of reading.
+        """
+        if self._beside is None or self._beside.raw.closed:
+            self._beside = connect(self.address, role="names", statement_seconds=_STATEMENT_SECONDS)
+        return self._beside
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -286,9 +306,15 @@ class PostgresDatabase:
             "SELECT format('%I', relname) FROM pg_class"
             " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
         )
-        with self.reading() as connection:
+        # Of its own, as it takes its time.
+        connection = connect(self.address, role="vacuum")
+        try:
             for (table,) in tables:
                 connection.raw.execute(f"VACUUM (ANALYZE) {table}", prepare=False)
+        except psycopg.Error as error:
+            raise failure("write to", self.address, error) from None
+        finally:
+            connection.raw.close()
 
     def scrub(self) -> None:
         """Let nothing that was deleted be left in the tables; raises as `vacuum`."""
@@ -296,6 +322,11 @@ class PostgresDatabase:
 
     def truncate_log(self) -> None:
         """Do nothing: the server's log is the server's."""
+
+    def add_up(self) -> None:
+        """Add up what writers noted of the numbers of deliveries; raises as `transaction`."""
+        with self.shared_transaction() as connection:
+            connection.execute(_ADD_UP)
 
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:  # noqa: ARG002 - see Database
         """Return no faults: the server checks its files itself."""

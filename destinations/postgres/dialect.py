@@ -23,11 +23,13 @@ from destinations.store.digests import PLAIN, PlainId
 __all__ = ["PostgresConnection", "prepare_connection", "translated"]
 
 _TOKEN: Final = re.compile(
-    r"(?P<bytes>\bx'')|(?P<blob>\bBLOB\b)|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|\?(?P<number>\d*)|\b(?P<user>user)\b"
+    r"\bx'(?P<bytes>[0-9a-fA-F]*)'|(?P<blob>\bBLOB\b)|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|\?(?P<number>\d*)|\b(?P<user>user)\b"
 )
 _BYTE_LENGTH: Final = re.compile(r"\blength\(CAST\((\w+) AS BLOB\)\)")
 # In SQLite it says in which order tables are read; PostgreSQL finds that out.
 _ORDERED_JOIN: Final = re.compile(r"\bCROSS (JOIN \w+(?: AS \w+)?\s+ON\b)")
+# A key may be longer than an index takes: it is known there by its digest.
+_KEY: Final = re.compile(r"ON CONFLICT \(scope, key\)")
 _ROWS: Final = re.compile(r"VALUES\s*\{rows\}")
 _COLUMNS: Final = re.compile(
     r"(?:INTO|WITH)\s+(\w+)\s*\(([^()]*)\)\s*(?:AS\s*\(\s*)?VALUES \{rows\}"
@@ -59,13 +61,14 @@ def translated(statement: str) -> str:
             return '"user"'
         if found["blob"]:
             return "bytea"
-        if found["bytes"]:
-            return "''::bytea"
+        if found["bytes"] is not None:
+            return f"'\\x{found['bytes']}'::bytea"
         if found["number"] is None:
             return found[0]
         return f"${found['number'] or next(numbers)}"
 
     text = _BYTE_LENGTH.sub(r"octet_length(\1)", _ORDERED_JOIN.sub(r"\1", statement))
+    text = _KEY.sub("ON CONFLICT (scope, md5(key))", text)
     return _TOKEN.sub(change, text)
 
 

@@ -34,11 +34,12 @@ _LAST: Final = 2**63 - 1
 _HORIZON: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _COLUMNS: Final = ", ".join(f"one.{name.strip()}" for name in OPEN_COLUMNS.split(","))
 _NEXT: Final = f"""
-    WITH place (lane, tx, id) AS (VALUES {{rows}})
+    WITH place (lane, tx, id{{column}}) AS (VALUES {{rows}})
     SELECT {_COLUMNS}, one.lane, one.tx::text::bigint
     FROM place CROSS JOIN LATERAL (
         SELECT * FROM open WHERE open.scope = {{scope}} AND open.lane = place.lane::smallint
-        AND (open.tx, open.id) > (place.tx::text::xid8, place.id) AND open.status = {_READY}
+        AND (open.tx, open.id) > (place.tx::text::xid8, place.id)
+        AND open.status = {_READY}{{condition}}
         ORDER BY open.tx, open.id LIMIT {{size}}) AS one
 """  # noqa: S608 - constants and numbers
 _CHANGES: Final = "SELECT id, delivery, tx::text::bigint FROM changes WHERE tx >= ?::text::xid8"
@@ -140,8 +141,11 @@ class PostgresSource(StoredSource):
 
     def _next(self, lanes: Sequence[int], size: int) -> Mapping[int, list[Sequence[Any]]]:
         """Return the rows that come after the places of lanes, at most ``size`` of each."""
-        places = [(lane, *self._places.get(lane, (0, 0))) for lane in lanes]
+        of_user = () if self._user is None else (self._user,)
+        places = [(lane, *self._places.get(lane, (0, 0)), *of_user) for lane in lanes]
         text = _NEXT.replace("{scope}", str(self._scope.id)).replace("{size}", str(size))
+        text = text.replace("{column}", ", user" if of_user else "")
+        text = text.replace("{condition}", " AND open.user = place.user" if of_user else "")
         by_lane: dict[int, list[Sequence[Any]]] = {}
         with self._postgres.reading() as connection:
             for row in connection.with_rows(text, places):

@@ -162,6 +162,13 @@ class Database(Protocol):
         """Leave nothing of what was deleted; raises as `vacuum`, or `TemporaryError`."""
         ...
 
+    def add_up(self) -> None:
+        """Put one number in place of those that several processes noted; raises as `transaction`.
+
+        It may be done at any time, also by several at once.
+        """
+        ...
+
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:
         """Return what is wrong with the database itself, at most ``limit`` faults."""
         ...

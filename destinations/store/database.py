@@ -441,6 +441,9 @@ class SqliteDatabase:
         """Return the connection itself: no other one may write."""
         return connection
 
+    def add_up(self) -> None:
+        """Do nothing: one process writes at a time, and adds to the numbers."""
+
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:
         """Return what is wrong with the file, at most ``limit`` faults."""
         rows = connection.execute(f"PRAGMA integrity_check({limit})").fetchall()

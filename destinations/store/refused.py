@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 _CHUNK: Final = 1_000
+_ALL: Final = 2**63 - 1
 _ADD: Final = """
     INSERT INTO refused (scope, at, http_status, code, reason, path, peer, message_id, user,
         length, whole, raw) VALUES {rows}
@@ -150,7 +151,7 @@ class StoredRefused:
         where, values = self._condition(selection)
         rows = self._database.all(
             f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY refused.id DESC LIMIT ?",
-            (*values, -1 if limit is None else limit),
+            (*values, _ALL if limit is None else limit),
         )
         return [_entry(row) for row in reversed(rows)]
 

@@ -388,8 +388,8 @@ class TenantSecrets:
             connection.execute(
                 "INSERT INTO tenants (scope, noted_at, proven_at, after_event) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (scope) DO UPDATE SET"
-                " proven_at = coalesce(excluded.proven_at, proven_at), refused_since ="
-                " CASE WHEN excluded.proven_at IS NULL THEN refused_since END",
+                " proven_at = coalesce(excluded.proven_at, tenants.proven_at), refused_since ="
+                " CASE WHEN excluded.proven_at IS NULL THEN tenants.refused_since END",
                 (scope.id, now, proven_at, latest),
             )
             connection.execute(_ADD_KEY, (self.digest(key), destination, scope.id))

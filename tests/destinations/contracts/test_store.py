@@ -15,9 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from destinations.errors import UsageError
 from destinations.outcome import ManualChange
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore, broken_rules
+from tests.postgres_server import new_store_address
+from tests.stores import AnyStore
 
 SCOPES = (("kana", "rule"), ("kana", "note"), ("other", "rule"))
 PARTNERS = ("kana http://a/", "kana http://b/")
@@ -146,15 +150,17 @@ class StoreMachine(RuleBasedStateMachine):
             assert list(waiting.items()) == list(self.model.changes.get(name, {}).items())
 
 
-class SqliteStoreMachine(StoreMachine):
-    """The store that is a file."""
+class DurableStoreMachine(StoreMachine):
+    """A store that outlives its process."""
+
+    def open_store(self) -> AnyStore:
+        """Open the store, which is empty at first."""
+        raise NotImplementedError
 
     @initialize()
     def begin(self) -> None:
         """Make an empty store with two accounts."""
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "store.sqlite3"
-        self.store = self.opened = SqliteStore(self.path)
+        self.store = self.opened = self.open_store()
         self.accounts = [
             self.opened.accounts().add(AccountIdentity("kana", f"http://{name}/", "", name, name))
             for name in ACCOUNTS
@@ -165,13 +171,41 @@ class SqliteStoreMachine(StoreMachine):
         """Everything is there for the next process."""
         assert broken_rules(self.opened.database) == []
         self.opened.close()
-        self.store = self.opened = SqliteStore(self.path)
+        self.store = self.opened = self.open_store()
 
     def teardown(self) -> None:
-        if hasattr(self, "folder"):
+        if hasattr(self, "opened"):
             self.opened.close()
-            self.folder.cleanup()
+
+
+class SqliteStoreMachine(DurableStoreMachine):
+    """The store that is a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+
+    def open_store(self) -> AnyStore:
+        """Open the store, which is empty at first."""
+        return SqliteStore(Path(self.folder.name) / "store.sqlite3")
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+class PostgresStoreMachine(DurableStoreMachine):
+    """The store that PostgreSQL keeps."""
+
+    address: PostgresAddress | None = None
+
+    def open_store(self) -> AnyStore:
+        """Open the store, which is empty at first."""
+        self.address = self.address or new_store_address()
+        return PostgresStore(self.address)
 
 
 TestSqliteStore = SqliteStoreMachine.TestCase
 TestSqliteStore.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPostgresStore = PostgresStoreMachine.TestCase
+TestPostgresStore.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

@@ -1,31 +1,28 @@
-"""A store."""
+"""A store: one of each kind, or a file of SQLite for what only such a one does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.store import PostgresStore
-from destinations.store import SqliteStore
+from destinations.store import SqliteDatabase, SqliteStore
 from destinations.store.connection import Database
 from tests.postgres_server import new_store_address
+from tests.stores import KINDS, AnyStore, OpenStore, opener
 
-AnyStore = SqliteStore | PostgresStore
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AnyStore]:
+@pytest.fixture(params=KINDS)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     """Opens a store, which is empty at first: one of each kind."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "store.sqlite3")
-    address = new_store_address()
-    return lambda: PostgresStore(address)
+    return opener(request.param, tmp_path / "store.sqlite3")
 
 
 @pytest.fixture
-def store(open_store: Callable[[], AnyStore]) -> Iterator[AnyStore]:
+def store(open_store: OpenStore) -> Iterator[AnyStore]:
     """An empty store."""
     with open_store() as opened:
         yield opened
@@ -35,3 +32,23 @@ def store(open_store: Callable[[], AnyStore]) -> Iterator[AnyStore]:
 def database(store: AnyStore) -> Database:
     """The database of the store."""
     return store.database
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An empty store in a file."""
+    with SqliteStore(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_database(sqlite_store: SqliteStore) -> SqliteDatabase:
+    """The database of a store in a file."""
+    return sqlite_store.database
+
+
+@pytest.fixture
+def postgres_database() -> Iterator[PostgresDatabase]:
+    """The database of an empty store in PostgreSQL."""
+    with PostgresStore(new_store_address()) as opened:
+        yield opened.database

@@ -11,12 +11,13 @@ from destinations.pipeline.queue import Scope
 from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
 from destinations.store import Accounts, KnownAccount, SqliteStore, broken_rules
+from tests.stores import AnyStore, OpenStore
 
 URL = "http://127.0.0.1:9/graphql"
 
 
 @pytest.fixture
-def accounts(store: SqliteStore) -> Accounts:
+def accounts(store: AnyStore) -> Accounts:
     """The accounts of an empty store."""
     return store.accounts()
 
@@ -225,18 +226,18 @@ def test_a_label_that_cannot_be(accounts: Accounts, key: str, name: str, message
 # -- of earlier versions ---------------------------------------------------------------------------
 
 
-def _of_earlier_version(store: SqliteStore, environment: str = "") -> int:
+def _of_earlier_version(store: AnyStore, environment: str = "") -> int:
     """An account as the migration makes it: without credentials."""
     with store.database.transaction() as connection:
-        done = connection.execute(
+        row = connection.execute(
             "INSERT INTO partner_accounts (slug, endpoint, environment, noted_at)"
-            " VALUES ('sample', ?, ?, 0)",
+            " VALUES ('sample', ?, ?, 0) RETURNING id",
             (URL, environment),
-        )
-    return int(done.lastrowid or 0)
+        ).fetchone()
+    return int(row[0])
 
 
-def test_an_account_that_noted_no_credentials(store: SqliteStore, accounts: Accounts) -> None:
+def test_an_account_that_noted_no_credentials(store: AnyStore, accounts: Accounts) -> None:
     """It is whose key is used first there; from then on another key is another account's."""
     account = _of_earlier_version(store)
     other = _of_earlier_version(store, "live")
@@ -248,7 +249,7 @@ def test_an_account_that_noted_no_credentials(store: SqliteStore, accounts: Acco
     assert accounts.find(_identity("b")) is None
 
 
-def test_two_that_noted_no_credentials(store: SqliteStore, accounts: Accounts) -> None:
+def test_two_that_noted_no_credentials(store: AnyStore, accounts: Accounts) -> None:
     """Nobody can tell which of them it is."""
     _of_earlier_version(store)
     _of_earlier_version(store)
@@ -277,12 +278,12 @@ def test_any_credentials(accounts: Accounts, key: str) -> None:
     assert accounts.find(_identity(f"{key} ")) is None
 
 
-def test_a_store_that_is_only_read(store: SqliteStore) -> None:
+def test_a_store_that_is_only_read(store: AnyStore, open_store: OpenStore) -> None:
     """An account is found in it; one that is not there is not, also where none was ever noted."""
-    with SqliteStore(store.path, read_only=True) as read:
+    with open_store(read_only=True) as read:
         assert read.accounts().find(_identity()) is None
     account = store.accounts().add(_identity())
-    with SqliteStore(store.path, read_only=True) as read:
+    with open_store(read_only=True) as read:
         assert _id(read.accounts().find(_identity())) == account
         assert read.accounts().scope_of_runs(account) is None
 
@@ -301,7 +302,7 @@ def test_the_scope_of_runs(accounts: Accounts) -> None:
     assert accounts.scope_of_runs(99) is None
 
 
-def test_the_scopes_of_a_server(store: SqliteStore, accounts: Accounts) -> None:
+def test_the_scopes_of_a_server(store: AnyStore, accounts: Accounts) -> None:
     """One for each name in its configuration, apart from that of runs, also of one account."""
     one, two = accounts.served("one", _identity()), accounts.served("two", _identity())
     (account,) = accounts.of_slug("sample")
@@ -315,12 +316,12 @@ def test_the_scopes_of_a_server(store: SqliteStore, accounts: Accounts) -> None:
     assert broken_rules(store.database) == []
 
 
-def _account_of(store: SqliteStore, scope: Scope) -> int | None:
+def _account_of(store: AnyStore, scope: Scope) -> int | None:
     (found,) = [one for one in store.ledger().totals(0.0) if one.id == scope.id]
     return found.partner_account
 
 
-def test_a_server_with_a_new_key(store: SqliteStore, accounts: Accounts) -> None:
+def test_a_server_with_a_new_key(store: AnyStore, accounts: Accounts) -> None:
     """At the same endpoint its destination is the account that it was, with its queue."""
     scope = accounts.served("sample", _identity("old"))
     account = _account_of(store, scope)
@@ -332,7 +333,7 @@ def test_a_server_with_a_new_key(store: SqliteStore, accounts: Accounts) -> None
     assert _account_of(store, other) != account
 
 
-def test_a_server_at_another_endpoint(store: SqliteStore, accounts: Accounts) -> None:
+def test_a_server_at_another_endpoint(store: AnyStore, accounts: Accounts) -> None:
     """Its destination is another account from then on; what waits stays in its queue."""
     scope = accounts.served("sample", _identity("old"))
     account = _account_of(store, scope)
@@ -340,7 +341,7 @@ def test_a_server_at_another_endpoint(store: SqliteStore, accounts: Accounts) ->
     assert _account_of(store, scope) != account
 
 
-def test_a_server_whose_account_gets_a_name(store: SqliteStore, accounts: Accounts) -> None:
+def test_a_server_whose_account_gets_a_name(store: AnyStore, accounts: Accounts) -> None:
     """It stays the same account, with a new key as well; another name is another account."""
     scope = accounts.served("sample", _identity("old"))
     account = _account_of(store, scope)

@@ -4,22 +4,22 @@ from typing import Any
 
 import pytest
 
-from destinations.store import SqliteStore
+from tests.stores import AnyStore, OpenStore
 
 
 @pytest.mark.parametrize(
     "answer", [None, False, "", [], {"inputFields": [{"name": "id"}]}], ids=str
 )
-def test_an_answer_outlives_a_run(store: SqliteStore, answer: Any) -> None:
+def test_an_answer_outlives_a_run(store: AnyStore, open_store: OpenStore, answer: Any) -> None:
     """It is there, as it was, for whoever opens the store next; also an empty one."""
     store.answers("kana https://a")["request"] = answer
-    with SqliteStore(store.path) as later:
+    with open_store() as later:
         again = later.answers("kana https://a")
         assert "request" in again
         assert again["request"] == answer
 
 
-def test_the_latest_answer_counts(store: SqliteStore) -> None:
+def test_the_latest_answer_counts(store: AnyStore) -> None:
     """Asked again, an answer replaces the one before."""
     known = store.answers("kana https://a")
     known["b"], known["a"], known["b"] = 1, 2, 3
@@ -28,7 +28,7 @@ def test_the_latest_answer_counts(store: SqliteStore) -> None:
     assert len(known) == 2
 
 
-def test_endpoints_are_apart(store: SqliteStore) -> None:
+def test_endpoints_are_apart(store: AnyStore) -> None:
     """What one endpoint answered says nothing of another."""
     one, two = store.answers("kana https://a"), store.answers("kana https://b")
     one["request"] = 1
@@ -36,7 +36,7 @@ def test_endpoints_are_apart(store: SqliteStore) -> None:
     assert dict(two) == {}
 
 
-def test_what_is_not_known(store: SqliteStore) -> None:
+def test_what_is_not_known(store: AnyStore) -> None:
     """As with any mapping: KeyError, and a default where it is asked for."""
     known = store.answers("kana https://a")
     with pytest.raises(KeyError, match="request"):

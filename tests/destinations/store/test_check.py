@@ -12,8 +12,11 @@ import pytest
 from destinations.errors import UsageError
 from destinations.outcome import Effect, Outcome, State, Status
 from destinations.pipeline.queue import Increment
+from destinations.postgres.store import PostgresStore
+from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules, check, count_deliveries
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
+from tests.stores import AnyStore, OpenStore
 
 CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
     State.READY: {},
@@ -31,7 +34,7 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def ids(store: SqliteStore, add_delivery: Callable[..., int]) -> dict[str, int]:
+def ids(store: AnyStore, add_delivery: Callable[..., int]) -> dict[str, int]:
     """One delivery of each class; their ids by status."""
     found: dict[str, int] = {}
     for status, columns in CLASSES.items():
@@ -48,11 +51,18 @@ def _codes() -> dict[str, int]:
     return statuses | {f"effect_{one.value}": code for one, code in EFFECT_CODES.items()}
 
 
-def _break(store: SqliteStore, ids: Mapping[str, int], *statements: str) -> None:
+def _break(store: AnyStore, ids: Mapping[str, int], *statements: str) -> None:
     """Write what nobody should; ``{dead}`` is an id, ``{status_dead}`` a number."""
+    if isinstance(store, PostgresStore):  # where numbers are noted one by one, and then added up
+        store.database.add_up()
     with store.database.transaction() as connection:
         for statement in statements:
-            connection.execute(statement.format(**ids, **_codes()))
+            text = statement.format(**ids, **_codes())
+            if isinstance(store, PostgresStore):
+                text = text.replace("UPDATE tallies", "UPDATE tally_changes")
+                text = text.replace("UPDATE counters SET value =", "SELECT setval('event_ids',")
+                text = text.replace("WHERE name = 'event'", ")")
+            connection.execute(text)
 
 
 _ALSO_FINISHED: Final = (
@@ -201,7 +211,7 @@ BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("rule", "statements", "broken"), BREACHES.values(), ids=BREACHES)
 def test_a_broken_rule(
-    store: SqliteStore,
+    store: AnyStore,
     ids: dict[str, int],
     *,
     rule: str,
@@ -218,7 +228,7 @@ def test_a_broken_rule(
     assert set(found) <= {"the totals must match the rows"}
 
 
-def test_a_message_that_leads_nowhere(store: SqliteStore, ids: dict[str, int]) -> None:
+def test_a_message_that_leads_nowhere(store: AnyStore, ids: dict[str, int]) -> None:
     """Its event is told."""
     _break(store, ids, "UPDATE messages SET event_id = 99 WHERE event_id = {dead} / 1000")
     assert broken_rules(store.database) == [
@@ -247,7 +257,7 @@ _REFUSE: Final = (
     ],
 )
 def test_refused_events(
-    store: SqliteStore, ids: dict[str, int], statements: list[str], broken: tuple[str, str]
+    store: AnyStore, ids: dict[str, int], statements: list[str], broken: tuple[str, str]
 ) -> None:
     """They belong to a scope, and their totals add up."""
     _break(store, ids, *[one.replace("'x'", "x'00'") for one in statements])
@@ -262,12 +272,12 @@ def test_refused_events(
         "INSERT INTO tenant_keys VALUES (x'00', 'sample', 99)",
     ],
 )
-def test_a_tenant_that_leads_nowhere(
-    store: SqliteStore, ids: dict[str, int], statement: str
-) -> None:
+def test_a_tenant_that_leads_nowhere(sqlite_store: SqliteStore, statement: str) -> None:
     """It has a scope of its own, and a key has a tenant."""
-    _break(store, ids, "PRAGMA foreign_keys = OFF", statement)
-    ((rule, _),) = broken_rules(store.database)
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
+    sqlite_store.accounts().served("sample", identity)
+    _break(sqlite_store, {}, "PRAGMA foreign_keys = OFF", statement)
+    ((rule, _),) = broken_rules(sqlite_store.database)
     assert rule == "every tenant must belong to a known scope, and every key to a tenant"
 
 
@@ -275,7 +285,7 @@ def test_a_tenant_that_leads_nowhere(
     "value", ["a-secret", "", "v1:0123abcd:", "v1:0123ABCD:AAAA", "v1:0123abc:AAAA", "v1:AAAA"]
 )
 def test_a_sealed_value_that_is_not_sealed(
-    store: SqliteStore, ids: dict[str, int], value: str
+    store: AnyStore, ids: dict[str, int], value: str
 ) -> None:
     """Its name is told, and nothing of what is there; one that looks sealed needs no key."""
     insert = "INSERT INTO sealed VALUES ('one', 'v1:0123abcd:AAAA'), ('two', '{}')"
@@ -292,7 +302,7 @@ def test_a_sealed_value_that_is_not_sealed(
             "off by 3 in 1 of them",
         ),
         (
-            "UPDATE tallies SET count = -5 WHERE count AND status = {status_ready}",
+            "UPDATE tallies SET count = -5 WHERE count > 0 AND status = {status_ready}",
             # Two are: the one that is being sent is counted as ready, too.
             "off by 7 in 1 of them",
         ),
@@ -306,7 +316,7 @@ def test_a_sealed_value_that_is_not_sealed(
     ],
 )
 def test_totals_that_do_not_add_up(
-    store: SqliteStore, ids: dict[str, int], statement: str, why: str
+    store: AnyStore, ids: dict[str, int], statement: str, why: str
 ) -> None:
     """By how much they are off is told, whichever way; a nought is as good as nothing."""
     _break(store, ids, statement)
@@ -325,12 +335,12 @@ RECENT = "every recent event must belong to a known scope, and nothing to one th
         ("INSERT INTO recent_scopes VALUES (78, 1)", 78),
     ],
 )
-def test_a_recent_event_of_nobody(
-    store: SqliteStore, ids: dict[str, int], statement: str, broken: int
-) -> None:
+def test_a_recent_event_of_nobody(sqlite_store: SqliteStore, statement: str, broken: int) -> None:
     """It is of a scope, and only of events that are there."""
-    _break(store, ids, "PRAGMA foreign_keys = OFF", statement)
-    assert broken_rules(store.database) == [(RECENT, f"broken by {broken}")]
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
+    sqlite_store.accounts().served("sample", identity)
+    _break(sqlite_store, {}, "PRAGMA foreign_keys = OFF", statement)
+    assert broken_rules(sqlite_store.database) == [(RECENT, f"broken by {broken}")]
 
 
 SHARED = "every raw event that destinations share must be there, and belong to one of them"
@@ -344,7 +354,7 @@ SHARED = "every raw event that destinations share must be there, and belong to o
     ],
 )
 def test_a_shared_event_that_leads_nowhere(
-    store: SqliteStore, ids: dict[str, int], statement: str, broken: int | None
+    store: AnyStore, ids: dict[str, int], statement: str, broken: int | None
 ) -> None:
     """It is there as long as a destination has it, and no longer."""
     _break(store, ids, statement)
@@ -368,19 +378,22 @@ def test_every_rule_is_seen_to_fail() -> None:
     assert {rule for rule, _ in check._RULES} == seen
 
 
-def test_a_store_in_order(store: SqliteStore, ids: dict[str, int]) -> None:
-    """Nothing is told of it, whether it is only read or not, nor of an empty one."""
+def test_a_store_in_order(store: AnyStore, open_store: OpenStore, ids: dict[str, int]) -> None:
+    """Nothing is told of it, whether it is only read or not."""
     assert broken_rules(store.database) == []
     assert count_deliveries(store.database) == len(ids)
-    with SqliteStore(store.path, read_only=True) as read:
+    with open_store(read_only=True) as read:
         assert broken_rules(read.database) == []
         assert count_deliveries(read.database) == len(ids)
-    with SqliteStore(store.path.with_name("empty")) as empty:
-        assert broken_rules(empty.database) == []
-        assert count_deliveries(empty.database) == 0
 
 
-def test_only_some_are_told(store: SqliteStore, add_delivery: Callable[..., int]) -> None:
+def test_an_empty_store(store: AnyStore) -> None:
+    """Nothing is told of it."""
+    assert broken_rules(store.database) == []
+    assert count_deliveries(store.database) == 0
+
+
+def test_only_some_are_told(store: AnyStore, add_delivery: Callable[..., int]) -> None:
     """However many break a rule: the first ones, and that there are more."""
     broken = [add_delivery(store, status=Outcome.DEAD) for _ in range(8)]
     _break(store, {}, "UPDATE kept SET effect = {effect_applied}")
@@ -388,7 +401,7 @@ def test_only_some_are_told(store: SqliteStore, add_delivery: Callable[..., int]
     assert why == f"broken by {', '.join(map(str, broken[:5]))} and more"
 
 
-def test_several_rules_at_once(store: SqliteStore, ids: dict[str, int]) -> None:
+def test_several_rules_at_once(store: AnyStore, ids: dict[str, int]) -> None:
     """Each is told, in the order in which they stand."""
     _break(
         store,

@@ -15,10 +15,12 @@ import pytest
 from destinations.errors import StoreFullError, TemporaryError, UsageError
 from destinations.store import SqliteDatabase, check_store_path, default_path
 from destinations.store import database as database_module
+from destinations.store.connection import Connection, Database
 from destinations.store.files import is_missing
 from destinations.store.migrations import APPLICATION_ID, MIGRATIONS
 from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.write_lock import write_lock
+from tests.stores import OpenStore
 
 
 def _version(path: Path) -> int:
@@ -64,14 +66,14 @@ def _opened(path: Path) -> contextlib.closing[SqliteDatabase]:
     return contextlib.closing(SqliteDatabase(path))
 
 
-def _add(database: SqliteDatabase, text: str) -> None:
+def _add(database: Database, text: str) -> None:
     with database.transaction() as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
-        connection.execute("INSERT INTO notes VALUES (?)", (text,))
+        connection.execute("CREATE TABLE IF NOT EXISTS notes (number BIGINT, text TEXT)")
+        connection.execute("INSERT INTO notes SELECT count(*), ? FROM notes", (text,))
 
 
-def _notes(database: SqliteDatabase) -> list[str]:
-    return [text for (text,) in database.all("SELECT text FROM notes ORDER BY rowid")]
+def _notes(database: Database) -> list[str]:
+    return [text for (text,) in database.all("SELECT text FROM notes ORDER BY number")]
 
 
 @pytest.fixture
@@ -105,9 +107,9 @@ def test_a_store_is_opened_again(tmp_path: Path) -> None:
     database.close()
 
 
-def test_every_write_is_durable(database: SqliteDatabase) -> None:
+def test_every_write_is_durable(sqlite_database: SqliteDatabase) -> None:
     """A transaction that ended survives a power cut: write-ahead log, synchronised fully."""
-    with database.transaction() as connection:
+    with sqlite_database.transaction() as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -360,13 +362,13 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- writing and reading ---------------------------------------------------------------------------
 
 
-def test_a_transaction_that_fails_leaves_nothing(database: SqliteDatabase) -> None:
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     """An error undoes all of its transaction and none of the one before; the store goes on."""
     _add(database, "kept")
 
     def fail() -> None:
         with database.transaction() as inner:
-            inner.execute("INSERT INTO notes VALUES ('gone')")
+            inner.execute("INSERT INTO notes VALUES (9, 'gone')")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -376,7 +378,7 @@ def test_a_transaction_that_fails_leaves_nothing(database: SqliteDatabase) -> No
     assert _notes(database) == ["kept", "after it"]
 
 
-def test_threads_write_one_after_another(database: SqliteDatabase) -> None:
+def test_threads_write_one_after_another(database: Database) -> None:
     """Several threads use one store, and none of their writes is lost."""
     with database.transaction() as connection:
         connection.execute("CREATE TABLE counter (value INTEGER)")
@@ -396,39 +398,39 @@ def test_threads_write_one_after_another(database: SqliteDatabase) -> None:
     assert database.one("SELECT value FROM counter") == (40,)
 
 
-def test_what_is_not_committed_is_not_read(database: SqliteDatabase) -> None:
+def test_what_is_not_committed_is_not_read(database: Database) -> None:
     """Whoever reads meanwhile, in the same process too, sees what was there before."""
     _add(database, "before")
     with database.transaction() as connection:
-        connection.execute("INSERT INTO notes VALUES ('later')")
+        connection.execute("INSERT INTO notes VALUES (9, 'later')")
         assert _notes(database) == ["before"]
     assert _notes(database) == ["before", "later"]
     assert database.one("SELECT text FROM notes WHERE text = 'none'") is None
 
 
-def test_what_reads_cannot_write(database: SqliteDatabase) -> None:
+def test_what_reads_cannot_write(database: Database) -> None:
     """A query that would change something is refused: it would go around all locks."""
     _add(database, "x")
-    with pytest.raises(UsageError, match=r"cannot read the store .*: attempt to write a readonly"):
+    with pytest.raises(UsageError, match=r"cannot read the store .*read-?only"):
         database.all("DELETE FROM notes")
     assert _notes(database) == ["x"]
 
 
-def test_what_is_read_at_once_is_of_one_moment(database: SqliteDatabase) -> None:
+def test_what_is_read_at_once_is_of_one_moment(database: Database, open_store: OpenStore) -> None:
     """What others commit in between is not seen before it is over, however it ends."""
     _add(database, "before")
-    with _opened(database.path) as other:
+    with open_store() as other:
 
-        def look(connection: sqlite3.Connection) -> tuple[int, int]:
+        def look(connection: Connection) -> tuple[int, int]:
             query = "SELECT count(*) FROM notes"
             (first,) = connection.execute(query).fetchone()
-            _add(other, "meanwhile")
+            _add(other.database, "meanwhile")
             (second,) = connection.execute(query).fetchone()
             return first, second
 
         assert database.at_once(look) == (1, 1)
 
-        def fail(_: sqlite3.Connection) -> None:
+        def fail(_: Connection) -> None:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -436,14 +438,20 @@ def test_what_is_read_at_once_is_of_one_moment(database: SqliteDatabase) -> None
         assert _notes(database) == ["before", "meanwhile"]
 
 
-def test_whether_somebody_else_has_written(database: SqliteDatabase) -> None:
-    """The number changes with what another connection commits, and not with one's own."""
+def test_whether_somebody_else_has_written(database: Database, open_store: OpenStore) -> None:
+    """The number changes with what another one commits, and not while nobody does."""
     before = database.data_version
-    _add(database, "own")
     assert database.data_version == before
-    with _opened(database.path) as other:
-        _add(other, "other")
+    with open_store() as other:
+        _add(other.database, "other")
     assert database.data_version != before
+
+
+def test_whether_oneself_has_written(sqlite_database: SqliteDatabase) -> None:
+    """In a file, the number does not change with what one commits."""
+    before = sqlite_database.data_version
+    _add(sqlite_database, "own")
+    assert sqlite_database.data_version == before
 
 
 # -- locks -----------------------------------------------------------------------------------------
@@ -480,25 +488,25 @@ def test_a_write_that_must_wait_too_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_only_one_process_writes(database: SqliteDatabase) -> None:
+def test_only_one_process_writes(sqlite_database: SqliteDatabase) -> None:
     """Whoever holds the lock beside the store keeps the others out, also from a checkpoint."""
-    _add(database, "x")
-    lock = write_lock(database.path)
+    _add(sqlite_database, "x")
+    lock = write_lock(sqlite_database.path)
     assert lock.acquire(0.0)
     message = r"cannot write to the store .*another process has been writing for more than 0\.01 s"
     writes: list[Callable[[], None]] = [
-        lambda: _add(database, "y"),
-        database.vacuum,
-        database.probe,
+        lambda: _add(sqlite_database, "y"),
+        sqlite_database.vacuum,
+        sqlite_database.probe,
     ]
     for write in writes:
         with pytest.raises(TemporaryError, match=message):
             write()
-    assert _notes(database) == ["x"]  # to read needs no lock
+    assert _notes(sqlite_database) == ["x"]  # to read needs no lock
     lock.release()
     lock.close()
-    _add(database, "y")
-    assert _notes(database) == ["x", "y"]
+    _add(sqlite_database, "y")
+    assert _notes(sqlite_database) == ["x", "y"]
 
 
 # -- size ------------------------------------------------------------------------------------------
@@ -529,47 +537,49 @@ def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int) -> None:
     assert limit - 20_000 - page <= path.stat().st_size <= limit
 
 
-def test_room_is_left_for_what_was_taken_in(database: SqliteDatabase) -> None:
+def test_room_is_left_for_what_was_taken_in(sqlite_database: SqliteDatabase) -> None:
     """Nothing more is taken in when three quarters are used: rows grow as they are delivered."""
     rooms = []
-    with database.transaction() as connection:
-        assert database.has_room(connection)  # there is no limit
-    (pages,), (page,) = (database.all(f"PRAGMA page_{what}")[0] for what in ("count", "size"))
-    database.limit_size(pages * page * 2)
+    with sqlite_database.transaction() as connection:
+        assert sqlite_database.has_room(connection)  # there is no limit
+    (pages,), (page,) = (
+        sqlite_database.all(f"PRAGMA page_{what}")[0] for what in ("count", "size")
+    )
+    sqlite_database.limit_size(pages * page * 2)
     for _ in range(100):
-        with database.transaction() as connection:
-            rooms.append(database.has_room(connection))
+        with sqlite_database.transaction() as connection:
+            rooms.append(sqlite_database.has_room(connection))
         if not rooms[-1]:
             break
-        _add(database, "x" * page)
+        _add(sqlite_database, "x" * page)
     assert rooms[0]
     assert not rooms[-1]
-    (used,) = database.one("PRAGMA page_count") or (0,)
+    (used,) = sqlite_database.one("PRAGMA page_count") or (0,)
     assert pages < used <= pages * 2 * 0.8
-    with database.transaction() as connection:
+    with sqlite_database.transaction() as connection:
         connection.execute("DELETE FROM notes")
-    with database.transaction() as connection:
-        assert database.has_room(connection)  # what is free in the file counts as room
+    with sqlite_database.transaction() as connection:
+        assert sqlite_database.has_room(connection)  # what is free in the file counts as room
 
 
-def test_what_is_free_is_given_back(database: SqliteDatabase) -> None:
+def test_what_is_free_is_given_back(sqlite_database: SqliteDatabase) -> None:
     """The file is smaller afterwards, what is in it stays, and the store works on."""
     for _ in range(50):
-        _add(database, "x" * 100_000)
-    with database.transaction() as connection:
-        connection.execute("DELETE FROM notes WHERE rowid > 1")
-    database.all("PRAGMA wal_checkpoint")
-    before = database.path.stat().st_size
-    database.vacuum()
-    assert database.path.stat().st_size < before - 4_000_000
-    assert database.one("PRAGMA freelist_count") == (0,)
-    _add(database, "y")
-    assert [text[0] for text in _notes(database)] == ["x", "y"]
+        _add(sqlite_database, "x" * 100_000)
+    with sqlite_database.transaction() as connection:
+        connection.execute("DELETE FROM notes WHERE number > 0")
+    sqlite_database.all("PRAGMA wal_checkpoint")
+    before = sqlite_database.path.stat().st_size
+    sqlite_database.vacuum()
+    assert sqlite_database.path.stat().st_size < before - 4_000_000
+    assert sqlite_database.one("PRAGMA freelist_count") == (0,)
+    _add(sqlite_database, "y")
+    assert [text[0] for text in _notes(sqlite_database)] == ["x", "y"]
 
 
-def test_a_probe_changes_nothing(database: SqliteDatabase) -> None:
+def test_a_probe_changes_nothing(sqlite_database: SqliteDatabase) -> None:
     """It only finds out whether the store can be written."""
-    before = database.all("SELECT name, sql FROM sqlite_schema")
-    database.probe()
-    assert database.all("SELECT name, sql FROM sqlite_schema") == before
-    assert database.one("PRAGMA user_version") == (len(MIGRATIONS),)
+    before = sqlite_database.all("SELECT name, sql FROM sqlite_schema")
+    sqlite_database.probe()
+    assert sqlite_database.all("SELECT name, sql FROM sqlite_schema") == before
+    assert sqlite_database.one("PRAGMA user_version") == (len(MIGRATIONS),)

@@ -7,12 +7,12 @@ import pytest
 
 from destinations.errors import UsageError
 from destinations.runtime.store import Document
-from destinations.store import SqliteStore
 from destinations.store.documents import StoredDocuments
+from tests.stores import AnyStore, OpenStore
 
 
 @pytest.fixture
-def documents(store: SqliteStore) -> Callable[..., StoredDocuments]:
+def documents(store: AnyStore) -> Callable[..., StoredDocuments]:
     """Documents of a destination and kind, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
 
@@ -114,12 +114,12 @@ def test_the_version_tells_of_every_change(documents: Callable[..., StoredDocume
 
 
 def test_another_process_adds_one(
-    store: SqliteStore, documents: Callable[..., StoredDocuments]
+    documents: Callable[..., StoredDocuments], open_store: OpenStore
 ) -> None:
     """Whoever looks at the version finds out."""
     rules = documents("kana", "rule")
     before = rules.version
-    with SqliteStore(store.path) as other:
+    with open_store() as other:
         other.documents("kana", "rule").add(("a", {"event": "E"}))
     assert rules.version != before
     assert [one.name for one in rules.entries()] == ["a"]

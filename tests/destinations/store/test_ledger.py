@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -34,7 +35,8 @@ from destinations.pipeline.queue import (
 )
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteStore, StoredLedger, broken_rules
+from destinations.store import StoredLedger, broken_rules
+from tests.stores import AnyStore
 
 Add = Callable[..., int]
 
@@ -58,13 +60,13 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def ledger(store: SqliteStore) -> StoredLedger:
+def ledger(store: AnyStore) -> StoredLedger:
     """All deliveries of the store."""
     return store.ledger()
 
 
 @pytest.fixture
-def put(store: SqliteStore, add_delivery: Add) -> Callable[..., LedgerEntry]:
+def put(store: AnyStore, add_delivery: Add) -> Callable[..., LedgerEntry]:
     """Puts a delivery of a class into the store; returns its entry."""
 
     def make(status: Status = State.READY, raw: Any = None, **columns: Any) -> LedgerEntry:
@@ -80,7 +82,7 @@ Put = Callable[..., LedgerEntry]
 
 
 @pytest.fixture
-def everything(store: SqliteStore, put: Put) -> dict[tuple[str, Status], LedgerEntry]:
+def everything(store: AnyStore, put: Put) -> dict[tuple[str, Status], LedgerEntry]:
     """One of each class in two scopes of a server and one of runs, by destination and status."""
     store.accounts().add(AccountIdentity("other", "http://127.0.0.1/", "", "its key", "main"))
     found = {}
@@ -206,7 +208,7 @@ def test_any_selection(ledger: StoredLedger, everything: Everything) -> None:
     check()
 
 
-def _accept(store: SqliteStore, scope: Scope, count: int, ends: Sequence[Status]) -> None:
+def _accept(store: AnyStore, scope: Scope, count: int, ends: Sequence[Status]) -> None:
     """Accept events in one commit; every one ends as ``ends`` says in turn, or waits."""
     arrivals = []
     for number in range(count):
@@ -222,7 +224,7 @@ def _accept(store: SqliteStore, scope: Scope, count: int, ends: Sequence[Status]
 
 
 @pytest.fixture
-def many(store: SqliteStore) -> Scope:
+def many(store: AnyStore) -> Scope:
     """A scope with 1,101 deliveries that wait, need an operator, or are finished."""
     identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
     scope = store.accounts().served("sample", identity)
@@ -242,7 +244,7 @@ def test_pages(ledger: StoredLedger, limit: int | None) -> None:
 
 
 @pytest.mark.usefixtures("many")
-def test_what_changes_while_it_is_read(ledger: StoredLedger, store: SqliteStore) -> None:
+def test_what_changes_while_it_is_read(ledger: StoredLedger, store: AnyStore) -> None:
     """What moves to another table between two pages comes once all the same."""
     seen = []
     for entry in ledger.find(Selection()):
@@ -253,12 +255,12 @@ def test_what_changes_while_it_is_read(ledger: StoredLedger, store: SqliteStore)
     assert broken_rules(store.database) == []
 
 
-def test_an_empty_store(ledger: StoredLedger) -> None:
+def test_an_empty_store(store: AnyStore, ledger: StoredLedger) -> None:
     """There is nothing to find, and that is no error."""
     assert list(ledger.find(Selection())) == []
     assert ledger.classes(Selection()) == []
     assert ledger.totals(NOW) == []
-    with pytest.raises(UsageError, match=r"there is no delivery 7 in .*store\.sqlite3"):
+    with pytest.raises(UsageError, match=f"there is no delivery 7 in {re.escape(store.shown)}"):
         ledger.get(7)
 
 
@@ -331,7 +333,7 @@ def test_the_event_of_a_delivery(ledger: StoredLedger, put: Put, status: Status)
 
 @pytest.mark.parametrize("raw", [b"\xff\x00", b"[]", b"", b"x" * 50_000], ids=len)
 def test_what_is_no_event_is_kept_as_it_is(
-    store: SqliteStore, ledger: StoredLedger, many: Scope, raw: bytes
+    store: AnyStore, ledger: StoredLedger, many: Scope, raw: bytes
 ) -> None:
     """Bytes of any kind, for whoever wants to know what was read."""
     event = QueuedEvent("a digest", "", "", 1_000.0, raw, 1, count=1)
@@ -357,7 +359,7 @@ def test_all_deliveries_of_an_event(ledger: StoredLedger, put: Put) -> None:
 
 
 def test_the_event_vanishes_with_the_last_delivery_that_needs_it(
-    store: SqliteStore, ledger: StoredLedger, put: Put
+    store: AnyStore, ledger: StoredLedger, put: Put
 ) -> None:
     """Whatever the others become, in whichever order."""
     first = put()
@@ -379,7 +381,7 @@ def test_the_event_vanishes_with_the_last_delivery_that_needs_it(
 # -- several contents of one message ---------------------------------------------------------------
 
 
-def _come(store: SqliteStore, scope: Scope, message_id: str, content: int) -> Arrival:
+def _come(store: AnyStore, scope: Scope, message_id: str, content: int) -> Arrival:
     """Accept an event with a content of its own."""
     event = QueuedEvent(message_id, "track", "u1", 3_000.0, b"{}", content, count=1)
     arrival = Arrival(event, [QueuedDelivery(event, KEY, 0, b"{}", "plan")])
@@ -387,7 +389,7 @@ def _come(store: SqliteStore, scope: Scope, message_id: str, content: int) -> Ar
     return arrival
 
 
-def test_what_a_correction_replaces(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
+def test_what_a_correction_replaces(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """It ends as filtered, says what it was and what replaced it, and its event goes."""
     entry = put(Outcome.INVALID, message_id="m", reason="no name")
     arrival = _come(store, Scope(entry.scope, entry.destination), "m", 77)
@@ -402,7 +404,7 @@ def test_what_a_correction_replaces(store: SqliteStore, ledger: StoredLedger, pu
     assert broken_rules(store.database) == []
 
 
-def test_what_is_in_conflict(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
+def test_what_is_in_conflict(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """It is kept as rejected, once, and names the event that it is in conflict with."""
     entry = put(Outcome.DELIVERED, message_id="m")
     scope = Scope(entry.scope, entry.destination)
@@ -449,7 +451,7 @@ def test_classes(ledger: StoredLedger, put: Put) -> None:
     ]
 
 
-def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: StoredLedger) -> None:
+def test_what_an_account_without_a_name_is_called(store: AnyStore, ledger: StoredLedger) -> None:
     """As everywhere: by its endpoint and environment, in words, and by its number."""
     identity = AccountIdentity("sample", "http://127.0.0.1/", "test", "key")
     scope = store.accounts().served("sample", identity)
@@ -459,7 +461,7 @@ def test_what_an_account_without_a_name_is_called(store: SqliteStore, ledger: St
     assert [one.account for one in ledger.totals(0.0)] == [shown]
 
 
-def test_two_accounts_at_one_place(store: SqliteStore, ledger: StoredLedger) -> None:
+def test_two_accounts_at_one_place(store: AnyStore, ledger: StoredLedger) -> None:
     """Everywhere they are told apart, and each is chosen by what it is called."""
     accounts = store.accounts()
     for key in ("a", "b"):
@@ -474,7 +476,7 @@ def test_two_accounts_at_one_place(store: SqliteStore, ledger: StoredLedger) -> 
         assert one.account.endswith(f", {one.label}")
 
 
-def test_classes_of_two_accounts(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
+def test_classes_of_two_accounts(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """Runs of different accounts of one destination are counted together, or as they are asked."""
     store.accounts().add(AccountIdentity("sample", "http://127.0.0.1/", "", "a key", "main"))
     put(Outcome.DEAD, served=False)
@@ -514,7 +516,7 @@ def test_totals_of_today(ledger: StoredLedger, put: Put) -> None:
     assert one.today == {Outcome.DELIVERED: 1}
 
 
-def test_totals_follow_every_change(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
+def test_totals_follow_every_change(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """After whatever is done, they are what counting gives."""
 
     def check() -> None:

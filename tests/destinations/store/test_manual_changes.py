@@ -8,13 +8,13 @@ from destinations.outcome import Effect, ManualChange, Outcome, Result
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scope, Transition
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.store import SqliteStore
 from destinations.store.manual_changes import StoredManualChanges
+from tests.stores import AnyStore
 
 Open = Callable[..., StoredManualChanges]
 
 
-def _account(store: SqliteStore, name: str) -> int:
+def _account(store: AnyStore, name: str) -> int:
     """The id of the account of a name, which is made if there is none."""
     accounts = store.accounts()
     identity = AccountIdentity("sample", "http://127.0.0.1/", "", f"key of {name}", name)
@@ -23,7 +23,7 @@ def _account(store: SqliteStore, name: str) -> int:
 
 
 @pytest.fixture
-def changes(store: SqliteStore) -> Open:
+def changes(store: AnyStore) -> Open:
     """The waiting changes of accounts, at a time that goes on by a second with each."""
     time = iter(range(1000, 2000))
 
@@ -105,7 +105,7 @@ def test_several_accounts_at_once(changes: Open) -> None:
     assert both.entries() == {}
 
 
-def test_no_account(changes: Open, store: SqliteStore) -> None:
+def test_no_account(changes: Open, store: AnyStore) -> None:
     """Where none is known, nothing waits."""
     changes().note(_change("u", email="a"))
     assert StoredManualChanges(store.database, []).entries() == {}
@@ -121,7 +121,7 @@ def _transition(user: str, change: ManualChange | None) -> Transition:
 
 @pytest.mark.parametrize("served", [True, False])
 def test_what_a_delivery_leaves_to_do(
-    store: SqliteStore, changes: Open, add_delivery: Callable[..., int], *, served: bool
+    store: AnyStore, changes: Open, add_delivery: Callable[..., int], *, served: bool
 ) -> None:
     """It is noted for its account in the commit that makes its outcome durable, or not at all."""
     entry = store.ledger().get(add_delivery(store, served=served))

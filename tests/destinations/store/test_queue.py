@@ -1,11 +1,13 @@
-"""What is special to the queue that SQLite keeps; the rest is in the contract of all queues."""
+"""What is special to the queues that a store keeps; the rest is in the contract of all queues."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import random
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from destinations.errors import StoreFullError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import (
     Arrival,
     Balance,
@@ -28,18 +31,22 @@ from destinations.pipeline.queue import (
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, StoredQueue, broken_rules, compact
+from tests.stores import OpenStore, sqlite_only
 
 KEY = SubscriptionKey("Counts", "count")
 USERS = ("ann", "bob")
+
+LONG = base64.b64encode(random.Random(1).randbytes(4_000)).decode()
+"""What cannot be packed into less room."""
 
 
 class Bench:
     """A store with a queue."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, open_store: OpenStore) -> None:
+        self.open_store = open_store
         self.clock = StillClock()
-        self.store = SqliteStore(path)
+        self.store = open_store()
         self.queue: StoredQueue = self.store.queue(self.clock)
         self.scope = self.scope_of("sample")
 
@@ -78,16 +85,16 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(open_store: OpenStore) -> Iterator[Bench]:
     """A store with a queue; afterwards what must hold in it holds."""
-    one = Bench(tmp_path / "store.sqlite3")
+    one = Bench(open_store)
     yield one
     assert broken_rules(one.store.database) == []
     one.store.close()
 
 
 @pytest.mark.parametrize(
-    "message_id", ["a\0b", "", "é😀", "'\"%_\\", "x" * 5_000, str(uuid.UUID(int=7))]
+    "message_id", ["a\0b", "", "é😀", "'\"%_\\", "x" * 5_000, LONG, str(uuid.UUID(int=7))]
 )
 def test_any_message_id(bench: Bench, message_id: str) -> None:
     """It is recognised again, whatever is in it, and the ledger shows it as it was."""
@@ -100,6 +107,32 @@ def test_any_message_id(bench: Bench, message_id: str) -> None:
     assert bench.store.ledger().get(delivery.id).message_id == message_id
 
 
+@pytest.mark.parametrize(
+    "user", ["a\0b", "\0", "é😀", "\U0010fffe\0", "\\u0000\\", "'\"%_\\", "x" * 5_000, LONG]
+)
+def test_any_user(bench: Bench, user: str) -> None:
+    """What belongs to it is found by it: deliveries, balances, what is looked at again."""
+    (one, other) = bench.arrival("m1", user), bench.arrival("m2", f"{user}.")
+    bench.queue.commit(Round(arrivals=[(bench.scope, one), (bench.scope, other)]))
+    batch = bench.send(*one.deliveries)
+    batch.balances = {user: Balance(user, 3)}
+    recheck = Recheck(user, "count", b"{}", 1, None, due=(1.0,))
+    balances = {(bench.scope, user): Balance(user, 7), (bench.scope, f"{user}."): Balance("", 1)}
+    for _ in range(2):
+        bench.queue.commit(Round(balances=dict(balances), rechecks={(bench.scope, user): recheck}))
+    found = bench.queue.balances(bench.scope, [user, "none"])
+    if not isinstance(bench.store, SqliteStore) or "\0" not in user:
+        # A text in a JSON array ends at the character 0 in SQLite: then the partner is asked.
+        assert {key: balance.amount for key, balance in found.items()} == {user: 7}
+    assert list(bench.queue.rechecks(bench.scope)) == [user]
+    assert [x.id for x in bench.store.ledger().find(Selection(user=user))] == [
+        batch.deliveries[0].id
+    ]
+    bench.end(batch)
+    (entry,) = bench.store.ledger().find(Selection(user=user))
+    assert (entry.id, entry.user) == (batch.deliveries[0].id, user)
+
+
 def _tenants(bench: Bench) -> list[Scope]:
     """Return the scopes of six tenants; the last two have one account."""
     return [
@@ -110,6 +143,7 @@ def _tenants(bench: Bench) -> list[Scope]:
     ]
 
 
+@sqlite_only
 def test_a_commit_of_many_scopes(bench: Bench) -> None:
     """It has as many statements as one of as many events of one scope."""
     scopes = _tenants(bench)
@@ -118,6 +152,7 @@ def test_a_commit_of_many_scopes(bench: Bench) -> None:
     for names, targets in (("abcdef", scopes[:1] * 6), ("ghijkl", scopes)):
         statements: list[str] = []
         with bench.store.database.transaction() as connection:
+            assert isinstance(connection, sqlite3.Connection)
             connection.set_trace_callback(statements.append)
         new = [bench.arrival(name) for name in names]
         bench.queue.commit(Round(arrivals=list(zip(targets, new, strict=True))))
@@ -184,12 +219,12 @@ def test_a_commit_is_all_or_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatc
         arrivals=[(bench.scope, good), (bench.scope, bad)],
         balances={(bench.scope, "u"): Balance("u", 3)},
     )
-    with pytest.raises(Exception, match="NOT NULL"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         bench.queue.commit(round_)
     assert (good.event.id, good.deliveries[0].id, good.receipt) == (0, 0, None)
     assert (bench.count("open"), bench.count("events"), bench.count("balances")) == (0, 0, 0)
     bench.queue.commit(Round(arrivals=[(bench.scope, good)]))
-    assert good.event.id == 1
+    assert good.event.id > 0
     del monkeypatch
 
 
@@ -197,7 +232,7 @@ def test_what_another_process_writes(bench: Bench) -> None:
     """It is noticed at the next look, once; what is written by this one is not."""
     bench.accept("a")
     assert not bench.queue.poll()
-    with contextlib.closing(SqliteStore(bench.path)) as other:
+    with contextlib.closing(bench.open_store()) as other:
         other.note({"x": 1})
     assert bench.queue.poll()
     assert not bench.queue.poll()
@@ -207,7 +242,7 @@ def test_texts_that_another_process_deleted(bench: Bench) -> None:
     """A compacted store does not leave rows that name texts which are gone."""
     (delivery,) = bench.accept("a")
     bench.end(bench.send(delivery))
-    with contextlib.closing(SqliteStore(bench.path)) as other:
+    with contextlib.closing(bench.open_store()) as other:
         with other.database.transaction() as connection:
             connection.execute("DELETE FROM ledger")
             connection.execute("DELETE FROM tallies")
@@ -248,6 +283,7 @@ def test_recovery_of_one_scope(bench: Bench) -> None:
     bench.queue.recover([other], 30.0)
 
 
+@sqlite_only
 def test_a_full_store_takes_nothing_in(bench: Bench) -> None:
     """What has come is still worked off: a quarter of the room is for that."""
     database = bench.store.database
@@ -267,19 +303,22 @@ def test_a_full_store_takes_nothing_in(bench: Bench) -> None:
         bench.end(bench.send(delivery), Outcome.DEAD)
 
 
+@sqlite_only
 def test_a_finished_event_is_small(bench: Bench) -> None:
     """It takes at most 100 bytes, with all that is needed to recognise and to find it.
 
     What an empty store takes, a few pages for each table, does not count.
     """
     number = 4_000
+    assert isinstance(bench.store, SqliteStore)
+    path = bench.store.path
     compact(bench.store.database)
-    empty = bench.path.stat().st_size
+    empty = path.stat().st_size
     for start in range(0, number, 500):
         found = bench.accept(*(str(uuid.uuid4()) for _ in range(start, start + 500)))
         bench.end(bench.send(*found))
     compact(bench.store.database)
-    assert (bench.path.stat().st_size - empty) / number <= 100
+    assert (path.stat().st_size - empty) / number <= 100
 
 
 def _ready(bench: Bench) -> list[Any]:

@@ -18,6 +18,12 @@ from destinations.store.reader import Reader, copy_of, is_newer, stored_version
 Open = Callable[[Path], ReadOnlyDatabase]
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    """A store in a file."""
+    return sqlite_store
+
+
 def _add(database: SqliteDatabase, text: str) -> None:
     with database.transaction() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")

@@ -13,6 +13,7 @@ from destinations.errors import StoreFullError
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import RefusedCount, RefusedEvent, RefusedSelection, SqliteStore
 from destinations.store import broken_rules as rules_broken_in
+from tests.stores import AnyStore, OpenStore, sqlite_only
 
 ALL = RefusedSelection()
 MANY = 1_000_000
@@ -21,7 +22,7 @@ Make = Callable[..., RefusedEvent]
 
 
 @pytest.fixture
-def make(store: SqliteStore) -> Make:
+def make(store: AnyStore) -> Make:
     """Makes an event that was refused for a destination of a server."""
 
     def made(destination: str = "kana", raw: bytes = b"{}", **more: Any) -> RefusedEvent:
@@ -41,15 +42,15 @@ def make(store: SqliteStore) -> Make:
     return made
 
 
-def _raws(store: SqliteStore, selection: RefusedSelection = ALL) -> list[bytes]:
+def _raws(store: AnyStore, selection: RefusedSelection = ALL) -> list[bytes]:
     return [one.event.raw for one in store.refused().find(selection)]
 
 
-def test_what_is_kept(store: SqliteStore, make: Make) -> None:
+def test_what_is_kept(store: AnyStore, open_store: OpenStore, make: Make) -> None:
     """Everything that is known of it, also in a store that is only read."""
     event = make(raw=b"{\xff", length=9, is_whole=False, message_id="m", user="u")
     assert store.refused().add([event], MANY, MANY) == 0
-    with SqliteStore(store.path, read_only=True) as read:
+    with open_store(read_only=True) as read:
         (found,) = read.refused().find(ALL)
         assert read.refused().names == ["kana"]
     assert (found.destination, found.account, found.event) == ("kana", "kana", event)
@@ -68,7 +69,7 @@ def test_what_is_kept(store: SqliteStore, make: Make) -> None:
     ],
 )
 def test_the_oldest_go_first(
-    store: SqliteStore, make: Make, most_events: int, most_bytes: int, left: list[int]
+    store: AnyStore, make: Make, most_events: int, most_bytes: int, left: list[int]
 ) -> None:
     """Bounds hold at once, and who had to go is counted; those of other destinations stay."""
     refused = store.refused()
@@ -115,7 +116,7 @@ def test_the_oldest_go_first(
     ],
 )
 def test_one_code_leaves_room_for_others(
-    store: SqliteStore,
+    store: AnyStore,
     make: Make,
     bounds: tuple[int, int],
     before: list[tuple[str, int, int]],
@@ -151,7 +152,7 @@ def test_one_code_leaves_room_for_others(
     ],
 )
 def test_what_is_selected(
-    store: SqliteStore, make: Make, selection: RefusedSelection, found: list[bytes]
+    store: AnyStore, make: Make, selection: RefusedSelection, found: list[bytes]
 ) -> None:
     """All conditions must hold; the counts say the same."""
     refused = store.refused()
@@ -161,7 +162,7 @@ def test_what_is_selected(
     assert sum(one.events for one in refused.counts(selection)) == len(found)
 
 
-def test_the_latest_of_many(store: SqliteStore, make: Make) -> None:
+def test_the_latest_of_many(store: AnyStore, make: Make) -> None:
     """The oldest of them is first, and all are counted."""
     store.refused().add([make(raw=b"%d" % one) for one in range(300)], MANY, MANY)
     found = store.refused().find(ALL, limit=2)
@@ -169,7 +170,7 @@ def test_the_latest_of_many(store: SqliteStore, make: Make) -> None:
     assert store.refused().counts(ALL) == [RefusedCount("kana", "MALFORMED", 300)]
 
 
-def test_what_is_old(store: SqliteStore, make: Make) -> None:
+def test_what_is_old(store: AnyStore, make: Make) -> None:
     """It goes a thousand at a time, as long as there is time."""
     refused = store.refused()
     refused.add([make(at=float(one)) for one in range(2_500)], MANY, MANY)
@@ -181,8 +182,10 @@ def test_what_is_old(store: SqliteStore, make: Make) -> None:
     assert rules_broken_in(store.database) == []
 
 
-def test_a_store_that_is_nearly_full(store: SqliteStore, make: Make) -> None:
+@sqlite_only
+def test_a_store_that_is_nearly_full(store: AnyStore, make: Make) -> None:
     """What is left of its size is for deliveries: nothing is kept, and nothing counts as failed."""
+    assert isinstance(store, SqliteStore)
     failures: list[str] = []
     store.database.health.tell = failures.append
     with store.database.transaction() as connection:
@@ -193,8 +196,10 @@ def test_a_store_that_is_nearly_full(store: SqliteStore, make: Make) -> None:
     assert failures == []
 
 
-def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
+@sqlite_only
+def test_a_write_that_fails(store: AnyStore, make: Make) -> None:
     """It raises, and keeps none of them."""
+    assert isinstance(store, SqliteStore)
     event = make()
     store.database.limit_size(1)
     with pytest.raises(StoreFullError), store.database.transaction() as connection:
@@ -203,7 +208,7 @@ def test_a_write_that_fails(store: SqliteStore, make: Make) -> None:
     assert store.refused().add([event], MANY, MANY) is None
 
 
-def test_tenants_share_what_a_destination_may_have(store: SqliteStore, make: Make) -> None:
+def test_tenants_share_what_a_destination_may_have(store: AnyStore, make: Make) -> None:
     """However many tenants there are, no more is kept; who sends most gives way first."""
     refused = store.refused()
     refused.add([make("other", b"x")], MANY, MANY)

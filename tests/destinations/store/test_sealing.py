@@ -6,7 +6,6 @@ import base64
 import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,33 +23,35 @@ from destinations.store import (
     SealedValues,
     Sealer,
     SealingKey,
-    SqliteDatabase,
     SqliteStore,
     broken_rules,
     make_sealing_key,
     sealing_key_fault,
 )
+from destinations.store.connection import Connection, Database
+from tests.stores import AnyStore, OpenStore, sqlite_only
 
 RAW_OLD, RAW_NEW, RAW_OTHER = (bytes([number]) * 32 for number in (0xF8, 0xFF, 3))
 OLD, NEW, OTHER = (
     SealingKey.parse(base64.b64encode(raw).decode()) for raw in (RAW_OLD, RAW_NEW, RAW_OTHER)
 )
+
 SECRET = "prv_live_0123456789abcdef"
 
 
 @pytest.fixture
-def old(database: SqliteDatabase) -> SealedValues:
+def old(database: Database) -> SealedValues:
     """The secrets of a store, sealed with the old key."""
     return SealedValues(database, Sealer(OLD))
 
 
 @pytest.fixture
-def rotated(database: SqliteDatabase) -> SealedValues:
+def rotated(database: Database) -> SealedValues:
     """The same secrets, with a new key that seals and the old one that opens."""
     return SealedValues(database, Sealer(NEW, [OLD]))
 
 
-def _values(database: SqliteDatabase) -> dict[str, str]:
+def _values(database: Database) -> dict[str, str]:
     return dict(database.all("SELECT name, value FROM sealed"))
 
 
@@ -255,7 +256,7 @@ def test_secrets_by_their_names(old: SealedValues) -> None:
 
 
 def test_a_change_belongs_to_the_transaction_that_it_is_made_in(
-    database: SqliteDatabase, old: SealedValues
+    database: Database, old: SealedValues
 ) -> None:
     """It is kept with everything else in the transaction, or not at all."""
     old.set("kept", "before")
@@ -272,9 +273,7 @@ def test_a_change_belongs_to_the_transaction_that_it_is_made_in(
     assert old.names() == ["new"]
 
 
-def test_a_value_that_was_copied_to_another_row(
-    database: SqliteDatabase, old: SealedValues
-) -> None:
+def test_a_value_that_was_copied_to_another_row(database: Database, old: SealedValues) -> None:
     """Whoever can write to the file cannot give one customer's secret to another."""
     old.set("one", SECRET)
     old.set("two", "x")
@@ -289,14 +288,14 @@ def test_a_value_that_was_copied_to_another_row(
 
 @pytest.mark.parametrize("sealer", [None, Sealer(NEW)])
 def test_a_key_that_is_missing(
-    database: SqliteDatabase, old: SealedValues, sealer: Sealer | None
+    database: Database, old: SealedValues, sealer: Sealer | None
 ) -> None:
     """One sentence names the keys; values stay, and can be read once their key is back."""
     old.set("a", SECRET)
     before = _values(database)
     without = SealedValues(database, sealer)
     message = (
-        f"1 sealed value of the store {database.path} needs the key {OLD.id} (1), which the "
+        f"1 sealed value of the store {database.shown} needs the key {OLD.id} (1), which the "
         "configuration lacks: add it to sealing.formerKeys"
     )
     for refused in (without.check, without.reseal):
@@ -313,7 +312,7 @@ def test_a_key_that_is_missing(
     without.check()
 
 
-def test_several_keys_that_are_missing(database: SqliteDatabase, old: SealedValues) -> None:
+def test_several_keys_that_are_missing(database: Database, old: SealedValues) -> None:
     """Each is named, with the number of its values."""
     for name in ("a", "b"):
         old.set(name, "x")
@@ -321,17 +320,19 @@ def test_several_keys_that_are_missing(database: SqliteDatabase, old: SealedValu
     counts = ", ".join(f"{key} ({n})" for key, n in sorted([(OLD.id, 2), (OTHER.id, 1)]))
     with pytest.raises(UsageError) as caught:
         SealedValues(database, Sealer(NEW)).check()
-    assert f"3 sealed values of the store {database.path} need the keys {counts}, which" in str(
+    assert f"3 sealed values of the store {database.shown} need the keys {counts}, which" in str(
         caught.value
     )
     assert str(caught.value).endswith("lacks: add them to sealing.formerKeys")
 
 
-def test_a_store_is_used_without_keys(store: SqliteStore, old: SealedValues) -> None:
+def test_a_store_is_used_without_keys(
+    store: AnyStore, open_store: OpenStore, old: SealedValues
+) -> None:
     """Its rules are checked and it is read, whatever is sealed in it."""
     old.set("a", SECRET)
     assert broken_rules(store.database) == []
-    with SqliteStore(store.path, read_only=True) as reader:
+    with open_store(read_only=True) as reader:
         assert broken_rules(reader.database) == []
         assert SealedValues(reader.database, None).names() == ["a"]
 
@@ -344,15 +345,22 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
 
 
-def test_no_file_shows_a_secret(tmp_path: Path, store: SqliteStore, old: SealedValues) -> None:
+@sqlite_only
+def test_no_file_shows_a_secret(tmp_path: Path, store: AnyStore, old: SealedValues) -> None:
     """Neither the file, its log and index, nor a backup has a part of it, or of a key."""
+    assert isinstance(store, SqliteStore)
     texts = [f"{SECRET}{number}" for number in range(50)]
     for number, text in enumerate(texts):
         old.set(f"customer {number:02d}", text)
         old.set(f"customer {number:02d}", text)
     SealedValues(store.database, Sealer(NEW, [OLD])).reseal()
     assert back_up(store.path, tmp_path / "copy.sqlite3") > 0
-    names = {"store.sqlite3", "store.sqlite3-wal", "store.sqlite3-shm", "copy.sqlite3"}
+    names = {
+        "store.sqlite3",
+        "store.sqlite3-wal",
+        "store.sqlite3-shm",
+        "copy.sqlite3",
+    }
     found = dict(_files(tmp_path))
     assert found.keys() >= names
     assert any(b"customer 07" in data for data in found.values())
@@ -372,7 +380,7 @@ def test_no_file_shows_a_secret(tmp_path: Path, store: SqliteStore, old: SealedV
 
 @pytest.mark.parametrize("batch", [1, 3, 7, 500])
 def test_sealing_anew(
-    database: SqliteDatabase, old: SealedValues, rotated: SealedValues, batch: int
+    database: Database, old: SealedValues, rotated: SealedValues, batch: int
 ) -> None:
     """All that the former key has sealed needs only the new one then; the rest stays as it is."""
     for number in range(7):
@@ -392,7 +400,7 @@ def test_sealing_anew(
 
 def test_sealing_anew_takes_short_transactions(
     monkeypatch: pytest.MonkeyPatch,
-    database: SqliteDatabase,
+    database: Database,
     old: SealedValues,
     rotated: SealedValues,
 ) -> None:
@@ -402,24 +410,24 @@ def test_sealing_anew_takes_short_transactions(
     left: list[int] = []
 
     @contextlib.contextmanager
-    def counted(self: SqliteDatabase) -> Iterator[sqlite3.Connection]:
+    def counted(self: Database) -> Iterator[Connection]:
         with real(self) as connection:
             yield connection
         left.append(sum(not rotated_value for rotated_value in _is_new(database)))
 
-    real = SqliteDatabase.transaction
-    monkeypatch.setattr(SqliteDatabase, "transaction", counted)
+    real = type(database).transaction
+    monkeypatch.setattr(type(database), "transaction", counted)
     assert rotated.reseal(batch=3) == 7
     assert left == [4, 1, 0]
 
 
-def _is_new(database: SqliteDatabase) -> Sequence[bool]:
+def _is_new(database: Database) -> Sequence[bool]:
     return [Sealer(NEW).is_current(value) for value in _values(database).values()]
 
 
 def test_a_change_while_it_is_sealed_anew(
     monkeypatch: pytest.MonkeyPatch,
-    database: SqliteDatabase,
+    database: Database,
     old: SealedValues,
     rotated: SealedValues,
 ) -> None:
@@ -446,7 +454,7 @@ def test_a_change_while_it_is_sealed_anew(
 
 
 def test_a_damaged_value_stops_it(
-    database: SqliteDatabase, old: SealedValues, rotated: SealedValues
+    database: Database, old: SealedValues, rotated: SealedValues
 ) -> None:
     """It is named, and as long as it is there the former key is not done with."""
     for name in ("a", "b", "c"):
@@ -464,6 +472,9 @@ KILLED = """
 import contextlib, os, signal, sys
 from pathlib import Path
 from destinations.store import SqliteDatabase, SealedValues, Sealer, SealingKey
+from destinations.store.connection import Connection, Database
+from destinations.store.connection import Connection, Database
+from tests.stores import AnyStore, OpenStore, sqlite_only
 
 path, point, number, old, new = sys.argv[1:]
 left = int(number)

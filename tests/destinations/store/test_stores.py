@@ -9,21 +9,22 @@ from destinations.errors import UsageError
 from destinations.pipeline.queue import DurableQueue
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore
+from tests.stores import AnyStore, OpenStore
 
 
 @pytest.mark.parametrize("value", [None, False, 0, 1.5, "ü", [1, {"a": None}], {}], ids=str)
-def test_a_note_comes_back_as_it_was(store: SqliteStore, value: Any) -> None:
+def test_a_note_comes_back_as_it_was(store: AnyStore, open_store: OpenStore, value: Any) -> None:
     """Whoever opens the store next finds it; the latest counts; other names are others."""
     store.note({"a": "before", "b": 1})
     store.note({"a": value})
-    with SqliteStore(store.path) as later:
+    with open_store() as later:
         assert (later.noted("a"), later.noted("b"), later.noted("c")) == (value, 1, None)
         later.forget("a")
         later.forget("a")
     assert (store.noted("a"), store.noted("b")) == (None, 1)
 
 
-def test_what_it_hands_out(store: SqliteStore) -> None:
+def test_what_it_hands_out(store: AnyStore) -> None:
     """Plugins get what they know as a store, and an engine a queue that outlives it."""
     for_plugins: Store = store
     for_plugins.documents("sample", "rule").add(("a", 1))

@@ -80,31 +80,33 @@ def test_a_disk_without_room(world: World, free: int | None, ends: bool) -> None
 
 
 def test_a_failed_write_of_a_store(
-    store: SqliteStore, world: World, limit_files: Callable[[int], AbstractContextManager[None]]
+    sqlite_store: SqliteStore,
+    world: World,
+    limit_files: Callable[[int], AbstractContextManager[None]],
 ) -> None:
     """Every write that fails counts, whoever writes; the first that works later ends it."""
-    store.database.health = world.health()
+    sqlite_store.database.health = world.health()
     with limit_files(1), pytest.raises(UsageError):
-        store.note({"a": "x" * 100_000})
+        sqlite_store.note({"a": "x" * 100_000})
     (why,) = world.told
     assert "disk" in why or "full" in why
     world.now += 5
-    assert store.database.health.why == why
-    store.database.probe()
+    assert sqlite_store.database.health.why == why
+    sqlite_store.database.probe()
     assert world.told == [why, ""]
 
 
-def test_the_limit_of_a_store(store: SqliteStore, world: World) -> None:
+def test_the_limit_of_a_store(sqlite_store: SqliteStore, world: World) -> None:
     """Writes that work do not end it while nothing more may be taken in."""
-    store.database.health = world.health()
-    with pytest.raises(StoreFullError), store.database.transaction():
+    sqlite_store.database.health = world.health()
+    with pytest.raises(StoreFullError), sqlite_store.database.transaction():
         raise StoreFullError("nearly the size that it may have")
-    store.database.limit_size(1)
+    sqlite_store.database.limit_size(1)
     world.now += 5
-    store.database.probe()
+    sqlite_store.database.probe()
     assert world.told == ["nearly the size that it may have"]
-    store.database.limit_size(10 * MEGABYTE)
-    store.database.probe()
+    sqlite_store.database.limit_size(10 * MEGABYTE)
+    sqlite_store.database.probe()
     assert world.told == ["nearly the size that it may have", ""]
 
 
