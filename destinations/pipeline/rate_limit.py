@@ -9,16 +9,28 @@ from destinations.definition import RateLimit
 from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import Transport
+from destinations.pipeline.shared_limits import PacedTransport, SharedLimits
 
 __all__ = ["RateLimitedTransport", "rate_limited"]
 
 
 def rate_limited(
-    transport: Transport, limit: RateLimit | None, clock: Clock, stop: threading.Event
+    transport: Transport,
+    limit: RateLimit | None,
+    clock: Clock,
+    stop: threading.Event,
+    limits: SharedLimits | None = None,
+    name: str = "",
 ) -> Transport:
-    """Return a transport that keeps to the limit; the same one without a limit."""
+    """Return a transport that keeps to the limit; the same one without a limit.
+
+    With ``limits``, all processes keep to it together, by the ``name`` of a destination.
+    """
     if limit is None:
         return transport
+    if limits is not None:
+        slots = limits.slots(name, limit.per / limit.requests)
+        return PacedTransport(transport, slots, clock, stop)
     return RateLimitedTransport(transport, limit, clock, stop)
 
 

@@ -577,6 +577,28 @@ _TABLES: Final = (
     ) WITH (fillfactor = 50)
     """,
     f"INSERT INTO lanes (lane) SELECT generate_series(0, {LANES - 1})",
+    # Who finds a partner away until when, who sends the next request to it, and until when its
+    # rate is used: see destinations.postgres.shared_limits. Seconds since 1970 by this server.
+    """
+    CREATE TABLE gates (
+        name text COLLATE "C" NOT NULL,
+        worker bigint NOT NULL,
+        until float8 NOT NULL,
+        at_once boolean NOT NULL,
+        PRIMARY KEY (name, worker)
+    )
+    """,
+    """
+    CREATE TABLE probes (
+        name text COLLATE "C" PRIMARY KEY,
+        worker bigint NOT NULL,
+        until float8 NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE paces (name text COLLATE "C" PRIMARY KEY, used_until float8 NOT NULL)
+    WITH (fillfactor = 10)
+    """,
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = ((*_FUNCTIONS, *_TABLES),)

@@ -30,6 +30,7 @@ __all__ = ["WorkerSession"]
 
 _LOG = logging.getLogger(__name__)
 
+_TIMES: Final = LeaseTimes()
 _REGISTER: Final = """
     INSERT INTO workers (name, version, state, lease) VALUES (?, ?, 'alive', ?) RETURNING id
 """
@@ -51,7 +52,8 @@ _GIVE: Final = """
 """
 _FORGET: Final = """
     DELETE FROM workers
-    WHERE state <> 'alive' AND started_at < clock_timestamp() - interval '7 days' AND NOT EXISTS (SELECT 1 FROM intents WHERE worker = workers.id)
+    WHERE state <> 'alive' AND started_at < clock_timestamp() - interval '7 days'
+    AND id NOT IN (SELECT worker FROM intents WHERE worker IS NOT NULL)
 """
 
 
@@ -87,7 +89,7 @@ class WorkerSession:
         *,
         name: str,
         version: str,
-        times: LeaseTimes = LeaseTimes(),
+        times: LeaseTimes = _TIMES,
         monotonic: Callable[[], float] = time.monotonic,
         closing: Callable[[], None] = lambda: None,
     ) -> None:

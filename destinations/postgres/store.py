@@ -8,6 +8,7 @@ from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
 from destinations.postgres.sessions import WorkerSession
+from destinations.postgres.shared_limits import PostgresLimits
 from destinations.store.stores import OpenStore
 
 __all__ = ["PostgresStore"]
@@ -46,6 +47,10 @@ class PostgresStore(OpenStore):
             times=times,
             closing=reaping.close,
         )
+
+    def limits(self, lease: Lease) -> PostgresLimits:
+        """Return what all processes that deliver from this store keep to."""
+        return PostgresLimits(self.address, lambda: lease.token)
 
     def queue(
         self,

@@ -74,7 +74,7 @@ class StoreConfig:
     dedupe_days: float = DEDUPE_DAYS
     keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
     exposed: Mapping[str, Path] = field(default_factory=dict)
-    lease: LeaseTimes = LeaseTimes()
+    lease: LeaseTimes = field(default_factory=LeaseTimes)
 
 
 @dataclass(frozen=True, slots=True)

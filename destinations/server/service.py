@@ -30,6 +30,7 @@ from destinations.operations import (
     prune,
     stopped_destinations,
 )
+from destinations.pipeline.breaker import Breaker
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.fair_share import FairShare
@@ -42,6 +43,7 @@ from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
 from destinations.runtime.sender import Sender
 from destinations.server.app import Receiver
@@ -138,6 +140,7 @@ class Service:
         self.config = config
         self.role: Final[Role] = role
         self._session: Session | None = None
+        self._limits: SharedLimits | None = None
         # What changes the destinations: reloads, and a lease that was lost.
         self._changing = threading.RLock()
         self._observation = observation
@@ -238,9 +241,7 @@ class Service:
             bound = self._bind(self.config, starts=True)
             self._note(bound, runs=True)
             if self.delivers:
-                self._session = self._store.session(
-                    f"{socket.gethostname()}:{os.getpid()}", __version__, self.config.store.lease
-                )
+                self._join_others(stack)
             self._queue = self._store.queue(self._clock, lease=self._session)
             self._queue.keep_recent = self.config.keep_recent
             self._engine = Engine(
@@ -250,8 +251,6 @@ class Service:
                 max_open=self.config.max_events,
                 lease=self._session,
             )
-            if self._session is not None:
-                self._session.holder = Membership(self._engine, self._session, self._reopen)
             self._changes = TenantChanges(
                 self._store,
                 self._queue,
@@ -274,29 +273,28 @@ class Service:
                 refused=partial(self._observer.refused, ""),
             )
             stack.callback(self._server.close)
-            if self._session is not None:
-                # What others deliver next must not be under way here.
-                stack.callback(self._session.close)
+            # What others deliver next must not be under way here.
+            stack.callback(self._leave_others)
             # First of all deliveries stop: what is under way still has to be written.
             stack.callback(self._drain)
             self._accounts = _accounts(bound)
             for each in bound:
                 served = self._served[each.name] = self._prepared(each)
                 self._open(served)
-            if self._session is not None:
-                self._session.start()
+            self._take_lanes()
             self._receive()
             self._keeper.start()
             self._server.start()
             self._starting = False
             self._warn(bound)
             self._closing = stack.pop_all()
-            self._observation.follow_store(self._store_figures)
-            self._observation.follow_tenants(self._tenant_counts)
-            self._observation.follow_ready(
-                lambda: not self._receiver.draining and not self.unready()
-            )
-            self._observation.loaded(successful=True)
+            self._observe()
+
+    def _observe(self) -> None:
+        self._observation.follow_store(self._store_figures)
+        self._observation.follow_tenants(self._tenant_counts)
+        self._observation.follow_ready(lambda: not self._receiver.draining and not self.unready())
+        self._observation.loaded(successful=True)
 
     def _open_admin(self, stack: contextlib.ExitStack) -> HttpServer | None:
         """Serve the pages for operators on their own address, from now until all is closed."""
@@ -313,6 +311,25 @@ class Service:
         stack.callback(server.close)
         server.start()
         return server
+
+    def _join_others(self, stack: contextlib.ExitStack) -> None:
+        """Become one of the processes that deliver from the store, if there may be several."""
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._session = self._store.session(name, __version__, self.config.store.lease)
+        if self._session is not None:
+            self._limits = self._store.limits(self._session)
+            if self._limits is not None:
+                stack.callback(self._limits.close)
+
+    def _take_lanes(self) -> None:
+        """Deliver, for the users of some lanes if others deliver as well."""
+        if self._session is not None:
+            self._session.holder = Membership(self._engine, self._session, self._reopen)
+            self._session.start()
+
+    def _leave_others(self) -> None:
+        if self._session is not None:
+            self._session.close()
 
     @property
     def delivers(self) -> bool:
@@ -581,7 +598,8 @@ class Service:
             tenants,
         )
         share = TenantPipelines(
-            *(bound, tenants, store, self._queue, http, policy, self._clock, self._observer, stop)
+            *(bound, tenants, store, self._queue, http, policy, self._clock, self._observer, stop),
+            limits=self._limits,
         ).share()
         return _Served(
             *(bound, scope, route, http, policy, stop, pauses),
@@ -674,6 +692,7 @@ class Service:
                 clock=self._clock,
                 observer=self._observer,
                 source=self._queue.source(scope),
+                breaker=self._breaker(served),
                 account=self._accounts[bound.name],
             )
 
@@ -688,10 +707,24 @@ class Service:
         rate_limit = bound.destination.definition.transport.rate_limit
         return Sender(
             bound.destination,
-            rate_limited(served.transport, rate_limit, self._clock, stop),
+            rate_limited(
+                *(served.transport, rate_limit, self._clock, stop),
+                *(self._limits, served.scope.full_name),
+            ),
             stop=stop,
             answers=self._store.answers(bound.identity.partner),
             clock=self._clock,
+        )
+
+    def _breaker(self, served: _Served) -> Breaker | None:
+        """Return the breaker that all processes share; None for one of this process alone."""
+        if self._limits is None:
+            return None
+        name = served.bound.name
+        return ClusterBreaker(
+            served.policy.draw,
+            lambda state, why: self._observer.breaker(name, state, why),
+            self._limits.gate(name),
         )
 
     def _note_stopped(self, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from destinations.clock import WallClock
 from destinations.http.transport import Transport
 from destinations.operations import StoredPauses, check_account
-from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
+from destinations.pipeline.breaker import BreakerState, CircuitBreaker, SharedBreaker
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
@@ -20,6 +21,7 @@ from destinations.pipeline.queue import DurableQueue, Scope
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reconcile import longest_wait
 from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
@@ -91,13 +93,12 @@ class TenantPipelines:
     clock: WallClock
     observer: Observer
     stop: threading.Event
+    limits: SharedLimits | None = None
 
     def share(self) -> FairShare:
         """Return the share by which they take turns."""
         name = self.bound.name
-        endpoint = CircuitBreaker(
-            self.policy.draw, lambda state, why: self.observer.breaker(name, state, why)
-        )
+        endpoint = self._breaker(name, lambda state, why: self.observer.breaker(name, state, why))
         return FairShare(
             name,
             lambda scope: self._make(scope, endpoint),
@@ -108,6 +109,12 @@ class TenantPipelines:
             waiting=lambda: Tenants(self.store.database).waiting(name),
             scope_of=self.tenants.scope_of,
         )
+
+    def _breaker(self, name: str, notify: Callable[[BreakerState, str], None]) -> CircuitBreaker:
+        """Return a breaker, which all processes share if several deliver."""
+        if self.limits is None:
+            return CircuitBreaker(self.policy.draw, notify)
+        return ClusterBreaker(self.policy.draw, notify, self.limits.gate(name))
 
     def _failed(self, scope: Scope, error: Exception) -> None:
         shown = self.tenants.shown(scope)
@@ -124,7 +131,8 @@ class TenantPipelines:
         self.queue.recover([scope], longest_wait(definition, losses), self.policy.longest_wait)
         answers = TenantStore(self.store, scope.tenant).answers(identity_of(destination).partner)
         transport = rate_limited(
-            self.transport, definition.transport.rate_limit, self.clock, self.stop
+            *(self.transport, definition.transport.rate_limit, self.clock, self.stop),
+            *(self.limits, scope.full_name),
         )
 
         def sender_of(one: Destination) -> Sender:
@@ -138,7 +146,7 @@ class TenantPipelines:
         most = min(_REQUESTS, definition.transport.concurrency)
         pauses = StoredPauses(self.store, scope.full_name)
         pauses.write({})  # all is tried again
-        own = CircuitBreaker(self.policy.draw, lambda _state, _why: None)
+        own = self._breaker(scope.full_name, lambda _state, _why: None)
         return Pipeline(
             scope,
             destination,

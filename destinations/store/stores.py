@@ -12,6 +12,7 @@ from destinations.clock import WallClock
 from destinations.pipeline.lease import Lease, LeaseTimes, Session
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
+from destinations.pipeline.shared_limits import SharedLimits
 from destinations.store.accounts import Accounts
 from destinations.store.answers import StoredAnswers
 from destinations.store.connection import Connection, Database
@@ -48,6 +49,10 @@ class OpenStore:
 
     def session(self, name: str, version: str, times: LeaseTimes) -> Session | None:  # noqa: ARG002 - see `PostgresStore`
         """Return the session of a process among those that deliver; None if it is the only one."""
+        return None
+
+    def limits(self, lease: Lease) -> SharedLimits | None:  # noqa: ARG002 - see `PostgresStore`
+        """Return what all processes that deliver keep to; None if there is only one."""
         return None
 
     @property
