@@ -18,6 +18,7 @@ from destinations.cli.commands import Command
 from destinations.cli.garbage_collection import collect_less_often
 from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
 from destinations.server import (
+    Role,
     ServeConfig,
     Service,
     check_definitions,
@@ -46,8 +47,15 @@ _SLICE_SECONDS = 0.1
     required=True,
     help="Read the configuration from FILE: YAML, JSON (.json) or TOML (.toml).",
 )
+@click.option(
+    "--role",
+    type=click.Choice(["receive", "deliver", "both"]),
+    default="both",
+    help="Only receive events, or only deliver them, where several servers share a store in"
+    " PostgreSQL (both).",
+)
 @click.option("--check", is_flag=True, help="Only check whether the configuration can be used.")
-def command(path: Path, *, check: bool) -> int:
+def command(path: Path, role: Role, *, check: bool) -> int:
     """Receive events over HTTP and deliver them, until stopped.
 
     SIGTERM and SIGINT stop the server once the requests under way have ended; waiting deliveries
@@ -65,7 +73,7 @@ def command(path: Path, *, check: bool) -> int:
     with Signals() as signals:
         config = _read(path)
         with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
-            return _run(config, path, signals, opened)
+            return _run(config, path, signals, opened, role)
 
 
 def _read(path: Path) -> ServeConfig:
@@ -77,8 +85,10 @@ def _read(path: Path) -> ServeConfig:
         raise
 
 
-def _run(config: ServeConfig, path: Path, signals: Signals, observation: Observation) -> int:
-    service = Service(config, observation)
+def _run(
+    config: ServeConfig, path: Path, signals: Signals, observation: Observation, role: Role
+) -> int:
+    service = Service(config, observation, role=role)
     logger = observation.logger
     logger.info(
         "server starting",

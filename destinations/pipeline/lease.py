@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 __all__ = [
     "LANES",
@@ -81,6 +81,11 @@ class LeaseTimes:
     beat: float = 3.0
     margin: float = 2.0
     hard_stop: bool = True
+
+    @classmethod
+    def of(cls, seconds: float, *, hard_stop: bool = True) -> Self:
+        """Return the times of a lease of so many seconds."""
+        return cls(seconds, seconds / 5, seconds * 2 / 15, hard_stop)
 
 
 class LeaseHolder(Protocol):

@@ -57,6 +57,7 @@ from .running import (
     running_configuration,
 )
 from .service import (
+    Role,
     Service,
 )
 
@@ -76,6 +77,7 @@ __all__ = [
     "Receiver",
     "ReceiverConfig",
     "RefusedConfig",
+    "Role",
     "RunningConfiguration",
     "SealingConfig",
     "ServeConfig",

@@ -33,6 +33,7 @@ from destinations.errors import (
 )
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
+from destinations.pipeline.lease import LeaseTimes
 from destinations.postgres import PostgresAddress, StoreAddress
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret, reveal
@@ -287,6 +288,11 @@ class _Reader:
     def _store(self, given: Mapping[str, Any]) -> StoreConfig:
         fields = _fields({key: given[key] for key in given if key not in {"path", "postgres"}})
         fields["address"], fields["exposed"] = self._address(given)
+        of_postgres = given.get("postgres", {})
+        fields["lease"] = LeaseTimes.of(
+            of_postgres.get("leaseSeconds", 15.0), hard_stop=of_postgres.get("hardStop", True)
+        )
+        fields["is_replicated"] = of_postgres.get("durability", "replicated") == "replicated"
         days = fields.get("keep_days")
         if isinstance(days, Mapping):
             del fields["keep_days"]

@@ -65,7 +65,8 @@ class AdminConfig:
 class StoreConfig:
     """The place of the store; ``max_bytes`` of None is as much as the disk has.
 
-    ``exposed`` is as in `DestinationConfig`.
+    ``exposed`` is as in `DestinationConfig`. A database in PostgreSQL has servers with a ``lease``,
+    and if it ``is_replicated``, no event may be lost with one machine of it.
     """
 
     address: StoreAddress
@@ -75,6 +76,7 @@ class StoreConfig:
     keep_days_by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
     exposed: Mapping[str, Path] = field(default_factory=dict)
     lease: LeaseTimes = field(default_factory=LeaseTimes)
+    is_replicated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

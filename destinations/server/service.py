@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final, Literal
 
 from destinations._version import __version__
@@ -137,6 +138,11 @@ class Service:
         clock: WallClock | None = None,
         role: Role = "both",
     ) -> None:
+        if role != "both" and isinstance(config.store.address, Path):
+            raise UsageError(
+                f"a server that only {role}s needs a store in PostgreSQL: one that is a file, such "
+                f"as {config.store.address}, has a single server"
+            )
         self.config = config
         self.role: Final[Role] = role
         self._session: Session | None = None
