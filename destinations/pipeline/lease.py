@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -61,8 +61,11 @@ class Lease(Protocol):
         ...
 
     @property
-    def lanes(self) -> Collection[int]:
-        """The lanes whose users it delivers for."""
+    def lanes(self) -> Mapping[int, int]:
+        """The lanes whose users it delivers for; each with a number that rises if it comes again.
+
+        What waited in one before is not known any more: others may have delivered meanwhile.
+        """
         ...
 
     def remaining(self) -> float:

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -108,7 +108,8 @@ class WorkerSession:
         self._connection: PostgresConnection | None = None
         self._token: int | None = None
         self._until = -math.inf
-        self._lanes: frozenset[int] = frozenset()
+        self._lanes: Mapping[int, int] = {}
+        self._generation = 0
         self._giving: frozenset[int] = frozenset()
         # By session: its beats, and when that count was seen first.
         self._seen: dict[int, tuple[int, float]] = {}
@@ -125,7 +126,7 @@ class WorkerSession:
         return self._token
 
     @property
-    def lanes(self) -> Collection[int]:
+    def lanes(self) -> Mapping[int, int]:
         """See `Lease.lanes`."""
         return self._lanes
 
@@ -233,7 +234,7 @@ class WorkerSession:
             _REGISTER, (self._name, self._version, self.times.lease)
         ).fetchone()
         self._token = int(row[0])
-        self._lanes = self._giving = frozenset()
+        self._lanes, self._giving = {}, frozenset()
         self._until = began + self.times.lease - self.times.margin
         self._arm(began)
         self.holder.lease_taken()
@@ -243,7 +244,7 @@ class WorkerSession:
         _LOG.warning("lease lost: other processes deliver what this one had")
         self._token = None
         self._until = -math.inf
-        self._lanes = self._giving = frozenset()
+        self._lanes, self._giving = {}, frozenset()
         self.holder.lease_lost()
 
     def _park(self) -> None:
@@ -309,6 +310,7 @@ class WorkerSession:
             self._giving = frozenset()
 
     def _hold(self, lanes: frozenset[int]) -> None:
-        if lanes != self._lanes:
-            self._lanes = lanes
+        if lanes != self._lanes.keys():
+            self._generation += 1
+            self._lanes = {lane: self._lanes.get(lane, self._generation) for lane in lanes}
             self.holder.lanes_changed()

@@ -9,7 +9,7 @@ is read again, and left out where it was found before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.outcome import Effect, State
@@ -23,7 +23,7 @@ from destinations.store.rows import array_of
 
 __all__ = ["ALL_LANES", "PostgresSource"]
 
-ALL_LANES: Final = frozenset(range(LANES))
+ALL_LANES: Final[Mapping[int, int]] = dict.fromkeys(range(LANES), 0)
 _READY: Final = STATUS_CODES[State.READY]
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
 _NO_EFFECT: Final = EFFECT_CODES[Effect.NONE]
@@ -57,13 +57,14 @@ class PostgresSource(StoredSource):
         names: Names,
         scope: Scope,
         user: str | None,
-        lanes: Callable[[], Collection[int]],
+        lanes: Callable[[], Mapping[int, int]],
     ) -> None:
         super().__init__(database, names, scope, user)
         self._postgres = database
         self._lanes = lanes
-        # By lane, the (transaction, id) up to which all is read, and the transactions of what was
-        # found after that, by id.
+        # By lane, which of its times with this process that is, the (transaction, id) up to which
+        # all is read, and the transactions of what was found after that, by id.
+        self._generations: Mapping[int, int] = {}
         self._places: dict[int, tuple[int, int]] = {}
         self._read: dict[int, dict[int, int]] = {}
         self._turn = 0
@@ -112,12 +113,15 @@ class PostgresSource(StoredSource):
 
         Lanes take turns. There may be some more than ``limit``.
         """
-        lanes = sorted(self._lanes())
+        generations = self._lanes()
+        for lane, generation in self._generations.items():
+            if generations.get(lane) != generation:  # others may have had it meanwhile
+                self._places.pop(lane, None)
+                self._read.pop(lane, None)
+        self._generations = generations
+        lanes = sorted(generations)
         if not lanes:
             return ()
-        for lane in self._places.keys() - set(lanes):
-            self._places.pop(lane)
-            self._read.pop(lane, None)
         horizon = self._horizon()
         start = self._turn % len(lanes)
         left = lanes[start:] + lanes[:start]
