@@ -80,6 +80,8 @@ def prune(
     """
     database = store.database
     if more():
+        database.add_up()
+    if more():
         delete_drifts(database, now - periods.keep_days * _DAY)
     days = {outcome: periods.of(outcome) for outcome in Outcome}
     before = {outcome: now - each * _DAY for outcome, each in days.items() if each is not None}

@@ -8,9 +8,10 @@ others of its kind; it is for the queue alone, which is written for that.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,8 +24,9 @@ from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect, failure, is_lost
 from destinations.postgres.dialect import PostgresConnection
 from destinations.postgres.migrating import check_version
+from destinations.postgres.partitions import drop_old, make_ahead
 from destinations.postgres.schema import SEVERAL_WRITERS
-from destinations.store.connection import Connection, LatestEvent
+from destinations.store.connection import Connection, LatestEvent, WholeParts
 from destinations.store.write_health import WriteHealth
 
 __all__ = ["PostgresDatabase"]
@@ -37,6 +39,9 @@ _IDLE_SECONDS: Final = 7.5
 
 _CERTAIN_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.2
+_AHEAD_SECONDS: Final = 2.0
+"""In so long no more events are accepted than half a partition of the ledger has."""
+
 _TAKEN: Final = 0.75
 
 _COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
@@ -145,6 +150,7 @@ class PostgresDatabase:
                 raw = connection.raw
                 if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     raise RuntimeError("a transaction within another one")
+                self._look_ahead(connection)
                 # One round trip for both.
                 raw.execute(f"BEGIN; SELECT {lock}({SEVERAL_WRITERS}, {self._lock_number(raw)})")
                 try:
@@ -163,6 +169,15 @@ class PostgresDatabase:
                 self.health.failed(str(failed))
                 raise failed from None
             self.health.worked()
+
+    def _look_ahead(self, connection: PostgresConnection) -> None:
+        """Make room for finished deliveries, every few seconds if it is needed."""
+        now = time.monotonic()
+        if now >= self._look_ahead_at:
+            self._look_ahead_at = now + _AHEAD_SECONDS
+            make_ahead(connection)
+
+    _look_ahead_at = -math.inf
 
     def _lock_number(self, raw: psycopg.Connection[Any]) -> int:
         """Return the second number of the lock: that of the schema."""
@@ -327,6 +342,10 @@ class PostgresDatabase:
         """Add up what writers noted of the numbers of deliveries; raises as `transaction`."""
         with self.shared_transaction() as connection:
             connection.execute(_ADD_UP)
+
+    def drop_parts(self, limits: Mapping[int, float], more: Callable[[], bool]) -> WholeParts:
+        """Drop partitions of the ledger of which all is old; see `Database.drop_parts`."""
+        return drop_old(self, self.address, limits, more)
 
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:  # noqa: ARG002 - see Database
         """Return no faults: the server checks its files itself."""

@@ -11,8 +11,12 @@ from __future__ import annotations
 from typing import Final
 
 from destinations.pipeline.lease import LANES
+from destinations.store.rows import PER_EVENT
 
-__all__ = ["MIGRATIONS", "SEVERAL_WRITERS"]
+__all__ = ["LEAST_EVENTS", "MIGRATIONS", "SEVERAL_WRITERS"]
+
+LEAST_EVENTS: Final = 1_000_000
+"""The number of events of a partition of the ledger, at least."""
 
 SEVERAL_WRITERS: Final = 0x64737473
 """``dsts``: the first number of the advisory locks of this package."""
@@ -319,7 +323,24 @@ _TABLES: Final = (
         fingerprint bigint NOT NULL,
         plan bigint NOT NULL,
         note bigint
-    )
+    ) PARTITION BY RANGE (id)
+    """,
+    # See destinations.postgres.partitions. Of what is before the others only some is left.
+    f"CREATE TABLE ledger_old PARTITION OF ledger FOR VALUES FROM (MINVALUE) TO ({PER_EVENT})",
+    f"""
+    CREATE TABLE ledger_1 PARTITION OF ledger
+    FOR VALUES FROM ({PER_EVENT}) TO ({(LEAST_EVENTS + 1) * PER_EVENT})
+    """,
+    "CREATE TABLE ledger_partitions (first bigint PRIMARY KEY, after bigint NOT NULL)",
+    f"INSERT INTO ledger_partitions VALUES (1, {LEAST_EVENTS + 1})",  # noqa: S608 - a number
+    "CREATE TABLE ledger_late (first bigint NOT NULL)",
+    """
+    CREATE FUNCTION ledger_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO ledger_late VALUES (tg_argv[0]::bigint);
+        RETURN NULL;
+    END
+    $$
     """,
     # Each transaction adds its own rows, so that none waits for another one.
     """

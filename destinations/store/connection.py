@@ -6,14 +6,22 @@ Statements are written in what both have in common, with ``?`` for values.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from destinations.clock import SteadyClock
 from destinations.store.write_health import WriteHealth
 
-__all__ = ["Connection", "Cursor", "Database", "LatestEvent", "ServerConnection", "ServerCursor"]
+__all__ = [
+    "Connection",
+    "Cursor",
+    "Database",
+    "LatestEvent",
+    "ServerConnection",
+    "ServerCursor",
+    "WholeParts",
+]
 
 T = TypeVar("T")
 
@@ -73,6 +81,17 @@ class LatestEvent(NamedTuple):
 
     day: int
     id: int
+
+
+class WholeParts(NamedTuple):
+    """What was dropped of the ledger as a whole: the number of its deliveries.
+
+    ``left`` has parts that are dropped as a whole later, each as its first event and the one after
+    its last: nothing is to be deleted from them until then.
+    """
+
+    deleted: int = 0
+    left: Sequence[tuple[int, int]] = ()
 
 
 class Database(Protocol):
@@ -166,6 +185,14 @@ class Database(Protocol):
         """Put one number in place of those that several processes noted; raises as `transaction`.
 
         It may be done at any time, also by several at once.
+        """
+        ...
+
+    def drop_parts(self, limits: Mapping[int, float], more: Callable[[], bool]) -> WholeParts:
+        """Drop parts of the ledger of which all is old, where it has any; raises as `transaction`.
+
+        ``limits`` has by status, as its code, the time before which a delivery must have ended, in
+        milliseconds. Before each, ``more`` is asked whether there is time for it.
         """
         ...
 

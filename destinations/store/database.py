@@ -7,13 +7,13 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from destinations.clock import SteadyClock
 from destinations.errors import StoreFullError, StoreGoneError, TemporaryError, UsageError
-from destinations.store.connection import Connection, LatestEvent
+from destinations.store.connection import Connection, LatestEvent, WholeParts
 from destinations.store.failures import failure, is_of_the_file, roll_back
 from destinations.store.files import (
     READ_ONLY,
@@ -443,6 +443,14 @@ class SqliteDatabase:
 
     def add_up(self) -> None:
         """Do nothing: one process writes at a time, and adds to the numbers."""
+
+    def drop_parts(
+        self,
+        limits: Mapping[int, float],  # noqa: ARG002 - see Database
+        more: Callable[[], bool],  # noqa: ARG002 - see Database
+    ) -> WholeParts:
+        """Do nothing: the ledger has no parts."""
+        return WholeParts()
 
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:
         """Return what is wrong with the file, at most ``limit`` faults."""

@@ -6,7 +6,7 @@ Before each part, ``more`` is asked whether there is time for it; what is left i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from destinations.store.rows import DAY_MS, PER_EVENT, array_of
 from destinations.store.tallies import Tallies
 
 __all__ = [
+    "FINISHED",
     "Deleted",
     "compact",
     "delete_drifts",
@@ -25,6 +26,7 @@ __all__ = [
     "delete_settled",
     "delete_spent_events",
     "delete_spent_texts",
+    "first_event_of",
 ]
 
 _CHUNK: Final = 1_000
@@ -59,7 +61,7 @@ _ENDS: Final = {"ledger": "accepted_at + took", "kept": "settled_at"}
 """By table, when a row of it ended, in milliseconds."""
 
 _ROWS: Final = " UNION ALL ".join(_ENDED.format(table=one, ended=_ENDS[one]) for one in _ENDS)
-_FINISHED: Final = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
+FINISHED: Final = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
 
 
 def _always() -> bool:
@@ -96,29 +98,56 @@ def delete_settled(
     it is new when it comes again, and so is its correction.
     """
     if not isinstance(before, Mapping):
-        before = dict.fromkeys(_FINISHED, before)
+        before = dict.fromkeys(FINISHED, before)
     limits = {STATUS_CODES[outcome]: time * 1000 for outcome, time in before.items()}
-    deleted = Deleted()
+    whole = database.drop_parts(limits, more)
+    deleted = Deleted(whole.deleted)
     for table in _ENDS:
-        deleted += _delete_from(database, table, limits, more)
+        left = whole.left if table == "ledger" else ()
+        deleted += _delete_from(database, table, limits, left, more)
     return deleted
 
 
 def _delete_from(
-    database: Database, table: str, limits: Mapping[int, float], more: Callable[[], bool]
+    database: Database,
+    table: str,
+    limits: Mapping[int, float],
+    left: Sequence[tuple[int, int]],
+    more: Callable[[], bool],
 ) -> Deleted:
-    """Delete the events that have a row in one of the tables, of those that may go."""
+    """Delete the events that have a row in one of the tables, of those that may go.
+
+    Ranges of events that are ``left`` for later stay as they are.
+    """
     old = _old_statuses(database, table, limits)
     if not old:
         return Deleted()
     # An id shows when an event was accepted; it may have been settled much later.
-    limit = _first_event_of(database, _day(max(limits[one] for one in old) / 1000) + 1)
-    deleted, last = Deleted(), 0
-    while more():
+    limit = first_event_of(database, _day(max(limits[one] for one in old) / 1000) + 1)
+    deleted = Deleted()
+    start = 0
+    for first, after in (*sorted(left), (limit, limit)):
+        deleted += _delete_between(database, table, limits, old, (start, min(first, limit)), more)
+        start = after
+    return deleted
+
+
+def _delete_between(
+    database: Database,
+    table: str,
+    limits: Mapping[int, float],
+    old: Collection[int],
+    between: tuple[int, int],
+    more: Callable[[], bool],
+) -> Deleted:
+    """Delete events from the first of two on, and before the second."""
+    last, limit = between[0] * PER_EVENT - 1, between[1] * PER_EVENT
+    deleted = Deleted()
+    while last < limit and more():
         rows = database.all(
             f"SELECT id, status, {_ENDS[table]} FROM {table}"  # noqa: S608 - constants
             " WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-            (last, limit * PER_EVENT, _CHUNK),
+            (last, limit, _CHUNK),
         )
         if not rows:
             break
@@ -136,7 +165,7 @@ def _delete_from(
 
 def _old_statuses(database: Database, table: str, limits: Mapping[int, float]) -> frozenset[int]:
     """Return the statuses of a table of which some rows may be old; usually none of ``kept`` is."""
-    in_ledger = {STATUS_CODES[one] for one in _FINISHED}
+    in_ledger = {STATUS_CODES[one] for one in FINISHED}
     first_days = database.all("SELECT status, min(day) FROM tallies WHERE count > 0 GROUP BY 1")
     return frozenset(
         status
@@ -164,7 +193,7 @@ class _Ended(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        return STATUSES[self.status] not in _FINISHED
+        return STATUSES[self.status] not in FINISHED
 
     @property
     def had_no_effect(self) -> bool:
@@ -230,7 +259,7 @@ def delete_messages(
 
     Of those that have deliveries it stays. Returns how many.
     """
-    limit = _first_event_of(database, _day(before) + (before >= now))
+    limit = first_event_of(database, _day(before) + (before >= now))
     deleted = 0
     is_all = database.one("SELECT 1 FROM days WHERE event_id < ?", (limit,)) is not None
     for page in _pages_of_messages(database) if is_all else ():
@@ -322,6 +351,7 @@ def compact(database: Database) -> None:
     No other process can write until then. It needs as much free disk as the file has content.
     """
     delete_spent_texts(database)
+    database.add_up()
     database.vacuum()
 
 
@@ -338,7 +368,7 @@ def _day(time: float) -> int:
     return round(max(time, 0.0) * 1000) // DAY_MS
 
 
-def _first_event_of(database: Database, day: int) -> int:
+def first_event_of(database: Database, day: int) -> int:
     """Return the first event of a day or a later one; the next one that there will be if none."""
     row = database.one("SELECT min(event_id) FROM days WHERE day >= ?", (day,))
     if row is not None and row[0] is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Balance, Increment, Round, Scope
-from destinations.store import SqliteStore, StoredLedger
+from destinations.store import StoredLedger, broken_rules
+from tests.stores import AnyStore, OpenStore, opener
 
 CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
     State.READY: {},
@@ -43,13 +45,28 @@ CLASSES: Final[Mapping[Status, Mapping[str, Any]]] = {
 
 
 @pytest.fixture
-def ledger(store: SqliteStore) -> StoredLedger:
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    """Opens a store, which is empty at first: a file, or one of each kind; see `both_kinds`."""
+    return opener(getattr(request, "param", "sqlite"), tmp_path / "store.sqlite3")
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Iterator[AnyStore]:
+    """An empty store, in which every rule must hold when the test is over."""
+    with open_store() as opened:
+        yield opened
+    with open_store(read_only=True) as again:
+        assert broken_rules(again.database) == []
+
+
+@pytest.fixture
+def ledger(store: AnyStore) -> StoredLedger:
     """All deliveries of the store."""
     return store.ledger()
 
 
 @pytest.fixture
-def put(store: SqliteStore, add_delivery: Callable[..., int]) -> Callable[..., LedgerEntry]:
+def put(store: AnyStore, add_delivery: Callable[..., int]) -> Callable[..., LedgerEntry]:
     """Puts a delivery of a class into the store, with columns of its own; returns its entry."""
 
     def make(status: Status = State.READY, raw: Any = None, **columns: Any) -> LedgerEntry:
@@ -72,7 +89,7 @@ def fill(put: Callable[..., LedgerEntry]) -> Callable[..., dict[Status, LedgerEn
 
 
 @pytest.fixture
-def know(store: SqliteStore) -> Callable[..., None]:
+def know(store: AnyStore) -> Callable[..., None]:
     """Notes in a scope that the partner holds 7 under these keys, all of the user ``u1``."""
 
     def note(entry: LedgerEntry, *keys: str) -> None:
@@ -85,13 +102,13 @@ def know(store: SqliteStore) -> Callable[..., None]:
 
 
 @pytest.fixture
-def known(store: SqliteStore) -> Callable[[], set[str]]:
+def known(store: AnyStore) -> Callable[[], set[str]]:
     """The keys under which it is noted what the partner holds."""
     return lambda: {key for (key,) in store.database.all("SELECT key FROM balances")}
 
 
 @pytest.fixture
-def noticed(store: SqliteStore) -> Callable[[], list[int]]:
+def noticed(store: AnyStore) -> Callable[[], list[int]]:
     """The deliveries that whoever delivers has to look at again, in order."""
     return lambda: [
         one for (one,) in store.database.all("SELECT delivery FROM changes ORDER BY id")

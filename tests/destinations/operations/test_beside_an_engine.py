@@ -22,7 +22,10 @@ from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
 from destinations.runtime.sender import Sender
-from destinations.store import SqliteStore, StoredLedger
+from destinations.store import StoredLedger
+from tests.stores import AnyStore, both_kinds, open_again
+
+pytestmark = both_kinds
 
 Bind = Callable[..., Destination]
 
@@ -32,8 +35,8 @@ GOOD = {"type": "track", "event": "E", "userId": "u1", "properties": {"by": 2, "
 class _Server:
     """A process that delivers, on a clock of its own, with the store open by itself."""
 
-    def __init__(self, store: SqliteStore, destination: Destination, transport: Any) -> None:
-        self.store = SqliteStore(store.path)
+    def __init__(self, store: AnyStore, destination: Destination, transport: Any) -> None:
+        self.store = open_again(store)
         self.clock = StillClock()
         self.transport = transport
         self.intake = Intake(destination)
@@ -96,7 +99,7 @@ class _Server:
 
 
 @pytest.fixture
-def serve(store: SqliteStore, bind: Bind, scripted: Any) -> Iterator[Callable[..., _Server]]:
+def serve(store: AnyStore, bind: Bind, scripted: Any) -> Iterator[Callable[..., _Server]]:
     """Starts a process that delivers, with what the partner answers in order, the last for ever."""
     started: list[_Server] = []
 
@@ -200,7 +203,7 @@ def test_what_is_dropped_while_it_is_sent(serve: Serve, ledger: StoredLedger, re
     assert _status(ledger, delivery) is Outcome.DELIVERED
 
 
-def test_retention(serve: Serve, store: SqliteStore, ledger: StoredLedger, replies: Any) -> None:
+def test_retention(serve: Serve, store: AnyStore, ledger: StoredLedger, replies: Any) -> None:
     """What was deleted does not come back, and its messageId is new again."""
     server = serve(replies.success)
     first = server.accept()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from destinations.errors import UsageError
@@ -22,6 +23,9 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.store import SqliteStore, StoredLedger, broken_rules
+from tests.stores import AnyStore, both_kinds, open_again
+
+pytestmark = both_kinds
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
@@ -43,19 +47,19 @@ DROPPABLE: frozenset[Status] = frozenset(
 RESOLVABLE: tuple[Status, ...] = (State.HELD, State.UNKNOWN)
 
 
-def _everything(store: SqliteStore) -> dict[int, LedgerEntry]:
+def _everything(store: AnyStore) -> dict[int, LedgerEntry]:
     return {one.id: one for one in store.ledger().find(Selection())}
 
 
-def _counts(store: SqliteStore) -> Mapping[Status, int]:
+def _counts(store: AnyStore) -> Mapping[Status, int]:
     (totals,) = store.ledger().totals(3_000.0)
     return {status: number for status, number in totals.counts.items() if number}
 
 
 @pytest.fixture
-def other(store: SqliteStore) -> Iterator[SqliteStore]:
+def other(store: AnyStore) -> Iterator[AnyStore]:
     """The same store, as another process has it open."""
-    with SqliteStore(store.path) as opened:
+    with open_again(store) as opened:
         yield opened
 
 
@@ -64,7 +68,7 @@ def other(store: SqliteStore) -> Iterator[SqliteStore]:
 
 @pytest.mark.parametrize("status", EVERY)
 def test_what_may_be_dropped(
-    store: SqliteStore, ledger: StoredLedger, fill: Fill, noticed: Noticed, status: Status
+    store: AnyStore, ledger: StoredLedger, fill: Fill, noticed: Noticed, status: Status
 ) -> None:
     """What was given up or waits is dropped for good; the reason says what to do with the rest."""
     entry = fill()[status]
@@ -108,7 +112,7 @@ def test_why_not_dropped(fill: Fill, status: Status, hint: str) -> None:
 
 
 def test_one_that_cannot_be_dropped_keeps_the_others(
-    store: SqliteStore, ledger: StoredLedger, fill: Fill
+    store: AnyStore, ledger: StoredLedger, fill: Fill
 ) -> None:
     """Nothing is dropped of a list with one in it that must not be."""
     entries = fill()
@@ -118,9 +122,7 @@ def test_one_that_cannot_be_dropped_keeps_the_others(
     assert _everything(store) == before
 
 
-def test_dropped_twice(
-    store: SqliteStore, ledger: StoredLedger, fill: Fill, other: SqliteStore
-) -> None:
+def test_dropped_twice(store: AnyStore, ledger: StoredLedger, fill: Fill, other: AnyStore) -> None:
     """Of two who drop the same, one does it; the other changes nothing, and is told so."""
     entries = fill()
     chosen = [entries[Outcome.DEAD], entries[State.READY], entries[State.HELD]]
@@ -134,9 +136,7 @@ def test_dropped_twice(
     assert broken_rules(store.database) == []
 
 
-def test_the_same_delivery_twice_in_a_list(
-    store: SqliteStore, ledger: StoredLedger, put: Put
-) -> None:
+def test_the_same_delivery_twice_in_a_list(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """It is dropped once, and counted once."""
     for status in (State.READY, State.HELD, Outcome.DEAD):
         entry = put(status)
@@ -145,7 +145,7 @@ def test_the_same_delivery_twice_in_a_list(
     assert broken_rules(store.database) == []
 
 
-def _claimed(store: SqliteStore, entry: LedgerEntry) -> tuple[Scope, QueuedDelivery, ClaimedBatch]:
+def _claimed(store: AnyStore, entry: LedgerEntry) -> tuple[Scope, QueuedDelivery, ClaimedBatch]:
     """What a process that delivers has in hand: a delivery whose intent is durable."""
     scope = Scope(entry.scope, entry.destination)
     queue = store.queue()
@@ -156,7 +156,7 @@ def _claimed(store: SqliteStore, entry: LedgerEntry) -> tuple[Scope, QueuedDeliv
     return scope, delivery, batch
 
 
-def test_what_is_being_sent_meanwhile(ledger: StoredLedger, put: Put, other: SqliteStore) -> None:
+def test_what_is_being_sent_meanwhile(ledger: StoredLedger, put: Put, other: AnyStore) -> None:
     """It was ready when the operator looked: what is under way is left alone, and goes its way."""
     entry, waits = put(), put()
     scope, delivery, batch = _claimed(other, entry)
@@ -169,9 +169,7 @@ def test_what_is_being_sent_meanwhile(ledger: StoredLedger, put: Put, other: Sql
     assert drop(ledger, [entry], reason="x", now=3_000.0) == 0
 
 
-def test_what_is_dropped_before_it_is_sent(
-    ledger: StoredLedger, put: Put, other: SqliteStore
-) -> None:
+def test_what_is_dropped_before_it_is_sent(ledger: StoredLedger, put: Put, other: AnyStore) -> None:
     """A process that has it in hand already learns, before it sends, that it is gone."""
     entry = put()
     scope = Scope(entry.scope, entry.destination)
@@ -185,7 +183,7 @@ def test_what_is_dropped_before_it_is_sent(
 
 
 def test_what_was_tried_meanwhile_is_still_dropped(
-    ledger: StoredLedger, put: Put, other: SqliteStore
+    ledger: StoredLedger, put: Put, other: AnyStore
 ) -> None:
     """A delivery that failed once more and waits again is as the operator saw it: it waits."""
     entry = put()
@@ -237,30 +235,33 @@ def test_what_the_partner_holds_after_a_drop(
 
 
 def test_many_are_dropped_in_one_commit_or_none(
-    store: SqliteStore, ledger: StoredLedger, put: Put, noticed: Noticed
+    store: AnyStore, ledger: StoredLedger, put: Put, noticed: Noticed
 ) -> None:
     """What fails in the middle leaves all of them, and what was counted, as they were."""
     entries = [put() for _ in range(5)]
+    make = f"ALTER TABLE ledger ADD CONSTRAINT broken CHECK (id <> {entries[3].id})"
+    undo = "ALTER TABLE ledger DROP CONSTRAINT broken"
+    if isinstance(store, SqliteStore):
+        when = f"BEFORE INSERT ON ledger WHEN new.id = {entries[3].id}"
+        make = f"CREATE TEMP TRIGGER broken {when} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        undo = "DROP TRIGGER broken"
     with store.database.transaction() as connection:
-        connection.execute(
-            "CREATE TEMP TRIGGER broken BEFORE INSERT ON ledger WHEN new.id ="
-            f" {entries[3].id} BEGIN SELECT RAISE(ABORT, 'broken'); END"
-        )
+        connection.execute(make)
     before = _everything(store)
-    with pytest.raises(sqlite3.IntegrityError, match="broken"):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match="broken"):
         drop(ledger, entries, reason="x", now=3_000.0)
     assert (_everything(store), noticed()) == (before, [])
     assert broken_rules(store.database) == []
     with store.database.transaction() as connection:
-        connection.execute("DROP TRIGGER broken")
+        connection.execute(undo)
     assert drop(ledger, entries, reason="x", now=3_000.0) == 5
     assert noticed() == [one.id for one in entries]
 
 
-def test_a_store_that_is_only_read(store: SqliteStore, put: Put) -> None:
+def test_a_store_that_is_only_read(store: AnyStore, put: Put) -> None:
     """It cannot be changed, and says so."""
     entry = put(Outcome.DEAD)
-    with SqliteStore(store.path, read_only=True) as read:
+    with open_again(store, read_only=True) as read:
         assert read.ledger().get(entry.id) == entry
         with pytest.raises(UsageError, match="opened read-only"):
             drop(read.ledger(), [entry], reason="x", now=1.0)
@@ -273,7 +274,7 @@ def test_a_store_that_is_only_read(store: SqliteStore, put: Put) -> None:
 
 @pytest.mark.parametrize("status", RESOLVABLE)
 def test_applied(
-    store: SqliteStore,
+    store: AnyStore,
     ledger: StoredLedger,
     fill: Fill,
     know: Know,
@@ -296,7 +297,7 @@ def test_applied(
 
 @pytest.mark.parametrize("status", RESOLVABLE)
 def test_not_applied(
-    store: SqliteStore,
+    store: AnyStore,
     ledger: StoredLedger,
     fill: Fill,
     know: Know,
@@ -325,7 +326,7 @@ def test_not_applied(
 @pytest.mark.parametrize("status", [one for one in EVERY if one not in RESOLVABLE])
 @pytest.mark.parametrize("applied", [True, False])
 def test_there_is_nothing_to_resolve(
-    store: SqliteStore, ledger: StoredLedger, fill: Fill, status: Status, *, applied: bool
+    store: AnyStore, ledger: StoredLedger, fill: Fill, status: Status, *, applied: bool
 ) -> None:
     """Only a lost answer is decided on by an operator."""
     entries = fill()
@@ -341,9 +342,9 @@ def test_there_is_nothing_to_resolve(
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("second", [True, False])
 def test_two_decide(
-    store: SqliteStore,
+    store: AnyStore,
     ledger: StoredLedger,
-    other: SqliteStore,
+    other: AnyStore,
     put: Put,
     know: Know,
     known: Known,
@@ -366,7 +367,7 @@ def test_two_decide(
     "found", [Outcome.DELIVERED, State.READY, State.HELD, State.UNKNOWN], ids=str
 )
 def test_the_partner_tells_meanwhile(
-    ledger: StoredLedger, other: SqliteStore, put: Put, found: Status
+    ledger: StoredLedger, other: AnyStore, put: Put, found: Status
 ) -> None:
     """What the partner has shown of a lost answer by then stands, unless that is nothing new."""
     entry = put(State.UNKNOWN)
@@ -390,7 +391,7 @@ def test_the_partner_tells_meanwhile(
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_an_operator_is_faster_than_the_partner(
-    store: SqliteStore, ledger: StoredLedger, other: SqliteStore, put: Put, *, applied: bool
+    store: AnyStore, ledger: StoredLedger, other: AnyStore, put: Put, *, applied: bool
 ) -> None:
     """What the partner shows of a lost answer that is decided on by then changes nothing."""
     entry = put(State.UNKNOWN)
@@ -407,9 +408,7 @@ def test_an_operator_is_faster_than_the_partner(
     assert broken_rules(store.database) == []
 
 
-def test_what_was_resolved_and_is_dropped(
-    ledger: StoredLedger, put: Put, store: SqliteStore
-) -> None:
+def test_what_was_resolved_and_is_dropped(ledger: StoredLedger, put: Put, store: AnyStore) -> None:
     """One that was put back may be dropped; whoever delivers finds out that it does not wait."""
     entry = put(State.HELD)
     source = store.queue().source(Scope(entry.scope, entry.destination))
@@ -419,12 +418,10 @@ def test_what_was_resolved_and_is_dropped(
     assert ledger.get(entry.id).effect is Effect.NONE
 
 
-def test_another_process_sees_it_at_once(
-    store: SqliteStore, ledger: StoredLedger, put: Put
-) -> None:
+def test_another_process_sees_it_at_once(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """Whoever has the file open as well reads what is changed, and can tell that it was."""
     entry = put(State.HELD)
-    with SqliteStore(store.path) as other:
+    with open_again(store) as other:
         queue = other.queue()
         source = queue.source(Scope(entry.scope, entry.destination))
         assert not queue.poll()
@@ -436,7 +433,7 @@ def test_another_process_sees_it_at_once(
         assert source.changes() == ((), ())
 
 
-def test_a_clock_that_was_set_back(store: SqliteStore, ledger: StoredLedger, put: Put) -> None:
+def test_a_clock_that_was_set_back(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
     """What is decided before it was accepted is counted on the day that it has in the ledger."""
     held, dead = put(State.HELD, accepted_at=300_000.0), put(Outcome.DEAD, accepted_at=300_000.0)
     drop(ledger, [dead], reason="x", now=1.0)
@@ -446,7 +443,7 @@ def test_a_clock_that_was_set_back(store: SqliteStore, ledger: StoredLedger, put
 
 
 def test_changes_of_several_destinations(
-    store: SqliteStore, ledger: StoredLedger, put: Put, know: Know, known: Known
+    store: AnyStore, ledger: StoredLedger, put: Put, know: Know, known: Known
 ) -> None:
     """One command may be about many of them; each is counted in its own."""
     one, two = put(State.HELD), put(State.HELD, destination="another")
@@ -466,7 +463,7 @@ def _positive(counts: Mapping[Status, int]) -> Any:
     return {status: number for status, number in counts.items() if number}
 
 
-def test_nothing_to_change(store: SqliteStore, ledger: StoredLedger, tmp_path: Path) -> None:
+def test_nothing_to_change(store: AnyStore, ledger: StoredLedger, tmp_path: Path) -> None:
     """An empty list is no error, and changes nothing."""
     before = sorted(tmp_path.iterdir())
     assert drop(ledger, [], reason="x", now=1.0) == 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +17,21 @@ from destinations.operations import (
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Scope
-from destinations.store import RefusedEvent, RefusedSelection, SqliteStore, broken_rules
+from destinations.store import RefusedEvent, RefusedSelection, broken_rules
+from tests.stores import KINDS, AnyStore, OpenStore, opener
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
 
 DAY = 86_400.0
+
+
+@pytest.fixture(params=KINDS)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    """Opens a store, which is empty at first: one of each kind."""
+    return opener(request.param, tmp_path / "store.sqlite3")
+
+
 RAW = {"type": "track", "userId": "u1"}
 NEEDED: frozenset[Status] = frozenset(
     {
@@ -36,11 +46,11 @@ FINISHED = (Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
 KEPT = (Outcome.UNMAPPED, Outcome.INVALID, Outcome.REJECTED, Outcome.DEAD)
 
 
-def _left(store: SqliteStore) -> set[Status]:
+def _left(store: AnyStore) -> set[Status]:
     return {one.status for one in store.ledger().find(Selection())}
 
 
-def _known(store: SqliteStore, entry: LedgerEntry) -> bool:
+def _known(store: AnyStore, entry: LedgerEntry) -> bool:
     scope = Scope(entry.scope, entry.destination)
     return entry.message_id in store.queue().history(scope, [entry.message_id])
 
@@ -66,7 +76,7 @@ def test_the_periods() -> None:
     ],
 )
 def test_what_is_old(
-    store: SqliteStore,
+    store: AnyStore,
     fill: Fill,
     *,
     days: float,
@@ -106,7 +116,7 @@ def test_days_by_outcome(outcome: Outcome, periods: Periods, days: float | None)
 
 
 @pytest.mark.parametrize("days", [8.9, 9.1])
-def test_each_outcome_has_its_own_days(store: SqliteStore, fill: Fill, days: float) -> None:
+def test_each_outcome_has_its_own_days(store: AnyStore, fill: Fill, days: float) -> None:
     """One after another they go, with their raw events; what waits or is held never does."""
     entries = fill(RAW)
     periods = Periods(30, 7, by_outcome={Outcome.DEAD: 9, Outcome.INVALID: 1, Outcome.FILTERED: 90})
@@ -121,7 +131,7 @@ def test_each_outcome_has_its_own_days(store: SqliteStore, fill: Fill, days: flo
     assert _left(store) == {one for one in State if one is not State.DONE}
 
 
-def test_refused_events_that_are_old(store: SqliteStore, fill: Fill) -> None:
+def test_refused_events_that_are_old(store: AnyStore, fill: Fill) -> None:
     """They go by a time of their own."""
     scope = fill(RAW)[Outcome.DEAD].scope
     many = [
@@ -133,7 +143,7 @@ def test_refused_events_that_are_old(store: SqliteStore, fill: Fill) -> None:
     assert [one.event.at for one in store.refused().find(RefusedSelection())] == [2_000.0 + DAY]
 
 
-def test_raw_events_that_nothing_needs(store: SqliteStore, fill: Fill) -> None:
+def test_raw_events_that_nothing_needs(store: AnyStore, fill: Fill) -> None:
     """Those of finished deliveries are gone already; what an earlier version left goes, too."""
     entries = fill(RAW)
     assert prune(store, 2_001.0, Periods()) == Pruned()
@@ -149,9 +159,7 @@ def test_raw_events_that_nothing_needs(store: SqliteStore, fill: Fill) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(NEEDED - {State.SENDING}))
-def test_an_event_waits_for_all_its_deliveries(
-    store: SqliteStore, put: Put, status: Status
-) -> None:
+def test_an_event_waits_for_all_its_deliveries(store: AnyStore, put: Put, status: Status) -> None:
     """While one may still be sent, those beside it stay: else it would be sent to them again."""
     first = put(Outcome.DELIVERED, RAW)
     second = put(status, RAW, subscription="Other", event_of=first.id)
@@ -164,7 +172,7 @@ def test_an_event_waits_for_all_its_deliveries(
     assert first.key in history.deliveries
 
 
-def test_an_event_goes_as_a_whole(store: SqliteStore, put: Put) -> None:
+def test_an_event_goes_as_a_whole(store: AnyStore, put: Put) -> None:
     """What was settled long ago stays for as long as what was settled lately beside it."""
     first = put(Outcome.DELIVERED, RAW)
     second = put(
@@ -176,14 +184,14 @@ def test_an_event_goes_as_a_whole(store: SqliteStore, put: Put) -> None:
     assert broken_rules(store.database) == []
 
 
-def test_what_was_settled_lately(store: SqliteStore, put: Put) -> None:
+def test_what_was_settled_lately(store: AnyStore, put: Put) -> None:
     """It stays, however long ago the event came."""
     put(Outcome.DELIVERED, RAW, accepted_at=0.0, settled_at=10 * DAY)
     assert prune(store, 10.5 * DAY, Periods(1, 1)).deliveries == 0
     assert prune(store, 11.5 * DAY, Periods(1, 1)).deliveries == 1
 
 
-def test_what_is_accepted_afterwards_has_another_id(store: SqliteStore, put: Put) -> None:
+def test_what_is_accepted_afterwards_has_another_id(store: AnyStore, put: Put) -> None:
     """Ids of events are never given again, so that nothing is taken for what was deleted."""
     first = put(Outcome.DELIVERED, RAW)
     prune(store, 100 * DAY, Periods(1, 1))
