@@ -97,7 +97,7 @@ class Partition(NamedTuple):
 
 @dataclass(slots=True)
 class _Content:
-    """What a partition has: numbers of rows, and the events that must stay."""
+    """The numbers of rows of a partition, and its events that must stay."""
 
     counts: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     staying: set[int] = field(default_factory=set)
@@ -185,7 +185,7 @@ def drop_old(
                 break
             deleted += rows
             parts = database.at_once(partitions_of)
-    except _BusyError:
+    except _Busy:
         before = 0
     left = [
         (one.first, one.after)
@@ -213,7 +213,7 @@ def _drop(
 ) -> int | None:
     """Drop the oldest partition; returns the number of its rows that are gone.
 
-    Returns None if too many of them must stay. Raises `_BusyError` if it is to be tried again.
+    Returns None if too many of them must stay. Raises `_Busy` if it is to be tried again.
     """
     _watch(database, partition)
     content = _content(address, partition, limits)
@@ -306,21 +306,21 @@ def _numbers(connection: Connection, query: str) -> set[int]:
     return {number for (number,) in rows}
 
 
-class _BusyError(Exception):
+class _Busy(Exception):  # noqa: N818 - a signal, which `drop_old` takes
     """A partition was written to meanwhile, or is being read."""
 
 
 def _alone(connection: Connection, partition: Partition) -> None:
     """Let nobody use the ledger until the transaction ends.
 
-    Raises `_BusyError` if the partition is not as it was, or others read for too long.
+    Raises `_Busy` if the partition is not as it was, or others read for too long.
     """
     late = "SELECT 1 FROM ledger_late WHERE first = ?"
     is_late = connection.execute(late, (partition.first,)).fetchone() is not None
     if is_late or partitions_of(connection)[0] != partition:
-        raise _BusyError
+        raise _Busy
     execute(connection, f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
     try:
         execute(connection, "LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
     except psycopg.errors.LockNotAvailable:
-        raise _BusyError from None
+        raise _Busy from None

@@ -84,7 +84,7 @@ class LatestEvent(NamedTuple):
 
 
 class WholeParts(NamedTuple):
-    """What was dropped of the ledger as a whole: the number of its deliveries.
+    """The number of deliveries that were dropped of the ledger as a whole.
 
     ``left`` has parts that are dropped as a whole later, each as its first event and the one after
     its last: nothing is to be deleted from them until then.

@@ -195,5 +195,5 @@ def test_what_is_accepted_afterwards_has_another_id(store: AnyStore, put: Put) -
     """Ids of events are never given again, so that nothing is taken for what was deleted."""
     first = put(Outcome.DELIVERED, RAW)
     prune(store, 100 * DAY, Periods(1, 1))
-    assert put(Outcome.DELIVERED, RAW).event_id == first.event_id + 1
+    assert put(Outcome.DELIVERED, RAW).event_id > first.event_id
     assert broken_rules(store.database) == []

@@ -318,7 +318,7 @@ def test_somebody_reads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     bench.database.health.tell = told.append
     with psycopg.connect(bench.store.address.conninfo()) as other:
-        other.execute(f"SELECT count(*) FROM {bench.store.address.schema}.ledger")
+        other.execute("SELECT count(*) FROM destinations.ledger")
         assert delete_settled(bench.database, 2 * DAY).deliveries == 0
     assert bench.events() == set(events)
     assert told == []
