@@ -42,6 +42,7 @@ from destinations.store import (
     SealedValues,
     Sealer,
     SealingKey,
+    OpenStore,
     SqliteStore,
     Tenant,
     TenantSecrets,
@@ -381,7 +382,7 @@ def add_delivery() -> Callable[..., int]:
     numbers = itertools.count(1)
 
     def add(
-        store: SqliteStore,
+        store: OpenStore,
         raw: Any = None,
         *,
         destination: str = "sample",

@@ -63,7 +63,8 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Erase USER from a store: a userId, or the anonymousId of events without one.
 
-    Stop the server and all runs of the store first. With --config, the partner is asked about
+    Stop the server and all runs of a file first; beside those of a database, what is on its way is
+    waited for, for a minute. With --config, the partner is asked about
     deliveries of the user whose answers were lost; nothing is sent. Then what waits of the user is
     dropped, events and reasons are deleted, and digests take the place of the user and of
     messageIds, so that an event that is sent again is still recognised. Later events of the user
@@ -170,7 +171,10 @@ def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
         store = place.address.resolve()
         for copy in sorted(store.parent.glob(f"{glob.escape(store.name)}.version-*")):
             click.echo(f"Not erased: {copy}, a copy from before an upgrade: delete it.")
+        again = "If a backup is restored here, the user is erased from it, too."
+    else:
+        again = "If the database is put back to an earlier time, repeat this command."
     click.echo(
         "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
-        "other copies made before. If a backup is restored here, the user is erased from it, too."
+        f"other copies made before. {again}"
     )

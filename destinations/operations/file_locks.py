@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from destinations.clock import Clock
 from destinations.errors import TemporaryError
 from destinations.store import (
     FILE_MODE,
@@ -152,6 +153,10 @@ class FileLocks:
     def is_in_use(self) -> bool:
         """Return whether a server or a run delivers from the store now; raises as `is_served`."""
         return _is_held(self._store, shared=False)
+
+    def watch(self, clock: Clock) -> Callable[[], bool]:  # noqa: ARG002 - see Locks
+        """Return `is_in_use`: the system frees the locks of processes that have ended."""
+        return self.is_in_use
 
 
 def shared_account(store: str, shown: str) -> str:

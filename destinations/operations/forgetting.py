@@ -1,21 +1,24 @@
 """Erase a user from a store: nothing that it keeps names them any more.
 
-No process delivers at the same time. What may have been applied is settled first, by asking the
-partner, so that no event is counted twice; then what waits is dropped, and digests take the place
-of the user and of messageIds.
+From a file, no process delivers at the same time; beside those that deliver from a database, what
+is on its way is waited for. What may have been applied is settled first, by asking the partner, so
+that no event is counted twice; then what waits is dropped, and digests take the place of the user
+and of messageIds.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations.erasures import known_erasures, note_erasures
 from destinations.operations.interrupted import recover_all
-from destinations.operations.locks import lock_server
+from destinations.operations.locks import lock_server, locks_of
 from destinations.operations.status import unknown_names
 from destinations.outcome import State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -34,7 +37,9 @@ from destinations.store import (
 
 __all__ = ["Forgettable", "forget", "look_up_user"]
 
-_LOST: Final = frozenset({State.UNKNOWN, State.SENDING})
+_ON_ITS_WAY: Final[Collection[Status]] = frozenset({State.UNKNOWN, State.SENDING})
+_PATIENCE: Final = 60.0
+_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,9 @@ def look_up_user(
     entries = _of_user(store, user)
     mine = [one for one in entries if one.scope in scopes]
     _check_settled(mine, can_ask=can_ask)
-    to_ask = [one for one in mine if one.status in _LOST]
+    to_ask = [one for one in mine if one.status is State.UNKNOWN]
     dropped = Counter(
-        one.status for one in mine if has_to_be_dropped(one) and one.status not in _LOST
+        one.status for one in mine if has_to_be_dropped(one) and one.status not in _ON_ITS_WAY
     )
     refused, manual_changes, recent = count_other_rows(store.database, user, scopes)
     mentions, changes_of_others = count_mentions(store.database, user, scopes)
@@ -104,7 +109,7 @@ def look_up_user(
     )
 
 
-def forget(
+def forget(  # noqa: PLR0913 - whose, where, and how
     address: StoreAddress,
     user: str,
     now: float,
@@ -112,6 +117,7 @@ def forget(
     destination: str = "",
     account: str = "",
     settle: Callable[[OpenStore, Sequence[LedgerEntry]], None] | None = None,
+    clock: Clock | None = None,
 ) -> Erased:
     """Erase a user from the store of this path, and from what is free in its file.
 
@@ -119,16 +125,23 @@ def forget(
     what is unknown of the user, see `destinations.operations.settling.settle`. Who was erased is
     noted then, as a digest next to the store: whatever ends the process, the same command completes
     the erasure, and a copy that is restored there loses the user, too. Raises `TemporaryError`
-    while another process delivers from the store, or changes or reads it; else as ``settle`` and
-    `look_up_user`.
+    while another process delivers from the file, or changes or reads it, and if what workers of a
+    database have of the user is not settled within a minute; else as ``settle`` and `look_up_user`.
     """
     with lock_server(address), open_at(address) as store:
         scopes = _scopes(store, destination, account)
         known = known_erasures(store)
+        is_served = _await_sent(store, user, scopes, clock or SystemClock())
         mine = [one for one in _of_user(store, user) if one.scope in scopes]
-        lost = [one for one in mine if one.status in _LOST]
+        lost = [one for one in mine if one.status is State.UNKNOWN]
         if lost and settle is not None:
             _check_settled(mine, can_ask=True)
+            if is_served:
+                raise TemporaryError(
+                    f"delivery {lost[0].id} of the user is unknown: the server that delivers for "
+                    f"{lost[0].destination} asks the partner about it. Repeat this command then, "
+                    "or decide with destinations deliveries resolve"
+                )
             settle(store, lost)
         recover_all(store)
         mine = [one for one in _of_user(store, user) if one.scope in scopes]
@@ -146,16 +159,37 @@ def forget(
         ]
         noted = [*included, erasure]
         done = erase_user(store.database, user, scopes, erasure.key, now, noted=noted)
-        if any(one.scope in scopes for one in _of_user(store, user)):
+        # What came since is delivered as usual.
+        if any(one.scope in scopes and one.accepted_at < now for one in _of_user(store, user)):
             raise TemporaryError(
-                f"another command has just changed deliveries of {user}: repeat the command"
+                f"another process has just changed deliveries of {user}: repeat the command"
             )
         store.database.scrub()
     return done
 
 
-def _nobody_delivers(_scope: object, _served: bool) -> bool:  # noqa: FBT001 - as a ledger calls it
-    return False
+def _await_sent(store: OpenStore, user: str, scopes: Collection[int], clock: Clock) -> bool:
+    """Return whether processes deliver now, once nothing of the user is on its way."""
+    locks = locks_of(store)
+    if locks.needs_all_stopped:
+        return False  # they are
+    look, stop = locks.watch(clock), threading.Event()
+    give_up = clock.monotonic() + _PATIENCE
+    while True:
+        is_served = look()
+        sent = [
+            one
+            for one in _of_user(store, user)
+            if one.scope in scopes and one.status is State.SENDING
+        ]
+        if not (is_served and sent):
+            return is_served
+        if clock.monotonic() >= give_up:
+            raise TemporaryError(
+                f"delivery {sent[0].id} of the user is on its way to {sent[0].destination} for "
+                f"more than {_PATIENCE:g} s: repeat this command later"
+            )
+        clock.wait(_POLL_SECONDS, stop)
 
 
 def _scopes(store: OpenStore, destination: str, account: str) -> Sequence[int]:
@@ -166,13 +200,16 @@ def _scopes(store: OpenStore, destination: str, account: str) -> Sequence[int]:
 
 
 def _of_user(store: OpenStore, user: str) -> Sequence[LedgerEntry]:
-    return list(store.ledger(_nobody_delivers).find(Selection(user=user)))
+    """Return all deliveries of a user; `sending` are those that a process has on its way now."""
+    locks = locks_of(store)
+    is_under_way = not locks.needs_all_stopped and locks.is_in_use()
+    return list(store.ledger(lambda _scope, _served: is_under_way).find(Selection(user=user)))
 
 
 def _check_settled(entries: Sequence[LedgerEntry], *, can_ask: bool = False) -> None:
     """Raise `UsageError` if an outcome is not known, and asking does not help."""
     held = [one for one in entries if one.status is State.HELD]
-    lost = [one for one in entries if one.status in _LOST]
+    lost = [one for one in entries if one.status is State.UNKNOWN]
     unsettled = held or ([] if can_ask else lost)
     if not unsettled:
         return

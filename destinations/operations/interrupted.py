@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.operations.locks import block_servers, is_run_for, lock_run, server_status
+from destinations.operations.locks import (
+    block_servers,
+    is_run_for,
+    lock_run,
+    locks_of,
+    server_status,
+)
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
@@ -38,13 +44,14 @@ def recover_interrupted(
     """Write down what `open_ledger` shows of the scopes of ``entries``: now it can be changed.
 
     What a process delivers by now is left to it. Raises `UsageError` for a destination that the
-    running server does not have: it might get it back at any time.
+    running server of a file does not have: it might get it back at any time.
     """
     ids = {one.scope for one in entries if one.status in {State.READY, State.UNKNOWN}}
     for scope, served in ledger.interrupted():
         if scope.id not in ids:
             continue
-        if served and server_status(store).running is not False:
+        needs_stop = locks_of(store).needs_all_stopped
+        if served and needs_stop and server_status(store).running is not False:
             msg = (
                 f"the server that delivers from the store {store.shown} has no destination "
                 f"{scope.name!r}: stop the server first, or let it have this destination again"
@@ -56,7 +63,10 @@ def recover_interrupted(
 
 
 def recover_all(store: OpenStore) -> None:
-    """Write down the outcome of all that was being sent; no process may deliver from the store."""
+    """Write down the outcome of all that was being sent by processes that have ended.
+
+    From a file, no process may deliver.
+    """
     ended = store.ledger(lambda _scope, _served: False).interrupted()
     if ended:
         store.queue().recover([scope for scope, _ in ended], _LATEST)

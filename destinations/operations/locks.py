@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from destinations.clock import Clock
 from destinations.operations.file_locks import (
     FileLocks,
     check_migration_of_file,
@@ -83,6 +84,14 @@ class Locks(Protocol):
 
     def is_in_use(self) -> bool:
         """Return whether any process delivers; raises as `is_served`."""
+        ...
+
+    def watch(self, clock: Clock) -> Callable[[], bool]:
+        """Return a function that says whether any process delivers, and notices if one has ended.
+
+        To be called again and again: a process on another machine has ended once it shows no sign
+        of life for as long as it promised to.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
-from destinations.operations.locks import lock_account
+from destinations.operations.locks import locks_of
 from destinations.operations.times import shown_duration
 from destinations.outcome import Outcome, State
 from destinations.pipeline.engine import Engine
@@ -146,7 +146,14 @@ def _locked(store: OpenStore, scope: ScopeTotals, partner: Partner) -> Iterator[
     """Let no other command change what the partner holds."""
     assert scope.partner_account is not None  # noqa: S101 - a partner was found by it
     shown = f"{partner.identity.slug} at {store.accounts().get(scope.partner_account).shown}"
-    with lock_account(store, scope.partner_account, shown, by_server=True):
+    locks = locks_of(store)
+    with locks.account(scope.partner_account, shown, by_server=locks.needs_all_stopped):
+        # Who begins to deliver from now on looks at the lock.
+        if not locks.needs_all_stopped and locks.is_in_use():
+            raise TemporaryError(
+                f"a server has begun to deliver from the store {store.shown}: it asks the partner "
+                "about lost answers; repeat this command then"
+            )
         yield
 
 

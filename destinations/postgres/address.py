@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from destinations.errors import UsageError
 from destinations.secrets import Secret
@@ -73,9 +73,9 @@ class PostgresAddress:
                 f"schema={schema!r} cannot be used: expected lower-case letters, digits and _"
             )
         left = [one for one in query if one[0] not in {_OWN, "password"}]
-        rest = urlencode(left, quote_via=quote)
-        netloc = f"{name}@{host}" if name else host
-        return cls(urlunsplit(("postgresql", netloc, parts.path, rest, "")), schema, secret)
+        rest = "?" + urlencode(left, quote_via=quote) if left else ""
+        place = f"{name}@{host}" if name else host
+        return cls(f"postgresql://{place}{parts.path}{rest}", schema, secret)
 
     def conninfo(self, **more: Any) -> str:
         """Return what libpq connects with, the password included."""

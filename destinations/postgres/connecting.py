@@ -5,6 +5,7 @@ A connection is of libpq: it knows several hosts, TLS, pass files and service fi
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import psycopg
@@ -19,6 +20,14 @@ __all__ = ["OLDEST", "connect", "failure", "is_lost", "needed_rights"]
 OLDEST: Final = 130_000
 """PostgreSQL 13: the oldest that its developers still mend."""
 
+# An error of a connection has no code; another language than English counts as what may pass.
+_REFUSED: Final = re.compile(
+    r"(database|role|user) .* does not exist|authentication failed|no pg_hba\.conf entry"
+    r"|no password supplied|is not permitted to log in|permission denied for database"
+    r"|certificate|does not support SSL|connection is bad: invalid"
+)
+_EACH: Final = "Multiple connection attempts failed. All failures were:"
+_HINT: Final = "Is the server running "
 _CONNECT_SECONDS: Final = 10
 _FULL: Final = (errors.DiskFull, errors.OutOfMemory)
 _FOR_NOW: Final = (
@@ -77,7 +86,8 @@ def connect(
         version = raw.info.server_version // 10_000
         raw.close()
         raise UsageError(
-            f"cannot use the store {address}: its server is PostgreSQL {version}; 13 is the oldest"
+            f"cannot use the store {address}: its server is PostgreSQL {version}; "
+            f"{OLDEST // 10_000} is the oldest that can be used"
         )
     names = ", ".join(f"set_config('{name}', ${n}, false)" for n, name in enumerate(settings, 1))
     try:
@@ -105,7 +115,7 @@ def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError
         return StoreFullError(message, "the disk of the store is full")
     if isinstance(error, errors.InsufficientPrivilege):
         return UsageError(f"{message}; {needed_rights(address)}")
-    if isinstance(error, _FOR_NOW) or is_lost(error):
+    if isinstance(error, _FOR_NOW) or (is_lost(error) and not _REFUSED.search(str(error))):
         return TemporaryError(message)
     return UsageError(message)
 
@@ -119,8 +129,11 @@ def needed_rights(address: PostgresAddress) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what the server said, which has no values of rows."""
+    """Return what the server said, without values of rows."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
-    lines = str(error).strip().splitlines()
-    return lines[0].removeprefix("connection failed: ") if lines else type(error).__name__
+    lines = [one.strip().replace("connection failed: ", "") for one in str(error).splitlines()]
+    if _EACH in lines:  # of several hosts
+        lines = [one.removeprefix("- ") for one in lines[lines.index(_EACH) + 1 :]]
+    told = [one for one in lines if one and not one.startswith(_HINT)]
+    return "; ".join(told) or type(error).__name__

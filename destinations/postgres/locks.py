@@ -7,15 +7,17 @@ a command sends to a partner itself is kept apart from them, by an advisory lock
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import psycopg
 from psycopg import errors
 
+from destinations.clock import Clock
 from destinations.errors import TemporaryError
 from destinations.postgres.connecting import connect, failure
 from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.queue import PostgresQueue
 
 __all__ = ["PostgresLocks"]
 
@@ -23,6 +25,7 @@ _PATIENCE_SECONDS: Final = 1.0
 """A process that asks if a command has the lock holds it for a moment."""
 
 _ALIVE: Final = "SELECT 1 FROM workers WHERE state = 'alive' LIMIT 1"
+_BEATS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive'"
 _KEY: Final = "hashtextextended(current_schema() || '/account/' || $1::text, 0)"
 
 
@@ -95,6 +98,34 @@ class PostgresLocks:
     def is_in_use(self) -> bool:
         """Return whether a process is alive that delivers."""
         return self.is_served()
+
+    def watch(self, clock: Clock) -> Callable[[], bool]:
+        """Return a function that says whether any worker is alive, and ends those that are not."""
+        return _Watch(self._database, clock)
+
+
+class _Watch:
+    """Ends the sessions of workers whose beats have stopped for as long as their lease."""
+
+    def __init__(self, database: PostgresDatabase, clock: Clock) -> None:
+        self._database = database
+        self._queue = PostgresQueue(database)
+        self._clock = clock
+        # By session: its beats, and when that count was seen first.
+        self._seen: dict[int, tuple[int, float]] = {}
+
+    def __call__(self) -> bool:
+        """Return whether any worker is alive."""
+        now = self._clock.monotonic()
+        seen: dict[int, tuple[int, float]] = {}
+        for worker, beats, lease in self._database.all(_BEATS):
+            count, since = self._seen.get(worker, (-1, now))
+            if count != beats:
+                count, since = beats, now
+            if now - since < lease or not self._queue.reap(worker, beats):
+                seen[worker] = (count, since)
+        self._seen = seen
+        return bool(seen)
 
 
 def _timeout() -> str:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +133,13 @@ def keyed_digest(key: bytes, text: str) -> bytes:
 
 def erasures_stored(connection: Connection) -> Sequence[Erasure]:
     """Return the erasures in a store of this version or an earlier one."""
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(erasures)").fetchall()}
-    if not columns:
-        return []
-    if "id" not in columns:
-        rows = connection.execute(f"SELECT {_OLD_COLUMNS} FROM erasures")  # noqa: S608 - a constant
-        return [_of_old(*row) for row in rows.fetchall()]
+    if isinstance(connection, sqlite3.Connection):  # a file may be of an earlier version
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(erasures)")}
+        if not columns:
+            return []
+        if "id" not in columns:
+            old = connection.execute(f"SELECT {_OLD_COLUMNS} FROM erasures")  # noqa: S608 - a constant
+            return [_of_old(*row) for row in old.fetchall()]
     rows = connection.execute(f"SELECT {_COLUMNS} FROM erasures")  # noqa: S608 - a constant
     return [_of_row(row) for row in rows.fetchall()]
 

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from destinations.operations import Periods, lock_server, note_server
+from destinations.operations import Periods, note_server
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Increment
+from destinations.postgres import StoreAddress, open_at
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
+from tests.postgres_server import new_store_address
+from tests.serving import delivering
 
 GOOD: dict[str, Any] = {
     "type": "track",
@@ -25,36 +28,37 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddress]:
     """Where the store is, at first an empty one; afterwards every rule must hold in it."""
-    found = tmp_path / "store.sqlite3"
-    SqliteStore(found).close()
+    found: StoreAddress = new_store_address()
+    if request.param == "sqlite":
+        found = tmp_path / "store.sqlite3"
+        SqliteStore(found).close()
     yield found
-    with SqliteStore(found, read_only=True) as store:
+    with open_at(found, read_only=True) as store:
         assert broken_rules(store.database) == []
 
 
 @pytest.fixture
-def served(path: Path) -> Callable[..., contextlib.AbstractContextManager[None]]:
+def served(path: StoreAddress) -> Callable[..., contextlib.AbstractContextManager[None]]:
     """For as long as it is entered, a server delivers for destinations of these names."""
 
     @contextlib.contextmanager
     def serve(*names: str) -> Iterator[None]:
-        with lock_server(path):
-            with SqliteStore(path) as store:
-                note_server(store, names, Periods())
+        with delivering(path), open_at(path) as store:
+            note_server(store, names, Periods())
             yield
 
     return serve
 
 
 @pytest.fixture
-def put(path: Path, add_delivery: Callable[..., int]) -> Callable[..., int]:
+def put(path: StoreAddress, add_delivery: Callable[..., int]) -> Callable[..., int]:
     """Puts a delivery into the store, of a good event unless told otherwise; returns its id."""
 
     def make(raw: Any = GOOD, **columns: Any) -> int:
-        with SqliteStore(path) as store:
+        with open_at(path) as store:
             return add_delivery(store, raw, **{"subscription": "Counts", **columns})
 
     return make
@@ -94,7 +98,7 @@ def held(put: Callable[..., int]) -> Callable[..., int]:
 
 
 @pytest.fixture
-def deliveries(command: Callable[..., Any], path: Path) -> Callable[..., Any]:
+def deliveries(command: Callable[..., Any], path: StoreAddress) -> Callable[..., Any]:
     """``destinations deliveries`` with the store."""
 
     def run(*arguments: str | int | Path) -> Any:

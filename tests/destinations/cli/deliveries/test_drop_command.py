@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from destinations.outcome import Outcome, State
-from destinations.store import SqliteStore
+from destinations.postgres import StoreAddress, open_at
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -83,7 +82,7 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: S
     ]
 
 
-def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: Path, statuses: Statuses) -> None:
+def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: StoreAddress, statuses: Statuses) -> None:
     """It says what would be dropped, asks nothing and writes nothing, not even beside the file."""
     dead()
     put(status=Outcome.DELIVERED)
@@ -158,7 +157,7 @@ def test_while_a_server_delivers(
 def test_what_changed_since(
     deliveries: Run,
     dead: Put,
-    path: Path,
+    path: StoreAddress,
     statuses: Statuses,
     answer: Callable[..., None],
 ) -> None:
@@ -167,7 +166,7 @@ def test_what_changed_since(
     dead()
 
     def decide() -> None:
-        with SqliteStore(path) as other:
+        with open_at(path) as other:
             ledger = other.ledger()
             ledger.drop([ledger.get(1_000)], "faster", 3_000.0)
 

@@ -2,20 +2,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Drift, Round, Scope
-from destinations.store import SqliteStore
+from destinations.postgres import StoreAddress, open_at
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
 
 
-def test_an_empty_store(deliveries: Run, path: Path) -> None:
+def test_an_empty_store(deliveries: Run, path: StoreAddress) -> None:
     """Nothing needs an operator, and that is no error."""
     done = deliveries("list")
     assert (done.code, done.out.strip()) == (0, f"0 deliveries that need an operator, in {path}")
@@ -27,7 +26,7 @@ def test_an_empty_store(deliveries: Run, path: Path) -> None:
     }
 
 
-def test_the_table(deliveries: Run, dead: Put, held: Put, put: Put, path: Path) -> None:
+def test_the_table(deliveries: Run, dead: Put, held: Put, put: Put, path: StoreAddress) -> None:
     """What needs an operator, with what it takes to find it again, and counts by class."""
     dead()
     held()
@@ -202,10 +201,10 @@ def test_nothing_drives_the_terminal(deliveries: Run, dead: Put) -> None:
 
 
 @pytest.fixture
-def drifted(path: Path, put: Callable[..., int]) -> None:
+def drifted(path: StoreAddress, put: Callable[..., int]) -> None:
     """Balances of two users that were not as expected."""
     put()  # so that there is a destination
-    with SqliteStore(path) as store:
+    with open_at(path) as store:
         queue = store.queue()
         (scope,) = [Scope(one.id, one.destination) for one in store.ledger().totals(0.0)]
         drifts = [
@@ -233,7 +232,7 @@ def test_drift(deliveries: Callable[..., Any], drifted: None) -> None:  # noqa: 
     assert (done.code, "0 unexpected balances" in done.out) == (0, True)
 
 
-def test_after_a_process_was_killed(deliveries: Run, put: Put, path: Path) -> None:
+def test_after_a_process_was_killed(deliveries: Run, put: Put, path: StoreAddress) -> None:
     """What it was sending is unknown, also to whoever looks for what needs an operator."""
     put(sending=True)
     put(sending=True)

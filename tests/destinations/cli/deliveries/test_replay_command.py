@@ -196,7 +196,7 @@ def test_the_name_is_the_definition(deliveries: Run, dead: Put) -> None:
 
 
 def test_a_name_that_the_configuration_has_not(
-    command: Run, folder: Path, write: Run, dead: Put, path: Path
+    command: Run, folder: Path, write: Run, dead: Put, path: StoreAddress
 ) -> None:
     """It was removed or renamed: the message says which there are, and what maps it then."""
     dead(destination="former")
@@ -222,7 +222,7 @@ def test_what_waits_for_nobody(replay: Run, dead: Put, served: Any) -> None:
     )
 
 
-def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: Path) -> None:
+def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: StoreAddress) -> None:
     """Nothing is made beside it."""
     dead()
     for beside in set(path.parent.glob("store.sqlite3*")) - {path}:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Increment
-from destinations.store import SqliteStore
+from destinations.postgres import StoreAddress, open_at
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -178,7 +177,7 @@ def test_what_the_numbers_do_not_show(deliveries: Run, held: Put, statuses: Stat
     assert statuses() == {1_000: "held"}
 
 
-def test_a_dry_run(deliveries: Run, held: Put, path: Path, statuses: Statuses) -> None:
+def test_a_dry_run(deliveries: Run, held: Put, path: StoreAddress, statuses: Statuses) -> None:
     """It says what would be decided, asks nothing and writes nothing."""
     held()
     held()
@@ -208,7 +207,7 @@ def test_what_is_not_held(deliveries: Run, dead: Put, held: Put, statuses: Statu
 def test_what_changed_since(
     deliveries: Run,
     held: Put,
-    path: Path,
+    path: StoreAddress,
     statuses: Statuses,
     answer: Callable[..., None],
 ) -> None:
@@ -216,7 +215,7 @@ def test_what_changed_since(
     held()
 
     def decide() -> None:
-        with SqliteStore(path) as other:
+        with open_at(path) as other:
             ledger = other.ledger()
             ledger.resolve([ledger.get(1_000)], applied=True, now=3_000.0)
 

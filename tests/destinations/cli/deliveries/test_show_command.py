@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from destinations.operations import lock_run
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import Increment
+from destinations.postgres import StoreAddress
 from destinations.store import RecentBounds, SqliteStore, StoredQueue
 
 Put = Callable[..., int]
@@ -19,7 +19,7 @@ def _lines(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_a_dead_one(deliveries: Run, dead: Put, path: Path) -> None:
+def test_a_dead_one(deliveries: Run, dead: Put, path: StoreAddress) -> None:
     """All that is known, the event, the payload, and the commands that may be used on it."""
     done = deliveries("show", dead(payload=b'{"by":2}'))
     assert done.code == 0
@@ -154,7 +154,7 @@ def test_what_can_be_done(
 def test_what_goes_on(
     deliveries: Run,
     put: Put,
-    path: Path,
+    path: StoreAddress,
     served: Any,
     *,
     columns: dict[str, Any],
