@@ -39,10 +39,10 @@ from destinations.pipeline.queue import (
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import (
+    OpenStore,
     SealedValues,
     Sealer,
     SealingKey,
-    OpenStore,
     SqliteStore,
     Tenant,
     TenantSecrets,

@@ -25,3 +25,10 @@ def delivering(address: StoreAddress) -> Iterator[None]:
         with contextlib.closing(session):
             session.beat()
             yield
+
+
+def store_spec(address: StoreAddress) -> str:
+    """Return what a configuration says of a store, as YAML."""
+    if isinstance(address, Path):
+        return f"{{path: {address}}}"
+    return f"{{postgres: {{dsn: '{address}'}}}}"

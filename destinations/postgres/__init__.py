@@ -4,7 +4,7 @@ What needs the extra ``postgres`` is in the modules of this package, and is load
 database is opened.
 """
 
-from destinations.postgres.address import PostgresAddress
+from destinations.postgres.address import PostgresAddress, is_postgres
 from destinations.postgres.opening import (
     StoreAddress,
     address_of,
@@ -17,6 +17,7 @@ __all__ = [
     "PostgresAddress",
     "StoreAddress",
     "address_of",
+    "is_postgres",
     "is_same_place",
     "open_at",
     "parse_store",

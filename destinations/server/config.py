@@ -34,7 +34,7 @@ from destinations.errors import (
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
 from destinations.pipeline.lease import LeaseTimes
-from destinations.postgres import PostgresAddress, StoreAddress
+from destinations.postgres import PostgresAddress, StoreAddress, is_postgres
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
@@ -302,6 +302,9 @@ class _Reader:
     def _address(self, given: Mapping[str, Any]) -> tuple[StoreAddress, Mapping[str, Path]]:
         """Return the place of the store, and the file of its address if others can read that."""
         if "postgres" not in given:
+            if is_postgres(given["path"]):
+                message = "is the address of a database: write it as postgres: {dsn: ...}"
+                self.issues.append(self._document.issue("/store/path", message))
             return self._path(given["path"], "/store/path"), {}
         place, dsn = pointer("store", "postgres", "dsn"), given["postgres"]["dsn"]
         is_named = names_a_secret(dsn)

@@ -15,6 +15,7 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress, open_at
+from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import SqliteStore, broken_rules
 from tests.postgres_server import new_store_address
@@ -59,7 +60,11 @@ def put(path: StoreAddress, add_delivery: Callable[..., int]) -> Callable[..., i
 
     def make(raw: Any = GOOD, **columns: Any) -> int:
         with open_at(path) as store:
-            return add_delivery(store, raw, **{"subscription": "Counts", **columns})
+            found = add_delivery(store, raw, **{"subscription": "Counts", **columns})
+            if isinstance(store, PostgresStore):  # where each process takes several at a time
+                with store.database.transaction() as connection:
+                    connection.execute("SELECT setval('event_ids', ?)", (found // 1_000,))
+            return found
 
     return make
 
@@ -130,23 +135,23 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def statuses(path: Path) -> Callable[[], dict[int, str]]:
+def statuses(path: StoreAddress) -> Callable[[], dict[int, str]]:
     """The outcome or state of each delivery, by its id."""
 
     def look() -> dict[int, str]:
-        with SqliteStore(path, read_only=True) as store:
+        with open_at(path, read_only=True) as store:
             return {one.id: one.status.value for one in store.ledger().find(Selection())}
 
     return look
 
 
 @pytest.fixture
-def named_account(path: Path) -> Callable[[], None]:
+def named_account(path: StoreAddress) -> Callable[[], None]:
     """Notes an account of ``sample`` with the name ``main``."""
 
     def note() -> None:
         identity = AccountIdentity("sample", "http://127.0.0.1/", "", "a key", "main")
-        with SqliteStore(path) as store:
+        with open_at(path) as store:
             store.accounts().add(identity)
 
     return note

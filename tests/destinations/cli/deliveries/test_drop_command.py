@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,7 +83,8 @@ def test_by_class(deliveries: Run, dead: Put, put: Put, served: Any, statuses: S
     ]
 
 
-def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: StoreAddress, statuses: Statuses) -> None:
+@pytest.mark.parametrize("path", ["sqlite"], indirect=True)
+def test_a_dry_run(deliveries: Run, dead: Put, put: Put, path: Path, statuses: Statuses) -> None:
     """It says what would be dropped, asks nothing and writes nothing, not even beside the file."""
     dead()
     put(status=Outcome.DELIVERED)

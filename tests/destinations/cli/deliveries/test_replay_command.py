@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Effect, Outcome, State
+from destinations.postgres import StoreAddress
+from tests.serving import store_spec
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -200,7 +202,7 @@ def test_a_name_that_the_configuration_has_not(
 ) -> None:
     """It was removed or renamed: the message says which there are, and what maps it then."""
     dead(destination="former")
-    text = f"store: {{path: {path}}}\ndestinations: [{{name: now, destination: {folder}}}]\n"
+    text = f"store: {store_spec(path)}\ndestinations: [{{name: now, destination: {folder}}}]\n"
     config = write("serve.yaml", text)
     done = command("deliveries", "replay", "1000", "--config", config)
     assert done.code == 2
@@ -222,7 +224,8 @@ def test_what_waits_for_nobody(replay: Run, dead: Put, served: Any) -> None:
     )
 
 
-def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: StoreAddress) -> None:
+@pytest.mark.parametrize("path", ["sqlite"], indirect=True)
+def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: Path) -> None:
     """Nothing is made beside it."""
     dead()
     for beside in set(path.parent.glob("store.sqlite3*")) - {path}:
@@ -232,12 +235,12 @@ def test_a_dry_run_of_a_backup(replay: Run, dead: Put, path: StoreAddress) -> No
 
 
 def test_by_the_subscriptions_of_the_configuration(
-    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses
+    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses, path: StoreAddress
 ) -> None:
     """Events are planned as the server would plan them."""
     dead(destination="production")
     text = (
-        "store: {path: store.sqlite3}\n"
+        f"store: {store_spec(path)}\n"
         f"destinations: [{{name: production, destination: {folder},"
         " subscriptions: [{name: Named, partnerAction: count, subscribe: 'event = \"Other\"'}]}]\n"
     )
@@ -247,12 +250,12 @@ def test_by_the_subscriptions_of_the_configuration(
 
 
 def test_by_the_configuration(
-    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses
+    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses, path: StoreAddress
 ) -> None:
     """It says what the names mean and where the store is, and none of its secrets is needed."""
     dead(destination="production")
     text = (
-        "store: {path: store.sqlite3}\n"
+        f"store: {store_spec(path)}\n"
         f"destinations: [{{name: production, destination: {folder},"
         " settings: {apiKey: {env: NOT_SET}},"
         " receiver: {keys: [{file: not-there}]}}]\n"

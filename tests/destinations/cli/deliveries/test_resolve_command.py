@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,7 +178,8 @@ def test_what_the_numbers_do_not_show(deliveries: Run, held: Put, statuses: Stat
     assert statuses() == {1_000: "held"}
 
 
-def test_a_dry_run(deliveries: Run, held: Put, path: StoreAddress, statuses: Statuses) -> None:
+@pytest.mark.parametrize("path", ["sqlite"], indirect=True)
+def test_a_dry_run(deliveries: Run, held: Put, path: Path, statuses: Statuses) -> None:
     """It says what would be decided, asks nothing and writes nothing."""
     held()
     held()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from destinations.operations import lock_run
 from destinations.outcome import Effect, Outcome, State
 from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress
-from destinations.store import RecentBounds, SqliteStore, StoredQueue
+from destinations.store import RecentBounds, StoredQueue
+from tests.serving import delivering
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -168,7 +170,8 @@ def test_what_goes_on(
     where = "" if is_served else f" --store {path}"
     expected = f"No process delivers for this account now. The next one {what}: {next_one}{where}"
     assert expected in text.splitlines()
-    with served("sample") if is_served else lock_run(path, 1, "sample"):
+    by_run = lock_run(path, 1, "sample") if isinstance(path, Path) else delivering(path)
+    with served("sample") if is_served else by_run:
         text = deliveries("show", delivery).out
     if not columns.get("sending"):
         assert f"The process that delivers now {what}." in text.splitlines()
@@ -201,14 +204,13 @@ def test_an_event_that_is_kept_after_its_delivery(
     deliveries: Run, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With keepRecent it is shown, and why it is there; a replay is not offered all the same."""
-    make_queue = SqliteStore.queue
+    make_queue = StoredQueue.__init__
 
-    def keeping(*given: Any, **named: Any) -> StoredQueue:
-        queue = make_queue(*given, **named)
+    def keeping(queue: StoredQueue, *given: Any, **named: Any) -> None:
+        make_queue(queue, *given, **named)
         queue.keep_recent = RecentBounds()
-        return queue
 
-    monkeypatch.setattr(SqliteStore, "queue", keeping)
+    monkeypatch.setattr(StoredQueue, "__init__", keeping)
     delivery = put(status=Outcome.DELIVERED, message_id="m" * 32)
     monkeypatch.undo()
     other = put(status=Outcome.DELIVERED, message_id="other")
