@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from destinations.clock import WallClock
-from destinations.errors import UsageError
+from destinations.errors import TemporaryError, UsageError
 from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.account_names import folded
@@ -1005,6 +1005,8 @@ class Pipeline:
         try:
             received_at = delivery.event.accepted_at
             return plan(destination, raw, only=key, received_at=received_at).deliveries
+        except TemporaryError:  # such as a store that cannot be read now: no fault of the event
+            raise
         except Exception as error:  # noqa: BLE001 - an internal error must fail its event only
             self._observer.failed(self.name, error)
             reason = f"internal error while planning: {type(error).__name__}"

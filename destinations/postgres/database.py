@@ -230,9 +230,19 @@ class PostgresDatabase:
     # -- reading -------------------------------------------------------------------------------
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows that a query finds, of what was committed."""
+        """Return the rows that a query finds, of what was committed.
+
+        If the connection was lost meanwhile, such as by a fail-over, it asks again.
+        """
         with self.reading() as connection:
-            return connection.execute(query, values).fetchall()
+            status = connection.raw.info.transaction_status
+            try:
+                return connection.execute(query, values).fetchall()
+            except psycopg.Error as error:
+                if status != psycopg.pq.TransactionStatus.IDLE or not is_lost(error):
+                    raise
+                connection.raw.close()
+            return self._open_reader().execute(query, values).fetchall()
 
     def one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """Return the first row that a query finds."""

@@ -123,8 +123,17 @@ class PostgresSource(StoredSource):
         if not lanes:
             return ()
         horizon = self._horizon()
+        # Kept when all is read: what was found is lost if that fails.
+        kept = dict(self._places), dict(self._read)
+        try:
+            return self._ready(lanes, limit, horizon)
+        except BaseException:
+            self._places, self._read = kept
+            raise
+
+    def _ready(self, lanes: Sequence[int], limit: int, horizon: int) -> Sequence[QueuedDelivery]:
         start = self._turn % len(lanes)
-        left = lanes[start:] + lanes[:start]
+        left = [*lanes[start:], *lanes[:start]]
         size = max(_LEAST, math.ceil(limit / len(lanes)))
         found: list[Sequence[Any]] = []
         while left and len(found) < limit:
@@ -180,11 +189,13 @@ class PostgresSource(StoredSource):
         horizon = self._horizon()
         rows = self._postgres.all(_CHANGES, (str(self._changes_from),))
         ids = {delivery for one, delivery, _ in rows if one not in self._changes_read}
+        opened: Sequence[QueuedDelivery] = ()
+        if ids:
+            some = "id IN (SELECT value FROM json_each(?)) ORDER BY id"
+            opened = self.found(some, (array_of(ids),))
+        # Not before they are here: reading may fail.
         self._changes_from = horizon
         self._changes_read = {one: tx for one, _, tx in rows if tx >= horizon}
-        if not ids:
-            return (), ()
-        opened = self.found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
         ended = sorted(ids - {one.id for one in opened})
         return [one for one in opened if self.owns(one.user)], ended
 

@@ -10,7 +10,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
-from destinations.errors import BodyError, QueueFullError, StoreFullError, StoreGoneError
+from destinations.errors import (
+    BodyError,
+    QueueFullError,
+    StoreFullError,
+    StoreGoneError,
+    TemporaryError,
+)
 from destinations.pipeline.observer import Observer
 from destinations.server.accepting import accept
 from destinations.server.auth import Authenticator, presented_key
@@ -43,6 +49,7 @@ _SETTINGS: Final = HEADER.lower().encode()
 _GONE_SECONDS: Final = 30.0
 _FULL_SECONDS: Final = 30.0
 _FAULT_SECONDS: Final = 30.0
+_AWAY_SECONDS: Final = 5.0
 
 _Taken = tuple[Reply, Sequence[Refusal]]
 _Take = Callable[[EventRequest, Scope, Receive, Hold], Awaitable[_Taken]]
@@ -203,6 +210,9 @@ class Receiver:
                 reply = unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
             except AnsweredError:
                 raise
+            except TemporaryError:  # which names the place of the store
+                message = "the store cannot be used now; nothing was accepted"
+                reply = unavailable(message, _AWAY_SECONDS)
             except Exception:  # noqa: BLE001 - answered so that the sender tries again
                 # Only the log has the error: its message could reveal too much.
                 _LOG.exception(

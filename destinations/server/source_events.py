@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from destinations.errors import DestinationsError, EventError
+from destinations.errors import DestinationsError, EventError, TemporaryError
 from destinations.http.json_bytes import encode_json
 from destinations.outcome import Outcome, Result
 from destinations.pipeline.dedupe import CONFLICT, content, fingerprints
@@ -157,6 +157,8 @@ def _planned(route: IngestRoute, raw: bytes, event: Event, now: float, observer:
     """
     try:
         return plan_event(route.destination, raw, event, received_at=now)
+    except TemporaryError:  # such as a store that cannot be read now: the event is sent again
+        raise
     except Exception:  # noqa: BLE001 - nothing is known of it; only the log has the error
         _LOG.exception(
             "event not planned because of an internal error", extra={"destination": route.name}

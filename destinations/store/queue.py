@@ -1235,9 +1235,9 @@ class StoredSource:
         )
         if not rows:
             return (), ()
-        self._seen = rows[-1][0]
         ids = {delivery for _, delivery in rows}
         opened = self.found("id IN (SELECT value FROM json_each(?)) ORDER BY id", (array_of(ids),))
+        self._seen = rows[-1][0]  # not before they are here: reading may fail
         return opened, sorted(ids - {one.id for one in opened})
 
     def found(self, condition: str, values: Sequence[object]) -> list[QueuedDelivery]:
