@@ -47,8 +47,10 @@ _DROP_MESSAGES = """
     DELETE FROM messages USING one
     WHERE messages.digest = one.digest AND messages.event_id = one.event_id
 """
+# A row that is there already is not touched: to lock it would let all commits wait for one another.
 _NOTE_DAY = """
-    INSERT INTO days VALUES (?, ?)
+    INSERT INTO days SELECT ?1, ?2
+    WHERE NOT EXISTS (SELECT 1 FROM days WHERE day = ?1 AND event_id <= ?2)
     ON CONFLICT (day) DO UPDATE SET event_id = least(days.event_id, excluded.event_id)
     WHERE days.event_id > excluded.event_id
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -16,8 +17,8 @@ from destinations.store import broken_rules
 from tests.postgres_server import new_store_address
 
 KEY = SubscriptionKey("Counts", "count")
-ROUNDS = 12
-EVENTS = 30
+ROUNDS = 6
+EVENTS = 600
 
 
 def _arrival(message_id: str) -> Arrival:
@@ -92,3 +93,15 @@ def test_the_same_events_in_opposite_orders(processes: list[Process]) -> None:
         assert sorted(new) == sorted(names)
     rows = processes[0].store.database.one("SELECT count(*) FROM open")
     assert rows == (ROUNDS * EVENTS,)
+
+
+def test_nobody_waits_for_other_events(address: PostgresAddress) -> None:
+    """Whoever accepts events holds up nobody who accepts others, on whatever day."""
+    with PostgresStore(address) as one, PostgresStore(address) as other:
+        scope = one.accounts().served("sample", AccountIdentity("sample", "http://x/", "", "key"))
+        queue, beside = one.queue(), other.queue()
+        queue.commit(Round(arrivals=[(scope, _arrival("first of the day"))]))
+        with other.database.shared_transaction() as connection:
+            beside._work(connection, time.time(), [], []).next_event()
+            queue.commit(Round(arrivals=[(scope, _arrival("m"))]))
+        assert one.database.one("SELECT count(*) FROM open") == (2,)
