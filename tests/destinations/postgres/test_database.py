@@ -14,7 +14,9 @@ import pytest
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Round
 from destinations.postgres.address import PostgresAddress
+from destinations.postgres.connecting import connect
 from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.dialect import prepare_connection
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -127,14 +129,13 @@ def test_names_are_given_while_another_thread_reads(database: PostgresDatabase) 
 
 
 def _terminate(database: PostgresDatabase, role: str) -> None:
-    """End the connections of a role, as an administrator does."""
-    other = PostgresDatabase(database.address)
-    other.all(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ?"
-        " AND datname = current_database()",
-        (f"destinations {role}",),
-    )
-    other.close()
+    """End the connections of a role, as an administrator does, and wait until they are gone."""
+    of_role = "FROM pg_stat_activity WHERE application_name = ? AND datname = current_database()"
+    with connect(database.address, role="administrator").raw as raw:
+        other = prepare_connection(raw)
+        name = (f"destinations {role}",)
+        other.execute(f"SELECT pg_terminate_backend(pid) {of_role}", name)
+        _until(lambda: not other.execute(f"SELECT 1 {of_role}", name).fetchall())
 
 
 @pytest.mark.parametrize("kind", [EXCLUSIVE, SHARED])
@@ -157,16 +158,23 @@ def test_cut_in_the_middle(database: PostgresDatabase, kind: str) -> None:
     assert _names(database) == ["later"]
 
 
-def test_cut_while_it_reads(database: PostgresDatabase) -> None:
-    """It is said to be over soon, and the next one works."""
+def test_cut_before_it_reads(database: PostgresDatabase) -> None:
+    """It asks again, on another connection."""
     assert _names(database) == []
-    with database.transaction() as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'destinations reader' AND datname = current_database()"
-        )
+    _terminate(database, "reader")
+    assert _names(database) == []
+
+
+def test_cut_while_it_reads(database: PostgresDatabase) -> None:
+    """What is of one moment cannot go on: it is said to be over soon, and the next one works."""
+
+    def look(connection: Any) -> None:
+        connection.execute("SELECT 1 FROM server")
+        _terminate(database, "reader")
+        connection.execute("SELECT 1 FROM server")
+
     with pytest.raises(TemporaryError, match="cannot read the store"):
-        _names(database)
+        database.at_once(look)
     assert _names(database) == []
 
 
