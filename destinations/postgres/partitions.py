@@ -190,9 +190,7 @@ def drop_old(
     left = [
         (one.first, one.after)
         for one in parts
-        if before < one.after <= latest
-        and first - last <= _MOST_DAYS * DAY_MS
-        and _days_of(database, one) <= _MOST_DAYS
+        if before < one.after <= latest and first == last and _days_of(database, one) <= _MOST_DAYS
     ]
     return WholeParts(deleted, left)
 

@@ -232,6 +232,14 @@ def test_what_was_filled_slowly(bench: Bench) -> None:
     assert "ledger_1" in bench.tables()
 
 
+def test_outcomes_that_have_other_days(bench: Bench) -> None:
+    """Those whose days are over do not wait for the others."""
+    _two_partitions(bench)
+    limits = {Outcome.DELIVERED: DAY, Outcome.FILTERED: DAY, Outcome.DROPPED: 2 * DAY}
+    assert delete_settled(bench.database, limits).deliveries == 1
+    assert "ledger_1" in bench.tables()
+
+
 @pytest.mark.parametrize("status", [State.READY, Outcome.DEAD])
 def test_what_must_stay(bench: Bench, status: Status) -> None:
     """An event of which something waits or is kept has all of its rows afterwards."""
