@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import string
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "LeaseTimes",
     "Session",
     "is_under",
+    "lane_name",
     "lane_of",
     "under",
 ]
@@ -28,9 +30,22 @@ LANES: Final = 128
 """The number of lanes, and so the most processes that have something to do. It never changes."""
 
 
+_SPACE: Final = " \t\n\r\f\v"
+_LOWER: Final = {ord(one): one.lower() for one in string.ascii_uppercase}
+
+
+def lane_name(user: str) -> str:
+    """Return by what the lane of a user is found: its name trimmed, in ASCII's lower case."""
+    return user.strip(_SPACE).translate(_LOWER)
+
+
 def lane_of(tenant: str, user: str) -> int:
-    """Return the lane of a user, whose events keep their order: that of all destinations."""
-    digest = hashlib.md5(f"{tenant}\x1f{user}".encode(), usedforsecurity=False).digest()
+    """Return the lane of a user, whose events keep their order: that of all destinations.
+
+    A database does the same: see the function of this name in `destinations.postgres.schema`.
+    """
+    text = f"{tenant}\x1f{lane_name(user)}".encode("utf-8", "surrogatepass")
+    digest = hashlib.md5(text, usedforsecurity=False).digest()
     return int.from_bytes(digest[:2], "big") % LANES
 
 

@@ -8,7 +8,7 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -85,6 +85,10 @@ class PipelineOptions:
     losses: LossOptions = field(default_factory=LossOptions)
     pauses: PauseNotes | None = None
     room: Room = field(default_factory=Room)
+
+
+_EXCLUDED_SECONDS: Final = 0.25
+"""Seconds until it is tried again to send what another process keeps from being sent."""
 
 
 class Feed(Protocol):
@@ -430,18 +434,27 @@ class Pipeline:
             durable=not action.is_idempotent,
             at=now,
             balances=self._checks.sends(ready),
+            names=self.prefetch.scheduler.names(ready),
         )
         round_.batches.append(batch)
         round_.added_to += self._account.adds_to(ready)
         self.breaker.used()
         return Job("send", self, batch)
 
-    def begin(self, job: Job, gone: set[QueuedDelivery]) -> bool:
+    def begin(
+        self,
+        job: Job,
+        gone: set[QueuedDelivery],
+        excluded: Collection[QueuedDelivery] = (),
+    ) -> bool:
         """Note that the round is durable and a job starts; False if nothing is left of it.
 
-        ``gone`` are deliveries that an operator has dropped before they were sent.
+        ``gone`` are deliveries that an operator has dropped before they were sent; those that are
+        ``excluded`` wait for what another process sends.
         """
         batch = job.batch
+        if excluded and not self._put_off_excluded(job, excluded):
+            return False
         lost = [one for one in batch.deliveries if one in gone]
         if lost:
             self.prefetch.done(lost)
@@ -460,6 +473,22 @@ class Pipeline:
                 delivery.state = State.SENDING
             self._observer.reached(self.name, "sending", batch.deliveries)
         return True
+
+    def _put_off_excluded(self, job: Job, excluded: Collection[QueuedDelivery]) -> bool:
+        """Let deliveries wait for what another process sends; False if no others are left."""
+        batch = job.batch
+        back = [one for one in batch.deliveries if one in excluded]
+        if not back:
+            return True
+        until = self._clock.monotonic() + _EXCLUDED_SECONDS
+        self.prefetch.done(back, [(one, until) for one in back])
+        self._checks.sent(back)
+        self._observer.reached(self.name, "returned", back)
+        batch.deliveries = [one for one in batch.deliveries if one not in excluded]
+        if not batch.deliveries:
+            self._over(back[0].action)
+            self.breaker.unused()
+        return bool(batch.deliveries)
 
     def leave(self) -> list[QueuedDelivery]:
         """Return the deliveries under way, to be left for a later process."""

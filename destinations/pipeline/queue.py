@@ -277,7 +277,8 @@ class ClaimedBatch:
 
     ``durable`` says that a crash must leave them ``unknown``: their request must not be repeated.
     ``balances`` are those that it adds to, by key, as they are before. ``intent`` is the queue's
-    own name for it, 0 where it keeps none.
+    own name for it, 0 where it keeps none. ``names`` are those of the accounts at the partner that
+    its deliveries touch, folded; none where no event touches another account than its user's.
     """
 
     scope: Scope
@@ -286,6 +287,7 @@ class ClaimedBatch:
     at: float = 0.0
     balances: Mapping[str, Balance] = field(default_factory=dict)
     intent: int = 0
+    names: Mapping[QueuedDelivery, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -383,10 +385,12 @@ class Committed:
 
     ``gone`` are deliveries of batches that an operator has dropped since, and of transitions
     that an operator was faster than. ``changed`` says that another process wrote, so that sources
-    have something new.
+    have something new. ``excluded`` are deliveries of batches that have to wait, as a request of
+    another process touches the same account.
     """
 
     gone: set[QueuedDelivery] = field(default_factory=set)
+    excluded: set[QueuedDelivery] = field(default_factory=set)
     changed: bool = False
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -419,6 +419,12 @@ class Scheduler:
                 touched = tuple(map(folded, action.touched(decode_json(delivery.payload))))
             delivery.touches = touched
         return touched
+
+    def names(self, deliveries: Iterable[QueuedDelivery]) -> Mapping[QueuedDelivery, Sequence[str]]:
+        """Return the accounts that deliveries touch, folded; none if that keeps nobody waiting."""
+        if self._exclusion is None:
+            return {}
+        return {one: (folded(one.event.user), *self.touched(one)) for one in deliveries}
 
     def name_freed(self, name: str) -> None:
         """Unpark the oldest user of each kind who waits for a name that is not reserved.

@@ -38,8 +38,8 @@ _TEXT: Final = frozenset(
     {"user", "message_id", "key", "payload_text", "code", "stage", "reason", "evidence", "balance",
      "restored", "period", "due", "deliveries", "action", "settings", "path", "peer", "name"}
 )  # fmt: skip
-_BYTES: Final = frozenset({"digest", "raw", "payload"})
-_FLOATS: Final = frozenset({"ends_at", "asked_at", "noticed_at"})
+_BYTES: Final = frozenset({"adder", "balance_key", "digest", "raw", "payload"})
+_FLOATS: Final = frozenset({"ends_at", "asked_at", "noticed_at", "until"})
 _PACKED: Final[Mapping[str, frozenset[str]]] = {
     "ledger": frozenset({"user", "message_id"}),
     "kept": frozenset({"user", "message_id"}),

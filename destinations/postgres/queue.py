@@ -6,23 +6,33 @@ different is here: commits of several processes run at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from destinations.clock import WallClock
 from destinations.errors import LeaseLostError
+from destinations.outcome import Effect
+from destinations.pipeline.account_names import folded
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.lease import Lease
 from destinations.pipeline.queue import (
+    SEVERAL,
     Arrival,
+    Balance,
+    ClaimedBatch,
+    Committed,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
     Round,
     Scope,
+    Transition,
 )
 from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.excluding import Excluder, names_of_intent, reserve
 from destinations.postgres.source import ALL_LANES, PostgresSource
 from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
@@ -47,6 +57,18 @@ _DROP_MESSAGES = """
     DELETE FROM messages USING one
     WHERE messages.digest = one.digest AND messages.event_id = one.event_id
 """
+_ADDERS = """
+    WITH one (account, balance_key, adder) AS (VALUES {rows})
+    INSERT INTO adders (account, key, adder)
+    SELECT account, balance_key, adder FROM one ORDER BY account, balance_key
+    ON CONFLICT (account, key) DO UPDATE SET adder = ''
+    WHERE adders.adder <> excluded.adder AND adders.adder <> ''
+"""
+_SHARED_KEYS = """
+    SELECT key FROM adders WHERE account = (SELECT partner_account FROM scopes WHERE id = {scope})
+    AND adder = '' AND key IN (SELECT balance_key FROM one)
+"""
+_MOST_ADDERS = 200_000
 # A row that is there already is not touched: to lock it would let all commits wait for one another.
 _NOTE_DAY = """
     INSERT INTO days SELECT ?1, ?2
@@ -63,7 +85,9 @@ _ENDS_SESSION = {
     "dead": "UPDATE workers SET state = 'dead' WHERE id = ?1 AND state = 'alive' AND beats = ?2",
 }
 _INTENTS = """
-    SELECT id, at, scope, settle_after, durable, deliveries, balances FROM intents WHERE worker = ?
+    SELECT intents.id, at, scope, settle_after, durable, deliveries, balances, names,
+        partner_account
+    FROM intents JOIN scopes ON scopes.id = scope WHERE worker = ?
 """
 _FREE = "UPDATE lanes SET worker = NULL, epoch = epoch + 1 WHERE worker = ?"
 _NEWS = "SELECT DISTINCT scope FROM arrived WHERE tx >= ?::text::xid8"
@@ -98,7 +122,12 @@ class PostgresQueue(StoredQueue):
         # Without a lease, a command is at work, which sends nothing by itself.
         self._token: int | None = None if lease is None else 0
         self._settle_after: dict[int, int] = {}
+        # Of the scopes that this process delivers for.
+        self._accounts: dict[int, int | None] = {}
+        # Whose events are known to add to which balance: by account, digests of both.
+        self._adders: set[tuple[int, bytes, bytes]] = set()
         self._news_from = "0"
+        self._work_of_round: PostgresCommit | None = None
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self._postgres.shared_transaction()
@@ -110,9 +139,23 @@ class PostgresQueue(StoredQueue):
         assigned: list[QueuedEvent],
         given: list[QueuedDelivery],
     ) -> Commit:
-        return PostgresCommit(
-            connection, self._names, now, assigned, given, self._token, self._settle_after
+        self._work_of_round = PostgresCommit(
+            *(connection, self._names, now, assigned, given),
+            *(self._token, self._settle_after, self._accounts, self._adders),
         )
+        return self._work_of_round
+
+    def commit(self, round_: Round) -> Committed:
+        """Make a round durable; see `destinations.pipeline.queue.Queue.commit`.
+
+        Raises `LeaseLostError` if others deliver what this process had.
+        """
+        committed = super().commit(round_)
+        if self._work_of_round is not None:
+            if len(self._adders) > _MOST_ADDERS:
+                self._adders.clear()
+            self._adders |= self._work_of_round.noted_adders
+        return committed
 
     def recover(
         self,
@@ -128,6 +171,13 @@ class PostgresQueue(StoredQueue):
         for scope in found:
             self._settle_after[scope.id] = round(reconcile_after * 1000)
         ids = array_of(scope.id for scope in found)
+        self._accounts.update(
+            self._postgres.all(
+                "SELECT id, partner_account FROM scopes"
+                " WHERE id IN (SELECT value FROM json_each(?))",
+                (ids,),
+            )
+        )
         left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"  # noqa: S608 - constants
         if self._postgres.one(left, (ids,)) is not None:
             super().recover(found, reconcile_after, longest_wait)
@@ -147,10 +197,32 @@ class PostgresQueue(StoredQueue):
             intents = connection.execute(_INTENTS, (worker,)).fetchall()
             self.end_intents(
                 connection,
-                [(one, at, of, now_ms + after, *rest) for one, at, of, after, *rest in intents],
+                [
+                    (one, at, of, now_ms + after, *rest)
+                    for one, at, of, after, *rest, _, _ in intents
+                ],
             )
+            for *_, names, account in intents:
+                reserve(connection, account, json.loads(names))
             connection.execute(_FREE, (worker,))
         return True
+
+    def balances(self, scope: Scope, keys: Sequence[str]) -> Mapping[str, Balance]:
+        """Return the balances before the requests whose answers were lost, by key.
+
+        One to which events of several users add is known to be that, whichever process sent them.
+        """
+        found = super().balances(scope, keys)
+        if not found:
+            return found
+        digests = {_digest(key): key for key in found}
+        statement = f"WITH one (balance_key) AS (VALUES {{rows}}) {_SHARED_KEYS}"
+        with self._postgres.reading() as connection:
+            rows = connection.with_rows(
+                statement.replace("{scope}", str(scope.id)), [(one,) for one in digests]
+            )
+        shared = {digests[digest] for (digest,) in rows}
+        return {key: one.of(SEVERAL) if key in shared else one for key, one in found.items()}
 
     def source(self, scope: Scope) -> PostgresSource:
         """Return a source of a scope's waiting deliveries, from the first one."""
@@ -192,10 +264,15 @@ class PostgresCommit(Commit):
         given: list[QueuedDelivery],
         token: int | None = None,
         settle_after: Mapping[int, int] = MappingProxyType({}),
+        accounts: Mapping[int, int | None] = MappingProxyType({}),
+        adders: set[tuple[int, bytes, bytes]] | None = None,
     ) -> None:
         super().__init__(connection, names, now, assigned, given)
         self._token = token
         self._settle_after = settle_after
+        self._accounts = accounts
+        self._adders = set() if adders is None else adders
+        self.noted_adders: set[tuple[int, bytes, bytes]] = set()
         self._ids: list[int] = []
         self._has_noted_day = False
 
@@ -210,12 +287,47 @@ class PostgresCommit(Commit):
         scopes |= {scope.id for scope, _ in round_.waiting}
         with_rows(self._to, _ADD_NEWS, [(scope,) for scope in sorted(scopes)])
 
-    def add_intent(self, values: Sequence[object]) -> int:
+    def batches(self, batches: Sequence[ClaimedBatch], process: str) -> None:
+        """Write the intents of batches, but for what requests of other processes touch as well."""
+        if self._token:
+            excluder = Excluder(self._to, self._token, self._accounts)
+            self.excluded |= excluder.excluded(batches)
+            self._note_adders(batches)
+        super().batches(batches, process)
+
+    def _note_adders(self, batches: Sequence[ClaimedBatch]) -> None:
+        """Note whose events add to which balances, before they are sent.
+
+        Lost answers are judged by it: where several users add to one, the others are anywhere.
+        """
+        new = {
+            (account, _digest(one.increment.key), _digest(one.event.user))
+            for batch in batches
+            if (account := self._accounts.get(batch.scope.id)) is not None
+            for one in batch.deliveries
+            if one.increment is not None
+        } - self._adders
+        for rows in _apart(sorted(new)):
+            with_rows(self._to, _ADDERS, rows)
+        self.noted_adders = new
+
+    def transitions(self, transitions: Sequence[tuple[Scope, Transition]]) -> None:
+        """Write the outcomes of deliveries; what may have begun keeps what it touches reserved."""
+        super().transitions(transitions)
+        for scope, one in transitions if self._token else ():
+            delivery = one.delivery
+            begun = not one.ends_waiting and one.effect is not Effect.NONE
+            if begun and delivery.touches is not None and delivery.id:
+                names = {delivery.id: (folded(delivery.user), *delivery.touches)}
+                reserve(self._to, self._accounts.get(scope.id), names)
+
+    def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:
         """Write that a batch is being sent, and by whom; returns the id of the intent."""
+        names = names_of_intent(batch, self.gone | self.excluded)
         done = self._to.execute(
             "INSERT INTO intents (scope, at, durable, process, deliveries, balances, worker,"
-            " settle_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (*values, self._token, self._settle_after.get(int(str(values[0])), 0)),
+            " settle_after, names) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (*values, self._token, self._settle_after.get(batch.scope.id, 0), names),
         )
         return int(done.fetchone()[0])
 
@@ -280,3 +392,18 @@ class PostgresCommit(Commit):
         unused += [(digest, given[digest]) for digest in own & written]
         with_rows(self._to, _DROP_MESSAGES, unused)
         return {digest: event for digest, event in known.items() if digest in own}, elsewhere
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _apart(
+    rows: Sequence[tuple[int, bytes, bytes]],
+) -> Iterator[Sequence[tuple[int, bytes, bytes]]]:
+    """Yield rows so that no two of one statement have the same key."""
+    left = list(rows)
+    while left:
+        some = {one[:2]: one for one in left}
+        yield list(some.values())
+        left = [one for one in left if some[one[:2]] is not one]

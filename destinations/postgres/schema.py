@@ -112,7 +112,9 @@ _FUNCTIONS: Final = (
     f"""
     CREATE FUNCTION lane_of(tenant text, account text) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-        SELECT ((('x' || left(md5($1 || chr(31) || $2), 4))::bit(16)::int) % {LANES})::smallint
+        SELECT ((('x' || left(md5(
+            $1 || chr(31) || lower(btrim($2, E' \\t\\n\\r\\f\\v') COLLATE "C")
+        ), 4))::bit(16)::int) % {LANES})::smallint
     $$
     """,
 )
@@ -276,10 +278,49 @@ _TABLES: Final = (
         balances text NOT NULL,
         -- Who sends it, and after how many milliseconds the partner is asked if that one is gone.
         worker bigint,
-        settle_after bigint NOT NULL DEFAULT 0
+        settle_after bigint NOT NULL DEFAULT 0,
+        -- What it touches at the partner: JSON, by delivery.
+        names text NOT NULL DEFAULT '{}'
     ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)
     """,
     "CREATE INDEX intents_of_worker ON intents (worker)",
+    # What deliveries that wait keep others from: see destinations.postgres.excluding. until is in
+    # seconds since 1970 by this server, null until the delivery ends.
+    """
+    CREATE TABLE reserved (
+        account bigint NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        delivery bigint NOT NULL,
+        until float8,
+        PRIMARY KEY (account, name, delivery)
+    )
+    """,
+    "CREATE INDEX reserved_by_delivery ON reserved (delivery)",
+    # Whose events add to a balance, by digests; empty: those of several users.
+    """
+    CREATE TABLE adders (
+        account bigint NOT NULL,
+        key bytea NOT NULL,
+        adder bytea NOT NULL,
+        PRIMARY KEY (account, key)
+    )
+    """,
+    """
+    CREATE FUNCTION open_settled() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        DELETE FROM reserved WHERE delivery = old.id AND until IS NULL;
+        RETURN NULL;
+    END
+    $$
+    """,
+    """
+    CREATE TRIGGER open_deleted AFTER DELETE ON open FOR EACH ROW
+    WHEN (old.effect <> 0) EXECUTE FUNCTION open_settled()
+    """,
+    """
+    CREATE TRIGGER open_settled AFTER UPDATE ON open FOR EACH ROW
+    WHEN (old.effect <> 0 AND new.effect = 0) EXECUTE FUNCTION open_settled()
+    """,
     """
     CREATE TABLE kept (
         id bigint PRIMARY KEY,

@@ -175,7 +175,7 @@ class Receiver:
     def _unready_or_draining(self) -> Sequence[str]:
         return ["draining"] if self.draining else self._unready()
 
-    async def _post(
+    async def _post(  # noqa: C901 - each fault has its own answer
         self,
         request: EventRequest,
         scope: Scope,

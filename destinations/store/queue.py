@@ -328,7 +328,7 @@ class StoredQueue:
             raise
         self._names.keep()
         self._database.latest_event = work.latest_event
-        return Committed(work.gone, changed=changed)
+        return Committed(work.gone, work.excluded, changed=changed)
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         """Return the transaction of a round."""
@@ -492,6 +492,7 @@ class Commit:
         self._forgotten: set[tuple[int, str]] = set()
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
+        self.excluded: set[QueuedDelivery] = set()
         self.keep_recent: RecentBounds | None = None
 
     def settle_at(self, time: float) -> None:
@@ -788,16 +789,17 @@ class Commit:
             (batch.scope, one) for batch in batches for one in batch.deliveries if not one.id
         ]
         self._add_open(fresh)
+        left_out = self.gone | self.excluded
         for batch in batches:
-            ids = [one.id for one in batch.deliveries if one not in self.gone]
+            ids = [one.id for one in batch.deliveries if one not in left_out]
             if ids:
                 values = (
                     *(batch.scope.id, round(batch.at * 1000), batch.durable, process),
                     *(array_of(ids), _BALANCES.encode(batch.balances)),
                 )
-                batch.intent = self.add_intent(values)
+                batch.intent = self.add_intent(batch, values)
 
-    def add_intent(self, values: Sequence[object]) -> int:
+    def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:  # noqa: ARG002 - for others
         """Write that a batch is being sent; returns the id of the intent."""
         done = self._to.execute(
             "INSERT INTO intents (scope, at, durable, process, deliveries, balances)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.membership import Membership
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Receipt
@@ -16,7 +17,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
-from destinations.postgres.sessions import LeaseTimes, WorkerSession
+from destinations.postgres.sessions import WorkerSession
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
@@ -150,10 +151,12 @@ class Cluster:
             self.beat(1.0)
 
     def run(self, seconds: float = 1.0, rounds: int = 50) -> None:
-        """Do rounds of all members in turn, with time moving on."""
+        """Do rounds of all members in turn, with time moving on, and with their beats."""
         for _ in range(rounds):
             self.clock.now += seconds / rounds
             for member in list(self.members):
+                if member.lease.remaining() < TIMES.lease / 2:
+                    member.lease.beat()
                 member.step()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,5 +16,18 @@ from tests.destinations.postgres.cluster import Cluster
 def cluster(bind: Callable[..., Destination]) -> Iterator[Cluster]:
     """A store without members, whose partner can be asked what it counted."""
     made = Cluster(bind(with_reconcile))
+    yield made
+    made.close()
+
+
+def _touching(documents: dict[str, Any]) -> None:
+    with_reconcile(documents)
+    documents["count"]["touches"] = [{"@path": "$.payload.thing"}]
+
+
+@pytest.fixture
+def touching(bind: Callable[..., Destination]) -> Iterator[Cluster]:
+    """A store without members; each event touches the account of its thing as well."""
+    made = Cluster(bind(_touching))
     yield made
     made.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -87,7 +88,7 @@ def test_a_pause_that_the_partner_asks_for(members: list[Member]) -> None:
 
 def test_one_probe_at_a_time(members: list[Member]) -> None:
     """After the pause one process sends the probe, and its answer frees all of them."""
-    one, two, three = members
+    one, two, _ = members
     one.fail()
     two.fail()
     # Until then by the server's clock; this one is ahead of it.
@@ -128,7 +129,7 @@ def test_slots_keep_their_distance(members: list[Member]) -> None:
     slots = [member.limits.slots("sample", 0.05) for member in members]
     began = members[0].clock.monotonic()
     times = sorted(began + slots[number % 3].take() for number in range(30))
-    distances = [after - before for before, after in zip(times, times[1:])]
+    distances = [after - before for before, after in itertools.pairwise(times)]
     # The clock of the test stands still, while that of the server moves on between two questions.
     assert times[-1] - times[0] >= 29 * 0.05 - 1.0
     assert min(distances) > -0.001
