@@ -19,7 +19,7 @@ from destinations.operations.tenants import (
     count_tenants,
     find_tenant,
 )
-from destinations.outcome import State
+from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
 from destinations.store import OpenStore, SqliteStore, TenantNumbers, Tenants
@@ -77,8 +77,8 @@ class StoreStatus:
                     "source": "serve" if one.served else "run",
                     "served": one.served and one.destination in self.names,
                     "queue": queue_length(one),
-                    "counts": dict(one.counts),
-                    "today": dict(one.today),
+                    "counts": _in_order(one.counts),
+                    "today": _in_order(one.today),
                     "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
                     "paused_at": self.stopped.get(one.destination) if one.served else None,
                     "tenant_status": None if self.tenant is None else self.tenant.to_json(),
@@ -133,6 +133,11 @@ def store_status(
         count_tenants(store),
         status,
     )
+
+
+def _in_order(counts: Mapping[Status, int]) -> dict[str, int]:
+    """Return counts by status, always in one order."""
+    return {one.value: counts[one] for one in (*State, *Outcome) if one in counts}
 
 
 def queue_length(totals: ScopeTotals) -> int:
