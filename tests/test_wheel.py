@@ -281,6 +281,8 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
         ("otel", "serve --config serve.yaml"),
         ("sealing", "serve --config sealed.yaml --check"),
         ("sealing", "serve --config sealed.yaml"),
+        ("postgres", "status --store postgresql://a@127.0.0.1/x"),
+        ("postgres", "serve --config database.yaml --check"),
         ("liquid", "validate with-liquid"),
     ],
 )
@@ -299,6 +301,9 @@ def test_without_an_extra(
         ),
         "sealing-key": f"{'b' * 42}Y=\n",
     }
+    files["database.yaml"] = files["serve.yaml"].replace(
+        "path: store.sqlite3", "postgres: {dsn: 'postgresql://a@127.0.0.1/x'}"
+    )
     files["sealed.yaml"] = files["serve.yaml"] + "sealing: {key: {file: sealing-key}}\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

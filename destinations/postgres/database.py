@@ -82,8 +82,12 @@ class PostgresDatabase:
         self._closed = False
         self._most_bytes: int | None = None
         self._is_full = False
-        with self.reading() as connection:
-            check_version(connection, address)
+        try:
+            with self.reading() as connection:
+                check_version(connection, address)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def shown(self) -> str:

@@ -69,7 +69,12 @@ class PostgresLocks:
                 ) from None
             except psycopg.Error as error:
                 raise failure("use", address, error) from None
-            yield
+            try:
+                yield
+            finally:
+                # Closing it frees the lock as well, but a moment later.
+                with contextlib.suppress(psycopg.Error):
+                    raw.execute(f"SELECT pg_advisory_unlock({_KEY})", (str(account),))
 
     def check_account(self, account: int, shown: str) -> None:
         """Raise `TemporaryError` if a command delivers to an account now."""

@@ -25,6 +25,7 @@ _MAY_CREATE: Final = (
     " THEN has_database_privilege(current_database(), 'CREATE')"
     " ELSE has_schema_privilege(to_regnamespace($1), 'CREATE') END"
 )
+_MAY_USE: Final = "SELECT coalesce(has_schema_privilege(to_regnamespace($1), 'USAGE'), true)"
 _IS_THERE: Final = "SELECT to_regclass('schema_version') IS NOT NULL"
 
 
@@ -78,6 +79,7 @@ def check_migratable(address: PostgresAddress) -> int:
         if version > LATEST:
             raise _newer(address)
         if version < LATEST:
+            _check_usable(connection, address)
             name = sql.Identifier(address.schema).as_string(connection.raw)
             row: Any = connection.raw.execute(_MAY_CREATE, (name,)).fetchone()
             if not row[0]:
@@ -103,11 +105,24 @@ def check_version(connection: PostgresConnection, address: PostgresAddress) -> N
     version = stored_version(connection)
     if version > LATEST:
         raise _newer(address)
+    if version == 0:
+        _check_usable(connection, address)
     if version < LATEST:
         why = "its tables are of an older version" if version else "it has no tables yet"
         raise UsageError(
             f"cannot use the store {address}: {why}; "
             f"make them with: destinations store migrate --store {str(address)!r}"
+        )
+
+
+def _check_usable(connection: PostgresConnection, address: PostgresAddress) -> None:
+    """Raise `UsageError` if there is a schema that this user cannot look into."""
+    name = sql.Identifier(address.schema).as_string(connection.raw)
+    row: Any = connection.raw.execute(_MAY_USE, (name,)).fetchone()
+    if not row[0]:
+        raise UsageError(
+            f"cannot use the store {address}: permission denied for schema {address.schema}; "
+            f"{needed_rights(address)}"
         )
 
 

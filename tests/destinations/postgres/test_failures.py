@@ -1,0 +1,194 @@
+"""A store in PostgreSQL that cannot be used: one sentence that says why, and no password."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from destinations.errors import TemporaryError, UsageError
+from destinations.operations import migrate_store
+from destinations.postgres import PostgresAddress, connecting, open_at, parse_store
+from tests.postgres_server import PostgresServer, free_port, new_store_address, shared_server
+
+Command = Callable[..., Any]
+
+
+def _statement(url: str, text: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(text.encode())
+
+
+def _newer() -> str:
+    address = new_store_address()
+    _statement(address.url, "UPDATE destinations.schema_version SET version = 999")
+    return str(address)
+
+
+def _of_role(url: str) -> str:
+    """Return the address for a role that may connect and nothing else."""
+    role = f"r{uuid4().hex[:12]}"
+    _statement(url, f"CREATE ROLE {role} LOGIN")
+    return url.replace("postgres@", f"{role}@")
+
+
+FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
+    ("no tables", lambda: shared_server().new_database(), 2, "store migrate --store"),
+    ("newer tables", _newer, 2, "written by a newer version of this package"),
+    ("no database", lambda: shared_server().url("gone"), 2, 'database "gone" does not exist'),
+    (
+        "no role",
+        lambda: new_store_address().url.replace("postgres@", "nobody@"),
+        2,
+        'role "nobody" does not exist',
+    ),
+    ("no server", lambda: f"postgresql://a@127.0.0.1:{free_port()}/x", 75, "Connection refused"),
+    (
+        "no server of two",
+        lambda: f"postgresql://a@127.0.0.1:{free_port()},127.0.0.1:{free_port()}/x",
+        75,
+        "Connection refused; host: '127.0.0.1'",
+    ),
+    ("no TLS", lambda: f"{new_store_address()}?sslmode=require", 2, "does not support SSL"),
+    ("a wrong option", lambda: f"{new_store_address()}?nope=1", 2, 'parameter: "nope"'),
+    ("a wrong port", lambda: "postgresql://a@127.0.0.1:99999/x", 2, "invalid port number"),
+    ("a wrong schema", lambda: f"{new_store_address()}?schema=A-b", 2, "schema='A-b' cannot be"),
+    ("no right to read", lambda: _of_role(new_store_address().url), 2, "its user needs the right"),
+    ("a password", lambda: "postgresql://a:sesame@127.0.0.1/x", 2, "PGPASSWORD"),
+    ("a password as an option", lambda: "postgresql:///x?password=sesame", 2, "PGPASSWORD"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "why"),
+    [one[1:] for one in FAILURES],
+    ids=[one[0] for one in FAILURES],
+)
+def test_a_store_that_cannot_be_used(
+    command: Command, make: Callable[[], str], code: int, why: str
+) -> None:
+    """One line names the store and the cause; 75 is what may pass by itself."""
+    done = command("status", "--store", make())
+    assert (done.code, done.out) == (code, ""), done.err
+    (line,) = done.err.splitlines()
+    assert why in line
+    assert "sesame" not in line
+
+
+def test_a_wrong_password(command: Command, tmp_path: Path, monkeypatch: Any) -> None:
+    """It is refused with exit code 2, wherever it comes from, and the right one is taken."""
+    server = PostgresServer()
+    try:
+        server.make()
+        (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        hba = tmp_path / "trust"
+        hba.write_text("host all all 127.0.0.1/32 trust\n")
+        hba.chmod(0o644)
+        rules = (server.data / "pg_hba.conf").read_text()
+        (server.data / "pg_hba.conf").write_text(hba.read_text())
+        server.start()
+        url = server.new_database()
+        _statement(url, "ALTER ROLE postgres PASSWORD 'open-sesame'")
+        (server.data / "pg_hba.conf").write_text(rules)
+        _statement(url, "SELECT pg_reload_conf()")
+        config = tmp_path / "serve.yaml"
+        config.write_text(
+            "store: {postgres: {dsn: {env: STORE_DSN}}}\n"
+            "destinations: [{name: kana, destination: kana}]\n"
+        )
+        named = url.replace("postgres@", "postgres:{}@")
+        monkeypatch.setenv("STORE_DSN", named.format("wrong-sesame"))
+        refused = command("status", "--config", config)
+        assert (refused.code, "authentication failed" in refused.err) == (2, True), refused.err
+        monkeypatch.setenv("STORE_DSN", named.format("open-sesame"))
+        made = command("store", "migrate", "--config", config)
+        assert (made.code, made.out) == (0, f"{url}: made, with version {_latest()}\n"), made.err
+        monkeypatch.setenv("PGPASSWORD", "open-sesame")
+        assert command("status", "--store", url).code == 0
+        assert "sesame" not in refused.err + made.out + made.err
+    finally:
+        server.remove()
+
+
+def _latest() -> int:
+    from destinations.postgres.migrating import LATEST  # noqa: PLC0415 - the only use
+
+    return LATEST
+
+
+def test_an_old_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its version is named, and the oldest that can be used."""
+    address = new_store_address()
+    monkeypatch.setattr(connecting, "OLDEST", 990_000)
+    with pytest.raises(
+        UsageError, match=r"its server is PostgreSQL \d+; 99 is the oldest"
+    ) as found:
+        open_at(address)
+    assert not isinstance(found.value, TemporaryError)
+
+
+def test_migrations() -> None:
+    """They are done once; another schema is another store, and a right is needed to make it."""
+    url = shared_server().new_database()
+    address = PostgresAddress.parse(url)
+    assert migrate_store(address) == (0, _latest())
+    assert migrate_store(address) == (_latest(), _latest())
+    other = parse_store(f"{url}?schema=other")
+    with pytest.raises(UsageError, match="it has no tables yet"):
+        open_at(other)
+    with pytest.raises(UsageError, match="its user needs the right to create a schema"):
+        migrate_store(parse_store(f"{_of_role(url)}?schema=other"))
+    assert migrate_store(other).before == 0
+    with open_at(address) as one, open_at(other) as two:
+        assert one.uuid != two.uuid
+
+
+def test_a_file_is_migrated(command: Command, tmp_path: Path) -> None:
+    """The same command makes a file, and says that there is nothing to do for it."""
+    path = tmp_path / "store.sqlite3"
+    made, again = (command("store", "migrate", "--store", path) for _ in range(2))
+    assert made.out.startswith(f"{path}: made, with version ")
+    assert (
+        again.out == made.out.replace("made, with version", "has version").rstrip() + " already\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("{postgres: {dsn: 'host=h password=sesame'}}", "must be postgresql://USER@HOST"),
+        ("{postgres: {dsn: 'postgresql://a:sesame@h/x'}}", "a password in the address"),
+        ("{path: 'postgresql://a@h/x'}", "write it as postgres: {dsn: ...}"),
+        ("{path: s.sqlite3, postgres: {dsn: 'postgresql://a@h/x'}}", "exactly one of path and"),
+        ("{maxBytes: 2000000}", "exactly one of path and postgres"),
+        ("{postgres: {}}", "lacks 'dsn'"),
+        ("{postgres: {dsn: {env: NOT_SET}}}", "the environment variable NOT_SET is not set"),
+    ],
+)
+def test_a_wrong_configuration(command: Command, tmp_path: Path, spec: str, why: str) -> None:
+    """The place is named, and what would be right; never what stands there."""
+    config = tmp_path / "serve.yaml"
+    config.write_text(f"store: {spec}\ndestinations: [{{name: kana, destination: kana}}]\n")
+    done = command("status", "--config", config)
+    assert done.code == (75 if "env" in spec else 2)
+    assert why in done.err
+    assert "/store" in done.err
+    assert "sesame" not in done.err
+
+
+def test_addresses() -> None:
+    """Only a URL of PostgreSQL is one; other texts are paths, also if they look similar."""
+    for text in ("postgres", "postgresql", "./postgresql:", "store.sqlite3", "mysql://h/x"):
+        assert parse_store(text) == Path(text)
+    for text in ("postgresql:///x?host=/run/postgresql", "postgresql://a@h:5/x?schema=other"):
+        assert str(parse_store(text)).replace("%2F", "/") == text
+    secret = PostgresAddress.parse("postgres://a:s%40same@h/x", may_have_password=True)
+    assert str(secret) == "postgresql://a@h/x"
+    assert "s@same" not in repr(secret)
+    assert "password=s@same" in secret.conninfo()
+    assert os.environ.get("PGPASSWORD") is None
