@@ -33,6 +33,7 @@ __all__ = ["command"]
 
 _LOG = logging.getLogger(__name__)
 _UPKEEP_SECONDS = 3600.0
+_MAINTAIN_SECONDS = 30.0
 _MEND_SECONDS = 5.0
 _READ_SECONDS = 60.0
 _SLICE_SECONDS = 0.1
@@ -142,14 +143,19 @@ def _serve(
     notifier: Notifier,
 ) -> None:
     """Return when a signal to stop arrives."""
-    upkeep_at = time.monotonic()
+    upkeep_at = maintain_at = time.monotonic()
     watchdog = Watchdog(notifier, service.progress)
     while True:
         watchdog.look()
         if time.monotonic() >= upkeep_at:
             upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             threading.Thread(target=_prune, args=(service,), name="upkeep", daemon=True).start()
-        pause = watchdog.wait(upkeep_at - time.monotonic())
+        if time.monotonic() >= maintain_at:
+            maintain_at = time.monotonic() + _MAINTAIN_SECONDS
+            threading.Thread(
+                target=_maintain, args=(service,), name="maintain", daemon=True
+            ).start()
+        pause = watchdog.wait(min(upkeep_at, maintain_at) - time.monotonic())
         wish = signals.wait(min(pause, _MEND_SECONDS) if service.needs_repair else pause)
         if wish == "stop":
             observation.logger.info("server stopping; no more events accepted")
@@ -220,6 +226,13 @@ def _read_aside(path: Path, signals: Signals) -> ServeConfig | None:
             raise TemporaryError(msg)
         wait([read], timeout=_SLICE_SECONDS)
     return read.result()
+
+
+def _maintain(service: Service) -> None:
+    try:
+        service.maintain()
+    except DestinationsError as error:
+        _LOG.warning("store not maintained: %s", error)
 
 
 def _prune(service: Service) -> None:

@@ -44,6 +44,9 @@ _POLL_SECONDS: Final = 1.0
 _NEWS_SECONDS: Final = 0.02
 """Seconds between two looks for what other processes have added."""
 
+_COUNT_SECONDS: Final = 5.0
+"""Seconds between two looks at how much waits, where other processes add to it as well."""
+
 _CROWD_STEPS: Final = 4
 _CROWD_SECONDS: Final = 0.0003
 
@@ -163,6 +166,7 @@ class Engine:
         self._lease = lease
         self._token: int | None = None
         self._news_at = 0.0
+        self._counted_at = 0.0
         self._inline = inline
         self._clock = clock or SystemClock()
         self._observer = observer or Observer()
@@ -443,6 +447,10 @@ class Engine:
 
     def _look_for_news(self, monotonic: float) -> None:
         """Read on for the scopes to which other processes have added something."""
+        if self._queue.is_shared and monotonic - self._counted_at >= _COUNT_SECONDS:
+            self._counted_at = monotonic
+            for scope in list(self._open):  # others add to it, and settle
+                self._count(scope, self._queue.waiting(scope) - self._open[scope])
         if self._lease is None or monotonic < self._news_at:
             return
         self._news_at = monotonic + _NEWS_SECONDS

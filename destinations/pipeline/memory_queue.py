@@ -204,6 +204,11 @@ class MemoryQueue:
         """Return nothing: no other process adds to it."""
         return ()
 
+    @property
+    def is_shared(self) -> bool:
+        """No other process delivers from it."""
+        return False
+
     def fence(self, token: int) -> None:
         """Do nothing: no other process delivers from it."""
 

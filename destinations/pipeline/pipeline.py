@@ -87,6 +87,8 @@ class PipelineOptions:
     room: Room = field(default_factory=Room)
 
 
+_EXCHANGE_SECONDS: Final = 600.0
+_PLAN_SECONDS: Final = 60.0
 _EXCLUDED_SECONDS: Final = 0.25
 """Seconds until it is tried again to send what another process keeps from being sent."""
 
@@ -891,7 +893,9 @@ class Pipeline:
             ended = None
             if delivery.plan != digest or not delivery.payload:
                 ended = self.plan_again(delivery, digest, destination)
-            if ended is not None:
+            if ended is not None and self._is_for_another(delivery):
+                round_.transitions.append((self.scope, self._put_off_planning(delivery, ended)))
+            elif ended is not None:
                 transition = self._ended(delivery, ended)
                 if self._checks.is_restored(delivery):
                     transition = hold_restored(delivery, ended.reason)
@@ -901,6 +905,26 @@ class Pipeline:
             else:  # it waits for what it touches now, which is reserved, or is of another action
                 round_.returned.append(ClaimedBatch(self.scope, [delivery]))
         return ready
+
+    def _is_for_another(self, delivery: QueuedDelivery) -> bool:
+        """Return whether another process, with another definition, may deliver what ends here.
+
+        While servers are exchanged one after another, some have the new definition, others still
+        the old one. What was accepted lately by one of the others must not end by this one.
+        """
+        age = self._clock.time() - delivery.event.accepted_at
+        return self.prefetch.is_shared and bool(delivery.plan) and age < _EXCHANGE_SECONDS
+
+    def _put_off_planning(self, delivery: QueuedDelivery, ended: Result) -> Transition:
+        reason = f"waits for a server with another definition; by this one: {ended.reason}"
+        return Transition(
+            delivery,
+            Result(State.READY, reason, "OTHER_DEFINITION"),
+            "plan",
+            delivery.attempts,
+            next_at=self._clock.time() + _PLAN_SECONDS,
+            effect=delivery.effect,
+        )
 
     def _ended(self, delivery: QueuedDelivery, ended: Result) -> Transition:
         """Return the end of a delivery that is not sent any more."""

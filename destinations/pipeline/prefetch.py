@@ -131,6 +131,11 @@ class Prefetch:
         self.begin(now, monotonic, only_unknown=only_unknown)
         self._more = not self._leaves
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes deliver from the same queue."""
+        return self._source is not None and self._source.is_shared
+
     def holds_others(self) -> bool:
         """Return whether something is claimed of users for whom others are to deliver."""
         return self._source is not None and not all(map(self._source.owns, self._claimed))

@@ -527,6 +527,11 @@ class Queue(Protocol):
         """Return whether another process has written since the last commit or poll."""
         ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes add to it, and deliver from it."""
+        ...
+
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the lease of this token lasts; 0 is none."""
         ...

@@ -95,7 +95,6 @@ _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 _OLD_NEWS = """
     DELETE FROM arrived WHERE tx < (SELECT tx FROM arrived ORDER BY tx DESC OFFSET 10000 LIMIT 1)
 """
-_KEEP_NEWS_SECONDS = 60.0
 
 
 class PostgresQueue(StoredQueue):
@@ -234,6 +233,11 @@ class PostgresQueue(StoredQueue):
             self._user,
             lambda: ALL_LANES if lease is None else lease.lanes,
         )
+
+    @property
+    def is_shared(self) -> bool:
+        """Other processes add to it, and deliver from it."""
+        return True
 
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the session of this token lives."""

@@ -48,6 +48,16 @@ class PostgresStore(OpenStore):
             closing=reaping.close,
         )
 
+    def maintain(self) -> None:
+        """Look whether there is room, and shorten what writers have only added to.
+
+        Any number of processes may do so. Raises as `Database.transaction` does.
+        """
+        self.database.look_at_size()
+        if not self.database.is_read_only:
+            self.database.add_up()
+            PostgresQueue(self.database).forget_news()
+
     def limits(self, lease: Lease) -> PostgresLimits:
         """Return what all processes that deliver from this store keep to."""
         return PostgresLimits(self.address, lambda: lease.token)

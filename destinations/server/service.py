@@ -422,6 +422,10 @@ class Service:
             self._closing.close()
         return self._left
 
+    def maintain(self) -> None:
+        """Do what several processes leave to be done now and then; any thread may call it."""
+        self._store.maintain()
+
     def prune(self) -> None:
         """Delete old data; any thread may call it.
 
@@ -592,6 +596,7 @@ class Service:
             header=_header(bound, secrets),
             postponed=bound.config.spec if bound.fault else None,
         )
+        tenants.is_shared = not isinstance(self.config.store.address, Path)
         scope = Scope(0, bound.name)  # of none of them
         route = IngestRoute(
             bound.name,

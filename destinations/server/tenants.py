@@ -203,6 +203,8 @@ class ServedTenants:
         self._transport = transport
         self._clock = clock
         self._ticks = False
+        self.is_shared = False
+        """Whether other processes add tenants to the store as well."""
         self._stop = stop
         self._join = join
         self._lock = threading.RLock()
@@ -518,7 +520,10 @@ class ServedTenants:
         While the destination ``is_stopped``, nothing is delivered for any of them.
         """
         self.is_stopped = is_stopped
-        for tenant in self._tenants.all(self.name):
+        found = self._tenants.all(self.name)
+        if self.is_shared:
+            self._take_others(found)
+        for tenant in found:
             served = self._by_scope.get(tenant.scope.id)
             if served is None:
                 continue
@@ -533,6 +538,33 @@ class ServedTenants:
             if served.tenant.connection != tenant.connection:
                 self._take_connection(served, tenant)
             self._pause_or_not(served)
+
+    def _take_others(self, found: Sequence[Tenant]) -> None:
+        """Take in what other processes have found out: new tenants, and what partners say of keys.
+
+        Those that others have erased or merged are forgotten.
+        """
+        there = {tenant.scope.id: tenant for tenant in found}
+        new = [tenant for number, tenant in there.items() if number not in self._by_scope]
+        keys = self._secrets.keys(self.name) if new else {}
+        with self._lock:
+            for tenant in new:
+                served = self._by_scope.setdefault(tenant.scope.id, self._loaded(tenant))
+                for digest, scope in keys.items():
+                    if scope == tenant.scope.id:
+                        self._by_key.setdefault(digest, served)
+                self._look_at(served)
+            for number, served in list(self._by_scope.items()):
+                said, known = there.get(number), served.tenant
+                if said is None:
+                    if not served.is_changing:
+                        self._leave_out(served)
+                    continue
+                if (said.proven_at, said.refused_since) != (known.proven_at, known.refused_since):
+                    known.proven_at, known.refused_since = said.proven_at, said.refused_since
+                    served.asked_at = self._at(said.proven_at)
+                    served.refused_from = self._at(said.refused_since)
+                    self._look_at(served)
 
     def _take_connection(self, served: ServedTenant, now: Tenant) -> None:
         """Plan by another connection from now on, also what waits; in the engine's thread."""

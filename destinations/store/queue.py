@@ -452,6 +452,11 @@ class StoredQueue:
             for key, user, action, payload, amount, period, due, deliveries in rows
         }
 
+    @property
+    def is_shared(self) -> bool:
+        """No other process delivers from it."""
+        return False
+
     def fence(self, token: int) -> None:
         """Do nothing: no other process delivers from it."""
 

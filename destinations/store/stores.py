@@ -51,6 +51,9 @@ class OpenStore:
         """Return the session of a process among those that deliver; None if it is the only one."""
         return None
 
+    def maintain(self) -> None:
+        """Do what is to be done now and then, beside others; see `PostgresStore`."""
+
     def limits(self, lease: Lease) -> SharedLimits | None:  # noqa: ARG002 - see `PostgresStore`
         """Return what all processes that deliver keep to; None if there is only one."""
         return None

@@ -33,12 +33,13 @@ TIMES = LeaseTimes(lease=15.0, beat=3.0, margin=2.0, hard_stop=False)
 class Member:
     """One process: a store, a lease, an engine and a pipeline."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, destination: Destination) -> None:
         self.cluster = cluster
+        self.destination = destination
         self.clock = cluster.clock
         self.told = Told()
         self.store = PostgresStore(cluster.address)
-        self.scope = self.store.accounts().served("sample", identity_of(cluster.destination))
+        self.scope = self.store.accounts().served("sample", identity_of(destination))
         self.reaping = PostgresDatabase(cluster.address)
         reaper = PostgresQueue(self.reaping, clock=self.clock)
         self.lease = WorkerSession(
@@ -54,7 +55,7 @@ class Member:
             self.queue, clock=self.clock, observer=self.told, inline=True, lease=self.lease
         )
         self.lease.holder = Membership(self.engine, self.lease, self.open)
-        self.intake = Intake(cluster.destination)
+        self.intake = Intake(destination)
         self.open()
         self.lease.beat()
 
@@ -66,8 +67,8 @@ class Member:
             self.queue.recover([self.scope], 30.0)
             return Pipeline(
                 self.scope,
-                cluster.destination,
-                Sender(cluster.destination, cluster.partner, clock=self.clock),
+                self.destination,
+                Sender(self.destination, cluster.partner, clock=self.clock),
                 self.queue,
                 policy=RetryPolicy(
                     deadline=4 * 3600.0,
@@ -94,7 +95,7 @@ class Member:
                 message_id=planned.message_id,
                 accepted_at=self.clock.time(),
             )
-            for planned in (plan(self.cluster.destination, one) for one in raw)
+            for planned in (plan(self.destination, one) for one in raw)
         ]
         future = self.engine.accept(self.scope, arrivals)
         if not future.done():
@@ -132,9 +133,9 @@ class Cluster:
         self.partner = Partner()
         self.members: list[Member] = []
 
-    def join(self, name: str = "member") -> Member:
-        """Begin one more process."""
-        member = Member(self, name)
+    def join(self, name: str = "member", destination: Destination | None = None) -> Member:
+        """Begin one more process, which may have another definition."""
+        member = Member(self, name, destination or self.destination)
         self.members.append(member)
         return member
 

@@ -31,3 +31,16 @@ def touching(bind: Callable[..., Destination]) -> Iterator[Cluster]:
     made = Cluster(bind(_touching))
     yield made
     made.close()
+
+
+@pytest.fixture
+def newer(bind: Callable[..., Destination]) -> Destination:
+    """The destination of the cluster with a newer definition, which takes more events."""
+
+    def change(documents: dict[str, Any]) -> None:
+        with_reconcile(documents)
+        presets = documents["destination"]["presets"]
+        (usual,) = [preset for preset in presets if preset["partnerAction"] == "count"]
+        presets.append({**usual, "name": "New", "subscribe": 'type = "screen"'})
+
+    return bind(change)

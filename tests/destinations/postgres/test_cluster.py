@@ -13,12 +13,15 @@ from destinations.outcome import Outcome, State
 from destinations.pipeline.lease import LANES, lane_of
 from destinations.pipeline.ledger import Selection
 from destinations.postgres.database import PostgresDatabase
+from destinations.runtime.destination import Destination
 from tests.destinations.postgres.cluster import Cluster, Member
 
 
-def event(user: str, number: int, by: int = 1, thing: str | None = None) -> bytes:
+def event(
+    user: str, number: int, by: int = 1, thing: str | None = None, kind: str = "track"
+) -> bytes:
     """Return an event that adds to a thing, which is that of its user if none is named."""
-    document = {"type": "track", "event": "E", "userId": user, "messageId": f"{user}-{number}"}
+    document = {"type": kind, "event": "E", "userId": user, "messageId": f"{user}-{number}"}
     return json.dumps({**document, "properties": {"by": by, "thing": thing or user}}).encode()
 
 
@@ -201,3 +204,25 @@ def test_a_balance_to_which_others_add(cluster: Cluster) -> None:
     # What was lost was not applied, but the balance looks as if it were.
     assert cluster.partner.counts == {"shared": 2}
     assert statuses(cluster) == {Outcome.DELIVERED: 2, State.HELD: 1}
+
+
+@pytest.mark.parametrize("is_exchanged", [True, False])
+def test_servers_are_exchanged(cluster: Cluster, newer: Destination, *, is_exchanged: bool) -> None:
+    """What one with a new definition accepts does not end by the old one, for ten minutes."""
+    old = cluster.join()
+    new = cluster.join(destination=newer)
+    new.accept(event("ann", 1, kind="screen"))  # the old one has all lanes still
+    cluster.clock.now += 1.0
+    old.step()
+    (entry,) = old.store.ledger().find(Selection())
+    assert (entry.status, entry.code) == (State.READY, "OTHER_DEFINITION")
+    if is_exchanged:
+        old.leave()
+        cluster.run(120.0)
+        assert cluster.partner.counts == {"ann": 1}
+        return
+    new.leave()
+    cluster.run(700.0)
+    assert cluster.partner.counts == {}
+    (entry,) = old.store.ledger().find(Selection())
+    assert entry.status is Outcome.FILTERED  # nothing of the old one takes it
