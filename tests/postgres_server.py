@@ -59,9 +59,12 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """A server with a cluster of its own in a temporary folder, on a port of loopback."""
+    """A server with a cluster of its own in a temporary folder, on a port of loopback.
 
-    def __init__(self, settings: Mapping[str, str] | None = None, *, port: int = 0) -> None:
+    With ``settings`` it starts; one of None is left as ALTER SYSTEM says.
+    """
+
+    def __init__(self, settings: Mapping[str, str | None] | None = None, *, port: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.data = self.folder / "data"
         self.port = port or free_port()
@@ -121,7 +124,9 @@ class PostgresServer:
             "shared_buffers": "64MB",
             **self._settings,
         }
-        arguments: Sequence[str] = [f"--{name}={value}" for name, value in options.items()]
+        arguments: Sequence[str] = [
+            f"--{name}={value}" for name, value in options.items() if value is not None
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(self.bin / "postgres"), "-D", str(self.data), *arguments],

@@ -22,6 +22,7 @@ from destinations.server import (
     ServeConfig,
     Service,
     check_definitions,
+    check_durability,
     check_start,
     read_config,
 )
@@ -66,7 +67,8 @@ def command(path: Path, role: Role, *, check: bool) -> int:
     if check:
         config = _read(path)
         bound = check_start(config, os.environ)
-        for warning in (*config.warnings, *(one for each in bound for one in each.warnings)):
+        of_bound = [one for each in bound for one in each.warnings]
+        for warning in (*config.warnings, *of_bound, *check_durability(config)):
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
         return 0

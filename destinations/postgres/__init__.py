@@ -8,6 +8,7 @@ from destinations.postgres.address import PostgresAddress, is_postgres
 from destinations.postgres.opening import (
     StoreAddress,
     address_of,
+    durability_issues_at,
     is_same_place,
     open_at,
     parse_store,
@@ -17,6 +18,7 @@ __all__ = [
     "PostgresAddress",
     "StoreAddress",
     "address_of",
+    "durability_issues_at",
     "is_postgres",
     "is_same_place",
     "open_at",

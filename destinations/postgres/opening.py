@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from destinations.extras import libraries_of
 from destinations.postgres.address import PostgresAddress, is_postgres
+from destinations.store import DurabilityIssue
 from destinations.store.stores import OpenStore, SqliteStore
 
-__all__ = ["StoreAddress", "address_of", "is_same_place", "open_at", "parse_store"]
+__all__ = [
+    "StoreAddress",
+    "address_of",
+    "durability_issues_at",
+    "is_same_place",
+    "open_at",
+    "parse_store",
+]
 
 StoreAddress: TypeAlias = Path | PostgresAddress
 
@@ -49,3 +58,17 @@ def open_at(address: StoreAddress, *, read_only: bool = False) -> OpenStore:
     with libraries_of("postgres", "a store in PostgreSQL"):
         from destinations.postgres.store import PostgresStore  # noqa: PLC0415 - with an extra
     return PostgresStore(address, read_only=read_only)
+
+
+def durability_issues_at(address: StoreAddress) -> Sequence[DurabilityIssue]:
+    """Return what makes the acknowledged events of a store losable; raises as `open_at`.
+
+    The store need not be there yet.
+    """
+    if isinstance(address, Path):
+        return ()
+    with libraries_of("postgres", "a store in PostgreSQL"):
+        from destinations.postgres.durability import (  # noqa: PLC0415 - with an extra
+            durability_issues_at as issues_at,
+        )
+    return issues_at(address)

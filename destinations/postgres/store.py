@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from destinations.clock import WallClock
 from destinations.pipeline.lease import Lease, LeaseTimes
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.durability import Horizons, find_issues
 from destinations.postgres.queue import PostgresQueue
 from destinations.postgres.sessions import WorkerSession
 from destinations.postgres.shared_limits import PostgresLimits
+from destinations.store import DurabilityIssue
 from destinations.store.stores import OpenStore
 
 __all__ = ["PostgresStore"]
@@ -22,6 +26,7 @@ class PostgresStore(OpenStore):
 
     def __init__(self, address: PostgresAddress, *, read_only: bool = False) -> None:
         self.database: PostgresDatabase = PostgresDatabase(address, read_only=read_only)
+        self._horizons = Horizons()
 
     @property
     def address(self) -> PostgresAddress:
@@ -32,6 +37,11 @@ class PostgresStore(OpenStore):
     def engine(self) -> str:
         """What keeps the store, with its version."""
         return f"PostgreSQL {self.database.server_version}"
+
+    def durability_issues(self) -> Sequence[DurabilityIssue]:
+        """See `OpenStore.durability_issues`."""
+        with self.database.reading() as connection:
+            return find_issues(connection, self._horizons)
 
     def session(self, name: str, version: str, times: LeaseTimes) -> WorkerSession:
         """Return the session of a process among those that deliver from this store.

@@ -19,6 +19,7 @@ from .body_reader import (
     Limits,
 )
 from .checking import (
+    check_durability,
     check_start,
 )
 from .config import (
@@ -88,6 +89,7 @@ __all__ = [
     "bind",
     "bind_to_show",
     "check_definitions",
+    "check_durability",
     "check_start",
     "configured_partners",
     "configured_tenant",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import is_older_at, stored_version_at
-from destinations.postgres import StoreAddress, open_at
+from destinations.postgres import StoreAddress, durability_issues_at, open_at
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
@@ -23,7 +23,7 @@ from destinations.store import (
 )
 from destinations.telemetry import check_tracing
 
-__all__ = ["check_start"]
+__all__ = ["check_durability", "check_start"]
 
 
 def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
@@ -41,6 +41,19 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     _check_store(config.store.address)
     _check_stored(config, bound)
     return bound
+
+
+def check_durability(config: ServeConfig) -> Sequence[str]:
+    """Return what would make acknowledged events losable, and what would stop the store soon.
+
+    Raises as `check_start` does.
+    """
+    store = config.store
+    return [
+        f"/store/postgres: {issue.text}"
+        for issue in durability_issues_at(store.address)
+        if issue.matters(is_replicated=store.is_replicated)
+    ]
 
 
 def _check_connections(bound: Sequence[Bound]) -> None:

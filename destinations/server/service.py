@@ -53,6 +53,7 @@ from destinations.server.binding import Bound, bind
 from destinations.server.body_reader import Limits
 from destinations.server.config_model import ServeConfig
 from destinations.server.connections import most_connections
+from destinations.server.durability import DurabilityWatch
 from destinations.server.event_sources import EventSource, EventSources
 from destinations.server.header_settings import HeaderSettings
 from destinations.server.http_server import HttpServer
@@ -230,6 +231,10 @@ class Service:
             self._store = stack.enter_context(open_to_serve(self.config.store.address))
             stack.callback(self._unlock)
             self._store.database.health.tell = self._tell_of_store
+            self._durability = DurabilityWatch(
+                self._store.durability_issues, is_replicated=self.config.store.is_replicated
+            )
+            self._durability.refresh()
             note_start(self._store)
             self._ledger = self._store.ledger()
             self._keeper = RefusedKeeper(
@@ -439,7 +444,10 @@ class Service:
             return ("starting",)
         probed_at, reasons = self._probed
         if time.monotonic() - probed_at >= _PROBE_SECONDS:
-            reasons = (*self._probe(), *self._unconnected())
+            reasons = self._probe()
+            if not reasons:
+                self._durability.refresh()
+            reasons = (*reasons, *self._durability.reasons(), *self._unconnected())
             self._probed = (time.monotonic(), reasons)
         why = self._store.database.health.why
         unwritten = f"the store cannot be written: {why}"
@@ -469,7 +477,8 @@ class Service:
             for name, each in self._served.items()
             if each.bound.fault
         ]
-        return [*refused, *stopped, *unfit] + [
+        losses = () if self._starting else self._durability.remarks()
+        return [*refused, *stopped, *unfit, *losses] + [
             f"{name}: {action} pauses, its events wait; destinations status says why"
             for name, each in self._served.items()
             for action in each.pauses.actions
@@ -494,7 +503,9 @@ class Service:
         return ()
 
     def _store_figures(self) -> StoreFigures:
-        return store_figures(self._store, self.config.store.max_bytes)
+        self._durability.refresh()
+        is_durable = not self._durability.reasons()
+        return store_figures(self._store, self.config.store.max_bytes, is_durable=is_durable)
 
     def _tenant_counts(self) -> TenantCounts:
         return {

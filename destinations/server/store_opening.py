@@ -43,8 +43,11 @@ def open_to_serve(address: StoreAddress) -> Iterator[OpenStore]:
             yield store
 
 
-def store_figures(store: OpenStore, limit: int | None) -> StoreFigures:
-    """Return the figures of a store that has this limit in bytes."""
+def store_figures(store: OpenStore, limit: int | None, *, is_durable: bool) -> StoreFigures:
+    """Return the figures of a store that has this limit in bytes.
+
+    A database ``is_durable`` if no acknowledged event can be lost that must not be.
+    """
     # How much is free where a database is, and who has copied it, is not known here.
     path = store.path if isinstance(store, SqliteStore) else None
     return StoreFigures(
@@ -53,4 +56,5 @@ def store_figures(store: OpenStore, limit: int | None) -> StoreFigures:
         limit=limit,
         writable=not store.database.health.why,
         backed_up_at=None if path is None else backed_up_at(path),
+        durable=is_durable if path is None else None,
     )

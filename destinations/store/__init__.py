@@ -10,6 +10,7 @@ from destinations.store.database import (
     fold_log,
     make_store,
 )
+from destinations.store.durability import DurabilityIssue
 from destinations.store.erasing import (
     Erased,
     apply_erasures,
@@ -108,6 +109,7 @@ __all__ = [
     "Accounts",
     "ChangedTenants",
     "DocumentsVersion",
+    "DurabilityIssue",
     "Erased",
     "Erasure",
     "KeptConnection",

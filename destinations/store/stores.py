@@ -18,6 +18,7 @@ from destinations.store.answers import StoredAnswers
 from destinations.store.connection import Connection, Database
 from destinations.store.database import SqliteDatabase
 from destinations.store.documents import StoredDocuments
+from destinations.store.durability import DurabilityIssue
 from destinations.store.ledger import StoredLedger
 from destinations.store.manual_changes import StoredManualChanges
 from destinations.store.queue import StoredQueue
@@ -67,6 +68,10 @@ class OpenStore:
     def engine(self) -> str:
         """What keeps the store, with its version."""
         raise NotImplementedError
+
+    def durability_issues(self) -> Sequence[DurabilityIssue]:
+        """Return what makes acknowledged events losable; raises `UsageError` if it is not known."""
+        return ()
 
     @property
     def uuid(self) -> str:

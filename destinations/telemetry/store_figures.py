@@ -17,7 +17,8 @@ class StoreFigures:
 
     ``free`` is None if it is not known, ``limit`` if there is none. ``writable`` says whether the
     last writes worked, ``backed_up_at`` when the store was backed up last, in seconds since 1970; 0
-    if no backup is known, and None if it cannot be.
+    if no backup is known, and None if it cannot be. ``durable`` says of a database whether no
+    acknowledged event can be lost that must not be; None for a file.
     """
 
     size: int
@@ -25,6 +26,7 @@ class StoreFigures:
     limit: int | None
     writable: bool
     backed_up_at: float | None = 0.0
+    durable: bool | None = None
 
 
 class StoreGauges(Collector):
@@ -53,9 +55,11 @@ _GAUGES = (
         "last_backup_timestamp_seconds",
         "When destinations store backup copied the store last, in seconds since 1970; 0 if never.",
     ),
+    ("durable", "0 while acknowledged events could be lost that must not be (PostgreSQL), else 1."),
 )
 
 
 def _values(figures: StoreFigures) -> tuple[float | None, ...]:
     writable = float(figures.writable)
-    return (figures.size, figures.free, figures.limit, writable, figures.backed_up_at)
+    durable = None if figures.durable is None else float(figures.durable)
+    return (figures.size, figures.free, figures.limit, writable, figures.backed_up_at, durable)
