@@ -282,7 +282,7 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
         ("sealing", "serve --config sealed.yaml --check"),
         ("sealing", "serve --config sealed.yaml"),
         ("postgres", "status --store postgresql://a@127.0.0.1/x"),
-        ("postgres", "serve --config database.yaml --check"),
+        ("postgres", "store migrate --config database.yaml"),
         ("liquid", "validate with-liquid"),
     ],
 )
