@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from destinations._version import __version__
 from destinations.clock import SystemClock, WallClock
-from destinations.operations.locks import lock_run, noted_periods
+from destinations.errors import TemporaryError
+from destinations.operations.locks import lock_run, locks_of, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
+from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.run import RunStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import OpenStore
@@ -40,13 +45,44 @@ def open_run_store(
     accounts = store.accounts()
     scope = accounts.run(identity.slug, account)
     with lock_run(store, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
-        queue = store.queue(clock)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        session = store.session(name, __version__, LeaseTimes(), f"run {scope.id}")
+        queue = store.queue(clock, lease=session)
         queue.recover([scope], reconcile_after)
         for cut in store.notes_with_prefix(_prefix(scope.id)).values():
             queue.settle_from(cut["since"])
         answers = store.answers(identity.partner)
         source, gap = queue.source(scope), store.gap()
-        yield RunStore(queue, scope, source, answers, gap, queue.settle_from)
+        if session is None:
+            yield RunStore(queue, scope, source, answers, gap, queue.settle_from)
+            return
+        limits = store.limits(session)
+
+        def check() -> None:
+            _check_no_server(store, account)
+
+        try:
+            check()
+            yield RunStore(
+                queue, scope, source, answers, gap, queue.settle_from, session, limits, check
+            )
+        finally:
+            session.close()
+            if limits is not None:
+                limits.close()
+
+
+def _check_no_server(store: OpenStore, account: int) -> None:
+    """Raise `TemporaryError` if servers deliver to an account: both would add to one balance.
+
+    Who begins notes that before it looks: so of two that begin at once, one sees the other.
+    """
+    if store.accounts().served_by(account) and locks_of(store).is_served():
+        shown = store.accounts().get(account).shown
+        raise TemporaryError(
+            f"servers deliver to {shown} from the store {store.shown}: send these events to them, "
+            "or stop them first"
+        )
 
 
 def prune_after_run(

@@ -6,6 +6,7 @@ import itertools
 import random
 import threading
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,14 +14,25 @@ from destinations.clock import SystemClock, WallClock
 from destinations.errors import StoreDamagedError, StoreGoneError, TemporaryError
 from destinations.http.transport import Transport
 from destinations.outcome import State
+from destinations.pipeline.breaker import BreakerState
 from destinations.pipeline.dry_run import DryPipeline, DryQueue
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.interrupt import Interrupt
+from destinations.pipeline.lease import Session
 from destinations.pipeline.listening import ListeningTransport
+from destinations.pipeline.membership import Membership
 from destinations.pipeline.memory_queue import MemoryQueue
 from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
-from destinations.pipeline.queue import Queue, QueuedDelivery, Round, Scope, Source
+from destinations.pipeline.queue import (
+    Arrival,
+    Queue,
+    QueuedDelivery,
+    Receipt,
+    Round,
+    Scope,
+    Source,
+)
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
 from destinations.pipeline.reconcile import longest_wait
@@ -29,6 +41,8 @@ from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.run_input import RunInput, RunOptions
 from destinations.pipeline.run_rows import Recorder, Rows
+from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
+from destinations.pipeline.shared_run import LinedSource, SharedRun
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 
@@ -55,7 +69,9 @@ class RunStore:
     """The data that outlives a run: the queue of one account, and known answers.
 
     Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
-    ``settle_from`` is called with a time before which no end is noted from now on.
+    ``settle_from`` is called with a time before which no end is noted from now on. Where several
+    runs may deliver for the account, this one does so in a ``session``, and keeps to ``limits``
+    with the others; ``check`` raises `TemporaryError` if another kind of process delivers to it.
     """
 
     queue: Queue
@@ -64,6 +80,9 @@ class RunStore:
     answers: MutableMapping[str, Any] = field(default_factory=dict)
     gap: Gap | None = None
     settle_from: Callable[[float], None] = lambda _time: None
+    session: Session | None = None
+    limits: SharedLimits | None = None
+    check: Callable[[], None] = lambda: None
 
 
 class Run:
@@ -121,7 +140,10 @@ class Run:
         self._unanswered = unanswered
         definition = destination.definition.transport
         self._transport = transport = ListeningTransport(transport, clock, silent)
-        limited = rate_limited(transport, definition.rate_limit, clock, self._stop)
+        limited = rate_limited(
+            *(transport, definition.rate_limit, clock, self._stop),
+            *(store.limits, f"run {store.scope.id}"),
+        )
         self._sender = Sender(
             destination, limited, stop=self._stop, answers=store.answers, clock=clock
         )
@@ -147,11 +169,24 @@ class Run:
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
         # Without threads nothing arrives during a wait: it lasts until something is to be done.
         self._patience = options.outage if inline else _ROUND_SECONDS
-        self._engine = Engine(store.queue, clock=clock, observer=self._observer, inline=inline)
+        self._engine = Engine(
+            store.queue, clock=clock, observer=self._observer, inline=inline, lease=store.session
+        )
         self._destination = destination
         self._broken: BaseException | None = None
         self._store_away_since: float | None = None
+        self._shared = self._shared_run()
         self._given_up_at: float | None = None
+
+    def _shared_run(self) -> SharedRun | None:
+        """Return what is brought into the queue, where several runs share their work."""
+        if self._store.session is None:
+            return None
+
+        def bring(arrivals: Sequence[Arrival]) -> Future[Sequence[Receipt]]:
+            return self._engine.distribute([(self._store.scope, arrivals)])
+
+        return SharedRun(self._store.queue, self._store.scope, bring, self._clock.monotonic)
 
     @property
     def wake(self) -> Callable[[], None]:
@@ -176,11 +211,14 @@ class Run:
             now=self._clock.time,
             stop=self._stop,
             broken=self._break,
+            shared=self._shared,
         )
+        self._rows.settled = feed.settled
         pipeline = self._engine.open(lambda: self._pipeline(feed))
         try:
             with Interrupt(self._interrupted):
                 try:
+                    self._join_others()
                     self._deliver(pipeline, feed)
                 except Exception as error:  # noqa: BLE001 - raised again when all has its row
                     self._break(error)
@@ -199,7 +237,26 @@ class Run:
         self.report.seconds = self._clock.monotonic() - began
         return self.report
 
+    def _join_others(self) -> None:
+        """Deliver for some lanes, where other runs have the others."""
+        session = self._store.session
+        if session is not None:
+            session.holder = Membership(self._engine, session, self._lost_lease)
+            session.start()
+            self._store.check()
+
+    def _lost_lease(self) -> None:
+        """Stop: other runs deliver what this one had, also of its own input."""
+        self._halt("unavailable", "this run was not heard of for too long: others go on with it")
+        self._engine.wake()
+
     def _pipeline(self, feed: RunInput) -> Pipeline:
+        source, breaker = self._store.source, None
+        if self._shared is not None and source is not None:
+            source = LinedSource(source, self._shared.lines)
+        if self._store.limits is not None:
+            gate = self._store.limits.gate(f"run {self._store.scope.id}")
+            breaker = ClusterBreaker(self._policy.draw, self._tell_breaker, gate)
         pipeline = self._make(
             self._store.scope,
             self._destination,
@@ -213,17 +270,23 @@ class Run:
             ),
             clock=self._clock,
             observer=self._observer,
-            source=self._store.source,
+            source=source,
             feed=feed,
             gap=self._store.gap,
+            breaker=breaker,
         )
-        if not self._options.deliver_waiting:
+        if not self._options.deliver_waiting and self._shared is None:
             pipeline.prefetch.leave_the_rest()
         return pipeline
 
+    def _tell_breaker(self, state: BreakerState, why: str) -> None:
+        self._observer.breaker(self._store.scope.name, state, why)
+
     def _deliver(self, pipeline: Pipeline, feed: RunInput) -> None:
         """Do rounds until everything is delivered, or the run is stopped."""
-        while not self._stop.is_set() and not (feed.is_over and self._has_done(pipeline)):
+        while not self._stop.is_set() and not (
+            feed.is_over and not feed.is_waiting and self._has_done(pipeline)
+        ):
             why = self._partner_is_away(pipeline)
             if why is not None:
                 self._halt("unavailable", why)
@@ -293,8 +356,10 @@ class Run:
         abandoned: list[QueuedDelivery] = []
         if self._given_up_at is not None:
             self._transport.abort()
-        while pipeline.under_way or self._engine.is_unwritten:
+        while pipeline.under_way or self._engine.is_unwritten or feed.is_bringing:
             self._engine.run_round(self._patience)
+            if self._shared is not None:
+                feed.look_at_others(pipeline, now=True)
             if self._has_lost_store():
                 unwritten = self._engine.abandon()
                 break
@@ -313,6 +378,7 @@ class Run:
         self._rows.add_unfinished(lost, are_written=False)
         self._rows.add_unfinished(abandoned)
         left = pipeline.prefetch.scheduler.drain()
+        left += feed.left_to_others([*left, *lost, *abandoned])
         error = self._engine.last_error
         if not self._options.keep_unsent:
             self._rows.add_unfinished(left)

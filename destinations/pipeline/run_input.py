@@ -31,6 +31,7 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.report import Report
 from destinations.pipeline.row_set import RowSet
 from destinations.pipeline.run_rows import NOT_ASKED, REPLACED, Rows
+from destinations.pipeline.shared_run import SharedRun
 from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan, unreadable
@@ -50,6 +51,9 @@ _PENDING: Final = 8_000
 
 _IN_THIS_RUN: Final = Result(
     Outcome.FILTERED, "a duplicate: its messageId was read before in this run", "DUPLICATE"
+)
+_BY_ANOTHER: Final = Result(
+    Outcome.FILTERED, "a duplicate: another process has just brought its messageId", "DUPLICATE"
 )
 _IN_ANOTHER_FILE: Final[Mapping[DerivedFrom, Result]] = {
     "content": Result(
@@ -181,7 +185,8 @@ class RunInput:
     any other content under a known messageId is rejected.
 
     ``is_kept`` says that the queue outlives the run; nothing more is read once ``stop`` is set.
-    ``broken`` is called with what reading raises, and has to set it.
+    ``broken`` is called with what reading raises, and has to set it. Where several runs ``shared``
+    their work, what is to be sent comes into the queue, and any of them sends it.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -196,7 +201,10 @@ class RunInput:
         now: Callable[[], float],
         stop: threading.Event,
         broken: Callable[[BaseException], None],
+        shared: SharedRun | None = None,
     ) -> None:
+        self._shared = shared
+        self._fresh: list[Arrival] = []
         self._entries = entries
         self._queue = queue
         self._report = report
@@ -248,12 +256,72 @@ class RunInput:
 
     def fill(self, pipeline: Pipeline, round_: Round) -> None:
         """Read on; see `destinations.pipeline.pipeline.Feed`."""
-        if self._stop.is_set() or not pipeline.has_room:
+        if self._stop.is_set():
             return
         try:
-            self._take(pipeline, round_)
+            if self._shared is not None:
+                self.look_at_others(pipeline)
+                if not self._shared.has_room:
+                    return
+            if pipeline.has_room:
+                self._take(pipeline, round_)
         except Exception as error:  # noqa: BLE001 - the run stops, and raises it
             self._broken(error)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something of it is in the queue, for any run to deliver."""
+        return self._shared is not None and not self._shared.is_over
+
+    @property
+    def is_bringing(self) -> bool:
+        """Whether something of it is about to come into the queue."""
+        return self._shared is not None and self._shared.is_bringing
+
+    def left_to_others(self, here: Sequence[QueuedDelivery]) -> list[QueuedDelivery]:
+        """Return what of it waits in the queue for other runs, besides what is ``here``."""
+        if self._shared is None:
+            return []
+        ids = {one.id for one in here}
+        return [one for identity, one in self._shared.out.items() if identity not in ids]
+
+    def settled(self, delivery: QueuedDelivery) -> None:
+        """Note that a delivery has its outcome."""
+        if self._shared is not None:
+            self._shared.settled(delivery)
+
+    def look_at_others(self, pipeline: Pipeline, *, now: bool = False) -> None:
+        """Count what other runs have delivered of this input, and what they were faster with."""
+        assert self._shared is not None  # noqa: S101 - the caller has looked
+        for arrival in self._shared.brought():
+            self._is_in(pipeline, arrival)
+        settled = self._shared.look(pipeline.prefetch.find, now=now)
+        if settled:
+            self._rows.settled_elsewhere(pipeline.name, settled)
+
+    def _is_in(self, pipeline: Pipeline, arrival: Arrival) -> None:
+        """Count what of an event ended as it came into the queue."""
+        receipt, event = arrival.receipt, arrival.event
+        assert receipt is not None  # noqa: S101 - it is durable
+        if not receipt.duplicate and not receipt.conflict:
+            self._rows.transitioned(pipeline.name, arrival.ended)
+            return
+        self._pending.pop(event.message_id, None)
+        if receipt.duplicate and not receipt.conflict:
+            self._note(arrival, _BY_ANOTHER)
+        elif event.conflicts_with is not None:
+            line = next((one.line for one, _ in _each(arrival)), 0)
+            refused = QueuedDelivery(event, None, line=line)
+            self._rows.add_one(refused, conflict(event.conflicts_with))
+
+    def _put(self, pipeline: Pipeline, delivery: QueuedDelivery, round_: Round) -> None:
+        """Let a delivery be sent: by this run, or by any of those that share their work."""
+        if self._shared is None:
+            pipeline.prefetch.add(delivery)
+            return
+        if not delivery.id:
+            round_.waiting.append((pipeline.scope, delivery))
+        self._shared.wait_for(delivery)
 
     def keep_the_rest(
         self, pipeline: Pipeline, give_up: Callable[[], bool]
@@ -290,6 +358,15 @@ class RunInput:
         """Forget the identities of events."""
         self._derived.close()
 
+    def _is_under_way(self, pipeline: Pipeline, history: History | None) -> bool:
+        """Return whether this run is about to find out the outcome of an event."""
+        out = {} if self._shared is None else self._shared.out
+        return history is not None and any(
+            past.state in {State.READY, State.SENDING, State.UNKNOWN}
+            and (not past.id or past.id in out or pipeline.prefetch.find(past.id) is not None)
+            for past in history.deliveries.values()
+        )
+
     # -- from an entry to an arrival -----------------------------------------------------------
 
     def _take(self, pipeline: Pipeline, round_: Round) -> None:
@@ -307,6 +384,9 @@ class RunInput:
                     self._report.empty += 1
         if read:
             self._left = self._judge(pipeline, read, round_)
+        if self._shared is not None:
+            self._shared.bring(self._fresh)
+            self._fresh = []
 
     def _read(self, pipeline: Pipeline, entry: Entry, digest: str) -> _Read:
         """Plan an entry."""
@@ -376,6 +456,8 @@ class RunInput:
             is_same = pending.event.fingerprint == one.arrival.event.fingerprint
             if not is_same and not pending.waiting:
                 return list(read[index:])  # it may take the place of what has a row then
+            if self._shared is not None and not pending.event.id:
+                return list(read[index:])  # it is about to come into the queue
             self._report.lines += 1
             if is_same:
                 self._add_to(pending, pipeline, one, known.get(message_id), round_)
@@ -411,7 +493,7 @@ class RunInput:
             return bool(pending.waiting) and not is_same and not is_old
         verdict = recognise(history, event.fingerprint, event.former)
         is_other = verdict is Verdict.CONFLICT or verdict is Verdict.REFUSED
-        return is_other and _is_under_way(pipeline, history)
+        return is_other and self._is_under_way(pipeline, history)
 
     def _undeferred(self, pipeline: Pipeline) -> list[_Read]:
         """Return the entries that waited for what has its outcome by now."""
@@ -422,7 +504,7 @@ class RunInput:
                 pending = self._pending.get(message_id)
                 has_row = pending is None or pending.is_over or not pending.waiting
                 if not self._defers or (
-                    has_row and not _is_under_way(pipeline, known.get(message_id))
+                    has_row and not self._is_under_way(pipeline, known.get(message_id))
                 ):
                     found += self._deferred.pop(message_id)
         return found
@@ -508,7 +590,7 @@ class RunInput:
                 continue
             if transition is None:
                 pending.waiting.append(delivery)
-                pipeline.prefetch.add(delivery)
+                self._put(pipeline, delivery, round_)
             else:
                 round_.transitions.append((pipeline.scope, transition))
             pending.make([delivery])
@@ -518,6 +600,12 @@ class RunInput:
 
     def _deliver(self, pipeline: Pipeline, read: _Read, round_: Round) -> None:
         arrival, scope = read.arrival, pipeline.scope
+        if self._shared is not None:
+            arrival.event.replaces = None  # that is found out when it comes into the queue
+            self._fresh.append(arrival)
+            ended = [one.delivery for one in arrival.ended]
+            self._remember(read, list(arrival.deliveries), (), also=ended)
+            return
         if arrival.event.replaces is not None:
             for delivery in arrival.deliveries:
                 delivery.restored = delivery.restored or arrival.event.replaces.restored
@@ -595,7 +683,7 @@ class RunInput:
                 continue
             if transition is None:
                 waiting.append(delivery)
-                pipeline.prefetch.add(delivery)
+                self._put(pipeline, delivery, round_)
             else:
                 ended.append(delivery)
                 round_.transitions.append((pipeline.scope, transition))
@@ -621,10 +709,14 @@ class RunInput:
             decided = Result(State.HELD, past.reason, past.code)
         else:
             waiting = pipeline.prefetch.find(past.id)
+            if self._shared is not None:
+                waiting = self._shared.out.get(past.id, waiting)
             if waiting is not None and not waiting.line:
                 # Being asked about, or waiting, since an earlier run: this run's from now on.
                 waiting.line = delivery.line
                 waiting.event.raw = delivery.event.raw
+                if self._shared is not None:
+                    self._shared.wait_for(waiting)
                 return False
             # A queue that keeps nothing has no ids, and knows only this run: it is under way.
             if waiting is not None or not past.id:
@@ -727,15 +819,6 @@ class _Matcher:
         ]
         of_action = self._destination.successors(SubscriptionKey("", key.action))
         return gone[0] if len(gone) == 1 and len(of_action) == 1 else None
-
-
-def _is_under_way(pipeline: Pipeline, history: History | None) -> bool:
-    """Return whether this run is about to find out the outcome of an event."""
-    return history is not None and any(
-        past.state in {State.READY, State.SENDING, State.UNKNOWN}
-        and (not past.id or pipeline.prefetch.find(past.id) is not None)
-        for past in history.deliveries.values()
-    )
 
 
 def _is_replaced_by(event: QueuedEvent, fingerprint: int) -> bool:

@@ -86,6 +86,8 @@ class Rows(Observer):
         # Corrected events with what each replaces, once it is in the queue.
         self._corrections: list[tuple[QueuedEvent, History]] = []
         self._look_at_corrections = _JUDGED
+        self.settled: Callable[[QueuedDelivery], None] = lambda _: None
+        """Is called with each delivery that has its outcome."""
 
     def corrects(self, event: QueuedEvent, history: History) -> None:
         """Note that an event takes the place of what came before, once it is in the queue."""
@@ -191,6 +193,7 @@ class Rows(Observer):
                 continue
             if self._failures:
                 self._failures.pop(delivery, None)
+            self.settled(delivery)
             if not delivery.line:
                 self._report.earlier[result.outcome] += 1
             if result is WOULD_BE_SENT:

@@ -18,6 +18,7 @@ from destinations.errors import TemporaryError
 from destinations.postgres.connecting import connect, failure
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.queue import PostgresQueue
+from destinations.store.accounts import Accounts
 
 __all__ = ["PostgresLocks"]
 
@@ -25,6 +26,7 @@ _PATIENCE_SECONDS: Final = 1.0
 """A process that asks if a command has the lock holds it for a moment."""
 
 _ALIVE: Final = "SELECT 1 FROM workers WHERE state = 'alive' LIMIT 1"
+_IN_POOL: Final = "SELECT 1 FROM workers WHERE state = 'alive' AND pool = ? LIMIT 1"
 _BEATS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive'"
 _KEY: Final = "hashtextextended(current_schema() || '/account/' || $1::text, 0)"
 
@@ -82,7 +84,10 @@ class PostgresLocks:
             row = connection.raw.execute(
                 f"SELECT pg_try_advisory_xact_lock_shared({_KEY})", (str(account),)
             ).fetchone()
-        if row is None or not row[0]:
+        scope = Accounts(self._database).scope_of_runs(account)
+        pools = "" if scope is None else f"run {scope.id}"
+        is_run = bool(pools) and self._database.one(_IN_POOL, (pools,)) is not None
+        if row is None or not row[0] or is_run:
             raise TemporaryError(
                 f"a command delivers to {shown} from the store {self._database.address}: wait for "
                 "it to end"
@@ -93,16 +98,16 @@ class PostgresLocks:
         return contextlib.nullcontext()
 
     def is_served(self) -> bool:
-        """Return whether a worker is alive, or was when it was looked at last."""
-        return self._database.one(_ALIVE) is not None
+        """Return whether a server is alive, or was when it was looked at last."""
+        return self._database.one(_IN_POOL, ("",)) is not None
 
-    def is_run_for(self, scope: int) -> bool:  # noqa: ARG002 - any of them may
-        """Return whether a process is alive that may deliver for a scope."""
-        return self.is_served()
+    def is_run_for(self, scope: int) -> bool:
+        """Return whether a run is alive that delivers for a scope."""
+        return self._database.one(_IN_POOL, (f"run {scope}",)) is not None
 
     def is_in_use(self) -> bool:
         """Return whether a process is alive that delivers."""
-        return self.is_served()
+        return self._database.one(_ALIVE) is not None
 
     def watch(self, clock: Clock) -> Callable[[], bool]:
         """Return a function that says whether any worker is alive, and ends those that are not."""

@@ -624,6 +624,8 @@ _TABLES: Final = (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         name text NOT NULL,
         version text NOT NULL,
+        -- Those who share their work: servers, or the runs of one account.
+        pool text NOT NULL DEFAULT '',
         state text NOT NULL CHECK (state IN ('alive', 'left', 'dead')),
         -- A counter, and no time: see there.
         beats bigint NOT NULL DEFAULT 0,
@@ -633,9 +635,11 @@ _TABLES: Final = (
     """,
     """
     CREATE TABLE lanes (
-        lane smallint PRIMARY KEY,
+        pool text NOT NULL DEFAULT '',
+        lane smallint NOT NULL,
         worker bigint REFERENCES workers (id),
-        epoch bigint NOT NULL DEFAULT 0
+        epoch bigint NOT NULL DEFAULT 0,
+        PRIMARY KEY (pool, lane)
     ) WITH (fillfactor = 50)
     """,
     f"INSERT INTO lanes (lane) SELECT generate_series(0, {LANES - 1})",

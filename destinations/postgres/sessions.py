@@ -32,18 +32,22 @@ _LOG = logging.getLogger(__name__)
 
 _TIMES: Final = LeaseTimes()
 _REGISTER: Final = """
-    INSERT INTO workers (name, version, state, lease) VALUES (?, ?, 'alive', ?) RETURNING id
+    INSERT INTO workers (name, version, pool, state, lease) VALUES (?, ?, ?, 'alive', ?)
+    RETURNING id
 """
 _BEAT: Final = "UPDATE workers SET beats = beats + 1 WHERE id = ? AND state = 'alive' RETURNING id"
-_OTHERS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive' AND id <> ?"
+_OTHERS: Final = "SELECT id, beats, lease, pool FROM workers WHERE state = 'alive' AND id <> ?"
+_POOL: Final = f"""
+    INSERT INTO lanes (pool, lane) SELECT ?, generate_series(0, {LANES - 1}) ON CONFLICT DO NOTHING
+"""
 _OWN_LANES: Final = "SELECT lane FROM lanes WHERE worker = ?"
-_FREE_LANES: Final = "SELECT count(*) FROM lanes WHERE worker IS NULL"
+_FREE_LANES: Final = "SELECT count(*) FROM lanes WHERE worker IS NULL AND pool = ?"
 # Only as long as it lives: a session that was reaped takes nothing.
 _TAKE: Final = """
     UPDATE lanes SET worker = alive.id, epoch = epoch + 1
     FROM (SELECT id FROM workers WHERE id = ?1 AND state = 'alive' FOR SHARE) AS alive
-    WHERE lane IN (SELECT lane FROM lanes WHERE worker IS NULL ORDER BY lane LIMIT ?2
-        FOR UPDATE SKIP LOCKED)
+    WHERE pool = ?3 AND lane IN (SELECT lane FROM lanes WHERE worker IS NULL AND pool = ?3
+        ORDER BY lane LIMIT ?2 FOR UPDATE SKIP LOCKED)
     RETURNING lane
 """
 _GIVE: Final = """
@@ -78,8 +82,9 @@ class WorkerSession:
     """A process among those that deliver from one store; see `destinations.pipeline.lease.Lease`.
 
     ``reap`` ends the session of another one whose beats have stopped at a count: it returns False
-    if they have not. ``monotonic`` gives seconds; `beat` is called by a thread of its own from
-    `start` on, or by its owner. ``closing`` is called when all is over.
+    if they have not. Those of one ``pool`` share their work. ``monotonic`` gives seconds; `beat` is
+    called by a thread of its own from `start` on, or by its owner. ``closing`` is called when all
+    is over.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -89,6 +94,7 @@ class WorkerSession:
         *,
         name: str,
         version: str,
+        pool: str = "",
         times: LeaseTimes = _TIMES,
         monotonic: Callable[[], float] = time.monotonic,
         closing: Callable[[], None] = lambda: None,
@@ -103,7 +109,7 @@ class WorkerSession:
         """What is told of changes."""
         self._address = address
         self._reap = reap
-        self._name, self._version = name, version
+        self._name, self._version, self._pool = name, version, pool
         self._monotonic = monotonic
         self._connection: PostgresConnection | None = None
         self._token: int | None = None
@@ -230,8 +236,9 @@ class WorkerSession:
 
     def _register(self, connection: PostgresConnection, began: float) -> None:
         connection.execute(_FORGET)
+        connection.execute(_POOL, (self._pool,))
         row: Any = connection.execute(
-            _REGISTER, (self._name, self._version, self.times.lease)
+            _REGISTER, (self._name, self._version, self._pool, self.times.lease)
         ).fetchone()
         self._token = int(row[0])
         self._lanes, self._giving = {}, frozenset()
@@ -266,10 +273,10 @@ class WorkerSession:
     # -- others --------------------------------------------------------------------------------
 
     def _look_at_others(self, connection: PostgresConnection, now: float) -> int:
-        """End the sessions whose beats have stopped; returns how many others live."""
+        """End the sessions whose beats have stopped; returns how many others share its work."""
         alive = 0
         seen: dict[int, tuple[int, float]] = {}
-        for other, beats, lease in connection.execute(_OTHERS, (self._token,)).fetchall():
+        for other, beats, lease, pool in connection.execute(_OTHERS, (self._token,)).fetchall():
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now
@@ -277,7 +284,7 @@ class WorkerSession:
                 _LOG.warning("worker %d ended: no beat for %g s; its lanes are free", other, lease)
                 continue
             seen[other] = (count, since)
-            alive += 1
+            alive += pool == self._pool
         self._seen = seen
         return alive
 
@@ -292,9 +299,11 @@ class WorkerSession:
         elif self._giving:
             self._giving = frozenset()
         if len(own) < fair:
-            (free,) = connection.execute(_FREE_LANES).fetchone() or (0,)
+            (free,) = connection.execute(_FREE_LANES, (self._pool,)).fetchone() or (0,)
             if free:
-                taken = connection.execute(_TAKE, (self._token, fair - len(own))).fetchall()
+                taken = connection.execute(
+                    _TAKE, (self._token, fair - len(own), self._pool)
+                ).fetchall()
                 own |= {lane for (lane,) in taken}
         self._hold(own - self._giving)
 

@@ -43,7 +43,7 @@ class PostgresStore(OpenStore):
         with self.database.reading() as connection:
             return find_issues(connection, self._horizons)
 
-    def session(self, name: str, version: str, times: LeaseTimes) -> WorkerSession:
+    def session(self, name: str, version: str, times: LeaseTimes, pool: str = "") -> WorkerSession:
         """Return the session of a process among those that deliver from this store.
 
         It has connections of its own: its beats must not wait for what the queue writes.
@@ -54,6 +54,7 @@ class PostgresStore(OpenStore):
             PostgresQueue(reaping).reap,
             name=name,
             version=version,
+            pool=pool,
             times=times,
             closing=reaping.close,
         )

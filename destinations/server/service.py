@@ -24,6 +24,7 @@ from destinations.http.transport import HttpTransport
 from destinations.operations import (
     StoredPauses,
     ask_server,
+    check_account,
     count_waiting,
     lock_account,
     note_server,
@@ -337,6 +338,12 @@ class Service:
         if self._session is not None:
             self._session.holder = Membership(self._engine, self._session, self._reopen)
             self._session.start()
+            for each in self._served.values():
+                if each.tenants is None:  # who began to run meanwhile is seen here, or sees this
+                    account = self._store.accounts().of_scope(each.scope)
+                    check_account(
+                        self._store, account.id, f"{each.bound.identity.slug} at {account.shown}"
+                    )
 
     def _leave_others(self) -> None:
         if self._session is not None:

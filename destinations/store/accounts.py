@@ -19,6 +19,12 @@ __all__ = ["Accounts", "KnownAccount", "account_label", "check_label", "shown_ac
 
 _SALT_BYTES: Final = 16
 
+_SAME: Final = """
+    SELECT account.id FROM partner_accounts AS account
+    JOIN credentials ON credentials.partner_account = account.id
+    WHERE digest = ? AND slug = ? AND coalesce(name, '') = coalesce(CAST(? AS TEXT), '')
+        AND endpoint = ? AND environment = ? ORDER BY account.id LIMIT 1
+"""
 _UNNAMED: Final = "unnamed-"
 _NO_ENDPOINT: Final = "None"
 """What earlier versions noted where each request of a definition said its own address."""
@@ -155,9 +161,16 @@ class Accounts:
         return bool(row and row[0])
 
     def add(self, identity: AccountIdentity) -> int:
-        """Note a new account with its credentials; returns its id."""
+        """Note a new account with its credentials; returns its id.
+
+        That of the same one, if another process has just noted it.
+        """
         digest = self._digest(identity)
+        same = (identity.slug, identity.name, identity.endpoint, identity.environment)
         with self._database.transaction() as connection:
+            known = connection.execute(_SAME, (digest, *same)).fetchone()
+            if known is not None:
+                return int(known[0])
             done = connection.execute(
                 "INSERT INTO partner_accounts (slug, name, endpoint, environment, noted_at)"
                 " VALUES (?, ?, ?, ?, ?) RETURNING id",

@@ -848,7 +848,8 @@ class Commit:
         rows: list[tuple[object, ...]] = []
         for scope, delivery in deliveries:
             event, increment = delivery.event, delivery.increment
-            self._give_id(scope, delivery)
+            if not self._give_id(scope, delivery):
+                continue
             self._keep_raw(event, events)
             subscription = self._names.subscription(self._to, delivery.key)
             self._tallies.add(scope.id, subscription, _READY)
@@ -1030,8 +1031,8 @@ class Commit:
 
     # -- ids -----------------------------------------------------------------------------------
 
-    def _give_id(self, scope: Scope, delivery: QueuedDelivery) -> None:
-        """Give a delivery its id, and its event, if that is new."""
+    def _give_id(self, scope: Scope, delivery: QueuedDelivery) -> bool:
+        """Give a delivery its id, and its event, if that is new; False if it has a row already."""
         event = delivery.event
         if not event.id:
             self._new_event(event)
@@ -1054,26 +1055,30 @@ class Commit:
                 self._messages.append((digest, event.id))
         delivery.id = event.id * PER_EVENT + delivery.nth
         self._given.append(delivery)
-        if delivery.again:
-            self._take_over(delivery.id)
+        # Another process may have been faster, where several have the same input.
+        return not delivery.again or self._take_over(delivery.id)
 
     def _write_messages(self) -> None:
         with_rows(self._to, _ADD_MESSAGES, self._messages)
         self._messages = []
 
-    def _take_over(self, delivery_id: int) -> None:
-        """Remove the row that a delivery has from before, with its outcome."""
+    def _take_over(self, delivery_id: int) -> bool:
+        """Remove the row that a delivery has from before; False if it has none with an outcome."""
+        is_taken = False
         for row in self._to.execute(
             "DELETE FROM kept WHERE id = ? RETURNING scope, subscription, status, settled_at",
             (delivery_id,),
         ).fetchall():
             self._uncount(*row)
+            is_taken = True
         for row in self._to.execute(
             "DELETE FROM ledger WHERE id = ?"
             " RETURNING scope, subscription, status, accepted_at + took",
             (delivery_id,),
         ).fetchall():
             self._uncount(*row)
+            is_taken = True
+        return is_taken
 
     def _uncount(self, scope: int, subscription: int | None, status: int, settled_at: int) -> None:
         self._tallies.remove(scope, subscription, status, settled_at // DAY_MS)

@@ -48,7 +48,13 @@ class OpenStore:
         """
         raise NotImplementedError
 
-    def session(self, name: str, version: str, times: LeaseTimes) -> Session | None:  # noqa: ARG002 - see `PostgresStore`
+    def session(
+        self,
+        name: str,  # noqa: ARG002 - see `PostgresStore`
+        version: str,  # noqa: ARG002 - as above
+        times: LeaseTimes,  # noqa: ARG002 - as above
+        pool: str = "",  # noqa: ARG002 - as above
+    ) -> Session | None:
         """Return the session of a process among those that deliver; None if it is the only one."""
         return None
 
