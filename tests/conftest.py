@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -76,6 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Each of the hundreds of processes that tests start would compile all that it imports.
     """
+    # What delivers from PostgreSQL in this process must not end it, however busy the machine is. A
+    # process that a test starts has the usual handler again.
+    signal.signal(signal.SIGALRM, lambda *_: None)
     if sys.dont_write_bytecode and hasattr(config, "cache"):
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
