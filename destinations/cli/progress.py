@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import click
 
 from destinations.pipeline.reading import Entry
 
-__all__ = ["count_off", "tell", "watch"]
+__all__ = ["count_off", "show_shares", "tell", "watch"]
 
 _Item = TypeVar("_Item")
 
@@ -57,6 +58,26 @@ def count_off(items: Iterator[_Item], total: int, what: str) -> Iterator[_Item]:
             yield item
     finally:
         click.echo(_ERASE, err=True, nl=False)
+
+
+@contextlib.contextmanager
+def show_shares() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows how many there are of all of something; erased at the end.
+
+    It is called with what that is, and the two numbers. Shows nothing if standard error is not a
+    terminal.
+    """
+    is_shown = sys.stderr.isatty()
+
+    def show(what: str, done: int, total: int) -> None:
+        if is_shown:
+            click.echo(f"{_ERASE}{what}: {done:,} of {total:,} rows", err=True, nl=False)
+
+    try:
+        yield show
+    finally:
+        if is_shown:
+            click.echo(_ERASE, err=True, nl=False)
 
 
 def tell(text: str) -> None:

@@ -1,4 +1,4 @@
-"""``destinations store``: migrate, back up, restore, check and compact it; make a sealing key."""
+"""``destinations store``: migrate, move, back up, restore, check, compact; make a sealing key."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from destinations import server
 from destinations.cli.commands import Group
 from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.erased_text import erased_text
+from destinations.cli.progress import show_shares
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.store_type import STORE
-from destinations.cli.tables import count
+from destinations.cli.store_type import STORE, STORE_METAVAR
+from destinations.cli.tables import count, print_table
 from destinations.clock import unix_time
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.operations import (
@@ -27,6 +28,7 @@ from destinations.operations import (
     back_up,
     is_in_use,
     migrate_store,
+    move_store,
     note_backup,
     noted_periods,
     prune,
@@ -85,7 +87,7 @@ class _KeepDays(click.ParamType[tuple[Outcome | None, float]]):
     epilog="Example: destinations store backup nightly.sqlite3 --config serve.yaml",
 )
 def command() -> None:
-    """Migrate, back up, restore, check and compact the store."""
+    """Migrate, move, back up, restore, check and compact the store."""
 
 
 @command.command(
@@ -249,6 +251,47 @@ def _what_is(target: Path) -> str:
         kind = "a damaged store, or some other file"
     changed = shown_time(max(one.st_mtime for one in found))
     return f"{kind} of {size:,} bytes, written last at {changed}"
+
+
+@command.command(
+    "move",
+    epilog=(
+        "Example: destinations store move --from store.sqlite3 "
+        "--to postgresql://app@db.example.com/events"
+    ),
+)
+@click.option(
+    "--from",
+    "source",
+    type=STORE,
+    metavar=STORE_METAVAR,
+    required=True,
+    help="Move everything out of the store FILE or postgresql://...",
+)
+@click.option(
+    "--to",
+    "target",
+    type=STORE,
+    metavar=STORE_METAVAR,
+    required=True,
+    help="Move it into a new store of the other kind: postgresql://... or a new FILE.",
+)
+def move_command(source: StoreAddress, target: StoreAddress) -> int:
+    """Move a store from a file into a PostgreSQL database, or back.
+
+    Stop its server and all runs first. Everything goes along, and deliveries keep their numbers.
+    What was being sent when a process was killed is unknown then, so that the partner is asked. A
+    move that is interrupted goes on when you run the same command again. When it is done, nothing
+    delivers from the old store any more; it can still be read.
+    """
+    with show_shares() as progress:
+        done = move_store(source, target, progress=progress)
+    rows = [(name, f"{number:,}") for name, number in done.rows.items() if number]
+    if rows:
+        print_table("Rows", ("Table", "Rows"), rows)
+    total = sum(done.rows.values())
+    click.echo(f"{target}: has all of {source} now: {count(total, 'row')} in {done.seconds:.1f} s")
+    return 0
 
 
 @command.command("check", epilog="Example: destinations store check --config serve.yaml")

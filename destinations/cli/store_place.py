@@ -18,6 +18,7 @@ from destinations.errors import UsageError
 from destinations.operations import check_migration, shown_time
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import (
+    MOVED_TO,
     OpenStore,
     check_not_lost,
     check_store_path,
@@ -52,7 +53,11 @@ class StorePlace:
     def read(self) -> OpenStore:
         """Open the store read-only: no file is made, and no write permission is needed."""
         self.check()
-        return open_at(self.address, read_only=True)
+        store = open_at(self.address, read_only=True)
+        moved = store.noted(MOVED_TO)
+        if moved is not None:
+            click.echo(f"warning: the store {self.address} was moved to {moved}", err=True)
+        return store
 
     def change(self) -> OpenStore:
         """Open the store to change it."""

@@ -14,6 +14,9 @@ __all__ = ["STORE", "STORE_METAVAR"]
 
 STORE_METAVAR: Final = "FILE|URL"
 
+_FILE: Final = "sqlite:"
+"""What may stand before the path of a file, to say that it is one."""
+
 
 class _Store(click.ParamType[StoreAddress]):
     """The path of a file, or the address ``postgresql://...`` of a database."""
@@ -27,7 +30,9 @@ class _Store(click.ParamType[StoreAddress]):
         ctx: click.Context | None,  # noqa: ARG002 - as above
     ) -> StoreAddress:
         """Return the address; raises `UsageError` as `parse_store`."""
-        return value if isinstance(value, Path | PostgresAddress) else parse_store(str(value))
+        if isinstance(value, Path | PostgresAddress):
+            return value
+        return parse_store(str(value).removeprefix(_FILE))
 
     def shell_complete(
         self,

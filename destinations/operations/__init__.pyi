@@ -52,6 +52,11 @@ from .migrating import (
     migrate_store,
     stored_version_at,
 )
+from .moving import (
+    Moved,
+    await_no_workers,
+    move_store,
+)
 from .pauses import (
     StoredPauses,
     known_destinations,
@@ -170,6 +175,7 @@ __all__ = [
     "InterruptedRerun",
     "MergedInto",
     "Migrated",
+    "Moved",
     "Partner",
     "Periods",
     "PlannedReplay",
@@ -190,6 +196,7 @@ __all__ = [
     "adopt",
     "ask_server",
     "asked_of_server",
+    "await_no_workers",
     "await_server",
     "await_tenant_change",
     "back_up",
@@ -229,6 +236,7 @@ __all__ = [
     "look_up_user",
     "merge_tenant",
     "migrate_store",
+    "move_store",
     "note_backup",
     "note_server",
     "note_start",

@@ -25,8 +25,9 @@ from destinations.postgres.connecting import connect, failure, is_lost
 from destinations.postgres.dialect import PostgresConnection
 from destinations.postgres.migrating import check_version
 from destinations.postgres.partitions import drop_old, make_ahead
-from destinations.postgres.schema import SEVERAL_WRITERS
+from destinations.postgres.schema import SEVERAL_WRITERS, WRITERS
 from destinations.store.connection import Connection, LatestEvent, WholeParts
+from destinations.store.moved import check_not_moved
 from destinations.store.write_health import WriteHealth
 
 __all__ = ["PostgresDatabase"]
@@ -64,13 +65,18 @@ _ADD_UP: Final = """
 class PostgresDatabase:
     """A schema in a database of PostgreSQL: one connection that writes, and one that reads.
 
-    See `destinations.store.connection.Database`; any thread may use it. Raises `UsageError` if the
-    tables are missing or those of another version.
+    See `destinations.store.connection.Database`; any thread may use it. With ``alone``, no other
+    process can open it to write while this one has it open, and statements may take their time.
+    Raises `UsageError` if the tables are missing or those of another version, and to write to a
+    store that was moved; `TemporaryError` if another process keeps this one out.
     """
 
-    def __init__(self, address: PostgresAddress, *, read_only: bool = False) -> None:
+    def __init__(
+        self, address: PostgresAddress, *, read_only: bool = False, alone: bool = False
+    ) -> None:
         self.address = address
         self.is_read_only = read_only
+        self._is_alone = alone
         self.latest_event: LatestEvent | None = None
         self.clock = SteadyClock()
         self.health = WriteHealth(Path(), free=lambda _: None)
@@ -85,6 +91,8 @@ class PostgresDatabase:
         try:
             with self.reading() as connection:
                 check_version(connection, address)
+            if alone:
+                self._open_writer()
         except BaseException:
             self.close()
             raise
@@ -100,13 +108,40 @@ class PostgresDatabase:
         if self._closed:
             raise UsageError("the store is closed")
         if self._writer is None or self._writer.raw.closed:
-            self._writer = connect(
+            if self._is_alone and self._writer is not None:
+                # Others may have written meanwhile.
+                raise TemporaryError(
+                    f"cannot write to the store {self.address}: the connection was lost"
+                )
+            opened = connect(
                 self.address,
                 role="writer",
-                statement_seconds=_STATEMENT_SECONDS,
-                idle_seconds=_IDLE_SECONDS,
+                statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
+                idle_seconds=0.0 if self._is_alone else _IDLE_SECONDS,
             )
+            try:
+                self._enter(opened)
+            except BaseException:
+                opened.raw.close()
+                raise
+            self._writer = opened
         return self._writer
+
+    def _enter(self, connection: PostgresConnection) -> None:
+        """Let no process have the store alone as long as the connection is open, or no other."""
+        shared = "" if self._is_alone else "_shared"
+        try:
+            row: Any = connection.raw.execute(
+                f"SELECT pg_try_advisory_lock{shared}({WRITERS}, hashtext(current_schema()))"
+            ).fetchone()
+            if not row[0]:
+                why = "use it: stop them" if self._is_alone else "moves it or puts it back"
+                who = "other processes" if self._is_alone else "another process"
+                raise TemporaryError(f"cannot write to the store {self.address}: {who} {why}")
+            if not self._is_alone:
+                check_not_moved(connection, str(self.address))
+        except psycopg.Error as error:
+            raise failure("use", self.address, error) from None
 
     def _open_reader(self) -> PostgresConnection:
         if self._closed:
@@ -115,10 +150,12 @@ class PostgresDatabase:
             self._reader = connect(
                 self.address,
                 role="reader",
-                statement_seconds=_STATEMENT_SECONDS,
-                idle_seconds=_STATEMENT_SECONDS,
+                statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
+                idle_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
                 read_only=True,
             )
+            if self._is_alone:  # to look at all rows at once
+                self._reader.raw.execute("SET work_mem = '256MB'")
         return self._reader
 
     def close(self) -> None:

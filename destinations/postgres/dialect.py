@@ -20,7 +20,13 @@ from psycopg.types import numeric, string
 
 from destinations.store.digests import PLAIN, PlainId
 
-__all__ = ["PostgresConnection", "prepare_connection", "translated"]
+__all__ = [
+    "PostgresConnection",
+    "encoded_text",
+    "packed_text",
+    "prepare_connection",
+    "translated",
+]
 
 _TOKEN: Final = re.compile(
     r"\bx'(?P<bytes>[0-9a-fA-F]*)'|(?P<blob>\bBLOB\b)|'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|\?(?P<number>\d*)|\b(?P<user>user)\b"
@@ -211,7 +217,7 @@ class _TextsDumper(_ArrayDumper):
             if one is None:
                 yield _NULL
             else:
-                data = _encoded(one)
+                data = encoded_text(one)
                 yield pack(len(data)) + data
 
 
@@ -225,11 +231,11 @@ class _BytesDumper(_ArrayDumper):
             if one is None:
                 yield _NULL
             else:
-                data = one if isinstance(one, bytes) else _packed(one)
+                data = one if isinstance(one, bytes) else packed_text(one)
                 yield pack(len(data)) + data
 
 
-def _encoded(text: str) -> bytes:
+def encoded_text(text: str) -> bytes:
     """Return a text as PostgreSQL takes it: without the character 0, which it cannot keep."""
     if _NUL in text or _ESCAPE in text:
         text = text.replace(_ESCAPE, f"{_ESCAPE}1").replace(_NUL, f"{_ESCAPE}0")
@@ -237,13 +243,13 @@ def _encoded(text: str) -> bytes:
 
 
 def _decoded(text: str) -> str:
-    """Return the text that `_encoded` was given."""
+    """Return the text that `encoded_text` was given."""
     if _ESCAPE in text:
         text = text.replace(f"{_ESCAPE}0", _NUL).replace(f"{_ESCAPE}1", _ESCAPE)
     return text
 
 
-def _packed(text: str) -> bytes:
+def packed_text(text: str) -> bytes:
     """Return an id that is not packed as bytes: a first byte says so."""
     return PLAIN + text.encode("utf-8", "surrogatepass")
 
@@ -263,7 +269,7 @@ class _TextDumper(adapt.Dumper):
     oid = psycopg.postgres.types["text"].oid
 
     def dump(self, obj: str) -> bytes:
-        return _encoded(obj)
+        return encoded_text(obj)
 
 
 class _PlainIdDumper(adapt.Dumper):
@@ -271,7 +277,7 @@ class _PlainIdDumper(adapt.Dumper):
     oid = psycopg.postgres.types["bytea"].oid
 
     def dump(self, obj: PlainId) -> bytes:
-        return _packed(obj)
+        return packed_text(obj)
 
 
 class _TextLoader(string.TextBinaryLoader):

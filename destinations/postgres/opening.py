@@ -9,6 +9,7 @@ from typing import TypeAlias
 from destinations.extras import libraries_of
 from destinations.postgres.address import PostgresAddress, is_postgres
 from destinations.store import DurabilityIssue
+from destinations.store.moved import check_not_moved
 from destinations.store.stores import OpenStore, SqliteStore
 
 __all__ = [
@@ -51,13 +52,21 @@ def is_same_place(one: StoreAddress, other: StoreAddress) -> bool:
 def open_at(address: StoreAddress, *, read_only: bool = False) -> OpenStore:
     """Open a store; raises `UsageError` if it cannot be used, or the extra ``postgres`` is missing.
 
-    With ``read_only`` it is left as it is.
+    With ``read_only`` it is left as it is. One that was moved, or is not complete, is only read.
     """
     if isinstance(address, Path):
-        return SqliteStore(address, read_only=read_only)
-    with libraries_of("postgres", "a store in PostgreSQL"):
-        from destinations.postgres.store import PostgresStore  # noqa: PLC0415 - with an extra
-    return PostgresStore(address, read_only=read_only)
+        store: OpenStore = SqliteStore(address, read_only=read_only)
+    else:
+        with libraries_of("postgres", "a store in PostgreSQL"):
+            from destinations.postgres.store import PostgresStore  # noqa: PLC0415 - with an extra
+        store = PostgresStore(address, read_only=read_only)
+    if not read_only:
+        try:
+            store.database.at_once(lambda connection: check_not_moved(connection, store.shown))
+        except BaseException:
+            store.close()
+            raise
+    return store
 
 
 def durability_issues_at(address: StoreAddress) -> Sequence[DurabilityIssue]:

@@ -13,13 +13,16 @@ from typing import Final
 from destinations.pipeline.lease import LANES
 from destinations.store.rows import PER_EVENT
 
-__all__ = ["LEAST_EVENTS", "MIGRATIONS", "SEVERAL_WRITERS"]
+__all__ = ["LEAST_EVENTS", "MIGRATIONS", "SEVERAL_WRITERS", "WRITERS"]
 
 LEAST_EVENTS: Final = 1_000_000
 """The number of events of a partition of the ledger, at least."""
 
 SEVERAL_WRITERS: Final = 0x64737473
 """``dsts``: the first number of the advisory locks of this package."""
+
+WRITERS: Final = SEVERAL_WRITERS + 2
+"""The first number of the lock that all share who have a store open to write to it."""
 
 _FUNCTIONS: Final = (
     # PostgreSQL reads no JSON that has the character 0, or half a surrogate pair, in any place.

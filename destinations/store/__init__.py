@@ -2,6 +2,15 @@
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
 from destinations.store.check import broken_rules, count_deliveries
+from destinations.store.copying import (
+    MOVED_TABLES,
+    MovedTable,
+    MoveNote,
+    MoveSource,
+    MoveTarget,
+    Row,
+)
+from destinations.store.copying_files import FileSource, FileTarget, moving_path
 from destinations.store.database import (
     SqliteDatabase,
     check_not_lost,
@@ -41,6 +50,7 @@ from destinations.store.files import (
     why_not_writable,
 )
 from destinations.store.ledger import StoredLedger
+from destinations.store.moved import MOVED_TO, MOVING, moved_to
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import StoredQueue
 from destinations.store.reader import (
@@ -105,6 +115,9 @@ __all__ = [
     "ERASED",
     "FILE_MODE",
     "MERGED",
+    "MOVED_TABLES",
+    "MOVED_TO",
+    "MOVING",
     "PAUSED",
     "Accounts",
     "ChangedTenants",
@@ -112,9 +125,15 @@ __all__ = [
     "DurabilityIssue",
     "Erased",
     "Erasure",
+    "FileSource",
+    "FileTarget",
     "KeptConnection",
     "KnownAccount",
     "MergedTenant",
+    "MoveNote",
+    "MoveSource",
+    "MoveTarget",
+    "MovedTable",
     "OpenStore",
     "RecentBounds",
     "RecentEvent",
@@ -122,6 +141,7 @@ __all__ = [
     "RefusedEntry",
     "RefusedEvent",
     "RefusedSelection",
+    "Row",
     "SealedValues",
     "Sealer",
     "SealingKey",
@@ -182,6 +202,8 @@ __all__ = [
     "make_store",
     "mark_restored",
     "merge_tenants",
+    "moved_to",
+    "moving_path",
     "note_gap",
     "noted_scopes",
     "open_file",
