@@ -43,6 +43,7 @@ Signals are not part of the tree, as each is caught within the package that rais
     HeaderError              server: becomes a KeyRefusedError for settings that came with a request
     KanaError                sandbox of Kana: its answers, with the names of Kana's API
     KeyRefusedError          server: becomes the answer to a request whose key is not accepted
+    LeaseLostError           pipeline: others deliver what came back, so it is forgotten
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
     SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
@@ -234,10 +235,6 @@ class QueueFullError(DestinationsError):
         self.message = message
         self.retry_after = retry_after
         super().__init__(message)
-
-
-class LeaseLostError(DestinationsError):
-    """Nothing was written: this process did not renew its lease, so others deliver what it had."""
 
 
 class ResolveError(DestinationsError):

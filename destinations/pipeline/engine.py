@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import LeaseLostError, QueueFullError, StoreFullError, UsageError
+from destinations.errors import QueueFullError, StoreFullError, UsageError
 from destinations.pipeline.fair_share import FairShare
-from destinations.pipeline.lease import Lease
+from destinations.pipeline.lease import Lease, LeaseLostError
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (

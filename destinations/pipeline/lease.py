@@ -18,6 +18,7 @@ __all__ = [
     "LANES",
     "Lease",
     "LeaseHolder",
+    "LeaseLostError",
     "LeaseTimes",
     "Session",
     "is_under",
@@ -67,8 +68,12 @@ def is_under(token: int | None) -> bool:
     return getattr(_of_thread, "token", token) == token
 
 
+class LeaseLostError(Exception):
+    """Nothing was written: this process did not renew its lease, so others deliver what it had."""
+
+
 class Lease(Protocol):
-    """What a process holds; safe for threads."""
+    """The right of one process to deliver; safe for threads."""
 
     @property
     def token(self) -> int | None:
@@ -107,7 +112,7 @@ class LeaseTimes:
 
 
 class LeaseHolder(Protocol):
-    """What is told of changes of a lease, in any thread."""
+    """A listener that is told of changes of a lease, in any thread."""
 
     def lanes_changed(self) -> None:
         """Deliver for the lanes that the lease has now, and begin nothing more for the others."""

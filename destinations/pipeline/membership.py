@@ -16,7 +16,7 @@ _PATIENCE: Final = 0.5
 
 
 class Membership:
-    """What one engine does when its lease changes; see `destinations.pipeline.lease.LeaseHolder`.
+    """A holder that lets one engine follow a lease; see `destinations.pipeline.lease.LeaseHolder`.
 
     ``reopen`` is called once all that was under way is forgotten, to open the pipelines again.
     """

@@ -1,4 +1,4 @@
-"""What the processes that deliver for one destination have in common: its breaker, and its rate."""
+"""Share breaker and rate of a destination among all processes that deliver for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROBE_SECONDS: Final = 0.5
 
 
 class Gate(Protocol):
-    """What all processes know of whether a partner can be sent to. One thread at a time."""
+    """A breaker that all processes can open, and look at. One thread at a time."""
 
     def look(self) -> tuple[float, bool] | None:
         """Return in how many seconds it may be tried, and whether this process said so, too.
@@ -54,7 +54,7 @@ class Slots(Protocol):
 
 
 class SharedLimits(Protocol):
-    """What a store keeps for all the processes that deliver from it."""
+    """The breakers and rates of all the processes that deliver from a store."""
 
     def gate(self, name: str) -> Gate:
         """Return the gate of a destination, or of a tenant, by its full name."""

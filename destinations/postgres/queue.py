@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from destinations.clock import WallClock
-from destinations.errors import LeaseLostError
 from destinations.outcome import Effect
 from destinations.pipeline.account_names import folded
 from destinations.pipeline.breaker import LONGEST_WAIT
-from destinations.pipeline.lease import Lease
+from destinations.pipeline.lease import Lease, LeaseLostError
 from destinations.pipeline.queue import (
     SEVERAL,
     Arrival,

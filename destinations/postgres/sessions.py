@@ -160,7 +160,7 @@ class WorkerSession:
     # -- beats ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Beat from now on, in a thread of its own."""
+        """Begin to beat, in a thread of its own."""
         self.beat()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._thread.start()

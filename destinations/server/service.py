@@ -325,7 +325,7 @@ class Service:
         return server
 
     def _join_others(self, stack: contextlib.ExitStack) -> None:
-        """Become one of the processes that deliver from the store, if there may be several."""
+        """Join the processes that deliver from the store, if there may be several."""
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._session = self._store.session(name, __version__, self.config.store.lease)
         if self._session is not None:
