@@ -242,6 +242,7 @@ def home(
     for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(path))
     monkeypatch.setenv("XDG_DATA_HOME", str(path / "data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(path / "state"))
     return path
 
 

@@ -204,4 +204,16 @@ def new_store_address() -> PostgresAddress:
     name = f"s{uuid4().hex[:12]}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template()}".encode())
+    address = PostgresAddress.parse(server.url(name))
+    with psycopg.connect(address.url, autocommit=True) as connection:
+        connection.execute("UPDATE destinations.identity SET uuid = %s", (uuid4().hex,))
+    return address
+
+
+def copy_of(address: PostgresAddress) -> PostgresAddress:
+    """Return the address of a copy of a store, as a backup brings it back; nobody uses it now."""
+    server = shared_server()
+    name, source = f"s{uuid4().hex[:12]}", urlsplit(address.url).path.removeprefix("/")
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}".encode())
     return PostgresAddress.parse(server.url(name))

@@ -24,6 +24,7 @@ from destinations.clock import unix_time
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.operations import (
     Periods,
+    Restoration,
     adopt,
     back_up,
     is_in_use,
@@ -33,10 +34,11 @@ from destinations.operations import (
     noted_periods,
     prune,
     restore,
+    restore_in_place,
     shown_time,
 )
 from destinations.outcome import Outcome
-from destinations.postgres import StoreAddress
+from destinations.postgres import PostgresAddress, StoreAddress
 from destinations.store import (
     OpenStore,
     SqliteStore,
@@ -59,7 +61,8 @@ _NO_BACKUP: Final = (
 )
 _NO_RESTORE: Final = (
     "a store in PostgreSQL is restored with PostgreSQL's own tools: those of the backup, such as "
-    "archived WAL for a base backup of pg_basebackup, or pg_restore for a copy of pg_dump"
+    "archived WAL for a base backup of pg_basebackup, or pg_restore for a copy of pg_dump; say so "
+    "afterwards with --in-place"
 )
 
 
@@ -169,7 +172,12 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     "restore",
     epilog="Example: destinations store restore nightly.sqlite3 --to store.sqlite3",
 )
-@click.argument("backup", metavar="BACKUP", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "backup",
+    metavar="[BACKUP]",
+    required=False,
+    type=click.Path(path_type=Path, dir_okay=False),
+)
 @click.option(
     "--to",
     type=STORE,
@@ -183,6 +191,12 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     help="Write it in the place of the store of the server that FILE configures.",
 )
 @click.option(
+    "--in-place",
+    is_flag=True,
+    help="Say of the database of --store or --config that it was put back to an earlier time.",
+)
+@click.option("--store", type=STORE, metavar="URL", help="Name the database for --in-place.")
+@click.option(
     "--gap",
     type=click.Choice(["hold", "deliver"]),
     default="hold",
@@ -190,8 +204,15 @@ def adopt_command(place: StorePlace, *, yes: bool) -> int:
     help="Hold or deliver events whose own time lies between the copy and now.",
 )
 @yes_option
-def restore_command(
-    backup: Path, to: StoreAddress | None, config: Path | None, *, gap: str, yes: bool
+def restore_command(  # noqa: PLR0913 - its options
+    backup: Path | None,
+    to: StoreAddress | None,
+    config: Path | None,
+    *,
+    in_place: bool,
+    store: StoreAddress | None,
+    gap: str,
+    yes: bool,
 ) -> int:
     """Make a usable store of BACKUP, or of any other copy of a store.
 
@@ -199,7 +220,18 @@ def restore_command(
     been delivered since, and nothing may be charged twice. So the next server or run asks the
     partner, sends only what certainly was not applied, and holds the rest: decide on that with
     destinations deliveries resolve --restored.
+
+    A PostgreSQL database is put back with PostgreSQL's own tools. Servers that have seen a later
+    state refuse it then, until you say so with --in-place: that does the same for it.
     """
+    if in_place:
+        if backup is not None or to is not None:
+            raise click.UsageError("--in-place takes no BACKUP and no --to")
+        return _restore_in_place(store, config, hold=gap == "hold", yes=yes)
+    if store is not None:
+        raise click.UsageError("--store goes with --in-place; expected --to")
+    if backup is None:
+        raise click.UsageError("expected BACKUP, or --in-place")
     target = _target(to, config)
     check_store_path(target)
     must_ask = not yes and not is_missing(target)
@@ -208,6 +240,37 @@ def restore_command(
     done = restore(backup, target, time.time(), hold_gap=gap == "hold")
     since = shown_time(done.copied_at)
     click.echo(f"{target}: restored from {backup}, a copy of {since}")
+    _tell(done, hold=gap == "hold")
+    return 0
+
+
+def _restore_in_place(
+    store: StoreAddress | None, config: Path | None, *, hold: bool, yes: bool
+) -> int:
+    if (store is None) == (config is None):
+        raise click.UsageError("--in-place expects either --store or --config")
+    if config is not None:
+        store = server.read_config(config, os.environ, secrets=False).store.address
+    if not isinstance(store, PostgresAddress):
+        raise UsageError(
+            f"cannot restore {store} in place: it is a file; restore a backup of it with "
+            f"destinations store restore BACKUP --to {store}"
+        )
+    question = (
+        f"Was {store} put back to an earlier point in time? Then all that waits there is held or "
+        "asked about, as it may have been delivered since."
+    )
+    if not yes and not confirmed(question):
+        return 1
+    done = restore_in_place(store, time.time(), hold_gap=hold)
+    click.echo(f"{store}: restored, as it was at {shown_time(done.copied_at)}")
+    _tell(done, hold=hold)
+    return 0
+
+
+def _tell(done: Restoration, *, hold: bool) -> None:
+    """Print what a restored store has, and what it does not know."""
+    since = shown_time(done.copied_at)
     click.echo(
         f"Open deliveries: {done.open:,}. The next server or run with this store asks the partner "
         "about them; see destinations deliveries list --all --restored."
@@ -217,13 +280,12 @@ def restore_command(
         click.echo(f"Users who were erased: {erased}.")
     if done.erased.tenants:
         click.echo(f"Tenants who were erased: {done.erased.tenants:,}.")
-    verb = "held" if gap == "hold" else "delivered"
+    verb = "held" if hold else "delivered"
     click.echo(
         f"Events that were accepted after {since} are unknown to this store. Events that come from "
         f"now on, and whose own time lies between then and now, are {verb}. Those without a time "
         "of their own, or with one before then, cannot be recognised: do not send them again."
     )
-    return 0
 
 
 def _target(to: StoreAddress | None, config: Path | None) -> Path:

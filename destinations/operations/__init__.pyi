@@ -89,6 +89,7 @@ from .restoring import (
     Restoration,
     adopt,
     restore,
+    restore_in_place,
 )
 from .retention import (
     DEDUPE_DAYS,
@@ -104,6 +105,10 @@ from .runs import (
     open_run_store,
     prune_after_run,
     wrote_undelivered,
+)
+from .seen import (
+    check_seen,
+    noting_seen,
 )
 from .settling import (
     Partner,
@@ -206,6 +211,7 @@ __all__ = [
     "check_account",
     "check_merge",
     "check_migration",
+    "check_seen",
     "choose_account",
     "connect_tenant",
     "connected_as_tenant",
@@ -241,6 +247,7 @@ __all__ = [
     "note_server",
     "note_start",
     "noted_periods",
+    "noting_seen",
     "open_ledger",
     "open_run_store",
     "parse_time",
@@ -263,6 +270,7 @@ __all__ = [
     "replay",
     "resolve",
     "restore",
+    "restore_in_place",
     "resume",
     "resume_destination",
     "resume_of_tenants",

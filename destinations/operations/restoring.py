@@ -8,13 +8,19 @@ from __future__ import annotations
 import contextlib
 import glob
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from destinations.clock import Clock, SystemClock
 from destinations.errors import TemporaryError, UsageError
+from destinations.operations.erasures import known_erasures
 from destinations.operations.locks import lock_server
+from destinations.operations.moving import await_no_workers
+from destinations.postgres import PostgresAddress, open_at
 from destinations.store import (
+    MOVED_TO,
     Erased,
     Erasure,
     SqliteStore,
@@ -45,7 +51,7 @@ from destinations.store import (
     write_erasures_file,
 )
 
-__all__ = ["Restoration", "adopt", "restore"]
+__all__ = ["Restoration", "adopt", "restore", "restore_in_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,31 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
         raise kind(f"cannot restore {backup} to {target}: {error}") from None
 
 
+def restore_in_place(
+    address: PostgresAddress, now: float, *, hold_gap: bool = True, clock: Clock | None = None
+) -> Restoration:
+    """Say of a database that it was put back to the time of its latest event; see `restore`.
+
+    Servers that have seen a later state deliver from it again. Raises `TemporaryError` while a
+    process delivers from it or receives.
+    """
+    with open_at(address) as store:
+        await_no_workers(store, clock or SystemClock())
+    from destinations.postgres.store import PostgresStore  # noqa: PLC0415 - with an extra
+
+    with PostgresStore(address, alone=True) as store:
+        store.queue().recover(store.accounts().scopes(), 0.0)
+        erased = apply_erasures(store.database, store.uuid, known_erasures(store), now)
+        with store.database.transaction() as connection:
+            since = latest_acceptance(connection) or now
+            waiting = mark_restored(connection, since)
+            note_gap(connection, since, now, held=hold_gap)
+            connection.execute(
+                "UPDATE identity SET starts = max(starts + 1, ?)", (round(time.time()),)
+            )
+        return Restoration(waiting, since, is_backup=False, erased=erased)
+
+
 def _is_other_backup(backup: Path, target: Path) -> bool:
     """Return whether a target is a backup, and neither this one nor in the place of a store.
 
@@ -194,6 +225,8 @@ def _mark(store: SqliteStore, made_at: float | None, now: float, *, hold_gap: bo
         since = made_at or accepted_at or now
         waiting = mark_restored(connection, since)
         note_gap(connection, since, now, held=hold_gap)
+        # It is used again on purpose.
+        connection.execute("DELETE FROM server WHERE name = ?", (MOVED_TO,))
     return Restoration(waiting, since, is_backup=bool(made_at))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -288,8 +289,9 @@ class DatabaseTarget:
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE identity SET uuid = ?, gap_from = ?, gap_until = ?,"
-                " gap_held = CAST(CAST(? AS int) AS boolean)",
-                facts[:4],
+                " gap_held = CAST(CAST(? AS int) AS boolean), starts = ?",
+                # Its numbers are other ones than those of a database that was moved before.
+                (*facts[:4], round(time.time())),
             )
             connection.execute(KEEP_NOTE, (MOVED_FROM, json.dumps(source)))
             connection.execute("DELETE FROM server WHERE name = ?", (MOVING,))

@@ -9,10 +9,12 @@ from destinations.pipeline.lease import Lease, LeaseTimes
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.durability import Horizons, find_issues
+from destinations.postgres.put_back import mend_order, reached
 from destinations.postgres.queue import PostgresQueue
 from destinations.postgres.sessions import WorkerSession
 from destinations.postgres.shared_limits import PostgresLimits
 from destinations.store import DurabilityIssue
+from destinations.store.reached import Reached
 from destinations.store.stores import OpenStore
 
 __all__ = ["PostgresStore"]
@@ -21,11 +23,16 @@ __all__ = ["PostgresStore"]
 class PostgresStore(OpenStore):
     """A store at an address; its tables were made by `destinations.postgres.migrate`.
 
-    With ``read_only`` nothing is written. Raises `UsageError` if it cannot be used.
+    With ``read_only`` nothing is written; ``alone`` is as in `PostgresDatabase`. Raises
+    `UsageError` if it cannot be used.
     """
 
-    def __init__(self, address: PostgresAddress, *, read_only: bool = False) -> None:
-        self.database: PostgresDatabase = PostgresDatabase(address, read_only=read_only)
+    def __init__(
+        self, address: PostgresAddress, *, read_only: bool = False, alone: bool = False
+    ) -> None:
+        self.database: PostgresDatabase = PostgresDatabase(
+            address, read_only=read_only, alone=alone
+        )
         self._horizons = Horizons()
 
     @property
@@ -58,6 +65,14 @@ class PostgresStore(OpenStore):
             times=times,
             closing=reaping.close,
         )
+
+    def reached(self) -> Reached:
+        """See `OpenStore.reached`."""
+        return reached(self.database)
+
+    def mend_order(self) -> None:
+        """See `OpenStore.mend_order`."""
+        mend_order(self.database)
 
     def maintain(self) -> None:
         """Look whether there is room, and shorten what writers have only added to.

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import TemporaryError
-from destinations.operations import backed_up_at, lock_server, migrate_store
+from destinations.operations import (
+    backed_up_at,
+    check_seen,
+    lock_server,
+    migrate_store,
+    noting_seen,
+)
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import OpenStore, SqliteStore, free_bytes, is_missing
 from destinations.telemetry import StoreFigures
@@ -25,7 +31,8 @@ def open_to_serve(address: StoreAddress) -> Iterator[OpenStore]:
 
     Only one server can deliver from a file. Raises `UsageError` if the store cannot be used, and
     `TemporaryError` if another process delivers from the file, if its folder is missing (it may be
-    on a disk that is not mounted yet), or if the database cannot be reached.
+    on a disk that is not mounted yet), or if the database cannot be reached. A database that was
+    put back to an earlier point in time is refused: see `destinations.operations.seen`.
     """
     is_new = False
     if isinstance(address, Path):
@@ -40,7 +47,10 @@ def open_to_serve(address: StoreAddress) -> Iterator[OpenStore]:
         with open_at(address) as store:
             if is_new:
                 _LOG.info("new store made: no event of an earlier one is recognised: %s", address)
-            yield store
+            check_seen(store)
+            store.mend_order()
+            with noting_seen(store):
+                yield store
 
 
 def store_figures(store: OpenStore, limit: int | None, *, is_durable: bool) -> StoreFigures:

@@ -53,6 +53,7 @@ from destinations.store.ledger import StoredLedger
 from destinations.store.moved import MOVED_TO, MOVING, moved_to
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import StoredQueue
+from destinations.store.reached import Reached
 from destinations.store.reader import (
     copied_at,
     copy_of,
@@ -135,6 +136,7 @@ __all__ = [
     "MoveTarget",
     "MovedTable",
     "OpenStore",
+    "Reached",
     "RecentBounds",
     "RecentEvent",
     "RefusedCount",

@@ -115,7 +115,7 @@ def count_query(table: MovedTable) -> str:
 
 
 class StoreFacts(NamedTuple):
-    """What a store is beside its rows; the times are seconds since 1970."""
+    """The facts about a store beside its rows; the times are seconds since 1970."""
 
     uuid: str
     gap_from: float | None
@@ -131,7 +131,7 @@ FACTS_QUERY: Final = (
 
 
 class MoveNote(NamedTuple):
-    """What a store that is being filled notes: where from, and how far it is, by table.
+    """A note in a store that is being filled: where from, and how far it is, by table.
 
     ``state`` is what changes whenever anything is written to the other store.
     """

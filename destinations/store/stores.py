@@ -22,6 +22,7 @@ from destinations.store.durability import DurabilityIssue
 from destinations.store.ledger import StoredLedger
 from destinations.store.manual_changes import StoredManualChanges
 from destinations.store.queue import StoredQueue
+from destinations.store.reached import Reached
 from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.recent import StoredRecent
 from destinations.store.refused import StoredRefused
@@ -64,6 +65,16 @@ class OpenStore:
     def limits(self, lease: Lease) -> SharedLimits | None:  # noqa: ARG002 - see `PostgresStore`
         """Return what all processes that deliver keep to; None if there is only one."""
         return None
+
+    def reached(self) -> Reached | None:
+        """Return how far it is; None if a file next to it says that."""
+        return None
+
+    def mend_order(self) -> None:
+        """Put right what a copy cannot keep that was loaded elsewhere: the order of what waits.
+
+        Raises as `Database.transaction` does.
+        """
 
     @property
     def shown(self) -> str:
