@@ -295,7 +295,7 @@ class WorkerSession:
         )
         fair = math.ceil(LANES / alive)
         if len(own) > fair:
-            self._give(connection, own, fair)
+            own = self._give(connection, own, fair)
         elif self._giving:
             self._giving = frozenset()
         if len(own) < fair:
@@ -307,8 +307,10 @@ class WorkerSession:
                 own |= {lane for (lane,) in taken}
         self._hold(own - self._giving)
 
-    def _give(self, connection: PostgresConnection, own: frozenset[int], fair: int) -> None:
-        """Give what is over, once nothing of it is under way."""
+    def _give(
+        self, connection: PostgresConnection, own: frozenset[int], fair: int
+    ) -> frozenset[int]:
+        """Give what is over, once nothing of it is under way; returns the lanes that are left."""
         giving = self._giving & own
         more = sorted(own - giving, reverse=True)[: max(0, len(own) - fair - len(giving))]
         self._giving = giving | frozenset(more)
@@ -316,7 +318,9 @@ class WorkerSession:
         if self.holder.is_clear_of(self._giving):
             lanes = "[" + ",".join(map(str, sorted(self._giving))) + "]"
             connection.execute(_GIVE, (self._token, lanes))
+            own -= self._giving
             self._giving = frozenset()
+        return own
 
     def _hold(self, lanes: frozenset[int]) -> None:
         if lanes != self._lanes.keys():

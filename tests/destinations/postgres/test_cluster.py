@@ -67,6 +67,15 @@ def test_lanes_are_shared_out(cluster: Cluster) -> None:
     assert not lanes(one) & lanes(two)
 
 
+def test_what_was_given_is_not_held(cluster: Cluster) -> None:
+    """From the beat with which a member gives lanes, it has none of them, as others take them."""
+    one, two = cluster.join(), cluster.join()
+    one.lease.beat()
+    two.lease.beat()
+    assert len(lanes(two)) == LANES // 2
+    assert not lanes(one) & lanes(two)
+
+
 def test_everybody_delivers_what_anybody_accepts(cluster: Cluster) -> None:
     """Each event is sent once, by whoever has its user, in the order of its user."""
     one, two = cluster.join(), cluster.join()
