@@ -194,6 +194,7 @@ class Engine:
         self.changed: Callable[[], None] = lambda: None
         """Is called in its thread when another process has written."""
         self.looks_again = False
+        self._must_look = False
         """Whether `changed` is called each second, even if no other process has written."""
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
@@ -636,10 +637,11 @@ class Engine:
         now, monotonic = self._clock.time(), self._clock.monotonic()
         if monotonic < self._write_again_at:
             return
+        # Before anything is taken, which would be lost with it: the store may be away.
+        self._look_for_news(monotonic)
         round_, self._unwritten = self._unwritten or Round(), None
         returned = len(self._jobs)
         jobs = self._take_returned(round_, now, monotonic) if returned else []
-        self._look_for_news(monotonic)
         fault = self._claim(jobs, now, monotonic, round_)
         offers, self._offers = self._known(self._offers), []
         round_.arrivals += [
@@ -657,10 +659,10 @@ class Engine:
             self._settle(round_, committed.gone, now, monotonic)
         if offers:
             self._receive(offers)
+        self._must_look = self._must_look or committed.changed
         if committed.changed or monotonic - self._polled_at >= _POLL_SECONDS:
             self._polled_at = monotonic
-            if self._queue.poll() or committed.changed or self.looks_again:
-                self._look_at_changes()
+            self._poll()
         for job in jobs:
             job.token = self._token
             scope = job.pipeline.scope
@@ -670,6 +672,20 @@ class Engine:
                 self._workers[scope if share is None else share.name].submit(job)
             else:
                 self._over(job)
+
+    def _poll(self) -> None:
+        """Take in what an operator has changed, if there is something, or the next time.
+
+        What was written to be sent begins all the same.
+        """
+        try:
+            self._must_look = self._queue.poll() or self._must_look
+            if self._must_look or self.looks_again:
+                self._look_at_changes()
+        except Exception as error:  # noqa: BLE001 - such as a store that cannot be read now
+            self._observer.failed("", error)
+        else:
+            self._must_look = False
 
     def _claim(
         self, jobs: list[Job], now: float, monotonic: float, round_: Round

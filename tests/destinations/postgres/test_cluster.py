@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from destinations.errors import TemporaryError
 from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
 from destinations.pipeline.lease import LANES, lane_of
@@ -144,6 +145,29 @@ def test_who_comes_back_too_late(cluster: Cluster) -> None:
     two.accept(*(event(user, 1) for user in users))
     cluster.run()
     assert cluster.partner.counts == dict.fromkeys(users, 1)
+
+
+@pytest.mark.parametrize(("what", "steps"), [("news", 1), ("poll", 0)])
+def test_a_store_that_cannot_be_read_for_a_moment(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, what: str, steps: int
+) -> None:
+    """An answer that was there by then is written later, and what was written begins."""
+    member = cluster.join()
+    member.accept(event("ann", 1))
+    for _ in range(steps):
+        member.step()
+
+    def fail() -> None:
+        raise TemporaryError("the store is away")
+
+    cluster.clock.now += 1.0
+    with monkeypatch.context() as patch:
+        patch.setattr(member.queue, what, fail)
+        with contextlib.suppress(TemporaryError):
+            member.step()
+    cluster.run()
+    assert cluster.partner.counts == {"ann": 1}
+    assert statuses(cluster) == {Outcome.DELIVERED: 1}
 
 
 @pytest.mark.parametrize("first", [0, 1])
