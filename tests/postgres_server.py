@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
@@ -56,6 +57,15 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def children_of(parent: int) -> list[int]:
+    """Return the processes that a process has started: those of a server are in no group of it."""
+    done = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True, text=True
+    )
+    pairs = (map(int, line.split()) for line in done.stdout.splitlines())
+    return [process for process, of in pairs if of == parent]
 
 
 class PostgresServer:
@@ -150,7 +160,9 @@ class PostgresServer:
     def kill(self, number: int) -> None:
         """Send a signal to all of its processes."""
         assert self.process is not None
-        os.killpg(self.process.pid, number)
+        for process in [self.process.pid, *children_of(self.process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """End it and wait for that: SIGINT in order, SIGQUIT at once, SIGKILL as a crash."""

@@ -44,6 +44,8 @@ COUNTS = {
     "partner_seed": max(1, int(SEEDS or 1) // 4),
     # With processes that are killed dozens of times.
     "often_killed_seed": max(1, int(SEEDS or 1) // 8),
+    # With a cluster of processes, and several kinds of trouble.
+    "cluster_seed": max(2, int(SEEDS or 1) // 8),
     # Each with thousands of events.
     "heavy_seed": max(1, int(SEEDS or 1) // 20),
 }

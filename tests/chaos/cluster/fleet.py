@@ -1,0 +1,375 @@
+"""Processes of ``destinations serve`` that share a store in PostgreSQL, and senders of events."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from destinations.pipeline.lease import LANES
+from destinations.pipeline.ledger import Selection
+from destinations.postgres import PostgresAddress
+from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.store import PostgresStore
+from destinations.store import broken_rules
+from tests.chaos.cluster.partner import LoggingPartner, write_definition
+from tests.postgres_server import PostgresServer, free_port
+
+LEASE: Final = 2.0
+"""Seconds of a lease: short, but not so short that a busy machine ends processes by itself."""
+
+PATIENCE: Final = 60.0
+SOON: Final = 0.02
+API_KEY: Final = "sk_test_0123456789"
+
+
+def wait_until(is_so: Callable[[], Any], seconds: float = PATIENCE) -> None:
+    """Return when it is so; fail when it is not in time."""
+    give_up = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < give_up, "it did not become so"
+        time.sleep(SOON)
+
+
+class Member:
+    """One process. Its name, which the partner is told, is of no other one."""
+
+    def __init__(self, fleet: Fleet, name: str, role: str, definition: Path) -> None:
+        self.name = name
+        self.role = role
+        self.port = free_port()
+        self._log = fleet.folder / f"{name}.log"
+        config = fleet.folder / f"{name}.json"
+        config.write_text(json.dumps(fleet.configuration(self, definition)), encoding="utf-8")
+        command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(config)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--role", role],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "SAMPLE_KEY": API_KEY, **fleet.environment},
+            )
+
+    @property
+    def receives(self) -> bool:
+        """Whether it takes events."""
+        return self.role != "deliver"
+
+    @property
+    def delivers(self) -> bool:
+        """Whether it delivers events."""
+        return self.role != "receive"
+
+    @property
+    def log(self) -> str:
+        """What it wrote."""
+        return self._log.read_text("utf-8")
+
+    def is_ready(self) -> bool:
+        """Return whether it takes events, or delivers."""
+        try:
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as one:
+                one.request("GET", "/readyz")
+                return one.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def sockets(self) -> set[int]:
+        """Return the ports at this end of its connections."""
+        own = set()
+        for each in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                own.add(str(each.readlink()))
+            except OSError:
+                continue
+        ports = set()
+        for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+            fields = line.split()
+            if f"socket:[{fields[9]}]" in own:
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+        return ports
+
+
+class Fleet:
+    """The processes, which are started again if the kernel ends them, as an operator's system does.
+
+    ``environment`` is what processes get besides.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: PostgresServer,
+        partner: LoggingPartner,
+        *,
+        lease: float = LEASE,
+        hard_stop: bool = True,
+        environment: Mapping[str, str] | None = None,
+        dsn: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self.server = server
+        self.partner = partner
+        self.environment = environment or {}
+        self.dsn = dsn or server.new_database()
+        self.definition = write_definition(folder / "sample")
+        self.ended_by_kernel: list[str] = []
+        self.faults: list[str] = []
+        self.members: list[Member] = []
+        self._lease, self._hard_stop = lease, hard_stop
+        self._names = 0
+        self._all: list[Member] = []
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._supervise, daemon=True)
+        self._watch.start()
+
+    def configuration(self, member: Member, definition: Path) -> Mapping[str, Any]:
+        """Return what a process is started with."""
+        settings = {
+            "endpoint": self.partner.url,
+            "process": member.name,
+            "apiKey": {"env": "SAMPLE_KEY"},
+        }
+        return {
+            "listen": {"port": member.port},
+            "store": {
+                "postgres": {
+                    "dsn": self.dsn,
+                    "leaseSeconds": self._lease,
+                    "hardStop": self._hard_stop,
+                    "durability": "single-node",
+                }
+            },
+            "drainSeconds": 5,
+            "destinations": [
+                {
+                    "name": "sample",
+                    "destination": str(definition),
+                    "account": "main",
+                    "settings": settings,
+                    "delivery": {"allowPrivate": True, "settleAfterSeconds": 0.5},
+                }
+            ],
+        }
+
+    # -- processes -----------------------------------------------------------------------------
+
+    def start(self, *roles: str) -> list[Member]:
+        """Start processes of these roles, and return when all of them are ready."""
+        made = [self.spawn(role) for role in roles]
+        wait_until(lambda: all(one.is_ready() for one in made))
+        return made
+
+    def spawn(self, role: str) -> Member:
+        """Start a process; it is not ready yet."""
+        with self._lock:
+            member = Member(self, f"{role}-{self._names}", role, self.definition)
+            self._names += 1
+            self.members.append(member)
+            self._all.append(member)
+        return member
+
+    def forget(self, member: Member) -> None:
+        """Let a process end, however it does."""
+        with self._lock:
+            self.members.remove(member)
+
+    def kill(self, member: Member) -> None:
+        """End a process at once."""
+        self.forget(member)
+        member.process.kill()
+        assert member.process.wait(PATIENCE) == -signal.SIGKILL
+
+    def end(self, member: Member) -> None:
+        """End a process in order."""
+        self.forget(member)
+        member.process.terminate()
+        assert member.process.wait(PATIENCE) == 0, member.log
+
+    def of_role(self, is_so: Callable[[Member], bool]) -> list[Member]:
+        """Return the processes of some kind that are meant to run."""
+        with self._lock:
+            return [one for one in self.members if is_so(one)]
+
+    def _supervise(self) -> None:
+        while not self._closed.wait(SOON):
+            with self._lock:
+                for member in list(self.members):
+                    code = member.process.poll()
+                    if code is None:
+                        continue
+                    self.members.remove(member)
+                    if code == -signal.SIGALRM:  # too busy a machine is as good as frozen
+                        self.ended_by_kernel.append(member.name)
+                    else:
+                        self.faults.append(f"{member.name} ended with {code}: {member.log}")
+                    self.spawn(member.role)
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        self._closed.set()
+        self._watch.join()
+        for member in self._all:
+            if member.process.poll() is None:
+                member.process.kill()
+                member.process.wait()
+
+    # -- the store -----------------------------------------------------------------------------
+
+    @property
+    def address(self) -> PostgresAddress:
+        """That of the store."""
+        return PostgresAddress.parse(self.dsn)
+
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what the database says, once it can be asked."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
+                    return connection.execute(query.encode(), values or None).fetchall()
+            except psycopg.OperationalError:
+                assert time.monotonic() < give_up
+                time.sleep(SOON)
+
+    def is_done(self) -> bool:
+        """Return whether nothing waits."""
+        return not self.ask("SELECT 1 FROM destinations.open LIMIT 1")
+
+    def lanes(self) -> Counter[int | None]:
+        """Return how many lanes each living session has."""
+        found = self.ask(
+            "SELECT w.id, count(*) FROM destinations.lanes l LEFT JOIN destinations.workers w"
+            " ON w.id = l.worker AND w.state = 'alive' GROUP BY 1"
+        )
+        return Counter(dict(found))
+
+    def are_lanes_shared(self) -> bool:
+        """Return whether every process that delivers has its share of the lanes."""
+        count = len(self.of_role(lambda one: one.delivers))
+        found = self.lanes()
+        return (
+            len(found) == count and None not in found and max(found.values()) <= -(-LANES // count)
+        )
+
+
+class Senders:
+    """Threads that post events of their own users, in order, each again until it is taken."""
+
+    def __init__(self, fleet: Fleet, chance: random.Random, count: int, users: int) -> None:
+        self._fleet = fleet
+        self._stop = threading.Event()
+        self.acknowledged: dict[str, list[int]] = {}
+        """By user, what each event that was taken adds; its number is its place."""
+        self.refused: list[str] = []
+        self._threads = []
+        for number in range(count):
+            own = [f"u{number}.{index}" for index in range(users)]
+            self.acknowledged |= {user: [] for user in own}
+            args = (own, random.Random(chance.random()))
+            self._threads.append(threading.Thread(target=self._send, args=args, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def count(self) -> int:
+        """How many events were taken."""
+        return sum(map(len, self.acknowledged.values()))
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """The number of the last event of each user that was taken."""
+        return {user: len(taken) - 1 for user, taken in self.acknowledged.items() if taken}
+
+    def stop(self) -> None:
+        """Begin nothing more, and return when all that was begun is taken."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    def _send(self, users: Sequence[str], chance: random.Random) -> None:
+        while not self._stop.wait(chance.uniform(0.1, 0.3)):
+            events: list[Mapping[str, Any]] = []
+            added: list[tuple[str, int]] = []
+            for _ in range(chance.randint(1, 4)):
+                user = chance.choice(users)
+                number = len(self.acknowledged[user]) + sum(one == user for one, _ in added)
+                by = chance.randint(1, 9)
+                added.append((user, by))
+                events.append(event(user, number, by))
+            body = json.dumps(events[0] if len(events) == 1 else events).encode()
+            give_up = time.monotonic() + PATIENCE
+            while not self._post(body, chance):
+                if time.monotonic() > give_up:
+                    self.refused.append("not taken in time")
+                    return
+                time.sleep(SOON)
+            for user, by in added:
+                self.acknowledged[user].append(by)
+
+    def _post(self, body: bytes, chance: random.Random) -> bool:
+        receivers = self._fleet.of_role(lambda one: one.receives)
+        if not receivers:
+            return False
+        port = chance.choice(receivers).port
+        headers = {"Content-Type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            try:
+                connection.request("POST", "/v1/sample", body, headers)
+                if chance.random() < 0.02:
+                    return False  # as if the answer had been lost on its way
+                response = connection.getresponse()
+                answer = response.read()
+            except (OSError, http.client.HTTPException):
+                return False
+        if response.status not in {200, 503}:
+            self.refused.append(f"{response.status} {answer!r}")
+        return response.status == 200
+
+
+def event(user: str, number: int, by: int) -> Mapping[str, Any]:
+    """Return an event that adds to what a user has."""
+    properties = {"by": by, "thing": user, "number": number}
+    head = {"type": "track", "event": "E", "userId": user, "messageId": f"{user}-{number}"}
+    return {**head, "properties": properties}
+
+
+def check(fleet: Fleet, senders: Senders) -> None:
+    """All that was taken has one outcome, is counted once, and in the order of its user."""
+    assert senders.refused == []
+    assert fleet.faults == []
+    partner = fleet.partner
+    assert partner.doubles == [], partner.told_of_doubles()
+    assert partner.disorder == []
+    with PostgresStore(fleet.address) as store:
+        entries = list(store.ledger().find(Selection()))
+    database = PostgresDatabase(fleet.address)
+    try:
+        assert broken_rules(database) == []
+    finally:
+        database.close()
+    assert Counter(str(one.status) for one in entries) == {"delivered": senders.count}
+    expected = {
+        f"{user}-{number}"
+        for user, taken in senders.acknowledged.items()
+        for number in range(len(taken))
+    }
+    assert {one.message_id for one in entries} == expected
+    assert partner.counts == {user: sum(taken) for user, taken in senders.acknowledged.items()}
+    assert len(partner.log) == senders.count
