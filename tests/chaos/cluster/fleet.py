@@ -170,9 +170,12 @@ class Fleet:
     # -- processes -----------------------------------------------------------------------------
 
     def start(self, *roles: str) -> list[Member]:
-        """Start processes of these roles, and return when all of them are ready."""
+        """Start processes of these roles, and return when all of them are ready.
+
+        One that the kernel has ended meanwhile is not waited for.
+        """
         made = [self.spawn(role) for role in roles]
-        wait_until(lambda: all(one.is_ready() for one in made))
+        wait_until(lambda: all(one.is_ready() or one not in self.members for one in made))
         return made
 
     def spawn(self, role: str) -> Member:
