@@ -48,6 +48,8 @@ def write_definition(folder: Path, version: str = "1.2.3", *, batch: int = 8) ->
     process = {"title": "Process", "description": "Who sends.", "type": "string", "default": ""}
     destination["settings"]["properties"]["process"] = process
     destination["transport"]["headers"][HEADER] = {"@template": "{{settings.process}}"}
+    # Else a frozen process could cut its own request off.
+    destination["transport"]["timeout"] = {"connect": 1, "read": 20, "total": 20}
     fields = documents["count"]["fields"]
     fields["properties"]["number"] = {
         **fields["properties"]["by"],
