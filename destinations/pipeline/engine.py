@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import QueueFullError, StoreFullError, UsageError
+from destinations.errors import QueueFullError, StoreFullError, TemporaryError, UsageError
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.lease import Lease, LeaseLostError
 from destinations.pipeline.observer import Observer
@@ -447,7 +447,18 @@ class Engine:
         return lease is None or (self._token is not None and lease.remaining() > 0)
 
     def _look_for_news(self, monotonic: float) -> None:
-        """Read on for the scopes to which other processes have added something."""
+        """Read on for the scopes to which other processes have added something.
+
+        Where the store cannot be read, that is for later: what came back must not be lost with it.
+        """
+        try:
+            self._read_news(monotonic)
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._news_at = self._counted_at = monotonic + _FAULT_SECONDS
+            if not isinstance(error, TemporaryError):
+                self._observer.failed("", error)
+
+    def _read_news(self, monotonic: float) -> None:
         if self._queue.is_shared and monotonic - self._counted_at >= _COUNT_SECONDS:
             self._counted_at = monotonic
             for scope in list(self._open):  # others add to it, and settle

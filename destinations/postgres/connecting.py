@@ -41,21 +41,23 @@ _FOR_NOW: Final = (
 )
 
 
-def connect(
+def connect(  # noqa: PLR0913 - each is a limit of its own
     address: PostgresAddress,
     *,
     role: str,
     statement_seconds: float = 0.0,
     idle_seconds: float = 0.0,
     synchronous: bool = True,
+    dead_seconds: float = 10.0,
     read_only: bool = False,
 ) -> PostgresConnection:
     """Return a connection in which each statement is a transaction, unless one is begun.
 
     ``role`` is what it is for, as the server shows it. A statement that runs longer than
     ``statement_seconds`` is ended, and so is a transaction that waits for its next one for more
-    than ``idle_seconds``; 0 is no limit. With ``read_only`` the server refuses to write.
-    Raises as `failure` returns.
+    than ``idle_seconds``; 0 is no limit. With ``read_only`` the server refuses to write. A server
+    that has not answered for about ``dead_seconds``, nor its host, is taken for gone. Raises as
+    `failure` returns.
     """
     settings = {
         "application_name": f"destinations {role}",
@@ -76,7 +78,15 @@ def connect(
         settings["synchronous_commit"] = "off"
     try:
         raw: psycopg.Connection[Any] = psycopg.connect(
-            address.conninfo(connect_timeout=_CONNECT_SECONDS),
+            address.conninfo(
+                connect_timeout=max(2, min(_CONNECT_SECONDS, round(dead_seconds))),
+                # A host that is gone without a word must not be waited for.
+                keepalives=1,
+                keepalives_idle=max(1, round(dead_seconds / 2)),
+                keepalives_interval=max(1, round(dead_seconds / 6)),
+                keepalives_count=3,
+                tcp_user_timeout=round(dead_seconds * 1000),
+            ),
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
         )
@@ -103,7 +113,8 @@ def is_lost(error: BaseException) -> bool:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
     state = error.sqlstate
-    return state is None or state[:2] in {"08", "57"}
+    # A statement that was ended, as it took too long, has its own code of class 57.
+    return state is None or state[:2] == "08" or state[:4] == "57P0"
 
 
 def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError:

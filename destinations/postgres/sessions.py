@@ -120,9 +120,10 @@ class WorkerSession:
         # By session: its beats, and when that count was seen first.
         self._seen: dict[int, tuple[int, float]] = {}
         self._beginning = 0
+        self._is_armed = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     # -- the lease -----------------------------------------------------------------------------
 
@@ -162,15 +163,17 @@ class WorkerSession:
     def start(self) -> None:
         """Begin to beat, in a thread of its own."""
         self.beat()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        self._thread.start()
+        for name, target in (("lease", self._run), ("lease-end", self._watch)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def close(self) -> None:
         """Free all lanes at once; nothing may be under way. Safe to repeat."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
         token, self._token = self._token, None
         self._until = -math.inf
         self._disarm()
@@ -184,9 +187,14 @@ class WorkerSession:
 
     def _run(self) -> None:
         while not self._stop.wait(self._pause()):
+            self.beat()
+
+    def _watch(self) -> None:
+        """Park when the lease ends; a beat may hang then, as the server cannot be reached."""
+        soon = self.times.margin / 8
+        while not self._stop.wait(max(soon, min(self.remaining(), self.times.beat))):
             if self.remaining() <= 0:
                 self._park()
-            self.beat()
 
     def _pause(self) -> float:
         """Return the seconds until the next beat; sooner where it failed, or lanes are given."""
@@ -230,7 +238,11 @@ class WorkerSession:
         if self._connection is None or self._connection.raw.closed:
             seconds = max(1.0, self.times.lease / 3)
             self._connection = connect(
-                self._address, role="lease", statement_seconds=seconds, idle_seconds=seconds
+                self._address,
+                role="lease",
+                statement_seconds=seconds,
+                idle_seconds=seconds,
+                dead_seconds=seconds,
             )
         return self._connection
 
@@ -257,18 +269,22 @@ class WorkerSession:
     def _park(self) -> None:
         """Let the kernel not end a process that has stopped sending in time by itself."""
         with self._lock:
-            if not self._beginning:
+            # Looked at with the lock: a beat may have come back just now.
+            if self._is_armed and not self._beginning and self.remaining() <= 0:
                 self._disarm()
 
     def _arm(self, began: float) -> None:
         if self.times.hard_stop and sys.platform != "win32":
-            passed = self._monotonic() - began
-            seconds = self.times.lease - self.times.margin / 2 - passed
-            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+            with self._lock:
+                passed = self._monotonic() - began
+                seconds = self.times.lease - self.times.margin / 2 - passed
+                signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+                self._is_armed = True
 
     def _disarm(self) -> None:
         if self.times.hard_stop and sys.platform != "win32":
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self._is_armed = False
 
     # -- others --------------------------------------------------------------------------------
 
