@@ -86,6 +86,9 @@ class PostgresDatabase:
         self._reader: PostgresConnection | None = None
         self._beside: PostgresConnection | None = None
         self._closed = False
+        self.idle_seconds = _IDLE_SECONDS
+        """How long the server waits for the next statement of a transaction, on a connection that
+        is opened from now on."""
         self._most_bytes: int | None = None
         self._is_full = False
         try:
@@ -117,7 +120,7 @@ class PostgresDatabase:
                 self.address,
                 role="writer",
                 statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
-                idle_seconds=0.0 if self._is_alone else _IDLE_SECONDS,
+                idle_seconds=0.0 if self._is_alone else self.idle_seconds,
             )
             try:
                 self._enter(opened)

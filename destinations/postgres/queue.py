@@ -32,7 +32,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.excluding import Excluder, names_of_intent, reserve
-from destinations.postgres.source import ALL_LANES, PostgresSource
+from destinations.postgres.source import PostgresSource
 from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
 from destinations.store.interning import Names
@@ -230,7 +230,7 @@ class PostgresQueue(StoredQueue):
             self._names,
             scope,
             self._user,
-            lambda: ALL_LANES if lease is None else lease.lanes,
+            None if lease is None else lambda: lease.lanes,
         )
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -162,6 +163,11 @@ class WorkerSession:
 
     def start(self) -> None:
         """Begin to beat, in a thread of its own."""
+        if self.times.hard_stop and os.getpid() == 1:
+            _LOG.warning(
+                "the system cannot end this server if it is frozen, as it is process 1: start it "
+                "by an init process, such as with docker run --init"
+            )
         self.beat()
         for name, target in (("lease", self._run), ("lease-end", self._watch)):
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -209,7 +215,7 @@ class WorkerSession:
             self._beat(began)
         except (psycopg.Error, DestinationsError) as error:
             if self.last_error is None:
-                _LOG.warning("no beat: %s", failure("reach", self._address, error))
+                _LOG.warning("lease not renewed: %s", failure("reach", self._address, error))
             self.last_error = error
             # After an outage all get a whole lease to come back.
             self._seen.clear()
@@ -218,7 +224,7 @@ class WorkerSession:
                 self._connection = None
         else:
             if self.last_error is not None:
-                _LOG.info("beats again")
+                _LOG.info("lease renewed again")
             self.last_error = None
 
     def _beat(self, began: float) -> None:
@@ -296,13 +302,26 @@ class WorkerSession:
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now
-            if now - since >= lease and self._reap(other, beats):
-                _LOG.warning("worker %d ended: no beat for %g s; its lanes are free", other, lease)
+            if now - since >= lease and self._ends(other, beats, lease):
                 continue
             seen[other] = (count, since)
             alive += pool == self._pool
         self._seen = seen
         return alive
+
+    def _ends(self, other: int, beats: int, lease: float) -> bool:
+        """End the session of another one; False if it has beaten, or holds a lock still.
+
+        The server ends what it has begun to write, if it does not go on with it.
+        """
+        try:
+            is_ended = self._reap(other, beats)
+        except (psycopg.Error, DestinationsError) as error:
+            _LOG.warning("worker not ended yet: %d, %s", other, error)
+            return False
+        if is_ended:
+            _LOG.warning("worker ended: %d, no beat for %g s; its lanes are free", other, lease)
+        return is_ended
 
     def _share(self, connection: PostgresConnection, alive: int) -> None:
         """Take or give lanes, so that each of those who live has as many."""

@@ -48,7 +48,7 @@ _CHANGES: Final = "SELECT id, delivery, tx::text::bigint FROM changes WHERE tx >
 class PostgresSource(StoredSource):
     """See the module, and `destinations.pipeline.queue.Source`.
 
-    ``lanes`` gives those that this process has now.
+    ``lanes`` gives those that this process has now; None for all of them, without a lease.
     """
 
     def __init__(
@@ -57,11 +57,12 @@ class PostgresSource(StoredSource):
         names: Names,
         scope: Scope,
         user: str | None,
-        lanes: Callable[[], Mapping[int, int]],
+        lanes: Callable[[], Mapping[int, int]] | None,
     ) -> None:
         super().__init__(database, names, scope, user)
         self._postgres = database
-        self._lanes = lanes
+        self._is_shared = lanes is not None
+        self._lanes = lanes or (lambda: ALL_LANES)
         # By lane, which of its times with this process that is, the (transaction, id) up to which
         # all is read, and the transactions of what was found after that, by id.
         self._generations: Mapping[int, int] = {}
@@ -80,8 +81,8 @@ class PostgresSource(StoredSource):
 
     @property
     def is_shared(self) -> bool:
-        """Other processes add to it, and read from it."""
-        return True
+        """Whether other processes add to it, and read from it: where this one has a lease."""
+        return self._is_shared
 
     def owns(self, user: str) -> bool:
         """Return whether a user's lane is one of this process."""
@@ -197,6 +198,8 @@ class PostgresSource(StoredSource):
         self._changes_from = horizon
         self._changes_read = {one: tx for one, _, tx in rows if tx >= horizon}
         ended = sorted(ids - {one.id for one in opened})
+        if not ids:
+            return (), ()
         return [one for one in opened if self.owns(one.user)], ended
 
 

@@ -55,6 +55,8 @@ class PostgresStore(OpenStore):
 
         It has connections of its own: its beats must not wait for what the queue writes.
         """
+        # One that is frozen while it writes keeps others out no longer than that.
+        self.database.idle_seconds = times.lease / 2
         reaping = PostgresDatabase(self.address)
         return WorkerSession(
             self.address,
