@@ -424,6 +424,7 @@ class Engine:
 
     def lanes_changed(self) -> None:
         """Deliver for the lanes that the lease has now; in its thread."""
+        self._queue.take_lanes()
         now, monotonic = self._clock.time(), self._clock.monotonic()
         for pipeline in self._all_pipelines():
             pipeline.look_at_lanes(now, monotonic)

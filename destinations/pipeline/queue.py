@@ -536,6 +536,10 @@ class Queue(Protocol):
         """Write results of deliveries only as long as the lease of this token lasts; 0 is none."""
         ...
 
+    def take_lanes(self) -> None:
+        """Let sources have the users of the lanes that the lease has now."""
+        ...
+
     def news(self) -> Collection[int]:
         """Return the ids of scopes for which other processes have added something since."""
         ...

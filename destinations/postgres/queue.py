@@ -119,6 +119,7 @@ class PostgresQueue(StoredQueue):
         self._lease = lease
         # Without a lease, a command is at work, which sends nothing by itself.
         self._token: int | None = None if lease is None else 0
+        self._own_lanes: Mapping[int, int] = {}
         self._settle_after: dict[int, int] = {}
         # Of the scopes that this process delivers for.
         self._accounts: dict[int, int | None] = {}
@@ -224,13 +225,12 @@ class PostgresQueue(StoredQueue):
 
     def source(self, scope: Scope) -> PostgresSource:
         """Return a source of a scope's waiting deliveries, from the first one."""
-        lease = self._lease
         return PostgresSource(
             self._postgres,
             self._names,
             scope,
             self._user,
-            None if lease is None else lambda: lease.lanes,
+            None if self._lease is None else lambda: self._own_lanes,
         )
 
     @property
@@ -241,6 +241,15 @@ class PostgresQueue(StoredQueue):
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the session of this token lives."""
         self._token = token
+
+    def take_lanes(self) -> None:
+        """Let sources have the users of the lanes that the lease has now.
+
+        Not before the engine has looked at all that waits for them: of what was sent already, the
+        outcome must be known before more is sent.
+        """
+        if self._lease is not None:
+            self._own_lanes = self._lease.lanes
 
     def news(self) -> Collection[int]:
         """Return the ids of scopes for which other processes have added something since."""

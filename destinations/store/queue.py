@@ -460,6 +460,9 @@ class StoredQueue:
     def fence(self, token: int) -> None:
         """Do nothing: no other process delivers from it."""
 
+    def take_lanes(self) -> None:
+        """Do nothing: this process delivers for all users."""
+
     def news(self) -> Collection[int]:
         """Return nothing: no other process adds to it; see `destinations.pipeline.queue.Queue`."""
         return ()
