@@ -241,6 +241,8 @@ class PostgresQueue(StoredQueue):
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the session of this token lives."""
         self._token = token
+        if not token:
+            self._own_lanes = {}
 
     def take_lanes(self) -> None:
         """Let sources have the users of the lanes that the lease has now.

@@ -196,7 +196,7 @@ class WorkerSession:
             self.beat()
 
     def _watch(self) -> None:
-        """Park when the lease ends; a beat may hang then, as the server cannot be reached."""
+        """Stop in order when the lease ends; a beat may hang then, as the server is away."""
         soon = self.times.margin / 8
         while not self._stop.wait(max(soon, min(self.remaining(), self.times.beat))):
             if self.remaining() <= 0:
