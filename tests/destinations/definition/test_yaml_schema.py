@@ -156,7 +156,9 @@ def test_a_scalar_on_one_line(text: str) -> None:
 
 def _shipped() -> list[Path]:
     folders = ("definitions", "destinations", "examples", "kana_destination")
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.y*ml"))
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.y*ml"))
+    # Compose reads its own files, which have aliases.
+    return sorted(path for path in found if path.name != "compose.yaml")
 
 
 @pytest.mark.parametrize("path", _shipped(), ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -47,6 +47,7 @@ def _send(store: PostgresStore, token: Any) -> None:
     """Write that what waits of the store is being sent, under the lease of a session."""
     queue = store.queue(lease=token)
     queue.fence(token.token)
+    queue.take_lanes()
     scope = next(Scope(one.id, one.destination) for one in store.ledger().totals(0.0))
     waiting = list(queue.source(scope).ready(10))
     queue.commit(Round(batches=[ClaimedBatch(scope, waiting, at=1.0)]))
