@@ -13,15 +13,18 @@ from destinations.postgres.store import PostgresStore
 
 
 @contextlib.contextmanager
-def delivering(address: StoreAddress) -> Iterator[None]:
-    """Deliver from a store, as far as others can see: with the lock of a file, or a session."""
+def delivering(address: StoreAddress, pool: str = "") -> Iterator[None]:
+    """Deliver from a store, as far as others can see: with the lock of a file, or a session.
+
+    A run for scope 1 has the ``pool`` "run 1" in PostgreSQL.
+    """
     if isinstance(address, Path):
         with lock_server(address):
             yield
         return
     with PostgresStore(address) as store:
         # The kernel does not end the process of a test.
-        session = store.session("a test", "0", LeaseTimes(hard_stop=False))
+        session = store.session("a test", "0", LeaseTimes(hard_stop=False), pool)
         with contextlib.closing(session):
             session.beat()
             yield

@@ -6,13 +6,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from destinations.clock import WallClock
 from destinations.pipeline.lease import Lease, LeaseTimes, Session
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
-from destinations.pipeline.shared_limits import SharedLimits
 from destinations.store.accounts import Accounts
 from destinations.store.answers import StoredAnswers
 from destinations.store.connection import Connection, Database
@@ -27,6 +26,10 @@ from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.recent import StoredRecent
 from destinations.store.refused import StoredRefused
 from destinations.store.tenant_rows import KEEP_NOTE
+
+if TYPE_CHECKING:
+    # It needs what HTTP and definitions need, which a command that only reads must not load.
+    from destinations.pipeline.shared_limits import SharedLimits
 
 __all__ = ["OpenStore", "SqliteStore"]
 

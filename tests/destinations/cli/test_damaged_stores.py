@@ -121,12 +121,12 @@ def test_damage_that_a_run_meets(
     runs(events=runs.file(use("bob")))
     real = SqliteStore.queue
 
-    def damaged(store: SqliteStore, *arguments: Any) -> Any:
+    def damaged(store: SqliteStore, *arguments: Any, **named: Any) -> Any:
         data = bytearray(store.path.read_bytes())
         for begin in range(PAGE, len(data), PAGE):
             data[begin : begin + PAGE] = b"\xa5" * PAGE
         store.path.write_bytes(data)
-        return real(store, *arguments)
+        return real(store, *arguments, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(SqliteStore, "queue", damaged)

@@ -170,7 +170,10 @@ def test_what_goes_on(
     where = "" if is_served else f" --store {path}"
     expected = f"No process delivers for this account now. The next one {what}: {next_one}{where}"
     assert expected in text.splitlines()
-    by_run = lock_run(path, 1, "sample") if isinstance(path, Path) else delivering(path)
+    if isinstance(path, Path):
+        by_run = lock_run(path, 1, "sample")
+    else:
+        by_run = delivering(path, pool="run 1")
     with served("sample") if is_served else by_run:
         text = deliveries("show", delivery).out
     if not columns.get("sending"):
