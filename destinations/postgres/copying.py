@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import psycopg
@@ -18,9 +18,9 @@ from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect, failure
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.dialect import (
+    NULL_VALUE,
+    VALUE_WRITERS,
     PostgresConnection,
-    encoded_text,
-    packed_text,
     translated,
 )
 from destinations.postgres.partitions import make_ahead
@@ -65,35 +65,6 @@ _TABLE: Final[Mapping[str, str]] = {"tallies": "tally_changes"}
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END: Final = struct.pack("!h", -1)
-_NULL: Final = struct.pack("!i", -1)
-_LENGTH: Final = struct.Struct("!i")
-
-
-def _text(value: str) -> bytes:
-    data = encoded_text(value)
-    return _LENGTH.pack(len(data)) + data
-
-
-def _bytes(value: str | bytes) -> bytes:
-    data = value if isinstance(value, bytes) else packed_text(value)
-    return _LENGTH.pack(len(data)) + data
-
-
-def _number(form: str) -> Callable[[Any], bytes]:
-    pack, length = struct.Struct(f"!i{form}").pack, struct.calcsize(f"!{form}")
-    return lambda value: pack(length, value)
-
-
-_WRITERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
-    "int2": _number("h"),
-    "int4": _number("i"),
-    "int8": _number("q"),
-    "float8": _number("d"),
-    "bool": _number("?"),
-    "text": _text,
-    "bytea": _bytes,
-}
-"""How values of a type are written, after their length, in the binary form of COPY."""
 
 
 class DatabaseSource:
@@ -247,14 +218,14 @@ class DatabaseTarget:
         if table.name not in self._types:
             found = self._database.all(_TYPES.replace("$1", "?"), (name,))
             self._types[table.name] = dict(found)
-        writers = [_WRITERS[self._types[table.name][column]] for column in columns]
+        writers = [VALUE_WRITERS[self._types[table.name][column]] for column in columns]
         head = struct.pack("!h", len(columns))
         shown = ", ".join(f'"{column}"' for column in columns)
         parts = [_HEAD]
         for row in rows:
             parts.append(head)
             parts += [
-                _NULL if value is None else write(value)
+                NULL_VALUE if value is None else write(value)
                 for write, value in zip(writers, row, strict=True)
             ]
         parts.append(_END)

@@ -11,7 +11,7 @@ import functools
 import itertools
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -21,9 +21,9 @@ from psycopg.types import numeric, string
 from destinations.store.digests import PLAIN, PlainId
 
 __all__ = [
+    "NULL_VALUE",
+    "VALUE_WRITERS",
     "PostgresConnection",
-    "encoded_text",
-    "packed_text",
     "prepare_connection",
     "translated",
 ]
@@ -167,75 +167,9 @@ _ARRAYS: Final[Mapping[str, type[_Array]]] = {
     "bytea": _Bytes,
 }
 _HEAD: Final = struct.Struct("!iiIii")
-_LENGTH: Final = struct.Struct("!i")
-_BIGINT: Final = struct.Struct("!iq")
-_FLOAT: Final = struct.Struct("!id")
-_NULL: Final = _LENGTH.pack(-1)
 
 
-class _ArrayDumper(adapt.Dumper):
-    """Writes an array in PostgreSQL's binary form: head, then each value after its length."""
-
-    format = pq.Format.BINARY
-    item_oid = 0
-
-    def dump(self, obj: _Array) -> bytes:
-        values = obj.values
-        head = _HEAD.pack(1, None in values, self.item_oid, len(values), 1)
-        return head + b"".join(self.items(values))
-
-    def items(self, values: Sequence[Any]) -> Iterator[bytes]:
-        """Yield each value with its length."""
-        raise NotImplementedError
-
-
-class _BigintsDumper(_ArrayDumper):
-    oid = psycopg.postgres.types["int8"].array_oid
-    item_oid = psycopg.postgres.types["int8"].oid
-
-    def items(self, values: Sequence[Any]) -> Iterator[bytes]:
-        pack = _BIGINT.pack
-        return (_NULL if one is None else pack(8, one) for one in values)
-
-
-class _FloatsDumper(_ArrayDumper):
-    oid = psycopg.postgres.types["float8"].array_oid
-    item_oid = psycopg.postgres.types["float8"].oid
-
-    def items(self, values: Sequence[Any]) -> Iterator[bytes]:
-        pack = _FLOAT.pack
-        return (_NULL if one is None else pack(8, one) for one in values)
-
-
-class _TextsDumper(_ArrayDumper):
-    oid = psycopg.postgres.types["text"].array_oid
-    item_oid = psycopg.postgres.types["text"].oid
-
-    def items(self, values: Sequence[Any]) -> Iterator[bytes]:
-        pack = _LENGTH.pack
-        for one in values:
-            if one is None:
-                yield _NULL
-            else:
-                data = encoded_text(one)
-                yield pack(len(data)) + data
-
-
-class _BytesDumper(_ArrayDumper):
-    oid = psycopg.postgres.types["bytea"].array_oid
-    item_oid = psycopg.postgres.types["bytea"].oid
-
-    def items(self, values: Sequence[Any]) -> Iterator[bytes]:
-        pack = _LENGTH.pack
-        for one in values:
-            if one is None:
-                yield _NULL
-            else:
-                data = one if isinstance(one, bytes) else packed_text(one)
-                yield pack(len(data)) + data
-
-
-def encoded_text(text: str) -> bytes:
+def _encoded_text(text: str) -> bytes:
     """Return a text as PostgreSQL takes it: without the character 0, which it cannot keep."""
     if _NUL in text or _ESCAPE in text:
         text = text.replace(_ESCAPE, f"{_ESCAPE}1").replace(_NUL, f"{_ESCAPE}0")
@@ -243,15 +177,77 @@ def encoded_text(text: str) -> bytes:
 
 
 def _decoded(text: str) -> str:
-    """Return the text that `encoded_text` was given."""
+    """Return the text that `_encoded_text` was given."""
     if _ESCAPE in text:
         text = text.replace(f"{_ESCAPE}0", _NUL).replace(f"{_ESCAPE}1", _ESCAPE)
     return text
 
 
-def packed_text(text: str) -> bytes:
+def _packed_text(text: str) -> bytes:
     """Return an id that is not packed as bytes: a first byte says so."""
     return PLAIN + text.encode("utf-8", "surrogatepass")
+
+
+def _text_value(value: str) -> bytes:
+    data = _encoded_text(value)
+    return _LENGTH.pack(len(data)) + data
+
+
+def _bytes_value(value: str | bytes) -> bytes:
+    data = value if isinstance(value, bytes) else _packed_text(value)
+    return _LENGTH.pack(len(data)) + data
+
+
+def _number_writer(form: str) -> Callable[[Any], bytes]:
+    return functools.partial(struct.Struct(f"!i{form}").pack, struct.calcsize(f"!{form}"))
+
+
+_LENGTH: Final = struct.Struct("!i")
+NULL_VALUE: Final = _LENGTH.pack(-1)
+VALUE_WRITERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    "int2": _number_writer("h"),
+    "int4": _number_writer("i"),
+    "int8": _number_writer("q"),
+    "float8": _number_writer("d"),
+    "bool": _number_writer("?"),
+    "text": _text_value,
+    "bytea": _bytes_value,
+}
+"""How values of a type are written, after their length, in the binary forms of arrays and COPY."""
+
+
+class _ArrayDumper(adapt.Dumper):
+    """Writes an array in PostgreSQL's binary form: head, then each value after its length."""
+
+    format = pq.Format.BINARY
+    item = ""
+
+    def __init_subclass__(cls, *, item: str) -> None:
+        super().__init_subclass__()
+        cls.item = item
+        cls.oid = psycopg.postgres.types[item].array_oid
+
+    def dump(self, obj: _Array) -> bytes:
+        values, write = obj.values, VALUE_WRITERS[self.item]
+        oid = psycopg.postgres.types[self.item].oid
+        head = _HEAD.pack(1, None in values, oid, len(values), 1)
+        return head + b"".join([NULL_VALUE if one is None else write(one) for one in values])
+
+
+class _BigintsDumper(_ArrayDumper, item="int8"):
+    pass
+
+
+class _FloatsDumper(_ArrayDumper, item="float8"):
+    pass
+
+
+class _TextsDumper(_ArrayDumper, item="text"):
+    pass
+
+
+class _BytesDumper(_ArrayDumper, item="bytea"):
+    pass
 
 
 class _IntDumper(adapt.Dumper):
@@ -269,7 +265,7 @@ class _TextDumper(adapt.Dumper):
     oid = psycopg.postgres.types["text"].oid
 
     def dump(self, obj: str) -> bytes:
-        return encoded_text(obj)
+        return _encoded_text(obj)
 
 
 class _PlainIdDumper(adapt.Dumper):
@@ -277,7 +273,7 @@ class _PlainIdDumper(adapt.Dumper):
     oid = psycopg.postgres.types["bytea"].oid
 
     def dump(self, obj: PlainId) -> bytes:
-        return packed_text(obj)
+        return _packed_text(obj)
 
 
 class _TextLoader(string.TextBinaryLoader):
