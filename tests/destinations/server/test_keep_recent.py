@@ -27,7 +27,7 @@ def _post(service: Service, name: str, message: str) -> None:
     event = {
         "type": "track",
         "event": "E",
-        "userId": f"user of {message}",
+        "userId": "u1",  # the order of deliveries is that of one user's events
         "messageId": message,
         "properties": {"by": 1, "thing": message},
     }
