@@ -47,6 +47,10 @@ _TAKEN: Final = 0.75
 
 _COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
 _VERSION: Final = "SELECT count FROM writes"
+_BEGUN: Final = "SELECT count, pg_current_xact_id()::text FROM writes"
+# A statement of the queue finds few rows by their ids. It is planned once, perhaps while its table
+# is empty: then it would read all of the table, for as long as the server takes that for small.
+_BY_INDEX: Final = "SET LOCAL enable_seqscan = off; "
 # Of rows that two add up at the same time, one of them deletes none, and so adds none.
 _ADD_UP: Final = """
     WITH gone AS (
@@ -159,6 +163,8 @@ class PostgresDatabase:
             )
             if self._is_alone:  # to look at all rows at once
                 self._reader.raw.execute("SET work_mem = '256MB'")
+            elif not self.is_read_only:
+                self._reader.raw.execute("SET enable_seqscan = off")  # see _BY_INDEX
         return self._reader
 
     def close(self) -> None:
@@ -181,11 +187,11 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def shared_transaction(self) -> Iterator[PostgresConnection]:
         """Give the connection while others of its kind may write, but none of `transaction`."""
-        with self._transaction("pg_advisory_xact_lock_shared") as connection:
+        with self._transaction("pg_advisory_xact_lock_shared", _BY_INDEX) as connection:
             yield connection
 
     @contextlib.contextmanager
-    def _transaction(self, lock: str) -> Iterator[PostgresConnection]:
+    def _transaction(self, lock: str, settings: str = "") -> Iterator[PostgresConnection]:
         if self.is_read_only:
             raise UsageError(f"cannot write to the store {self.address}: it was opened read-only")
         with self._lock:
@@ -195,14 +201,13 @@ class PostgresDatabase:
                 if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     raise RuntimeError("a transaction within another one")
                 self._look_ahead(connection)
-                # One round trip for both.
-                raw.execute(f"BEGIN; SELECT {lock}({SEVERAL_WRITERS}, {self._lock_number(raw)})")
+                number = self._begin(raw, settings, lock)
                 try:
                     yield connection
                 except BaseException:
                     _roll_back(raw)
                     raise
-                self._commit(connection)
+                self._commit(raw, number)
             except StoreFullError as error:  # its limit, of which the server is not asked
                 self.health.failed(str(error))
                 raise
@@ -232,15 +237,29 @@ class PostgresDatabase:
 
     _schema_number: int | None = None
 
-    def _commit(self, connection: PostgresConnection) -> None:
+    def _begin(self, raw: psycopg.Connection[Any], settings: str, lock: str) -> str:
+        """Begin a transaction, in one round trip; returns its number.
+
+        What is read in it is read after it has the lock.
+        """
+        schema = self._lock_number(raw)
+        cursor = raw.execute(
+            f"BEGIN; {settings}SELECT {lock}({SEVERAL_WRITERS}, {schema}); {_BEGUN}"
+        )
+        while cursor.nextset():
+            pass
+        row: Any = cursor.fetchone()
+        self._version_within, number = row
+        return str(number)
+
+    _version_within = 0
+
+    def _commit(self, raw: psycopg.Connection[Any], number: str) -> None:
         """Commit, and find out what became of it if the connection is lost meanwhile."""
-        raw = connection.raw
-        row = raw.execute("SELECT pg_current_xact_id_if_assigned()::text").fetchone()
-        number = None if row is None else row[0]
         try:
             raw.execute("COMMIT")
         except psycopg.Error as error:
-            if number is None or not is_lost(error) or not self._is_committed(number):
+            if not is_lost(error) or not self._is_committed(number):
                 raise
 
     def _is_committed(self, number: str) -> bool:
@@ -324,8 +343,7 @@ class PostgresDatabase:
             if writer is not None and (
                 writer.raw.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
             ):
-                found: Any = writer.execute(_VERSION).fetchone()
-                return int(found[0])
+                return self._version_within
         row = self.one(_VERSION)
         return 0 if row is None else int(row[0])
 

@@ -37,7 +37,7 @@ from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
 from destinations.store.interning import Names
 from destinations.store.queue import Commit, StoredQueue
-from destinations.store.rows import array_of
+from destinations.store.rows import WAITING_COLUMNS, array_of
 
 __all__ = ["PostgresQueue"]
 
@@ -76,7 +76,12 @@ _NOTE_DAY = """
     WHERE days.event_id > excluded.event_id
 """
 
-
+# A trigger finds the lane of other rows, one at a time: that costs more than the row itself.
+_ADD_OPEN = f"""
+    WITH one ({WAITING_COLUMNS}) AS (VALUES {{rows}})
+    INSERT INTO open ({WAITING_COLUMNS}, lane)
+    SELECT one.*, lane_of(scopes.tenant, one.user) FROM one JOIN scopes ON scopes.id = one.scope
+"""  # noqa: S608 - constants
 _ADD_NEWS = "INSERT INTO arrived (scope) VALUES {rows}"
 _FENCE = "SELECT id FROM workers WHERE id = ? AND state = 'alive' FOR SHARE"
 _ENDS_SESSION = {
@@ -344,6 +349,10 @@ class PostgresCommit(Commit):
             (*values, self._token, self._settle_after.get(batch.scope.id, 0), names),
         )
         return int(done.fetchone()[0])
+
+    def add_open_rows(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write the rows of deliveries that wait, with their lanes."""
+        with_rows(self._to, _ADD_OPEN, rows)
 
     def next_event(self) -> int:
         """Return the id of one more event.

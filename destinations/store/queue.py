@@ -878,8 +878,12 @@ class Commit:
                     delivery.payload,
                 )
             )
-        with_rows(self._to, ADD_OPEN, rows)
+        self.add_open_rows(rows)
         self._add_events(events)
+
+    def add_open_rows(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write the rows of deliveries that wait; their columns are those of `rows.ADD_OPEN`."""
+        with_rows(self._to, ADD_OPEN, rows)
 
     # -- events that arrived -------------------------------------------------------------------
 

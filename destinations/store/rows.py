@@ -25,6 +25,7 @@ __all__ = [
     "INTERRUPTED",
     "PER_EVENT",
     "RAW",
+    "WAITING_COLUMNS",
     "OpenRow",
     "add_kept",
     "add_ledger",
@@ -52,11 +53,10 @@ def _replacing(statement: str) -> str:
     return f"{statement} ON CONFLICT (id) DO UPDATE SET {changes}"
 
 
-ADD_OPEN: Final = """
-    INSERT INTO open (id, scope, subscription, status, effect, attempts, user, message_id, type,
-        accepted_at, fingerprint, plan, first_attempt_at, next_at, amount, key, payload)
-    VALUES {rows}
-"""
+WAITING_COLUMNS: Final = """
+    id, scope, subscription, status, effect, attempts, user, message_id, type, accepted_at,
+    fingerprint, plan, first_attempt_at, next_at, amount, key, payload"""
+ADD_OPEN: Final = f"INSERT INTO open ({WAITING_COLUMNS}) VALUES {{rows}}"  # noqa: S608 - constants
 _ADD_OPEN_ROWS: Final = ADD_OPEN.replace("payload)", "payload, balance, restored)")
 ADD_KEPT: Final = _replacing("""
     INSERT INTO kept (id, scope, subscription, status, effect, attempts, user,
