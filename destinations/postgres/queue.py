@@ -22,7 +22,6 @@ from destinations.pipeline.queue import (
     Arrival,
     Balance,
     ClaimedBatch,
-    Committed,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
@@ -131,7 +130,6 @@ class PostgresQueue(StoredQueue):
         # Whose events are known to add to which balance: by account, digests of both.
         self._adders: set[tuple[int, bytes, bytes]] = set()
         self._news_from = "0"
-        self._work_of_round: PostgresCommit | None = None
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self._postgres.shared_transaction()
@@ -143,23 +141,17 @@ class PostgresQueue(StoredQueue):
         assigned: list[QueuedEvent],
         given: list[QueuedDelivery],
     ) -> Commit:
-        self._work_of_round = PostgresCommit(
+        return PostgresCommit(
             *(connection, self._names, now, assigned, given),
             *(self._token, self._settle_after, self._accounts, self._adders),
         )
-        return self._work_of_round
 
-    def commit(self, round_: Round) -> Committed:
-        """Make a round durable; see `destinations.pipeline.queue.Queue.commit`.
-
-        Raises `LeaseLostError` if others deliver what this process had.
-        """
-        committed = super().commit(round_)
-        if self._work_of_round is not None:
-            if len(self._adders) > _MOST_ADDERS:
-                self._adders.clear()
-            self._adders |= self._work_of_round.noted_adders
-        return committed
+    def committed(self, work: Commit) -> None:
+        """Remember which adders are noted in the store by now."""
+        assert isinstance(work, PostgresCommit)  # noqa: S101 - see _work
+        if len(self._adders) > _MOST_ADDERS:
+            self._adders.clear()
+        self._adders |= work.noted_adders
 
     def recover(
         self,

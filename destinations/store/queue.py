@@ -328,7 +328,11 @@ class StoredQueue:
             raise
         self._names.keep()
         self._database.latest_event = work.latest_event
+        self.committed(work)
         return Committed(work.gone, work.excluded, changed=changed)
+
+    def committed(self, work: Commit) -> None:
+        """Do nothing: all that a commit writes is in the store."""
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         """Return the transaction of a round."""
