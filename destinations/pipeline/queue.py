@@ -485,7 +485,7 @@ class Queue(Protocol):
     def commit(self, round_: Round) -> Committed:
         """Make a round durable, all of it or nothing, and give what is new in it an id.
 
-        Raises `StoreFullError`.
+        Raises `StoreFullError`, and `LeaseLostError` if others deliver what this process had.
         """
         ...
 
