@@ -8,6 +8,7 @@ ends the server or the command, it is done once, by the next server or by the sa
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from destinations.store import (
     OpenStore,
     Tenant,
     Tenants,
+    change_notes,
     delete_spent_texts,
     erase_tenant,
     erased_name,
@@ -261,7 +263,8 @@ def carry_out(
 ) -> MergedTenant | None:
     """Do what was asked, and leave the answer, in one transaction; None if a tenant was erased.
 
-    Nothing of both may be under way. ``kept`` is the tenant into which ``gone`` is merged.
+    ``kept`` is the tenant into which ``gone`` is merged. Raises `UnderWayError` while a process has
+    something of both under way, and `TenantChangedError` if another one has done it.
     """
 
     def answer(deliveries: int, unrecognised: int, events: int) -> Mapping[str, Any]:
@@ -279,9 +282,13 @@ def carry_out(
 
 
 def refuse_change(store: OpenStore, asked: AskedOfServer, reason: str, now: float) -> None:
-    """Answer that something cannot be done, and do it no more."""
-    store.note({_ANSWERED + asked.id: {"failed": reason, "at": now}})
-    store.forget(f"{ASKED}{asked.destination}/{asked.tenant}")
+    """Answer that something cannot be done, and do it no more; not if another process did it."""
+    name = f"{ASKED}{asked.destination}/{asked.tenant}"
+    with store.database.transaction() as connection:
+        row = connection.execute("SELECT value FROM server WHERE name = ?", (name,)).fetchone()
+        if row is not None and json.loads(row[0])["id"] == asked.id:
+            answer = {"failed": reason, "at": now}
+            change_notes(connection, {_ANSWERED + asked.id: answer, name: None})
 
 
 def delete_old_answers(store: OpenStore, now: float) -> None:

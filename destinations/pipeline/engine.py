@@ -25,6 +25,7 @@ from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Job, Pipeline
 from destinations.pipeline.queue import (
     Arrival,
+    ChangedByOthersError,
     Committed,
     Queue,
     QueuedDelivery,
@@ -194,8 +195,8 @@ class Engine:
         self.changed: Callable[[], None] = lambda: None
         """Is called in its thread when another process has written."""
         self.looks_again = False
-        self._must_look = False
         """Whether `changed` is called each second, even if no other process has written."""
+        self._must_look = self._looks_first = False
         self._polled_at = self._clock.monotonic()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -378,6 +379,15 @@ class Engine:
 
         self.call(renewed)
 
+    def take_in(self, scope: Scope) -> None:
+        """Deliver for a tenant that another process has added: something may wait already."""
+
+        def taken_in() -> None:
+            self._count(scope, self._queue.waiting(scope) - self._open.get(scope, 0))
+
+        self.renew(scope)
+        self.call(taken_in)
+
     def forget(self, scope: Scope, erase: Callable[[], T]) -> T:
         """Return the result of ``erase``, which deletes a paused tenant and all that waits for it.
 
@@ -386,6 +396,7 @@ class Engine:
 
         def forgotten() -> T:
             result = erase()
+            self._leave([scope])
             self._forgotten.append((scope.id, scope.tenant))
             self._count(scope, -self._open.get(scope, 0))
             self._open.pop(scope, None)
@@ -488,10 +499,12 @@ class Engine:
     def merge(self, gone: Scope, kept: Scope, merge: Callable[[], Scope]) -> None:
         """Make two tenants one by ``merge``, which returns the scope that has all of both.
 
-        That is one of both. In its thread, while both are paused and `is_settled`. Events that were
-        brought for one of them are of that scope from then on. It is paused still.
+        That is one of both. In its thread, while both are paused and `is_settled`, or after another
+        process has done it. Events that were brought for one of them are of that scope from then
+        on. It is paused still.
         """
         scope = merge()
+        self._leave([gone, kept])
         for one in (gone, kept):
             self._count(one, -self._open.pop(one, 0))
             self._open.pop(one, None)
@@ -647,7 +660,7 @@ class Engine:
         """Do one round, after up to ``wait`` seconds in which there is nothing to do."""
         self._collect(self._patience(wait))
         now, monotonic = self._clock.time(), self._clock.monotonic()
-        if monotonic < self._write_again_at:
+        if monotonic < self._write_again_at or not self._has_looked(monotonic):
             return
         # Before anything is taken, which would be lost with it: the store may be away.
         self._look_for_news(monotonic)
@@ -685,6 +698,16 @@ class Engine:
             else:
                 self._over(job)
 
+    def _has_looked(self, monotonic: float) -> bool:
+        """Take in what must be known before more is written; False if that cannot be done now."""
+        if self._looks_first:
+            self._must_look = True
+            self._poll()
+            self._looks_first = self._must_look
+            if self._must_look:
+                self._write_again_at = monotonic + _FAULT_SECONDS
+        return not self._looks_first
+
     def _poll(self) -> None:
         """Take in what an operator has changed, if there is something, or the next time.
 
@@ -696,6 +719,7 @@ class Engine:
                 self._look_at_changes()
         except Exception as error:  # noqa: BLE001 - such as a store that cannot be read now
             self._observer.failed("", error)
+            self._looks_first = self._looks_first or self._must_look
         else:
             self._must_look = False
 
@@ -809,16 +833,19 @@ class Engine:
         """
         if round_.is_empty:
             return Committed()
-        if round_.transitions:
-            for scope, transitions in _by_scope(round_).items():
-                deliveries = [one.delivery for one in transitions]
-                self._observer.reached(scope.name, "settling", deliveries)
+        self._tell_settling(round_)
         try:
             return self._queue.commit(round_)
         except LeaseLostError as error:
             # Its session is over, which the lease finds out soon: until then nothing more begins.
             self.last_error = error
             return self._commit_offers(round_, offers, jobs)
+        except ChangedByOthersError:
+            # Events are of other tenants by now, or of none: see `_known`.
+            self._offers, round_.arrivals = [*offers, *self._offers], []
+            at = self._write_again_at
+            self._put_off(round_, jobs)
+            self._looks_first, self._write_again_at = True, at
         except StoreFullError as error:
             self.last_error = error
             if offers:
@@ -841,12 +868,18 @@ class Engine:
                 return self._commit(round_, offers, jobs)
         return None
 
+    def _tell_settling(self, round_: Round) -> None:
+        if round_.transitions:
+            for scope, transitions in _by_scope(round_).items():
+                deliveries = [one.delivery for one in transitions]
+                self._observer.reached(scope.name, "settling", deliveries)
+
     def _commit_offers(
         self, round_: Round, offers: list[_Offer], jobs: list[Job]
     ) -> Committed | None:
         """Make only what arrived durable; of the rest others find out the outcome."""
         for job in jobs:
-            job.pipeline.undo(job)
+            self._undo(job)
         jobs.clear()
         self._token = None
         arrivals = round_.arrivals
@@ -858,10 +891,15 @@ class Engine:
         round_.arrivals = arrivals
         return self._commit(round_, offers, [])
 
+    def _undo(self, job: Job) -> None:
+        """Give back what a job has claimed, as it cannot begin."""
+        job.pipeline.undo(job)
+        self._over(job)
+
     def _put_off(self, round_: Round, jobs: Sequence[Job]) -> None:
         """Keep the results of deliveries for a later round; nothing is sent until then."""
         for job in jobs:
-            job.pipeline.undo(job)
+            self._undo(job)
         round_.batches = []
         self._unwritten = None if round_.is_empty else round_
         self._write_again_at = self._clock.monotonic() + _FAULT_SECONDS

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from destinations.errors import TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -20,6 +22,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 __all__ = [
     "Arrival",
     "Balance",
+    "ChangedByOthersError",
     "ClaimedBatch",
     "Committed",
     "Drift",
@@ -330,6 +333,10 @@ class Transition:
         return outcome is not State.READY and outcome is not State.UNKNOWN
 
 
+class ChangedByOthersError(TemporaryError):
+    """Nothing was written: another process may have merged or erased whose events these are."""
+
+
 @dataclass(slots=True)
 class Round:
     """The changes that one commit makes durable, of one scope or of several.
@@ -369,6 +376,17 @@ class Round:
             or self.trusted
             or self.added_to
         )
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether it writes something of customers of a partner, who can be merged or erased."""
+        pairs = chain(
+            self.arrivals, self.transitions, self.waiting, self.drifts, self.trusted, self.added_to
+        )
+        of_batches = (one.scope for one in self.batches)
+        of_keys = (scope for scope, _ in chain(self.balances, self.rechecks))
+        scopes = chain((scope for scope, _ in pairs), of_batches, of_keys)
+        return any(scope.tenant for scope in scopes)
 
     def leave(self, scopes: Collection[Scope]) -> None:
         """Leave out the outcomes of deliveries of these scopes: they are found out again."""
@@ -485,7 +503,9 @@ class Queue(Protocol):
     def commit(self, round_: Round) -> Committed:
         """Make a round durable, all of it or nothing, and give what is new in it an id.
 
-        Raises `StoreFullError`, and `LeaseLostError` if others deliver what this process had.
+        Raises `StoreFullError`; `LeaseLostError` if others deliver what this process had; and
+        `ChangedByOthersError`, with nothing written, if what others have changed must be taken in
+        before. The next commit does not ask for that again.
         """
         ...
 

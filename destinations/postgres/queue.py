@@ -21,6 +21,7 @@ from destinations.pipeline.queue import (
     SEVERAL,
     Arrival,
     Balance,
+    ChangedByOthersError,
     ClaimedBatch,
     QueuedDelivery,
     QueuedEvent,
@@ -145,6 +146,15 @@ class PostgresQueue(StoredQueue):
             *(connection, self._names, now, assigned, given),
             *(self._token, self._settle_after, self._accounts, self._adders),
         )
+
+    def changed_by_others(self, round_: Round) -> None:
+        """Write nothing of customers before it is known who of them was merged or erased.
+
+        What is under way of them is waited for; so only what this process has in memory is not so
+        any more.
+        """
+        if round_.has_tenants:
+            raise ChangedByOthersError("another process has changed tenants: look at them first")
 
     def committed(self, work: Commit) -> None:
         """Remember which adders are noted in the store by now."""

@@ -266,6 +266,19 @@ _TABLES: Final = (
     CREATE TRIGGER open_moved BEFORE UPDATE OF scope ON open FOR EACH ROW
     EXECUTE FUNCTION open_written()
     """,
+    # A tenant that is merged may get the id of the other one, by which its lanes are found.
+    """
+    CREATE FUNCTION tenant_renamed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE open SET scope = scope WHERE scope = new.id;
+        RETURN NULL;
+    END
+    $$
+    """,
+    """
+    CREATE TRIGGER tenant_renamed AFTER UPDATE OF tenant ON scopes FOR EACH ROW
+    WHEN (old.tenant <> new.tenant) EXECUTE FUNCTION tenant_renamed()
+    """,
     """
     CREATE TABLE failures (
         id bigint PRIMARY KEY,

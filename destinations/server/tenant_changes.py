@@ -19,7 +19,13 @@ from destinations.operations import (
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.queue import Scope
 from destinations.server.tenants import ServedTenants
-from destinations.store import OpenStore, StoredQueue, Tenant
+from destinations.store import (
+    OpenStore,
+    StoredQueue,
+    Tenant,
+    TenantChangedError,
+    UnderWayError,
+)
 
 __all__ = ["TenantChanges"]
 
@@ -94,6 +100,10 @@ class TenantChanges:
         if self._engine.is_settled(scopes):
             try:
                 self._carry_out(asked, gone, kept)
+            except UnderWayError:  # in another process
+                return
+            except TenantChangedError:
+                pass  # another process was faster, and has answered
             except TemporaryError:
                 raise
             except UsageError as error:  # such as a file of erasures that cannot be read

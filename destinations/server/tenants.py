@@ -544,6 +544,7 @@ class ServedTenants:
 
         Those that others have erased or merged are forgotten.
         """
+        self._take_changed({(tenant.scope.id, tenant.id) for tenant in found})
         there = {tenant.scope.id: tenant for tenant in found}
         new = [tenant for number, tenant in there.items() if number not in self._by_scope]
         keys = self._secrets.keys(self.name) if new else {}
@@ -554,17 +555,41 @@ class ServedTenants:
                     if scope == tenant.scope.id:
                         self._by_key.setdefault(digest, served)
                 self._look_at(served)
+                self._engine.take_in(tenant.scope)
             for number, served in list(self._by_scope.items()):
                 said, known = there.get(number), served.tenant
-                if said is None:
-                    if not served.is_changing:
-                        self._leave_out(served)
+                if said is None:  # it came since
                     continue
                 if (said.proven_at, said.refused_since) != (known.proven_at, known.refused_since):
                     known.proven_at, known.refused_since = said.proven_at, said.refused_since
                     served.asked_at = self._at(said.proven_at)
                     served.refused_from = self._at(said.refused_since)
                     self._look_at(served)
+
+    def _take_changed(self, there: Collection[tuple[int, str]]) -> None:
+        """Do in memory what another process has done: merge and erase the tenants that are gone.
+
+        ``there`` are the numbers and ids of those that are left. One that was erased and has come
+        again has its former id, and another number.
+        """
+
+        def gone() -> list[Tenant]:
+            all_ = [one.tenant for one in self._by_scope.values()]
+            return [one for one in all_ if (one.scope.id, one.id) not in there]
+
+        merged = self._tenants.merged(self.name) if gone() else {}
+        for tenant in gone():
+            into = merged.get(tenant.id)
+            if into is not None:
+                self._take_merged(tenant, into)
+        for tenant in gone():
+            self.forget(tenant, lambda: None)
+            _LOG.info("tenant %s of %s was erased", tenant.id, self.name)
+
+    def _take_merged(self, gone: Tenant, into: Tenant) -> None:
+        kept = [one.tenant for one in self._by_scope.values() if one.tenant.id == into.id]
+        self.merge(gone, kept[0] if kept else into, lambda: into.scope)
+        _LOG.info("tenant %s of %s was merged into %s", gone.shown, self.name, into.shown)
 
     def _take_connection(self, served: ServedTenant, now: Tenant) -> None:
         """Plan by another connection from now on, also what waits; in the engine's thread."""

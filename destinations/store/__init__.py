@@ -94,7 +94,14 @@ from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.stores import OpenStore, SqliteStore
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
-from destinations.store.tenant_rows import ASKED, MERGED, PAUSED
+from destinations.store.tenant_rows import (
+    ASKED,
+    MERGED,
+    PAUSED,
+    TenantChangedError,
+    UnderWayError,
+    change_notes,
+)
 from destinations.store.tenants import (
     ChangedTenants,
     DocumentsVersion,
@@ -154,14 +161,17 @@ __all__ = [
     "StoredRecent",
     "StoredRefused",
     "Tenant",
+    "TenantChangedError",
     "TenantNumbers",
     "TenantSecrets",
     "TenantStore",
     "Tenants",
+    "UnderWayError",
     "WriteHealth",
     "apply_erasures",
     "begins_id",
     "broken_rules",
+    "change_notes",
     "check_label",
     "check_not_lost",
     "check_not_sidecar",

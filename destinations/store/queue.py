@@ -305,6 +305,8 @@ class StoredQueue:
         try:
             with self._transaction() as connection:
                 changed = self.poll()
+                if changed:
+                    self.changed_by_others(round_)
                 if round_.arrivals and not self._database.has_room(connection):
                     raise StoreFullError(_NEARLY_FULL, AT_LIMIT)  # noqa: TRY301 - nothing is written
                 now = self._now()
@@ -330,6 +332,9 @@ class StoredQueue:
         self._database.latest_event = work.latest_event
         self.committed(work)
         return Committed(work.gone, work.excluded, changed=changed)
+
+    def changed_by_others(self, round_: Round) -> None:
+        """Do nothing: what other processes write changes nothing of this round."""
 
     def committed(self, work: Commit) -> None:
         """Do nothing: all that a commit writes is in the store."""
@@ -646,21 +651,22 @@ class Commit:
         A delivery with an intent cannot, so it is not looked up.
         """
         waiting = {
-            one.delivery.id: one.delivery
-            for _, one in transitions
+            one.delivery.id: (scope, one.delivery)
+            for scope, one in transitions
             if one.delivery.id and one.delivery.state is not State.SENDING
         }
         if not waiting:
             return
-        found = dict(
-            self._to.execute(
-                "SELECT id, status FROM open WHERE id IN (SELECT value FROM json_each(?))",
+        found = {
+            identity: (status, scope)
+            for identity, status, scope in self._to.execute(
+                "SELECT id, status, scope FROM open WHERE id IN (SELECT value FROM json_each(?))",
                 (array_of(waiting),),
             )
-        )
-        for delivery_id, delivery in waiting.items():
-            status = found.get(delivery_id)
-            if status != STATUS_CODES[delivery.state]:
+        }
+        for delivery_id, (scope, delivery) in waiting.items():
+            status, of = found.get(delivery_id, (None, None))
+            if status != STATUS_CODES[delivery.state] or of != scope.id:
                 self.gone.add(delivery)
                 if status is not None:  # it waits, but as something else: to be read again
                     self._noticed.append((delivery_id,))
@@ -779,22 +785,23 @@ class Commit:
         """Write the intents of batches, and what of them has no row yet."""
         if not batches:
             return
-        stored = {one.id: one for batch in batches for one in batch.deliveries if one.id}
+        stored = {
+            (one.id, batch.scope.id): one for batch in batches for one in batch.deliveries if one.id
+        }
         if stored:
-            found = {
-                identity
-                for (identity,) in self._to.execute(
-                    "SELECT id FROM open WHERE status = ?"
+            found = set(
+                self._to.execute(
+                    "SELECT id, scope FROM open WHERE status = ?"
                     " AND id IN (SELECT value FROM json_each(?))",
-                    (_READY, array_of(stored)),
-                )
-            }
-            self.gone.update(one for identity, one in stored.items() if identity not in found)
+                    (_READY, array_of(identity for identity, _ in stored)),
+                ).fetchall()
+            )
+            self.gone.update(one for row, one in stored.items() if row not in found)
             again = [
                 self._planned_again(batch.scope, one)
                 for batch in batches
                 for one in batch.deliveries
-                if one.replanned and one.id in found
+                if one.replanned and (one.id, batch.scope.id) in found
             ]
             with_rows(self._to, _PLAN_AGAIN, again)
         fresh: list[tuple[Scope, QueuedDelivery]] = [

@@ -31,6 +31,7 @@ from destinations.store.tenant_rows import (
     PAUSED,
     UNNAMED_ACCOUNT,
     change_notes,
+    check_settled,
 )
 from destinations.store.tenants import Tenant, settings_name
 
@@ -104,12 +105,14 @@ def merge_tenants(
     ``now`` is in seconds since 1970. ``answer`` gives JSON values that are kept by name, as by
     `SqliteStore.note`; None removes one.
 
-    Nothing of both may be under way. Both are of one destination. Where both have something of one
-    name, that of ``kept`` stays; its settings do unless the key of ``gone`` was accepted later.
+    Both are of one destination. Where both have something of one name, that of ``kept`` stays; its
+    settings do unless the key of ``gone`` was accepted later. Raises `UnderWayError` if something
+    of them is under way, and `TenantChangedError` if another process was faster.
     """
     is_newer = (gone.proven_at or 0.0) > (kept.proven_at or 0.0)
     out, into = (kept, gone) if is_newer else (gone, kept)
     with database.transaction() as connection:
+        check_settled(connection, [gone.scope, kept.scope])
         (deliveries,) = connection.execute(
             "SELECT coalesce(sum(count), 0) FROM tallies WHERE scope = ?", (gone.scope.id,)
         ).fetchone()

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import Scope
 from destinations.store.connection import Connection
 from destinations.store.digests import message_digest, unpacked_id
@@ -23,7 +24,10 @@ __all__ = [
     "NAMED",
     "PAUSED",
     "UNNAMED_ACCOUNT",
+    "TenantChangedError",
+    "UnderWayError",
     "change_notes",
+    "check_settled",
     "erase_deliveries",
     "erase_scope",
 ]
@@ -73,6 +77,31 @@ _OF_SCOPE: Final = (
     "tenants",
 )
 """Tables whose rows are of one scope."""
+
+
+class UnderWayError(TemporaryError):
+    """Requests of a tenant are under way, in this process or another one."""
+
+
+class TenantChangedError(UsageError):
+    """A tenant is not what it was: another process has merged or erased it."""
+
+
+def check_settled(connection: Connection, scopes: Sequence[Scope]) -> None:
+    """Raise `UnderWayError` if something of tenants is under way, whichever process has sent it.
+
+    Raises `TenantChangedError` if one of them is not there as it is given.
+    """
+    ids = array_of(scope.id for scope in scopes)
+    there = connection.execute(
+        "SELECT id, tenant FROM scopes WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+    ).fetchall()
+    if {(scope.id, scope.tenant) for scope in scopes} != set(there):
+        names = " and ".join(scope.tenant for scope in scopes)
+        raise TenantChangedError(f"another process has merged or erased {names}")
+    query = "SELECT 1 FROM intents WHERE scope IN (SELECT value FROM json_each(?)) LIMIT 1"
+    if connection.execute(query, (ids,)).fetchone() is not None:
+        raise UnderWayError("requests of the tenant are under way")
 
 
 def erase_deliveries(connection: Connection, scope: int) -> int:

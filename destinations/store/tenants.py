@@ -29,8 +29,10 @@ from destinations.store.rows import DAY_MS
 from destinations.store.sealing import SealedValues
 from destinations.store.tenant_rows import (
     CONNECTION,
+    MERGED,
     UNNAMED_ACCOUNT,
     change_notes,
+    check_settled,
     erase_deliveries,
     erase_scope,
 )
@@ -171,6 +173,26 @@ class Tenants:
             (destination, tenant_id),
         )
         return None if row is None else _tenant(row)
+
+    def merged(self, destination: str) -> Mapping[str, Tenant]:
+        """Return what the merged tenants of a destination are part of now, by their former ids."""
+        prefix = f"{MERGED}{destination}/"
+        into = {
+            name.removeprefix(prefix): json.loads(note)["into"]
+            for name, note in self._database.all(
+                "SELECT name, value FROM server WHERE substr(name, 1, ?) = ?",
+                (len(prefix), prefix),
+            )
+        }
+        there = {one.id: one for one in self.all(destination)}
+        found = {}
+        for gone, last in into.items():
+            # It may have been merged in turn; a tenant that comes again ends the chain.
+            while last not in there and last in into:
+                last = into[last]  # noqa: PLW2901 - the next one
+            if last in there and gone not in there:
+                found[gone] = there[last]
+        return found
 
     def find(self, text: str, destination: str | None = None) -> Tenant:
         """Return a tenant by its name, or by its id or the beginning of it.
@@ -532,11 +554,13 @@ def erase_tenant(
 ) -> int:
     """Delete a tenant with all that a store has of it; returns of how many events.
 
-    Nothing of it may be under way. It needs no sealing key. ``noted`` is noted as done; ``answer``
-    gives JSON values that are kept by name, as by `SqliteStore.note`.
+    It needs no sealing key. ``noted`` is noted as done; ``answer`` gives JSON values that are kept
+    by name, as by `SqliteStore.note`. Raises `UnderWayError` if something of it is under way, and
+    `TenantChangedError` if another process was faster.
     """
     scope = tenant.scope
     with database.transaction() as connection:
+        check_settled(connection, [tenant.scope])
         database.delete_traces(connection)
         events = erase_deliveries(connection, scope.id)
         erase_scope(connection, scope)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import UsageError
+from destinations.errors import StoreFullError, UsageError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Outcome
@@ -19,11 +19,12 @@ from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.lease import LeaseLostError
 from destinations.pipeline.ledger import Selection
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.prefetch import Room
-from destinations.pipeline.queue import Arrival, QueuedDelivery, Round, Scope
+from destinations.pipeline.queue import Arrival, Committed, QueuedDelivery, Round, Scope
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
@@ -279,6 +280,28 @@ def test_everything_is_delivered_once(bench: Callable[..., Bench], kept: int) ->
     one.run()
     assert one.delivered() == {f"t{number}": 6 * (1 + number % 3) for number in range(12)}
     assert sum(one.partners.sent.values()) == 144
+
+
+@pytest.mark.parametrize("error", [StoreFullError("full", "full"), LeaseLostError("lost")])
+def test_what_could_not_begin(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A tenant whose request could not be noted has another turn, though nothing more arrives."""
+    one = bench()
+    commit, faults = one.queue.commit, [error]
+
+    def failing(round_: Round) -> Committed:
+        if round_.batches and faults:
+            raise faults.pop()
+        return commit(round_)
+
+    monkeypatch.setattr(one.queue, "commit", failing)
+    one.accept("t0", 3)
+    for _ in range(20):
+        one.clock.now += 60.0
+        one.engine.run_round(0.0)
+    assert faults == []
+    assert one.delivered() == {"t0": 3}
 
 
 @pytest.mark.parametrize("asks", [False, True])
