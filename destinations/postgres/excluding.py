@@ -20,7 +20,7 @@ from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
 from destinations.store.rows import array_of
 
-__all__ = ["Excluder", "names_of_intent", "reserve"]
+__all__ = ["Excluder", "names_of_intent", "names_of_lost", "reserve"]
 
 _NAMES: Final = 0x64737474
 """``dstt``: the first number of the locks of names."""
@@ -66,6 +66,11 @@ def names_of_intent(batch: ClaimedBatch, gone: Collection[QueuedDelivery]) -> st
         return "{}"
     names = {str(one.id): batch.names[one] for one in batch.deliveries if one not in gone}
     return json.dumps(names, ensure_ascii=False, separators=(",", ":"))
+
+
+def names_of_lost(text: str) -> Mapping[int, Sequence[str]]:
+    """Return the names of each delivery by its id, as an intent has noted them."""
+    return {int(delivery): names for delivery, names in json.loads(text).items()}
 
 
 def reserve(

@@ -7,7 +7,6 @@ different is here: commits of several processes run at the same time.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -31,7 +30,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.postgres.database import PostgresDatabase
-from destinations.postgres.excluding import Excluder, names_of_intent, reserve
+from destinations.postgres.excluding import Excluder, names_of_intent, names_of_lost, reserve
 from destinations.postgres.source import PostgresSource
 from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
@@ -209,7 +208,7 @@ class PostgresQueue(StoredQueue):
                 ],
             )
             for *_, names, account in intents:
-                reserve(connection, account, json.loads(names))
+                reserve(connection, account, names_of_lost(names))
             connection.execute(_FREE, (worker,))
         return True
 

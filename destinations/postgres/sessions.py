@@ -120,6 +120,7 @@ class WorkerSession:
         self._giving: frozenset[int] = frozenset()
         # By session: its beats, and when that count was seen first.
         self._seen: dict[int, tuple[int, float]] = {}
+        self._faulty: set[int] = set()
         self._beginning = 0
         self._is_armed = False
         self._lock = threading.Lock()
@@ -213,9 +214,12 @@ class WorkerSession:
         began = self._monotonic()
         try:
             self._beat(began)
-        except (psycopg.Error, DestinationsError) as error:
-            if self.last_error is None:
-                _LOG.warning("lease not renewed: %s", failure("reach", self._address, error))
+        except Exception as error:  # noqa: BLE001 - this thread must go on, or nobody delivers
+            if isinstance(error, psycopg.Error | DestinationsError):
+                if self.last_error is None:
+                    _LOG.warning("lease not renewed: %s", failure("reach", self._address, error))
+            elif repr(error) != repr(self.last_error):
+                _LOG.exception("lease not renewed, by an internal error")
             self.last_error = error
             # After an outage all get a whole lease to come back.
             self._seen.clear()
@@ -318,6 +322,12 @@ class WorkerSession:
             is_ended = self._reap(other, beats)
         except (psycopg.Error, DestinationsError) as error:
             _LOG.warning("worker not ended yet: %d, %s", other, error)
+            return False
+        except Exception:  # noqa: BLE001 - as for a beat
+            # What it left waits; what this process has of its own must not wait with it.
+            if other not in self._faulty:
+                _LOG.exception("worker cannot be ended: %d", other)
+            self._faulty.add(other)
             return False
         if is_ended:
             _LOG.warning("worker ended: %d, no beat for %g s; its lanes are free", other, lease)

@@ -460,6 +460,8 @@ class Service:
         unwritten = f"the store cannot be written: {why}"
         if why and unwritten not in reasons:
             reasons = (unwritten, *reasons)
+        if not self.receives:
+            reasons = (*reasons, *self._without_lease())
         closed = [(name, each.fault) for name, each in self._served.items() if each.fault]
         return (*reasons, *(f"{name} cannot be opened: {fault}" for name, fault in closed))
 
@@ -485,11 +487,19 @@ class Service:
             if each.bound.fault
         ]
         losses = () if self._starting else self._durability.remarks()
-        return [*refused, *stopped, *unfit, *losses] + [
+        return [*refused, *stopped, *unfit, *losses, *self._without_lease()] + [
             f"{name}: {action} pauses, its events wait; destinations status says why"
             for name, each in self._served.items()
             for action in each.pauses.actions
         ]
+
+    def _without_lease(self) -> Sequence[str]:
+        """Return why this process delivers nothing now: others deliver what comes in."""
+        session = self._session
+        if self._starting or session is None or session.remaining() > 0:
+            return ()
+        why = "" if session.last_error is None else f": {session.last_error}"
+        return (f"this process delivers nothing, as its lease is not renewed{why}",)
 
     def _unconnected(self) -> Sequence[str]:
         """Return why this process cannot connect to partners; what is accepted waits."""
