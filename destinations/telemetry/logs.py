@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Final
 
 from structlog.stdlib import BoundLogger
 
+from destinations.errors import TemporaryError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
@@ -21,6 +23,7 @@ from destinations.telemetry.bursts import Burst, Bursts, Timer
 
 __all__ = ["Logs", "subject_of"]
 
+_REPEATED_SECONDS: Final = 60.0
 _LONGEST: Final = 300
 """The most characters of a partner's or sender's text; it is masked before it is cut."""
 
@@ -48,6 +51,9 @@ class Logs(Observer):
     ) -> None:
         self._logger = logger
         self._mask = mask
+        self._monotonic = monotonic
+        # Why deliveries waited for the store when that was last told, and when that was.
+        self._told = "", -math.inf
         self.refresh()
         self._lock = threading.Lock()
         self._refusals = Bursts(
@@ -229,9 +235,27 @@ class Logs(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
+        if isinstance(error, TemporaryError):  # such as a database that starts again
+            if self._is_news(str(error)):
+                self._logger.warning(
+                    "deliveries wait for the store",
+                    destination=destination,
+                    reason=self._mask(str(error))[:_LONGEST],
+                )
+            return
         self._logger.error(
             "delivery failed with an internal error", destination=destination, exc_info=error
         )
+
+    def _is_news(self, reason: str) -> bool:
+        """Return whether a reason is another one than before, or was not told for a minute."""
+        now = self._monotonic()
+        with self._lock:
+            before, at = self._told
+            if reason == before and now - at < _REPEATED_SECONDS:
+                return False
+            self._told = reason, now
+        return True
 
     def _begins_to_fail(self, destination: str) -> bool:
         with self._lock:

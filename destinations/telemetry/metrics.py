@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from destinations._version import __version__
+from destinations.errors import TemporaryError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
@@ -364,9 +365,10 @@ class Metrics(Observer):
         """See `Observer.drifted`."""
         self._drifts.labels(destination).inc()
 
-    def failed(self, destination: str, error: BaseException) -> None:  # noqa: ARG002 - as above
+    def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
-        self._errors.labels(destination).inc()
+        if not isinstance(error, TemporaryError):  # such as a store that is away
+            self._errors.labels(destination).inc()
 
     def internal_error(self, destination: str) -> None:
         """See `Observer.internal_error`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from destinations.errors import TemporaryError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import QueuedDelivery, Transition
@@ -319,6 +320,25 @@ def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
         "turned_away": 39_999,
         "in_all": 40_000,
     }
+
+
+def test_a_store_that_is_away(logs: Logs, lines: Lines, time: Time) -> None:
+    """It is no fault of this program: one line says why, and again each minute."""
+    for seconds, why in (
+        (0, "starts"),
+        (1, "starts"),
+        (30, "starts"),
+        (62, "starts"),
+        (63, "ends"),
+    ):
+        time.now = float(seconds)
+        logs.failed("kana", TemporaryError(why))
+    assert [(one["level"], one["reason"]) for one in lines()] == [
+        ("warning", "starts"),
+        ("warning", "starts"),
+        ("warning", "ends"),
+    ]
+    assert not any("exception" in one for one in lines())
 
 
 def test_internal_errors(logs: Logs, lines: Lines) -> None:
