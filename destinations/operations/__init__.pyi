@@ -107,6 +107,7 @@ from .runs import (
     wrote_undelivered,
 )
 from .seen import (
+    as_far_as_seen,
     check_seen,
     noting_seen,
 )
@@ -199,6 +200,7 @@ __all__ = [
     "UnknownName",
     "account_without_credentials",
     "adopt",
+    "as_far_as_seen",
     "ask_server",
     "asked_of_server",
     "await_no_workers",

@@ -20,6 +20,7 @@ from destinations.extras import libraries_of
 from destinations.operations.interrupted import recover_all
 from destinations.operations.locks import check_account, lock_account, lock_server, locks_of
 from destinations.operations.migrating import migrate_store
+from destinations.operations.seen import check_seen
 from destinations.postgres import PostgresAddress, StoreAddress, open_at
 from destinations.store import (
     MOVED_TABLES,
@@ -247,6 +248,7 @@ def _database_source(address: PostgresAddress, clock: Clock) -> Iterator[MoveSou
         was_moved = store.database.at_once(moved_to) is not None
     if not was_moved:
         with open_at(address) as store:
+            check_seen(store)
             await_no_workers(store, clock)
             recover_all(store)
     with contextlib.closing(DatabaseSource(address)) as source:

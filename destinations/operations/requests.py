@@ -25,6 +25,7 @@ from destinations.operations.locks import (
     lock_run,
     server_status,
 )
+from destinations.operations.seen import as_far_as_seen
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.intake import Intake
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -165,6 +166,7 @@ def instead_of_server(
     of_others = bool(serving.running) and not _may_serve(store, serving, account)
     shown = f"{slug} at {accounts.get(account).shown}"
     with (
+        as_far_as_seen(store),
         lock_run(store, scope.id, shown, allow_server=of_others),
         lock_account(store, account, shown, by_server=False),
     ):

@@ -18,6 +18,7 @@ from destinations.clock import SystemClock, WallClock
 from destinations.errors import TemporaryError
 from destinations.operations.locks import lock_run, locks_of, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
+from destinations.operations.seen import as_far_as_seen
 from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.run import RunStore
 from destinations.runtime.account_identity import AccountIdentity
@@ -44,7 +45,8 @@ def open_run_store(
     """
     accounts = store.accounts()
     scope = accounts.run(identity.slug, account)
-    with lock_run(store, scope.id, f"{identity.slug} at {accounts.get(account).shown}"):
+    shown = f"{identity.slug} at {accounts.get(account).shown}"
+    with as_far_as_seen(store), lock_run(store, scope.id, shown):
         name = f"{socket.gethostname()}:{os.getpid()}"
         session = store.session(name, __version__, LeaseTimes(), f"run {scope.id}")
         queue = store.queue(clock, lease=session)

@@ -19,7 +19,7 @@ from typing import Final
 from destinations.errors import UsageError
 from destinations.store import OpenStore, Reached, make_file, make_folder, sync
 
-__all__ = ["check_seen", "note_seen", "noting_seen", "state_path"]
+__all__ = ["as_far_as_seen", "check_seen", "note_seen", "noting_seen", "state_path"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -48,6 +48,18 @@ def state_path(store: OpenStore) -> Path | None:
     """Return the path of a database in the state folder, before the ending; None without one."""
     folder = _state_folder()
     return None if folder is None else folder / store.uuid
+
+
+@contextlib.contextmanager
+def as_far_as_seen(store: OpenStore) -> Iterator[None]:
+    """Let the caller deliver from a store, unless it was put back; note how far it gets.
+
+    Raises as `check_seen`. What waits in a copy that was loaded elsewhere gets its order back.
+    """
+    check_seen(store)
+    store.mend_order()
+    with noting_seen(store):
+        yield
 
 
 def check_seen(store: OpenStore) -> None:

@@ -42,6 +42,8 @@ _DEFAULT: Final = """
     ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1
 """
 _STANDBYS: Final = "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
+# Who may not see of what kind they are still sees that there is one.
+_ANY_STANDBYS: Final = "SELECT count(*) FROM pg_stat_replication"
 # Vacuuming takes no notice of the snapshots of those that vacuum.
 _TRANSACTIONS: Final = """
     SELECT 'the transaction of ' || usename || ' in process ' || pid
@@ -127,7 +129,7 @@ def find_issues(connection: PostgresConnection, horizons: Horizons) -> Sequence[
         issues.append(_STANDBY)
     elif not standbys.strip():
         issues.append(_ALONE)
-    elif sees_all and _count(raw, _STANDBYS) == 0:
+    elif _count(raw, _STANDBYS if sees_all else _ANY_STANDBYS) == 0:
         issues.append(_WAITING)
     return [*issues, *_of_horizon(raw, horizons), *_of_connections(raw)]
 

@@ -26,6 +26,11 @@ _MAY_CREATE: Final = (
     " ELSE has_schema_privilege(to_regnamespace($1), 'CREATE') END"
 )
 _MAY_USE: Final = "SELECT coalesce(has_schema_privilege(to_regnamespace($1), 'USAGE'), true)"
+_OF_OTHERS: Final = """
+    SELECT relname, pg_get_userbyid(relowner) FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'S', 'v')
+    AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname LIMIT 1
+"""
 _IS_THERE: Final = "SELECT to_regclass('schema_version') IS NOT NULL"
 
 
@@ -70,8 +75,8 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
 def check_migratable(address: PostgresAddress) -> int:
     """Return the version of the tables, 0 for none, without changing anything.
 
-    Raises `UsageError` if it is newer than this package, or if they have to be made or migrated and
-    the right to do so is missing.
+    Raises `UsageError` if it is newer than this package, if they have to be made or migrated and
+    the right to do so is missing, or if they are not those of this user.
     """
     connection = connect(address, role="check")
     try:
@@ -84,6 +89,8 @@ def check_migratable(address: PostgresAddress) -> int:
             row: Any = connection.raw.execute(_MAY_CREATE, (name,)).fetchone()
             if not row[0]:
                 raise _no_right(address)
+        else:
+            _check_owned(connection, address)
     except psycopg.Error as error:
         raise failure("use", address, error) from None
     finally:
@@ -123,6 +130,17 @@ def _check_usable(connection: PostgresConnection, address: PostgresAddress) -> N
         raise UsageError(
             f"cannot use the store {address}: permission denied for schema {address.schema}; "
             f"{needed_rights(address)}"
+        )
+
+
+def _check_owned(connection: PostgresConnection, address: PostgresAddress) -> None:
+    """Raise `UsageError` unless the tables belong to this user, who adds to them what is needed."""
+    found: Any = connection.raw.execute(_OF_OTHERS).fetchone()
+    if found is not None:
+        table, owner = found
+        raise UsageError(
+            f"cannot use the store {address}: its user does not own the table {table}, which "
+            f"belongs to {owner}; use that user, or grant {owner} to this one"
         )
 
 

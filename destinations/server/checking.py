@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from destinations.errors import TemporaryError, UsageError
-from destinations.operations import is_older_at, stored_version_at
+from destinations.operations import check_seen, is_older_at, stored_version_at
 from destinations.postgres import StoreAddress, durability_issues_at, open_at
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
+    OpenStore,
     SealedValues,
+    SqliteStore,
     check_label,
     check_not_lost,
+    check_not_moved,
     check_store_path,
     is_newer,
     stored_version,
@@ -122,6 +125,7 @@ def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
         if store is not None:
             sealer = None if config.sealing is None else config.sealing.sealer()
             SealedValues(store.database, sealer).check()
+            _check_whole(store)
         for each in bound:
             try:
                 if store is None:
@@ -130,6 +134,16 @@ def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
                     store.accounts().find(each.identity)
             except UsageError as error:
                 raise UsageError(f"{each.name}: {error}") from None
+
+
+def _check_whole(store: OpenStore) -> None:
+    """Raise `UsageError` for a store that was moved away, or put back to an earlier time."""
+    place = "/store/path" if isinstance(store, SqliteStore) else "/store/postgres"
+    try:
+        store.database.at_once(lambda connection: check_not_moved(connection, store.shown))
+        check_seen(store)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
 def _check_folder(path: Path) -> None:

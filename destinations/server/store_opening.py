@@ -10,13 +10,12 @@ from typing import Final
 
 from destinations.errors import TemporaryError
 from destinations.operations import (
+    as_far_as_seen,
     backed_up_at,
-    check_seen,
     lock_server,
     migrate_store,
-    noting_seen,
 )
-from destinations.postgres import StoreAddress, open_at
+from destinations.postgres import PostgresAddress, StoreAddress, durability_issues_at, open_at
 from destinations.store import OpenStore, SqliteStore, free_bytes, is_missing
 from destinations.telemetry import StoreFigures
 
@@ -43,14 +42,20 @@ def open_to_serve(address: StoreAddress) -> Iterator[OpenStore]:
             )
     with lock_server(address):
         if not isinstance(address, Path):
+            _tell_what_waits(address)
             is_new = migrate_store(address).before == 0
         with open_at(address) as store:
             if is_new:
                 _LOG.info("new store made: no event of an earlier one is recognised: %s", address)
-            check_seen(store)
-            store.mend_order()
-            with noting_seen(store):
+            with as_far_as_seen(store):
                 yield store
+
+
+def _tell_what_waits(address: PostgresAddress) -> None:
+    """Log why the start does not go on, if its first write has to wait for a standby."""
+    for issue in durability_issues_at(address):
+        if issue.name == "standby-away":
+            _LOG.warning("%s", issue.text)
 
 
 def store_figures(store: OpenStore, limit: int | None, *, is_durable: bool) -> StoreFigures:

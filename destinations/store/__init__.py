@@ -50,7 +50,7 @@ from destinations.store.files import (
     why_not_writable,
 )
 from destinations.store.ledger import StoredLedger
-from destinations.store.moved import MOVED_TO, MOVING, moved_to
+from destinations.store.moved import MOVED_TO, MOVING, check_not_moved, moved_to
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import StoredQueue
 from destinations.store.reached import Reached
@@ -174,6 +174,7 @@ __all__ = [
     "change_notes",
     "check_label",
     "check_not_lost",
+    "check_not_moved",
     "check_not_sidecar",
     "check_store_path",
     "close_file",

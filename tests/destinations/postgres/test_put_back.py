@@ -93,6 +93,36 @@ def test_a_server_refuses_it(address: PostgresAddress, what: str) -> None:
         pass
 
 
+def test_commands_refuse_it(address: PostgresAddress, command: Run, tmp_path: Path) -> None:
+    """Who delivers without a server, or takes it elsewhere, counts nothing twice either."""
+    events = tmp_path / "events.ndjson"
+    events.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "type": "track",
+                    "event": "API Call",
+                    "userId": "user_0001",
+                    "messageId": f"m{number}",
+                    "timestamp": "2026-11-01T00:00:00Z",
+                    "properties": {"featureId": "api_calls"},
+                }
+            )
+            + "\n"
+            for number in range(3)
+        )
+    )
+    run = ("run", "kana", "--events", events, "--sandbox", "--store")
+    done = command(*run, address, "--limit", "1")
+    assert done.code in {0, 1}, done.err
+    copy = copy_of(address)
+    assert command(*run, address).code in {0, 1}
+    for line in ((*run, copy), ("store", "move", "--from", copy, "--to", tmp_path / "moved")):
+        done = command(*line)
+        assert (done.code, "put back to an earlier" in done.err) == (2, True), done.err
+    assert command(*run, address).code in {0, 1}
+
+
 def _check_refused(address: PostgresAddress, why: str) -> None:
     """A server does not begin, and says why."""
     with pytest.raises(UsageError, match=why) as failed, open_to_serve(address):
