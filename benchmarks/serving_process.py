@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["SEALING_KEY", "SOURCE_KEY", "Serving", "canned_partner", "post", "serving"]
+__all__ = ["SEALING_KEY", "SOURCE_KEY", "Listening", "Serving", "canned_partner", "post", "serving"]
 
 SEALING_KEY = "A" * 43 + "="
 SOURCE_KEY = "write-key-of-a-source"
@@ -25,6 +25,16 @@ _NAME = "kana"
 _SCRIPTS = Path(__file__).parent
 _URL = re.compile(rf'http://127\.0\.0\.1:(\d+)(/v1/{_NAME}|")')
 _PATIENCE = 60.0
+_POSTING = 600.0
+
+
+class Listening(Protocol):
+    """What events are posted to."""
+
+    @property
+    def port(self) -> int:
+        """The port on loopback."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +191,7 @@ def canned_partner(
 
 
 def post(  # noqa: PLR0913 - what is posted, and how
-    served: Serving,
+    served: Listening,
     bodies: Sequence[bytes],
     senders: int,
     folder: Path,
@@ -193,7 +203,7 @@ def post(  # noqa: PLR0913 - what is posted, and how
     """Posts all bodies; the seconds in all, and those of each request, sorted.
 
     ``rate`` of them are due in a second; if it is 0, each is when a sender is free. ``keys`` are
-    those of their senders.
+    those of their senders. Raises SystemExit if one is not accepted, or if it takes ten minutes.
     """
     path = folder / "requests"
     with path.open("wb") as out:
@@ -207,6 +217,11 @@ def post(  # noqa: PLR0913 - what is posted, and how
             out.write(len(request).to_bytes(4, "big") + request)
     command = [sys.executable, "-S", str(_SCRIPTS / "senders.py")]
     command += [str(served.port), str(senders), str(rate), str(path)]
-    done = subprocess.run(command, check=True, capture_output=True)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, timeout=_POSTING)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"{len(bodies):,} POSTs were not answered in {_POSTING:g} s") from None
+    if done.returncode != 0:
+        raise SystemExit(f"not all was posted: {done.stderr.decode()}")
     report = json.loads(done.stdout)
     return report["seconds"], sorted(report["took"])
