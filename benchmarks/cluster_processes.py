@@ -36,6 +36,7 @@ _NAME: Final = "kana"
 _READY: Final = 90.0
 _SHARED: Final = 60.0
 _STOPPED: Final = 30.0
+_STATEMENT: Final = 60
 _SOON: Final = 0.05
 _TAIL: Final = 2_000
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -161,9 +162,8 @@ class Cluster:
         address = PostgresAddress.parse(server.new_database())
         migrate(address)
         # One connection for all questions: a new one each time would be among what is measured.
-        self._raw = psycopg.connect(
-            address.url, autocommit=True, options=f"-c search_path={address.schema}"
-        )
+        options = f"-c search_path={address.schema} -c statement_timeout={_STATEMENT}s"
+        self._raw = psycopg.connect(address.url, autocommit=True, options=options)
         self._closing.callback(self._raw.close)
         return address
 
@@ -207,15 +207,16 @@ class Cluster:
     def _configuration(self) -> Mapping[str, Any]:
         store: Mapping[str, Any] = {"path": str(self._address)}
         if self._server is not None:
-            # The machine has one disk, for SQLite as well.
-            postgres = {"dsn": str(self._address), "leaseSeconds": LEASE}
-            store = {"postgres": {**postgres, "durability": "single-node"}}
+            # One machine and one disk, as for SQLite. If the machine stops for seconds, figures are
+            # bad, but workers that lost their lease go on.
+            lease = {"leaseSeconds": LEASE, "hardStop": False}
+            store = {"postgres": {"dsn": str(self._address), "durability": "single-node", **lease}}
         destination = {
             "name": _NAME,
             "destination": "kana",
             "settings": self._settings,
             "account": "main",
-            "delivery": {"allowPrivate": True},
+            "delivery": {"allowPrivate": True, "settleAfterSeconds": 1},
         }
         return {
             "store": store,
