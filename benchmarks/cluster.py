@@ -136,33 +136,54 @@ def measure(scale: int) -> list[Figure]:
 def _round(
     server: PostgresServer | None, workers: int, lines: Sequence[bytes], seconds: float
 ) -> _Round:
-    """Accept events, and then deliver them, in a new store: a file without a server."""
+    """Deliver a backlog that comes while workers pause, and more; a file without a server."""
     with (
         tempfile.TemporaryDirectory() as name,
         canned_partner() as settings,
         Cluster(Path(name), settings, server) as cluster,
     ):
         folder = Path(name)
-        if server is None:
-            delivering = cluster.start("both")
-        else:
-            cluster.start("receive")
-            delivering = []
-        with _spent(cluster, [], len(lines)) as accepting:
-            took, _ = post(cluster.receiver, _bodies(lines, "1"), _SENDERS, folder)
-        if server is not None:
-            delivering = cluster.start(*["deliver"] * workers)
-        cluster.wait_until_shared(workers)
+        delivering = _started(cluster, server, workers)
+        # As servers have that run for a while: connections are open, and statements are prepared.
+        some = lines[: len(lines) // 20]
+        post(cluster.receiver, _bodies(some, "0"), _SENDERS, folder)
+        cluster.wait_until_delivered(len(some), _PATIENCE)
+        latest = cluster.latest()
+        cluster.pause()
+        accepted = _accepted(cluster, lines, "1", folder)
         with _spent(cluster, delivering, len(lines)) as spent:
             cluster.resume()
-            cluster.wait_until_delivered(len(lines), _PATIENCE)
-        rate = _rate(cluster)
+            cluster.wait_until_delivered(len(some) + len(lines), _PATIENCE)
+        rate = _rate(cluster, latest)
         both = taken_over = None
         if server is not None and workers == 1:
             both = _both(cluster, delivering, lines, seconds, folder)
+            cluster.stop(delivering[0])
+            accepted = _accepted(cluster, lines, "4", folder)
         if workers == 2:
-            taken_over = _take_over(cluster, delivering[0], len(lines), folder)
-        return _Round(len(lines) / took, accepting[0], rate, spent[0], both, taken_over)
+            taken_over = _take_over(cluster, delivering[0], folder)
+        return _Round(*accepted, rate, spent[0], both, taken_over)
+
+
+def _started(
+    cluster: Cluster, server: PostgresServer | None, workers: int
+) -> Sequence[ServeProcess]:
+    """Start what receives and what delivers, and return the latter; with a file it is the same."""
+    if server is None:
+        return cluster.start("both")
+    _, *found = cluster.start("receive", *["deliver"] * workers)
+    cluster.wait_until_shared(workers)
+    return found
+
+
+def _accepted(
+    cluster: Cluster, lines: Sequence[bytes], what: str, folder: Path
+) -> tuple[float, _Spent]:
+    """Accept events while nothing is delivered; returns how many a second, and what each cost."""
+    bodies = _bodies(lines, what)
+    with _spent(cluster, [], len(lines)) as spent:
+        took, _ = post(cluster.receiver, bodies, _SENDERS, folder)
+    return len(lines) / took, spent[0]
 
 
 @contextlib.contextmanager
@@ -199,12 +220,12 @@ def _bodies(lines: Sequence[bytes], what: str) -> list[bytes]:
     return [b"[" + b",".join(piece) + b"]" for piece in pieces]
 
 
-def _rate(cluster: Cluster) -> float:
+def _rate(cluster: Cluster, after: int = 0) -> float:
     """Return events delivered a second, from the end of the first fifth to that of the fourth.
 
     Before and after that, not all workers have something to do: they begin within a second.
     """
-    ends = sorted(accepted + took for _, accepted, took in cluster.settled())
+    ends = sorted(accepted + took for accepted, took in cluster.settled(after))
     first, last = len(ends) // 5, len(ends) * 4 // 5
     return 1000 * (last - first) / max(1, ends[last] - ends[first])
 
@@ -217,13 +238,13 @@ def _both(
     folder: Path,
 ) -> _Both:
     """Accept and deliver at the same time, first as fast as it goes, then half as fast."""
-    before = 2 * len(lines)
+    before = cluster.delivered() + len(lines)
     with _spent(cluster, workers, len(lines)) as spent:
         began = time.monotonic()
         post(cluster.receiver, _bodies(lines, "2"), _SENDERS, folder)
         cluster.wait_until_delivered(before, _PATIENCE)
         rate = len(lines) / (time.monotonic() - began)
-    latest = max(number for number, _, _ in cluster.settled())
+    latest = cluster.latest()
     due = rate / 2
     count = int(due * seconds) // _BATCH * _BATCH
     steady = [lines[number % len(lines)] for number in range(count)]
@@ -235,11 +256,11 @@ def _both(
     with _spent(cluster, workers, count) as half:
         post(cluster.receiver, bodies, _SENDERS, folder, due / _BATCH)
         cluster.wait_until_delivered(before + count, _PATIENCE)
-    times = sorted(took for _, _, took in cluster.settled(latest))
+    times = sorted(took for _, took in cluster.settled(latest))
     return _Both(rate, spent[0], half[0], times[len(times) // 2], times[len(times) * 99 // 100])
 
 
-def _take_over(cluster: Cluster, worker: ServeProcess, before: int, folder: Path) -> float:
+def _take_over(cluster: Cluster, worker: ServeProcess, folder: Path) -> float:
     """Kill a worker; return after how many seconds an event of each of its lanes is delivered."""
     users: dict[int, str] = {}
     lanes, number = cluster.lanes_of(worker), 0
@@ -248,13 +269,13 @@ def _take_over(cluster: Cluster, worker: ServeProcess, before: int, folder: Path
         if lane_of("", user) in lanes:
             users.setdefault(lane_of("", user), user)
         number += 1
-    latest = max(number for number, _, _ in cluster.settled())
+    before, latest = cluster.delivered(), cluster.latest()
     killed = time.time()
     cluster.kill(worker)
     events = [_EVENT % (user, user) for user in users.values()]
     post(cluster.receiver, [f"[{','.join(events)}]".encode()], 1, folder)
     cluster.wait_until_delivered(before + len(users), LEASE + _PATIENCE)
-    last = max(accepted + took for _, accepted, took in cluster.settled(latest))
+    last = max(accepted + took for accepted, took in cluster.settled(latest))
     return last / 1000 - killed
 
 
@@ -301,7 +322,7 @@ def _delivering(rounds: _Rounds) -> list[Figure]:
 
 
 def _accepting(rounds: _Rounds) -> list[Figure]:
-    of_server = [one for some in _WORKERS for one in rounds[some]]
+    of_server = rounds[1]  # without the workers, which only look for something to deliver
     what = f"{_BATCH} events a POST"
     return [
         *(
@@ -343,7 +364,10 @@ def _at_once(rounds: Sequence[_Round]) -> list[Figure]:
         ]
     return [
         *figures,
-        _figure("from accepted to delivered at this rate, median", [o.median for o in found], "ms"),
+        _figure(
+            *("from accepted to delivered at this rate, median", [one.median for one in found]),
+            "ms",
+        ),
         _figure(
             "from accepted to delivered at this rate, 99th percentile",
             *([one.slow for one in found], "ms"),

@@ -84,6 +84,10 @@ class ServeProcess:
         """Return whether it takes events, or delivers."""
         return self.readiness()[0] == 200
 
+    def is_paused(self) -> bool:
+        """Return whether it has noticed that it must not deliver."""
+        return "is paused" in self.readiness()[1]
+
     def readiness(self) -> tuple[int, str]:
         """Return what ``/readyz`` answers, and why it does not if it cannot be asked: status 0."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -132,8 +136,7 @@ class ServeProcess:
 class Cluster:
     """A new store in a folder, or on a server of PostgreSQL, and the processes that serve it.
 
-    Its destination is Kana at an endpoint, and is paused at first. When it is left, all processes
-    are stopped.
+    Its destination is Kana at an endpoint. When it is left, all processes are stopped.
     """
 
     def __init__(
@@ -168,8 +171,6 @@ class Cluster:
         return address
 
     def __enter__(self) -> Self:
-        with open_at(self._address) as store:
-            pause_destination(store, _NAME, time.time())
         return self
 
     def __exit__(
@@ -244,6 +245,12 @@ class Cluster:
         name = f"{socket.gethostname()}:{worker.pid}"
         return frozenset(lane for one, lane in self._ask(_LANES) if one == name)
 
+    def stop(self, process: ServeProcess) -> None:
+        """End a process in order."""
+        self.processes.remove(process)
+        process.ask_to_stop()
+        process.wait_until_stopped()
+
     def kill(self, process: ServeProcess) -> None:
         """End a process as a crash does."""
         self.processes.remove(process)
@@ -275,7 +282,11 @@ class Cluster:
     def wait_until_delivered(self, events: int, seconds: float) -> None:
         """Return when as many events were delivered since the store was made."""
         what = f"{events:,} delivered events"
-        self.wait(what, lambda: self._counts().get(_DELIVERED) == events, seconds, self._state)
+        self.wait(what, lambda: self.delivered() == events, seconds, self._state)
+
+    def delivered(self) -> int:
+        """Return how many events were delivered since the store was made."""
+        return int(self._counts().get(_DELIVERED, 0))
 
     def _state(self) -> str:
         counts = sorted(self._counts().items())
@@ -287,13 +298,17 @@ class Cluster:
         # Not from the tables of deliveries: to count those costs more, the more there are.
         return dict(self._ask("SELECT status, sum(count) FROM tallies GROUP BY status"))
 
-    def settled(self, after: int = 0) -> Sequence[tuple[int, int, int]]:
-        """Return the deliveries with numbers after one: number, when accepted, and how long.
+    def latest(self) -> int:
+        """Return the number of the latest delivery that was settled."""
+        return int(self._ask("SELECT coalesce(max(id), 0) FROM ledger")[0][0])
+
+    def settled(self, after: int = 0) -> Sequence[tuple[int, int]]:
+        """Return when each delivery after this number was accepted, and how long it took.
 
         Both are milliseconds, the first since 1970.
         """
-        query = f"SELECT id, accepted_at, took FROM ledger WHERE id > {after}"  # noqa: S608 - a number
-        return [(number, accepted, took) for number, accepted, took in self._ask(query)]
+        query = f"SELECT accepted_at, took FROM ledger WHERE id > {after}"  # noqa: S608 - a number
+        return [(accepted, took) for accepted, took in self._ask(query)]
 
     def _ask(self, query: str) -> list[tuple[Any, ...]]:
         if self._raw is not None:
@@ -302,6 +317,14 @@ class Cluster:
         path = f"file:{self._address}?mode=ro"
         with contextlib.closing(sqlite3.connect(path, uri=True)) as connection:
             return connection.execute(query).fetchall()
+
+    def pause(self) -> None:
+        """Let the workers deliver nothing, and return when all have noticed."""
+        with open_at(self._address) as store:
+            pause_destination(store, _NAME, time.time())
+        for process in self.processes:
+            what = f"{process.name} to notice that it is paused"
+            self.wait(what, process.is_paused, _READY, process.state)
 
     def resume(self) -> None:
         """Let the workers deliver; they notice it within about a second."""
