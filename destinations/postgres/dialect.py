@@ -36,6 +36,10 @@ _BYTE_LENGTH: Final = re.compile(r"\blength\(CAST\((\w+) AS BLOB\)\)")
 _ORDERED_JOIN: Final = re.compile(r"\bCROSS (JOIN \w+(?: AS \w+)?\s+ON\b)")
 # A key may be longer than an index takes: it is known there by its digest.
 _KEY: Final = re.compile(r"ON CONFLICT \(scope, key\)")
+# A join with the rows of a function, planned before the tables have rows, may read all of them; an
+# array is looked up in the index.
+_SOME_IDS: Final = re.compile(r"\bIN \(SELECT value FROM json_each\((\$\d+)\)\)")
+_ARRAY_OF_IDS: Final = r"= ANY (translate(\1::text, '[]', '{}')::bigint[])"
 _ROWS: Final = re.compile(r"VALUES\s*\{rows\}")
 _COLUMNS: Final = re.compile(
     r"(?:INTO|WITH)\s+(\w+)\s*\(([^()]*)\)\s*(?:AS\s*\(\s*)?VALUES \{rows\}"
@@ -75,7 +79,7 @@ def translated(statement: str) -> str:
 
     text = _BYTE_LENGTH.sub(r"octet_length(\1)", _ORDERED_JOIN.sub(r"\1", statement))
     text = _KEY.sub("ON CONFLICT (scope, md5(key))", text)
-    return _TOKEN.sub(change, text)
+    return _SOME_IDS.sub(_ARRAY_OF_IDS, _TOKEN.sub(change, text))
 
 
 @functools.lru_cache(maxsize=256)

@@ -47,6 +47,15 @@ CASES = {
         "INSERT INTO balances VALUES (?) ON CONFLICT (scope, key) DO NOTHING",
         "INSERT INTO balances VALUES ($1) ON CONFLICT (scope, md5(key)) DO NOTHING",
     ),
+    "some of many ids": (
+        "DELETE FROM open WHERE id IN (SELECT value FROM json_each(?)) AND scope = ?",
+        "DELETE FROM open WHERE id = ANY (translate($1::text, '[]', '{}')::bigint[])"
+        " AND scope = $2",
+    ),
+    "values of another table": (
+        "id IN (SELECT value FROM intents, json_each(intents.deliveries))",
+        "id IN (SELECT value FROM intents, json_each(intents.deliveries))",
+    ),
     "another key": ("ON CONFLICT (scope, code) DO NOTHING", "ON CONFLICT (scope, code) DO NOTHING"),
 }
 
