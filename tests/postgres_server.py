@@ -14,9 +14,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -71,13 +72,24 @@ def children_of(parent: int) -> list[int]:
 class PostgresServer:
     """A server with a cluster of its own in a temporary folder, on a port of loopback.
 
-    With ``settings`` it starts; one of None is left as ALTER SYSTEM says.
+    With ``settings`` it starts; one of None is left as ALTER SYSTEM says. On another ``address`` it
+    trusts the hosts of a ``network``; programs are started ``within`` a context.
     """
 
-    def __init__(self, settings: Mapping[str, str | None] | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str | None] | None = None,
+        *,
+        port: int = 0,
+        address: str = "127.0.0.1",
+        network: str | None = None,
+        within: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.data = self.folder / "data"
         self.port = port or free_port()
+        self.address = address
+        self._network, self._within = network, within
         self._settings = {**_FAST, **(settings or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.bin = self._copied(programs())
@@ -105,15 +117,16 @@ class PostgresServer:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> int:
         """Run one of the programs to its end, as the user of the server."""
-        done = subprocess.run(
-            [str(self.bin / program), *arguments],
-            user=_user(),
-            cwd=self.folder,
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        with self._within():
+            done = subprocess.run(
+                [str(self.bin / program), *arguments],
+                user=_user(),
+                cwd=self.folder,
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
         assert not check or done.returncode == 0, done.stderr.decode()
         return done.returncode
 
@@ -123,11 +136,54 @@ class PostgresServer:
             *("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "-E", "UTF8"),
             *("--locale=C", "--no-sync"),
         )
+        if self._network is not None:
+            with (self.data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                for database in ("all", "replication"):
+                    rules.write(f"host {database} all {self._network} trust\n")
+
+    def copy(
+        self,
+        name: str,
+        *more: str,
+        settings: Mapping[str, str | None] | None = None,
+        **options: Any,
+    ) -> PostgresServer:
+        """Return a standby of this server with a name; it is not started yet.
+
+        ``more`` are arguments of the program that copies, ``options`` those of the class.
+        """
+        made = PostgresServer({**self._settings, **(settings or {})}, **options)
+        source = f"host={self.address} port={self.port} user=postgres application_name={name}"
+        made.run(
+            *("pg_basebackup", "-D", str(made.data), "-d", source, "-R", "-c", "fast", "--no-sync"),
+            *more,
+        )
+        return made
+
+    def promote(self) -> None:
+        """Make a standby the primary, and return when it is."""
+        self.run("pg_ctl", "promote", "-D", str(self.data), "-w")
+
+    def wait_for(self, *standbys: str) -> None:
+        """Let commits wait for one of these standbys from now on, once one is there."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = local")
+            names = ", ".join(standbys)
+            connection.execute(
+                f"ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 ({names})'".encode()
+            )
+            connection.execute("SELECT pg_reload_conf()")
+            give_up = time.monotonic() + _SECONDS
+            while not connection.execute(
+                "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'"
+            ).fetchall():
+                assert time.monotonic() < give_up, "no standby"
+                time.sleep(0.02)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self.address,
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
@@ -137,7 +193,7 @@ class PostgresServer:
         arguments: Sequence[str] = [
             f"--{name}={value}" for name, value in options.items() if value is not None
         ]
-        with (self.folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log, self._within():
             self.process = subprocess.Popen(
                 [str(self.bin / "postgres"), "-D", str(self.data), *arguments],
                 user=_user(),
@@ -182,7 +238,7 @@ class PostgresServer:
 
     def url(self, database: str) -> str:
         """Return the address of a database."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{self.address}:{self.port}/{database}"
 
     def new_database(self) -> str:
         """Make an empty database; returns its address."""

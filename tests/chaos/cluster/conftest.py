@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.cluster.fleet import Fleet
+from tests.chaos.cluster.networks import PARTNER, Network
 from tests.chaos.cluster.partner import LoggingPartner
 from tests.postgres_server import PostgresServer
 
@@ -31,10 +32,17 @@ def fleet(tmp_path: Path, postgres: PostgresServer) -> Iterator[Callable[..., Fl
     """Makes a fleet without processes, with a partner of its own."""
     with ExitStack() as stack:
 
-        def make(chance: random.Random, **options: Any) -> Fleet:
-            partner = LoggingPartner(chance)
+        def make(
+            chance: random.Random,
+            *,
+            server: PostgresServer = postgres,
+            network: Network | None = None,
+            **options: Any,
+        ) -> Fleet:
+            host = None if network is None else network.host(PARTNER)
+            partner = LoggingPartner(chance, host=host)
             stack.callback(partner.close)
-            made = Fleet(tmp_path, postgres, partner, **options)
+            made = Fleet(tmp_path, server, partner, network=network, **options)
             stack.callback(made.close)
             return made
 

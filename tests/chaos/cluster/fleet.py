@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -25,6 +26,7 @@ from destinations.postgres import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.store import PostgresStore
 from destinations.store import broken_rules
+from tests.chaos.cluster.networks import DB, PARTNER, Host, Network
 from tests.chaos.cluster.partner import LoggingPartner, write_definition
 from tests.postgres_server import PostgresServer, free_port
 
@@ -47,15 +49,16 @@ def wait_until(is_so: Callable[[], Any], seconds: float = PATIENCE) -> None:
 class Member:
     """One process. Its name, which the partner is told, is of no other one."""
 
-    def __init__(self, fleet: Fleet, name: str, role: str, definition: Path) -> None:
+    def __init__(self, fleet: Fleet, name: str, role: str, definition: Path, host: Host) -> None:
         self.name = name
         self.role = role
+        self.host = host
         self.port = free_port()
         self._log = fleet.folder / f"{name}.log"
         config = fleet.folder / f"{name}.json"
         config.write_text(json.dumps(fleet.configuration(self, definition)), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(config)]
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, host.within():
             self.process = subprocess.Popen(
                 [*command, "--role", role],
                 stdin=subprocess.DEVNULL,
@@ -82,7 +85,8 @@ class Member:
     def is_ready(self) -> bool:
         """Return whether it takes events, or delivers."""
         try:
-            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as one:
+            address = self.host.address
+            with closing(http.client.HTTPConnection(address, self.port, timeout=5)) as one:
                 one.request("GET", "/readyz")
                 return one.getresponse().status == 200
         except (OSError, http.client.HTTPException):
@@ -107,7 +111,8 @@ class Member:
 class Fleet:
     """The processes, which are started again if the kernel ends them, as an operator's system does.
 
-    ``environment`` is what processes get besides.
+    ``environment`` is what processes get besides. With a ``network`` they run on hosts of it, and
+    find there what they need.
     """
 
     def __init__(
@@ -120,17 +125,23 @@ class Fleet:
         hard_stop: bool = True,
         environment: Mapping[str, str] | None = None,
         dsn: str | None = None,
+        durability: str = "single-node",
+        network: Network | None = None,
+        timeout: float = 20.0,
+        settle_after: float = 0.5,
     ) -> None:
         self.folder = folder
         self.server = server
         self.partner = partner
         self.environment = environment or {}
         self.dsn = dsn or server.new_database()
-        self.definition = write_definition(folder / "sample")
+        self.definition = write_definition(folder / "sample", timeout=timeout)
         self.ended_by_kernel: list[str] = []
         self.faults: list[str] = []
         self.members: list[Member] = []
-        self._lease, self._hard_stop = lease, hard_stop
+        self.senders: Senders | None = None
+        self._lease, self._hard_stop, self._durability = lease, hard_stop, durability
+        self._network, self._settle_after = network, settle_after
         self._names = 0
         self._all: list[Member] = []
         self._lock = threading.RLock()
@@ -140,19 +151,25 @@ class Fleet:
 
     def configuration(self, member: Member, definition: Path) -> Mapping[str, Any]:
         """Return what a process is started with."""
+        endpoint, dsn = self.partner.url, self.dsn
+        if self._network is not None:
+            network, name = self._network, member.host.name
+            endpoint = _moved(endpoint, *network.way_to(name, PARTNER, self.partner.port))
+            if "," not in dsn:  # else they find the servers by themselves
+                dsn = _moved(dsn, *network.way_to(name, DB, self.server.port))
         settings = {
-            "endpoint": self.partner.url,
+            "endpoint": endpoint,
             "process": member.name,
             "apiKey": {"env": "SAMPLE_KEY"},
         }
         return {
-            "listen": {"port": member.port},
+            "listen": {"host": member.host.address, "port": member.port},
             "store": {
                 "postgres": {
-                    "dsn": self.dsn,
+                    "dsn": dsn,
                     "leaseSeconds": self._lease,
                     "hardStop": self._hard_stop,
-                    "durability": "single-node",
+                    "durability": self._durability,
                 }
             },
             "drainSeconds": 5,
@@ -162,26 +179,28 @@ class Fleet:
                     "destination": str(definition),
                     "account": "main",
                     "settings": settings,
-                    "delivery": {"allowPrivate": True, "settleAfterSeconds": 0.5},
+                    "delivery": {"allowPrivate": True, "settleAfterSeconds": self._settle_after},
                 }
             ],
         }
 
     # -- processes -----------------------------------------------------------------------------
 
-    def start(self, *roles: str) -> list[Member]:
+    def start(self, *roles: str, host: str = "") -> list[Member]:
         """Start processes of these roles, and return when all of them are ready.
 
         One that the kernel has ended meanwhile is not waited for.
         """
-        made = [self.spawn(role) for role in roles]
+        place = self._network.host(host) if self._network is not None else Host()
+        made = [self.spawn(role, place) for role in roles]
         wait_until(lambda: all(one.is_ready() or one not in self.members for one in made))
         return made
 
-    def spawn(self, role: str) -> Member:
+    def spawn(self, role: str, host: Host | None = None) -> Member:
         """Start a process; it is not ready yet."""
         with self._lock:
-            member = Member(self, f"{role}-{self._names}", role, self.definition)
+            name = f"{role}-{self._names}"
+            member = Member(self, name, role, self.definition, host or Host())
             self._names += 1
             self.members.append(member)
             self._all.append(member)
@@ -209,6 +228,11 @@ class Fleet:
         with self._lock:
             return [one for one in self.members if is_so(one)]
 
+    def on(self, host: str) -> Member:
+        """Return the process that is meant to run on a host."""
+        (found,) = self.of_role(lambda one: one.host.name == host)
+        return found
+
     def _supervise(self) -> None:
         while not self._closed.wait(SOON):
             with self._lock:
@@ -221,7 +245,7 @@ class Fleet:
                         self.ended_by_kernel.append(member.name)
                     else:
                         self.faults.append(f"{member.name} ended with {code}: {member.log}")
-                    self.spawn(member.role)
+                    self.spawn(member.role, member.host)
 
     def close(self) -> None:
         """Leave no process behind."""
@@ -262,6 +286,15 @@ class Fleet:
         )
         return Counter(dict(found))
 
+    def lanes_on(self, host: str) -> int:
+        """Return how many lanes the process on a host has."""
+        found = self.ask(
+            "SELECT count(*) FROM destinations.lanes l JOIN destinations.workers w"
+            " ON w.id = l.worker AND w.state = 'alive' WHERE w.name LIKE %s",
+            f"%:{self.on(host).process.pid}",
+        )
+        return int(found[0][0])
+
     def are_lanes_shared(self) -> bool:
         """Return whether every process that delivers has its share of the lanes."""
         count = len(self.of_role(lambda one: one.delivers))
@@ -275,6 +308,7 @@ class Senders:
     """Threads that post events of their own users, in order, each again until it is taken."""
 
     def __init__(self, fleet: Fleet, chance: random.Random, count: int, users: int) -> None:
+        fleet.senders = self
         self._fleet = fleet
         self._stop = threading.Event()
         self.acknowledged: dict[str, list[int]] = {}
@@ -330,9 +364,11 @@ class Senders:
         receivers = self._fleet.of_role(lambda one: one.receives)
         if not receivers:
             return False
-        port = chance.choice(receivers).port
+        one = chance.choice(receivers)
         headers = {"Content-Type": "application/json"}
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        with closing(
+            http.client.HTTPConnection(one.host.address, one.port, timeout=10)
+        ) as connection:
             try:
                 connection.request("POST", "/v1/sample", body, headers)
                 if chance.random() < 0.02:
@@ -346,11 +382,46 @@ class Senders:
         return response.status == 200
 
 
+def _moved(url: str, host: str, port: int) -> str:
+    """Return a URL with another host and port."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}{host}:{port}").geturl()
+
+
 def event(user: str, number: int, by: int) -> Mapping[str, Any]:
     """Return an event that adds to what a user has."""
     properties = {"by": by, "thing": user, "number": number}
     head = {"type": "track", "event": "E", "userId": user, "messageId": f"{user}-{number}"}
     return {**head, "properties": properties}
+
+
+_WAITING = """
+    SELECT one.id, one.tx, one.lane, l.worker, one.status, one.effect, one.attempts, one.next_at,
+        extract(epoch from clock_timestamp()), i.id, i.worker
+    FROM destinations.open one JOIN destinations.lanes l USING (lane)
+    LEFT JOIN destinations.intents i ON i.deliveries::text LIKE '%' || one.id || '%'
+    ORDER BY one.id LIMIT 20
+"""
+
+
+def until_all_flow(fleet: Fleet) -> None:
+    """Return when of each user something is delivered that was taken just now."""
+    assert fleet.senders is not None
+    reached = fleet.senders.reached
+    last = fleet.partner.last
+    try:
+        wait_until(lambda: all(last.get(user, -1) >= number for user, number in reached.items()))
+    except AssertionError as error:
+        late = {user: (last.get(user), number) for user, number in reached.items()}
+        error.add_note(f"reached and taken: {late}")
+        error.add_note("\n".join(map(str, fleet.ask(_WAITING))))
+        raise
+
+
+def are_all_ready(fleet: Fleet) -> bool:
+    """Return whether each process takes events, or delivers: a frozen one has begun to."""
+    return fleet.are_lanes_shared() and all(one.is_ready() for one in list(fleet.members))
 
 
 def check(fleet: Fleet, senders: Senders) -> None:

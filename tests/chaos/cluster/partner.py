@@ -17,13 +17,16 @@ from typing import Any
 
 import yaml
 
+from tests.chaos.cluster.networks import Host
 from tests.destinations.conftest import ACTIONS, DESTINATION, DUMPER
 from tests.destinations.pipeline.conftest import with_reconcile
 
 HEADER = "X-Process"
 
 
-def write_definition(folder: Path, version: str = "1.2.3", *, batch: int = 8) -> Path:
+def write_definition(
+    folder: Path, version: str = "1.2.3", *, batch: int = 8, timeout: float = 20.0
+) -> Path:
     """Write the definition of a destination that counts for users; returns its folder.
 
     Each event has a number, so that the partner sees their order, and each request the name of the
@@ -49,7 +52,7 @@ def write_definition(folder: Path, version: str = "1.2.3", *, batch: int = 8) ->
     destination["settings"]["properties"]["process"] = process
     destination["transport"]["headers"][HEADER] = {"@template": "{{settings.process}}"}
     # Else a frozen process could cut its own request off.
-    destination["transport"]["timeout"] = {"connect": 1, "read": 20, "total": 20}
+    destination["transport"]["timeout"] = {"connect": 1, "read": timeout, "total": timeout}
     fields = documents["count"]["fields"]
     fields["properties"]["number"] = {
         **fields["properties"]["by"],
@@ -78,7 +81,9 @@ class Counted:
 class LoggingPartner:
     """Counts for users, and answers a while later, until it is closed."""
 
-    def __init__(self, chance: random.Random, slowest: float = 0.02) -> None:
+    def __init__(
+        self, chance: random.Random, slowest: float = 0.02, *, host: Host | None = None
+    ) -> None:
         self.log: list[Counted] = []
         self.counts: Counter[str] = Counter()
         self.last: dict[str, int] = {}
@@ -110,14 +115,17 @@ class LoggingPartner:
             def handle_error(self, *_: object) -> None:
                 """Write nothing of senders that were killed."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        place = host or Host()
+        with place.within():
+            self._server = Server((place.address, 0), Handler)
+        self._address = place.address
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}/graphql"
+        return f"http://{self._address}:{self.port}/graphql"
 
     def _answer(self, process: str, body: Any) -> dict[str, Any]:
         variables = body["variables"]

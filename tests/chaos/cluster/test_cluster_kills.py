@@ -16,7 +16,15 @@ from functools import partial
 
 import psycopg
 
-from tests.chaos.cluster.fleet import LEASE, Fleet, Senders, check, wait_until
+from tests.chaos.cluster.fleet import (
+    LEASE,
+    Fleet,
+    Senders,
+    are_all_ready,
+    check,
+    until_all_flow,
+    wait_until,
+)
 from tests.chaos.cluster.partner import write_definition
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
@@ -109,37 +117,6 @@ TROUBLES: list[Callable[[Fleet, random.Random], None]] = [
 ]
 
 
-_WAITING = """
-    SELECT one.id, one.tx, one.lane, l.worker, one.status, one.effect, one.attempts, one.next_at,
-        extract(epoch from clock_timestamp()), i.id, i.worker
-    FROM destinations.open one JOIN destinations.lanes l USING (lane)
-    LEFT JOIN destinations.intents i ON i.deliveries::text LIKE '%' || one.id || '%'
-    ORDER BY one.id LIMIT 20
-"""
-
-
-def until_all_flow(fleet: Fleet) -> None:
-    """Return when of each user something is delivered that was taken just now."""
-    senders = SENDING[fleet]
-    reached = senders.reached
-    last = fleet.partner.last
-    try:
-        wait_until(lambda: all(last.get(user, -1) >= number for user, number in reached.items()))
-    except AssertionError as error:
-        late = {user: (last.get(user), number) for user, number in reached.items()}
-        error.add_note(f"reached and taken: {late}")
-        error.add_note("\n".join(map(str, fleet.ask(_WAITING))))
-        raise
-
-
-def are_all_ready(fleet: Fleet) -> bool:
-    """Return whether each process takes events, or delivers: a frozen one has begun to."""
-    return fleet.are_lanes_shared() and all(one.is_ready() for one in list(fleet.members))
-
-
-SENDING: dict[Fleet, Senders] = {}
-
-
 def begin_transaction(fleet: Fleet, stack: ExitStack) -> None:
     """Leave a transaction open that has a number: no later one is before the oldest that runs."""
     connection = psycopg.connect(fleet.dsn)
@@ -160,7 +137,7 @@ def test_trouble(cluster_seed: int, fleet: Callable[..., Fleet]) -> None:
     chance.shuffle(troubles)
     with ExitStack() as stack:
         begin_transaction(made, stack)
-        senders = SENDING[made] = Senders(made, chance, SENDERS, USERS)
+        senders = Senders(made, chance, SENDERS, USERS)
         for trouble in troubles:
             time.sleep(chance.uniform(0, 0.5))
             trouble(made, chance)

@@ -202,13 +202,9 @@ def test_how_long_snapshots_are_held() -> None:
 @pytest.fixture
 def standby(server: PostgresServer) -> Iterator[PostgresServer]:
     """A standby ``b`` of the server, with a replication slot."""
-    made = PostgresServer(
-        {**_SAFE, "hot_standby_feedback": "on", "wal_receiver_status_interval": "1"}
-    )
-    source = f"host=127.0.0.1 port={server.port} user=postgres application_name=b"
-    made.run(
-        *("pg_basebackup", "-D", str(made.data), "-d", source, "-R", "-C", "-S", "slot_of_b"),
-        *("-c", "fast", "--no-sync"),
+    made = server.copy(
+        *("b", "-C", "-S", "slot_of_b"),
+        settings={"hot_standby_feedback": "on", "wal_receiver_status_interval": "1"},
     )
     made.start()
     yield made
