@@ -204,8 +204,8 @@ class WorkerSession:
                 self._park()
 
     def _pause(self) -> float:
-        """Return the seconds until the next beat; sooner where it failed, or lanes are given."""
-        if self.last_error is not None or self._giving:
+        """Return the seconds until the next beat: few if it failed, was late, or gives lanes."""
+        if self.last_error is not None or self._giving or self.remaining() <= 0:
             return min(self.times.beat, 0.2 * self.times.lease / 15)
         return self.times.beat
 
@@ -234,14 +234,13 @@ class WorkerSession:
     def _beat(self, began: float) -> None:
         connection = self._connected()
         if self._token is None:
-            self._register(connection, began)
+            self._register(connection)
         elif connection.execute(_BEAT, (self._token,)).fetchone() is None:
             self._lose()
-            self._register(connection, began)
+            self._register(connection)
         else:
-            self._until = began + self.times.lease - self.times.margin
-            self._arm(began)
-        others = self._look_at_others(connection, began)
+            self._renew(began)
+        others = self._look_at_others(connection)
         self._share(connection, others + 1)
 
     def _connected(self) -> PostgresConnection:
@@ -256,7 +255,15 @@ class WorkerSession:
             )
         return self._connection
 
-    def _register(self, connection: PostgresConnection, began: float) -> None:
+    def _renew(self, began: float) -> None:
+        self._until = began + self.times.lease - self.times.margin
+        # A beat that took longer than the lease renews nothing: this process stays parked.
+        if self.remaining() > 0:
+            self._arm(began)
+
+    def _register(self, connection: PostgresConnection) -> None:
+        # What was asked before may have waited for long: the session is younger.
+        began = self._monotonic()
         connection.execute(_FORGET)
         connection.execute(_POOL, (self._pool,))
         row: Any = connection.execute(
@@ -264,8 +271,7 @@ class WorkerSession:
         ).fetchone()
         self._token = int(row[0])
         self._lanes, self._giving = {}, frozenset()
-        self._until = began + self.times.lease - self.times.margin
-        self._arm(began)
+        self._renew(began)
         self.holder.lease_taken()
 
     def _lose(self) -> None:
@@ -298,11 +304,14 @@ class WorkerSession:
 
     # -- others --------------------------------------------------------------------------------
 
-    def _look_at_others(self, connection: PostgresConnection, now: float) -> int:
+    def _look_at_others(self, connection: PostgresConnection) -> int:
         """End the sessions whose beats have stopped; returns how many others share its work."""
         alive = 0
         seen: dict[int, tuple[int, float]] = {}
-        for other, beats, lease, pool in connection.execute(_OTHERS, (self._token,)).fetchall():
+        rows = connection.execute(_OTHERS, (self._token,)).fetchall()
+        # Not before they were seen: what was asked may have waited for long.
+        now = self._monotonic()
+        for other, beats, lease, pool in rows:
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now

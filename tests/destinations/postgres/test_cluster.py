@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,10 @@ from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
 from destinations.pipeline.lease import LANES, lane_of
 from destinations.pipeline.ledger import Selection
+from destinations.postgres import sessions
 from destinations.postgres.database import PostgresDatabase
 from destinations.runtime.destination import Destination
-from tests.destinations.postgres.cluster import Cluster, Member
+from tests.destinations.postgres.cluster import TIMES, Cluster, Member
 
 
 def event(
@@ -181,6 +184,61 @@ def test_who_comes_back_too_late(cluster: Cluster) -> None:
     two.accept(*(event(user, 1) for user in users))
     cluster.run()
     assert cluster.partner.counts == dict.fromkeys(users, 1)
+
+
+class Hanging:
+    """A connection whose next answer comes after ``seconds``; others go on meanwhile."""
+
+    def __init__(self, member: Member, connection: Any, seconds: int) -> None:
+        self._member, self._connection, self._seconds = member, connection, seconds
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the connection has."""
+        return getattr(self._connection, name)
+
+    def execute(self, *args: Any) -> Any:
+        """Execute a statement, as late as that."""
+        seconds, self._seconds = self._seconds, 0
+        cluster = self._member.cluster
+        for _ in range(seconds):
+            cluster.clock.now += 1.0
+            for other in cluster.members:
+                if other is not self._member:
+                    other.lease.beat()
+        return self._connection.execute(*args)
+
+
+@pytest.mark.parametrize("seconds", [13, 14, 15, 40])
+def test_a_beat_that_hangs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Who was away for as long as a lease, or nearly, delivers again; it ends no one that lives.
+
+    Its timer is not wound up for the time that has passed: the kernel would end it.
+    """
+    one, two = cluster.join(), cluster.join()
+    cluster.even()
+    tokens = one.lease.token, two.lease.token
+    wound: list[float] = []
+    monkeypatch.setattr(sessions.signal, "setitimer", lambda _, value: wound.append(value))
+    one.lease.times = replace(TIMES, hard_stop=True)
+    one.lease._connected()
+    hanging = Hanging(one, one.lease._connection, seconds)
+    with monkeypatch.context() as patch:
+        patch.setattr(one.lease, "_connected", lambda: hanging)
+        one.lease.beat()
+    is_lost = seconds >= TIMES.lease
+    assert (one.lease.token != tokens[0]) == is_lost
+    assert (one.lease.remaining() > 0) == is_lost
+    cluster.clock.now += 0.2  # it beats sooner then
+    one.lease.beat()
+    assert one.lease.remaining() > 0
+    assert wound
+    assert min(wound) > TIMES.margin / 2
+    assert two.lease.remaining() > 0
+    two.lease.beat()
+    assert two.lease.token == tokens[1]
+    one.lease.times = TIMES
+    cluster.even()
+    assert [len(lanes(each)) for each in (one, two)] == [64, 64]
 
 
 @pytest.mark.parametrize(("what", "steps"), [("news", 1), ("poll", 0)])
