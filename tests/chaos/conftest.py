@@ -46,6 +46,8 @@ COUNTS = {
     "often_killed_seed": max(1, int(SEEDS or 1) // 8),
     # With a cluster of processes, and several kinds of trouble.
     "cluster_seed": max(2, int(SEEDS or 1) // 8),
+    # A cluster on several hosts, and a database that fails over.
+    "network_seed": max(1, int(SEEDS or 1) // 40),
     # Each with thousands of events.
     "heavy_seed": max(1, int(SEEDS or 1) // 20),
 }

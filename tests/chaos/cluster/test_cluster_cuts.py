@@ -161,10 +161,10 @@ def server(network: Network, postgres: PostgresServer) -> Iterator[PostgresServe
 
 @long
 def test_cut_in_all_ways(
-    cut_seed: int, fleet: Callable[..., Fleet], network: Network, server: PostgresServer
+    network_seed: int, fleet: Callable[..., Fleet], network: Network, server: PostgresServer
 ) -> None:
     """Every pair of hosts that speak with one another, in each way, in some order."""
-    chance = random.Random(f"cuts {cut_seed}")
+    chance = random.Random(f"cuts {network_seed}")
     made = fleet(chance, network=network, server=server)
     cases: list[Callable[[], None]] = []
     for way in Way:
