@@ -35,7 +35,14 @@ LEASE: Final = 2.0
 
 PATIENCE: Final = 60.0
 SOON: Final = 0.02
-API_KEY: Final = "sk_test_0123456789"
+KEYS: Final = {"SAMPLE_KEY": "sk_test_0123456789", "RECEIVER_KEY": "rk_test_0123456789abcdef"}
+"""The secrets of processes, by the names of their variables."""
+
+HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Authorization": f"Bearer {KEYS['RECEIVER_KEY']}",
+}
+"""What a sender of events sends with them."""
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = PATIENCE) -> None:
@@ -64,7 +71,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "SAMPLE_KEY": API_KEY, **fleet.environment},
+                env={**os.environ, **KEYS, **fleet.environment},
             )
 
     @property
@@ -179,6 +186,7 @@ class Fleet:
                     "destination": str(definition),
                     "account": "main",
                     "settings": settings,
+                    "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
                     "delivery": {"allowPrivate": True, "settleAfterSeconds": self._settle_after},
                 }
             ],
@@ -365,12 +373,11 @@ class Senders:
         if not receivers:
             return False
         one = chance.choice(receivers)
-        headers = {"Content-Type": "application/json"}
         with closing(
             http.client.HTTPConnection(one.host.address, one.port, timeout=10)
         ) as connection:
             try:
-                connection.request("POST", "/v1/sample", body, headers)
+                connection.request("POST", "/v1/sample", body, HEADERS)
                 if chance.random() < 0.02:
                     return False  # as if the answer had been lost on its way
                 response = connection.getresponse()

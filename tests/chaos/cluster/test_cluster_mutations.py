@@ -24,7 +24,7 @@ from destinations.pipeline.queue import QueuedDelivery
 from destinations.postgres.excluding import Excluder
 from destinations.postgres.source import PostgresSource
 from destinations.store.codes import STATUS_CODES
-from tests.chaos.cluster.fleet import LEASE, Fleet, event, wait_until
+from tests.chaos.cluster.fleet import HEADERS, LEASE, Fleet, event, wait_until
 from tests.destinations.conftest import bind, load, write_definition
 from tests.destinations.postgres.cluster import Cluster, Member
 from tests.destinations.postgres.conftest import cluster, touching
@@ -105,7 +105,7 @@ def post(fleet: Fleet, events: list[Any]) -> None:
     (port, *_) = [one.port for one in fleet.of_role(lambda one: one.receives)]
     body = json.dumps(events).encode()
     with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("POST", "/v1/sample", body, {"Content-Type": "application/json"})
+        connection.request("POST", "/v1/sample", body, HEADERS)
         assert connection.getresponse().status == 200
 
 
