@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import itertools
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,11 @@ __all__ = [
 ]
 
 _current = threading.local()
+
+_DISCARD: Final = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: what was not acknowledged yet is not sent after the socket is closed."""
+_FINISH: Final = struct.pack("ii", 0, 0)
+_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class Permission(Protocol):
@@ -53,15 +59,21 @@ class Exchange:
     before that the partner cannot act on it. ``connected`` says that a watched connection was
     used at all, ``expired`` that it was cut off. The ``permission`` is asked for after all that has
     to be waited for, right before the first byte leaves.
+
+    A request that is given up, or whose process ends, must not arrive later, when the network lets
+    it pass again: the partner has been asked by then, and what it did not have was sent again. So
+    the system discards what is left of it, at the latest ``seconds`` after it was sent.
     """
 
     __slots__ = (
-        *("_begun", "_connection", "_lock", "_permission"),
+        *("_begun", "_connection", "_lock", "_permission", "_seconds", "_socket"),
         *("complete", "connected", "done", "expired", "sent"),
     )
 
-    def __init__(self, permission: Permission | None = None) -> None:
+    def __init__(self, permission: Permission | None = None, seconds: float | None = None) -> None:
         self._permission = permission
+        self._seconds = seconds
+        self._socket: socket.socket | None = None
         self._begun = False
         self._lock = threading.Lock()
         self._connection: urllib3.connection.HTTPConnection | None = None
@@ -80,11 +92,24 @@ class Exchange:
         if expired:  # cut off while it was connecting
             self._shut_down(connection)
 
-    def begin(self) -> None:
+    def begin(self, through: socket.socket | None = None) -> None:
         """Note that bytes are about to leave; raises `TransportError` if they must not."""
-        if self._permission is not None and not self.sent:
+        if self.sent:
+            return
+        if through is not None:
+            self._bound(through)
+        if self._permission is not None:
             self._permission.begin()
             self._begun = True
+
+    def _bound(self, through: socket.socket) -> None:
+        """Let the system send nothing more once the socket is closed, or the time is over."""
+        self._socket = through
+        with contextlib.suppress(OSError):
+            through.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+            if _USER_TIMEOUT is not None and self._seconds is not None:
+                milliseconds = max(1, round(self._seconds * 1000))
+                through.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
 
     def left(self) -> None:
         """Note that all bytes have left, or no more will."""
@@ -130,6 +155,10 @@ class Exchange:
         with self._lock:
             self.done = True
             self._connection = None
+        if self._socket is not None and error is None and not self.expired:
+            # The answer is there: a connection that is closed later ends in the usual way.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FINISH)
         _current.exchange = None
 
 
@@ -229,7 +258,7 @@ class _Watched(urllib3.connection.HTTPConnection):
                 if exchange.expired and not exchange.sent:
                     # It expired while connecting, when there was nothing to cut off yet.
                     raise urllib3.exceptions.ConnectTimeoutError(self, "connected too late")
-                exchange.begin()
+                exchange.begin(self.sock)
                 exchange.sent = True
         super().send(data)
 
