@@ -68,6 +68,71 @@ def test_an_answer_that_drips_is_given_up(dripping: str) -> None:
     assert caught.value.timeout
 
 
+_TCP_CLOSED = 7
+"""What TCP_INFO says first of a connection that was reset; one that was ended is at 8."""
+
+
+def _ends(listener: socket.socket, answer: bytes, done: threading.Event, ends: list[bool]) -> None:
+    """Take a request, answer it, and note whether the connection was reset in the end."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(10)
+        while b"{}" not in connection.recv(65536):
+            pass
+        connection.sendall(answer)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        done.wait(10)
+        ends.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSED)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the system does not tell")
+@pytest.mark.parametrize(
+    ("timeouts", "answer", "is_reset"),
+    [
+        (Timeouts(connect=5, read=5, total=0.2), b"", True),
+        (Timeouts(connect=5, read=0.2, total=5), b"", True),
+        (Timeouts(connect=5, read=5, total=0.2), b"HTTP/1.1 200 OK\r\nX-Part: ", True),
+        (
+            Timeouts(connect=5, read=5, total=5),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            False,
+        ),
+    ],
+    ids=["the whole time", "the time of an answer", "in an answer", "answered"],
+)
+def test_how_connections_end(timeouts: Timeouts, answer: bytes, *, is_reset: bool) -> None:
+    """After a request is given up, the system sends none of it any more: it resets the connection.
+
+    Else a network that lets nothing pass for a while would deliver it later.
+    """
+    ends: list[bool] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+        args = (listener, answer, done, ends)
+        server = threading.Thread(target=_ends, args=args, daemon=True)
+        server.start()
+        transport = HttpTransport(timeouts)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with contextlib.suppress(TransportError):
+            transport.send(HttpRequest("POST", url, {}, b"{}"))
+        transport.close()
+        done.set()
+        server.join(10)
+    assert ends == [is_reset]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such limit")
+def test_what_the_system_sends_again(answering: tuple[str, list[str]]) -> None:
+    """It sends nothing again once the time is over, also if this process is stopped by then."""
+    url, _ = answering
+    host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+    connection = WatchedHTTPConnection(host, int(port))
+    with contextlib.closing(connection), Exchange(seconds=2.5):
+        connection.request("POST", "/", body=b"{}", headers={})
+        assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+
+
 class _Noted(Exchange):
     """An exchange that tells when it is cut off."""
 
@@ -203,8 +268,10 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
     class Kept(Exchange):
         __slots__ = ()
 
-        def __init__(self, permission: Permission | None = None) -> None:
-            super().__init__(permission)
+        def __init__(
+            self, permission: Permission | None = None, seconds: float | None = None
+        ) -> None:
+            super().__init__(permission, seconds)
             made.append(self)
 
     monkeypatch.setattr("destinations.http.transport.Exchange", Kept)

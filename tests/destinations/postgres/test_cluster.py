@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,6 @@ from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
 from destinations.pipeline.lease import LANES, lane_of
 from destinations.pipeline.ledger import Selection
-from destinations.postgres import sessions
 from destinations.postgres.database import PostgresDatabase
 from destinations.runtime.destination import Destination
 from tests.destinations.postgres.cluster import TIMES, Cluster, Member
@@ -218,7 +218,7 @@ def test_a_beat_that_hangs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, se
     cluster.even()
     tokens = one.lease.token, two.lease.token
     wound: list[float] = []
-    monkeypatch.setattr(sessions.signal, "setitimer", lambda _, value: wound.append(value))
+    monkeypatch.setattr(signal, "setitimer", lambda _, value: wound.append(value))
     one.lease.times = replace(TIMES, hard_stop=True)
     one.lease._connected()
     hanging = Hanging(one, one.lease._connection, seconds)
