@@ -91,13 +91,18 @@ class Member:
 
     def is_ready(self) -> bool:
         """Return whether it takes events, or delivers."""
+        return self.readiness()[0] == 200
+
+    def readiness(self) -> tuple[int, str]:
+        """Return what it says of that; the status is 0 if it cannot be asked."""
         try:
             address = self.host.address
             with closing(http.client.HTTPConnection(address, self.port, timeout=5)) as one:
                 one.request("GET", "/readyz")
-                return one.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
+                response = one.getresponse()
+                return response.status, response.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            return 0, repr(error)
 
     def sockets(self) -> set[int]:
         """Return the ports at this end of its connections."""
@@ -201,8 +206,23 @@ class Fleet:
         """
         place = self._network.host(host) if self._network is not None else Host()
         made = [self.spawn(role, place) for role in roles]
-        wait_until(lambda: all(one.is_ready() or one not in self.members for one in made))
+        try:
+            wait_until(
+                lambda: (
+                    self.is_sound()
+                    and all(one.is_ready() or one not in self.members for one in made)
+                )
+            )
+        except AssertionError as error:
+            for one in made:
+                error.add_note(f"{one.name} {one.readiness()}: {one.log[-2000:]}")
+            raise
         return made
+
+    def is_sound(self) -> bool:
+        """Fail at once if a process has ended by itself: who waits for it would wait in vain."""
+        assert self.faults == []
+        return True
 
     def spawn(self, role: str, host: Host | None = None) -> Member:
         """Start a process; it is not ready yet."""
@@ -418,7 +438,12 @@ def until_all_flow(fleet: Fleet) -> None:
     reached = fleet.senders.reached
     last = fleet.partner.last
     try:
-        wait_until(lambda: all(last.get(user, -1) >= number for user, number in reached.items()))
+        wait_until(
+            lambda: (
+                fleet.is_sound()
+                and all(last.get(user, -1) >= number for user, number in reached.items())
+            )
+        )
     except AssertionError as error:
         late = {user: (last.get(user), number) for user, number in reached.items()}
         error.add_note(f"reached and taken: {late}")
@@ -426,9 +451,21 @@ def until_all_flow(fleet: Fleet) -> None:
         raise
 
 
-def are_all_ready(fleet: Fleet) -> bool:
-    """Return whether each process takes events, or delivers: a frozen one has begun to."""
-    return fleet.are_lanes_shared() and all(one.is_ready() for one in list(fleet.members))
+def until_all_are_ready(fleet: Fleet) -> None:
+    """Return when each process takes events, or delivers: a frozen one has begun to."""
+    try:
+        wait_until(
+            lambda: (
+                fleet.is_sound()
+                and fleet.are_lanes_shared()
+                and all(one.is_ready() for one in list(fleet.members))
+            )
+        )
+    except AssertionError as error:
+        error.add_note(f"lanes: {fleet.lanes()}, ended by the kernel: {fleet.ended_by_kernel}")
+        for one in list(fleet.members):
+            error.add_note(f"{one.name} {one.readiness()}: {one.log[-2000:]}")
+        raise
 
 
 def check(fleet: Fleet, senders: Senders) -> None:

@@ -59,7 +59,7 @@ def write_definition(
         "default": {"@path": "$.properties.number"},
     }
     fields["required"].append("number")
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for name, document in documents.items():
         text = yaml.dump(json.loads(json.dumps(document)), Dumper=DUMPER, sort_keys=False)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -19,8 +19,8 @@ from tests.chaos.cluster.fleet import (
     LEASE,
     Fleet,
     Senders,
-    are_all_ready,
     check,
+    until_all_are_ready,
     until_all_flow,
     wait_until,
 )
@@ -57,7 +57,7 @@ def heal(made: Fleet, network: Network) -> None:
     """Let everything pass again, and return when all deliver."""
     network.heal()
     until_all_flow(made)
-    wait_until(partial(are_all_ready, made))
+    until_all_are_ready(made)
     until_all_flow(made)
 
 

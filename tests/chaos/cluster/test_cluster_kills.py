@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 
 import psycopg
 
@@ -20,8 +19,8 @@ from tests.chaos.cluster.fleet import (
     LEASE,
     Fleet,
     Senders,
-    are_all_ready,
     check,
+    until_all_are_ready,
     until_all_flow,
     wait_until,
 )
@@ -96,8 +95,10 @@ def divide_anew(fleet: Fleet, chance: random.Random) -> None:
 
 def roll(fleet: Fleet, chance: random.Random) -> None:
     """One process after the other is replaced by one with the next version of the definition."""
-    version = f"1.3.{len(list(fleet.folder.glob('sample*')))}"
-    folder = fleet.folder / f"sample-{version}"
+    version = f"1.3.{len(list(fleet.folder.glob('1.3.*')))}"
+    folder = (
+        fleet.folder / version / fleet.definition.name
+    )  # a definition is in a folder of its name
     fleet.definition = write_definition(folder, version, batch=chance.randint(1, 16))
     for member in list(fleet.members):
         if member in fleet.members:  # else the kernel has ended it meanwhile
@@ -143,7 +144,7 @@ def test_trouble(cluster_seed: int, fleet: Callable[..., Fleet]) -> None:
             trouble(made, chance)
             time.sleep(chance.uniform(0, 0.5))
             until_all_flow(made)
-            wait_until(partial(are_all_ready, made))
+            until_all_are_ready(made)
         senders.stop()
         wait_until(made.is_done)
     wait_until(made.are_lanes_shared)
