@@ -146,14 +146,18 @@ class PostgresServer:
         name: str,
         *more: str,
         settings: Mapping[str, str | None] | None = None,
+        through: int = 0,
         **options: Any,
     ) -> PostgresServer:
         """Return a standby of this server with a name; it is not started yet.
 
-        ``more`` are arguments of the program that copies, ``options`` those of the class.
+        ``more`` are arguments of the program that copies, ``options`` those of the class. It
+        connects ``through`` another port, if one is given.
         """
         made = PostgresServer({**self._settings, **(settings or {})}, **options)
-        source = f"host={self.address} port={self.port} user=postgres application_name={name}"
+        source = (
+            f"host={self.address} port={through or self.port} user=postgres application_name={name}"
+        )
         made.run(
             *("pg_basebackup", "-D", str(made.data), "-d", source, "-R", "-c", "fast", "--no-sync"),
             *more,

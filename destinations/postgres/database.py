@@ -45,6 +45,11 @@ _AHEAD_SECONDS: Final = 2.0
 
 _TAKEN: Final = 0.75
 
+# A transaction whose connection was lost while it waited for a standby is committed, and may be on
+# no standby: one that is committed after it waits for both.
+_WAIT_FOR_STANDBYS: Final = "SELECT pg_logical_emit_message(true, 'destinations', '')"
+# It rises with each promotion.
+_TIMELINE: Final = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 _COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
 _VERSION: Final = "SELECT count FROM writes"
 _BEGUN: Final = "SELECT count, pg_current_xact_id()::text FROM writes"
@@ -128,6 +133,7 @@ class PostgresDatabase:
             )
             try:
                 self._enter(opened)
+                self._timeline = _timeline_of(opened.raw)
             except BaseException:
                 opened.raw.close()
                 raise
@@ -236,6 +242,7 @@ class PostgresDatabase:
         return self._schema_number
 
     _schema_number: int | None = None
+    _timeline: str | None = None
 
     def _begin(self, raw: psycopg.Connection[Any], settings: str, lock: str) -> str:
         """Begin a transaction, in one round trip; returns its number.
@@ -256,22 +263,31 @@ class PostgresDatabase:
 
     def _commit(self, raw: psycopg.Connection[Any], number: str) -> None:
         """Commit, and find out what became of it if the connection is lost meanwhile."""
+        timeline = self._timeline
         try:
             raw.execute("COMMIT")
         except psycopg.Error as error:
-            if not is_lost(error) or not self._is_committed(number):
+            if not is_lost(error) or not self._is_committed(number, timeline):
                 raise
 
-    def _is_committed(self, number: str) -> bool:
-        """Return what became of a transaction, once the server can be asked again."""
+    def _is_committed(self, number: str, timeline: str | None) -> bool:
+        """Return what became of a transaction, once the server can be asked again.
+
+        A standby that was promoted gives the number of one that it never got to another one.
+        """
         give_up = time.monotonic() + _CERTAIN_SECONDS
         while True:
             try:
                 raw = self._open_writer().raw
-                row = raw.execute(f"SELECT pg_xact_status('{number}'::xid8)").fetchone()
-                state = None if row is None else row[0]
-                if state != "in progress":
-                    return bool(state == "committed")
+                if timeline is None or timeline != self._timeline:
+                    give_up = -math.inf  # it cannot be told
+                else:
+                    row = raw.execute(f"SELECT pg_xact_status('{number}'::xid8)").fetchone()
+                    state = None if row is None else row[0]
+                    if state == "committed":
+                        raw.execute(_WAIT_FOR_STANDBYS)
+                    if state != "in progress":
+                        return bool(state == "committed")
             except (psycopg.Error, UsageError):
                 pass
             if time.monotonic() >= give_up:
@@ -422,6 +438,17 @@ class PostgresDatabase:
     def faults(self, connection: Connection, limit: int) -> Sequence[str]:  # noqa: ARG002 - see Database
         """Return no faults: the server checks its files itself."""
         return ()
+
+
+def _timeline_of(raw: psycopg.Connection[Any]) -> str | None:
+    """Return which of the servers that followed one another this is; None if it does not tell."""
+    try:
+        row = raw.execute(_TIMELINE).fetchone()
+    except psycopg.Error as error:
+        if is_lost(error):
+            raise
+        return None
+    return None if row is None else str(row[0])
 
 
 def _roll_back(raw: psycopg.Connection[Any]) -> None:

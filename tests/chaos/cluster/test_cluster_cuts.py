@@ -22,6 +22,7 @@ from tests.chaos.cluster.fleet import (
     check,
     until_all_are_ready,
     until_all_flow,
+    until_done,
     wait_until,
 )
 from tests.chaos.cluster.networks import (
@@ -64,7 +65,7 @@ def heal(made: Fleet, network: Network) -> None:
 def end(made: Fleet, senders: Senders) -> None:
     """Return when all that was taken is delivered; what must hold holds."""
     senders.stop()
-    wait_until(made.is_done)
+    until_done(made)
     print(f"{senders.count} events; ended by the kernel: {made.ended_by_kernel}")
     check(made, senders)
     for member in list(made.members):

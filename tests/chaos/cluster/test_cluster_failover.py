@@ -10,8 +10,8 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,18 +21,33 @@ from tests.chaos.cluster.fleet import (
     LEASE,
     Fleet,
     Senders,
-    are_all_ready,
     check,
+    until_all_are_ready,
     until_all_flow,
+    until_done,
     wait_until,
 )
+from tests.chaos.cluster.networks import Forwarder, Way
 from tests.postgres_server import PostgresServer, free_port
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
 SENDERS, USERS = 4, 3
 
-Copy = Callable[[PostgresServer, str, int], PostgresServer]
 
+@dataclass(frozen=True)
+class Standby:
+    """A standby, and what its primary's log comes through."""
+
+    server: PostgresServer
+    log: Forwarder
+
+
+Copy = Callable[[PostgresServer, str, int], Standby]
+
+_END_WRITERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'destinations writer'
+"""
 _SETTINGS = {"fsync": "on", "full_page_writes": "on"}
 
 
@@ -53,11 +68,12 @@ def standby_of() -> Iterator[Copy]:
     """Makes a standby with a name, on a port, and starts it."""
     with ExitStack() as stack:
 
-        def make(server: PostgresServer, name: str, port: int) -> PostgresServer:
-            made = server.copy(name, port=port)
+        def make(server: PostgresServer, name: str, port: int) -> Standby:
+            log = stack.enter_context(closing(Forwarder((server.address, server.port))))
+            made = server.copy(name, port=port, through=log.address[1])
             stack.callback(made.remove)
             made.start()
-            return made
+            return Standby(made, log)
 
         yield make
 
@@ -78,18 +94,22 @@ def begin(made: Fleet, chance: random.Random) -> Senders:
     return senders
 
 
-def lose(primary: PostgresServer, standby: PostgresServer, chance: random.Random) -> float:
-    """Kill the primary, while the standby lags behind, and promote the standby.
+def lose(primary: PostgresServer, standby: Standby, chance: random.Random) -> float:
+    """Kill the primary when the standby has not got the last of its log, and promote the standby.
 
     Returns when the primary was lost, by the monotonic clock.
     """
-    standby.kill(signal.SIGSTOP)  # who does not wait for it acknowledges what is lost
+    standby.log.freeze(Way.BOTH)
+    time.sleep(0.3)
+    # Who loses the connection now finds the transaction committed, but on the primary alone.
+    with psycopg.connect(primary.url("postgres")) as connection:
+        connection.execute(_END_WRITERS)
     time.sleep(0.5)
     primary.stop(signal.SIGKILL)
     lost = time.monotonic()
-    standby.kill(signal.SIGCONT)
+    standby.log.refuse()
     time.sleep(chance.uniform(0, LEASE))
-    standby.promote()
+    standby.server.promote()
     return lost
 
 
@@ -113,13 +133,14 @@ def test_a_primary_is_lost(
         lost = lose(primary, standby, chance)
         until_all_flow(made)
         print(f"all flow again {time.monotonic() - lost:.1f} s after the primary was lost")
-        primary, standby = standby, standby_of(standby, name, port)
+        primary = standby.server
+        standby = standby_of(primary, name, port)
         primary.wait_for(name)
         # They are ready only if what they acknowledge is on two servers.
-        wait_until(partial(are_all_ready, made))
+        until_all_are_ready(made)
         until_all_flow(made)
     senders.stop()
-    wait_until(made.is_done)
+    until_done(made)
     print(f"{senders.count} events; ended by the kernel: {made.ended_by_kernel}")
     check(made, senders)
     assert {member.name for member in made.members} == names or made.ended_by_kernel
@@ -141,7 +162,7 @@ def test_what_a_standby_that_is_not_waited_for_loses(
     until_all_flow(made)
     lose(primary, standby, chance)
     senders.stop()
-    wait_until(made.is_done)
+    until_done(made)
     with psycopg.connect(dsn) as connection:
         (count,) = connection.execute("SELECT count(*) FROM destinations.messages").fetchone() or ()
     assert count < senders.count

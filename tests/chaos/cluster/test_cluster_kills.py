@@ -22,6 +22,7 @@ from tests.chaos.cluster.fleet import (
     check,
     until_all_are_ready,
     until_all_flow,
+    until_done,
     wait_until,
 )
 from tests.chaos.cluster.partner import write_definition
@@ -146,7 +147,7 @@ def test_trouble(cluster_seed: int, fleet: Callable[..., Fleet]) -> None:
             until_all_flow(made)
             until_all_are_ready(made)
         senders.stop()
-        wait_until(made.is_done)
+        until_done(made)
     wait_until(made.are_lanes_shared)
     print(f"seed {cluster_seed}: {[each.__name__ for each in troubles]}; {senders.count} events")
     print(f"ended by the kernel: {made.ended_by_kernel}")
