@@ -138,6 +138,10 @@ class TemporaryError(UsageError):
     """The request is right, and may work later."""
 
 
+class UncertainError(TemporaryError):
+    """What was written last is there, or not: the store cannot tell yet."""
+
+
 class StoreFullError(TemporaryError):
     """Nothing was written: the disk is full, or the store has reached its size limit.
 

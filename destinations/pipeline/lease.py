@@ -92,6 +92,10 @@ class Lease(Protocol):
         """Return for how many seconds requests may still begin; 0 or less if none may."""
         ...
 
+    def renounce(self) -> None:
+        """Give it up, as it is not known what was written under it: that is found out anew."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:

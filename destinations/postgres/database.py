@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 
 from destinations.clock import SteadyClock
-from destinations.errors import StoreFullError, TemporaryError, UsageError
+from destinations.errors import StoreFullError, TemporaryError, UncertainError, UsageError
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect, failure, is_lost
 from destinations.postgres.dialect import PostgresConnection
@@ -291,7 +291,7 @@ class PostgresDatabase:
             except (psycopg.Error, UsageError):
                 pass
             if time.monotonic() >= give_up:
-                raise TemporaryError(
+                raise UncertainError(
                     f"cannot write to the store {self.address}: the connection was lost, and it is "
                     "not known yet whether what was written last is there"
                 )

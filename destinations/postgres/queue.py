@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from destinations.clock import WallClock
+from destinations.errors import UncertainError
 from destinations.outcome import Effect
 from destinations.pipeline.account_names import folded
 from destinations.pipeline.breaker import LONGEST_WAIT
@@ -22,6 +23,7 @@ from destinations.pipeline.queue import (
     Balance,
     ChangedByOthersError,
     ClaimedBatch,
+    Committed,
     QueuedDelivery,
     QueuedEvent,
     Receipt,
@@ -162,6 +164,20 @@ class PostgresQueue(StoredQueue):
             self._adders.clear()
         self._adders |= work.noted_adders
 
+    def commit(self, round_: Round) -> Committed:
+        """Make a round durable; see `destinations.pipeline.queue.Queue.commit`.
+
+        Raises `LeaseLostError` if others deliver what this process had, or it gives that up.
+        """
+        try:
+            return super().commit(round_)
+        except UncertainError as error:
+            if self._lease is None or not self._token or _only_accepts(round_):
+                raise
+            # It may have noted that it sends, which nobody would end while its session lives.
+            self._lease.renounce()
+            raise LeaseLostError(str(error)) from error
+
     def recover(
         self,
         scopes: Iterable[Scope],
@@ -298,7 +314,7 @@ class PostgresCommit(Commit):
 
     def write(self, round_: Round, process: str) -> None:
         """Write all of a round, if this process still has its lease."""
-        is_fenced = self._token is not None and round_ != Round(arrivals=round_.arrivals)
+        is_fenced = self._token is not None and not _only_accepts(round_)
         # It conflicts with ending the session: either this is written first, or not at all.
         if is_fenced and self._to.execute(_FENCE, (self._token,)).fetchone() is None:
             raise LeaseLostError("other processes deliver what this one had")
@@ -416,6 +432,10 @@ class PostgresCommit(Commit):
         unused += [(digest, given[digest]) for digest in own & written]
         with_rows(self._to, _DROP_MESSAGES, unused)
         return {digest: event for digest, event in known.items() if digest in own}, elsewhere
+
+
+def _only_accepts(round_: Round) -> bool:
+    return round_ == Round(arrivals=round_.arrivals)
 
 
 def _digest(text: str) -> bytes:

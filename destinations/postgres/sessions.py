@@ -114,6 +114,7 @@ class WorkerSession:
         self._monotonic = monotonic
         self._connection: PostgresConnection | None = None
         self._token: int | None = None
+        self._renounced: int | None = None
         self._until = -math.inf
         self._lanes: Mapping[int, int] = {}
         self._generation = 0
@@ -142,6 +143,11 @@ class WorkerSession:
     def remaining(self) -> float:
         """See `Lease.remaining`."""
         return self._until - self._monotonic()
+
+    def renounce(self) -> None:
+        """See `Lease.renounce`; the next beat ends the session, and begins another one."""
+        self._renounced = self._token
+        self._until = -math.inf
 
     def begin(self) -> None:
         """Note that the bytes of a request are about to leave.
@@ -233,6 +239,8 @@ class WorkerSession:
 
     def _beat(self, began: float) -> None:
         connection = self._connected()
+        if self._token is not None and self._token == self._renounced:
+            self._reap(self._token, None)
         if self._token is None:
             self._register(connection)
         elif connection.execute(_BEAT, (self._token,)).fetchone() is None:
@@ -256,6 +264,8 @@ class WorkerSession:
         return self._connection
 
     def _renew(self, began: float) -> None:
+        if self._token == self._renounced:
+            return
         self._until = began + self.times.lease - self.times.margin
         # A beat that took longer than the lease renews nothing: this process stays parked.
         if self.remaining() > 0:

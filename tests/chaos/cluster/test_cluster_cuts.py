@@ -166,7 +166,7 @@ def test_cut_in_all_ways(
 ) -> None:
     """Every pair of hosts that speak with one another, in each way, in some order."""
     chance = random.Random(f"cuts {network_seed}")
-    made = fleet(chance, network=network, server=server)
+    made = fleet(chance, network=network, server=server, timeout=1.5, settle_after=2.0)
     cases: list[Callable[[], None]] = []
     for way in Way:
         cut = partial(network.cut, "w1", DB, way)

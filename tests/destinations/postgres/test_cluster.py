@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import TemporaryError
+from destinations.errors import TemporaryError, UncertainError
 from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
 from destinations.pipeline.lease import LANES, lane_of
@@ -260,6 +260,40 @@ def test_a_store_that_cannot_be_read_for_a_moment(
         with contextlib.suppress(TemporaryError):
             member.step()
     cluster.run()
+    assert cluster.partner.counts == {"ann": 1}
+    assert statuses(cluster) == {Outcome.DELIVERED: 1}
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_commit_of_which_nothing_is_known(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
+) -> None:
+    """Who may have noted that it sends begins anew, so that what it noted is asked about."""
+    member = cluster.join()
+    member.accept(event("ann", 1))
+    database, token = member.store.database, member.lease.token
+    commit, lost = database._commit, []
+
+    def uncertain(connection: Any) -> None:
+        sends = connection.execute("SELECT 1 FROM intents").fetchone() is not None
+        if not sends or lost:
+            commit(connection)
+            return
+        lost.append(connection)
+        if is_written:
+            commit(connection)
+        connection.raw.close()
+        raise UncertainError("nobody knows")
+
+    monkeypatch.setattr(database, "_commit", uncertain)
+    for _ in range(4):
+        member.step()
+    assert lost
+    assert member.lease.remaining() <= 0
+    member.lease.beat()
+    assert member.lease.token != token
+    for _ in range(8):
+        cluster.run(15.0)
     assert cluster.partner.counts == {"ann": 1}
     assert statuses(cluster) == {Outcome.DELIVERED: 1}
 
