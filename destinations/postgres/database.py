@@ -95,9 +95,7 @@ class PostgresDatabase:
         self._reader: PostgresConnection | None = None
         self._beside: PostgresConnection | None = None
         self._closed = False
-        self.idle_seconds = _IDLE_SECONDS
-        """How long the server waits for the next statement of a transaction, on a connection that
-        is opened from now on."""
+        self._idle_seconds = _IDLE_SECONDS
         self._most_bytes: int | None = None
         self._is_full = False
         try:
@@ -108,6 +106,13 @@ class PostgresDatabase:
         except BaseException:
             self.close()
             raise
+
+    def limit_idle(self, seconds: float) -> None:
+        """Let the server wait for the next statement of a transaction no longer than this."""
+        with self._lock:
+            self._idle_seconds = seconds
+            if self._writer is not None:  # the next one has it
+                self._writer.raw.close()
 
     @property
     def shown(self) -> str:
@@ -129,7 +134,7 @@ class PostgresDatabase:
                 self.address,
                 role="writer",
                 statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
-                idle_seconds=0.0 if self._is_alone else self.idle_seconds,
+                idle_seconds=0.0 if self._is_alone else self._idle_seconds,
             )
             try:
                 self._enter(opened)

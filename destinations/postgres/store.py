@@ -56,7 +56,7 @@ class PostgresStore(OpenStore):
         It has connections of its own: its beats must not wait for what the queue writes.
         """
         # One that is frozen while it writes keeps others out no longer than that.
-        self.database.idle_seconds = times.lease / 2
+        self.database.limit_idle(times.lease / 2)
         reaping = PostgresDatabase(self.address)
         return WorkerSession(
             self.address,

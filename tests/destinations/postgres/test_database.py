@@ -125,6 +125,17 @@ def test_names_are_given_while_another_thread_reads(database: PostgresDatabase) 
     assert database.one("SELECT text FROM texts") == ("new",)
 
 
+def test_how_long_a_transaction_may_wait(database: PostgresDatabase) -> None:
+    """The limit holds for a connection that was open before as well."""
+    for seconds in (2.0, 1.0):
+        database.limit_idle(seconds)
+        with database.shared_transaction() as connection:
+            row = connection.execute(
+                "SELECT current_setting('idle_in_transaction_session_timeout')"
+            ).fetchone()
+        assert row == (f"{seconds:g}s",)
+
+
 # -- cuts ------------------------------------------------------------------------------------------
 
 
