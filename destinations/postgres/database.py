@@ -96,6 +96,9 @@ class PostgresDatabase:
         self._beside: PostgresConnection | None = None
         self._closed = False
         self._idle_seconds = _IDLE_SECONDS
+        self.when_replaced: Callable[[], None] = lambda: None
+        """Called before anything is read from a server that took the place of another one: it may
+        give numbers of transactions again that were seen already."""
         self._most_bytes: int | None = None
         self._is_full = False
         try:
@@ -165,13 +168,21 @@ class PostgresDatabase:
         if self._closed:
             raise UsageError("the store is closed")
         if self._reader is None or self._reader.raw.closed:
-            self._reader = connect(
+            opened = connect(
                 self.address,
                 role="reader",
                 statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
                 idle_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
                 read_only=True,
             )
+            try:
+                former, self._read_timeline = self._read_timeline, _timeline_of(opened.raw)
+            except BaseException:
+                opened.raw.close()
+                raise
+            if former is not None and former != self._read_timeline:
+                self.when_replaced()
+            self._reader = opened
             if self._is_alone:  # to look at all rows at once
                 self._reader.raw.execute("SET work_mem = '256MB'")
             elif not self.is_read_only:
@@ -248,6 +259,7 @@ class PostgresDatabase:
 
     _schema_number: int | None = None
     _timeline: str | None = None
+    _read_timeline: str | None = None
 
     def _begin(self, raw: psycopg.Connection[Any], settings: str, lock: str) -> str:
         """Begin a transaction, in one round trip; returns its number.

@@ -132,6 +132,9 @@ class PostgresQueue(StoredQueue):
         # Whose events are known to add to which balance: by account, digests of both.
         self._adders: set[tuple[int, bytes, bytes]] = set()
         self._news_from = "0"
+        if lease is not None:
+            # How far its sources have read says nothing there: they begin anew.
+            database.when_replaced = lease.renounce
 
     def _transaction(self) -> AbstractContextManager[Connection]:
         return self._postgres.shared_transaction()
@@ -263,6 +266,7 @@ class PostgresQueue(StoredQueue):
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the session of this token lives."""
         self._token = token
+        self._news_from = "0"
         if not token:
             self._own_lanes = {}
 

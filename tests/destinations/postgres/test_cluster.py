@@ -264,6 +264,31 @@ def test_a_store_that_cannot_be_read_for_a_moment(
     assert statuses(cluster) == {Outcome.DELIVERED: 1}
 
 
+def test_a_server_that_was_replaced(cluster: Cluster) -> None:
+    """Numbers of transactions begin earlier there: what was read before does not hide new events.
+
+    The lease is over until all that waits is read again.
+    """
+    member = cluster.join()
+    member.accept(event("ann", 1))
+    cluster.run()
+    token, database = member.lease.token, member.store.database
+    pipeline = member.pipeline
+    assert database._reader is not None
+    assert database._read_timeline is not None
+    database._reader.raw.close()
+    database._read_timeline = "another"
+    member.accept(event("ann", 2))
+    member.step()
+    assert member.lease.remaining() <= 0
+    member.lease.beat()
+    assert member.lease.token != token
+    assert member.lease.remaining() > 0
+    cluster.run(60.0)
+    assert member.pipeline is not pipeline
+    assert cluster.partner.counts == {"ann": 2}
+
+
 @pytest.mark.parametrize("is_written", [True, False])
 def test_a_commit_of_which_nothing_is_known(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
@@ -272,7 +297,8 @@ def test_a_commit_of_which_nothing_is_known(
     member = cluster.join()
     member.accept(event("ann", 1))
     database, token = member.store.database, member.lease.token
-    commit, lost = database._commit, []
+    commit = database._commit
+    lost: list[Any] = []
 
     def uncertain(connection: Any) -> None:
         sends = connection.execute("SELECT 1 FROM intents").fetchone() is not None

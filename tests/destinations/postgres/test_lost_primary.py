@@ -113,4 +113,8 @@ def test_a_standby_that_never_got_it(pair: Pair) -> None:
             connection.execute("SELECT pg_current_xact_id()")
     thread.join(SECONDS)
     assert pair.outcome == ["not known"]
-    assert pair.database.all("SELECT name FROM server") == [("first",)]
+    replaced: list[str] = []
+    pair.database.when_replaced = lambda: replaced.append("now")
+    for _ in range(2):
+        assert pair.database.all("SELECT name FROM server") == [("first",)]
+        assert replaced == ["now"]
