@@ -139,7 +139,7 @@ class TemporaryError(UsageError):
 
 
 class UncertainError(TemporaryError):
-    """What was written last is there, or not: the store cannot tell yet."""
+    """The store cannot tell yet whether what was written last is there."""
 
 
 class StoreFullError(TemporaryError):
