@@ -32,6 +32,7 @@ _CONNECT_SECONDS: Final = 10
 _FULL: Final = (errors.DiskFull, errors.OutOfMemory)
 _FOR_NOW: Final = (
     errors.OperatorIntervention,
+    errors.QueryCanceled,  # such as one that waited too long for who has the store alone
     errors.LockNotAvailable,
     errors.TooManyConnections,
     errors.IdleInTransactionSessionTimeout,

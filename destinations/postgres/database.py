@@ -223,8 +223,8 @@ class PostgresDatabase:
                 if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                     raise RuntimeError("a transaction within another one")
                 self._look_ahead(connection)
-                number = self._begin(raw, settings, lock)
                 try:
+                    number = self._begin(raw, settings, lock)
                     yield connection
                 except BaseException:
                     _roll_back(raw)

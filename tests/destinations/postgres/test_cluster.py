@@ -300,15 +300,15 @@ def test_a_commit_of_which_nothing_is_known(
     commit = database._commit
     lost: list[Any] = []
 
-    def uncertain(connection: Any) -> None:
-        sends = connection.execute("SELECT 1 FROM intents").fetchone() is not None
+    def uncertain(raw: Any, number: str) -> None:
+        sends = raw.execute("SELECT 1 FROM intents").fetchone() is not None
         if not sends or lost:
-            commit(connection)
+            commit(raw, number)
             return
-        lost.append(connection)
+        lost.append(raw)
         if is_written:
-            commit(connection)
-        connection.raw.close()
+            commit(raw, number)
+        raw.close()
         raise UncertainError("nobody knows")
 
     monkeypatch.setattr(database, "_commit", uncertain)

@@ -13,6 +13,7 @@ import pytest
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Round
+from destinations.postgres import database as database_module
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect
 from destinations.postgres.database import PostgresDatabase
@@ -98,6 +99,26 @@ def test_who_does_not_wait(address: PostgresAddress, database: PostgresDatabase)
         one.execute("INSERT INTO server VALUES ('one', '')")
         two.execute("INSERT INTO server VALUES ('two', '')")
     assert _names(database) == ["one", "two"]
+    other.close()
+
+
+@pytest.mark.parametrize("kind", [EXCLUSIVE, SHARED])
+def test_who_has_waited_too_long(
+    address: PostgresAddress,
+    database: PostgresDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """It is told, and the next transaction is one of its own."""
+    monkeypatch.setattr(database_module, "_STATEMENT_SECONDS", 0.05)
+    other = PostgresDatabase(address)
+    with database.transaction():
+        for _ in range(2):
+            with pytest.raises(TemporaryError), getattr(other, kind)():
+                raise AssertionError("both have it")
+    with getattr(other, kind)() as connection:
+        connection.execute("INSERT INTO server VALUES ('late', '1')")
+    assert _names(database) == ["late"]
     other.close()
 
 

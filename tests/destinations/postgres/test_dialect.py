@@ -48,9 +48,8 @@ CASES = {
         "INSERT INTO balances VALUES ($1) ON CONFLICT (scope, md5(key)) DO NOTHING",
     ),
     "some of many ids": (
-        "DELETE FROM open WHERE id IN (SELECT value FROM json_each(?)) AND scope = ?",
-        "DELETE FROM open WHERE id = ANY (translate($1::text, '[]', '{}')::bigint[])"
-        " AND scope = $2",
+        "DELETE FROM t WHERE scope = ? AND id IN (SELECT value FROM json_each(?))",
+        "DELETE FROM t WHERE scope = $1 AND id = ANY (translate($2::text, '[]', '{}')::bigint[])",
     ),
     "values of another table": (
         "id IN (SELECT value FROM intents, json_each(intents.deliveries))",
