@@ -69,6 +69,11 @@ def connect(  # noqa: PLR0913 - each is a limit of its own
         "timezone": "UTC",
         "standard_conforming_strings": "on",
         "default_transaction_isolation": "read committed",
+        # A host that is gone without a word must not keep a connection, and what that locks.
+        "tcp_keepalives_idle": str(max(1, round(dead_seconds / 2))),
+        "tcp_keepalives_interval": str(max(1, round(dead_seconds / 6))),
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": str(round(dead_seconds * 1000)),
         # A plan for each set of values would cost more than the statement.
         "plan_cache_mode": "force_generic_plan",
         "jit": "off",

@@ -656,6 +656,8 @@ _TABLES: Final = (
         state text NOT NULL CHECK (state IN ('alive', 'left', 'dead')),
         -- A counter, and no time: see there.
         beats bigint NOT NULL DEFAULT 0,
+        -- It leaves its lanes to others for a while, who reach a partner that it does not.
+        rests boolean NOT NULL DEFAULT false,
         lease float8 NOT NULL,
         started_at timestamptz NOT NULL DEFAULT clock_timestamp()
     ) WITH (fillfactor = 50)

@@ -36,8 +36,22 @@ _REGISTER: Final = """
     INSERT INTO workers (name, version, pool, state, lease) VALUES (?, ?, ?, 'alive', ?)
     RETURNING id
 """
-_BEAT: Final = "UPDATE workers SET beats = beats + 1 WHERE id = ? AND state = 'alive' RETURNING id"
-_OTHERS: Final = "SELECT id, beats, lease, pool FROM workers WHERE state = 'alive' AND id <> ?"
+_BEAT: Final = """
+    UPDATE workers SET beats = beats + 1, rests = ?2 WHERE id = ?1 AND state = 'alive' RETURNING id
+"""
+_OTHERS: Final = """
+    SELECT id, beats, lease, pool, rests FROM workers WHERE state = 'alive' AND id <> ?
+"""
+# That it alone finds a partner away: see destinations.postgres.shared_limits.
+_IS_ALONE: Final = """
+    SELECT EXISTS (SELECT 1 FROM gates WHERE worker = ?1 AND NOT at_once AND NOT EXISTS (
+        SELECT 1 FROM gates AS other JOIN workers ON workers.id = other.worker
+        WHERE other.name = gates.name AND other.worker <> ?1
+        AND workers.state = 'alive' AND workers.pool = ?2))
+"""
+_CUT_OFF_SECONDS: Final = 60.0
+"""Who alone finds a partner away for so long leaves its lanes to the others for as long."""
+
 _POOL: Final = f"""
     INSERT INTO lanes (pool, lane) SELECT ?, generate_series(0, {LANES - 1}) ON CONFLICT DO NOTHING
 """
@@ -122,6 +136,9 @@ class WorkerSession:
         # By session: its beats, and when that count was seen first.
         self._seen: dict[int, tuple[int, float]] = {}
         self._faulty: set[int] = set()
+        # Since when a partner was away for this process alone; and whether others have its lanes.
+        self._alone_since: float | None = None
+        self._rests, self._rests_until = False, -math.inf
         self._beginning = 0
         self._is_armed = False
         self._lock = threading.Lock()
@@ -243,13 +260,14 @@ class WorkerSession:
             self._reap(self._token, None)
         if self._token is None:
             self._register(connection)
-        elif connection.execute(_BEAT, (self._token,)).fetchone() is None:
+        elif connection.execute(_BEAT, (self._token, self._rests)).fetchone() is None:
             self._lose()
             self._register(connection)
         else:
             self._renew(began)
         others = self._look_at_others(connection)
-        self._share(connection, others + 1)
+        self._look_at_partners(connection, others)
+        self._share(connection, 0 if self._rests else math.ceil(LANES / (others + 1)))
 
     def _connected(self) -> PostgresConnection:
         if self._connection is None or self._connection.raw.closed:
@@ -321,16 +339,37 @@ class WorkerSession:
         rows = connection.execute(_OTHERS, (self._token,)).fetchall()
         # Not before they were seen: what was asked may have waited for long.
         now = self._monotonic()
-        for other, beats, lease, pool in rows:
+        for other, beats, lease, pool, rests in rows:
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now
             if now - since >= lease and self._ends(other, beats, lease):
                 continue
             seen[other] = (count, since)
-            alive += pool == self._pool
+            alive += pool == self._pool and not rests
         self._seen = seen
         return alive
+
+    def _look_at_partners(self, connection: PostgresConnection, others: int) -> None:
+        """Leave all lanes to others for a while, if those reach a partner that this one does not.
+
+        Afterwards it tries again: nobody else can say whether it is still cut off.
+        """
+        now = self._monotonic()
+        if self._rests and (others == 0 or now >= self._rests_until):
+            self._rests, self._alone_since = False, None
+        if self._rests or others == 0:
+            return
+        row: Any = connection.execute(_IS_ALONE, (self._token, self._pool)).fetchone()
+        if not row[0]:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since >= _CUT_OFF_SECONDS:
+            _LOG.warning(
+                "cut off from a partner that others reach: they deliver what this process had"
+            )
+            self._rests, self._rests_until = True, now + _CUT_OFF_SECONDS
 
     def _ends(self, other: int, beats: int, lease: float) -> bool:
         """End the session of another one; False if it has beaten, or holds a lock still.
@@ -352,12 +391,11 @@ class WorkerSession:
             _LOG.warning("worker ended: %d, no beat for %g s; its lanes are free", other, lease)
         return is_ended
 
-    def _share(self, connection: PostgresConnection, alive: int) -> None:
-        """Take or give lanes, so that each of those who live has as many."""
+    def _share(self, connection: PostgresConnection, fair: int) -> None:
+        """Take or give lanes, so that each of those who live has as many: ``fair``, or one less."""
         own = frozenset(
             lane for (lane,) in connection.execute(_OWN_LANES, (self._token,)).fetchall()
         )
-        fair = math.ceil(LANES / alive)
         if len(own) > fair:
             own = self._give(connection, own, fair)
         elif self._giving:

@@ -584,12 +584,12 @@ class ServedTenants:
                 self._take_merged(tenant, into)
         for tenant in gone():
             self.forget(tenant, lambda: None)
-            _LOG.info("tenant %s of %s was erased", tenant.id, self.name)
+            _LOG.info("tenant %s of %s erased", tenant.id, self.name)
 
     def _take_merged(self, gone: Tenant, into: Tenant) -> None:
         kept = [one.tenant for one in self._by_scope.values() if one.tenant.id == into.id]
         self.merge(gone, kept[0] if kept else into, lambda: into.scope)
-        _LOG.info("tenant %s of %s was merged into %s", gone.shown, self.name, into.shown)
+        _LOG.info("tenant %s of %s merged into %s", gone.shown, self.name, into.shown)
 
     def _take_connection(self, served: ServedTenant, now: Tenant) -> None:
         """Plan by another connection from now on, also what waits; in the engine's thread."""

@@ -134,6 +134,66 @@ def test_who_ends_without_a_word(request: pytest.FixtureRequest, which: str) -> 
     assert len(lanes(two)) == LANES
 
 
+def _find_away(member: Member, name: str = "sample") -> None:
+    """Let a member find a partner away, as its circuit breaker does."""
+    with member.store.database.transaction() as connection:
+        connection.execute("INSERT INTO gates VALUES (?, ?, 0, false)", (name, member.lease.token))
+
+
+def test_who_is_cut_off_from_the_partner_alone(cluster: Cluster) -> None:
+    """After a minute others have its lanes, for a minute; then it tries again."""
+    one, two, three = (cluster.join(name) for name in "abc")
+    cluster.even()
+    _find_away(one)
+    for _ in range(19):
+        cluster.beat(3.0)
+    assert len(lanes(one)) in {42, 43}
+    for _ in range(4):
+        cluster.beat(3.0)
+    assert [len(lanes(each)) for each in (one, two, three)] == [0, 64, 64]
+    users = [f"u{number}" for number in range(20)]
+    one.accept(*(event(user, 1) for user in users))
+    cluster.run(6.0)
+    assert cluster.partner.counts == dict.fromkeys(users, 1)
+    for _ in range(22):
+        cluster.beat(3.0)
+    assert len(lanes(one)) in {42, 43}
+    with one.store.database.transaction() as connection:
+        connection.execute("DELETE FROM gates")
+    for _ in range(30):
+        cluster.beat(3.0)
+    assert len(lanes(one)) in {42, 43}
+
+
+def test_a_partner_that_is_away_for_all(cluster: Cluster) -> None:
+    """Nobody leaves anything to anybody; nor does one that is all there is."""
+    one = cluster.join()
+    cluster.even()
+    _find_away(one)
+    for _ in range(30):
+        cluster.beat(3.0)
+    assert len(lanes(one)) == LANES
+    two = cluster.join()
+    _find_away(two)
+    for _ in range(30):
+        cluster.beat(3.0)
+    assert [len(lanes(each)) for each in (one, two)] == [64, 64]
+
+
+def test_the_others_end_while_one_rests(cluster: Cluster) -> None:
+    """It delivers for all at once: it may reach the partner by now, and nobody else is there."""
+    one, two = cluster.join(), cluster.join()
+    cluster.even()
+    _find_away(one)
+    for _ in range(24):
+        cluster.beat(3.0)
+    assert [len(lanes(each)) for each in (one, two)] == [0, LANES]
+    two.leave()
+    for _ in range(3):
+        cluster.beat(1.0)
+    assert len(lanes(one)) == LANES
+
+
 @pytest.mark.parametrize("where", ["reaping", "looking"])
 def test_a_fault_of_looking_after_others(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str

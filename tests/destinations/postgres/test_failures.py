@@ -132,6 +132,17 @@ def test_an_old_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(found.value, TemporaryError)
 
 
+def test_a_host_that_is_gone_without_a_word() -> None:
+    """The server ends its connections as well, and what they lock, about as soon as it would."""
+    connection = connecting.connect(new_store_address(), role="test", dead_seconds=6.0)
+    found = connection.execute(
+        "SELECT current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),"
+        " current_setting('tcp_user_timeout')"
+    ).fetchone()
+    connection.raw.close()
+    assert found == ("3", "1", "6000")
+
+
 def test_migrations() -> None:
     """They are done once; another schema is another store, and a right is needed to make it."""
     url = shared_server().new_database()
