@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -26,6 +27,11 @@ __all__ = ["run"]
 
 _TEMPORARY: Final = 75
 """What ``sysexits.h`` calls EX_TEMPFAIL: the command may be started again."""
+
+_ADDRESS: Final = re.compile(
+    r"(?:--[a-z-]+=)?(?:sqlite:)?(?P<text>\s*postgres(?:ql)?(?:\+\w+)?:.*)",
+    re.DOTALL | re.IGNORECASE,
+)
 
 # By name, the line that --help shows without loading the module.
 COMMANDS: Final = {
@@ -121,6 +127,7 @@ def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
         # A shell cannot pass one; a program that calls this can, and every path would fail on it.
         return _fail("Error: an argument holds a NUL character (U+0000); nothing can have it", 2)
     try:
+        _check_addresses(arguments)
         # Commands return their exit code; click's own exits (--help) return theirs.
         result = cli.main(
             args=arguments, prog_name="destinations", standalone_mode=False, obj=loaded
@@ -143,6 +150,19 @@ def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
         where = error.filename or "to standard output"
         return _fail(f"Error: {write_failure(where, error)}", _TEMPORARY)
     return result if isinstance(result, int) else 0
+
+
+def _check_addresses(arguments: Sequence[str]) -> None:
+    """Raise `UsageError` for the address of a database that may hold a password, wherever it is.
+
+    Messages show arguments: a path that cannot be read, or one argument too many.
+    """
+    for argument in arguments:
+        found = _ADDRESS.fullmatch(argument)
+        if found is not None:
+            # It takes a while to load.
+            postgres = importlib.import_module("destinations.postgres")
+            postgres.parse_store(found["text"])
 
 
 def _fail(message: str, code: int) -> int:

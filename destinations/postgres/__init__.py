@@ -4,7 +4,7 @@ What needs the extra ``postgres`` is in the modules of this package, and is load
 database is opened.
 """
 
-from destinations.postgres.address import PostgresAddress, is_postgres
+from destinations.postgres.address import PostgresAddress, check_path_text, is_postgres
 from destinations.postgres.opening import (
     StoreAddress,
     address_of,
@@ -18,6 +18,7 @@ __all__ = [
     "PostgresAddress",
     "StoreAddress",
     "address_of",
+    "check_path_text",
     "durability_issues_at",
     "is_postgres",
     "is_same_place",

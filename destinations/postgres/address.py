@@ -1,89 +1,126 @@
-"""The place of a store in PostgreSQL, as a URL without a password."""
+"""The place of a store in PostgreSQL, as a URL without its secrets.
+
+The text of an address may hold a password, in a place where nobody expects it if a character of it
+is not percent-encoded. So a text is shown only once it is certain which part of it is what.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote
 
 from destinations.errors import UsageError
 from destinations.secrets import Secret
 
-__all__ = ["SCHEMES", "PostgresAddress", "is_postgres"]
+__all__ = ["SCHEMES", "PostgresAddress", "check_path_text", "is_postgres"]
 
 SCHEMES: Final = ("postgresql", "postgres")
 DEFAULT_SCHEMA: Final = "destinations"
 
+SECRET_PARAMETERS: Final = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
+"""The parameters of libpq whose values nobody may see."""
+
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OWN: Final = "schema"
-_EXPECTED: Final = (
+_FORM: Final = (
     "expected postgresql://USER@HOST:PORT/DATABASE; add ?schema=NAME for another schema than "
     f"{DEFAULT_SCHEMA}"
 )
+_UNREADABLE: Final = (
+    "cannot read the address of the store, which is not shown as it may hold a password: "
+    "expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE; within the user, the password and "
+    "the name of the database, write / # ? @ : [ ] % and spaces percent-encoded (%2F for /)"
+)
+_IN_THE_OPEN: Final = (
+    "a password in the address of the store would be seen by others: leave it out, and name it in "
+    "the environment variable PGPASSWORD, in a pass file (PGPASSFILE), or write the whole address "
+    "into a file or variable that the configuration names (store.postgres.dsn)"
+)
+# More strict than libpq, which shows a part that it cannot read. `%00` it refuses as well.
+_PART: Final = r"(?:[^\s\x00-\x1f\x7f%/?#@:\[\]]|%(?!00)[0-9a-fA-F]{2})"
+_HOST: Final = (
+    r"(?:\[[0-9a-fA-F:.]+(?:%[0-9a-zA-Z]+)?\]|(?:[\w.~-]|%(?!00)[0-9a-fA-F]{2})*)(?::\d*)?"
+)
+_VALUE: Final = r"(?:[^\s\x00-\x1f\x7f%#@&=]|%(?!00)[0-9a-fA-F]{2})"
+_ADDRESS: Final = re.compile(
+    rf"postgres(?:ql)?://(?:(?P<user>{_PART}*)(?P<colon>:(?P<password>{_PART}*))?@)?"
+    rf"(?P<hosts>{_HOST}(?:,{_HOST})*)(?P<path>/{_PART}*)?"
+    rf"(?:\?(?P<query>{_VALUE}+=(?:{_VALUE}|=)*(?:&{_VALUE}+=(?:{_VALUE}|=)*)*)?)?",
+    re.IGNORECASE,
+)
+_URL: Final = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*://|postgres(?:ql)?(?:\+\w+)?:)", re.IGNORECASE)
 
 
 def is_postgres(text: str) -> bool:
-    """Return whether a text is the URL of a database of PostgreSQL."""
-    scheme, mark, _ = text.partition("://")
+    """Return whether a text is meant as the URL of a database of PostgreSQL."""
+    scheme, mark, _ = text.lstrip().partition("://")
     return bool(mark) and scheme.lower() in SCHEMES
+
+
+def check_path_text(text: str) -> None:
+    """Raise `UsageError` for a text that is no path of a file, but the address of something.
+
+    It may hold a password, and so it is not shown.
+    """
+    if _URL.match(text):
+        raise UsageError(
+            "cannot use the address of the store, which is not shown as it may hold a password: "
+            f"{_FORM}, or the path of a file"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
     """A database of PostgreSQL, and the schema in it that is a store.
 
-    ``url`` is as libpq takes it, without a password. Text shows it as it is.
+    ``url`` is as libpq takes it, without what is secret in it. Text shows it as it is.
     """
 
     url: str
     schema: str = DEFAULT_SCHEMA
-    password: Secret | None = field(default=None, compare=False)
+    secrets: Mapping[str, Secret] = field(default_factory=dict, compare=False)
+    """What libpq is given besides, by its parameters."""
 
     @classmethod
     def parse(cls, text: str, *, may_have_password: bool = False) -> Self:
         """Return the address in a URL; raises `UsageError` for any other text.
 
-        A password is taken only where the text itself was a secret.
+        Secrets are taken only where the text itself was one. A message shows nothing of a text that
+        cannot be read as a whole.
         """
         if not is_postgres(text):
-            raise UsageError(f"not the address of a PostgreSQL database: {_EXPECTED}")
-        try:
-            parts = urlsplit(text)
-            user, host = _user_and_host(parts.netloc)
-            query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        except ValueError:
-            raise UsageError(f"not the address of a PostgreSQL database: {_EXPECTED}") from None
-        name, colon, password = user.partition(":")
-        if (colon or any(key in {"password", "sslpassword"} for key, _ in query)) and (
-            not may_have_password
-        ):
-            raise UsageError(
-                "a password in the address of the store would be seen by others: leave it out, and "
-                "name it in the environment variable PGPASSWORD, in a pass file (PGPASSFILE), or "
-                "write the whole address into a file or variable that the configuration names "
-                "(store.postgres.dsn)"
-            )
-        given = dict(query)
-        secret = Secret(given["password"]) if "password" in given else None
-        secret = Secret(unquote(password)) if colon else secret
-        schema = given.get(_OWN, DEFAULT_SCHEMA)
+            raise UsageError(f"not the address of a PostgreSQL database: {_FORM}")
+        found = _ADDRESS.fullmatch(text)
+        if found is None:
+            raise UsageError(_UNREADABLE)
+        given = list(_parameters(found["query"] or ""))
+        secrets = {name: Secret(value) for name, value in given if name in SECRET_PARAMETERS}
+        if found["colon"]:
+            secrets["password"] = Secret(unquote(found["password"]))
+        if secrets and not may_have_password:
+            raise UsageError(_IN_THE_OPEN)
+        schema = dict(given).get(_OWN, DEFAULT_SCHEMA)
         if _SCHEMA.fullmatch(schema) is None or schema.startswith("pg_"):
-            raise UsageError(
-                f"schema={schema!r} cannot be used: expected lower-case letters, digits and _"
-            )
-        left = [one for one in query if one[0] not in {_OWN, "password"}]
-        rest = "?" + urlencode(left, quote_via=quote) if left else ""
-        place = f"{name}@{host}" if name else host
-        return cls(f"postgresql://{place}{parts.path}{rest}", schema, secret)
+            shown = "the schema of the address" if secrets else f"schema={schema!r}"
+            raise UsageError(f"{shown} cannot be used: expected lower-case letters, digits and _")
+        left = [one for one in given if one[0] not in {_OWN, *SECRET_PARAMETERS}]
+        rest = "&".join(f"{quote(name)}={quote(value)}" for name, value in left)
+        place = f"{found['user']}@{found['hosts']}" if found["user"] else found["hosts"]
+        path = found["path"] or ""
+        url = f"postgresql://{place}{path}{'?' if rest else ''}{rest}"
+        return cls(url, schema, secrets)
 
     def conninfo(self, **more: Any) -> str:
-        """Return what libpq connects with, the password included."""
+        """Return what libpq connects with, the secrets included."""
         from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - with an extra only
 
-        if self.password is not None:
-            more["password"] = self.password.reveal()
-        return make_conninfo(self.url, **more)
+        revealed = {name: secret.reveal() for name, secret in self.secrets.items()}
+        return make_conninfo(self.url, **revealed, **more)
 
     def __str__(self) -> str:
         """Return the URL, with the schema if it is not the usual one."""
@@ -93,6 +130,8 @@ class PostgresAddress:
         return f"{self.url}{mark}{_OWN}={self.schema}"
 
 
-def _user_and_host(netloc: str) -> tuple[str, str]:
-    user, _, host = netloc.rpartition("@")
-    return user, host
+def _parameters(query: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values in a query; as for libpq, a ``+`` is one."""
+    for one in filter(None, query.split("&")):
+        name, _, value = one.partition("=")
+        yield unquote(name), unquote(value)

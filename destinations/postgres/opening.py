@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from destinations.extras import libraries_of
-from destinations.postgres.address import PostgresAddress, is_postgres
+from destinations.postgres.address import PostgresAddress, check_path_text, is_postgres
 from destinations.store import DurabilityIssue
 from destinations.store.moved import check_not_moved
 from destinations.store.stores import OpenStore, SqliteStore
@@ -29,7 +29,10 @@ def parse_store(text: str) -> StoreAddress:
 
     Raises `UsageError` for a URL that cannot be used, such as one with a password.
     """
-    return PostgresAddress.parse(text) if is_postgres(text) else Path(text)
+    if is_postgres(text):
+        return PostgresAddress.parse(text)
+    check_path_text(text)
+    return Path(text)
 
 
 def address_of(store: OpenStore) -> StoreAddress:

@@ -34,7 +34,7 @@ from destinations.errors import (
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
 from destinations.pipeline.lease import LeaseTimes
-from destinations.postgres import PostgresAddress, StoreAddress, is_postgres
+from destinations.postgres import PostgresAddress, StoreAddress, check_path_text, is_postgres
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
@@ -302,8 +302,12 @@ class _Reader:
     def _address(self, given: Mapping[str, Any]) -> tuple[StoreAddress, Mapping[str, Path]]:
         """Return the place of the store, and the file of its address if others can read that."""
         if "postgres" not in given:
-            if is_postgres(given["path"]):
+            try:
+                check_path_text(given["path"])
+            except UsageError as error:
+                is_ours = is_postgres(given["path"])
                 message = "is the address of a database: write it as postgres: {dsn: ...}"
+                message = message if is_ours else str(error)
                 self.issues.append(self._document.issue("/store/path", message))
             return self._path(given["path"], "/store/path"), {}
         place, dsn = pointer("store", "postgres", "dsn"), given["postgres"]["dsn"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import migrate_store
@@ -37,6 +41,26 @@ def _of_role(url: str) -> str:
     return url.replace("postgres@", f"{role}@")
 
 
+MARKS = {
+    "a slash": "/",
+    "a number sign": "#",
+    "a question mark": "?",
+    "an at sign": "@",
+    "a colon": ":",
+    "a bracket": "[",
+    "a closing bracket": "]",
+    "a percent sign": "%",
+    "an encoded NUL": "%00",
+    "a blank": " ",
+    "a tab": "\t",
+}
+"""What has to be percent-encoded in a password."""
+
+
+def _raw(mark: str) -> str:
+    return f"postgresql://app:12{mark}sesame@127.0.0.1:5432/billing"
+
+
 FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
     ("no tables", lambda: shared_server().new_database(), 2, "store migrate --store"),
     ("newer tables", _newer, 2, "written by a newer version of this package"),
@@ -61,6 +85,19 @@ FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
     ("no right to read", lambda: _of_role(new_store_address().url), 2, "its user needs the right"),
     ("a password", lambda: "postgresql://a:sesame@127.0.0.1/x", 2, "PGPASSWORD"),
     ("a password as an option", lambda: "postgresql:///x?password=sesame", 2, "PGPASSWORD"),
+    ("the password of a key", lambda: "postgresql:///x?sslpassword=sesame", 2, "PGPASSWORD"),
+    ("an OAuth secret", lambda: "postgresql:///x?oauth_client_secret=sesame", 2, "PGPASSWORD"),
+    ("a key of SCRAM", lambda: "postgresql:///x?scram_client_key=sesame", 2, "PGPASSWORD"),
+    ("a schema beside it", lambda: "postgresql:///x?password=y&schema=A-b", 2, "PGPASSWORD"),
+    ("another URL", lambda: "mysql://a:sesame@127.0.0.1/x", 2, "or the path of a file"),
+    ("a URL of a library", lambda: "postgresql+psycopg://a:sesame@h/x", 2, "or the path of"),
+    ("a URL without slashes", lambda: "postgres:a:sesame@h/x", 2, "or the path of a file"),
+    ("a blank before it", lambda: " postgresql://a:sesame@h/x", 2, "%2F for /"),
+    ("a line end after it", lambda: "postgresql://a:sesame@h/x\n", 2, "%2F for /"),
+    *(
+        (f"{name} in a password", functools.partial(_raw, mark), 2, "percent-encoded (%2F for /)")
+        for name, mark in MARKS.items()
+    ),
 ]
 
 
@@ -174,6 +211,9 @@ def test_a_file_is_migrated(command: Command, tmp_path: Path) -> None:
     [
         ("{postgres: {dsn: 'host=h password=sesame'}}", "must be postgresql://USER@HOST"),
         ("{postgres: {dsn: 'postgresql://a:sesame@h/x'}}", "a password in the address"),
+        ("{postgres: {dsn: 'postgresql://a:1/sesame@h/x'}}", "%2F for /"),
+        ("{postgres: {dsn: 'postgresql://h/x?sslpassword=sesame'}}", "a password in the address"),
+        ("{path: 'mysql://a:sesame@h/x'}", "or the path of a file"),
         ("{path: 'postgresql://a@h/x'}", "write it as postgres: {dsn: ...}"),
         ("{path: s.sqlite3, postgres: {dsn: 'postgresql://a@h/x'}}", "exactly one of path and"),
         ("{maxBytes: 2000000}", "exactly one of path and postgres"),
@@ -194,7 +234,7 @@ def test_a_wrong_configuration(command: Command, tmp_path: Path, spec: str, why:
 
 def test_addresses() -> None:
     """Only a URL of PostgreSQL is one; other texts are paths, also if they look similar."""
-    for text in ("postgres", "postgresql", "./postgresql:", "store.sqlite3", "mysql://h/x"):
+    for text in ("postgres", "postgresql", "./postgresql:", "store.sqlite3", "a:b", "./x=y"):
         assert parse_store(text) == Path(text)
     for text in ("postgresql:///x?host=/run/postgresql", "postgresql://a@h:5/x?schema=other"):
         assert str(parse_store(text)).replace("%2F", "/") == text
@@ -203,3 +243,95 @@ def test_addresses() -> None:
     assert "s@same" not in repr(secret)
     assert "password=s@same" in secret.conninfo()
     assert os.environ.get("PGPASSWORD") is None
+    with pytest.raises(UsageError, match="the schema of the address cannot be used"):
+        PostgresAddress.parse("postgresql://a:b@h/x?schema=A", may_have_password=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "secrets"),
+    [
+        ("postgresql://", "postgresql://", {}),
+        ("postgresql:///x", "postgresql:///x", {}),
+        ("postgresql://:pw@/x", "postgresql:///x", {"password": "pw"}),
+        ("postgresql://a@[::1]:5,b,c:6/x", "postgresql://a@[::1]:5,b,c:6/x", {}),
+        ("postgresql://a@%2Frun%2Fp:5/x", "postgresql://a@%2Frun%2Fp:5/x", {}),
+        ("POSTGRES://\u00e4@h/d%20b", "postgresql://\u00e4@h/d%20b", {}),
+        ("postgresql://h/x?sslmode=require&", None, {}),
+        ("postgresql://h/x?options=-c%20a=b", "postgresql://h/x?options=-c%20a%3Db", {}),
+        (
+            "postgresql://a:p%2F+%25q@h/x?sslpassword=a+b&passfile=/f",
+            "postgresql://a@h/x?passfile=/f",
+            {"password": "p/+%q", "sslpassword": "a+b"},
+        ),
+        ("postgresql://a@h/x?password=p%26q", "postgresql://a@h/x", {"password": "p&q"}),
+    ],
+)
+def test_parts_of_an_address(text: str, url: str | None, secrets: dict[str, str]) -> None:
+    """All that is secret goes to libpq alone, as it was meant; the rest is what is shown."""
+    if url is None:
+        with pytest.raises(UsageError, match="not shown"):
+            PostgresAddress.parse(text)
+        return
+    address = PostgresAddress.parse(text, may_have_password=True)
+    assert address.url == url
+    assert {name: value.reveal() for name, value in address.secrets.items()} == secrets
+    given = psycopg.conninfo.conninfo_to_dict(address.conninfo())
+    assert {name: given[name] for name in secrets} == secrets
+
+
+SCHEME = "postgresql"
+PASSWORDS = st.text("XYZ/#?@:[]% \t+&;,'\"\\\u00e4", min_size=3, max_size=12)
+"""Of capitals, as no message has any of these three."""
+
+FORMS = [
+    f"{SCHEME}://app:{{}}@127.0.0.1:1/billing",
+    f"{SCHEME}://app:{{}}@127.0.0.1:1/billing?schema=other",
+    f"{SCHEME}://{{}}@127.0.0.1:1/billing",
+    f"{SCHEME}://127.0.0.1:1/billing?password={{}}",
+    f"{SCHEME}://127.0.0.1:1/billing?sslpassword={{}}&sslmode=disable",
+    f"{SCHEME}:{{}}",
+    "mysql://app:{}@127.0.0.1/billing",
+    " postgres://app:{}@127.0.0.1/billing",
+]
+
+
+@given(st.sampled_from(FORMS), PASSWORDS, st.booleans())
+@settings(max_examples=300)
+def test_no_part_of_a_password_is_shown(form: str, password: str, is_named: bool) -> None:
+    """Whatever is written raw, and wherever the address is from: nothing of it is in a message."""
+    text = form.format(password)
+    told: list[str] = []
+    try:
+        if is_named:
+            address = PostgresAddress.parse(text, may_have_password=True)
+            told += [str(address), repr(address)]
+            connecting.connect(address, role="test")
+        else:
+            told.append(str(parse_store(text)))
+    except UsageError as error:
+        told.append(str(error))
+    # A user is no secret, if it is one.
+    if form != FORMS[2] or "cannot" in told[0]:
+        parts = {password[at : at + 3] for at in range(len(password) - 2)}
+        assert not [part for part in parts if re.search("[XYZ]", part) and part in "".join(told)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "{}"),
+        ("status", "--config", "{}"),
+        ("status", "--config={}"),
+        ("run", "{}"),
+        ("store", "backup", "{}"),
+        ("store", "restore", "{}", "--to", "x"),
+        ("store", "move", "--from", "sqlite:{}", "--to", "x"),
+        ("{}",),
+    ],
+)
+def test_an_address_in_another_place(command: Command, arguments: Sequence[str]) -> None:
+    """A message would show the argument, so it is looked at before anything else."""
+    for address in (_raw("/"), _raw("")):
+        done = command(*(one.format(address) for one in arguments))
+        assert (done.code, done.out) == (2, "")
+        assert "sesame" not in done.err
