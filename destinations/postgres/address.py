@@ -54,6 +54,12 @@ _ADDRESS: Final = re.compile(
     re.IGNORECASE,
 )
 _URL: Final = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*://|postgres(?:ql)?(?:\+\w+)?:)", re.IGNORECASE)
+_KEYWORDS: Final = re.compile(
+    r"(?:^|\s)(?:host|hostaddr|port|dbname|user|service|passfile|sslmode|options|password"
+    r"|sslpassword|oauth_client_secret|scram_client_key|scram_server_key)\s*=",
+    re.IGNORECASE,
+)
+"""Text as libpq takes it besides URLs: ``host=db dbname=events``."""
 
 
 def is_postgres(text: str) -> bool:
@@ -71,6 +77,11 @@ def check_path_text(text: str) -> None:
         raise UsageError(
             "cannot use the address of the store, which is not shown as it may hold a password: "
             f"{_FORM}, or the path of a file"
+        )
+    if _KEYWORDS.search(text):
+        raise UsageError(
+            "cannot use the address of the store, which is not shown as it may hold a password: "
+            f"it has the form keyword=value; {_FORM}, or the path of a file (./ before it)"
         )
 
 

@@ -92,6 +92,10 @@ FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
     ("another URL", lambda: "mysql://a:sesame@127.0.0.1/x", 2, "or the path of a file"),
     ("a URL of a library", lambda: "postgresql+psycopg://a:sesame@h/x", 2, "or the path of"),
     ("a URL without slashes", lambda: "postgres:a:sesame@h/x", 2, "or the path of a file"),
+    ("keywords", lambda: "host=127.0.0.1 dbname=x password=sesame", 2, "keyword=value"),
+    ("keywords with blanks", lambda: "dbname = x\tPassword = 'sesame'", 2, "keyword=value"),
+    ("one keyword", lambda: "password=sesame", 2, "keyword=value"),
+    ("a file with keywords", lambda: "sqlite:service=x password=sesame", 2, "keyword=value"),
     ("a blank before it", lambda: " postgresql://a:sesame@h/x", 2, "%2F for /"),
     ("a line end after it", lambda: "postgresql://a:sesame@h/x\n", 2, "%2F for /"),
     *(
@@ -213,6 +217,7 @@ def test_a_file_is_migrated(command: Command, tmp_path: Path) -> None:
         ("{postgres: {dsn: 'postgresql://a:sesame@h/x'}}", "a password in the address"),
         ("{postgres: {dsn: 'postgresql://a:1/sesame@h/x'}}", "%2F for /"),
         ("{postgres: {dsn: 'postgresql://h/x?sslpassword=sesame'}}", "a password in the address"),
+        ("{path: 'host=h password=sesame'}", "it has the form keyword=value"),
         ("{path: 'mysql://a:sesame@h/x'}", "or the path of a file"),
         ("{path: 'postgresql://a@h/x'}", "write it as postgres: {dsn: ...}"),
         ("{path: s.sqlite3, postgres: {dsn: 'postgresql://a@h/x'}}", "exactly one of path and"),
@@ -292,6 +297,8 @@ FORMS = [
     f"{SCHEME}:{{}}",
     "mysql://app:{}@127.0.0.1/billing",
     " postgres://app:{}@127.0.0.1/billing",
+    "host=127.0.0.1 port=1 password={} dbname=billing",
+    "host=127.0.0.1 port=1 dbname=billing password='{}'",
 ]
 
 
@@ -314,6 +321,39 @@ def test_no_part_of_a_password_is_shown(form: str, password: str, is_named: bool
     if form != FORMS[2] or "cannot" in told[0]:
         parts = {password[at : at + 3] for at in range(len(password) - 2)}
         assert not [part for part in parts if re.search("[XYZ]", part) and part in "".join(told)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "kana", "--events", "x", "--sandbox", "--store"),
+        ("explain", "kana", "x", "--store"),
+        ("plan", "serve.yaml", "--store"),
+        ("pause", "kana", "--store"),
+        ("resume", "kana", "--store"),
+        ("forget", "ada", "--store"),
+        ("status", "--store"),
+        ("refused", "list", "--store"),
+        ("deliveries", "list", "--store"),
+        ("tenants", "list", "--store"),
+        ("store", "check", "--store"),
+        ("store", "migrate", "--store"),
+        ("store", "restore", "--in-place", "--store"),
+        ("store", "restore", "x", "--to"),
+        ("store", "move", "--to", "x.sqlite3", "--from"),
+        ("store", "move", "--from", "x.sqlite3", "--to"),
+    ],
+)
+def test_keywords_in_every_command(
+    command: Command, tmp_path: Path, monkeypatch: Any, arguments: Sequence[str]
+) -> None:
+    """They are refused before a file of this name is looked for, or made."""
+    monkeypatch.chdir(tmp_path)
+    done = command(*arguments, "host=127.0.0.1 dbname=billing password=sesame")
+    assert (done.code, done.out) == (2, "")
+    assert "keyword=value; expected postgresql://USER@HOST:PORT/DATABASE" in done.err
+    assert "sesame" not in done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
