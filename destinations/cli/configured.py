@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from destinations.errors import UsageError, did_you_mean
-from destinations.postgres import StoreAddress, open_at
+from destinations.postgres import StoreAddress, open_complete
 from destinations.server import DestinationConfig, ServeConfig
 from destinations.store import OpenStore, check_not_lost, check_store_path, is_missing
 
@@ -32,14 +32,14 @@ def configured_destination(config: ServeConfig, path: Path, name: str | None) ->
 def open_to_read(address: StoreAddress) -> OpenStore | None:
     """Return a store, read-only; None if there is no file yet.
 
-    Raises `UsageError` for what is not a store, or for a file that was lost.
+    Raises `UsageError` for what is not a store or not complete, or for a file that was lost.
     """
     if isinstance(address, Path):
         check_store_path(address)
         check_not_lost(address)
         if is_missing(address):
             return None
-    return open_at(address, read_only=True)
+    return open_complete(address)
 
 
 def say_what_is_named(path: Path, config: DestinationConfig) -> None:

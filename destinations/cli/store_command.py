@@ -344,10 +344,13 @@ def move_command(source: StoreAddress, target: StoreAddress) -> int:
     Stop its server and all runs first. Everything goes along, and deliveries keep their numbers.
     What was being sent when a process was killed is unknown then, so that the partner is asked. A
     move that is interrupted goes on when you run the same command again. When it is done, nothing
-    delivers from the old store any more; it can still be read.
+    delivers from the old store any more; it can still be read. To repeat it then changes nothing.
     """
     with show_shares() as progress:
         done = move_store(source, target, progress=progress)
+    if done.is_repeated:
+        click.echo(f"{target}: has all of {source} already; an earlier move ended")
+        return 0
     rows = [(name, f"{number:,}") for name, number in done.rows.items() if number]
     if rows:
         print_table("Rows", ("Table", "Rows"), rows)

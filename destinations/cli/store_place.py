@@ -16,7 +16,7 @@ from destinations import server
 from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.errors import UsageError
 from destinations.operations import check_migration, shown_time
-from destinations.postgres import StoreAddress, open_at
+from destinations.postgres import StoreAddress, open_at, open_complete
 from destinations.store import (
     MOVED_TO,
     OpenStore,
@@ -53,7 +53,7 @@ class StorePlace:
     def read(self) -> OpenStore:
         """Open the store read-only: no file is made, and no write permission is needed."""
         self.check()
-        store = open_at(self.address, read_only=True)
+        store = open_complete(self.address)
         moved = store.noted(MOVED_TO)
         if moved is not None:
             click.echo(f"warning: the store {self.address} was moved to {moved}", err=True)

@@ -23,6 +23,7 @@ from destinations.operations.migrating import migrate_store
 from destinations.operations.seen import check_seen
 from destinations.postgres import PostgresAddress, StoreAddress, open_at
 from destinations.store import (
+    MOVED_FROM,
     MOVED_TABLES,
     MOVING,
     FileSource,
@@ -62,10 +63,14 @@ Progress = Callable[[str, int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The rows that were moved by table, and the seconds that it took."""
+    """The rows that were moved by table, and the seconds that it took.
+
+    If another call moved them before, there is nothing left to do: ``is_repeated``.
+    """
 
     rows: Mapping[str, int]
     seconds: float
+    is_repeated: bool = False
 
 
 def move_store(
@@ -75,10 +80,10 @@ def move_store(
     progress: Progress = lambda _table, _done, _all: None,
     clock: Clock | None = None,
 ) -> Moved:
-    """Move all that a store has into a new one of the other kind; safe to repeat until it is done.
+    """Move all that a store has into a new one of the other kind; safe to repeat.
 
     What was being sent is `unknown` then. Raises `UsageError` if the target is in use, or the
-    source was moved before, and `TemporaryError` if a process uses one of them.
+    source was moved elsewhere before, and `TemporaryError` if a process uses one of them.
     """
     if isinstance(source, Path) == isinstance(target, Path):
         raise UsageError(
@@ -89,6 +94,8 @@ def move_store(
     shown = str(source.resolve() if isinstance(source, Path) else source)
     where = str(target.resolve() if isinstance(target, Path) else target)
     already = _noted_target(source)
+    if already == where and _is_from(target, shown):
+        return Moved({}, time.monotonic() - began, is_repeated=True)
     if already is not None and (already != where or _is_complete(target)):
         raise UsageError(f"the store {shown} was moved to {already} already")
     with _opened_target(target) as to:
@@ -123,6 +130,14 @@ def _is_complete(target: StoreAddress) -> bool:
         return target.exists() and target.stat().st_size > 0
     with open_at(target, read_only=True) as store:
         return store.noted(MOVING) is None
+
+
+def _is_from(target: StoreAddress, source: str) -> bool:
+    """Return whether a store is complete, and has what this source had."""
+    if not _is_complete(target):
+        return False
+    with open_at(target, read_only=True) as store:
+        return bool(store.noted(MOVED_FROM) == source)
 
 
 def _copy(
@@ -298,6 +313,8 @@ def _file_target(path: Path) -> Iterator[FileTarget]:
         """Make an empty file: no process makes a new store there, even if this one is killed."""
         nonlocal is_new
         is_new = is_missing(place)
+        if is_new:
+            make_file(moving_path(place))  # which says why there is an empty file
         make_file(place)
 
     make_folder(path.parent)
@@ -306,5 +323,7 @@ def _file_target(path: Path) -> Iterator[FileTarget]:
             with contextlib.closing(FileTarget(path)) as target:
                 yield target
         finally:
-            if is_new and not path.stat().st_size and is_missing(moving_path(path)):
+            part = moving_path(path)
+            if is_new and not path.stat().st_size and (is_missing(part) or not part.stat().st_size):
                 path.unlink()
+                part.unlink(missing_ok=True)

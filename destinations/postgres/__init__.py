@@ -11,6 +11,7 @@ from destinations.postgres.opening import (
     durability_issues_at,
     is_same_place,
     open_at,
+    open_complete,
     parse_store,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "is_postgres",
     "is_same_place",
     "open_at",
+    "open_complete",
     "parse_store",
 ]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from destinations.extras import libraries_of
 from destinations.postgres.address import PostgresAddress, check_path_text, is_postgres
 from destinations.store import DurabilityIssue
-from destinations.store.moved import check_not_moved
+from destinations.store.moved import check_complete, check_not_moved
 from destinations.store.stores import OpenStore, SqliteStore
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "durability_issues_at",
     "is_same_place",
     "open_at",
+    "open_complete",
     "parse_store",
 ]
 
@@ -69,6 +70,17 @@ def open_at(address: StoreAddress, *, read_only: bool = False) -> OpenStore:
         except BaseException:
             store.close()
             raise
+    return store
+
+
+def open_complete(address: StoreAddress) -> OpenStore:
+    """Open a store to read it; raises `UsageError` also if another one is being moved into it."""
+    store = open_at(address, read_only=True)
+    try:
+        store.database.at_once(lambda connection: check_complete(connection, store.shown))
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

@@ -10,7 +10,7 @@ from destinations.store.copying import (
     MoveTarget,
     Row,
 )
-from destinations.store.copying_files import FileSource, FileTarget, moving_path
+from destinations.store.copying_files import FileSource, FileTarget
 from destinations.store.database import (
     SqliteDatabase,
     check_not_lost,
@@ -50,7 +50,15 @@ from destinations.store.files import (
     why_not_writable,
 )
 from destinations.store.ledger import StoredLedger
-from destinations.store.moved import MOVED_TO, MOVING, check_not_moved, moved_to
+from destinations.store.moved import (
+    MOVED_FROM,
+    MOVED_TO,
+    MOVING,
+    check_complete,
+    check_not_moved,
+    moved_to,
+    moving_path,
+)
 from destinations.store.open_files import close_file, lock, open_file
 from destinations.store.queue import StoredQueue
 from destinations.store.reached import Reached
@@ -123,6 +131,7 @@ __all__ = [
     "ERASED",
     "FILE_MODE",
     "MERGED",
+    "MOVED_FROM",
     "MOVED_TABLES",
     "MOVED_TO",
     "MOVING",
@@ -172,6 +181,7 @@ __all__ = [
     "begins_id",
     "broken_rules",
     "change_notes",
+    "check_complete",
     "check_label",
     "check_not_lost",
     "check_not_moved",

@@ -25,7 +25,7 @@ from destinations.store.copying import (
 )
 from destinations.store.database import fold_log
 from destinations.store.files import is_missing, sync
-from destinations.store.moved import MOVED_FROM, MOVED_TO, MOVING, moved_to
+from destinations.store.moved import MOVED_FROM, MOVED_TO, MOVING, moved_to, moving_path
 from destinations.store.store_identity import (
     Identity,
     IdentityFile,
@@ -35,14 +35,9 @@ from destinations.store.store_identity import (
 from destinations.store.stores import SqliteStore
 from destinations.store.tenant_rows import KEEP_NOTE
 
-__all__ = ["FileSource", "FileTarget", "columns_of", "moving_path"]
+__all__ = ["FileSource", "FileTarget", "columns_of"]
 
 _NOTE: Final = "SELECT value FROM server WHERE name = ?"
-
-
-def moving_path(store: Path) -> Path:
-    """Return where a store is made that another one is moved into, until it is complete."""
-    return store.with_name(f".{store.name}.moving")
 
 
 def columns_of(connection: sqlite3.Connection, table: MovedTable) -> tuple[str, ...]:
@@ -93,7 +88,8 @@ class FileTarget:
         self._made = moving_path(path)
         self._store: SqliteStore | None = None
         self.note: MoveNote | None = None
-        if not is_missing(self._made):
+        # An empty one says only that a move has begun.
+        if not is_missing(self._made) and self._made.stat().st_size:
             self._open()
             self.note = self._noted()
 

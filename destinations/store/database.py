@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import sys
@@ -24,9 +25,10 @@ from destinations.store.files import (
     why_not_writable,
 )
 from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MIGRATIONS
+from destinations.store.moved import MOVED_FROM, MOVING, moving_path, not_complete
 from destinations.store.open_files import FileKey, connected, disconnected
 from destinations.store.place import check_place
-from destinations.store.reader import copied_at, copy_of, stored_version
+from destinations.store.reader import Reader, copied_at, copy_of, stored_version
 from destinations.store.sidecar_files import store_of_sidecar
 from destinations.store.store_identity import (
     IdentityFile,
@@ -130,6 +132,8 @@ def check_not_lost(path: Path) -> None:
         )
         raise UsageError(msg)
     if path.is_file() and not _size(path):
+        if not is_missing(moving_path(path)):
+            raise not_complete(str(path), _source_of(moving_path(path)))
         kept = f" Keep {log}." if _size(log) else ""
         msg = (
             f"the store {path} is empty (0 bytes), which a store never is: what it remembered is "
@@ -137,6 +141,20 @@ def check_not_lost(path: Path) -> None:
             "start over, which sends everything again"
         )
         raise UsageError(msg)
+
+
+def _source_of(part: Path) -> str:
+    """Return what is moved into a store, of which there is only a part."""
+    query = "SELECT value FROM server WHERE name IN (?, ?) ORDER BY name DESC"
+    reader = Reader(part)
+    try:
+        ((text, *_), *_) = reader.all(query, (MOVING, MOVED_FROM))
+        note = json.loads(text)
+    except (sqlite3.Error, OSError, ValueError):  # it has none yet
+        return "another store"
+    finally:
+        reader.close()
+    return str(note["from"] if isinstance(note, dict) else note)
 
 
 def _size(path: Path) -> int:

@@ -8,12 +8,23 @@ either.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
 from destinations.store.connection import Connection
 
-__all__ = ["MOVED_FROM", "MOVED_TO", "MOVING", "OWN_NOTES", "check_not_moved", "moved_to"]
+__all__ = [
+    "MOVED_FROM",
+    "MOVED_TO",
+    "MOVING",
+    "OWN_NOTES",
+    "check_complete",
+    "check_not_moved",
+    "moved_to",
+    "moving_path",
+    "not_complete",
+]
 
 MOVED_TO: Final = "movedTo"
 MOVED_FROM: Final = "movedFrom"
@@ -40,8 +51,24 @@ def check_not_moved(connection: Connection, shown: str) -> None:
             "use that one"
         )
     if MOVING in notes:
-        source = json.loads(notes[MOVING])["from"]
-        raise UsageError(
-            f"cannot use the store {shown}: it is not complete, as moving {source} into it was "
-            "interrupted; run the same destinations store move again"
-        )
+        raise not_complete(shown, str(json.loads(notes[MOVING])["from"]))
+
+
+def check_complete(connection: Connection, shown: str) -> None:
+    """Raise `UsageError` for a store that another one is being moved into."""
+    notes = dict(connection.execute(_NOTES, (MOVING, MOVING)).fetchall())
+    if MOVING in notes:
+        raise not_complete(shown, str(json.loads(notes[MOVING])["from"]))
+
+
+def not_complete(shown: str, source: str) -> UsageError:
+    """Return the error for a store that has only a part of a ``source`` so far."""
+    return UsageError(
+        f"cannot use the store {shown}: it is not complete, as moving {source} into it has not "
+        "ended; if that was interrupted, run the same destinations store move again"
+    )
+
+
+def moving_path(store: Path) -> Path:
+    """Return where a store is made that another one is moved into, until it is complete."""
+    return store.with_name(f".{store.name}.moving")

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from destinations.store import SqliteStore
+import pytest
+
+from destinations.operations import move_store
+from destinations.postgres.copying import DatabaseTarget
+from destinations.store import FileTarget, SqliteStore
 from tests.postgres_server import new_store_address
 
 Run = Callable[..., Any]
@@ -29,6 +33,9 @@ def test_runs_go_on_after_it(runs: Any, use: Use, command: Run, tmp_path: Path) 
     assert f"{address}: has all of sqlite:" not in done.out
     assert f"{address}: has all of {runs.store} now: " in done.out
     assert "ledger" in done.out
+    again = command("store", "move", "--from", runs.store, "--to", address)
+    told = f"{address}: has all of {runs.store} already; an earlier move ended\n"
+    assert (again.code, again.out, again.err) == (0, told, "")
     refused = runs(events=first)
     assert refused.code == 2
     assert refused.err.count("\n") == 1
@@ -53,6 +60,33 @@ def test_runs_go_on_after_it(runs: Any, use: Use, command: Run, tmp_path: Path) 
     assert runs.counts(again) == {"filtered": 3}
     assert runs.usage == {"ann": 4, "bob": 1}
     runs.store = Path(old)
+
+
+@pytest.mark.parametrize("kind", ["file", "database"])
+def test_a_move_that_did_not_end(command: Run, tmp_path: Path, kind: str, monkeypatch: Any) -> None:
+    """Commands say that there is only a part of the store, and how to go on; not that it is new."""
+    source: Any = tmp_path / "store.sqlite3"
+    target: Any = new_store_address()
+    SqliteStore(source).close()
+    if kind == "file":
+        move_store(source, target)
+        source, target = target, tmp_path / "back.sqlite3"
+    of = FileTarget if kind == "file" else DatabaseTarget
+    with monkeypatch.context() as patch:
+        patch.setattr(of, "broken_rules", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            move_store(source, target)
+    for arguments in (("status",), ("status", "--json"), ("deliveries", "list"),
+                      ("tenants", "list"), ("pause", "x"), ("store", "check")):  # fmt: skip
+        done = command(*arguments, "--store", target)
+        assert (done.code, done.out) == (2, ""), arguments
+        assert f"not complete, as moving {source} into it has not ended; if that was" in done.err
+    assert command("store", "move", "--from", source, "--to", target).code == 0
+    assert command("status", "--store", target).code == 0
+
+
+def _killed(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_what_cannot_be_moved(command: Run, tmp_path: Path) -> None:
