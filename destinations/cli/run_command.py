@@ -524,11 +524,23 @@ class _Runner:
         text = summary(left)
         if not text:
             return
-        click.echo(
-            f"Earlier runs left in the store: {text}. This run delivers those that are in its "
-            "input; use --resume to deliver the others first.",
-            err=True,
-        )
+        assert self._kept is not None  # noqa: S101 - it has counts
+        if self._kept.has_others():
+            message = (
+                f"Another run delivers to {self.account} beside this one, or was killed just now. "
+                f"In the store: {text}. The runs share what is there, by its users."
+            )
+        elif self._kept.session is not None:
+            message = (
+                f"Earlier runs left in the store: {text}. This run delivers them beside its input; "
+                "use --resume to deliver them first."
+            )
+        else:
+            message = (
+                f"Earlier runs left in the store: {text}. This run delivers those that are in its "
+                "input; use --resume to deliver the others first."
+            )
+        click.echo(message, err=True)
 
     def _ask_for_rerun(self, source: InputFiles) -> Rerun:
         """Ask whether to send again."""
@@ -593,6 +605,7 @@ class _Runner:
             options.store_option,
             changes=f"{slug} {changes_command}{options.account_options}" if changes_command else "",
             read=report.totals.outcomes[State.READY],
+            is_shared=self._kept is not None and self._kept.has_others(),
             to_stderr=options.as_json,
         )
 

@@ -226,20 +226,21 @@ def summary(counts: Mapping[Status, int]) -> str:
     return ", ".join(f"{counts[status]:,} {status}" for status in SHOWN if counts.get(status))
 
 
-def print_kept(
+def print_kept(  # noqa: PLR0913 - the facts of a store
     counts: Mapping[Status, int],
     users: int,
     options: str,
     *,
     changes: str = "",
     read: int = 0,
+    is_shared: bool = False,
     to_stderr: bool,
 ) -> None:
     """Print what waits for an operator, or for another run, in the store of a run.
 
     ``users`` is how many have changes to make by hand, and ``changes`` the command that shows them,
     empty if there is none; ``options`` say where the store is. Of what the run has ``read``, this
-    many rows are ready: some may be only in its input.
+    many rows are ready: some may be only in its input. If it ``is_shared``, another run goes on.
     """
     if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
         click.echo(
@@ -247,7 +248,8 @@ def print_kept(
             err=to_stderr,
         )
     if text := summary(_only(counts, State.READY, State.UNKNOWN)):
-        click.echo(f"Waiting in the store for the next run: {text}.", err=to_stderr)
+        who = "another run, which goes on" if is_shared else "the next run"
+        click.echo(f"Waiting in the store for {who}: {text}.", err=to_stderr)
     if read > (stored := counts.get(State.READY, 0)):
         other = "" if stored == 0 else "other "
         rest = read - stored

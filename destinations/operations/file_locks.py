@@ -150,6 +150,10 @@ class FileLocks:
         """Return whether a run delivers for this scope now; raises as `is_served`."""
         return _is_file_held(_run_path(self._store, scope), shared=True)
 
+    def has_other_run(self, scope: int, token: int | None) -> bool:  # noqa: ARG002 - see Locks
+        """Return False: a run has its scope for itself."""
+        return False
+
     def is_in_use(self) -> bool:
         """Return whether a server or a run delivers from the store now; raises as `is_served`."""
         return _is_held(self._store, shared=False)

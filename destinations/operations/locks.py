@@ -82,6 +82,10 @@ class Locks(Protocol):
         """Return whether a run delivers for a scope; raises as `is_served`."""
         ...
 
+    def has_other_run(self, scope: int, token: int | None) -> bool:
+        """Return whether a run delivers for a scope that is not the session of this token."""
+        ...
+
     def is_in_use(self) -> bool:
         """Return whether any process delivers; raises as `is_served`."""
         ...

@@ -66,7 +66,16 @@ def open_run_store(
         try:
             check()
             yield RunStore(
-                queue, scope, source, answers, gap, queue.settle_from, session, limits, check
+                queue,
+                scope,
+                source,
+                answers,
+                gap,
+                queue.settle_from,
+                session,
+                limits,
+                check,
+                lambda: locks_of(store).has_other_run(scope.id, session.token),
             )
         finally:
             session.close()

@@ -71,7 +71,8 @@ class RunStore:
     Events of the ``gap`` are held: a store that was restored from a copy does not know of them.
     ``settle_from`` is called with a time before which no end is noted from now on. Where several
     runs may deliver for the account, this one does so in a ``session``, and keeps to ``limits``
-    with the others; ``check`` raises `TemporaryError` if another kind of process delivers to it.
+    with the others; ``check`` raises `TemporaryError` if another kind of process delivers to it,
+    and ``has_others`` says whether another run does, or was killed a moment ago.
     """
 
     queue: Queue
@@ -83,6 +84,7 @@ class RunStore:
     session: Session | None = None
     limits: SharedLimits | None = None
     check: Callable[[], None] = lambda: None
+    has_others: Callable[[], bool] = lambda: False
 
 
 class Run:

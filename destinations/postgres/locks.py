@@ -27,6 +27,9 @@ _PATIENCE_SECONDS: Final = 1.0
 
 _ALIVE: Final = "SELECT 1 FROM workers WHERE state = 'alive' LIMIT 1"
 _IN_POOL: Final = "SELECT 1 FROM workers WHERE state = 'alive' AND pool = ? LIMIT 1"
+_OTHER_IN_POOL: Final = (
+    "SELECT 1 FROM workers WHERE state = 'alive' AND pool = ? AND id <> ? LIMIT 1"
+)
 _BEATS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive'"
 _KEY: Final = "hashtextextended(current_schema() || '/account/' || $1::text, 0)"
 
@@ -104,6 +107,10 @@ class PostgresLocks:
     def is_run_for(self, scope: int) -> bool:
         """Return whether a run is alive that delivers for a scope."""
         return self._database.one(_IN_POOL, (f"run {scope}",)) is not None
+
+    def has_other_run(self, scope: int, token: int | None) -> bool:
+        """Return whether a run of another session is alive that delivers for a scope."""
+        return self._database.one(_OTHER_IN_POOL, (f"run {scope}", token or 0)) is not None
 
     def is_in_use(self) -> bool:
         """Return whether a process is alive that delivers."""

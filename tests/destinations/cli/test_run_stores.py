@@ -1,4 +1,4 @@
-"""Stores that a run cannot use: one clear message each, and nothing is lost."""
+"""Stores that a run cannot use, or shares: one clear message each, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from destinations.cli import run_command
 from destinations.errors import StoreGoneError
 from destinations.opening import open_store
 from destinations.pipeline import run as run_module
+from destinations.pipeline.lease import LeaseTimes
+from destinations.postgres.store import PostgresStore
 from destinations.store import SqliteStore, StoredQueue, default_path
+from tests.postgres_server import new_store_address
 
 Use = Callable[..., dict[str, Any]]
 
@@ -198,3 +201,30 @@ def test_the_default_store(runs: Any, use: Use) -> None:
     assert runs.counts(runs(events=events, keep=False)) == {"filtered": 1}
     assert default_path().exists()
     assert runs.command("deliveries", "list", "--all", "--json").json["total"] == 1
+
+
+def test_what_waits_when_a_run_begins(runs: Any, use: Any) -> None:
+    """Beside a run that lives it is of both; else an earlier run has left it."""
+    address = new_store_address()
+    file, runs.store = runs.store, str(address)
+    runs.partner.faults.add({"status": 503, "times": None})
+    left = runs.process("--outage", "0", "--no-check", events=runs.file(use("bob"), use("bob")))
+    assert (left.code, runs.counts(left)) == (75, {"ready": 2}), left.err
+    assert "Waiting in the store for the next run: 2 ready." in left.err
+    with PostgresStore(address) as store:
+        (scope,) = (one.id for one in store.ledger().totals(0.0) if not one.served)
+        other = store.session("other", "0", LeaseTimes(hard_stop=False), f"run {scope}")
+        other.beat()
+        beside = runs("--outage", "0", "--no-check", events=runs.file())
+        other.close()
+    assert "Earlier runs left" not in beside.err
+    assert beside.err.startswith("Another run delivers to kana at ")
+    assert "In the store: 2 ready. The runs share" in beside.err
+    assert "Waiting in the store for another run, which goes on: 2 ready." in beside.err
+    runs.partner.faults.clear()
+    alone = runs(events=runs.file(use("ann")))
+    assert alone.code == 0
+    told = "Earlier runs left in the store: 2 ready. This run delivers them beside its input"
+    assert alone.err.startswith(told)
+    assert runs.usage == {"ann": 1, "bob": 2}
+    runs.store = file
