@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.postgres import option_of
 from destinations.store import OpenStore, Reached, make_file, make_folder, sync
 
 __all__ = ["as_far_as_seen", "check_seen", "note_seen", "noting_seen", "state_path"]
@@ -73,7 +74,7 @@ def check_seen(store: OpenStore) -> None:
         raise UsageError(
             f"cannot deliver from the store {store.shown}: it was put back to an earlier point in "
             f"time ({why}), and what was delivered since would be delivered again; say so with: "
-            f"destinations store restore --in-place --store '{store.shown}'"
+            f"destinations store restore --in-place{option_of(store)}"
         )
 
 

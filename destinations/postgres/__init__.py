@@ -12,6 +12,7 @@ from destinations.postgres.opening import (
     is_same_place,
     open_at,
     open_complete,
+    option_of,
     parse_store,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "is_same_place",
     "open_at",
     "open_complete",
+    "option_of",
     "parse_store",
 ]

@@ -7,8 +7,10 @@ is not percent-encoded. So a text is shown only once it is certain which part of
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
@@ -96,6 +98,8 @@ class PostgresAddress:
     schema: str = DEFAULT_SCHEMA
     secrets: Mapping[str, Secret] = field(default_factory=dict, compare=False)
     """What libpq is given besides, by its parameters."""
+    config: Path | None = field(default=None, compare=False)
+    """The configuration that the address is from; with its secrets, so hints name it."""
 
     @classmethod
     def parse(cls, text: str, *, may_have_password: bool = False) -> Self:
@@ -125,6 +129,13 @@ class PostgresAddress:
         path = found["path"] or ""
         url = f"postgresql://{place}{path}{'?' if rest else ''}{rest}"
         return cls(url, schema, secrets)
+
+    @property
+    def option(self) -> str:
+        """The option that names the store in a command, with a blank before it."""
+        if self.config is not None:
+            return f" --config {shlex.quote(str(self.config))}"
+        return f" --store {shlex.quote(str(self))}"
 
     def conninfo(self, **more: Any) -> str:
         """Return what libpq connects with, the secrets included."""

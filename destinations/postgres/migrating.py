@@ -115,10 +115,13 @@ def check_version(connection: PostgresConnection, address: PostgresAddress) -> N
     if version == 0:
         _check_usable(connection, address)
     if version < LATEST:
-        why = "its tables are of an older version" if version else "it has no tables yet"
+        why = (
+            "its tables are of an older version; migrate them with"
+            if version
+            else "it has no tables yet; make them with"
+        )
         raise UsageError(
-            f"cannot use the store {address}: {why}; "
-            f"make them with: destinations store migrate --store {str(address)!r}"
+            f"cannot use the store {address}: {why}: destinations store migrate{address.option}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +20,7 @@ __all__ = [
     "is_same_place",
     "open_at",
     "open_complete",
+    "option_of",
     "parse_store",
 ]
 
@@ -44,6 +46,12 @@ def address_of(store: OpenStore) -> StoreAddress:
 
     assert isinstance(store, PostgresStore)  # noqa: S101 - there is no third kind
     return store.address
+
+
+def option_of(store: OpenStore) -> str:
+    """Return the option that names an open store in a command, with a blank before it."""
+    address = address_of(store)
+    return f" --store {shlex.quote(str(address))}" if isinstance(address, Path) else address.option
 
 
 def is_same_place(one: StoreAddress, other: StoreAddress) -> bool:

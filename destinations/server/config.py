@@ -321,6 +321,7 @@ class _Reader:
         except UsageError as error:
             self.issues.append(self._document.issue(place, str(error)))
         else:
+            address = replace(address, config=Path(self._document.name))
             return address, {} if exposed is None else {place: exposed}
         return PostgresAddress(""), {}  # which nobody gets, as there is an issue
 

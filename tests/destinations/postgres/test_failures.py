@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,13 @@ from hypothesis import strategies as st
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import migrate_store
-from destinations.postgres import PostgresAddress, connecting, open_at, parse_store
+from destinations.postgres import (
+    PostgresAddress,
+    connecting,
+    migrating,
+    open_at,
+    parse_store,
+)
 from tests.postgres_server import PostgresServer, free_port, new_store_address, shared_server
 
 Command = Callable[..., Any]
@@ -235,6 +242,33 @@ def test_a_wrong_configuration(command: Command, tmp_path: Path, spec: str, why:
     assert why in done.err
     assert "/store" in done.err
     assert "sesame" not in done.err
+
+
+@pytest.mark.parametrize(("version", "hint"), [(0, "make them"), (1, "migrate them")])
+def test_a_hint_that_works(
+    command: Command, tmp_path: Path, version: int, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the store as it was named: what a configuration names may hold a password."""
+    address = new_store_address()
+    if version:
+        monkeypatch.setattr(migrating, "LATEST", version + 1)
+    else:
+        _statement(address.url, "DROP SCHEMA destinations CASCADE")
+    config = tmp_path / "a serve.yaml"
+    dsn = tmp_path / "dsn"
+    dsn.write_text(f"{address.url.replace('postgres@', 'postgres:sesame@')}\n")
+    config.write_text(
+        "store: {postgres: {dsn: {file: dsn}}}\ndestinations: [{name: kana, destination: kana}]\n"
+    )
+    for option, named in (("--config", str(config)), ("--store", str(address))):
+        done = command("status", option, named)
+        assert done.code == 2
+        command_line = f"destinations store migrate {option} {shlex.quote(named)}"
+        assert f"; {hint} with: {command_line}\n" in done.err
+    if not version:
+        told = command("status", "--config", config).err
+        (line,) = re.findall("destinations (store migrate.*)", told)
+        assert command(*shlex.split(line)).code == 0
 
 
 def test_addresses() -> None:

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,7 +89,9 @@ def test_a_server_refuses_it(address: PostgresAddress, what: str) -> None:
             store.note({"something": 1})
     with open_to_serve(address):
         pass
-    _check_refused(copy, r"put back to an earlier .*restore --in-place")
+    _check_refused(copy, rf"put back to an earlier .*restore --in-place --store {copy}$")
+    named = replace(copy, config=Path("serve.yaml"))
+    _check_refused(named, r"put back to an earlier .*restore --in-place --config serve.yaml$")
     with open_to_serve(address):
         pass
 
