@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
-from destinations.errors import UsageError
+from destinations.errors import UsageError, did_you_mean
 from destinations.secrets import Secret
 
 __all__ = ["SCHEMES", "PostgresAddress", "check_path_text", "is_postgres"]
@@ -138,11 +138,31 @@ class PostgresAddress:
         return f" --store {shlex.quote(str(self))}"
 
     def conninfo(self, **more: Any) -> str:
-        """Return what libpq connects with, the secrets included."""
+        """Return what libpq connects with, the secrets included.
+
+        Raises `UsageError` for a parameter that this libpq does not know.
+        """
         from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - with an extra only
 
+        self._check_parameters()
         revealed = {name: secret.reveal() for name, secret in self.secrets.items()}
         return make_conninfo(self.url, **revealed, **more)
+
+    def _check_parameters(self) -> None:
+        from psycopg.pq import Conninfo  # noqa: PLC0415 - as above
+
+        known = [_OWN, "ssl", *(one.keyword.decode() for one in Conninfo.get_defaults())]
+        for name, _ in _parameters(self.url.partition("?")[2]):
+            if name in known:
+                continue
+            # After a password with a raw `&`, what looks like a name is a part of it.
+            shown = "a parameter" if self.secrets else f"the parameter {name!r}"
+            near = "" if self.secrets else did_you_mean(name, known)
+            raise UsageError(
+                f"cannot use the address of the store: {shown} in it is unknown{near}; expected "
+                "schema or one of libpq's, such as host, sslmode, sslrootcert, connect_timeout and "
+                "target_session_attrs"
+            )
 
     def __str__(self) -> str:
         """Return the URL, with the schema if it is not the usual one."""

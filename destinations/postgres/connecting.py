@@ -26,6 +26,12 @@ _REFUSED: Final = re.compile(
     r"|no password supplied|is not permitted to log in|permission denied for database"
     r"|certificate|does not support SSL|connection is bad: invalid"
 )
+_NONE_GIVEN: Final = re.compile("no password supplied|empty password returned by client")
+_WHERE_IT_IS_READ: Final = (
+    "a password is read from the environment variable PGPASSWORD, from a pass file (PGPASSFILE or "
+    "~/.pgpass), or from a whole address that the configuration names (store.postgres.dsn: "
+    "{env: NAME} or {file: PATH})"
+)
 _EACH: Final = "Multiple connection attempts failed. All failures were:"
 _HINT: Final = "Is the server running "
 _CONNECT_SECONDS: Final = 10
@@ -130,6 +136,8 @@ def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError
     message = f"cannot {what} the store {address}: {_reason(error)}"
     if isinstance(error, _FULL):
         return StoreFullError(message, "the disk of the store is full")
+    if _NONE_GIVEN.search(str(error)):
+        message += f"; {_WHERE_IT_IS_READ}"
     if isinstance(error, errors.InsufficientPrivilege):
         return UsageError(f"{message}; {needed_rights(address)}")
     if isinstance(error, _FOR_NOW) or (is_lost(error) and not _REFUSED.search(str(error))):

@@ -86,7 +86,13 @@ FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
         "Connection refused; host: '127.0.0.1'",
     ),
     ("no TLS", lambda: f"{new_store_address()}?sslmode=require", 2, "does not support SSL"),
-    ("a wrong option", lambda: f"{new_store_address()}?nope=1", 2, 'parameter: "nope"'),
+    ("a wrong option", lambda: f"{new_store_address()}?nope=1", 2, "parameter 'nope'"),
+    (
+        "a misspelt option",
+        lambda: f"{new_store_address()}?schem=x",
+        2,
+        "'schem' in it is unknown; did you mean schema?; expected schema or one of libpq's, such",
+    ),
     ("a wrong port", lambda: "postgresql://a@127.0.0.1:99999/x", 2, "invalid port number"),
     ("a wrong schema", lambda: f"{new_store_address()}?schema=A-b", 2, "schema='A-b' cannot be"),
     ("no right to read", lambda: _of_role(new_store_address().url), 2, "its user needs the right"),
@@ -149,6 +155,11 @@ def test_a_wrong_password(command: Command, tmp_path: Path, monkeypatch: Any) ->
             "store: {postgres: {dsn: {env: STORE_DSN}}}\n"
             "destinations: [{name: kana, destination: kana}]\n"
         )
+        for where in (("--config", config), ("--store", url)):
+            monkeypatch.setenv("STORE_DSN", url)
+            none = command("status", *where)
+            assert none.code == 2
+            assert "no password supplied; a password is read from the environment" in none.err
         named = url.replace("postgres@", "postgres:{}@")
         monkeypatch.setenv("STORE_DSN", named.format("wrong-sesame"))
         refused = command("status", "--config", config)
@@ -282,6 +293,9 @@ def test_addresses() -> None:
     assert "s@same" not in repr(secret)
     assert "password=s@same" in secret.conninfo()
     assert os.environ.get("PGPASSWORD") is None
+    unknown = PostgresAddress.parse("postgresql://h/x?password=a&sesame=1", may_have_password=True)
+    with pytest.raises(UsageError, match="a parameter in it is unknown; expected schema"):
+        unknown.conninfo()
     with pytest.raises(UsageError, match="the schema of the address cannot be used"):
         PostgresAddress.parse("postgresql://a:b@h/x?schema=A", may_have_password=True)
 
