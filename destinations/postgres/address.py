@@ -120,9 +120,10 @@ class PostgresAddress:
         if secrets and not may_have_password:
             raise UsageError(_IN_THE_OPEN)
         schema = dict(given).get(_OWN, DEFAULT_SCHEMA)
-        if _SCHEMA.fullmatch(schema) is None or schema.startswith("pg_"):
+        why = _why_not(schema)
+        if why:
             shown = "the schema of the address" if secrets else f"schema={schema!r}"
-            raise UsageError(f"{shown} cannot be used: expected lower-case letters, digits and _")
+            raise UsageError(f"{shown} cannot be used: {why}")
         left = [one for one in given if one[0] not in {_OWN, *SECRET_PARAMETERS}]
         rest = "&".join(f"{quote(name)}={quote(value)}" for name, value in left)
         place = f"{found['user']}@{found['hosts']}" if found["user"] else found["hosts"]
@@ -170,6 +171,17 @@ class PostgresAddress:
             return self.url
         mark = "&" if "?" in self.url else "?"
         return f"{self.url}{mark}{_OWN}={self.schema}"
+
+
+def _why_not(schema: str) -> str:
+    """Return why a schema cannot have this name; empty if it can."""
+    if schema.startswith("pg_"):
+        return "names that begin with pg_ are reserved by PostgreSQL"
+    if schema == "information_schema":
+        return "PostgreSQL has its own tables there"
+    if _SCHEMA.fullmatch(schema) is None:
+        return "expected 1 to 63 lower-case letters (a-z), digits and _, and no digit first"
+    return ""
 
 
 def _parameters(query: str) -> Iterator[tuple[str, str]]:

@@ -94,7 +94,22 @@ FAILURES: list[tuple[str, Callable[[], str], int, str]] = [
         "'schem' in it is unknown; did you mean schema?; expected schema or one of libpq's, such",
     ),
     ("a wrong port", lambda: "postgresql://a@127.0.0.1:99999/x", 2, "invalid port number"),
-    ("a wrong schema", lambda: f"{new_store_address()}?schema=A-b", 2, "schema='A-b' cannot be"),
+    (
+        "a wrong schema",
+        lambda: f"{new_store_address()}?schema=A-b",
+        2,
+        "expected 1 to 63 lower-case",
+    ),
+    *(
+        (f"the schema {name}", functools.partial("postgresql://h/x?schema={}".format, name), 2, why)
+        for name, why in (
+            ("pg_catalog", "schema='pg_catalog' cannot be used: names that begin with pg_ are"),
+            ("information_schema", "PostgreSQL has its own tables there"),
+            ("1a", "no digit first"),
+            ("a" * 64, "expected 1 to 63"),
+            ("", "expected 1 to 63"),
+        )
+    ),
     ("no right to read", lambda: _of_role(new_store_address().url), 2, "its user needs the right"),
     ("a password", lambda: "postgresql://a:sesame@127.0.0.1/x", 2, "PGPASSWORD"),
     ("a password as an option", lambda: "postgresql:///x?password=sesame", 2, "PGPASSWORD"),
