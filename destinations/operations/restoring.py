@@ -48,6 +48,7 @@ from destinations.store import (
     stored_version,
     sync,
     unmark,
+    why_newer,
     write_erasures_file,
 )
 
@@ -102,8 +103,7 @@ def restore(backup: Path, target: Path, now: float, *, hold_gap: bool = True) ->
     if not version:
         raise UsageError(f"the backup {backup} is empty")
     if is_newer(version):
-        msg = f"cannot restore {backup}: it was written by a newer version of this package"
-        raise UsageError(msg)
+        raise UsageError(f"cannot restore {backup}: {why_newer(version)}")
     target = target.resolve()
     if _is_other_backup(backup, target):
         msg = (

@@ -13,6 +13,7 @@ from destinations.postgres.address import PostgresAddress
 from destinations.postgres.connecting import connect, failure, needed_rights
 from destinations.postgres.dialect import PostgresConnection
 from destinations.postgres.schema import MIGRATIONS, SEVERAL_WRITERS
+from destinations.store.reader import why_newer
 
 __all__ = ["LATEST", "check_migratable", "check_version", "migrate", "stored_version"]
 
@@ -59,7 +60,7 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
         raw.execute(f"CREATE SCHEMA {name}")
     before = stored_version(connection)
     if before > LATEST:
-        raise _newer(address)
+        raise _newer(address, before)
     if before == 0:
         raw.execute("CREATE TABLE schema_version (version int NOT NULL)")
         raw.execute("INSERT INTO schema_version VALUES (0)")
@@ -82,7 +83,7 @@ def check_migratable(address: PostgresAddress) -> int:
     try:
         version = stored_version(connection)
         if version > LATEST:
-            raise _newer(address)
+            raise _newer(address, version)
         if version < LATEST:
             _check_usable(connection, address)
             name = sql.Identifier(address.schema).as_string(connection.raw)
@@ -111,7 +112,7 @@ def check_version(connection: PostgresConnection, address: PostgresAddress) -> N
     """Raise `UsageError` unless the tables are those of this version."""
     version = stored_version(connection)
     if version > LATEST:
-        raise _newer(address)
+        raise _newer(address, version)
     if version == 0:
         _check_usable(connection, address)
     if version < LATEST:
@@ -154,8 +155,5 @@ def _no_right(address: PostgresAddress) -> UsageError:
     )
 
 
-def _newer(address: PostgresAddress) -> UsageError:
-    return UsageError(
-        f"cannot use the store {address}: it was written by a newer version of this package; "
-        "update the package"
-    )
+def _newer(address: PostgresAddress, version: int) -> UsageError:
+    return UsageError(f"cannot use the store {address}: {why_newer(version, LATEST)}")

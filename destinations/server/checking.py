@@ -22,6 +22,7 @@ from destinations.store import (
     check_store_path,
     is_newer,
     stored_version,
+    why_newer,
     why_not_writable,
 )
 from destinations.telemetry import check_tracing
@@ -101,11 +102,7 @@ def _check_file(path: Path) -> None:
         _check_folder(path)
         return
     if is_newer(version):
-        msg = (
-            f"/store/path: cannot use the store {path}: it was written by a newer version of this "
-            "package; update the package"
-        )
-        raise UsageError(msg)
+        raise UsageError(f"/store/path: cannot use the store {path}: {why_newer(version)}")
     why = why_not_writable(path)
     if why is not None:
         raise UsageError(f"/store/path: cannot write to the store {path}: {why}")

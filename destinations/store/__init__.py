@@ -73,6 +73,7 @@ from destinations.store.reader import (
     stored_uuid,
     stored_version,
     unmark,
+    why_newer,
 )
 from destinations.store.recent import RecentBounds, RecentEvent, StoredRecent
 from destinations.store.refused import (
@@ -240,6 +241,7 @@ __all__ = [
     "sync",
     "tenant_name",
     "unmark",
+    "why_newer",
     "why_not_writable",
     "write_erasures_file",
 ]

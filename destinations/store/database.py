@@ -28,7 +28,7 @@ from destinations.store.migrations import COPIED_BEFORE, FIRST_WITH_IDENTITY, MI
 from destinations.store.moved import MOVED_FROM, MOVING, moving_path, not_complete
 from destinations.store.open_files import FileKey, connected, disconnected
 from destinations.store.place import check_place
-from destinations.store.reader import Reader, copied_at, copy_of, stored_version
+from destinations.store.reader import Reader, copied_at, copy_of, stored_version, why_newer
 from destinations.store.sidecar_files import store_of_sidecar
 from destinations.store.store_identity import (
     IdentityFile,
@@ -57,7 +57,6 @@ _OLDEST_SQLITE: Final = (3, 37, 0)
 _BUSY_SECONDS: Final = 30.0
 _TAKEN: Final = 0.75
 _PAGE_BYTES: Final = 8192
-_NEWER: Final = "it was written by a newer version of this package; update the package"
 _COUNT_WRITE: Final = "UPDATE identity SET writes = writes + 1, noted_at = ? RETURNING writes"
 
 
@@ -266,8 +265,9 @@ class SqliteDatabase:
                 f"it with destinations store restore {self.path} --to FILE"
             )
             raise UsageError(msg)
-        if stored_version(self.path) > len(MIGRATIONS):
-            raise UsageError(f"cannot use the store {self.path}: {_NEWER}")
+        version = stored_version(self.path)
+        if version > len(MIGRATIONS):
+            raise UsageError(f"cannot use the store {self.path}: {why_newer(version)}")
         why = why_not_writable(self.path)
         if why is not None:
             cure = (
@@ -521,7 +521,7 @@ class SqliteDatabase:
     def _migrate(self) -> None:
         """Do all the steps that are missing, or none of them."""
         if self._version() > len(MIGRATIONS):
-            raise UsageError(_NEWER)
+            raise UsageError(why_newer(self._version()))
         if self._version() == len(MIGRATIONS):
             return
         with self._transaction() as connection:

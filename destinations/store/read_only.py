@@ -14,7 +14,7 @@ from destinations.store.database import SqliteDatabase, check_not_lost, check_st
 from destinations.store.failures import failure, roll_back
 from destinations.store.files import is_missing
 from destinations.store.migrations import MIGRATIONS
-from destinations.store.reader import Reader, stored_version
+from destinations.store.reader import Reader, stored_version, why_newer
 
 __all__ = ["ReadOnlyDatabase"]
 
@@ -42,11 +42,7 @@ class ReadOnlyDatabase(SqliteDatabase):
             raise UsageError(f"there is no store {path}")
         version = stored_version(path)
         if version > len(MIGRATIONS):
-            msg = (
-                f"cannot use the store {path}: it was written by a newer version of this package; "
-                "update the package"
-            )
-            raise UsageError(msg)
+            raise UsageError(f"cannot use the store {path}: {why_newer(version)}")
         if version < _OLDEST:
             why = "it is of an older version" if version else "it has no tables yet"
             msg = (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from destinations._version import __version__
 from destinations.errors import StoreDamagedError, UsageError
 from destinations.store.failures import damaged, failure
 from destinations.store.files import sync
@@ -43,6 +44,7 @@ __all__ = [
     "is_older",
     "stored_version",
     "unmark",
+    "why_newer",
 ]
 
 T = TypeVar("T")
@@ -311,6 +313,14 @@ def _look_at(path: Path, look: Callable[[Reader], T]) -> T:
 def is_newer(version: int) -> bool:
     """Return whether a file of this version was written by a newer version of this package."""
     return version > len(MIGRATIONS)
+
+
+def why_newer(version: int, latest: int = len(MIGRATIONS)) -> str:
+    """Return a clause that says that tables are newer than the ``latest`` that is known here."""
+    return (
+        f"it was written by a newer version of this package: its tables have version {version}, "
+        f"and this package ({__version__}) knows them up to version {latest}; update the package"
+    )
 
 
 def is_older(version: int) -> bool:

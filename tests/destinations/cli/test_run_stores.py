@@ -45,7 +45,10 @@ def _socket(path: Path) -> None:
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "of a newer version": (_newer, "it was written by a newer version of this package; update"),
+    "of a newer version": (
+        _newer,
+        "package: its tables have version 99, and this package (",
+    ),
     "of another program": (_of_another_program, "it is the database of another program"),
     "a text": (lambda path: path.write_text("features: []\n" * 50), "file is not a database"),
     "a folder": (Path.mkdir, "it is a folder"),

@@ -540,7 +540,11 @@ READING = ("store check", "deliveries list", "deliveries show 1000", "status", "
 @pytest.mark.parametrize(
     ("spoil", "commands", "message"),
     [
-        (_of_newer_version, (*CHANGING, *READING), "by a newer version of this package; update"),
+        (
+            _of_newer_version,
+            (*CHANGING, *READING),
+            "by a newer version of this package: its tables have version",
+        ),
         (_of_another_program, (*CHANGING, *READING), "it is the database of another program"),
         (_read_only, CHANGING, "permission denied; give its owner the right to write"),
     ],
@@ -576,7 +580,7 @@ def test_a_store_that_cannot_be_used(  # noqa: PLR0917 - fixtures
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_of_newer_version, "by a newer version of this package; update"),
+        (_of_newer_version, "by a newer version of this package: its tables have version"),
         (_of_another_program, "it is the database of another program"),
         (_read_only, "permission denied"),
     ],
