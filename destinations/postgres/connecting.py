@@ -26,6 +26,7 @@ _REFUSED: Final = re.compile(
     r"|no password supplied|is not permitted to log in|permission denied for database"
     r"|certificate|does not support SSL|connection is bad: invalid"
 )
+_OF_SCHEMA: Final = re.compile("permission denied for (schema|database)")
 _NONE_GIVEN: Final = re.compile("no password supplied|empty password returned by client")
 _WHERE_IT_IS_READ: Final = (
     "a password is read from the environment variable PGPASSWORD, from a pass file (PGPASSFILE or "
@@ -139,7 +140,10 @@ def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError
     if _NONE_GIVEN.search(str(error)):
         message += f"; {_WHERE_IT_IS_READ}"
     if isinstance(error, errors.InsufficientPrivilege):
-        return UsageError(f"{message}; {needed_rights(address)}")
+        needed = (
+            needed_rights(address) if _OF_SCHEMA.search(str(error)) else _needed_tables(address)
+        )
+        return UsageError(f"{message}; {needed}")
     if isinstance(error, _FOR_NOW) or (is_lost(error) and not _REFUSED.search(str(error))):
         return TemporaryError(message)
     return UsageError(message)
@@ -149,7 +153,14 @@ def needed_rights(address: PostgresAddress) -> str:
     """Return a clause that names the rights that the user of a store needs."""
     return (
         "its user needs the right to create a schema in the database, or to use and create in the "
-        f"schema {address.schema}"
+        f"schema {address.schema} (GRANT USAGE, CREATE ON SCHEMA)"
+    )
+
+
+def _needed_tables(address: PostgresAddress) -> str:
+    return (
+        f"its user must own the tables in the schema {address.schema}, or be a member of the role "
+        "that owns them (GRANT that role TO the user)"
     )
 
 

@@ -58,9 +58,13 @@ def _bring_forward(connection: PostgresConnection, address: PostgresAddress) -> 
     row = raw.execute("SELECT to_regnamespace($1) IS NULL", (name,)).fetchone()
     if row is not None and row[0]:
         raw.execute(f"CREATE SCHEMA {name}")
+    else:
+        _check_usable(connection, address)
     before = stored_version(connection)
     if before > LATEST:
         raise _newer(address, before)
+    if before < LATEST and not _may_create(connection, name):
+        raise _no_right(address)
     if before == 0:
         raw.execute("CREATE TABLE schema_version (version int NOT NULL)")
         raw.execute("INSERT INTO schema_version VALUES (0)")
@@ -87,8 +91,7 @@ def check_migratable(address: PostgresAddress) -> int:
         if version < LATEST:
             _check_usable(connection, address)
             name = sql.Identifier(address.schema).as_string(connection.raw)
-            row: Any = connection.raw.execute(_MAY_CREATE, (name,)).fetchone()
-            if not row[0]:
+            if not _may_create(connection, name):
                 raise _no_right(address)
         else:
             _check_owned(connection, address)
@@ -124,6 +127,12 @@ def check_version(connection: PostgresConnection, address: PostgresAddress) -> N
         raise UsageError(
             f"cannot use the store {address}: {why}: destinations store migrate{address.option}"
         )
+
+
+def _may_create(connection: PostgresConnection, schema: str) -> bool:
+    """Return whether this user may make a schema of this name, or tables in it if it is there."""
+    row: Any = connection.raw.execute(_MAY_CREATE, (schema,)).fetchone()
+    return bool(row[0])
 
 
 def _check_usable(connection: PostgresConnection, address: PostgresAddress) -> None:

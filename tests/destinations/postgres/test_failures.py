@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.errors import InsufficientPrivilege
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import migrate_store
@@ -147,6 +148,73 @@ def test_a_store_that_cannot_be_used(
     (line,) = done.err.splitlines()
     assert why in line
     assert "sesame" not in line
+
+
+def _schema(*rights: str) -> Callable[[], str]:
+    """Make a schema without tables, in which a role has rights; returns the role's address."""
+
+    def make() -> str:
+        url = shared_server().new_database()
+        address = _of_role(url)
+        role = address.partition("://")[2].partition("@")[0]
+        _statement(url, "CREATE SCHEMA other")
+        for right in rights:
+            _statement(url, f"GRANT {right} ON SCHEMA other TO {role}")
+        return f"{address}?schema=other"
+
+    return make
+
+
+def _tables() -> str:
+    """Return the address for a role that may use the schema of another one."""
+    url = new_store_address().url
+    address = _of_role(url)
+    role = address.partition("://")[2].partition("@")[0]
+    _statement(url, f"GRANT USAGE, CREATE ON SCHEMA destinations TO {role}")
+    return address
+
+
+SCHEMA_RIGHTS = "to use and create in the schema other (GRANT USAGE, CREATE ON SCHEMA)"
+OWNER = "its user must own the tables in the schema destinations, or be a member of the role"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "make", "what", "cure"),
+    [
+        (("store", "migrate"), _schema(), "permission denied for schema other", SCHEMA_RIGHTS),
+        (("store", "migrate"), _schema("CREATE"), "permission denied for schema", SCHEMA_RIGHTS),
+        (("store", "migrate"), _schema("USAGE"), "may not create the tables", SCHEMA_RIGHTS),
+        (("status",), _schema(), "permission denied for schema other", SCHEMA_RIGHTS),
+        (("status",), _tables, "permission denied for table schema_version", OWNER),
+        (("store", "migrate"), _tables, "permission denied for table schema_version", OWNER),
+    ],
+)
+def test_missing_rights(
+    command: Command, arguments: Sequence[str], make: Callable[[], str], what: str, cure: str
+) -> None:
+    """What is missing is named, and the right that helps there."""
+    address = make()
+    done = command(*arguments, "--store", address)
+    assert (done.code, done.out) == (2, "")
+    (line,) = done.err.splitlines()
+    assert what in line
+    assert cure in line
+
+
+@pytest.mark.parametrize(
+    "what", ["permission denied for sequence event_ids", "must be owner of table ledger"]
+)
+def test_the_right_to_tables(what: str) -> None:
+    """To make a schema would not help there."""
+    failed = connecting.failure("write to", new_store_address(), InsufficientPrivilege(what))
+    assert str(failed).endswith(f"{what}; {OWNER} that owns them (GRANT that role TO the user)")
+
+
+def test_rights_that_are_enough(command: Command) -> None:
+    """Those that the messages name."""
+    address = _schema("USAGE, CREATE")()
+    assert command("store", "migrate", "--store", address).code == 0
+    assert command("status", "--store", address).code == 0
 
 
 def test_a_wrong_password(command: Command, tmp_path: Path, monkeypatch: Any) -> None:
