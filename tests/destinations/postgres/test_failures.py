@@ -324,6 +324,7 @@ def test_a_file_is_migrated(command: Command, tmp_path: Path) -> None:
         ("{path: s.sqlite3, postgres: {dsn: 'postgresql://a@h/x'}}", "exactly one of path and"),
         ("{maxBytes: 2000000}", "exactly one of path and postgres"),
         ("{postgres: {}}", "lacks 'dsn'"),
+        ("{postgres: {dsn: 'postgresql://h/x', leaseSeconds: 1.9}}", "leaseSeconds"),
         ("{postgres: {dsn: {env: NOT_SET}}}", "the environment variable NOT_SET is not set"),
     ],
 )
