@@ -96,6 +96,7 @@ def _run(
     logger.info(
         "server starting",
         version=__version__,
+        role=role,
         configuration=str(path.resolve()),
         store=str(config.store.address),
         destinations=[each.name for each in config.destinations],
@@ -110,7 +111,7 @@ def _run(
     if service.source_url is not None:
         names = [one.name for one in config.sources]
         logger.info("sources started", sources=names, host=service.source_url)
-    if config.admin is not None:
+    if config.admin is not None or not service.receives:
         logger.info("metrics and health served", url=service.pages_url)
     notifier = Notifier(os.environ)
     notifier.ready(_status(service))
@@ -133,6 +134,8 @@ def _run(
 
 
 def _status(service: Service) -> str:
+    if not service.receives:
+        return f"delivering for {', '.join(one.name for one in service.config.destinations)}"
     sources = [one.name for one in service.config.sources]
     return f"receiving for {', '.join([*sources, *service.urls])}"
 

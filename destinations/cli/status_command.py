@@ -25,6 +25,7 @@ from destinations.operations import (
     store_status,
 )
 from destinations.outcome import Outcome, State
+from destinations.pipeline.lease import Worker
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import OpenStore
 
@@ -109,6 +110,7 @@ def _watch(store: OpenStore, place: StorePlace, of: _Of, seconds: float) -> None
 def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
     yield styled(Bold("Store"), f" {status.path}")
     yield f"{status.size / 1024**2:,.1f} MiB, {status.engine}; {_SERVED[status.served]}"
+    yield from _workers(status.workers)
     yield ""
     if not status.scopes:
         yield from ("It holds no deliveries yet.", "")
@@ -134,6 +136,20 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             columns = ("outcome", "today", "all")
             yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
         yield ""
+
+
+def _workers(workers: Sequence[Worker] | None) -> Iterator[str]:
+    """Yield how many processes deliver from a database, and each with its lanes."""
+    if not workers:
+        return
+    alive = sum(one.state == "alive" for one in workers)
+    yield f"{count(alive, 'worker')} alive" if alive else styled(Bold("no worker is alive"))
+    rows = [
+        (f"{one.id} {plain(one.name)}", one.state, "run" if one.is_run else "server", one.lanes)
+        for one in workers
+    ]
+    columns = ("worker", "state", "kind", "lanes")
+    yield from map(styled, table_lines(columns, rows, width=terminal_width()))
 
 
 def _of(tenant: TenantStatus | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from destinations.operations.interrupted import delivers, open_ledger
@@ -20,6 +20,7 @@ from destinations.operations.tenants import (
     find_tenant,
 )
 from destinations.outcome import Outcome, State, Status
+from destinations.pipeline.lease import Worker
 from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
 from destinations.pipeline.queue import Scope
 from destinations.store import OpenStore, SqliteStore, TenantNumbers, Tenants
@@ -47,7 +48,7 @@ class StoreStatus:
     operator has paused, and since when. The customers of a destination who send with keys of their
     own (``tenants``) are one of the ``scopes`` together, see
     `destinations.pipeline.ledger.summed`. If it is the status of one customer only, that is
-    ``tenant``, and the paused actions are its own.
+    ``tenant``, and the paused actions are its own. ``workers`` are as `OpenStore.workers` has them.
     """
 
     path: str
@@ -61,6 +62,7 @@ class StoreStatus:
     stopped: Mapping[str, float] = field(default_factory=dict)
     tenants: Mapping[str, TenantFigures] = field(default_factory=dict)
     tenant: TenantStatus | None = None
+    workers: Sequence[Worker] | None = None
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the status as JSON values; durations are in seconds."""
@@ -69,6 +71,7 @@ class StoreStatus:
             "size": self.size,
             "engine": self.engine,
             "served": self.served,
+            "workers": None if self.workers is None else [asdict(one) for one in self.workers],
             "destinations": [
                 {
                     "name": one.destination,
@@ -132,6 +135,7 @@ def store_status(
         stopped_destinations(store),
         count_tenants(store),
         status,
+        store.workers(),
     )
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "LeaseLostError",
     "LeaseTimes",
     "Session",
+    "Worker",
     "is_under",
     "lane_name",
     "lane_of",
@@ -113,6 +114,21 @@ class LeaseTimes:
     def of(cls, seconds: float, *, hard_stop: bool = True) -> Self:
         """Return the times of a lease of so many seconds."""
         return cls(seconds, seconds / 5, seconds * 2 / 15, hard_stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A session, as others see it: host and process are its ``name``.
+
+    Its ``state`` is ``alive`` until it leaves or is found ``dead``, and it has so many ``lanes``.
+    """
+
+    id: int
+    name: str
+    version: str
+    state: str
+    lanes: int
+    is_run: bool
 
 
 class LeaseHolder(Protocol):

@@ -40,7 +40,7 @@ _BEAT: Final = """
     UPDATE workers SET beats = beats + 1, rests = ?2 WHERE id = ?1 AND state = 'alive' RETURNING id
 """
 _OTHERS: Final = """
-    SELECT id, beats, lease, pool, rests FROM workers WHERE state = 'alive' AND id <> ?
+    SELECT id, beats, lease, pool, rests, name FROM workers WHERE state = 'alive' AND id <> ?
 """
 # That it alone finds a partner away: see destinations.postgres.shared_limits.
 _IS_ALONE: Final = """
@@ -339,11 +339,11 @@ class WorkerSession:
         rows = connection.execute(_OTHERS, (self._token,)).fetchall()
         # Not before they were seen: what was asked may have waited for long.
         now = self._monotonic()
-        for other, beats, lease, pool, rests in rows:
+        for other, beats, lease, pool, rests, name in rows:
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now
-            if now - since >= lease and self._ends(other, beats, lease):
+            if now - since >= lease and self._ends(other, name, beats, lease):
                 continue
             seen[other] = (count, since)
             alive += pool == self._pool and not rests
@@ -371,7 +371,7 @@ class WorkerSession:
             )
             self._rests, self._rests_until = True, now + _CUT_OFF_SECONDS
 
-    def _ends(self, other: int, beats: int, lease: float) -> bool:
+    def _ends(self, other: int, name: str, beats: int, lease: float) -> bool:
         """End the session of another one; False if it has beaten, or holds a lock still.
 
         The server ends what it has begun to write, if it does not go on with it.
@@ -379,16 +379,18 @@ class WorkerSession:
         try:
             is_ended = self._reap(other, beats)
         except (psycopg.Error, DestinationsError) as error:
-            _LOG.warning("worker not ended yet: %d, %s", other, error)
+            _LOG.warning("worker not ended yet: %s (%d), %s", name, other, error)
             return False
         except Exception:  # noqa: BLE001 - as for a beat
             # What it left waits; what this process has of its own must not wait with it.
             if other not in self._faulty:
-                _LOG.exception("worker cannot be ended: %d", other)
+                _LOG.exception("worker cannot be ended: %s (%d)", name, other)
             self._faulty.add(other)
             return False
         if is_ended:
-            _LOG.warning("worker ended: %d, no beat for %g s; its lanes are free", other, lease)
+            _LOG.warning(
+                "worker ended: %s (%d), no beat for %g s; its lanes are free", name, other, lease
+            )
         return is_ended
 
     def _share(self, connection: PostgresConnection, fair: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from destinations.clock import WallClock
-from destinations.pipeline.lease import Lease, LeaseTimes
+from destinations.pipeline.lease import Lease, LeaseTimes, Worker
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.durability import Horizons, find_issues
@@ -18,6 +19,17 @@ from destinations.store.reached import Reached
 from destinations.store.stores import OpenStore
 
 __all__ = ["PostgresStore"]
+
+
+_WORKERS: Final = """
+    SELECT id, name, version, state,
+        (SELECT count(*) FROM lanes WHERE lanes.worker = workers.id), pool <> ''
+    FROM workers
+    WHERE state = 'alive' OR id IN (
+        SELECT id FROM workers WHERE state = 'dead' ORDER BY id DESC LIMIT 10
+    )
+    ORDER BY state, id
+"""
 
 
 class PostgresStore(OpenStore):
@@ -67,6 +79,10 @@ class PostgresStore(OpenStore):
             times=times,
             closing=reaping.close,
         )
+
+    def workers(self) -> Sequence[Worker]:
+        """See `OpenStore.workers`: who was found dead stays in the table for a week."""
+        return [Worker(*row) for row in self.database.all(_WORKERS)]
 
     def reached(self) -> Reached:
         """See `OpenStore.reached`."""

@@ -182,6 +182,8 @@ class Service:
     @property
     def urls(self) -> Mapping[str, str]:
         """By the name of each destination that can be posted to, where its events go."""
+        if not self.receives:
+            return {}
         return {
             name: f"{self._server.url}/v1/{name}"
             for name, each in self._served.items()
@@ -191,7 +193,7 @@ class Service:
     @property
     def source_url(self) -> str | None:
         """The host that SDKs are configured with; None if there is no source."""
-        return self._server.url if self.config.sources else None
+        return self._server.url if self.config.sources and self.receives else None
 
     @property
     def unconfigured(self) -> Mapping[str, int]:

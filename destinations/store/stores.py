@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from destinations.clock import WallClock
-from destinations.pipeline.lease import Lease, LeaseTimes, Session
+from destinations.pipeline.lease import Lease, LeaseTimes, Session, Worker
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
@@ -60,6 +60,13 @@ class OpenStore:
         pool: str = "",  # noqa: ARG002 - as above
     ) -> Session | None:
         """Return the session of a process among those that deliver; None if it is the only one."""
+        return None
+
+    def workers(self) -> Sequence[Worker] | None:
+        """Return those who deliver, and who was found dead of late; None if only one process can.
+
+        Raises `UsageError` if they cannot be read.
+        """
         return None
 
     def maintain(self) -> None:

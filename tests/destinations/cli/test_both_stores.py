@@ -29,6 +29,7 @@ VARIES = (
     (re.compile(r"[\d.,]+ MiB, (SQLite|PostgreSQL) [\d.]+"), "SIZE, ENGINE"),
     (re.compile(r'"engine": "(SQLite|PostgreSQL) [\d.]+"'), '"engine": "ENGINE"'),
     (re.compile(r'"size": \d+'), '"size": SIZE'),
+    (re.compile(r'"workers": (null|\[\])'), '"workers": NOBODY'),
     (re.compile(r'"(oldest|next_retry)": [\d.]+'), r'"\1": AGE'),
     (re.compile(r"oldest waits for .*"), "oldest waits for AGE"),
     (re.compile(r"paused (since|at) \S+"), r"paused \1 NOW"),

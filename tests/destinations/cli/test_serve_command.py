@@ -33,6 +33,7 @@ from destinations.store import SqliteStore
 from destinations.store.migrations import APPLICATION_ID
 from destinations.telemetry import observe
 from kana_destination.sandbox import Sandbox
+from tests.postgres_server import new_store_address
 
 RECEIVER_KEY = "a-receiver-key-of-27-letters"
 Write = Callable[[str, Any], Path]
@@ -70,8 +71,9 @@ def document(sandbox: RunningSandbox) -> dict[str, Any]:
 class Serving:
     """The process, and what it wrote."""
 
-    def __init__(self, path: Path, env: dict[str, str]) -> None:
+    def __init__(self, path: Path, env: dict[str, str], *options: str) -> None:
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(path)]
+        command += options
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
         )
@@ -100,8 +102,8 @@ def serve(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("RECEIVER_KEY", RECEIVER_KEY)
     started: list[Serving] = []
 
-    def start(path: Path, **environment: str) -> Serving:
-        started.append(Serving(path, {**os.environ, **environment}))
+    def start(path: Path, *options: str, **environment: str) -> Serving:
+        started.append(Serving(path, {**os.environ, **environment}, *options))
         return started[-1]
 
     yield start
@@ -171,7 +173,7 @@ def test_from_http_to_the_partner(
         "server stopped",
     ]
     began = lines[0]
-    assert began["version"] == __version__
+    assert (began["version"], began["role"]) == (__version__, "both")
     assert began["configuration"] == str(path)
     assert began["store"] == str(path.parent / "s.sqlite3")
     assert began["destinations"] == ["kana"]
@@ -188,6 +190,36 @@ def test_from_http_to_the_partner(
     assert again.end() == 0
     listed = command("status", "--store", path.parent / "s.sqlite3", "--json")
     assert listed.code == 0
+
+
+def test_a_server_that_only_delivers(
+    serve: Any, document: dict[str, Any], write: Write, command: Any
+) -> None:
+    """It names no address for events, as it takes none; who looks for workers finds it."""
+    address = new_store_address()
+    document["store"] = {"postgres": {"dsn": str(address), "durability": "single-node"}}
+    document["sources"] = [{"name": "web", "keys": ["${RECEIVER_KEY}"]}]
+    document["destinations"][0]["from"] = ["web"]
+    path = write("serve.yaml", document)
+    serving = serve(path, "--role", "deliver")
+    served = json.loads(serving.until("metrics and health served"))
+    assert requests.get(f"{served['url']}/healthz", timeout=30).status_code == 200
+    assert requests.post(f"{served['url']}/v1/kana", json={}, timeout=30).status_code == 404
+    (worker,) = command("status", "--store", address, "--json").json["workers"]
+    name = f"{socket.gethostname()}:{serving.process.pid}"
+    assert worker == {
+        "id": worker["id"], "name": name, "version": __version__, "state": "alive", "lanes": 128,
+        "is_run": False,
+    }  # fmt: skip
+    shown = command("status", "--config", path).out.splitlines()
+    assert shown[2] == "1 worker alive"
+    assert shown[4].split() == [str(worker["id"]), name, "alive", "server", "128"]
+    serving.process.terminate()
+    assert serving.end() == 0
+    lines = [json.loads(line) for line in serving.lines]
+    assert lines[0]["role"] == "deliver"
+    assert not [one for one in lines if "started" in one["message"]]
+    assert command("status", "--store", address, "--json").json["workers"] == []
 
 
 def _waiting(url: str) -> int:

@@ -98,7 +98,9 @@ def test_everybody_delivers_what_anybody_accepts(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("which", ["cluster", "touching"])
-def test_who_ends_without_a_word(request: pytest.FixtureRequest, which: str) -> None:
+def test_who_ends_without_a_word(
+    request: pytest.FixtureRequest, which: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """After its lease, others deliver what it left, and ask about what it had sent."""
     cluster: Cluster = request.getfixturevalue(which)
     one, two = cluster.join(), cluster.join()
@@ -123,6 +125,10 @@ def test_who_ends_without_a_word(request: pytest.FixtureRequest, which: str) -> 
     one.vanish()
     for _ in range(8):
         cluster.beat(3.0)
+    (dead,) = (found for found in two.store.workers() if found.state == "dead")
+    told = f"worker ended: {dead.name} ({dead.id}), no beat for 15 s; its lanes are free"
+    assert told in caplog.messages
+    assert dead.lanes == 0
     cluster.run()
     found = statuses(cluster)
     assert found[State.SENDING] == 0
