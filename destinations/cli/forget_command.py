@@ -173,7 +173,10 @@ def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
             click.echo(f"Not erased: {copy}, a copy from before an upgrade: delete it.")
         again = "If a backup is restored here, the user is erased from it, too."
     else:
-        again = "If the database is put back to an earlier time, repeat this command."
+        again = (
+            "If the database is put back to an earlier time, destinations store restore --in-place "
+            "erases the user again where this command ran; elsewhere, repeat this command."
+        )
     click.echo(
         "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
         f"other copies made before. {again}"

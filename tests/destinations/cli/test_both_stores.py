@@ -39,7 +39,10 @@ VARIES = (
     (re.compile(r"  +|--+"), " "),  # the width of columns follows the place
 )
 OF_A_FILE = "backups and other copies made before. If a backup is restored here, the user is erased"
-OF_A_DATABASE = "backups and other copies made before. If the database is put back"
+OF_A_DATABASE = (
+    "backups and other copies made before. If the database is put back to an earlier time, "
+)
+AGAIN = "destinations store restore --in-place erases the user again where this command ran"
 
 
 @dataclass
@@ -215,7 +218,7 @@ def test_erasure(command: Command, kinds: list[Kind]) -> None:
     shown = kinds[1].shown(database.out).splitlines()
     assert kinds[0].shown(file.out).splitlines()[:-1] == shown[:-1]
     assert OF_A_FILE in file.out
-    assert OF_A_DATABASE in database.out
+    assert OF_A_DATABASE + AGAIN in database.out
     _same(command, kinds, "status --json")
 
 
