@@ -9,13 +9,12 @@ from pathlib import Path
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.operations import check_seen, is_older_at, stored_version_at
-from destinations.postgres import StoreAddress, durability_issues_at, open_at
+from destinations.postgres import durability_issues_at, open_at
 from destinations.server.binding import Bound, bind
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
     OpenStore,
     SealedValues,
-    SqliteStore,
     check_label,
     check_not_lost,
     check_not_moved,
@@ -39,10 +38,10 @@ def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence
     bound = bind(config, None)
     check_tracing(environment)
     _check_connections(bound)
-    _check_host(config.listen.host, "/listen/host")
+    _check_host(config.listen.host, config.at("/listen/host"))
     if config.admin is not None:
-        _check_host(config.admin.listen.host, "/admin/listen")
-    _check_store(config.store.address)
+        _check_host(config.admin.listen.host, config.at("/admin/listen"))
+    _check_store(config)
     _check_stored(config, bound)
     return bound
 
@@ -54,7 +53,7 @@ def check_durability(config: ServeConfig) -> Sequence[str]:
     """
     store = config.store
     return [
-        f"/store/postgres: {issue.text}"
+        f"{config.at('/store/postgres')}: {issue.text}"
         for issue in durability_issues_at(store.address)
         if issue.matters(is_replicated=store.is_replicated)
     ]
@@ -78,34 +77,37 @@ def _check_host(host: str, place: str) -> None:
         raise UsageError(msg) from None
 
 
-def _check_store(address: StoreAddress) -> None:
+def _check_store(config: ServeConfig) -> None:
     """Look at the store as it is: opening a file as a store would bring it forward."""
-    if isinstance(address, Path):
-        _check_file(address)
-        return
+    address, place = config.store.address, _place(config)
     try:
-        stored_version_at(address)
+        if isinstance(address, Path):
+            _check_file(address)
+        else:
+            stored_version_at(address)
     except TemporaryError as error:
-        raise TemporaryError(f"/store/postgres: {error}") from None
+        raise TemporaryError(f"{place}: {error}") from None
     except UsageError as error:
-        raise UsageError(f"/store/postgres: {error}") from None
+        raise UsageError(f"{place}: {error}") from None
+
+
+def _place(config: ServeConfig) -> str:
+    is_file = isinstance(config.store.address, Path)
+    return config.at("/store/path" if is_file else "/store/postgres")
 
 
 def _check_file(path: Path) -> None:
-    try:
-        check_store_path(path)
-        check_not_lost(path)
-        version = stored_version(path) if path.exists() else 0
-    except UsageError as error:
-        raise UsageError(f"/store/path: {error}") from None
+    check_store_path(path)
+    check_not_lost(path)
     if not path.exists():
         _check_folder(path)
         return
+    version = stored_version(path)
     if is_newer(version):
-        raise UsageError(f"/store/path: cannot use the store {path}: {why_newer(version)}")
+        raise UsageError(f"cannot use the store {path}: {why_newer(version)}")
     why = why_not_writable(path)
     if why is not None:
-        raise UsageError(f"/store/path: cannot write to the store {path}: {why}")
+        raise UsageError(f"cannot write to the store {path}: {why}")
 
 
 def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
@@ -122,7 +124,7 @@ def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
         if store is not None:
             sealer = None if config.sealing is None else config.sealing.sealer()
             SealedValues(store.database, sealer).check()
-            _check_whole(store)
+            _check_whole(store, config)
         for each in bound:
             try:
                 if store is None:
@@ -133,9 +135,9 @@ def _check_stored(config: ServeConfig, bound: Sequence[Bound]) -> None:
                 raise UsageError(f"{each.name}: {error}") from None
 
 
-def _check_whole(store: OpenStore) -> None:
+def _check_whole(store: OpenStore, config: ServeConfig) -> None:
     """Raise `UsageError` for a store that was moved away, or put back to an earlier time."""
-    place = "/store/path" if isinstance(store, SqliteStore) else "/store/postgres"
+    place = _place(config)
     try:
         store.database.at_once(lambda connection: check_not_moved(connection, store.shown))
         check_seen(store)
@@ -147,10 +149,10 @@ def _check_folder(path: Path) -> None:
     """Raise `UsageError` if the file could not be made in its folder."""
     folder = path.resolve().parent
     if not folder.exists():
-        raise UsageError(f"/store/path: the folder {folder} is missing: make it, or mount it")
+        raise UsageError(f"the folder {folder} is missing: make it, or mount it")
     if not folder.is_dir():
-        raise UsageError(f"/store/path: cannot make the store {path}: {folder} is not a folder")
+        raise UsageError(f"cannot make the store {path}: {folder} is not a folder")
     why = why_not_writable(folder)
     if why is not None:
-        msg = f"/store/path: cannot make the store {path}: {folder} cannot be written to: {why}"
+        msg = f"cannot make the store {path}: {folder} cannot be written to: {why}"
         raise UsageError(msg)

@@ -103,7 +103,7 @@ def read_config(
     if issues:
         raise DefinitionError(issues)
     reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
-    config = replace(reader.config(), path=path.resolve())
+    config = replace(reader.config(), path=path.resolve(), document=document)
     issues = [
         *reader.issues,
         *_names(document),

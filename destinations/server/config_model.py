@@ -241,13 +241,19 @@ class ServeConfig:
     drain_seconds: float = 30.0
     keep_recent: RecentBounds | None = None
     path: Path | None = field(default=None, compare=False)
+    document: Document | None = field(default=None, compare=False, repr=False)
+    """What it was read from, to say where something stands; None for one that is not in a file."""
+
+    def at(self, pointer: str) -> str:
+        """Return a place as issues show it: with file and line, as far as they are known."""
+        return pointer if self.document is None else str(self.document.issue(pointer, ""))
 
     @property
     def warnings(self) -> Sequence[str]:
         """The problems that do not keep it from working; each destination has its own."""
         of_store = [
-            f"{place}: every user of this machine can read {path}; only its owner should be able "
-            "to (chmod 600); then replace the password"
+            f"{self.at(place)}: every user of this machine can read {path}; only its owner should "
+            "be able to (chmod 600); then replace the password"
             for place, path in self.store.exposed.items()
         ]
         exposed = {} if self.sealing is None else self.sealing.exposed

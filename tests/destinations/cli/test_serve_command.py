@@ -562,11 +562,15 @@ def _store_of_newer_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "make", "fault"),
     [
-        ({"listen": {"host": "no.such.host.invalid"}}, None, "/listen/host: cannot listen on no.s"),
+        (
+            {"listen": {"host": "no.such.host.invalid"}},
+            None,
+            "serve.yaml:1: /listen/host: cannot listen on no.s",
+        ),
         ({"listen": {"host": "192.0.2.1"}}, None, "/listen/host: cannot listen on 192.0.2.1: "),
         ({}, lambda path: path.write_text("no database " * 100), "file is not a database"),
         ({}, lambda path: path.mkdir(), "as a store: it is a folder; name a file in it"),
-        ({}, _store_of_newer_version, "it was written by a newer version"),
+        ({}, _store_of_newer_version, "serve.yaml:1: /store/path: cannot use the store"),
         ({"store": {"path": "serve.yaml/s.sqlite3"}}, None, "serve.yaml is not a folder"),
     ],
 )

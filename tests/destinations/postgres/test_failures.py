@@ -366,6 +366,28 @@ def test_a_hint_that_works(
         assert command(*shlex.split(line)).code == 0
 
 
+def test_a_check_names_the_line(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with the store, and what it warns of, has file and line."""
+    monkeypatch.setenv("DSN", f"postgresql://a@127.0.0.1:{free_port()}/x")
+    monkeypatch.setenv("KEY", "a-key-of-more-than-16-letters")
+    config = tmp_path / "serve.yaml"
+    config.write_text(
+        "destinations:\n  - {name: sample, destination: webhook, settings: {url: 'https://e.example'"
+        "}, receiver: {keys: ['${KEY}']}}\nstore:\n  postgres:\n    dsn: {env: DSN}\n"
+    )
+    done = command("serve", "--check", "--config", config)
+    assert (done.code, done.out) == (75, "")
+    assert done.err.startswith(f"Error: {config}:4: /store/postgres: cannot open the store"), (
+        done.err
+    )
+    monkeypatch.setenv("DSN", str(new_store_address()))
+    done = command("serve", "--check", "--config", config)
+    assert done.code == 0, done.err
+    assert f"warning: {config}:4: /store/postgres: " in done.err
+
+
 def test_addresses() -> None:
     """Only a URL of PostgreSQL is one; other texts are paths, also if they look similar."""
     for text in ("postgres", "postgresql", "./postgresql:", "store.sqlite3", "a:b", "./x=y"):
