@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ def note_seen(store: OpenStore) -> None:
     if found is None or path is None:
         return
     path = _seen(path)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    # Containers that share the folder may have the same numbers of processes.
+    new = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         make_folder(path.parent)
         new.unlink(missing_ok=True)
