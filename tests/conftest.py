@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,19 +51,15 @@ from destinations.store import (
 )
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
+from tests.memory import folder_in_memory
+from tests.postgres_server import give_back_stores
 
 _HOMES = itertools.count()
 
 _TESTS = Path(__file__).parent
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - the tests' own folders are made in it
-_MEMORY_BYTES = 2 * 1024**3
-"""The room in memory that the folders of failed tests, and of tests under way, never fill."""
-
-# Tests make thousands of stores, each with dozens of syncs: a disk takes half of their time, and
-# shows nothing, as no test ends the machine.
-if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+if (in_memory := folder_in_memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(in_memory))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -207,6 +203,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     build a package of its own, or wait for the one that plays a drill.
     """
     items.sort(key=lambda item: item.path.parent != _TESTS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Let the next tests have the stores in PostgreSQL of a test that has ended."""
+    try:
+        return (yield)
+    finally:
+        give_back_stores()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,9 +23,11 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from destinations.postgres import PostgresAddress
 from destinations.postgres.migrating import migrate
+from tests.memory import folder_in_memory
 
 BIN: Final = "DESTINATIONS_POSTGRES_BIN"
 """The variable that names a folder with the programs of a server, in place of the package's."""
@@ -34,6 +37,9 @@ _SECONDS: Final = 30.0
 
 _FAST: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}
 """Durable for a server that is killed; only a machine that loses power would lose something."""
+
+_OF_MANY_STORES: Final = {"autovacuum": "off"}
+"""It would visit each of hundreds of databases, one after the other, for rows that soon go."""
 
 
 def programs() -> Path:
@@ -85,7 +91,7 @@ class PostgresServer:
         network: str | None = None,
         within: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=folder_in_memory() or "/tmp"))  # noqa: S108
         self.data = self.folder / "data"
         self.port = port or free_port()
         self.address = address
@@ -255,37 +261,181 @@ class PostgresServer:
 @functools.cache
 def shared_server() -> PostgresServer:
     """Return the server of this process of tests, which is started with the first use."""
-    server = PostgresServer()
+    server = PostgresServer(_OF_MANY_STORES)
     server.make()
     server.start()
     atexit.register(server.remove)
     return server
 
 
+# -- stores ----------------------------------------------------------------------------------------
+
+# Whatever makes, changes or removes something that is no row of a store writes rows of these, each
+# with the number of its transaction, which copies of a database share. Privileges and statistics
+# are among it.
+_CATALOG: Final = " UNION ALL ".join(
+    f"SELECT count(*), sum(xmin::text::bigint)::text FROM {table}"  # noqa: S608 - named below
+    for table in (
+        *("pg_default_acl", "pg_event_trigger", "pg_extension", "pg_inherits", "pg_namespace"),
+        *("pg_largeobject_metadata", "pg_policy", "pg_publication", "pg_sequence"),
+        *("pg_attrdef WHERE oid >= 16384", "pg_class WHERE oid >= 16384"),
+        *("pg_constraint WHERE oid >= 16384", "pg_proc WHERE oid >= 16384"),
+        *("pg_rewrite WHERE oid >= 16384", "pg_trigger WHERE oid >= 16384"),
+        *("pg_type WHERE oid >= 16384", "pg_attribute WHERE attrelid >= 16384"),
+        *("pg_index WHERE indrelid >= 16384", "pg_statistic WHERE starelid >= 16384"),
+    )
+)
+# Rows that are gone leave pages, which a plan takes into account.
+_STATE: Final = f"""SELECT
+    (SELECT count(*) FROM pg_stat_get_activity(NULL) WHERE datid = d.oid) > 1,
+    (SELECT sum((pg_stat_file(pg_relation_filepath(oid))).size) FROM pg_class
+        WHERE oid >= 16384 AND relkind IN ('r', 'i', 't')) > 4000000,
+    (SELECT array_agg(inhrelid::regclass::text) FROM pg_inherits
+        WHERE inhparent = to_regclass('destinations.ledger')),
+    concat_ws(' ', datdba, datistemplate, datallowconn, datconnlimit, datacl,
+        (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = d.oid),
+        (SELECT string_agg(catalog::text, ' ') FROM ({_CATALOG}) AS catalog))
+FROM pg_database AS d WHERE datname = current_database()
+"""  # noqa: S608 - of constants
+_TABLES: Final = """
+SELECT oid::regclass::text FROM pg_class
+WHERE oid >= 16384 AND relkind = 'r' AND relnamespace = 'destinations'::regnamespace
+"""
+_SEQUENCES: Final = """
+SELECT string_agg(format('setval(''%I.%I'', %s, %s)', schemaname, sequencename,
+    coalesce(last_value, start_value), (last_value IS NOT NULL)::text), ', ') FROM pg_sequences
+"""
+# As a replica no trigger and no foreign key looks at the rows.
+_EMPTYING: Final = """
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DO $$
+DECLARE used regclass;
+BEGIN
+    FOR used IN SELECT oid FROM pg_class WHERE oid >= 16384 AND relkind = 'r'
+        AND (pg_stat_file(pg_relation_filepath(oid))).size > 0
+    LOOP EXECUTE 'DELETE FROM ' || used; END LOOP;
+END $$;
+"""
+_RESTING: Final = 4
+"""How many used stores are left alone: what a test has ended may still be about to end."""
+
+
+class Stores:
+    """Empty stores: copies of a template, which are emptied and used again after a test.
+
+    To make a copy takes the server a hundred times as long as to empty one.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        template = PostgresAddress.parse(server.new_database())
+        migrate(template)
+        self._template = _name_of(template)
+        with psycopg.connect(template.url, autocommit=True) as connection:
+            _, _, partitions, self._catalog = _state_of(connection)
+            self._partitions = frozenset(partitions)
+            self._emptying = _emptying(connection)
+        self._given: list[PostgresAddress] = []
+        self._used: deque[PostgresAddress] = deque()
+
+    def new(self, *, may_be_used: bool = True) -> PostgresAddress:
+        """Return the address of an empty store that nobody uses."""
+        address = (self._used_again() if may_be_used else None) or self.copy(self._template)
+        with psycopg.connect(address.url, autocommit=True) as connection:
+            connection.execute("UPDATE destinations.identity SET uuid = %s", (uuid4().hex,))
+        return address
+
+    def copy(self, source: str) -> PostgresAddress:
+        """Return the address of a copy of a database to which nobody is connected."""
+        name = f"s{uuid4().hex[:12]}"
+        with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
+            # Without it each page goes through the log; before version 15 none did.
+            how = " STRATEGY file_copy" if connection.info.server_version >= 150_000 else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}{how}".encode())
+        address = PostgresAddress.parse(self._server.url(name))
+        self._given.append(address)
+        return address
+
+    def give_back(self) -> None:
+        """Let all that was given be used again: the test that was given it has ended."""
+        self._used += self._given
+        self._given.clear()
+
+    def _used_again(self) -> PostgresAddress | None:
+        for _ in range(min(2, len(self._used) - _RESTING)):
+            address = self._used.popleft()
+            try:
+                with psycopg.connect(address.url, autocommit=True) as connection:
+                    is_empty = self._empty(connection)
+            except psycopg.OperationalError:  # a test has removed it, or closed it
+                continue
+            if is_empty is None:
+                self._used.append(address)
+            elif is_empty:
+                self._given.append(address)
+                return address
+        return None
+
+    def _empty(self, connection: psycopg.Connection) -> bool | None:
+        """Empty a store; returns whether it is like a new one, or None while it is in use."""
+        is_used, is_large, partitions, catalog = _state_of(connection)
+        if is_used:
+            return None
+        if made := frozenset(partitions or ()) - self._partitions:
+            connection.execute(f"DROP TABLE {', '.join(sorted(made))}".encode())
+            *_, catalog = _state_of(connection)
+        if is_large or catalog != self._catalog:
+            return False
+        connection.execute(self._emptying)
+        return True
+
+
+def _state_of(connection: psycopg.Connection) -> Any:
+    return connection.execute(_STATE.encode()).fetchone()
+
+
+def _emptying(connection: psycopg.Connection) -> bytes:
+    """Return the statements that bring the rows of a store back to those of now."""
+    parts = [_EMPTYING]
+    for (table,) in connection.execute(_TABLES).fetchall():
+        rows = connection.execute(f"SELECT * FROM {table}".encode()).fetchall()  # noqa: S608
+        if rows:
+            values = sql.SQL(", ").join(
+                sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, row))) for row in rows
+            )
+            parts.append(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE VALUES ")  # noqa: S608
+            parts.append(f"{values.as_string(connection)};")
+    (sequences,) = connection.execute(_SEQUENCES).fetchone() or ("",)
+    return "".join([*parts, f"SELECT {sequences}; COMMIT"]).encode()
+
+
 @functools.cache
-def _template() -> str:
-    """Return the name of a database that has the tables of a store."""
-    address = PostgresAddress.parse(shared_server().new_database())
-    migrate(address)
+def _stores() -> Stores:
+    return Stores(shared_server())
+
+
+def _name_of(address: PostgresAddress) -> str:
     return urlsplit(address.url).path.removeprefix("/")
 
 
-def new_store_address() -> PostgresAddress:
-    """Return the address of an empty store, on the server of this process."""
-    server = shared_server()
-    name = f"s{uuid4().hex[:12]}"
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template()}".encode())
-    address = PostgresAddress.parse(server.url(name))
-    with psycopg.connect(address.url, autocommit=True) as connection:
-        connection.execute("UPDATE destinations.identity SET uuid = %s", (uuid4().hex,))
-    return address
+def new_store_address(*, may_be_used: bool = True) -> PostgresAddress:
+    """Return the address of an empty store, on the server of this process.
+
+    A test before this one may have used it, which statistics of the server still show.
+    """
+    return _stores().new(may_be_used=may_be_used)
 
 
 def copy_of(address: PostgresAddress) -> PostgresAddress:
     """Return the address of a copy of a store, as a backup brings it back; nobody uses it now."""
-    server = shared_server()
-    name, source = f"s{uuid4().hex[:12]}", urlsplit(address.url).path.removeprefix("/")
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}".encode())
-    return PostgresAddress.parse(server.url(name))
+    return _stores().copy(_name_of(address))
+
+
+def give_back_stores() -> None:
+    """Let all stores be emptied and used again that were given until now.
+
+    Those with connections are not, as long as they have one.
+    """
+    if _stores.cache_info().currsize:
+        _stores().give_back()

@@ -41,7 +41,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, broken_rules
 from destinations.store.stores import OpenStore
 from tests.destinations.contracts.model import Model, Row
-from tests.postgres_server import new_store_address
+from tests.postgres_server import give_back_stores, new_store_address
 
 KEY = SubscriptionKey("Counts", "count")
 USERS = ("a", "b")
@@ -408,6 +408,10 @@ class PostgresMachine(DurableMachine):
         """Open the store, which is empty at first."""
         self.address = self.address or new_store_address()
         return PostgresStore(self.address)
+
+    def teardown(self) -> None:
+        super().teardown()
+        give_back_stores()
 
 
 TestMemoryQueue = MemoryMachine.TestCase

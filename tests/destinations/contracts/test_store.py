@@ -20,7 +20,7 @@ from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore, broken_rules
-from tests.postgres_server import new_store_address
+from tests.postgres_server import give_back_stores, new_store_address
 from tests.stores import AnyStore
 
 SCOPES = (("kana", "rule"), ("kana", "note"), ("other", "rule"))
@@ -203,6 +203,10 @@ class PostgresStoreMachine(DurableStoreMachine):
         """Open the store, which is empty at first."""
         self.address = self.address or new_store_address()
         return PostgresStore(self.address)
+
+    def teardown(self) -> None:
+        super().teardown()
+        give_back_stores()
 
 
 TestSqliteStore = SqliteStoreMachine.TestCase

@@ -32,10 +32,12 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(params=["sqlite", "postgres"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddress]:
     """Where the store is, at first an empty one; afterwards every rule must hold in it."""
-    found: StoreAddress = new_store_address()
+    found: StoreAddress
     if request.param == "sqlite":
         found = tmp_path / "store.sqlite3"
         SqliteStore(found).close()
+    else:
+        found = new_store_address()
     yield found
     with open_at(found, read_only=True) as store:
         assert broken_rules(store.database) == []
