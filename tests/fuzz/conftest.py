@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.example_counts import FUZZ_EXAMPLES
+
 settings.register_profile(
     "fuzz",
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
+    max_examples=FUZZ_EXAMPLES,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),

@@ -6,6 +6,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
+
+_TESTS: Final = Path(__file__).parent.parent
+# Tests with more examples where fuzz tests have more.
+_MORE: Final = (
+    "destinations/contracts/test_machine.py",
+    "destinations/contracts/test_store.py",
+    "destinations/pipeline/test_exclusion.py",
+    "destinations/segment/payload/test_random.py",
+    "destinations/store/test_ledger.py::test_any_selection",
+)
 
 
 def main() -> int:
@@ -14,6 +25,7 @@ def main() -> int:
     print(f"--hypothesis-seed={seed}", flush=True)
     # -P: the installed package, not the tree that this is run in.
     command = [sys.executable, "-P", "-m", "pytest", str(Path(__file__).parent)]
+    command += [str(_TESTS / name) for name in _MORE]
     command += [f"--hypothesis-seed={seed}", *sys.argv[1:]]
     return subprocess.run(command, check=False).returncode
 

@@ -41,6 +41,7 @@ from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, broken_rules
 from destinations.store.stores import OpenStore
 from tests.destinations.contracts.model import Model, Row
+from tests.example_counts import examples
 from tests.postgres_server import give_back_stores, new_store_address
 
 KEY = SubscriptionKey("Counts", "count")
@@ -415,8 +416,14 @@ class PostgresMachine(DurableMachine):
 
 
 TestMemoryQueue = MemoryMachine.TestCase
-TestMemoryQueue.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestMemoryQueue.settings = settings(
+    max_examples=examples(30), stateful_step_count=30, deadline=None
+)
 TestSqliteQueue = SqliteMachine.TestCase
-TestSqliteQueue.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestSqliteQueue.settings = settings(
+    max_examples=examples(16), stateful_step_count=25, deadline=None
+)
 TestPostgresQueue = PostgresMachine.TestCase
-TestPostgresQueue.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+TestPostgresQueue.settings = settings(
+    max_examples=examples(8), stateful_step_count=25, deadline=None
+)

@@ -20,6 +20,7 @@ from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore, broken_rules
+from tests.example_counts import examples
 from tests.postgres_server import give_back_stores, new_store_address
 from tests.stores import AnyStore
 
@@ -210,6 +211,10 @@ class PostgresStoreMachine(DurableStoreMachine):
 
 
 TestSqliteStore = SqliteStoreMachine.TestCase
-TestSqliteStore.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestSqliteStore.settings = settings(
+    max_examples=examples(16), stateful_step_count=25, deadline=None
+)
 TestPostgresStore = PostgresStoreMachine.TestCase
-TestPostgresStore.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+TestPostgresStore.settings = settings(
+    max_examples=examples(8), stateful_step_count=25, deadline=None
+)

@@ -17,6 +17,7 @@ from destinations.pipeline.exclusion import Exclusion
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.scheduler import Scheduler
 from destinations.runtime.subscription_key import SubscriptionKey
+from tests.example_counts import examples
 
 
 class _Action:
@@ -389,4 +390,4 @@ class _Machine(RuleBasedStateMachine):
 
 
 TestMachine = _Machine.TestCase
-TestMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=examples(80), stateful_step_count=40, deadline=None)

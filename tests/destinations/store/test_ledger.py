@@ -36,6 +36,7 @@ from destinations.pipeline.queue import (
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import StoredLedger, broken_rules
+from tests.example_counts import examples
 from tests.stores import AnyStore
 
 Add = Callable[..., int]
@@ -182,7 +183,7 @@ def test_any_selection(ledger: StoredLedger, everything: Everything) -> None:
     """Whatever is combined, it finds and counts what fits each condition."""
     entries = sorted(everything.values(), key=lambda one: one.id)
 
-    @settings(max_examples=150)
+    @settings(max_examples=examples(50))
     @given(
         destination=st.sampled_from([None, "sample", "production", "other", "x"]),
         account=st.sampled_from([None, "main", "x"]),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from destinations.errors import MappingError
 from tests.destinations.segment.payload.conftest import Ways
+from tests.example_counts import examples
 
 KEYS = ["a", "b", "traits", "0", "length", "value"]
 VALUES: list[Any] = [
@@ -133,7 +134,7 @@ EVENTS = st.dictionaries(
 MEMBERS = st.dictionaries(st.sampled_from(KEYS), _mappings(), min_size=1, max_size=4)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     mapping=MEMBERS,
     schema=st.tuples(_object(_schemas()), _conditions()).map(lambda pair: {**pair[0], **pair[1]}),
