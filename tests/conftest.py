@@ -51,6 +51,8 @@ from destinations.store import (
 )
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
+from kana_destination import sandbox_process
+from tests import forked
 from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores
 
@@ -114,6 +116,9 @@ class SoundDefinitions:
                 self._known.popitem(last=False)
         return loaded
 
+
+# Commands that tests start in this process start the sandbox in one of its own.
+vars(sandbox_process)["subprocess"] = forked
 
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
 

@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from destinations.store import RefusedSelection, SqliteStore
+from tests.forked import ForkedPopen
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "sdks.md"
 PATIENCE: Final = 60.0
@@ -309,7 +310,7 @@ class Serving:
         self._config["listen"]["port"] = self.port
         self._path.write_text(json.dumps(self._config), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config"]
-        self._process = subprocess.Popen(
+        self._process = ForkedPopen(
             [*command, str(self._path)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ from destinations.postgres.store import PostgresStore
 from destinations.store import broken_rules
 from tests.chaos.cluster.networks import DB, PARTNER, Host, Network
 from tests.chaos.cluster.partner import LoggingPartner, write_definition
+from tests.forked import ForkedPopen
 from tests.postgres_server import PostgresServer, free_port
 
 LEASE: Final = 2.0
@@ -65,8 +67,11 @@ class Member:
         config = fleet.folder / f"{name}.json"
         config.write_text(json.dumps(fleet.configuration(self, definition)), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(config)]
+        # What is forked from another process is on the host of that one.
+        is_here = host.within is contextlib.nullcontext
+        popen = ForkedPopen[bytes] if is_here else subprocess.Popen[bytes]
         with self._log.open("wb") as log, host.within():
-            self.process = subprocess.Popen(
+            self.process = popen(
                 [*command, "--role", role],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked import ForkedPopen
+
 PATIENCE = 60.0
 SOON = 0.005
 
@@ -63,7 +65,7 @@ class Runs:
             self._output(number, "out").open("wb") as out,
             self._output(number, "err").open("wb") as err,
         ):
-            process = subprocess.Popen(
+            process = ForkedPopen[bytes](
                 [*command, "--json", *more],
                 stdin=stdin or (subprocess.DEVNULL if lines is None else subprocess.PIPE),
                 stdout=out,

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked import ForkedPopen
+
 RECEIVER_KEY = "receiver-canary-0123456789-0123456789"
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)/v1/kana")
 PATIENCE = 60.0
@@ -103,7 +105,7 @@ class Serving:
         command = [sys.executable, "-P", "-m", "destinations", "serve"]
         command += ["--config", str(self._config)]
         with self._log(len(self._processes)).open("wb") as log:
-            process = subprocess.Popen(
+            process = ForkedPopen[bytes](
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

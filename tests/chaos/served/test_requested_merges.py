@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import requests
 
+from tests.forked import ForkedPopen
+
 MANY = "CHAOS_SEEDS" in os.environ
 PAIRS = 6 if MANY else 2
 MOST_REQUESTS = 4
@@ -105,7 +107,7 @@ def command(ledger: Any, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]
         path.write_text(json.dumps({**settings, "account": "main"}), encoding="utf-8")
         line = [sys.executable, "-P", "-m", "destinations", "kana", "merge", *arguments]
         line += ["--yes", "--settings", str(path), "--store", str(ledger.path)]
-        return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return ForkedPopen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     return start
 

@@ -26,6 +26,7 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.store import SqliteStore, Tenants, broken_rules
 from kana_destination.sandbox import Sandbox
+from tests.forked import ForkedPopen
 
 IS_LONG = "CHAOS_SEEDS" in os.environ
 TENANTS = 200 if IS_LONG else 12
@@ -262,7 +263,7 @@ def _merged(
 ) -> tuple[int, int]:
     """Merge a pair by a command, while it or the server is killed; its code, and the kills."""
     command = [sys.executable, "-P", "-m", "destinations", "tenants", "merge", *pair]
-    process = subprocess.Popen(
+    process = ForkedPopen[bytes](
         [*command, "--yes", "--store", store], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     killed = 0

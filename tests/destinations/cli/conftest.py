@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pytest
 
 from destinations.store import SqliteStore, broken_rules
 from kana_destination.sandbox import Sandbox
+from tests.forked import run_forked
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -67,7 +67,7 @@ class Runs:
     def process(self, *arguments: str | Path, lines: bytes = b"", **where: Any) -> Done:
         """Run in a process of its own, with these lines on standard input; see `arguments`."""
         given = [str(one) for one in self.arguments(*arguments, **where)]
-        done = subprocess.run(
+        done = run_forked(
             [sys.executable, "-P", "-m", "destinations", *given],
             input=lines,
             capture_output=True,

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked import ForkedPopen, run_forked
+
 pytestmark = pytest.mark.usefixtures("sandbox_thread")
 
 Write = Callable[[str, Any], Path]
@@ -134,7 +136,7 @@ def test_an_array_is_read_by_the_files_ending(command: Callable[..., Any], write
 def test_standard_input_is_ndjson() -> None:
     """``--events -`` reads one event a line from standard input; empty lines make no row."""
     data = f"{json.dumps(_track(1))}\n\n{json.dumps(_track(2))}"
-    done = subprocess.run(
+    done = run_forked(
         [
             sys.executable,
             "-P",
@@ -341,7 +343,7 @@ def test_a_broken_definition_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_with_its_account(number: signal.Signals) -> None:
     """What was sent is accounted for, and the exit code is 130."""
-    process = subprocess.Popen(
+    process = ForkedPopen[bytes](
         [
             sys.executable,
             "-P",

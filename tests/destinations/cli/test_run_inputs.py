@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.forked import run_forked
 
 pytestmark = pytest.mark.usefixtures("sandbox_thread")
 
@@ -223,6 +224,6 @@ def test_what_is_refused(command: Any, write: Any, tmp_path: Path, line: str, me
 def test_standard_input(data: bytes, code: int, said: str) -> None:
     """It is looked at as a file is, when it comes."""
     line = [sys.executable, "-P", "-m", "destinations", "run", "kana", "--sandbox", "--json"]
-    done = subprocess.run([*line, "--events", "-"], input=data, capture_output=True, check=False)
+    done = run_forked([*line, "--events", "-"], input=data, capture_output=True, check=False)
     assert done.returncode == code
     assert said in (done.stdout + done.stderr).decode()

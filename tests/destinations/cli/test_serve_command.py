@@ -33,6 +33,7 @@ from destinations.store import SqliteStore
 from destinations.store.migrations import APPLICATION_ID
 from destinations.telemetry import observe
 from kana_destination.sandbox import Sandbox
+from tests.forked import ForkedPopen
 from tests.postgres_server import new_store_address
 
 RECEIVER_KEY = "a-receiver-key-of-27-letters"
@@ -74,7 +75,7 @@ class Serving:
     def __init__(self, path: Path, env: dict[str, str], *options: str) -> None:
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(path)]
         command += options
-        self.process = subprocess.Popen(
+        self.process = ForkedPopen[str](
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
         )
         self.lines: list[str] = []

@@ -1,0 +1,191 @@
+"""Start commands by forking a process that has imported what they need.
+
+Most of what a short command takes is its imports. ``forked.py`` starts this program, and sends the
+arguments, the environment, the folder and the standard streams of each command. What a new process
+would find is made anew in the fork: signals, limits, streams, warnings.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import resource
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
+
+import destinations
+import kana_destination
+
+_MOST: Final = 200_000
+"""Bytes of a request."""
+_APART: Final = ("__main__", "destinations.kit", "kana_destination.definitions")
+"""What commands do not import, or should run themselves."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a forked process does, and with what."""
+
+    arguments: Sequence[str]
+    """Those after ``-P`` and ``-W error``."""
+    environment: Mapping[str, str]
+    folder: str
+    ignored: Sequence[int]
+    """The signals that it ignores at first."""
+    limits: Mapping[str, tuple[int, int]]
+    umask: int
+    warns: bool
+    """Whether each warning is an error, as with ``-W error``."""
+    is_unbuffered: bool
+    """Whether what it prints is written at once."""
+    in_session: bool
+    """Whether it is in a session of its own."""
+
+
+def _import_all() -> None:
+    """Import what commands import, also what they import late."""
+    for package in (destinations, kana_destination):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith(_APART[0]) and not found.name.startswith(_APART[1:]):
+                importlib.import_module(found.name)
+    assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+
+
+class _Server:
+    """Forks for each request, and tells how each fork ended."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._waking, self._woken = socket.socketpair()
+        for one in (self._waking, self._woken):
+            one.setblocking(False)  # noqa: FBT003 - it has no name
+        # The files in which it tells how the processes of these numbers ended.
+        self._statuses: dict[int, int] = {}
+
+    def serve(self) -> Command | None:
+        """Return in each fork, with its command; return None when nobody asks any more."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        while True:
+            ready = {number for number, _ in poll.poll()}
+            if self._woken.fileno() in ready:
+                with contextlib.suppress(BlockingIOError):
+                    self._woken.recv(4096)
+                self._tell()
+            if self._control.fileno() in ready:
+                data, sent, _, _ = self._control.recvmsg(_MOST, socket.CMSG_SPACE(4 * 4))
+                if not data:
+                    break
+                files = array.array("i")
+                for _, _, numbers in sent:
+                    files.frombytes(numbers)
+                if not (pid := os.fork()):
+                    self._leave(files)
+                    return Command(**json.loads(data))
+                self._statuses[pid] = files.pop()
+                for file in files:
+                    os.close(file)
+                self._control.send(str(pid).encode())
+        for one in (self._control, self._waking, self._woken):
+            one.close()
+        return None
+
+    def _tell(self) -> None:
+        while self._statuses:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            file = self._statuses.pop(pid)
+            with contextlib.suppress(BrokenPipeError):  # nobody waits for it
+                os.write(file, str(status).encode())
+            os.close(file)
+
+    def _leave(self, files: Sequence[int]) -> None:
+        """Keep of all files only three, as the standard streams."""
+        signal.set_wakeup_fd(-1)
+        for number, file in enumerate(files[:3]):
+            os.dup2(file, number)
+        own = [one.detach() for one in (self._control, self._waking, self._woken)]
+        os.closerange(3, max(*own, *files, *self._statuses.values()) + 1)
+
+
+def _become(command: Command) -> None:
+    """Make of a fork what a new process would be."""
+    if command.in_session:
+        os.setsid()
+    for one in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):  # those that the C library keeps
+            signal.signal(one, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in command.ignored:
+        signal.signal(number, signal.SIG_IGN)
+    for name, (soft, hard) in command.limits.items():
+        resource.setrlimit(getattr(resource, name), (soft, hard))
+    os.umask(command.umask)
+    os.chdir(command.folder)
+    os.environ.clear()
+    os.environ.update(command.environment)
+    time.tzset()
+    warnings.resetwarnings()
+    if command.warns:
+        warnings.simplefilter("error")
+    else:
+        for category in (PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
+    sys.stdin = sys.__stdin__ = _input()  # type: ignore[misc, assignment]
+    sys.stdout = sys.__stdout__ = _output(1, "strict", command)  # type: ignore[misc, assignment]
+    sys.stderr = sys.__stderr__ = _output(2, "backslashreplace", command)  # type: ignore[misc, assignment]
+
+
+def _input() -> TextIO:
+    return open(0, encoding="utf-8", closefd=False)
+
+
+def _output(file: int, errors: str, command: Command) -> TextIO:
+    is_lines = file == 2 or os.isatty(file)
+    made: Any = open(  # noqa: SIM115 - until the process ends
+        file, "w", encoding="utf-8", errors=errors, closefd=False, buffering=1 if is_lines else -1
+    )
+    if command.is_unbuffered:
+        made.reconfigure(write_through=True)
+    return made  # type: ignore[no-any-return]
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Run a module or a file with its arguments, as the interpreter does."""
+    if arguments[0] == "-m":
+        sys.argv[:] = list(arguments[1:])
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = list(arguments)
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    _import_all()
+    gc.collect()
+    gc.freeze()
+    found = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()
+    if found is not None:
+        _become(found)
+        _run(found.arguments)
