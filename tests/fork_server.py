@@ -8,6 +8,7 @@ would find is made anew in the fork: signals, limits, streams, warnings.
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import gc
 import importlib
@@ -29,6 +30,12 @@ from typing import Any, Final, TextIO
 
 import destinations
 import kana_destination
+from destinations.definition import load_definition
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.runtime.destination import Destination
+from destinations.runtime.installed import find_folder
+from destinations.runtime.plugins import find_plugin, plugin_code
 
 _MOST: Final = 200_000
 """Bytes of a request."""
@@ -56,12 +63,18 @@ class Command:
     """Whether it is in a session of its own."""
 
 
-def _import_all() -> None:
-    """Import what commands import, also what they import late."""
+def _prepare() -> None:
+    """Import what commands import, also what they import late, and load what most of them load."""
     for package in (destinations, kana_destination):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith(_APART[0]) and not found.name.startswith(_APART[1:]):
                 importlib.import_module(found.name)
+    # A server, too, works out only once what a definition says; its files are read each time.
+    folder = find_folder("kana")
+    definition = load_definition(folder)
+    settings = Document("settings", {"apiKey": "prv_test_0123456789"}, {})
+    code = plugin_code(find_plugin(definition.slug, folder), None)
+    Destination(definition, check_settings(definition, settings), code)
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
 
 
@@ -181,11 +194,31 @@ def _run(arguments: Sequence[str]) -> None:
         runpy.run_path(arguments[0], run_name="__main__")
 
 
+def _run_to_the_end(command: Command) -> None:
+    """Run a command, and end as the interpreter does, but leave everything as it is in memory.
+
+    To take apart what was imported takes longer than most commands; it is done only where each
+    warning is an error.
+    """
+    try:
+        _run(command.arguments)
+        code = 0
+    except SystemExit as end:
+        if command.warns or not isinstance(end.code, int | None):
+            raise
+        code = end.code or 0
+    vars(threading)["_shutdown"]()
+    vars(atexit)["_run_exitfuncs"]()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    _import_all()
+    _prepare()
     gc.collect()
     gc.freeze()
     found = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     if found is not None:
         _become(found)
-        _run(found.arguments)
+        _run_to_the_end(found)
