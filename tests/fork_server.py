@@ -79,10 +79,15 @@ def _prepare() -> None:
 
 
 class _Server:
-    """Forks for each request, and tells how each fork ended."""
+    """Forks for each request, and tells how each fork ended.
+
+    With requests come the standard streams of a command, and the file in which its status is told;
+    where it listens, that is told to who connects.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._listens = bool(control.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         self._waking, self._woken = socket.socketpair()
         for one in (self._waking, self._woken):
             one.setblocking(False)  # noqa: FBT003 - it has no name
@@ -103,22 +108,31 @@ class _Server:
                     self._woken.recv(4096)
                 self._tell()
             if self._control.fileno() in ready:
-                data, sent, _, _ = self._control.recvmsg(_MOST, socket.CMSG_SPACE(4 * 4))
+                asker = self._control.accept()[0] if self._listens else self._control
+                data, sent, _, _ = asker.recvmsg(_MOST, socket.CMSG_SPACE(4 * 4))
                 if not data:
                     break
-                files = array.array("i")
-                for _, _, numbers in sent:
-                    files.frombytes(numbers)
-                if not (pid := os.fork()):
-                    self._leave(files)
+                files = array.array("i", b"".join(numbers for _, _, numbers in sent))
+                if self._is_fork(asker, files):
                     return Command(**json.loads(data))
-                self._statuses[pid] = files.pop()
-                for file in files:
-                    os.close(file)
-                self._control.send(str(pid).encode())
         for one in (self._control, self._waking, self._woken):
             one.close()
         return None
+
+    def _is_fork(self, asker: socket.socket, files: array.array[int]) -> bool:
+        """Fork, and return whether this is the new process; the other one tells its number."""
+        pid = os.fork()
+        if pid:
+            asker.send(str(pid).encode())
+        if self._listens:
+            files.append(asker.detach())
+        if pid:
+            self._statuses[pid] = files.pop()
+            for file in files:
+                os.close(file)
+        else:
+            self._leave(files)
+        return not pid
 
     def _tell(self) -> None:
         while self._statuses:

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import array
 import atexit
+import contextlib
 import functools
 import inspect
 import json
 import os
 import resource
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, AnyStr, Final
 
-__all__ = ["PIPE", "ForkedPopen", "Popen", "TimeoutExpired", "run_forked"]
+__all__ = ["PIPE", "ForkedPopen", "Popen", "TimeoutExpired", "forking_program", "run_forked"]
 
 _SERVER: Final = Path(__file__).with_name("fork_server.py")
+_CLIENT: Final = _SERVER.with_name("fork_client.py")
 _LIMITS: Final = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 _PARAMETERS: Final = tuple(inspect.signature(vars(subprocess.Popen)["_execute_child"]).parameters)
 _AT_START: Final = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC")
@@ -35,20 +38,10 @@ class _Server:
     """The process that forks, with the variables of ``at_start``."""
 
     def __init__(self, at_start: tuple[tuple[str, str], ...]) -> None:
-        own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        variables = {
-            name: value for name, value in os.environ.items() if not name.startswith(_AT_START)
-        }
+        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         with other:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "error", str(_SERVER), str(other.fileno())],
-                env=variables | dict(at_start),
-                stdin=subprocess.DEVNULL,
-                pass_fds=[other.fileno()],
-                start_new_session=True,  # a signal for those who run the tests is not for it
-            )
-        self._control = own
+            self._process = _started(other, dict(at_start))
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -72,6 +65,41 @@ class _Server:
         """End it."""
         self._control.close()
         self._process.wait()
+
+
+def _started(control: socket.socket, at_start: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(_AT_START)
+    }
+    return subprocess.Popen(
+        [sys.executable, "-P", "-W", "error", str(_SERVER), str(control.fileno())],
+        env={**variables, **at_start},
+        stdin=subprocess.DEVNULL,
+        pass_fds=[control.fileno()],
+        start_new_session=True,  # a signal for those who run the tests is not for it
+    )
+
+
+@contextlib.contextmanager
+def forking_program(folder: Path) -> Iterator[Path]:
+    """Make a program ``destinations``, for shells, whose commands are forked from one process."""
+    at_start = {name: value for name, value in os.environ.items() if name.startswith(_AT_START)}
+    place = folder / "forks"
+    program = folder / "destinations"
+    # Without the packages of this environment, which it does not need.
+    client = shlex.join([sys.executable, "-I", "-S", str(_CLIENT), str(place)])
+    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    program.chmod(0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        process = _started(listener, at_start)
+    try:
+        yield program
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its commands as well
+        process.wait()
 
 
 _server = functools.cache(_Server)

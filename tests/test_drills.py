@@ -9,10 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.forked import forking_program
 
 ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(r"<!-- (drill|prints) -->\n```(?:sh)?\n(.+?)\n```\n", re.DOTALL)
@@ -40,36 +41,15 @@ def _free_port() -> int:
         return port
 
 
-@pytest.mark.skipif(
-    not (shutil.which("curl") and shutil.which("bash")), reason="a drill needs bash and curl"
-)
-@pytest.mark.parametrize("page", ["operating.md", "direct-destination.md"])
-def test_drills(page: str, tmp_path: Path) -> None:
-    """Each drill ends without an error and prints the lines of the page, in their order."""
-    programs, folder = tmp_path / "bin", tmp_path / "drill"
-    for path in (programs, folder):
-        path.mkdir()
-    program = programs / "destinations"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m destinations "$@"\n')
-    program.chmod(0o700)
-    prepare = (ROOT / "examples" / "operating" / "prepare.sh").read_text(encoding="utf-8")
-    drills = _drills(page)
-    script = f"\necho '{_NEXT}'\n".join(commands for commands, _ in drills)
-    script = script.replace("/path/to/checkout/examples/operating", str(tmp_path))
-    partner, server = (str(_free_port()) for _ in range(2))
-    prepare, script = (
-        text.replace("4000", partner).replace("8787", server) for text in (prepare, script)
-    )
-    prepare = prepare.replace("store: {", f"listen: {{port: {server}}}\nstore: {{", 1)
-    (tmp_path / "prepare.sh").write_text(prepare, encoding="utf-8")
-    log = tmp_path / "printed.txt"
+def _played(script: str, folder: Path, log: Path, programs: Path) -> int | None:
+    """Play a script in a folder; returns its exit code, or None if it takes too long."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             ["bash", "-eu", "-c", script],
             cwd=folder,
             env={
                 **os.environ,
-                "HOME": str(tmp_path),
+                "HOME": str(folder.parent),
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             },
             stdout=file,
@@ -83,6 +63,31 @@ def test_drills(page: str, tmp_path: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    return code
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("bash")), reason="a drill needs bash and curl"
+)
+@pytest.mark.parametrize("page", ["operating.md", "direct-destination.md"])
+def test_drills(page: str, tmp_path: Path) -> None:
+    """Each drill ends without an error and prints the lines of the page, in their order."""
+    programs, folder = tmp_path / "bin", tmp_path / "drill"
+    for path in (programs, folder):
+        path.mkdir()
+    prepare = (ROOT / "examples" / "operating" / "prepare.sh").read_text(encoding="utf-8")
+    drills = _drills(page)
+    script = f"\necho '{_NEXT}'\n".join(commands for commands, _ in drills)
+    script = script.replace("/path/to/checkout/examples/operating", str(tmp_path))
+    partner, server = (str(_free_port()) for _ in range(2))
+    prepare, script = (
+        text.replace("4000", partner).replace("8787", server) for text in (prepare, script)
+    )
+    prepare = prepare.replace("store: {", f"listen: {{port: {server}}}\nstore: {{", 1)
+    (tmp_path / "prepare.sh").write_text(prepare, encoding="utf-8")
+    log = tmp_path / "printed.txt"
+    with forking_program(programs):
+        code = _played(script, folder, log, programs)
     printed = log.read_text(encoding="utf-8")
     assert code == 0, printed
     outputs = printed.split(_NEXT)
