@@ -26,7 +26,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import destinations
 import kana_destination
@@ -41,6 +41,14 @@ _MOST: Final = 200_000
 """Bytes of a request."""
 _APART: Final = ("__main__", "destinations.kit", "kana_destination.definitions")
 """What commands do not import, or should run themselves."""
+
+_ERROR: Final = ("error", None, Warning, None, 0)
+"""What ``-W error``, with which this process is started, is among the filters of warnings."""
+
+_STREAMS: Final = {
+    name: (getattr(sys, name).encoding, getattr(sys, name).errors)
+    for name in ("stdin", "stdout", "stderr")
+}
 
 
 @dataclass(frozen=True)
@@ -171,31 +179,25 @@ def _become(command: Command) -> None:
     os.environ.clear()
     os.environ.update(command.environment)
     time.tzset()
+    filters = [one for one in warnings.filters if command.warns or one != _ERROR]
     warnings.resetwarnings()
-    if command.warns:
-        warnings.simplefilter("error")
-    else:
-        for category in (PendingDeprecationWarning, ImportWarning, ResourceWarning):
-            warnings.simplefilter("ignore", category)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
-    sys.stdin = sys.__stdin__ = _input()  # type: ignore[misc, assignment]
-    sys.stdout = sys.__stdout__ = _output(1, "strict", command)  # type: ignore[misc, assignment]
-    sys.stderr = sys.__stderr__ = _output(2, "backslashreplace", command)  # type: ignore[misc, assignment]
+    warnings.filters[:] = filters  # type: ignore[index]
+    for number, name in enumerate(_STREAMS):
+        stream = _opened(number, *_STREAMS[name], is_unbuffered=command.is_unbuffered)
+        vars(sys).update({name: stream, f"__{name}__": stream})
 
 
-def _input() -> TextIO:
-    return open(0, encoding="utf-8", closefd=False)
-
-
-def _output(file: int, errors: str, command: Command) -> TextIO:
-    is_lines = file == 2 or os.isatty(file)
-    made: Any = open(  # noqa: SIM115 - until the process ends
-        file, "w", encoding="utf-8", errors=errors, closefd=False, buffering=1 if is_lines else -1
+def _opened(number: int, encoding: str, errors: str, *, is_unbuffered: bool) -> TextIO:
+    """Open a standard stream as the interpreter does."""
+    if number == 0:
+        return open(0, encoding=encoding, errors=errors, closefd=False)
+    lines = 1 if not is_unbuffered and (number == 2 or os.isatty(number)) else -1
+    made = open(  # noqa: SIM115 - until the process ends
+        number, "w", encoding=encoding, errors=errors, closefd=False, buffering=lines
     )
-    if command.is_unbuffered:
+    if is_unbuffered:
         made.reconfigure(write_through=True)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _run(arguments: Sequence[str]) -> None:
