@@ -10,7 +10,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.parser import Parser
 from pathlib import Path
 from typing import Final
@@ -203,7 +203,7 @@ def _destinations(
 
 
 def _run(
-    base: Path, folder: Path, *arguments: str, **variables: str
+    base: Path, folder: Path, *arguments: str, given: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in that environment alone."""
     inherited = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ}
@@ -211,11 +211,51 @@ def _run(
         [str(base / "bin" / "python"), "-P", *arguments],
         cwd=folder,
         env={**inherited, "HOME": str(folder), **variables},
+        input=given,
         check=False,
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+_SEVERAL: Final = """
+import json, os, sys, tempfile
+from destinations.cli import main
+
+def run(folder, arguments):
+    os.chdir(folder)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        kept = os.dup(1), os.dup(2)
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        try:
+            code = main(arguments)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, one in enumerate(kept, start=1):
+                os.dup2(one, number)
+                os.close(one)
+        for one in (out, err):
+            one.seek(0)
+        return [code, out.read().decode(), err.read().decode()]
+
+print(json.dumps([run(*one) for one in json.load(sys.stdin)]))
+"""
+
+
+def _several(
+    base: Path, folder: Path, commands: Sequence[tuple[Path, Sequence[str]]], **variables: str
+) -> list[tuple[int, str, str]]:
+    """Run commands in folders in that environment, in one process: each takes long to start.
+
+    Returns the exit code of each, what it printed, and what it said besides.
+    """
+    given = json.dumps([[str(place), list(arguments)] for place, arguments in commands])
+    done = _run(base, folder, "-c", _SEVERAL, given=given, **variables)
+    assert done.returncode == 0, done.stderr
+    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -246,8 +286,10 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
     events.write_text("".join(lines[:20]))
     event.write_text(lines[0])
     store = ("--store", str(tmp_path / "store.sqlite3"))
-    for command in (
-        ("run", "kana", "--events", str(events), "--sandbox", *store),
+    started = ("run", "kana", "--events", str(events), "--sandbox", *store)
+    done = _destinations(base, tmp_path, *started)
+    assert done.returncode == 0, done.stderr
+    commands = (
         ("list",),
         ("validate", "kana"),
         ("explain", "kana", str(event)),
@@ -258,38 +300,32 @@ def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
         ("init", "my-partner"),
         ("validate", "my-partner"),
         ("diff", "my-partner", "my-partner"),
-    ):
-        done = _destinations(base, tmp_path, *command)
-        assert done.returncode == 0, (command, done.stderr)
-    # All in one process, as each of them takes longer to start than to show its help.
-    names = ("check", "conformance", "import", "resume", "sandbox", "serve")
-    helps = [f"assert main([{name!r}, '--help']) == 0, {name!r}" for name in names]
-    script = "\n".join(["from destinations.cli import main", *helps])
-    done = _run(base, tmp_path, "-c", script)
-    assert done.returncode == 0, done.stderr
+        *((name, "--help") for name in ("check", "conformance", "import", "resume", "sandbox")),
+        ("serve", "--help"),
+    )
+    results = _several(base, tmp_path, [(tmp_path, command) for command in commands])
+    for command, (code, _, err) in zip(commands, results, strict=True):
+        assert code == 0, (command, err)
 
 
-@pytest.mark.parametrize(
-    ("extra", "command"),
-    [
-        ("kit", "test kana"),
-        ("kit", "record kana --events events.ndjson --case new"),
-        ("kit", "docs build kana"),
-        ("kit", "docs lint page.md"),
-        ("kit", "docs preview kana"),
-        ("otel", "serve --config serve.yaml --check"),
-        ("otel", "serve --config serve.yaml"),
-        ("sealing", "serve --config sealed.yaml --check"),
-        ("sealing", "serve --config sealed.yaml"),
-        ("postgres", "status --store postgresql://a@127.0.0.1/x"),
-        ("postgres", "store migrate --config database.yaml"),
-        ("liquid", "validate with-liquid"),
-    ],
-)
-def test_without_an_extra(
-    base: Path, wheel: Path, tmp_path: Path, extra: str, command: str
-) -> None:
-    """A command that lacks a library says in one line which, and what installs it; exit code 2."""
+WITHOUT: Final = [
+    ("kit", "test kana"),
+    ("kit", "record kana --events events.ndjson --case new"),
+    ("kit", "docs build kana"),
+    ("kit", "docs lint page.md"),
+    ("kit", "docs preview kana"),
+    ("otel", "serve --config serve.yaml --check"),
+    ("otel", "serve --config serve.yaml"),
+    ("sealing", "serve --config sealed.yaml --check"),
+    ("sealing", "serve --config sealed.yaml"),
+    ("postgres", "status --store postgresql://a@127.0.0.1/x"),
+    ("postgres", "store migrate --config database.yaml"),
+    ("liquid", "validate with-liquid"),
+]
+
+
+def _write_files(base: Path, folder: Path, extra: str) -> None:
+    """Write what a command that lacks an extra gets."""
     files = {
         "page.md": "# A page\n\nIt has a word.\n",
         "key": "prv_test_0123456789\n",
@@ -306,19 +342,36 @@ def test_without_an_extra(
     )
     files["sealed.yaml"] = files["serve.yaml"] + "sealing: {key: {file: sealing-key}}\n"
     for name, text in files.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        (tmp_path / name).chmod(0o600)
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o600)
     if extra == "liquid":
-        _destinations(base, tmp_path, "init", "with-liquid")
-        action = tmp_path / "with-liquid" / "trackEvent.yaml"
+        _destinations(base, folder, "init", "with-liquid")
+        action = folder / "with-liquid" / "trackEvent.yaml"
         text = action.read_text("utf-8")
         text = re.sub(r"\{'@path': .*?\}", "{'@liquid': '{{ x }}'}", text, count=1)
         action.write_text(text, encoding="utf-8")
-    done = _destinations(
-        base, tmp_path, *command.split(), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9"
-    )
-    assert done.returncode == 2, done.stderr
-    (line,) = [line for line in (done.stdout + done.stderr).splitlines() if "pip install" in line]
+
+
+@pytest.fixture(scope="module")
+def refused(base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
+    """How each command without its extra ended."""
+    commands = []
+    for extra, command in WITHOUT:
+        folder = tmp_path_factory.mktemp("without")
+        _write_files(base, folder, extra)
+        commands.append((folder, command.split()))
+    folder = tmp_path_factory.mktemp("home")
+    return _several(base, folder, commands, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(("extra", "command"), WITHOUT)
+def test_without_an_extra(
+    base: Path, wheel: Path, refused: list[tuple[int, str, str]], extra: str, command: str
+) -> None:
+    """A command that lacks a library says in one line which, and what installs it; exit code 2."""
+    code, out, err = refused[WITHOUT.index((extra, command))]
+    assert code == 2, err
+    (line,) = [line for line in (out + err).splitlines() if "pip install" in line]
     told, _, install = line.partition(f"install the extra {extra}: ")
     assert "needs the library" in told
     python = str(base / "bin" / "python")
