@@ -7,9 +7,13 @@
     │   ├── MissingExtraError          install the extra that the message names
     │   ├── PluginError                fix the plugin: the message names its package and generator
     │   ├── StoreDamagedError          put a backup in the place of the store
+    │   ├── TenantChangedError         another process has merged or erased the customer
     │   └── TemporaryError             try again later, unchanged (exit code 75)
+    │       ├── ChangedByOthersError   another process has changed what this would write
     │       ├── StoreFullError         make room on the disk, or allow the store more
-    │       └── StoreGoneError         begin again: the store was removed while it was in use
+    │       ├── StoreGoneError         begin again: the store was removed while it was in use
+    │       ├── UncertainError         it is not known whether it was written
+    │       └── UnderWayError          requests of the customer are under way
     ├── DefinitionError                fix a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
     │   ├── NewerCaseError             update the package: a newer version recorded the case
