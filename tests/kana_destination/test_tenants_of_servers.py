@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from destinations.postgres.store import PostgresStore
-from destinations.server import Service, read_config
+from destinations.server import Role, Service, read_config
 from destinations.store import Tenants, broken_rules
 from destinations.telemetry import Observation, observe
 from kana_destination.sandbox import Sandbox
@@ -37,7 +37,9 @@ __all__ = ["wire"]  # a fixture
 class Servers:
     """Two servers of one configuration, for all customers of a sandbox."""
 
-    def __init__(self, folder: Path, observation: Observation, sandbox: Sandbox) -> None:
+    def __init__(
+        self, folder: Path, observation: Observation, sandbox: Sandbox, roles: Sequence[Role]
+    ) -> None:
         self.address = new_store_address()
         self.sandbox = sandbox
         path = folder / "serve.yaml"
@@ -66,17 +68,18 @@ class Servers:
             )
         )
         config = read_config(path, {"SEALING_KEY": _SEALING_KEY})
-        self.services = [Service(config, observation) for _ in range(2)]
+        self.services = [Service(config, observation, role=role) for role in roles]
+        self._receivers = [one for one in self.services if one.receives]
         for one in self.services:
             one.start()
-        self._turns = itertools.cycle(self.services)
+        self._turns = itertools.cycle(self._receivers)
         _until(self._share)
 
     def _share(self) -> bool:
         """Return whether both deliver."""
         with PostgresStore(self.address, read_only=True) as store:
             row = store.database.one("SELECT count(DISTINCT worker) FROM lanes")
-        return row == (2,)
+        return row == (sum(one.delivers for one in self.services),)
 
     def post(self, name: str, event: Any, at: int | None = None) -> requests.Response:
         """Post an event with the key of an account: to a server, or to each in turn."""
@@ -131,10 +134,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Servers]]:
         observation = observe(stream=io.StringIO(), level="warning")
         stack.callback(observation.close)
 
-        def make(*names: str) -> Servers:
+        def make(*names: str, roles: Sequence[Role] = ("both", "both")) -> Servers:
             sandbox = Sandbox({"accounts": [account(name) for name in names]}).start()
             stack.callback(sandbox.stop)
-            servers = Servers(tmp_path, observation, sandbox)
+            servers = Servers(tmp_path, observation, sandbox, roles)
             stack.callback(servers.stop)
             return servers
 
@@ -161,6 +164,18 @@ def test_a_customer_is_the_same_everywhere(serve: Callable[..., Servers]) -> Non
     servers.wait()
     assert {name: servers.total(name) for name in names} == expected
     assert len(servers.tenants()) == len(names)
+
+
+def test_one_receives_and_the_other_delivers(serve: Callable[..., Servers]) -> None:
+    """Who delivers knows a customer from the first event on, though it never sees a key."""
+    names = [f"t{number}" for number in range(4)]
+    servers = serve(*names, roles=("receive", "deliver"))
+    for name in names:
+        for user in range(3):
+            servers.accept(name, _of_user(f"{name} {user}", user, 2))
+        # Nothing more comes that would let it look again.
+        servers.wait()
+        assert servers.total(name) == 6
 
 
 def test_a_new_customer_at_both_at_once(serve: Callable[..., Servers]) -> None:
