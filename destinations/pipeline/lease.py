@@ -57,11 +57,13 @@ _of_thread = threading.local()
 @contextlib.contextmanager
 def under(token: int | None) -> Iterator[None]:
     """Do in this thread what was decided under the lease of a token."""
+    former = vars(_of_thread).copy()
     _of_thread.token = token
     try:
         yield
     finally:
-        del _of_thread.token
+        vars(_of_thread).clear()
+        vars(_of_thread).update(former)
 
 
 def is_under(token: int | None) -> bool:

@@ -82,7 +82,12 @@ def reserve(
     """Keep the names that deliveries touch from others, until they end, or for some ``seconds``."""
     if account is None:
         return
-    rows = [(account, name, delivery, seconds) for delivery, each in names.items() for name in each]
+    # An event may touch the account of its own user.
+    rows = [
+        (account, name, delivery, seconds)
+        for delivery, each in names.items()
+        for name in dict.fromkeys(each)
+    ]
     with_rows(connection, _RESERVE, rows)
 
 
@@ -99,7 +104,8 @@ class Excluder:
     def excluded(self, batches: Sequence[ClaimedBatch]) -> set[QueuedDelivery]:
         """Return what of batches must wait; a wish for its names keeps new requests of others off.
 
-        Of two that wait for one another, the older goes first.
+        Of two that wait for one another, the older goes first. What comes after one that waits, of
+        the same user, waits with it.
         """
         named = [
             (account, one, names)
@@ -119,14 +125,19 @@ class Excluder:
             return set()
         mine = {one.id for _, one, _ in named}
         found: set[QueuedDelivery] = set()
+        waiting: set[tuple[int, str]] = set()
         wished: list[int] = []
         for account, one, names in named:
-            if any(
+            user = account, one.event.user
+            if user in waiting:
+                found.add(one)
+            elif any(
                 (account, name) in under_way
                 or _is_kept(one.id, reserved.get((account, name), ()), mine)
                 for name in names
             ):
                 found.add(one)
+                waiting.add(user)
                 if one.id:
                     reserve(self._to, account, {one.id: names}, _WISH_SECONDS)
             elif one.id and any(one.id in reserved.get((account, name), ()) for name in names):

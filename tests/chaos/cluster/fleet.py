@@ -28,7 +28,7 @@ from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.store import PostgresStore
 from destinations.store import broken_rules
 from tests.chaos.cluster.networks import DB, PARTNER, Host, Network
-from tests.chaos.cluster.partner import LoggingPartner, write_definition
+from tests.chaos.cluster.partner import LoggingPartner, group_of, write_definition
 from tests.forked import ForkedPopen
 from tests.postgres_server import PostgresServer, free_port
 
@@ -423,7 +423,7 @@ def _moved(url: str, host: str, port: int) -> str:
 
 def event(user: str, number: int, by: int) -> Mapping[str, Any]:
     """Return an event that adds to what a user has."""
-    properties = {"by": by, "thing": user, "number": number}
+    properties = {"by": by, "thing": user, "number": number, "group": group_of(user, number)}
     head = {"type": "track", "event": "E", "userId": user, "messageId": f"{user}-{number}"}
     return {**head, "properties": properties}
 
@@ -489,6 +489,7 @@ def check(fleet: Fleet, senders: Senders) -> None:
     partner = fleet.partner
     assert partner.doubles == [], partner.told_of_doubles()
     assert partner.disorder == [], partner.disorder
+    assert partner.overlaps == [], partner.overlaps
     with PostgresStore(fleet.address) as store:
         entries = list(store.ledger().find(Selection()))
     database = PostgresDatabase(fleet.address)

@@ -8,6 +8,7 @@ import random
 import re
 import threading
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,11 +60,22 @@ def write_definition(
         "default": {"@path": "$.properties.number"},
     }
     fields["required"].append("number")
+    # Some events touch an account that several users share, whichever workers have them.
+    fields["properties"]["group"] = {
+        **fields["properties"]["thing"],
+        "default": {"@path": "$.properties.group"},
+    }
+    documents["count"]["touches"] = [{"@path": "$.payload.group"}]
     folder.mkdir(parents=True)
     for name, document in documents.items():
         text = yaml.dump(json.loads(json.dumps(document)), Dumper=DUMPER, sort_keys=False)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder
+
+
+def group_of(user: str, number: int) -> str | None:
+    """Return the account that an event of a user touches besides; None for most of them."""
+    return f"group {zlib.crc32(user.encode()) % 2}" if number % 5 == 0 else None
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,21 @@ class LoggingPartner:
             for before, after in itertools.pairwise(events)
             if after.number <= before.number
             or (after.began != before.began and after.began < before.ended)
+        ]
+
+    @property
+    def overlaps(self) -> Sequence[tuple[Counted, Counted]]:
+        """Events of different requests that touched one account at the same time."""
+        by_group: dict[str, list[Counted]] = defaultdict(list)
+        for one in sorted(self.log, key=lambda one: one.began):
+            group = group_of(one.user, one.number)
+            if group is not None:
+                by_group[group].append(one)
+        return [
+            (before, after)
+            for events in by_group.values()
+            for before, after in itertools.pairwise(events)
+            if after.began != before.began and after.began < before.ended
         ]
 
     def sent_by(self, process: str, since: float) -> int:

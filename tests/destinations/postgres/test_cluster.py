@@ -419,6 +419,34 @@ def test_what_touches_one_account(touching: Cluster, first: int) -> None:
     assert statuses(touching) == {Outcome.DELIVERED: 10}
 
 
+def test_what_comes_after_an_event_that_waits(touching: Cluster) -> None:
+    """It waits as well, if it is of the same user, though it touches nothing that others do."""
+    one, two = touching.join(), touching.join()
+    touching.even()
+    (ann,), (bob,) = users_of(one, 1), users_of(two, 1)
+    things = ["first", bob, "third", "fourth"]
+    one.accept(*(event(ann, number, thing=thing) for number, thing in enumerate(things)))
+    two.accept(event(bob, 1, thing=bob))
+    is_inside = False
+
+    def hook(counts: bool, sent: list[str]) -> None:
+        nonlocal is_inside
+        if counts and not is_inside:  # meanwhile the other one does what it can
+            is_inside = True
+            for member in one, two:
+                member.step()
+            is_inside = False
+
+    touching.partner.hook = hook
+    two.step()
+    for _ in range(60):
+        touching.run(0.5, rounds=4)
+    assert one.told.errors == two.told.errors == []
+    # The first of both is that of the other member.
+    assert touching.partner.sent == ["first", bob, bob, "third", "fourth"]
+    assert touching.partner.counts == {"first": 1, bob: 2, "third": 1, "fourth": 1}
+
+
 def test_what_may_have_begun_keeps_its_accounts(touching: Cluster) -> None:
     """While an answer is lost, nobody else touches what that event touches, wherever it is."""
     one, two = touching.join(), touching.join()
