@@ -345,7 +345,8 @@ class PostgresCommit(Commit):
             for batch in batches
             if (account := self._accounts.get(batch.scope.id)) is not None
             for one in batch.deliveries
-            if one.increment is not None
+            # What waits adds nothing yet.
+            if one.increment is not None and one not in self.excluded
         } - self._adders
         for rows in _apart(sorted(new)):
             with_rows(self._to, _ADDERS, rows)

@@ -429,7 +429,7 @@ def test_what_comes_after_an_event_that_waits(touching: Cluster) -> None:
     two.accept(event(bob, 1, thing=bob))
     is_inside = False
 
-    def hook(counts: bool, sent: list[str]) -> None:
+    def hook(counts: bool, _things: list[str]) -> None:
         nonlocal is_inside
         if counts and not is_inside:  # meanwhile the other one does what it can
             is_inside = True
