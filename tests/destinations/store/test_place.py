@@ -112,7 +112,7 @@ def test_a_file_system_that_is_only_read(tmp_path: Path, name: str) -> None:
         "from pathlib import Path; import sys\n"
         "from destinations.server import checking\n"
         "from destinations.store import SqliteStore\n"
-        "for look in (SqliteStore, checking._check_store):\n"
+        "for look in (SqliteStore, checking._check_file):\n"
         "    try: look(Path(sys.argv[1]))\n"
         "    except Exception as error: print(error)\n"
     )
