@@ -22,10 +22,12 @@ __all__ = [
     "LeaseTimes",
     "Session",
     "Worker",
+    "escaped",
     "is_under",
     "lane_name",
     "lane_of",
     "under",
+    "unescaped",
 ]
 
 LANES: Final = 128
@@ -34,6 +36,25 @@ LANES: Final = 128
 
 _SPACE: Final = " \t\n\r\f\v"
 _LOWER: Final = {ord(one): one.lower() for one in string.ascii_uppercase}
+
+
+_NUL: Final = "\0"
+_ESCAPE: Final = "\U0010fffe"
+"""A character that no text has, as Unicode gives it no meaning; for what no text may have there."""
+
+
+def escaped(text: str) -> str:
+    """Return a text as a database keeps it that cannot keep the character 0."""
+    if _NUL in text or _ESCAPE in text:
+        return text.replace(_ESCAPE, f"{_ESCAPE}1").replace(_NUL, f"{_ESCAPE}0")
+    return text
+
+
+def unescaped(text: str) -> str:
+    """Return the text that `escaped` was given."""
+    if _ESCAPE in text:
+        return text.replace(f"{_ESCAPE}0", _NUL).replace(f"{_ESCAPE}1", _ESCAPE)
+    return text
 
 
 def lane_name(user: str) -> str:
@@ -46,7 +67,7 @@ def lane_of(tenant: str, user: str) -> int:
 
     A database does the same: see the function of this name in `destinations.postgres.schema`.
     """
-    text = f"{tenant}\x1f{lane_name(user)}".encode("utf-8", "surrogatepass")
+    text = f"{tenant}\x1f{lane_name(escaped(user))}".encode("utf-8", "surrogatepass")
     digest = hashlib.md5(text, usedforsecurity=False).digest()
     return int.from_bytes(digest[:2], "big") % LANES
 

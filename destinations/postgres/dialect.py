@@ -18,6 +18,7 @@ import psycopg
 from psycopg import adapt, pq
 from psycopg.types import numeric, string
 
+from destinations.pipeline.lease import escaped, unescaped
 from destinations.store.digests import PLAIN, PlainId
 
 __all__ = [
@@ -55,10 +56,6 @@ _PACKED: Final[Mapping[str, frozenset[str]]] = {
     "kept": frozenset({"user", "message_id"}),
 }
 """By table, the columns that have ids as `destinations.store.digests.packed_id` gives them."""
-
-_NUL: Final = "\0"
-_ESCAPE: Final = "\U0010fffe"
-"""A character that no text has, as Unicode gives it no meaning; for what no text may have here."""
 
 
 @functools.lru_cache(maxsize=2048)
@@ -175,16 +172,7 @@ _HEAD: Final = struct.Struct("!iiIii")
 
 def _encoded_text(text: str) -> bytes:
     """Return a text as PostgreSQL takes it: without the character 0, which it cannot keep."""
-    if _NUL in text or _ESCAPE in text:
-        text = text.replace(_ESCAPE, f"{_ESCAPE}1").replace(_NUL, f"{_ESCAPE}0")
-    return text.encode("utf-8")
-
-
-def _decoded(text: str) -> str:
-    """Return the text that `_encoded_text` was given."""
-    if _ESCAPE in text:
-        text = text.replace(f"{_ESCAPE}0", _NUL).replace(f"{_ESCAPE}1", _ESCAPE)
-    return text
+    return escaped(text).encode("utf-8")
 
 
 def _packed_text(text: str) -> bytes:
@@ -283,7 +271,7 @@ class _PlainIdDumper(adapt.Dumper):
 class _TextLoader(string.TextBinaryLoader):
     def load(self, data: Any) -> str:
         found = super().load(data)
-        return _decoded(found) if isinstance(found, str) else found.decode()
+        return unescaped(found) if isinstance(found, str) else found.decode()
 
 
 class _SumLoader(numeric.NumericBinaryLoader):
