@@ -945,10 +945,18 @@ class Pipeline:
             return self._plan_of_action(delivery, raw, digest, destination)
         successors = destination.successors(delivery.key)
         # Where the subscription was renamed and only one can be meant, it is.
-        if len(successors) == 1:
+        if len(successors) == 1 and not self._has_another(delivery, successors[0].key):
             planned = self._planned_today(delivery, raw, destination, successors[0].key)
             return self._take_plan(delivery, planned, digest)
         return self._plan_of_heir(delivery, raw, digest, destination)
+
+    def _has_another(self, delivery: QueuedDelivery, key: SubscriptionKey) -> bool:
+        """Return whether the event of a delivery has one for ``key`` as well."""
+        if key == delivery.key:
+            return False
+        history = self._history_of(delivery)
+        past = None if history is None else history.deliveries.get(key)
+        return past is not None and past.outcome is not Outcome.FILTERED
 
     def _plan_of_heir(
         self, delivery: QueuedDelivery, raw: bytes, digest: str, destination: Destination
