@@ -40,6 +40,7 @@ _IDLE_SECONDS: Final = 7.5
 
 _CERTAIN_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.2
+_GONE_SECONDS: Final = 2.0
 _AHEAD_SECONDS: Final = 2.0
 """In so long no more events are accepted than half a partition of the ledger has."""
 
@@ -151,10 +152,15 @@ class PostgresDatabase:
     def _enter(self, connection: PostgresConnection) -> None:
         """Let no process have the store alone as long as the connection is open, or no other."""
         shared = "" if self._is_alone else "_shared"
+        query = f"SELECT pg_try_advisory_lock{shared}({WRITERS}, hashtext(current_schema()))"
+        # The server may not have noticed yet that another process has ended.
+        give_up = time.monotonic() + (_GONE_SECONDS if self._is_alone else 0.0)
         try:
-            row: Any = connection.raw.execute(
-                f"SELECT pg_try_advisory_lock{shared}({WRITERS}, hashtext(current_schema()))"
-            ).fetchone()
+            while True:
+                row: Any = connection.raw.execute(query).fetchone()
+                if row[0] or time.monotonic() >= give_up:
+                    break
+                time.sleep(_AGAIN_SECONDS)
             if not row[0]:
                 why = "use it: stop them" if self._is_alone else "moves it or puts it back"
                 who = "other processes" if self._is_alone else "another process"
