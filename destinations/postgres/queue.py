@@ -33,6 +33,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.excluding import Excluder, names_of_intent, names_of_lost, reserve
+from destinations.postgres.snapshots import Snapshot, numbers_of, take_snapshot
 from destinations.postgres.source import PostgresSource
 from destinations.store.bulk import with_rows
 from destinations.store.connection import Connection
@@ -95,8 +96,10 @@ _INTENTS = """
     FROM intents JOIN scopes ON scopes.id = scope WHERE worker = ?
 """
 _FREE = "UPDATE lanes SET worker = NULL, epoch = epoch + 1 WHERE worker = ?"
-_NEWS = "SELECT DISTINCT scope FROM arrived WHERE tx >= ?::text::xid8"
-_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+_NEWS = """
+    SELECT DISTINCT scope FROM arrived
+    WHERE tx >= ?::text::xid8 OR tx = ANY (?::text::xid8[])
+"""
 _OLD_NEWS = """
     DELETE FROM arrived WHERE tx < (SELECT tx FROM arrived ORDER BY tx DESC OFFSET 10000 LIMIT 1)
 """
@@ -131,7 +134,7 @@ class PostgresQueue(StoredQueue):
         self._accounts: dict[int, int | None] = {}
         # Whose events are known to add to which balance: by account, digests of both.
         self._adders: set[tuple[int, bytes, bytes]] = set()
-        self._news_from = "0"
+        self._news_from = Snapshot(0, frozenset())
         if lease is not None:
             # How far its sources have read says nothing there: they begin anew.
             database.when_replaced = lease.renounce
@@ -266,7 +269,7 @@ class PostgresQueue(StoredQueue):
     def fence(self, token: int) -> None:
         """Write results of deliveries only as long as the session of this token lives."""
         self._token = token
-        self._news_from = "0"
+        self._news_from = Snapshot(0, frozenset())
         if not token:
             self._own_lanes = {}
 
@@ -281,9 +284,9 @@ class PostgresQueue(StoredQueue):
 
     def news(self) -> Collection[int]:
         """Return the ids of scopes for which other processes have added something since."""
-        (horizon,) = self._postgres.one(_HORIZON) or ("0",)
-        rows = self._postgres.all(_NEWS, (self._news_from,))
-        self._news_from = horizon
+        before, now = self._news_from, take_snapshot(self._postgres)
+        rows = self._postgres.all(_NEWS, (str(before.after), numbers_of(before.running)))
+        self._news_from = now
         return [scope for (scope,) in rows]
 
     def forget_news(self) -> None:
