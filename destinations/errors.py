@@ -7,6 +7,7 @@
     │   ├── MissingExtraError          install the extra that the message names
     │   ├── PluginError                fix the plugin: the message names its package and generator
     │   ├── StoreDamagedError          put a backup in the place of the store
+    │   ├── StoreDeniedError           grant the right that the message names
     │   ├── TenantChangedError         another process has merged or erased the customer
     │   └── TemporaryError             try again later, unchanged (exit code 75)
     │       ├── ChangedByOthersError   another process has changed what this would write
@@ -91,6 +92,7 @@ __all__ = [
     "SelfTimeoutError",
     "SettingsError",
     "StoreDamagedError",
+    "StoreDeniedError",
     "StoreFullError",
     "StoreGoneError",
     "TemporaryError",
@@ -159,6 +161,10 @@ class StoreFullError(TemporaryError):
 
 class StoreGoneError(TemporaryError):
     """The store was removed or replaced while in use; nothing more is written."""
+
+
+class StoreDeniedError(UsageError):
+    """The user of a database lacks a right: senders are told to come again, until it is granted."""
 
 
 class StoreDamagedError(UsageError):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors, sql
 
-from destinations.errors import StoreFullError, TemporaryError, UsageError
+from destinations.errors import StoreDeniedError, StoreFullError, TemporaryError, UsageError
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.dialect import PostgresConnection, prepare_connection
 
@@ -143,7 +143,7 @@ def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError
         needed = (
             needed_rights(address) if _OF_SCHEMA.search(str(error)) else _needed_tables(address)
         )
-        return UsageError(f"{message}; {needed}")
+        return StoreDeniedError(f"{message}; {needed}")
     if isinstance(error, _FOR_NOW) or (is_lost(error) and not _REFUSED.search(str(error))):
         return TemporaryError(message)
     return UsageError(message)

@@ -13,6 +13,7 @@ from typing import Final
 from destinations.errors import (
     BodyError,
     QueueFullError,
+    StoreDeniedError,
     StoreFullError,
     StoreGoneError,
     TemporaryError,
@@ -210,7 +211,7 @@ class Receiver:
                 reply = unavailable("the store is gone; nothing was accepted", _GONE_SECONDS)
             except AnsweredError:
                 raise
-            except TemporaryError:  # which names the place of the store
+            except (TemporaryError, StoreDeniedError):  # which name the place of the store
                 message = "the store cannot be used now; nothing was accepted"
                 reply = unavailable(message, _AWAY_SECONDS)
             except Exception:  # noqa: BLE001 - answered so that the sender tries again

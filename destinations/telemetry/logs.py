@@ -13,7 +13,7 @@ from typing import Final
 
 from structlog.stdlib import BoundLogger
 
-from destinations.errors import TemporaryError
+from destinations.errors import StoreDeniedError, TemporaryError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
@@ -235,7 +235,9 @@ class Logs(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
-        if isinstance(error, TemporaryError):  # such as a database that starts again
+        if isinstance(
+            error, TemporaryError | StoreDeniedError
+        ):  # such as a database that starts again
             if self._is_news(str(error)):
                 self._logger.warning(
                     "deliveries wait for the store",

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from destinations._version import __version__
-from destinations.errors import TemporaryError
+from destinations.errors import StoreDeniedError, TemporaryError
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
@@ -367,7 +367,7 @@ class Metrics(Observer):
 
     def failed(self, destination: str, error: BaseException) -> None:
         """See `Observer.failed`."""
-        if not isinstance(error, TemporaryError):  # such as a store that is away
+        if not isinstance(error, TemporaryError | StoreDeniedError):  # such as a store that is away
             self._errors.labels(destination).inc()
 
     def internal_error(self, destination: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 
@@ -65,3 +66,32 @@ def test_a_server_goes_on_with_it(
     _post(service, "before", "waits", "later", "last")
     partner.wait_for("last")
     assert partner.things == ["before", "waits", "later", "last"]
+
+
+def test_a_right_that_is_taken_away(
+    start: Start, configure: Callable[..., ServeConfig], partner: Partner
+) -> None:
+    """Senders are told to come again; once it is given back, all goes on."""
+    address = new_store_address()
+    with psycopg.connect(address.url, autocommit=True) as owner:
+        owner.execute("CREATE ROLE app_of_test LOGIN IN ROLE postgres")
+        owner.execute("GRANT ALL ON SCHEMA destinations TO app_of_test")
+        url = address.url.replace("postgres@", "app_of_test@")
+        service = start(configure("one", store={"postgres": {"dsn": url, "hardStop": False}}))
+        _post(service, "before")
+        partner.wait_for("before")
+        owner.execute("REVOKE postgres FROM app_of_test")
+        event = {"type": "track", "event": "Sample", "userId": "ann", "messageId": "while"}
+        event |= {"properties": {"by": 1, "thing": "while"}}  # type: ignore[dict-item]
+        answer = requests.post(
+            service.urls["one"], json=event, headers={"Authorization": RECEIVER_KEY}, timeout=30
+        )
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+        assert "app_of_test" not in answer.text
+        owner.execute("GRANT postgres TO app_of_test")
+        _post(service, "while", "after")
+        partner.wait_for("after")
+        service.stop()
+        owner.execute("DROP OWNED BY app_of_test")
+        owner.execute("DROP ROLE app_of_test")
+    assert partner.things == ["before", "while", "after"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import TemporaryError
+from destinations.errors import DestinationsError, StoreDeniedError, TemporaryError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import QueuedDelivery, Transition
@@ -322,7 +322,10 @@ def test_connections_that_are_turned_away(logs: Logs, lines: Lines) -> None:
     }
 
 
-def test_a_store_that_is_away(logs: Logs, lines: Lines, time: Time) -> None:
+@pytest.mark.parametrize("error", [TemporaryError, StoreDeniedError])
+def test_a_store_that_is_away(
+    logs: Logs, lines: Lines, time: Time, error: type[DestinationsError]
+) -> None:
     """It is no fault of this program: one line says why, and again each minute."""
     for seconds, why in (
         (0, "starts"),
@@ -332,7 +335,7 @@ def test_a_store_that_is_away(logs: Logs, lines: Lines, time: Time) -> None:
         (63, "ends"),
     ):
         time.now = float(seconds)
-        logs.failed("kana", TemporaryError(why))
+        logs.failed("kana", error(why))
     assert [(one["level"], one["reason"]) for one in lines()] == [
         ("warning", "starts"),
         ("warning", "starts"),
