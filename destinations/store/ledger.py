@@ -593,7 +593,7 @@ class _Change:
         taken = self._to.execute(
             "SELECT max(id) FROM (SELECT id FROM open WHERE id BETWEEN ?1 AND ?2 UNION ALL"
             " SELECT id FROM kept WHERE id BETWEEN ?1 AND ?2 UNION ALL SELECT id FROM ledger"
-            " WHERE id BETWEEN ?1 AND ?2)",
+            " WHERE id BETWEEN ?1 AND ?2) AS known",
             (first, first + PER_EVENT - 1),
         ).fetchone()
         subscription = self._subscription(delivery.key)
@@ -709,7 +709,7 @@ def _waits(connection: Connection, scope: int, now: float) -> tuple[float | None
     # What was tried before stands among the first: what follows it waits for it.
     due = connection.execute(
         "SELECT min(next_at) FROM (SELECT next_at FROM open WHERE scope = ? ORDER BY id"
-        " LIMIT 20000) WHERE next_at > ?",
+        " LIMIT 20000) AS first WHERE next_at > ?",
         (scope, round(now * 1000)),
     ).fetchone()
     return _seconds(oldest), _seconds(due)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -72,3 +75,44 @@ def test_no_table_is_read_as_a_whole(cluster: Cluster, members: int) -> None:
         cluster.members[0].leave()
     read = _read(cluster, lambda found: all(written >= total for written, _ in found.values()))
     assert read < total
+
+
+# -- older servers -----------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[3] / "destinations"
+SQLITE_ALONE = {"move_to_4.py", "migrations.py"}
+
+
+def _texts(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = (one.value if isinstance(one, ast.Constant) else "x" for one in node.values)
+            yield "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _unnamed(text: str) -> Iterator[str]:
+    """Yield what follows on queries in ``FROM`` that have no name."""
+    for found in re.finditer(r"\b(?:FROM|JOIN)\s+\((?=SELECT|x\))", text):
+        depth, end = 1, found.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        if not depth and not re.match(r"\s+AS [a-z_]+", text[end:]):
+            yield text[found.start() : end + 20]
+
+
+def test_older_servers_understand_them() -> None:
+    """Before version 16 of PostgreSQL, a query in ``FROM`` needs a name."""
+    assert list(_unnamed("SELECT 1 FROM (SELECT (2)) WHERE true")) != []
+    assert list(_unnamed("SELECT 1 FROM (SELECT (2)) AS one")) == []
+    paths = [
+        path
+        for room in ("store", "operations", "postgres")
+        for path in sorted((ROOT / room).glob("*.py"))
+        if path.name not in SQLITE_ALONE
+    ]
+    assert len(paths) > 50
+    found = [one for path in paths for text in _texts(path) for one in _unnamed(text)]
+    assert [one for one in found if not one.startswith(("FROM (x) TO", "FROM (MIN"))] == []
