@@ -224,18 +224,13 @@ class PostgresDatabase:
             raise UsageError(f"cannot write to the store {self.address}: it was opened read-only")
         with self._lock:
             try:
-                connection = self._open_writer()
-                raw = connection.raw
-                if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                    raise RuntimeError("a transaction within another one")
-                self._look_ahead(connection)
+                connection, number = self._begun(settings, lock)
                 try:
-                    number = self._begin(raw, settings, lock)
                     yield connection
                 except BaseException:
-                    _roll_back(raw)
+                    _roll_back(connection.raw)
                     raise
-                self._commit(raw, number)
+                self._commit(connection.raw, number)
             except StoreFullError as error:  # its limit, of which the server is not asked
                 self.health.failed(str(error))
                 raise
@@ -246,6 +241,27 @@ class PostgresDatabase:
                 self.health.failed(str(failed))
                 raise failed from None
             self.health.worked()
+
+    def _begun(self, settings: str, lock: str) -> tuple[PostgresConnection, str]:
+        """Begin a transaction; returns the connection and its number.
+
+        Where the connection was lost since it was last used, on another one: nothing is done yet.
+        """
+        is_first = True
+        while True:
+            connection = self._open_writer()
+            raw = connection.raw
+            if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                raise RuntimeError("a transaction within another one")
+            try:
+                self._look_ahead(connection)
+                return connection, self._begin(raw, settings, lock)
+            except BaseException as error:
+                _roll_back(raw)
+                if self._is_alone or not is_first or not is_lost(error):
+                    raise
+                raw.close()
+                is_first = False
 
     def _look_ahead(self, connection: PostgresConnection) -> None:
         """Make room for finished deliveries, every few seconds if it is needed."""

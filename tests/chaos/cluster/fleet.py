@@ -226,7 +226,7 @@ class Fleet:
 
     def is_sound(self) -> bool:
         """Fail at once if a process has ended by itself: who waits for it would wait in vain."""
-        assert self.faults == []
+        assert self.faults == [], "\n".join(self.faults)
         return True
 
     def spawn(self, role: str, host: Host | None = None) -> Member:

@@ -190,6 +190,17 @@ def test_cut_in_the_middle(database: PostgresDatabase, kind: str) -> None:
     assert _names(database) == ["later"]
 
 
+@pytest.mark.parametrize("kind", [EXCLUSIVE, SHARED])
+def test_cut_before_it_writes(database: PostgresDatabase, kind: str) -> None:
+    """Such as by a server that was started again: nothing was done yet, so it connects anew."""
+    with getattr(database, kind)():
+        pass
+    _terminate(database, "writer")
+    with getattr(database, kind)() as connection:
+        connection.execute("INSERT INTO server VALUES ('after', '1')")
+    assert _names(database) == ["after"]
+
+
 def test_cut_before_it_reads(database: PostgresDatabase) -> None:
     """It asks again, on another connection."""
     assert _names(database) == []
