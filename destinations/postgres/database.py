@@ -49,8 +49,13 @@ _TAKEN: Final = 0.75
 # A transaction whose connection was lost while it waited for a standby is committed, and may be on
 # no standby: one that is committed after it waits for both.
 _WAIT_FOR_STANDBYS: Final = "SELECT pg_logical_emit_message(true, 'destinations', '')"
-# It rises with each promotion.
-_TIMELINE: Final = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+# The rows of an unlogged table are gone after a crash. The timeline rises with each promotion.
+_BEGIN_INCARNATION: Final = (
+    "INSERT INTO incarnation VALUES (1, gen_random_uuid()) ON CONFLICT DO NOTHING"
+)
+_INCARNATION: Final = """
+    SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || id FROM incarnation
+"""
 _COUNT_WRITE: Final = "UPDATE writes SET count = count + 1"
 _VERSION: Final = "SELECT count FROM writes"
 _BEGUN: Final = "SELECT count, pg_current_xact_id()::text FROM writes"
@@ -98,8 +103,8 @@ class PostgresDatabase:
         self._closed = False
         self._idle_seconds = _IDLE_SECONDS
         self.when_replaced: Callable[[], None] = lambda: None
-        """Called before anything is read from a server that took the place of another one: it may
-        give numbers of transactions again that were seen already."""
+        """Called before anything is read from a server that has crashed, or took the place of
+        another one: it may give numbers of transactions again that were seen already."""
         self._most_bytes: int | None = None
         self._is_full = False
         try:
@@ -142,7 +147,8 @@ class PostgresDatabase:
             )
             try:
                 self._enter(opened)
-                self._timeline = _timeline_of(opened.raw)
+                opened.raw.execute(_BEGIN_INCARNATION)
+                self._incarnation = _incarnation_of(opened.raw)
             except BaseException:
                 opened.raw.close()
                 raise
@@ -182,11 +188,15 @@ class PostgresDatabase:
                 read_only=True,
             )
             try:
-                former, self._read_timeline = self._read_timeline, _timeline_of(opened.raw)
+                now = _incarnation_of(opened.raw)
+                if now is None and not self.is_read_only:
+                    self._begin_incarnation()
+                    now = _incarnation_of(opened.raw)
+                former, self._read_incarnation = self._read_incarnation, now
             except BaseException:
                 opened.raw.close()
                 raise
-            if former is not None and former != self._read_timeline:
+            if former is not None and former != self._read_incarnation:
                 self.when_replaced()
             self._reader = opened
             if self._is_alone:  # to look at all rows at once
@@ -194,6 +204,16 @@ class PostgresDatabase:
             elif not self.is_read_only:
                 self._reader.raw.execute("SET enable_seqscan = off")  # see _BY_INDEX
         return self._reader
+
+    def _begin_incarnation(self) -> None:
+        """Give the server a name, on a connection of its own: this one only reads."""
+        connection = connect(self.address, role="names", statement_seconds=_STATEMENT_SECONDS)
+        try:
+            connection.raw.execute(_BEGIN_INCARNATION)
+        except errors.UndefinedTable:
+            pass  # there are no tables yet, which is looked at next
+        finally:
+            connection.raw.close()
 
     def close(self) -> None:
         """Close all connections; safe to repeat."""
@@ -280,8 +300,8 @@ class PostgresDatabase:
         return self._schema_number
 
     _schema_number: int | None = None
-    _timeline: str | None = None
-    _read_timeline: str | None = None
+    _incarnation: str | None = None
+    _read_incarnation: str | None = None
 
     def _begin(self, raw: psycopg.Connection[Any], settings: str, lock: str) -> str:
         """Begin a transaction, in one round trip; returns its number.
@@ -302,23 +322,23 @@ class PostgresDatabase:
 
     def _commit(self, raw: psycopg.Connection[Any], number: str) -> None:
         """Commit, and find out what became of it if the connection is lost meanwhile."""
-        timeline = self._timeline
+        incarnation = self._incarnation
         try:
             raw.execute("COMMIT")
         except psycopg.Error as error:
-            if not is_lost(error) or not self._is_committed(number, timeline):
+            if not is_lost(error) or not self._is_committed(number, incarnation):
                 raise
 
-    def _is_committed(self, number: str, timeline: str | None) -> bool:
+    def _is_committed(self, number: str, incarnation: str | None) -> bool:
         """Return what became of a transaction, once the server can be asked again.
 
-        A standby that was promoted gives the number of one that it never got to another one.
+        After a crash, and on a standby that was promoted, its number may be that of another one.
         """
         give_up = time.monotonic() + _CERTAIN_SECONDS
         while True:
             try:
                 raw = self._open_writer().raw
-                if timeline is None or timeline != self._timeline:
+                if incarnation is None or incarnation != self._incarnation:
                     give_up = -math.inf  # it cannot be told
                 else:
                     row = raw.execute(f"SELECT pg_xact_status('{number}'::xid8)").fetchone()
@@ -479,10 +499,13 @@ class PostgresDatabase:
         return ()
 
 
-def _timeline_of(raw: psycopg.Connection[Any]) -> str | None:
-    """Return which of the servers that followed one another this is; None if it does not tell."""
+def _incarnation_of(raw: psycopg.Connection[Any]) -> str | None:
+    """Return which of the servers that followed one another this is; None if it does not tell.
+
+    Another one gives the numbers of transactions again that the one before has lost.
+    """
     try:
-        row = raw.execute(_TIMELINE).fetchone()
+        row = raw.execute(_INCARNATION).fetchone()
     except psycopg.Error as error:
         if is_lost(error):
             raise

@@ -645,6 +645,14 @@ _TABLES: Final = (
     # How often something was written by who alone writes: others look again then.
     "CREATE TABLE writes (one smallint PRIMARY KEY CHECK (one = 1), count bigint NOT NULL)",
     "INSERT INTO writes VALUES (1, 0)",
+    # It is empty after a crash and after a promotion: then numbers of transactions that were lost
+    # are given again. See destinations.postgres.database.
+    """
+    CREATE UNLOGGED TABLE incarnation (
+        one smallint PRIMARY KEY CHECK (one = 1),
+        id uuid NOT NULL
+    )
+    """,
     # Who delivers: see destinations.postgres.sessions. The id is the fencing token.
     """
     CREATE TABLE workers (

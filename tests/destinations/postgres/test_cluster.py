@@ -343,9 +343,9 @@ def test_a_server_that_was_replaced(cluster: Cluster) -> None:
     token, database = member.lease.token, member.store.database
     pipeline = member.pipeline
     assert database._reader is not None
-    assert database._read_timeline is not None
+    assert database._read_incarnation is not None
     database._reader.raw.close()
-    database._read_timeline = "another"
+    database._read_incarnation = "another"
     member.accept(event("ann", 2))
     member.step()
     assert member.lease.remaining() <= 0

@@ -118,3 +118,44 @@ def test_a_standby_that_never_got_it(pair: Pair) -> None:
     for _ in range(2):
         assert pair.database.all("SELECT name FROM server") == [("first",)]
         assert replaced == ["now"]
+
+
+def test_a_server_that_crashed() -> None:
+    """What it had not written yet is lost, and another transaction gets its number."""
+    server, outcome = PostgresServer(), list[str]()
+    try:
+        server.make()
+        server.start()
+        address = PostgresAddress.parse(server.new_database())
+        migrate(address)
+        database = PostgresDatabase(address)
+        with database.shared_transaction() as connection:
+            connection.execute("INSERT INTO server VALUES ('first', '')")
+        replaced: list[str] = []
+        database.when_replaced = lambda: replaced.append("now")
+
+        def write() -> None:
+            try:
+                with database.shared_transaction() as connection:
+                    connection.execute("INSERT INTO server VALUES ('lost', '')")
+                    server.stop(signal.SIGKILL)
+            except TemporaryError as error:
+                outcome.append("not known" if "not known yet" in str(error) else str(error))
+            else:
+                outcome.append("written")
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        while server.process is not None:
+            time.sleep(0.01)
+        server.start()
+        with psycopg.connect(server.url("postgres"), autocommit=True) as other:
+            for _ in range(100):
+                other.execute("SELECT pg_current_xact_id()")
+        thread.join(SECONDS)
+        assert outcome == ["not known"]
+        assert database.all("SELECT name FROM server") == [("first",)]
+        assert replaced == ["now"]
+        database.close()
+    finally:
+        server.remove()
