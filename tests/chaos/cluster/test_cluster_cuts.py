@@ -80,12 +80,13 @@ def cut_from_the_database(made: Fleet, network: Network, way: Way, cut: Callable
     wait_until(lambda: made.lanes_on("w2") == 128)
     taken = time.monotonic()
     print(f"w1 and the database, {way.value}: taken over after {taken - began:.1f} s")
-    # Where the machine is so busy that the kernel ends the other one as well, it takes longer.
-    assert taken - began <= TAKEN_OVER or made.ended_by_kernel
+    # In the short form other tests may keep the machine busy. Where it is so busy that the kernel
+    # ends the other one as well, it takes longer, too.
+    assert not IS_LONG or taken - began <= TAKEN_OVER or made.ended_by_kernel
     until_all_flow(made)
     assert made.partner.sent_by(former.name, taken) == 0
     heal(made, network)
-    assert made.partner.sent_by(made.on("w1").name, taken) > 0
+    wait_until(lambda: made.partner.sent_by(made.on("w1").name, taken) > 0)
 
 
 def cut_from_the_partner(made: Fleet, network: Network, way: Way, seconds: float) -> None:
@@ -95,7 +96,7 @@ def cut_from_the_partner(made: Fleet, network: Network, way: Way, seconds: float
     began = time.monotonic()
     time.sleep(seconds)
     assert made.on("w1") is not former or made.lanes_on("w1") == own
-    assert made.partner.sent_by(made.on("w2").name, began + seconds / 2) > 0
+    wait_until(lambda: made.partner.sent_by(made.on("w2").name, began + seconds / 2) > 0)
     if way.is_out:
         assert made.partner.sent_by(former.name, began + seconds / 2) == 0
     heal(made, network)
