@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import requests
 import yaml
 
 from destinations.server import ServeConfig, read_config
-from tests.postgres_server import free_port
+from tests.forked import ForkedPopen
+from tests.postgres_server import PostgresServer, free_port
 
 ROOT: Final = Path(__file__).parents[2]
 CLUSTER: Final = ROOT / "examples" / "cluster"
@@ -324,3 +330,83 @@ def test_configurations_are_valid(name: str, topology: Topology) -> None:
         == _yaml(CLUSTER / "receiver.yaml")["destinations"]
     )
     assert config.listen.port != 0
+
+
+@pytest.fixture
+def database() -> Iterator[PostgresServer]:
+    """A server with the settings of the example."""
+    server = PostgresServer({"fsync": "on", "full_page_writes": "on"})
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def _until(holds: Callable[[], bool], processes: Mapping[str, subprocess.Popen[str]]) -> None:
+    """Return when something holds; no process may end meanwhile."""
+    give_up = time.monotonic() + 60.0
+    while not holds():
+        ended = {name: one.returncode for name, one in processes.items() if one.poll() is not None}
+        assert not ended
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def _is_ready(port: str) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_it_runs(topology: Topology, database: PostgresServer, tmp_path: Path) -> None:
+    """The services as processes: what README sends is counted once, and after a kill as well."""
+    address = database.new_database()
+    (topology.folder / "secrets" / "database-url").write_text(address)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+
+    def command(name: str) -> list[str]:
+        config = str(topology.config(name)) if CONFIG in SERVICES[name]["command"] else ""
+        parts = [config if one == CONFIG else one for one in SERVICES[name]["command"]]
+        parts = [topology.ports["4000"] if one == "4000" else one for one in parts]
+        return [sys.executable, "-P", "-m", "destinations", *parts]
+
+    def usage() -> int:
+        url = f"http://127.0.0.1:{topology.ports['4000']}/snapshot"
+        key = (topology.folder / "secrets" / "kana-api-key").read_text()
+        try:
+            answer = requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=10)
+        except requests.ConnectionError:  # it begins
+            return -1
+        return int(answer.json()["usage"].get("user_0001", {}).get("api-calls", 0))
+
+    def post(receiver: str, message_id: str) -> None:
+        port = topology.port(receiver, "8787")
+        key = (topology.folder / "secrets" / "receiver-key").read_text().strip()
+        properties = {"featureId": "api-calls", "delta": 1}
+        event = {"type": "track", "messageId": message_id, "userId": "user_0001"}
+        event |= {"event": "API Called", "properties": properties}  # type: ignore[dict-item]
+        url = f"http://127.0.0.1:{port}/v1/kana"
+        answer = requests.post(url, json=event, auth=(key, ""), timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    subprocess.run(command("migrate"), check=True, env=environment, stdout=subprocess.DEVNULL)
+    with contextlib.ExitStack() as stack:
+        processes: dict[str, subprocess.Popen[str]] = {}
+        for name in ("sandbox", *SERVED):
+            log = stack.enter_context((tmp_path / f"{name}.log").open("w"))
+            one = ForkedPopen[str](command(name), env=environment, stdout=log, stderr=log)
+            stack.callback(one.wait, 30)
+            stack.callback(one.terminate)
+            processes[name] = one
+        ports = [topology.port(name, str(_admin_port(name))) for name in SERVED]
+        _until(lambda: all(_is_ready(port) for port in ports) and usage() >= 0, processes)
+        before = usage()
+        for receiver in ("receiver-1", "receiver-2"):
+            post(receiver, "first")
+        _until(lambda: usage() == before + 1, processes)
+        processes.pop("worker-1").kill()
+        post("receiver-1", "second")
+        _until(lambda: usage() == before + 2, processes)
