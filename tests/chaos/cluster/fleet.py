@@ -67,8 +67,8 @@ class Member:
         config = fleet.folder / f"{name}.json"
         config.write_text(json.dumps(fleet.configuration(self, definition)), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "destinations", "serve", "--config", str(config)]
-        # What is forked from another process is on the host of that one.
-        is_here = host.within is contextlib.nullcontext
+        # What is forked from another process is on the host of that one, with what that has loaded.
+        is_here = host.within is contextlib.nullcontext and not fleet.environment
         popen = ForkedPopen[bytes] if is_here else subprocess.Popen[bytes]
         with self._log.open("wb") as log, host.within():
             self.process = popen(

@@ -189,9 +189,9 @@ def slow_commit(member: Any) -> Iterator[threading.Event]:
     database = member.store.database
     commit, goes_on = database._commit, threading.Event()
 
-    def late(connection: Any) -> None:
+    def late(*arguments: Any) -> None:
         goes_on.wait(10.0)
-        commit(connection)
+        commit(*arguments)
 
     database._commit = late
     yield goes_on
