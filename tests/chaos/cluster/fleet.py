@@ -382,7 +382,8 @@ class Senders:
                 number = len(self.acknowledged[user]) + sum(one == user for one, _ in added)
                 by = chance.randint(1, 9)
                 added.append((user, by))
-                events.append(event(user, number, by))
+                group = group_of(user, number) if self._fleet.partner.shares else None
+                events.append(event(user, number, by, group))
             body = json.dumps(events[0] if len(events) == 1 else events).encode()
             give_up = time.monotonic() + PATIENCE
             while not self._post(body, chance):
@@ -421,9 +422,9 @@ def _moved(url: str, host: str, port: int) -> str:
     return parts._replace(netloc=f"{user}{at}{host}:{port}").geturl()
 
 
-def event(user: str, number: int, by: int) -> Mapping[str, Any]:
+def event(user: str, number: int, by: int, group: str | None = None) -> Mapping[str, Any]:
     """Return an event that adds to what a user has."""
-    properties = {"by": by, "thing": user, "number": number, "group": group_of(user, number)}
+    properties = {"by": by, "thing": user, "number": number, "group": group}
     head = {"type": "track", "event": "E", "userId": user, "messageId": f"{user}-{number}"}
     return {**head, "properties": properties}
 

@@ -99,6 +99,8 @@ class LoggingPartner:
         self.log: list[Counted] = []
         self.counts: Counter[str] = Counter()
         self.last: dict[str, int] = {}
+        self.shares = True
+        """Whether some events touch accounts that several users share."""
         self._chance = chance
         self._slowest = slowest
         self._lock = threading.Lock()
@@ -195,7 +197,7 @@ class LoggingPartner:
     def overlaps(self) -> Sequence[tuple[Counted, Counted]]:
         """Events of different requests that touched one account at the same time."""
         by_group: dict[str, list[Counted]] = defaultdict(list)
-        for one in sorted(self.log, key=lambda one: one.began):
+        for one in sorted(self.log, key=lambda one: one.began) if self.shares else ():
             group = group_of(one.user, one.number)
             if group is not None:
                 by_group[group].append(one)

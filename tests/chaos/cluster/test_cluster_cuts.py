@@ -45,6 +45,8 @@ TAKEN_OVER = LEASE + 3.0
 
 def begin(made: Fleet, chance: random.Random) -> Senders:
     """Start a receiver and two workers, on hosts of their own, and senders."""
+    # Else whoever shares an account with a lost answer waits for it, wherever it is.
+    made.partner.shares = False
     made.start("receive", host="r1")
     made.start("deliver", host="w1")
     made.start("deliver", host="w2")
