@@ -22,6 +22,7 @@ from destinations.store import (
     begins_id,
     erased_name,
     erasures_stored,
+    latest_of,
     tenant_name,
 )
 
@@ -168,22 +169,28 @@ def find_merged(store: OpenStore, text: str, destination: str | None = None) -> 
     None if no tenant that was called like it was merged, or several were, into different ones.
     """
     notes = store.notes_with_prefix(MERGED)
-    tenants = {(one.scope.name, one.id): one for one in Tenants(store.database).all()}
+    tenants = {one.scope.full_name: one for one in Tenants(store.database).all()}
+    into = {
+        full_name.removeprefix(MERGED): f"{_destination_of(full_name)}/{note['into']}"
+        for full_name, note in notes.items()
+    }
     found = []
     for full_name, note in notes.items():
-        name, _, gone = full_name.removeprefix(MERGED).rpartition("/")
+        name, gone = _destination_of(full_name), full_name.rpartition("/")[2]
         is_meant = text in {gone, note["name"]} or begins_id(gone, text)
         if not is_meant or destination not in {None, name}:
             continue
-        into = note["into"]
-        # It may have been merged in turn; a tenant that comes again ends the chain.
-        while (name, into) not in tenants and (later := notes.get(f"{MERGED}{name}/{into}")):
-            into = later["into"]
-        if (name, into) in tenants:
-            found.append(MergedInto(gone, tenants[name, into], note["at"]))
+        latest = latest_of(full_name.removeprefix(MERGED), into, tenants)
+        if latest in tenants:
+            found.append(MergedInto(gone, tenants[latest], note["at"]))
     # A name may have gone from one to the next.
     is_one = len({one.into.scope.id for one in found}) == 1
     return max(found, key=lambda one: one.at) if is_one else None
+
+
+def _destination_of(full_name: str) -> str:
+    """Return the destination of the merged tenant that a note is about."""
+    return full_name.removeprefix(MERGED).rpartition("/")[0]
 
 
 def find_earlier_merge(

@@ -123,6 +123,7 @@ from destinations.store.tenants import (
     begins_id,
     erase_tenant,
     erased_name,
+    latest_of,
     tenant_name,
 )
 from destinations.store.write_health import WriteHealth, free_bytes
@@ -218,6 +219,7 @@ __all__ = [
     "is_newer",
     "is_older",
     "latest_acceptance",
+    "latest_of",
     "lock",
     "make_erasure",
     "make_file",

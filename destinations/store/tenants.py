@@ -11,7 +11,15 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +57,7 @@ __all__ = [
     "begins_id",
     "erase_tenant",
     "erased_name",
+    "latest_of",
     "settings_name",
     "tenant_name",
 ]
@@ -185,14 +194,8 @@ class Tenants:
             )
         }
         there = {one.id: one for one in self.all(destination)}
-        found = {}
-        for gone, last in into.items():
-            # It may have been merged in turn; a tenant that comes again ends the chain.
-            while last not in there and last in into:
-                last = into[last]  # noqa: PLW2901 - the next one
-            if last in there and gone not in there:
-                found[gone] = there[last]
-        return found
+        latest = {gone: latest_of(gone, into, there) for gone in into if gone not in there}
+        return {gone: there[one] for gone, one in latest.items() if one in there}
 
     def find(self, text: str, destination: str | None = None) -> Tenant:
         """Return a tenant by its name, or by its id or the beginning of it.
@@ -569,6 +572,17 @@ def erase_tenant(
         change_notes(connection, answer(events))
         delete_spent_settings(connection)
     return events
+
+
+def latest_of(gone: str, into: Mapping[str, str], there: Container[str]) -> str:
+    """Return the tenant that a merged one is part of now; ``into`` has what each was merged into.
+
+    That one may have been merged in turn; a tenant that is ``there`` again ends the chain.
+    """
+    latest = into[gone]
+    while latest not in there and latest in into:
+        latest = into[latest]
+    return latest
 
 
 def erased_name(scope: Scope) -> str:
