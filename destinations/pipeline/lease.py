@@ -133,6 +133,11 @@ class LeaseTimes:
     margin: float = 2.0
     hard_stop: bool = True
 
+    @property
+    def statement(self) -> float:
+        """How long a statement may take that the lease waits for: a beat comes after it in time."""
+        return max(1.0, self.lease / 3)
+
     @classmethod
     def of(cls, seconds: float, *, hard_stop: bool = True) -> Self:
         """Return the times of a lease of so many seconds."""

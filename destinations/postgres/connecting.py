@@ -15,7 +15,7 @@ from destinations.errors import StoreDeniedError, StoreFullError, TemporaryError
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.dialect import PostgresConnection, prepare_connection
 
-__all__ = ["OLDEST", "connect", "failure", "is_lost", "needed_rights"]
+__all__ = ["OLDEST", "application_name", "connect", "failure", "is_lost", "needed_rights"]
 
 OLDEST: Final = 130_000
 """PostgreSQL 13: the oldest that its developers still mend."""
@@ -43,6 +43,7 @@ _FOR_NOW: Final = (
     errors.LockNotAvailable,
     errors.TooManyConnections,
     errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.ReadOnlySqlTransaction,
@@ -68,7 +69,7 @@ def connect(  # noqa: PLR0913 - each is a limit of its own
     `failure` returns.
     """
     settings = {
-        "application_name": f"destinations {role}",
+        "application_name": application_name(role),
         "search_path": sql.Identifier(address.schema).as_string(None),
         "statement_timeout": str(round(statement_seconds * 1000)),
         "idle_in_transaction_session_timeout": str(round(idle_seconds * 1000)),
@@ -128,6 +129,11 @@ def is_lost(error: BaseException) -> bool:
     state = error.sqlstate
     # A statement that was ended, as it took too long, has its own code of class 57.
     return state is None or state[:2] == "08" or state[:4] == "57P0"
+
+
+def application_name(role: str) -> str:
+    """Return the name of the connections of a role, as the server shows it."""
+    return f"destinations {role}"
 
 
 def failure(what: str, address: PostgresAddress, error: Exception) -> UsageError:

@@ -30,13 +30,17 @@ from destinations.store.connection import Connection, LatestEvent, WholeParts
 from destinations.store.moved import check_not_moved
 from destinations.store.write_health import WriteHealth
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["PostgresDatabase", "writer_role"]
 
 T = TypeVar("T")
 
 _STATEMENT_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 7.5
 """A process that is frozen within a transaction keeps others out for no longer than this."""
+
+_WRITER: Final = "writer"
+_MOST_OF_A_NAME: Final = 40
+"""The characters of a worker's name that fit into the name of a connection, of 63 bytes."""
 
 _CERTAIN_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.2
@@ -101,7 +105,8 @@ class PostgresDatabase:
         self._reader: PostgresConnection | None = None
         self._beside: PostgresConnection | None = None
         self._closed = False
-        self._idle_seconds = _IDLE_SECONDS
+        self._writer_role = _WRITER
+        self._idle_seconds, self._statement_seconds = _IDLE_SECONDS, _STATEMENT_SECONDS
         self.when_replaced: Callable[[], None] = lambda: None
         """Called before anything is read from a server that has crashed, or took the place of
         another one: it may give numbers of transactions again that were seen already."""
@@ -116,10 +121,17 @@ class PostgresDatabase:
             self.close()
             raise
 
-    def limit_idle(self, seconds: float) -> None:
-        """Let the server wait for the next statement of a transaction no longer than this."""
+    def write_for(
+        self, worker: str, *, idle_seconds: float, statement_seconds: float = _STATEMENT_SECONDS
+    ) -> None:
+        """Let others know for which worker is written, so that they can end what it began.
+
+        The server waits for the next statement of a transaction for no longer than
+        ``idle_seconds``, and a statement takes no longer than ``statement_seconds``.
+        """
         with self._lock:
-            self._idle_seconds = seconds
+            self._writer_role = writer_role(worker)
+            self._idle_seconds, self._statement_seconds = idle_seconds, statement_seconds
             if self._writer is not None:  # the next one has it
                 self._writer.raw.close()
 
@@ -141,8 +153,8 @@ class PostgresDatabase:
                 )
             opened = connect(
                 self.address,
-                role="writer",
-                statement_seconds=0.0 if self._is_alone else _STATEMENT_SECONDS,
+                role=self._writer_role,
+                statement_seconds=0.0 if self._is_alone else self._statement_seconds,
                 idle_seconds=0.0 if self._is_alone else self._idle_seconds,
             )
             try:
@@ -499,6 +511,15 @@ class PostgresDatabase:
         return ()
 
 
+def writer_role(worker: str) -> str:
+    """Return the role of the connections that write for a worker: see `connect`.
+
+    The end of its name has what differs on one host.
+    """
+    kept = worker.encode("ascii", "replace").decode()[-_MOST_OF_A_NAME:]
+    return f"{_WRITER} {kept}"
+
+
 def _incarnation_of(raw: psycopg.Connection[Any]) -> str | None:
     """Return which of the servers that followed one another this is; None if it does not tell.
 
@@ -528,5 +549,7 @@ def _is_of_the_server(error: psycopg.Error) -> bool:
         | errors.InsufficientPrivilege
         | errors.UndefinedTable
         | errors.ReadOnlySqlTransaction
-        | errors.InvalidSchemaName,
+        | errors.InvalidSchemaName
+        | errors.IdleInTransactionSessionTimeout
+        | errors.TransactionTimeout,
     )

@@ -24,7 +24,8 @@ import psycopg
 from destinations.errors import DestinationsError, TransportError
 from destinations.pipeline.lease import LANES, LeaseHolder, LeaseTimes, is_under
 from destinations.postgres.address import PostgresAddress
-from destinations.postgres.connecting import connect, failure
+from destinations.postgres.connecting import application_name, connect, failure
+from destinations.postgres.database import writer_role
 from destinations.postgres.dialect import PostgresConnection
 
 __all__ = ["WorkerSession"]
@@ -52,6 +53,11 @@ _IS_ALONE: Final = """
 _CUT_OFF_SECONDS: Final = 60.0
 """Who alone finds a partner away for so long leaves its lanes to the others for as long."""
 
+# Each may end the connections of its own user.
+_DISCONNECT: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = ?
+"""
 _POOL: Final = f"""
     INSERT INTO lanes (pool, lane) SELECT ?, generate_series(0, {LANES - 1}) ON CONFLICT DO NOTHING
 """
@@ -271,7 +277,7 @@ class WorkerSession:
 
     def _connected(self) -> PostgresConnection:
         if self._connection is None or self._connection.raw.closed:
-            seconds = max(1.0, self.times.lease / 3)
+            seconds = self.times.statement
             self._connection = connect(
                 self._address,
                 role="lease",
@@ -343,7 +349,7 @@ class WorkerSession:
             count, since = self._seen.get(other, (-1, now))
             if count != beats:
                 count, since = beats, now
-            if now - since >= lease and self._ends(other, name, beats, lease):
+            if now - since >= lease and self._ends(connection, other, name, beats, lease):
                 continue
             seen[other] = (count, since)
             alive += pool == self._pool and not rests
@@ -371,15 +377,21 @@ class WorkerSession:
             )
             self._rests, self._rests_until = True, now + _CUT_OFF_SECONDS
 
-    def _ends(self, other: int, name: str, beats: int, lease: float) -> bool:
+    def _ends(
+        self, connection: PostgresConnection, other: int, name: str, beats: int, lease: float
+    ) -> bool:
         """End the session of another one; False if it has beaten, or holds a lock still.
 
-        The server ends what it has begun to write, if it does not go on with it.
+        What it has begun to write keeps its session locked, until the server gives that up. It may
+        not find out that nothing more comes: then its connections are ended, and the next beat
+        tries again.
         """
         try:
             is_ended = self._reap(other, beats)
         except (psycopg.Error, DestinationsError) as error:
             _LOG.warning("worker not ended yet: %s (%d), %s", name, other, error)
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(_DISCONNECT, (application_name(writer_role(name)),))
             return False
         except Exception:  # noqa: BLE001 - as for a beat
             # What it left waits; what this process has of its own must not wait with it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from destinations.clock import WallClock
+from destinations.clock import SystemClock, WallClock
 from destinations.pipeline.lease import Lease, LeaseTimes, Worker
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
@@ -62,21 +62,33 @@ class PostgresStore(OpenStore):
         with self.database.reading() as connection:
             return find_issues(connection, self._horizons)
 
-    def session(self, name: str, version: str, times: LeaseTimes, pool: str = "") -> WorkerSession:
+    def session(
+        self,
+        name: str,
+        version: str,
+        times: LeaseTimes,
+        pool: str = "",
+        *,
+        clock: WallClock | None = None,
+    ) -> WorkerSession:
         """Return the session of a process among those that deliver from this store.
 
         It has connections of its own: its beats must not wait for what the queue writes.
         """
         # One that is frozen while it writes keeps others out no longer than that.
-        self.database.limit_idle(times.lease / 2)
+        self.database.write_for(name, idle_seconds=times.lease / 2)
         reaping = PostgresDatabase(self.address)
+        # To end the session of another one may have to wait for what that has locked. Its own
+        # lease must not run out meanwhile.
+        reaping.write_for(name, idle_seconds=times.lease / 2, statement_seconds=times.statement)
         return WorkerSession(
             self.address,
-            PostgresQueue(reaping).reap,
+            PostgresQueue(reaping, clock=clock).reap,
             name=name,
             version=version,
             pool=pool,
             times=times,
+            monotonic=(clock or SystemClock()).monotonic,
             closing=reaping.close,
         )
 

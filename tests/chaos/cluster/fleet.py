@@ -483,6 +483,18 @@ def until_all_are_ready(fleet: Fleet) -> None:
         raise
 
 
+def until_all_lanes_are_on(fleet: Fleet, host: str) -> None:
+    """Return when the process on a host has all lanes."""
+    try:
+        wait_until(lambda: fleet.lanes_on(host) == LANES)
+    except AssertionError as error:
+        error.add_note(f"lanes: {fleet.lanes()}, ended by the kernel: {fleet.ended_by_kernel}")
+        error.add_note("\n".join(map(str, fleet.ask("SELECT * FROM destinations.workers"))))
+        for one in list(fleet.members):
+            error.add_note(f"{one.name} {one.readiness()}: {one.log[-2000:]}")
+        raise
+
+
 def check(fleet: Fleet, senders: Senders) -> None:
     """All that was taken has one outcome, is counted once, and in the order of its user."""
     assert senders.refused == [], senders.refused

@@ -22,6 +22,7 @@ from tests.chaos.cluster.fleet import (
     check,
     until_all_are_ready,
     until_all_flow,
+    until_all_lanes_are_on,
     until_done,
     wait_until,
 )
@@ -79,7 +80,7 @@ def cut_from_the_database(made: Fleet, network: Network, way: Way, cut: Callable
     former = made.on("w1")
     began = time.monotonic()
     cut()
-    wait_until(lambda: made.lanes_on("w2") == 128)
+    until_all_lanes_are_on(made, "w2")
     taken = time.monotonic()
     print(f"w1 and the database, {way.value}: taken over after {taken - began:.1f} s")
     # In the short form other tests may keep the machine busy. Where it is so busy that the kernel

@@ -46,7 +46,7 @@ Copy = Callable[[PostgresServer, str, int], Standby]
 
 _END_WRITERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name = 'destinations writer'
+    WHERE application_name LIKE 'destinations writer%'
 """
 _SETTINGS = {"fsync": "on", "full_page_writes": "on"}
 

@@ -16,8 +16,6 @@ from destinations.pipeline.reconcile import LossOptions
 from destinations.pipeline.retry import RetryPolicy
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.database import PostgresDatabase
-from destinations.postgres.queue import PostgresQueue
-from destinations.postgres.sessions import WorkerSession
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.destination import Destination
@@ -40,16 +38,7 @@ class Member:
         self.told = Told()
         self.store = PostgresStore(cluster.address)
         self.scope = self.store.accounts().served("sample", identity_of(destination))
-        self.reaping = PostgresDatabase(cluster.address)
-        reaper = PostgresQueue(self.reaping, clock=self.clock)
-        self.lease = WorkerSession(
-            cluster.address,
-            reaper.reap,
-            name=name,
-            version="1",
-            times=TIMES,
-            monotonic=self.clock.monotonic,
-        )
+        self.lease = self.store.session(name, "1", cluster.times, clock=self.clock)
         self.queue = self.store.queue(self.clock, lease=self.lease)
         self.engine = Engine(
             self.queue, clock=self.clock, observer=self.told, inline=True, lease=self.lease
@@ -110,7 +99,7 @@ class Member:
         """End as a killed process does."""
         self.cluster.members.remove(self)
         self.store.close()
-        self.reaping.close()
+        self.lease._closing()
         if self.lease._connection is not None:
             self.lease._connection.raw.close()
 
@@ -126,7 +115,8 @@ class Member:
 class Cluster:
     """The members, with their partner and their clock."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, times: LeaseTimes = TIMES) -> None:
+        self.times = times
         self.destination = destination
         self.address: PostgresAddress = new_store_address()
         self.clock = StillClock()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 from destinations.errors import TemporaryError, UncertainError
 from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
-from destinations.pipeline.lease import LANES, lane_of
+from destinations.pipeline.lease import LANES, LeaseTimes, lane_of
 from destinations.pipeline.ledger import Selection
 from destinations.postgres.database import PostgresDatabase
 from destinations.runtime.destination import Destination
+from tests.destinations.pipeline.conftest import with_reconcile
 from tests.destinations.postgres.cluster import TIMES, Cluster, Member
 
 
@@ -232,6 +234,38 @@ def test_a_fault_of_looking_after_others(
         cluster.beat(3.0)
     assert two.lease.last_error is None
     assert len(lanes(two)) == LANES
+
+
+def test_who_ends_with_something_half_written(
+    bind: Callable[..., Destination], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its session is locked by it, and the server waits for more: others end what it began.
+
+    They go on meanwhile: to wait for it costs nobody the lease.
+    """
+    with contextlib.closing(
+        Cluster(bind(with_reconcile), LeaseTimes.of(3.0, hard_stop=False))
+    ) as cluster:
+        one, two = cluster.join("host:1"), cluster.join("host:2")
+        cluster.even()
+        database = one.store.database
+
+        def write_half() -> None:
+            with database.shared_transaction() as connection:
+                connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                own = (one.lease.token,)
+                connection.execute("SELECT 1 FROM workers WHERE id = ? FOR SHARE", own)
+                for _ in range(4):
+                    cluster.clock.now += 1.0
+                    two.lease.beat()
+                    assert two.lease.remaining() > 0
+                assert "worker not ended yet: host:1" in caplog.text
+                two.lease.beat()
+                assert len(lanes(two)) == LANES
+                connection.execute("SELECT 1")
+
+        with pytest.raises(TemporaryError, match="terminating connection"):
+            write_half()
 
 
 def test_who_comes_back_too_late(cluster: Cluster) -> None:

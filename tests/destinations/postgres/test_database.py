@@ -15,8 +15,8 @@ from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Round
 from destinations.postgres import database as database_module
 from destinations.postgres.address import PostgresAddress
-from destinations.postgres.connecting import connect
-from destinations.postgres.database import PostgresDatabase
+from destinations.postgres.connecting import application_name, connect
+from destinations.postgres.database import PostgresDatabase, writer_role
 from destinations.postgres.dialect import prepare_connection
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
@@ -147,14 +147,45 @@ def test_names_are_given_while_another_thread_reads(database: PostgresDatabase) 
 
 
 def test_how_long_a_transaction_may_wait(database: PostgresDatabase) -> None:
-    """The limit holds for a connection that was open before as well."""
+    """The limits hold for a connection that was open before as well; others know whose it is."""
     for seconds in (2.0, 1.0):
-        database.limit_idle(seconds)
+        database.write_for("host:1", idle_seconds=seconds, statement_seconds=seconds + 3)
         with database.shared_transaction() as connection:
             row = connection.execute(
-                "SELECT current_setting('idle_in_transaction_session_timeout')"
+                "SELECT current_setting('idle_in_transaction_session_timeout'),"
+                " current_setting('statement_timeout'), current_setting('application_name')"
             ).fetchone()
-        assert row == (f"{seconds:g}s",)
+        assert row == (f"{seconds:g}s", f"{seconds + 3:g}s", "destinations writer host:1")
+
+
+@pytest.mark.parametrize("name", ["host:12", f"{'long.' * 20}host:12", "h\xf6st\u2014:12"])
+def test_the_name_of_a_connection(database: PostgresDatabase, name: str) -> None:
+    """It is found by it, whatever a host is called: the server shortens and changes names."""
+    database.write_for(name, idle_seconds=1.0)
+    with database.shared_transaction() as connection:
+        row: Any = connection.execute("SELECT current_setting('application_name')", ()).fetchone()
+    assert row[0] == application_name(writer_role(name))
+    assert row[0].endswith(":12")
+
+
+@pytest.mark.parametrize("kind", [EXCLUSIVE, SHARED])
+def test_a_process_that_was_frozen_while_it_wrote(database: PostgresDatabase, kind: str) -> None:
+    """The server has given up what it began: nothing is there, and the next one works."""
+    database.write_for("one", idle_seconds=0.05)
+
+    def write() -> None:
+        with getattr(database, kind)() as connection:
+            connection.execute("INSERT INTO server VALUES ('lost', '')")
+            (own,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+            of_own = "SELECT 1 FROM pg_stat_activity WHERE pid = ?"
+            _until(lambda: database.one(of_own, (own,)) is None)
+            connection.execute("INSERT INTO server VALUES ('never', '')")
+
+    with pytest.raises(TemporaryError, match="idle-in-transaction timeout"):
+        write()
+    with getattr(database, kind)() as connection:
+        connection.execute("INSERT INTO server VALUES ('later', '')")
+    assert _names(database) == ["later"]
 
 
 # -- cuts ------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Pair:
 
 _WAITS = """
     SELECT pid FROM pg_stat_activity
-    WHERE wait_event = 'SyncRep' AND application_name = 'destinations writer'
+    WHERE wait_event = 'SyncRep' AND application_name LIKE 'destinations writer%'
 """
 
 
