@@ -42,6 +42,7 @@ _WRITER: Final = "writer"
 _MOST_OF_A_NAME: Final = 40
 """The characters of a worker's name that fit into the name of a connection, of 63 bytes."""
 
+_DEAD_SECONDS: Final = 10.0
 _CERTAIN_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.2
 _GONE_SECONDS: Final = 2.0
@@ -127,7 +128,8 @@ class PostgresDatabase:
         """Let others know for which worker is written, so that they can end what it began.
 
         The server waits for the next statement of a transaction for no longer than
-        ``idle_seconds``, and a statement takes no longer than ``statement_seconds``.
+        ``idle_seconds``. A statement takes no longer than ``statement_seconds``, and a server that
+        does not answer is taken for gone no later.
         """
         with self._lock:
             self._writer_role = writer_role(worker)
@@ -156,6 +158,7 @@ class PostgresDatabase:
                 role=self._writer_role,
                 statement_seconds=0.0 if self._is_alone else self._statement_seconds,
                 idle_seconds=0.0 if self._is_alone else self._idle_seconds,
+                dead_seconds=min(_DEAD_SECONDS, self._statement_seconds),
             )
             try:
                 self._enter(opened)
