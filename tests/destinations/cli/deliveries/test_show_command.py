@@ -122,10 +122,11 @@ COMMANDS: Sequence[tuple[Mapping[str, Any], Sequence[str]]] = [
 def test_what_can_be_done(deliveries: Run, put: Put, served: Any, *, is_served: bool) -> None:
     """Only commands that would be accepted, whether a server delivers meanwhile or not."""
     ids = [put(**columns) for columns, _ in COMMANDS]
-    for delivery, (columns, commands) in zip(ids, COMMANDS, strict=True):
-        with served("sample" if is_served else "other"):
-            found = deliveries("show", delivery, "--json").json
-            text = deliveries("show", delivery).out
+    with served("sample" if is_served else "other"):
+        shown = [
+            (deliveries("show", one, "--json").json, deliveries("show", one).out) for one in ids
+        ]
+    for (found, text), (columns, commands) in zip(shown, COMMANDS, strict=True):
         assert [one.split()[2] for one in found["commands"]] == commands, columns
         waits = found["state"] in {"ready", "sending", "unknown"}
         shows_nothing = "Nothing needs to be done." in text
