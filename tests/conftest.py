@@ -55,6 +55,7 @@ from kana_destination import sandbox_process
 from tests import forked
 from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores
+from tests.stores import left_out
 
 _HOMES = itertools.count()
 
@@ -203,13 +204,19 @@ def _import_share(config: pytest.Config) -> None:
                     del sys.modules[name]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of the whole, which build packages and play drills.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `few_in_postgres` says; begin with the tests of the whole.
 
-    They take longest, and the last tests are shared between all workers: each of these would
-    build a package of its own, or wait for the one that plays a drill.
+    Those build packages and play drills. They take longest, and the last tests are shared between
+    all workers: each of these would build a package of its own, or wait for the one that plays a
+    drill. Those with SDKs, which mostly wait, come next.
     """
-    items.sort(key=lambda item: item.path.parent != _TESTS)
+    is_named = any("[" in argument for argument in config.args)
+    if not is_named and (leave := left_out(items)):
+        config.hook.pytest_deselected(items=leave)
+        gone = set(leave)
+        items[:] = [item for item in items if item not in gone]
+    items.sort(key=lambda item: (item.path.parent != _TESTS, item.path.parent != _TESTS / "sdks"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -307,7 +307,6 @@ SELECT string_agg(format('setval(''%I.%I'', %s, %s)', schemaname, sequencename,
 """
 # As a replica no trigger and no foreign key looks at the rows.
 _EMPTYING: Final = """
-BEGIN;
 SET LOCAL session_replication_role = replica;
 DO $$
 DECLARE used regclass;
@@ -341,9 +340,11 @@ class Stores:
 
     def new(self, *, may_be_used: bool = True) -> PostgresAddress:
         """Return the address of an empty store that nobody uses."""
-        address = (self._used_again() if may_be_used else None) or self.copy(self._template)
-        with psycopg.connect(address.url, autocommit=True) as connection:
-            connection.execute("UPDATE destinations.identity SET uuid = %s", (uuid4().hex,))
+        address = self._used_again() if may_be_used else None
+        if address is None:
+            address = self.copy(self._template)
+            with psycopg.connect(address.url, autocommit=True) as connection:
+                connection.execute(_another_identity())
         return address
 
     def copy(self, source: str) -> PostgresAddress:
@@ -387,7 +388,7 @@ class Stores:
             *_, catalog = _state_of(connection)
         if is_large or catalog != self._catalog:
             return False
-        connection.execute(self._emptying)
+        connection.execute(b"BEGIN;" + self._emptying + _another_identity() + b"; COMMIT")
         return True
 
 
@@ -407,7 +408,12 @@ def _emptying(connection: psycopg.Connection) -> bytes:
             parts.append(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE VALUES ")  # noqa: S608
             parts.append(f"{values.as_string(connection)};")
     (sequences,) = connection.execute(_SEQUENCES).fetchone() or ("",)
-    return "".join([*parts, f"SELECT {sequences}; COMMIT"]).encode()
+    return "".join([*parts, f"SELECT {sequences};"]).encode()
+
+
+def _another_identity() -> bytes:
+    """Return the statement that makes a store another one than that which it is a copy of."""
+    return f"UPDATE destinations.identity SET uuid = '{uuid4().hex}'".encode()  # noqa: S608
 
 
 @functools.cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -12,7 +14,17 @@ from destinations.postgres.store import PostgresStore
 from destinations.store import SqliteStore
 from tests.postgres_server import new_store_address
 
-__all__ = ["KINDS", "AnyStore", "OpenStore", "both_kinds", "open_again", "opener", "sqlite_only"]
+__all__ = [
+    "KINDS",
+    "AnyStore",
+    "OpenStore",
+    "both_kinds",
+    "few_in_postgres",
+    "left_out",
+    "open_again",
+    "opener",
+    "sqlite_only",
+]
 
 KINDS: Final = ("sqlite", "postgres")
 
@@ -23,6 +35,37 @@ both_kinds: Final = pytest.mark.parametrize("open_store", KINDS, indirect=True)
 """For tests of modules in whose folder a store is a file unless they say otherwise."""
 
 AnyStore: TypeAlias = SqliteStore | PostgresStore
+
+few_in_postgres: Final = pytest.mark.few_in_postgres
+"""For a table of cases that differ in what is decided, and not in the statements that a store gets.
+
+All of its cases run with a file. With a database, which takes a hundred times as long, one of each
+kind does: those whose names are given, each a part of the case's name; by default the first. The
+others do in ``tox -e stores``.
+"""
+
+_ALL_IN_POSTGRES: Final = bool(os.environ.get("ALL_IN_POSTGRES"))
+
+
+def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Return the cases that `few_in_postgres` leaves out of all that are collected.
+
+    Raises `AssertionError` if no case of a test has a name that is given.
+    """
+    found: list[pytest.Item] = []
+    kinds: dict[tuple[Path, str], set[str]] = {}
+    for item in items:
+        mark = item.get_closest_marker("few_in_postgres")
+        name, _, case = item.name.partition("[")
+        if mark is None or _ALL_IN_POSTGRES or "postgres" not in case.removesuffix("]").split("-"):
+            continue
+        waiting = kinds.setdefault((item.path, name), set(mark.args or [""]))
+        if not (these := {one for one in waiting if one in case}):
+            found.append(item)
+        waiting -= these
+    missing = {key: waiting for key, waiting in kinds.items() if waiting}
+    assert not missing, f"no cases of tests have these names: {missing}"
+    return found
 
 
 class OpenStore(Protocol):

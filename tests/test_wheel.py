@@ -101,64 +101,6 @@ def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
 
 
-def test_the_main_job_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Installed elsewhere and started outside the checkout, it delivers the example."""
-    target = tmp_path / "installed"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--no-compile",  # only what is run is compiled
-            "--no-deps",
-            "--no-index",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--target",
-            str(target),
-            str(wheel),
-        ],
-        check=True,
-    )
-    environment = {**os.environ, "PYTHONPATH": str(target)}
-    script = "import destinations, kana_destination as k; print(destinations.__file__, k.__file__)"
-    where = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert where.stdout.count(str(target)) == 2
-    events = ROOT / "examples" / "events.ndjson"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "destinations",
-            "run",
-            "kana",
-            "--events",
-            str(events),
-            "--sandbox",
-            "--json",
-        ],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    path = ROOT / "tests" / "fixtures" / "examples" / "events.ledger.json"
-    ledger = json.loads(path.read_text(encoding="utf-8"))
-    outcomes = {key: count for key, count in json.loads(done.stdout)["outcomes"].items() if count}
-    assert outcomes == ledger["outcomes"]
-
-
 def _libraries(requirements: list[str], found: set[str]) -> set[str]:
     """Add the names of what these need, without extras, and of what that needs in turn."""
     for line in requirements:
@@ -278,17 +220,41 @@ def test_the_base_is_small(base: Path) -> None:
     assert not {"responses", "spellchecker", "pygments", "rich", "jinja2"} & sizes.keys()
 
 
-def test_commands_of_the_base(base: Path, tmp_path: Path) -> None:
-    """Without extras, events are delivered, explained and found again, and definitions checked."""
-    lines = (ROOT / "examples" / "events.ndjson").read_text("utf-8").splitlines(keepends=True)
-    events, event = tmp_path / "events.ndjson", tmp_path / "event.json"
-    # Few of them: the main job above delivers all.
-    events.write_text("".join(lines[:20]))
-    event.write_text(lines[0])
-    store = ("--store", str(tmp_path / "store.sqlite3"))
-    started = ("run", "kana", "--events", str(events), "--sandbox", *store)
-    done = _destinations(base, tmp_path, *started)
+@pytest.fixture(scope="module")
+def delivered(
+    base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder with the store of a run that delivers the example, and how that ended."""
+    folder = tmp_path_factory.mktemp("delivered")
+    events = str(ROOT / "examples" / "events.ndjson")
+    given = ("run", "kana", "--events", events, "--sandbox", "--json", "--store", "store.sqlite3")
+    return folder, _destinations(base, folder, *given)
+
+
+def test_the_main_job_runs_from_the_wheel(
+    base: Path, delivered: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    """Installed elsewhere and started outside the checkout, it delivers the example."""
+    folder, done = delivered
+    script = "import destinations, kana_destination as k; print(destinations.__file__, k.__file__)"
+    where = _run(base, folder, "-c", script)
+    assert where.stdout.count(str(base)) == 2, where.stderr
     assert done.returncode == 0, done.stderr
+    path = ROOT / "tests" / "fixtures" / "examples" / "events.ledger.json"
+    ledger = json.loads(path.read_text(encoding="utf-8"))
+    outcomes = {key: count for key, count in json.loads(done.stdout)["outcomes"].items() if count}
+    assert outcomes == ledger["outcomes"]
+
+
+def test_commands_of_the_base(
+    base: Path, tmp_path: Path, delivered: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    """Without extras, events are delivered, explained and found again, and definitions checked."""
+    folder, _ = delivered
+    lines = (ROOT / "examples" / "events.ndjson").read_text("utf-8").splitlines(keepends=True)
+    event = tmp_path / "event.json"
+    event.write_text(lines[0])
+    store = ("--store", str(folder / "store.sqlite3"))
     commands = (
         ("list",),
         ("validate", "kana"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -52,12 +54,16 @@ def check_place(path: Path) -> None:
         raise UsageError(msg)
 
 
-def _mounts() -> list[tuple[Path, str]]:
+def _mounts() -> Sequence[tuple[Path, str]]:
     """Return where which file systems are; nothing where the system does not tell."""
     try:
-        text = _MOUNTS.read_text("utf-8", "surrogateescape")
+        return _parsed(_MOUNTS.read_text("utf-8", "surrogateescape"))
     except OSError:
-        return []
+        return ()
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(text: str) -> Sequence[tuple[Path, str]]:
     found = []
     for line in text.splitlines():
         fields, _, rest = line.partition(" - ")

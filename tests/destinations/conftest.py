@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -216,6 +217,12 @@ def api_key() -> str:
     return API_KEY
 
 
+@functools.lru_cache(maxsize=512)
+def _as_yaml(document: str) -> str:
+    """Write JSON as YAML, without aliases for what occurs twice; most documents are the same."""
+    return yaml.dump(json.loads(document), Dumper=DUMPER, sort_keys=False)
+
+
 @pytest.fixture
 def write_definition(tmp_path: Path) -> Callable[..., Path]:
     """Writes the small destination, changed by a function of its documents by name, to a folder."""
@@ -227,8 +234,7 @@ def write_definition(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "sample"
         folder.mkdir(exist_ok=True)
         for name, document in documents.items():
-            copy = json.loads(json.dumps(document))  # without aliases for what occurs twice
-            text = yaml.dump(copy, Dumper=DUMPER, sort_keys=False)
+            text = _as_yaml(json.dumps(document))
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         return folder
 

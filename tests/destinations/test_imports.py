@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("destinations", "kana_destination")
@@ -26,12 +25,20 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
-def _imports(name: str, *, inside_functions: bool) -> Iterator[tuple[str, int]]:
-    """The modules of both packages that a module imports, with the line."""
-    path = MODULES[name]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    nodes = ast.walk(tree) if inside_functions else _at_module_level(tree)
+@functools.cache
+def _imports(name: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The modules of both packages that a module imports, with the last line that does.
+
+    All of them, and those without which it cannot be loaded.
+    """
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    found = ast.walk(tree), _at_module_level(tree)
+    everywhere, at_load = (dict(_targets(name, nodes)) for nodes in found)
+    return everywhere, at_load
+
+
+def _targets(name: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
     for node in nodes:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
@@ -82,33 +89,32 @@ def test_the_table_names_every_module() -> None:
     assert sorted(ORDER) == sorted(found)
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("destinations.")])
-def test_imports_go_one_way(module: str) -> None:
+def test_imports_go_one_way() -> None:
     """A module imports from those above it, within functions as well."""
-    own = _top(module)
-    for target, line in _imports(module, inside_functions=True):
-        other = _top(target)
-        if other == own:
-            continue
-        assert other, f"{module}:{line} imports the package as a whole: name the module"
-        assert ORDER.index(other) < ORDER.index(own), f"{module}:{line} imports {target}"
+    wrong = []
+    for module in (name for name in MODULES if name.startswith("destinations.")):
+        own = _top(module)
+        for target, line in _imports(module)[0].items():
+            other = _top(target)
+            if not other:
+                wrong.append(f"{module}:{line} imports the package as a whole: name the module")
+            elif other != own and ORDER.index(other) >= ORDER.index(own):
+                wrong.append(f"{module}:{line} imports {target}")
+    assert wrong == []
 
 
 def test_the_framework_knows_no_partner() -> None:
     """`destinations` imports nothing of the plugin, and the plugin only what it needs of it."""
     for module in MODULES:
         if module.startswith("destinations"):
-            targets = {target for target, _ in _imports(module, inside_functions=True)}
+            targets = _imports(module)[0]
             assert not [target for target in targets if target.startswith("kana_destination")]
             assert "kana_destination" not in MODULES[module].read_text(encoding="utf-8")
 
 
 def test_there_are_no_cycles() -> None:
     """No module needs itself to be loaded, by whatever way round."""
-    graph = {
-        name: {target for target, _ in _imports(name, inside_functions=False)} - {name}
-        for name in MODULES
-    }
+    graph = {name: _imports(name)[1].keys() - {name} for name in MODULES}
     while free := {name for name, targets in graph.items() if not targets & graph.keys()}:
         graph = {name: targets for name, targets in graph.items() if name not in free}
     assert graph == {}

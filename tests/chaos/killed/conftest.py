@@ -49,8 +49,9 @@ class Workers:
                 break
             assert end == -signal.SIGKILL
             yield nth
-        # The last steps exchange what is there, and nobody knows beforehand which ones that are.
-        for behind in range(max(1, nth - 2 * every), nth, 2) if every > 1 else ():
+        # The last steps exchange what is there, and nobody knows beforehand which ones that are:
+        # more of them are looked at than of the others, and all of them in the long form.
+        for behind in range(max(1, nth - 2 * every), nth, 4) if every > 1 else ():
             if run(behind) == -signal.SIGKILL:
                 yield behind
 

@@ -421,9 +421,9 @@ TestMemoryQueue.settings = settings(
 )
 TestSqliteQueue = SqliteMachine.TestCase
 TestSqliteQueue.settings = settings(
-    max_examples=examples(16), stateful_step_count=25, deadline=None
+    max_examples=examples(10), stateful_step_count=25, deadline=None
 )
 TestPostgresQueue = PostgresMachine.TestCase
 TestPostgresQueue.settings = settings(
-    max_examples=examples(8), stateful_step_count=25, deadline=None
+    max_examples=examples(4), stateful_step_count=25, deadline=None
 )

@@ -208,7 +208,7 @@ def test_killed_after_each_chunk(
     path: Path, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every attempt goes on where the one before it ended."""
-    monkeypatch.setattr(moving, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(moving, "CHUNK_ROWS", 10)
     source, target = _ways(path, tmp_path, way)
     into = WAYS[way][1]
     attempts = 0

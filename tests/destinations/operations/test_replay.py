@@ -37,7 +37,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, StoredLedger, broken_rules
 from tests.destinations.pipeline.conftest import with_reconcile
-from tests.stores import AnyStore, both_kinds, open_again
+from tests.stores import AnyStore, both_kinds, few_in_postgres, open_again
 
 pytestmark = both_kinds
 
@@ -68,6 +68,7 @@ def _statuses(store: AnyStore) -> list[tuple[str, Status]]:
     return [(one.subscription, one.status) for one in _everything(store).values()]
 
 
+@few_in_postgres("ready", "held", "dead")
 @pytest.mark.parametrize(
     ("status", "why"),
     [
@@ -116,6 +117,7 @@ def test_an_event_that_cannot_be_recognised(
     assert broken_rules(store.database) == []
 
 
+@few_in_postgres("unknown-None", "held", "delivered")
 @pytest.mark.parametrize(
     ("before", "applied", "dropped"),
     [
@@ -240,6 +242,7 @@ def test_what_waits_again(
     assert noticed() == [entry.id]
 
 
+@few_in_postgres("raw0", "raw3", "raw6")
 @pytest.mark.parametrize(
     ("raw", "outcome", "reason"),
     [
@@ -322,6 +325,7 @@ def test_what_stays_the_same_is_left_alone(
 # -- what may have been applied --------------------------------------------------------------------
 
 
+@few_in_postgres
 @pytest.mark.parametrize("raw", [GOOD, WRONG, GROUP], ids=["sent", "invalid", "filtered"])
 @pytest.mark.parametrize("status", [Outcome.DEAD, Outcome.REJECTED])
 def test_what_failed_and_may_have_been_applied(
@@ -421,6 +425,7 @@ def _counting(*names: str) -> Callable[[Documents], None]:
     return change
 
 
+@few_in_postgres("had0", "had2")
 @pytest.mark.parametrize(
     ("had", "names", "replayed", "expected"),
     [
@@ -467,6 +472,7 @@ def test_subscriptions_with_another_name(
 SMALL, LARGE = "properties.by < 10", "properties.by >= 10"
 
 
+@few_in_postgres("had0", "had3")
 @pytest.mark.parametrize(
     ("had", "today", "waits"),
     [
@@ -507,6 +513,7 @@ def test_what_adds_counts_once(
     assert broken_rules(store.database) == []
 
 
+@few_in_postgres("False-delivered", "True-dead")
 @pytest.mark.parametrize("status", [Outcome.DELIVERED, Outcome.DEAD, State.HELD])
 @pytest.mark.parametrize("allow_overlap", [False, True])
 def test_nothing_is_added_that_counts_already(

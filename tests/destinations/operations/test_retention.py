@@ -18,7 +18,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import Scope
 from destinations.store import RefusedEvent, RefusedSelection, broken_rules
-from tests.stores import KINDS, AnyStore, OpenStore, opener
+from tests.stores import KINDS, AnyStore, OpenStore, few_in_postgres, opener
 
 Fill = Callable[..., dict[Status, LedgerEntry]]
 Put = Callable[..., LedgerEntry]
@@ -60,6 +60,7 @@ def test_the_periods() -> None:
     assert Periods() == Periods(KEEP_DAYS, DEDUPE_DAYS, REFUSED_DAYS) == Periods(30.0, 7.0, 7.0)
 
 
+@few_in_postgres("postgres-0.9", "postgres-2.1-1", "postgres-1.1-1-3", "postgres-0.1")
 @pytest.mark.parametrize(
     ("days", "keep", "dedupe", "rows", "messages"),
     [
@@ -158,6 +159,7 @@ def test_raw_events_that_nothing_needs(store: AnyStore, fill: Fill) -> None:
     assert kept == NEEDED
 
 
+@few_in_postgres("dead", "held", "ready")
 @pytest.mark.parametrize("status", sorted(NEEDED - {State.SENDING}))
 def test_an_event_waits_for_all_its_deliveries(store: AnyStore, put: Put, status: Status) -> None:
     """While one may still be sent, those beside it stay: else it would be sent to them again."""

@@ -11,7 +11,7 @@ from destinations.pipeline.queue import Scope
 from destinations.runtime.account_identity import AccountIdentity, identity_of
 from destinations.runtime.destination import Destination
 from destinations.store import Accounts, KnownAccount, SqliteStore, broken_rules
-from tests.stores import AnyStore, OpenStore
+from tests.stores import AnyStore, OpenStore, few_in_postgres
 
 URL = "http://127.0.0.1:9/graphql"
 
@@ -62,6 +62,7 @@ def test_an_account_that_was_nowhere(accounts: Accounts) -> None:
     assert accounts.get(others).endpoint == "None"
 
 
+@few_in_postgres("LOCALHOST", "apiKey")
 @pytest.mark.parametrize(
     ("other", "is_same"),
     [
@@ -85,6 +86,7 @@ def test_spellings_of_one_endpoint(
     assert (_id(found) == account) is is_same
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     "other",
     [
@@ -176,6 +178,7 @@ def test_a_key_of_two_accounts(accounts: Accounts) -> None:
     assert _id(accounts.find(_identity("a", "two"))) == second
 
 
+@few_in_postgres("main-", "None-live")
 @pytest.mark.parametrize(
     ("name", "environment", "shown"),
     [
@@ -206,6 +209,7 @@ def test_an_account_by_its_label(accounts: Accounts) -> None:
     assert _id(accounts.find(_identity("a", "unnamed-1"))) == first
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     ("key", "name", "message"),
     [

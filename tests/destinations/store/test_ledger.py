@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 import pytest
@@ -37,7 +36,7 @@ from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import StoredLedger, broken_rules
 from tests.example_counts import examples
-from tests.stores import AnyStore
+from tests.stores import AnyStore, few_in_postgres
 
 Add = Callable[..., int]
 
@@ -120,63 +119,48 @@ def _expected(entries: Sequence[LedgerEntry], selection: Selection) -> list[int]
     return [one.id for one in entries if all(condition(one) for condition in conditions)]
 
 
-def _shown(value: object) -> str:
-    """Return what names a case; the same in every process, so that several can share the tests."""
-    if isinstance(value, Selection):
-        fields = asdict(value).items()
-        return " ".join(f"{name} {_shown(one)}" for name, one in fields if one not in {None, False})
-    return "+".join(sorted(value)) if isinstance(value, set | frozenset) else str(value)
+SELECTIONS: Final[Sequence[tuple[Selection, str, set[Status]]]] = [
+    (Selection(), "sample production other", set(CLASSES)),
+    (Selection(destination="production"), "production", set(CLASSES)),
+    (Selection(destination="nobody"), "", set()),
+    (Selection(account="main"), "other", set(CLASSES)),
+    (Selection(account="nobody"), "", set()),
+    (Selection(slug="sample"), "sample", set(CLASSES)),
+    (Selection(slug="other"), "other", set(CLASSES)),
+    (Selection(user="u2"), "production", set(CLASSES)),
+    (Selection(user="nobody"), "", set()),
+    (Selection(since=1_001.0), "production other", set(CLASSES)),
+    (Selection(until=1_001.0), "sample", set(CLASSES)),
+    (Selection(since=1_001.0, until=1_002.0), "production", set(CLASSES)),
+    (Selection(since=1_000.001, until=1_001.0), "", set()),
+    (Selection(code="DROPPED"), "sample production other", {Outcome.DROPPED}),
+    (Selection(code="BAD_REQUEST", user="u2"), "production", {Outcome.REJECTED}),
+    (Selection(code="SELF_TIMEOUT"), "sample production other", {State.UNKNOWN}),
+    (Selection(statuses=frozenset()), "", set()),
+    (
+        Selection(statuses=NEEDS_OPERATOR, destination="sample"),
+        "sample",
+        {State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID},
+    ),
+    *(
+        (Selection(statuses=frozenset({status}), account="main"), "other", {status})
+        for status in CLASSES
+    ),
+]
+"""With the destinations and statuses of what each finds."""
 
 
-@pytest.mark.parametrize(
-    ("selection", "names", "statuses"),
-    [
-        (Selection(), "sample production other", set(CLASSES)),
-        (Selection(destination="production"), "production", set(CLASSES)),
-        (Selection(destination="nobody"), "", set()),
-        (Selection(account="main"), "other", set(CLASSES)),
-        (Selection(account="nobody"), "", set()),
-        (Selection(slug="sample"), "sample", set(CLASSES)),
-        (Selection(slug="other"), "other", set(CLASSES)),
-        (Selection(user="u2"), "production", set(CLASSES)),
-        (Selection(user="nobody"), "", set()),
-        (Selection(since=1_001.0), "production other", set(CLASSES)),
-        (Selection(until=1_001.0), "sample", set(CLASSES)),
-        (Selection(since=1_001.0, until=1_002.0), "production", set(CLASSES)),
-        (Selection(since=1_000.001, until=1_001.0), "", set()),
-        (Selection(code="DROPPED"), "sample production other", {Outcome.DROPPED}),
-        (Selection(code="BAD_REQUEST", user="u2"), "production", {Outcome.REJECTED}),
-        (Selection(code="SELF_TIMEOUT"), "sample production other", {State.UNKNOWN}),
-        (Selection(statuses=frozenset()), "", set()),
-        (
-            Selection(statuses=NEEDS_OPERATOR, destination="sample"),
-            "sample",
-            {State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID},
-        ),
-        *(
-            (Selection(statuses=frozenset({status}), account="main"), "other", {status})
-            for status in CLASSES
-        ),
-    ],
-    ids=_shown,
-)
-def test_selections(
-    ledger: StoredLedger,
-    everything: Everything,
-    *,
-    selection: Selection,
-    names: str,
-    statuses: set[Status],
-) -> None:
+def test_selections(ledger: StoredLedger, everything: Everything) -> None:
     """All conditions hold together, whatever table a delivery stands in; the oldest come first."""
-    found = [one.id for one in ledger.find(selection)]
-    expected = {
-        entry.id
-        for (name, status), entry in everything.items()
-        if name in names.split() and status in statuses
-    }
-    assert found == sorted(expected)
-    assert sum(one.deliveries for one in ledger.classes(selection)) == len(expected)
+    for selection, names, statuses in SELECTIONS:
+        found = [one.id for one in ledger.find(selection)]
+        expected = {
+            entry.id
+            for (name, status), entry in everything.items()
+            if name in names.split() and status in statuses
+        }
+        assert found == sorted(expected), selection
+        assert sum(one.deliveries for one in ledger.classes(selection)) == len(expected), selection
 
 
 def test_any_selection(ledger: StoredLedger, everything: Everything) -> None:
@@ -234,14 +218,14 @@ def many(store: AnyStore) -> Scope:
 
 
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("limit", [0, 1, 7, 500, 501, 1_000, 1_101, 2_000, None])
-def test_pages(ledger: StoredLedger, limit: int | None) -> None:
+def test_pages(ledger: StoredLedger) -> None:
     """Page after page none is left out and none comes twice, up to the limit."""
-    found = [entry.id for entry in ledger.find(Selection(), limit=limit)]
-    assert found == [number * 1000 for number in range(1, 1_102)][:limit]
     some = Selection(statuses=frozenset({State.READY, Outcome.FILTERED}))
-    left = [one.event_id for one in ledger.find(some, limit=limit)]
-    assert left == [number for number in range(1, 1_102) if number % 4 != 2][:limit]
+    for limit in (0, 1, 7, 500, 501, 1_000, 1_101, 2_000, None):
+        found = [entry.id for entry in ledger.find(Selection(), limit=limit)]
+        assert found == [number * 1000 for number in range(1, 1_102)][:limit], limit
+        left = [one.event_id for one in ledger.find(some, limit=limit)]
+        assert left == [number for number in range(1, 1_102) if number % 4 != 2][:limit], limit
 
 
 @pytest.mark.usefixtures("many")
@@ -320,6 +304,7 @@ def test_what_is_known_of_one_that_is_finished(
     assert ledger.raw_event(entry.event_id) is None
 
 
+@few_in_postgres("ready", "held", "dead", "delivered")
 @pytest.mark.parametrize("status", list(CLASSES))
 def test_the_event_of_a_delivery(ledger: StoredLedger, put: Put, status: Status) -> None:
     """It is kept, as it was read, while somebody may still want to send it, and no longer."""

@@ -9,7 +9,7 @@ from destinations.pipeline.queue import QueuedDelivery, QueuedEvent, Round, Scop
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store.manual_changes import StoredManualChanges
-from tests.stores import AnyStore
+from tests.stores import AnyStore, few_in_postgres
 
 Open = Callable[..., StoredManualChanges]
 
@@ -60,6 +60,12 @@ SEQUENCES: dict[str, tuple[list[ManualChange], dict[str, str]]] = {
 }
 
 
+@few_in_postgres(
+    "at once-the latest",
+    "at once-another field",
+    "opened again for each-one of two settled",
+    "opened again for each-settled, then again",
+)
 @pytest.mark.parametrize(("sequence", "waits"), SEQUENCES.values(), ids=SEQUENCES)
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "opened again for each"])
 def test_what_waits(

@@ -31,7 +31,7 @@ from destinations.pipeline.queue import (
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import SqliteStore, StoredQueue, broken_rules, compact
-from tests.stores import OpenStore, sqlite_only
+from tests.stores import OpenStore, few_in_postgres, sqlite_only
 
 KEY = SubscriptionKey("Counts", "count")
 USERS = ("ann", "bob")
@@ -190,6 +190,7 @@ def test_scopes_do_not_share_messages(bench: Bench) -> None:
     assert [one.id for one in found] == [arrivals[1][1].deliveries[0].id]
 
 
+@few_in_postgres("delivered", "dead")
 @pytest.mark.parametrize(
     ("outcome", "is_kept"),
     [

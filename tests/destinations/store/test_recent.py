@@ -31,7 +31,7 @@ from destinations.store import (
 )
 from destinations.store.tenant_merging import merge_tenants
 from destinations.store.tenants import erase_tenant
-from tests.stores import AnyStore
+from tests.stores import AnyStore, few_in_postgres
 
 KEY = SubscriptionKey("Counts", "count")
 HOUR = 3_600.0
@@ -102,6 +102,7 @@ def test_what_was_delivered(bench: Bench) -> None:
     assert first.destinations == [("one", "")]
 
 
+@few_in_postgres("delivered", "dead", "held")
 @pytest.mark.parametrize("outcome", [*Outcome, State.HELD])
 def test_other_outcomes(bench: Bench, outcome: Status) -> None:
     """Only what was delivered is kept: the rest is in the queue, or was never sent."""
@@ -122,6 +123,7 @@ def test_it_costs_nothing_when_it_is_off(sqlite_store: SqliteStore) -> None:
     assert bench.kept() == []
 
 
+@few_in_postgres("1-bounds1-", "2-bounds4-", "3-bounds7-", "2-bounds8-")
 @pytest.mark.parametrize(
     ("bounds", "left"),
     [

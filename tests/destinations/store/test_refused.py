@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from destinations.errors import StoreFullError
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.store import RefusedCount, RefusedEvent, RefusedSelection, SqliteStore
 from destinations.store import broken_rules as rules_broken_in
-from tests.stores import AnyStore, OpenStore, sqlite_only
+from tests.stores import AnyStore, OpenStore, few_in_postgres, sqlite_only
 
 ALL = RefusedSelection()
 MANY = 1_000_000
@@ -25,11 +26,15 @@ Make = Callable[..., RefusedEvent]
 def make(store: AnyStore) -> Make:
     """Makes an event that was refused for a destination of a server."""
 
-    def made(destination: str = "kana", raw: bytes = b"{}", **more: Any) -> RefusedEvent:
+    @functools.cache
+    def scope_of(destination: str) -> int:
         identity = AccountIdentity(
             "kana", "http://127.0.0.1/", "", f"key of {destination}", destination
         )
-        scope = store.accounts().served(destination, identity).id
+        return store.accounts().served(destination, identity).id
+
+    def made(destination: str = "kana", raw: bytes = b"{}", **more: Any) -> RefusedEvent:
+        scope = scope_of(destination)
         usual: dict[str, Any] = {
             "at": 1.5,
             "status": 400,
@@ -56,6 +61,7 @@ def test_what_is_kept(store: AnyStore, open_store: OpenStore, make: Make) -> Non
     assert (found.destination, found.account, found.event) == ("kana", "kana", event)
 
 
+@few_in_postgres("so many", "none", "so many bytes", "one alone")
 @pytest.mark.parametrize(
     ("most_events", "most_bytes", "left"),
     [

@@ -32,7 +32,7 @@ from destinations.store import (
 from destinations.store.codes import EFFECT_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.retention import Deleted
-from tests.stores import AnyStore
+from tests.stores import AnyStore, few_in_postgres
 
 DAY = 86_400.0
 KEYS = [SubscriptionKey(name, "count") for name in ("A", "B", "C")]
@@ -115,6 +115,7 @@ def test_what_is_old_goes(store: AnyStore, finish: Finish) -> None:
     assert database.all("SELECT * FROM tallies WHERE count <> 0") == []
 
 
+@few_in_postgres("delivered", "ready", "dead")
 @pytest.mark.parametrize(
     ("beside", "goes"),
     [
@@ -138,6 +139,7 @@ def test_an_event_goes_as_a_whole(
     assert broken_rules(store.database) == []
 
 
+@few_in_postgres("postgres-1]", "postgres-4", "postgres-5")
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5, 100])
 def test_chunks_do_not_cut_an_event(
     store: AnyStore, finish: Finish, chunk: int, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +179,7 @@ def test_many(store: AnyStore, finish: Finish) -> None:
     assert broken_rules(database) == []
 
 
+@few_in_postgres("outcomes0", "outcomes3", "outcomes4", "outcomes5")
 @pytest.mark.parametrize(
     ("outcomes", "goes"),
     [
@@ -284,6 +287,7 @@ def test_messages_go_day_by_day(store: AnyStore, scope: Scope, finish: Finish) -
     assert database.one("SELECT count(*) FROM days") == (1,)
 
 
+@few_in_postgres("postgres-1]", "postgres-3", "postgres-10")
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 10, 100])
 def test_pages_of_messages(
     store: AnyStore, scope: Scope, finish: Finish, monkeypatch: pytest.MonkeyPatch, page: int
@@ -299,6 +303,7 @@ def test_pages_of_messages(
     assert store.database.one("SELECT count(*) FROM days") == (1,)
 
 
+@few_in_postgres("postgres-0", "postgres-1", "postgres-5")
 @pytest.mark.parametrize("parts", range(8))
 def test_there_is_no_time_for_all(
     store: AnyStore, finish: Finish, monkeypatch: pytest.MonkeyPatch, parts: int

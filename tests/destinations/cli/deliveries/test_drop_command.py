@@ -8,12 +8,14 @@ import pytest
 
 from destinations.outcome import Outcome, State
 from destinations.postgres import StoreAddress, open_at
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
 Statuses = Callable[[], dict[int, str]]
 
 
+@few_in_postgres("True-y", "False--2")
 @pytest.mark.parametrize(
     ("typed", "code", "after"), [("y\n", 0, "dropped"), ("n\n", 1, "dead"), ("", 2, "dead")]
 )
@@ -111,6 +113,7 @@ def test_nothing_to_drop(deliveries: Run, put: Put) -> None:
     assert (done.code, done.out, done.err) == (0, "Nothing to drop.\n", "")
 
 
+@few_in_postgres("arguments0", "arguments5")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from destinations.outcome import Outcome, State
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -45,6 +46,7 @@ def test_everything_that_has_an_event(deliveries: Run, every: dict[str, int], se
         assert deliveries("list", "--all", "--json").json == before
 
 
+@few_in_postgres("options0")
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

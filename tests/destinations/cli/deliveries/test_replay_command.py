@@ -9,6 +9,7 @@ import pytest
 from destinations.outcome import Effect, Outcome, State
 from destinations.postgres import StoreAddress
 from tests.serving import store_spec
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -168,6 +169,7 @@ def test_what_ends_and_what_is_added(replay: Run, put: Put, statuses: Statuses) 
     assert replay("--state", "ready").code == 0
 
 
+@few_in_postgres("arguments2")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress, open_at
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -26,6 +27,7 @@ def unknown(put: Put) -> Put:
     return make
 
 
+@few_in_postgres("options0", "options3", "options4")
 @pytest.mark.parametrize(
     ("options", "typed", "code", "after"),
     [
@@ -68,6 +70,7 @@ def test_resolve(
         assert "found:" in shown
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     ("option", "question", "told"),
     [
@@ -92,6 +95,7 @@ def test_what_is_asked_and_told(
     assert told in done.out
 
 
+@few_in_postgres("--applied-True", "--not-applied-False")
 @pytest.mark.parametrize("is_served", [True, False])
 @pytest.mark.parametrize("option", ["--applied", "--not-applied"])
 def test_whether_a_server_runs_or_not(
@@ -128,6 +132,7 @@ def test_by_class(
     assert "Skipped: 1 delivery, because it is dead: there is nothing to resolve" in done.err
 
 
+@few_in_postgres("options0", "options3", "options4")
 @pytest.mark.parametrize(
     ("typed", "options", "code", "after"),
     [
@@ -228,6 +233,7 @@ def test_what_changed_since(
     assert statuses() == {1_000: "delivered"}
 
 
+@few_in_postgres("True---applied", "False---not-applied")
 @pytest.mark.parametrize("option", ["--applied", "--not-applied"])
 @pytest.mark.parametrize("is_served", [True, False])
 def test_after_a_process_was_killed(

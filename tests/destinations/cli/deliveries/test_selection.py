@@ -11,6 +11,7 @@ import pytest
 from destinations.cli.deliveries import selection
 from destinations.cli.deliveries_command import command as deliveries
 from destinations.outcome import Outcome
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -41,6 +42,7 @@ def test_the_same_filters_everywhere() -> None:
         assert found[name] >= FILTERS, name
 
 
+@few_in_postgres("list-", "replay-", "drop-", "resolve-", "export-")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -73,6 +75,7 @@ def test_wrong_options(
     assert deliveries("show", 1_000, "--json").json["outcome"] == "dead"
 
 
+@few_in_postgres("call1", "call3")
 @pytest.mark.parametrize("call", [call for name, call in CALLS.items() if name != "list"])
 def test_too_many_at_once(
     deliveries: Run, dead: Put, monkeypatch: pytest.MonkeyPatch, call: tuple[str, ...]
@@ -89,6 +92,7 @@ def test_too_many_at_once(
     assert "more than 2 deliveries are chosen: narrow it down, with --since for example" in done.err
 
 
+@few_in_postgres("sample", "None")
 @pytest.mark.parametrize("name", ["sample", "former", None])
 def test_several_destinations(deliveries: Run, put: Put, name: str | None) -> None:
     """A selection is of all of them, or of the one that is named."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress
 from destinations.store import RecentBounds, StoredQueue
 from tests.serving import delivering
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
@@ -55,6 +56,7 @@ def test_a_dead_one(deliveries: Run, dead: Put, path: StoreAddress) -> None:
     assert "resolve" not in done.out
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     ("plan", "connection"),
     [("0123@a1b2c3d4", "a1b2c3d4"), ("0123@a1b2c3d4+9f8e7d6c", "a1b2c3d4+9f8e7d6c"), ("0123", "")],
@@ -101,42 +103,37 @@ def test_one_that_waits_for_its_next_attempt(deliveries: Run, put: Put) -> None:
     assert not any(line.startswith("settled:") for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("columns", "commands"),
-    [
-        ({}, ["drop"]),
-        ({"status": State.UNKNOWN}, ["resolve", "resolve"]),
-        ({"status": State.HELD}, ["resolve", "resolve", "drop"]),
-        ({"status": Outcome.DELIVERED}, []),
-        ({"status": Outcome.FILTERED}, []),
-        ({"status": Outcome.DROPPED}, []),
-        ({"status": Outcome.UNMAPPED}, ["replay", "replay", "drop"]),
-        ({"status": Outcome.INVALID}, ["replay", "replay", "drop"]),
-        ({"status": Outcome.REJECTED}, ["replay", "replay", "drop"]),
-        ({"status": Outcome.DEAD}, ["replay", "replay", "drop"]),
-    ],
-    ids=str,
-)
+# What may be done with a delivery of these columns.
+COMMANDS: Sequence[tuple[Mapping[str, Any], Sequence[str]]] = [
+    ({}, ["drop"]),
+    ({"status": State.UNKNOWN}, ["resolve", "resolve"]),
+    ({"status": State.HELD}, ["resolve", "resolve", "drop"]),
+    ({"status": Outcome.DELIVERED}, []),
+    ({"status": Outcome.FILTERED}, []),
+    ({"status": Outcome.DROPPED}, []),
+    ({"status": Outcome.UNMAPPED}, ["replay", "replay", "drop"]),
+    ({"status": Outcome.INVALID}, ["replay", "replay", "drop"]),
+    ({"status": Outcome.REJECTED}, ["replay", "replay", "drop"]),
+    ({"status": Outcome.DEAD}, ["replay", "replay", "drop"]),
+]
+
+
 @pytest.mark.parametrize("is_served", [True, False])
-def test_what_can_be_done(
-    deliveries: Run,
-    put: Put,
-    served: Any,
-    *,
-    columns: dict[str, Any],
-    commands: list[str],
-    is_served: bool,
-) -> None:
+def test_what_can_be_done(deliveries: Run, put: Put, served: Any, *, is_served: bool) -> None:
     """Only commands that would be accepted, whether a server delivers meanwhile or not."""
-    delivery = put(**columns)
+    ids = [put(**columns) for columns, _ in COMMANDS]
     with served("sample" if is_served else "other"):
-        found = deliveries("show", delivery, "--json").json
-        text = deliveries("show", delivery).out
-    assert [one.split()[2] for one in found["commands"]] == commands
-    waits = found["state"] in {"ready", "sending", "unknown"}
-    assert ("Nothing needs to be done." in text) is not (bool(commands) or waits)
+        shown = [
+            (deliveries("show", one, "--json").json, deliveries("show", one).out) for one in ids
+        ]
+    for (found, text), (columns, commands) in zip(shown, COMMANDS, strict=True):
+        assert [one.split()[2] for one in found["commands"]] == commands, columns
+        waits = found["state"] in {"ready", "sending", "unknown"}
+        shows_nothing = "Nothing needs to be done." in text
+        assert shows_nothing is not (bool(commands) or waits), columns
 
 
+@few_in_postgres("True-destinations", "False-destinations")
 @pytest.mark.parametrize(
     ("columns", "what"),
     [
