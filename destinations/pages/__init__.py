@@ -6,6 +6,7 @@ Without I/O but for the style itself. The report of a run is made of it, and so 
 from destinations.pages.figures import (
     bytes_text,
     compact,
+    counted,
     duration,
     duration_text,
     number,
@@ -39,6 +40,7 @@ __all__ = [
     "bytes_text",
     "command",
     "compact",
+    "counted",
     "document",
     "duration",
     "duration_text",

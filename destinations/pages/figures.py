@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from destinations.pages.markup import Html, element, escape
 __all__ = [
     "bytes_text",
     "compact",
+    "counted",
     "duration",
     "duration_text",
     "number",
@@ -25,6 +27,14 @@ _MOST: Final = 10**15
 """From here on, a number is shown with its power of ten."""
 _SIZES: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _NONE: Final = "—"
+_IN_IES: Final = re.compile("[^aeiou]y$")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, with the plural where there is not just one."""
+    if number != 1:
+        what = f"{what[:-1]}ies" if _IN_IES.search(what) else f"{what}s"
+    return f"{number:,} {what}"
 
 
 def number(value: float | None) -> Html:

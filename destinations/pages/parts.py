@@ -116,7 +116,9 @@ def _cells(columns: Sequence[Column], row: Sequence[object]) -> Iterable[Html]:
         kind = None if column.kind == "text" else column.kind
         text = _cell(value)
         if at == 0:
-            yield element("th", text, scope="row", role="rowheader", class_=kind)
+            # A number by itself would not say what it counts.
+            label = column.title if kind == "number" else None
+            yield element("th", text, scope="row", role="rowheader", class_=kind, data_label=label)
         else:
             yield element("td", text, role="cell", class_=kind, data_label=column.title)
 
