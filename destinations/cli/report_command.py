@@ -13,7 +13,6 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.operations import account_figures, last_run, shown_time
 from destinations.outcome import Outcome, State
 from destinations.report import check_report_path, run_page, write_report
-from destinations.store import check_not_sidecar
 
 __all__ = ["command"]
 
@@ -48,7 +47,6 @@ def command(
     account stands in the store now. An earlier report is replaced; any other file is not, without
     --force. A run that is going on has no record yet.
     """
-    check_not_sidecar(file)
     check_report_path(file, _HINT, force=force)
     with place.read() as store:
         record, scope = last_run(store, destination=destination, account=account)

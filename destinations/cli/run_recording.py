@@ -17,7 +17,7 @@ from destinations.pipeline.report import Report
 from destinations.pipeline.run import RunStore
 from destinations.report import check_report_path, run_page, write_report
 from destinations.secrets import Masker
-from destinations.store import KnownAccount, OpenStore, check_not_sidecar, default_path
+from destinations.store import KnownAccount, OpenStore, default_path
 
 __all__ = ["RecordedRun", "check_page"]
 
@@ -27,7 +27,6 @@ def check_page(options: Options) -> None:
     path = options.report
     if path is None:
         return
-    check_not_sidecar(path)
     store = options.store if options.store is not None or not options.keeps else default_path()
     for name, other in {"--undelivered": options.undelivered, "--store": store}.items():
         if isinstance(other, Path) and other.resolve() == path.resolve():

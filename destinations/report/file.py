@@ -13,6 +13,7 @@ from destinations.errors import UsageError
 from destinations.pages import Html
 from destinations.pipeline.output import naming
 from destinations.report.page import MARK
+from destinations.store import check_not_sidecar
 
 __all__ = ["check_report_path", "write_report"]
 
@@ -26,6 +27,7 @@ def check_report_path(path: Path, hint: str = "name another file", *, force: boo
 
     A file that is there is replaced if it is a report, or empty; any other only with ``force``.
     """
+    check_not_sidecar(path)
     target = path.resolve()
     with naming(path):
         try:
