@@ -38,7 +38,7 @@ __all__ = [
 _FORMAT: Final = 1
 _LONGEST: Final = 1_000
 """The characters of a reason that are kept: an answer may be as long as it likes."""
-_SHOWN: Final = 50
+_SHOWN: Final = 20
 _STATUSES: Final[Mapping[str, Status]] = {one.value: one for one in (*Outcome, *State)}
 
 Counts = Mapping[str, int]
@@ -266,7 +266,7 @@ class AccountFigures:
     """The figures of an account in the store ``at`` a time: of all its runs.
 
     ``days`` are counts by outcome for each day (since 1970) on which deliveries ended.
-    ``undecided`` are held and unknown deliveries, the oldest first: at most 50 of each.
+    ``undecided`` are held and unknown deliveries, the oldest first: at most 20 of each.
     ``users_to_change`` have changes that an operator is to make by hand.
     """
 

@@ -64,10 +64,14 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Html:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: of text, of ``number``, or of ``long`` text such as reasons."""
+    """A column of a table, of texts by default.
+
+    A ``number`` stands on the right; a ``short`` text such as an id stays on one line; ``long``
+    ones such as reasons get a line of their own on a narrow screen.
+    """
 
     title: str
-    kind: Literal["text", "number", "long"] = "text"
+    kind: Literal["text", "number", "short", "long"] = "text"
 
 
 def table(

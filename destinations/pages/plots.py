@@ -388,7 +388,7 @@ class _Drawn:
         y = _TOP + self.body
         yield void("line", x1=0, x2="100%", y1=y, y2=y, class_="axis")
         end = self.began + self.step * self.bars
-        size, found = _time_ticks(self.began, end)
+        size, found = _time_ticks(self.began, end, self.step)
         for seconds in found:
             share = _ratio(seconds - self.began, end - self.began)
             x = f"{100 * share:.3f}%"
@@ -398,11 +398,15 @@ class _Drawn:
             yield element("text", text, x=x, y=y + 17, text_anchor=anchor, class_="tick")
 
 
-def _time_ticks(began: float, end: float) -> tuple[float, list[float]]:
+def _time_ticks(began: float, end: float, step: float) -> tuple[float, list[float]]:
     """Return the seconds between ticks, and the ticks: few, and at round times."""
-    at = bisect.bisect_left(_STEPS, (end - began) / _TIMES)
+
+    def least(ticks: int) -> int:
+        return bisect.bisect_left(_STEPS, max((end - began) / ticks, step))
+
+    at = least(_TIMES)
     if at < len(_STEPS) and _STEPS[at] < 60:  # texts with seconds are longer
-        at = bisect.bisect_left(_STEPS, (end - began) / (_TIMES - 1))
+        at = least(_TIMES - 1)
     size = _STEPS[at] if at < len(_STEPS) else (end - began) / _TIMES
     if not size or began + size == began:  # too far from 1970 for any step
         return 1, [began]

@@ -49,6 +49,7 @@ MARK: Final = "destinations-run-report"
 _ORDER: Final[Mapping[str, Status]] = {one.value: one for one in (*Outcome, *State)}
 _DAY: Final = 86_400
 _LONGEST: Final = 100
+_SHORT: Final = 24
 _NAMES: Final = 30
 _NUMBERS: Final = ("before", "expected", "found")
 _DUPLICATES: Final = {
@@ -262,9 +263,15 @@ def _of_outcome(name: str, reasons: Sequence[RunReason], record: RunRecord) -> H
     if found.after:
         parts += [_paragraph("Then deliver what waits:"), command(found.after)]
     with_lines = any(one.place for one in reasons)
-    place = [Column("first at")] if with_lines else []
+    is_short = all(len(one.place) <= _SHORT for one in reasons)
+    place = [Column("first at", "short" if is_short else "text")] if with_lines else []
     rows = [(one.rows, *([one.place] if with_lines else []), one.code, one.text) for one in reasons]
-    columns = [Column("rows", "number"), *place, Column("code"), Column("first reason", "long")]
+    columns = [
+        Column("rows", "number"),
+        *place,
+        Column("code", "short"),
+        Column("first reason", "long"),
+    ]
     if not any(one.code for one in reasons):
         del columns[-2]
         rows = [(*one[:-2], one[-1]) for one in rows]
@@ -280,28 +287,25 @@ def _undecided(record: RunRecord, figures: AccountFigures, mask: Mask) -> Html:
     """Return the deliveries whose answers were lost, each with the numbers to judge it by."""
     if not figures.undecided:
         return EMPTY
-    rows = [_undecided_row(one, mask) for one in figures.undecided]
     number = sum(figures.counts.get(state.value, 0) for state in (State.HELD, State.UNKNOWN))
-    more = number - len(rows)
+    more = number - len(figures.undecided)
+    reasons = {mask(one.reason) for one in figures.undecided}
+    columns = [
+        *(Column("delivery", "short"), Column("state"), Column("user", "long")),
+        *(Column(name, "number") for name in ("adds", *_NUMBERS)),
+        Column("balances show"),
+    ]
+    rows = [_undecided_row(one, mask) for one in figures.undecided]
+    if len(reasons) > 1:
+        columns.append(Column("why", "long"))
+        rows = [(*row, mask(one.reason)) for row, one in zip(rows, figures.undecided, strict=True)]
     parts = [
         _paragraph(
             "The answers to these were lost. A balance that was found as expected shows that what "
             "was added has been applied; one that is as before shows that it was not."
         ),
-        table(
-            [
-                "delivery",
-                "state",
-                "user",
-                Column("adds", "number"),
-                Column("balance before", "number"),
-                Column("expected", "number"),
-                Column("found", "number"),
-                "balances show",
-                Column("why", "long"),
-            ],
-            rows,
-        ),
+        *([_paragraph("All of them: ", *reasons, ".")] if len(reasons) == 1 else []),
+        table(columns, rows),
     ]
     if more > 0:
         text = f"{more:,} more are not shown here."
@@ -332,7 +336,6 @@ def _undecided_row(entry: LedgerEntry, mask: Mask) -> tuple[object, ...]:
         amount,
         *(one if isinstance(one, int) else None for one in numbers),
         shown,
-        mask(entry.reason),
     )
 
 

@@ -349,11 +349,25 @@ def test_both_numbers_of_what_is_held() -> None:
     )
     cells = [_text(one) for one in next(section.iter("tbody")).iter() if one.tag in {"th", "td"}]
     assert cells == [
-        *("17000", "held", "ann", "5", "7", "12", "9", "not applied", "another writer"),
+        *("17000", "held", "ann", "5", "7", "12", "9", "not applied"),
     ]
+    assert "All of them: another writer." in _text(section)
     assert [_text(one) for one in section.iter("pre")] == [
         "destinations deliveries resolve 17000 --applied --store s.sqlite3"
     ]
+
+
+def test_held_for_several_reasons() -> None:
+    """Each has its own reason, and those that are not shown are counted."""
+    figures = _figures(
+        counts={"held": 30, "unknown": 2},
+        undecided=[_entry(1), _entry(2, reason="its answer was lost", status=State.UNKNOWN)],
+    )
+    said = _said(run_page(_record(), figures))
+    assert "another writer" in said
+    assert "its answer was lost" in said
+    assert "All of them" not in said
+    assert "30 more are not shown here." in said
 
 
 def test_the_store_now() -> None:
