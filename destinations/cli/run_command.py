@@ -231,8 +231,23 @@ def _open_written(
 
 
 def _run(options: Options) -> tuple[Report, _Runner]:
-    """Open everything, run, and print the results."""
+    """Open the destination, run, and record also how that fails."""
     definition, plugin = _open_written(options.destination, options.connection)
+    recorded = RecordedRun(options, definition)
+    try:
+        return _run_recorded(options, definition, plugin, recorded)
+    except (Exception, KeyboardInterrupt) as error:
+        recorded.failed(error)
+        raise
+
+
+def _run_recorded(
+    options: Options,
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    recorded: RecordedRun,
+) -> tuple[Report, _Runner]:
+    """Open everything else, run, and print the results."""
     # The account of a sandbox ends with the run: there is nothing to change in it.
     shows = "" if options.use_sandbox else plugin_changes_command(plugin)
     with ExitStack() as stack:
@@ -260,11 +275,12 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         name = options.account or opened.account
         if options.use_sandbox and name is None:
             name = _SANDBOX_ACCOUNT
-        runner = _Runner(options, opened, store, identity_of(opened.destination, name), stack)
+        identity = identity_of(opened.destination, name)
+        runner = _Runner(options, opened, store, identity, stack, recorded)
         try:
             report = runner.run(source)
         except (Exception, KeyboardInterrupt) as error:
-            runner.recorded.failed(runner.report, error)
+            recorded.failed(error)  # as long as the store is open
             raise
         runner.end_undelivered(report)
         # Before anything is printed: the reader of it may be gone.
@@ -293,6 +309,7 @@ class _Runner:
         store: OpenStore | None,
         identity: AccountIdentity,
         stack: ExitStack,
+        recorded: RecordedRun,
     ) -> None:
         destination = opened.destination
         self.masker = destination.settings.masker
@@ -308,11 +325,10 @@ class _Runner:
         self._identity = identity
         self._stack = stack
         self._samples = Samples() if options.dry_run else None
-        self.recorded = RecordedRun(options, self._definition, self.masker)
-        # The report of the run that is going on, or has failed.
-        self.report = Report(began=time.time())
         self.page_failure: DestinationsError | None = None
-        self._recorders: list[Recorder] = [self.recorded.names.record]
+        self._recorded = recorded
+        recorded.masker = self.masker
+        self._recorders: list[Recorder] = [recorded.names.record]
         if self._samples is not None:
             self._recorders.append(self._samples.record)
         self._lacks_credentials = bool(opened.named & credentials_of(destination))
@@ -375,7 +391,7 @@ class _Runner:
                 reconcile_after=longest_wait(self._definition, self._options.losses),
             )
         )
-        self.recorded.keep(store, kept, store.accounts().get(self._account))
+        self._recorded.keep(store, kept, store.accounts().get(self._account))
         return kept
 
     def _check_undelivered(self, path: Path) -> None:
@@ -453,7 +469,7 @@ class _Runner:
             silent=self._silent,
         )
         self._silent = 0.0
-        self.report = run.report
+        self._recorded.report = run.report
         collect_less_often()
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
@@ -619,7 +635,7 @@ class _Runner:
     def record(self, report: Report) -> None:
         """Record the run, and write the page of it."""
         code = self.exit_code(report)
-        self.page_failure = self.recorded.ended(report, code, self.resumed)
+        self.page_failure = self._recorded.ended(report, code, self.resumed)
 
     # -- afterwards ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,27 +47,31 @@ class _Kept:
 class RecordedRun:
     """The record of one run, and its page if ``--report`` asks for one.
 
-    ``names`` is a recorder of the run.
+    ``names`` is a recorder of the run, and ``report`` that of the run that is going on; the secrets
+    of its settings are known to ``masker`` once they are read.
     """
 
-    def __init__(self, options: Options, definition: DestinationDefinition, masker: Masker) -> None:
+    def __init__(self, options: Options, definition: DestinationDefinition) -> None:
         self.names = UnmappedNames()
+        self.report = Report(began=time.time())
+        self.masker = Masker()
         self._options = options
         self._definition = definition
-        self._masker = masker
         self._kept: _Kept | None = None
+        self._is_recorded = False
 
     def keep(self, store: OpenStore, run: RunStore, account: KnownAccount) -> None:
         """Keep the record in this store, when the run has ended."""
         self._kept = _Kept(store, run, account)
 
-    def failed(self, report: Report, error: BaseException) -> None:
-        """Record a run that an error ended; tell if that fails as well."""
-        if isinstance(error, click.exceptions.Exit | click.exceptions.Abort):
-            return  # somebody did not want it
-        report.ended = report.ended or time.time()
+    def failed(self, error: BaseException) -> None:
+        """Record a run that an error ended, unless it was recorded; tell if that fails as well."""
+        is_declined = isinstance(error, click.exceptions.Exit | click.exceptions.Abort)
+        if self._is_recorded or is_declined:
+            return
+        self.report.ended = self.report.ended or time.time()
         code, why = _failure(error)
-        page_failure = self._end(report, code, None, why)
+        page_failure = self._end(self.report, code, None, why)
         if page_failure is not None:
             click.echo(f"{page_failure}", err=True)
 
@@ -77,10 +82,11 @@ class RecordedRun:
     def _end(
         self, report: Report, code: int, resumed: Report | None, failure: str
     ) -> DestinationsError | None:
+        self._is_recorded = True
         record = RunRecord.of(
             report,
             self._context(),
-            self._masker,
+            self.masker,
             exit_code=code,
             names=self.names,
             before=resumed,
@@ -91,11 +97,11 @@ class RecordedRun:
 
     def _context(self) -> RunContext:
         options, definition, kept = self._options, self._definition, self._kept
-        text = self._masker.text
-        is_kept = kept is not None and not options.dry_run
+        text = self.masker.text
+        is_kept = options.keeps and not options.dry_run
         chosen = f" --destination {definition.slug}"
         if kept is not None:
-            chosen += f" --account {kept.account.label}"
+            chosen += f" --account {shlex.quote(kept.account.label)}"
         return RunContext(
             definition.slug,
             definition.name,
@@ -136,7 +142,7 @@ class RecordedRun:
             except DestinationsError:  # what the page has of the run itself is worth as much
                 pass
         try:
-            write_report(path, run_page(record, figures, self._masker.text))
+            write_report(path, run_page(record, figures, self.masker.text))
         except DestinationsError as error:
             return error
         click.echo(f"Wrote the report of this run to {path}.", err=True)
@@ -151,4 +157,6 @@ def _failure(error: BaseException) -> tuple[int, str]:
         return 75, str(error)
     if isinstance(error, DestinationsError):
         return 2, str(error)
+    if isinstance(error, click.ClickException):
+        return 2, error.format_message()
     return 1, f"{type(error).__name__}: {error}"

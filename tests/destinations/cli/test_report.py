@@ -135,6 +135,30 @@ def test_a_run_that_fails(runs: Any, use: Use, tmp_path: Path) -> None:
     assert "The run failed: the credentials were refused" in _said(later)
 
 
+def test_a_run_that_cannot_begin(
+    runs: Any, use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier page is replaced, so that nobody takes it for that of this run."""
+    path = tmp_path / "run.html"
+    assert runs("--report", path, events=runs.file(use())).code == 0
+    monkeypatch.delenv("NOT_SET_ANYWHERE", raising=False)
+    done = runs("--report", path, events=runs.file(use()), key="${NOT_SET_ANYWHERE}")
+    assert done.code == 2
+    assert "The run failed: " in _said(path)
+    assert "NOT_SET_ANYWHERE is not set" in _said(path)
+    assert "No row." in _said(path)
+
+
+def test_a_question_that_is_declined(runs: Any, use: Use, tmp_path: Path) -> None:
+    """Who does not want an input to be sent again has not run it: the page stays as it is."""
+    path, events = tmp_path / "run.html", runs.file(use())
+    assert runs("--report", path, events=events).code == 0
+    before = path.read_bytes()
+    runs.type("n\n")
+    assert runs("--report", path, "--again", events=events).code == 1
+    assert path.read_bytes() == before
+
+
 def test_a_partner_that_is_away(runs: Any, use: Use, tmp_path: Path) -> None:
     """The page says why the run stopped, and has the command that goes on with it."""
     path = tmp_path / "run.html"
