@@ -188,7 +188,8 @@ def _outcomes(record: RunRecord) -> Html:
 def _sum(record: RunRecord) -> str:
     if not record.lines and not record.context.source:
         return f"{counted(record.rows, 'row')} of earlier runs."
-    if record.missing:
+    if record.missing or record.failure:
+        # An error may have left rows out: nothing is promised of them.
         return f"{counted(record.lines, 'line')} read: {counted(record.rows, 'row')}."
     return adds_up(record.lines, record.empty, record.rows)
 

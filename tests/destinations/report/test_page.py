@@ -320,6 +320,13 @@ def test_what_has_no_row_is_said() -> None:
     assert "3 entries that were read have no row here" in said
 
 
+def test_an_error_leaves_no_promise() -> None:
+    """Where an error ended the run, rows may be missing, so nothing is said to add up."""
+    said = _said(run_page(_record(failure="RuntimeError: x")))
+    assert "7 lines read: 7 rows." in said
+    assert "one for each" not in said
+
+
 def test_reasons_with_what_can_be_done() -> None:
     """Each reason stands with its number, first place and code, and there is a command for it."""
     page = run_page(_record())
