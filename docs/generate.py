@@ -14,6 +14,9 @@ from typing import Any
 import jinja2
 from kana_behaviour import kana_behaviour
 
+from destinations.operations import RunRecord
+from destinations.report import run_page
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -104,8 +107,15 @@ def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     return types if isinstance(types, str) else " or ".join(types)
 
 
+def example_report() -> str:
+    """Return the page of a run, from what such a run has recorded."""
+    path = ROOT / "docs" / "example-report.json"
+    return run_page(RunRecord.from_json(json.loads(path.read_text(encoding="utf-8"))))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/definition-reference.md": definition_reference,
+    "docs/example-report.html": example_report,
     "docs/kana-behaviour.md": kana_behaviour,
 }
 

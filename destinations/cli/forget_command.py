@@ -178,6 +178,6 @@ def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
             "erases the user again where this command ran; elsewhere, repeat this command."
         )
     click.echo(
-        "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
-        f"other copies made before. {again}"
+        "Not reached: what the partner has; files of --undelivered, exports, reports and logs; "
+        f"backups and other copies made before. {again}"
     )

@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "portal-check": "Check an endpoint for events as Segment's partner portal does.",
     "record": "Record a case: events, the requests they cause, and their outcomes.",
     "refused": "Show and export the events that a server refused.",
+    "report": "Write a page of the last run.",
     "resume": "Resume a paused destination, or paused actions of a server.",
     "run": "Deliver a file or stream of events.",
     "sandbox": "Serve a stand-in for a partner on this machine.",

@@ -43,6 +43,7 @@ from destinations.cli.run_notices import (
     report_resumed_rerun,
 )
 from destinations.cli.run_options import Options, check_options
+from destinations.cli.run_recording import RecordedRun, check_page
 from destinations.cli.run_samples import Sample, Samples, print_samples
 from destinations.cli.run_tables import (
     as_json_object,
@@ -136,6 +137,12 @@ _NO_ANSWER: Final = "no answer so far"
     metavar="FILE",
     help="Write undelivered events to FILE, in a form that can be fed back.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page of the run to FILE: outcomes, reasons, what can be done, rates over time.",
+)
 @store_option
 @click.option(
     "--no-store", is_flag=True, help="Remember nothing: the same events would be sent again."
@@ -202,10 +209,12 @@ def command(**given: Any) -> int:
     """
     options = Options(**given)
     check_options(options)
+    check_page(options)
     report, runner = _run(options)
     say_how_it_ended(report, options, runner.undelivered)
-    code = exit_code(report, dry_run=options.dry_run)
-    return code if code or runner.resumed is None else exit_code(runner.resumed)
+    if runner.page_failure is not None:
+        raise runner.page_failure
+    return runner.exit_code(report)
 
 
 def _open_written(
@@ -222,8 +231,23 @@ def _open_written(
 
 
 def _run(options: Options) -> tuple[Report, _Runner]:
-    """Open everything, run, and print the results."""
+    """Open the destination, run, and record also how that fails."""
     definition, plugin = _open_written(options.destination, options.connection)
+    recorded = RecordedRun(options, definition)
+    try:
+        return _run_recorded(options, definition, plugin, recorded)
+    except (Exception, KeyboardInterrupt) as error:
+        recorded.failed(error)
+        raise
+
+
+def _run_recorded(
+    options: Options,
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    recorded: RecordedRun,
+) -> tuple[Report, _Runner]:
+    """Open everything else, run, and print the results."""
     # The account of a sandbox ends with the run: there is nothing to change in it.
     shows = "" if options.use_sandbox else plugin_changes_command(plugin)
     with ExitStack() as stack:
@@ -251,9 +275,16 @@ def _run(options: Options) -> tuple[Report, _Runner]:
         name = options.account or opened.account
         if options.use_sandbox and name is None:
             name = _SANDBOX_ACCOUNT
-        runner = _Runner(options, opened, store, identity_of(opened.destination, name), stack)
-        report = runner.run(source)
+        identity = identity_of(opened.destination, name)
+        runner = _Runner(options, opened, store, identity, stack, recorded)
+        try:
+            report = runner.run(source)
+        except (Exception, KeyboardInterrupt) as error:
+            recorded.failed(error)  # as long as the store is open
+            raise
         runner.end_undelivered(report)
+        # Before anything is printed: the reader of it may be gone.
+        runner.record(report)
         with printing(report, options):
             runner.print(report)
             if source is not None and source.is_limited and report.stopped is None:
@@ -278,6 +309,7 @@ class _Runner:
         store: OpenStore | None,
         identity: AccountIdentity,
         stack: ExitStack,
+        recorded: RecordedRun,
     ) -> None:
         destination = opened.destination
         self.masker = destination.settings.masker
@@ -293,7 +325,12 @@ class _Runner:
         self._identity = identity
         self._stack = stack
         self._samples = Samples() if options.dry_run else None
-        self._recorders: list[Recorder] = [] if self._samples is None else [self._samples.record]
+        self.page_failure: DestinationsError | None = None
+        self._recorded = recorded
+        recorded.masker = self.masker
+        self._recorders: list[Recorder] = [recorded.names.record]
+        if self._samples is not None:
+            self._recorders.append(self._samples.record)
         self._lacks_credentials = bool(opened.named & credentials_of(destination))
         self._account: int | None = None
         self._kept: RunStore | None = None
@@ -346,7 +383,7 @@ class _Runner:
 
     def _open_account(self, store: OpenStore) -> RunStore:
         self._account = choose_account(store.accounts(), self._identity, same=self._options.same)
-        return self._stack.enter_context(
+        kept = self._stack.enter_context(
             open_run_store(
                 store,
                 self._account,
@@ -354,6 +391,8 @@ class _Runner:
                 reconcile_after=longest_wait(self._definition, self._options.losses),
             )
         )
+        self._recorded.keep(store, kept, store.accounts().get(self._account))
+        return kept
 
     def _check_undelivered(self, path: Path) -> None:
         """Raise `UsageError` for a file that this command must not continue."""
@@ -430,6 +469,7 @@ class _Runner:
             silent=self._silent,
         )
         self._silent = 0.0
+        self._recorded.report = run.report
         collect_less_often()
         if isinstance(entries, ThreadedEntries):
             entries.start(run.wake)
@@ -586,6 +626,16 @@ class _Runner:
         )
         if not as_json:
             print_samples(samples, masker)
+
+    def exit_code(self, report: Report) -> int:
+        """Return the exit code after a run, and after what was resumed before it."""
+        code = exit_code(report, dry_run=self._options.dry_run)
+        return code if code or self.resumed is None else exit_code(self.resumed)
+
+    def record(self, report: Report) -> None:
+        """Record the run, and write the page of it."""
+        code = self.exit_code(report)
+        self.page_failure = self._recorded.ended(report, code, self.resumed)
 
     # -- afterwards ----------------------------------------------------------------------------
 

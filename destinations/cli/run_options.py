@@ -29,6 +29,7 @@ class Options:
     use_sandbox: bool
     seed: Path | None
     undelivered: Path | None
+    report: Path | None
     store: StoreAddress | None
     no_store: bool
     account: str | None
@@ -64,12 +65,32 @@ class Options:
     @property
     def going_on(self) -> str:
         """The command that delivers what this one leaves in the store."""
-        words = ["destinations", "run", self.destination]
+        return shlex.join(self._words())
+
+    @property
+    def repeated(self) -> str:
+        """The command that goes on with this one: the same, or without an input that is gone."""
+        if self.reads_stdin or not self.events:
+            return self.going_on
+        words = []
+        for name in self.events:
+            words += ["--events", name]
+        for name in self.input_id:
+            words += ["--input-id", name]
+        words += [] if self.form is None else ["--format", self.form]
+        words += [] if self.limit is None else ["--limit", str(self.limit)]
+        words += ["--again"] if self.again else []
+        words += ["--resume"] if self.resume else []
+        return shlex.join(self._words(*words))
+
+    def _words(self, *more: str) -> list[str]:
+        words = ["destinations", "run", self.destination, *more]
         for name, value in {
             "--settings": self.settings,
             "--connection": self.connection,
             "--store": self.store,
             "--undelivered": self.undelivered,
+            "--report": self.report,
             "--account": self.account,
             "--seed": self.seed,
         }.items():
@@ -83,7 +104,7 @@ class Options:
         words += ["--sandbox"] if self.use_sandbox else []
         words += [] if self.check else ["--no-check"]
         words += ["--json"] if self.as_json else []
-        return shlex.join(words)
+        return words
 
     @property
     def losses(self) -> LossOptions:

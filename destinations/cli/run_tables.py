@@ -15,6 +15,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR
 from destinations.pipeline.places import Place
 from destinations.pipeline.report import SHOWN, Reason, Report, Totals
+from destinations.report import adds_up
 from destinations.secrets import Masker
 
 __all__ = [
@@ -144,7 +145,7 @@ def print_report(
         to_stderr=to_stderr,
     )
     is_earlier = of_earlier is not None
-    text = f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _sum(report)
+    text = f"{count(totals.rows, 'row')} of earlier runs." if is_earlier else _added_up(report)
     click.echo(text, err=to_stderr)
     if report.hidden_from:
         click.echo(
@@ -265,13 +266,5 @@ def _only(counts: Mapping[Status, int], *statuses: Status) -> Mapping[Status, in
     return {status: counts.get(status, 0) for status in statuses}
 
 
-def _sum(report: Report) -> str:
-    """Return the sentence that shows that nothing is missing."""
-    rows, entries = report.totals.rows, report.lines - report.empty
-    text = f"{count(report.lines, 'line')} read"
-    if report.empty:
-        text += f", {report.empty:,} of them empty"
-    if rows == entries:
-        each = ", one for each" if rows > 1 else ""
-        return f"{text}: {count(rows, 'row')}{each}."
-    return f"{text}: {count(rows, 'row')}, one for each event and subscription that took it."
+def _added_up(report: Report) -> str:
+    return adds_up(report.lines, report.empty, report.totals.rows)

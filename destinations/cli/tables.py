@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import unicodedata
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import click
+
+from destinations.pages import counted as count
 
 __all__ = [
     "Bold",
@@ -29,7 +30,6 @@ _WIDEST: Final = 100
 _NARROWEST: Final = 8
 """What a column keeps of its width on a terminal that has no room for all of it."""
 _GAP: Final = "  "
-_IN_IES: Final = re.compile("[^aeiou]y$")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,13 +44,6 @@ class Dim(str):
     """Text that a terminal shows dimmed."""
 
     __slots__ = ()
-
-
-def count(number: int, what: str) -> str:
-    """Return a number of things, with the plural where there is not just one."""
-    if number != 1:
-        what = f"{what[:-1]}ies" if _IN_IES.search(what) else f"{what}s"
-    return f"{number:,} {what}"
 
 
 def limit_option(text: str = "Show at most N; 100 by default.") -> Callable[[F], F]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import Drift, Increment, QueuedDelivery
@@ -23,6 +23,7 @@ __all__ = [
     "Replan",
     "ScopeTotals",
     "Selection",
+    "Tally",
     "summed",
 ]
 
@@ -138,6 +139,19 @@ class LedgerDrift:
     destination: str
     account: str
     drift: Drift
+
+
+class Tally(NamedTuple):
+    """The number of deliveries of one subscription and status, by the day on which they ended.
+
+    ``key`` is None for those that no subscription took. ``day`` counts from 1970, UTC, and is 0 for
+    deliveries that wait.
+    """
+
+    key: SubscriptionKey | None
+    status: Status
+    day: int
+    deliveries: int
 
 
 @dataclass(slots=True)

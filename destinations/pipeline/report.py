@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.derived_ids import DerivedFrom
 from destinations.pipeline.places import Places
+from destinations.pipeline.timeline import Timeline
 from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
@@ -179,7 +180,8 @@ class Report:
     are faults of this package; each counted as a failed attempt. ``not_kept`` is None if all unsent
     events are in the store, or in a file. ``hidden_from`` is the line from which on events may be
     missing, 0 if none are. Lines are counted through all files of the input;
-    ``places`` finds their file.
+    ``places`` finds their file. ``began`` and ``ended`` are seconds since 1970, and ``timeline``
+    says when rows got their outcomes.
     """
 
     lines: int = 0
@@ -194,3 +196,6 @@ class Report:
     internal_errors: list[BaseException] = field(default_factory=list)
     hidden_from: int = 0
     places: Places = field(default_factory=Places)
+    began: float = 0.0
+    ended: float = 0.0
+    timeline: Timeline = field(default_factory=Timeline)

@@ -167,6 +167,7 @@ class Run:
             pauses=lambda why: self._halt("refused", why),
             broken=self._recorder_failed,
             counted=counted,
+            now=clock.time,
         )
         self._observer = self._rows if observer is None else Observers([self._rows, observer])
         # Without threads nothing arrives during a wait: it lasts until something is to be done.
@@ -203,6 +204,7 @@ class Run:
         raised when all that was under way has its rows.
         """
         began = self._clock.monotonic()
+        self.report.began = self._clock.time()
         feed = RunInput(
             entries if isinstance(entries, Entries) else IteratedEntries(entries),
             self._store.queue,
@@ -232,12 +234,18 @@ class Run:
         finally:
             feed.close()
             self._rows.close()
+            self._note_end(began)
         self._engine.close()
+        self._note_end(began)
         if self._broken is not None:
             raise self._broken
+        return self.report
+
+    def _note_end(self, began: float) -> None:
+        """Say in the report how long the run took, also where it fails."""
         self.report.requests = self._sender.requests_sent
         self.report.seconds = self._clock.monotonic() - began
-        return self.report
+        self.report.ended = self._clock.time()
 
     def _join_others(self) -> None:
         """Deliver for some lanes, where other runs have the others."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from destinations.clock import SystemClock
 from destinations.errors import StoreDamagedError, TemporaryError
 from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
@@ -53,7 +54,7 @@ class Rows(Observer):
     left has a row only if ``all_of_them``. ``replaced`` is called with what corrected events have
     replaced; ``refused`` when the partner refuses the credentials, with the line; ``pauses`` with
     why it refuses all requests of an action; ``broken`` with what a recorder raised; ``counted``
-    once with each row, in its final form.
+    once with each row, in its final form; ``now`` is the clock that says when a row came.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made of
@@ -69,8 +70,10 @@ class Rows(Observer):
         pauses: Callable[[str], None],
         broken: Callable[[BaseException], None],
         counted: Callable[[Row], None] | None = None,
+        now: Callable[[], float] = SystemClock().time,  # noqa: B008 - it keeps nothing
     ) -> None:
         self._report = report
+        self._now = now
         self._counted = counted
         self._queue = queue
         self._scope = scope
@@ -100,6 +103,8 @@ class Rows(Observer):
         """Count the rows that a later line might have replaced: no more lines come."""
         self._note_corrections()
         for row, is_replaced in self._replaceable:
+            if is_replaced:
+                self._report.timeline.replace(row.outcome, REPLACED.outcome)
             self._count(row._replace(result=REPLACED) if is_replaced else row)
 
     def _count(self, row: Row) -> None:
@@ -128,6 +133,7 @@ class Rows(Observer):
 
     def _add_all(self, rows: Sequence[tuple[QueuedDelivery, Result]]) -> None:
         """Count deliveries with their results."""
+        self._report.timeline.add([result.outcome for _, result in rows], self._now())
         passed = []
         for delivery, result in rows:
             event = delivery.event

@@ -92,6 +92,7 @@ from destinations.store.retention import (
     delete_spent_events,
     delete_spent_texts,
 )
+from destinations.store.run_notes import LAST_RUN
 from destinations.store.sealing import (
     SealedValues,
     Sealer,
@@ -132,6 +133,7 @@ __all__ = [
     "ASKED",
     "ERASED",
     "FILE_MODE",
+    "LAST_RUN",
     "MERGED",
     "MOVED_FROM",
     "MOVED_TABLES",

@@ -28,6 +28,7 @@ from destinations.store.ledger import StoredLedger
 from destinations.store.mentions import Mentions, ids_in
 from destinations.store.recent import RECENT_OF_SCOPES, erase_recent, recent_of_user
 from destinations.store.rows import PER_EVENT, RAW, array_of
+from destinations.store.run_notes import forget_runs
 from destinations.store.tenants import Tenants, erase_tenant, erased_name
 
 __all__ = [
@@ -317,6 +318,7 @@ def erase_user(
         manual = change.manual_changes()
         recent = erase_recent(connection, user, json.dumps(list(scopes)))
         change.rows_of_others()
+        forget_runs(connection, scopes)
         connection.execute(_SPENT_TEXTS)
         delete_spent_settings(connection)
         add_erasures(connection, noted)

@@ -22,6 +22,7 @@ from destinations.pipeline.ledger import (
     Replan,
     ScopeTotals,
     Selection,
+    Tally,
 )
 from destinations.pipeline.queue import (
     Drift,
@@ -297,6 +298,38 @@ class StoredLedger:
         """Return how all scopes stand, without counting their deliveries one by one."""
         left = self._left()
         return self._database.at_once(lambda connection: _totals(connection, now, left))
+
+    def tallies(self, scope: int) -> Sequence[Tally]:
+        """Return how the deliveries of a scope stand, without counting them one by one.
+
+        Together they are what `totals` says of it.
+        """
+        is_left = any(one.id == scope for one, _ in self.interrupted())
+        durable = " AND durable" if is_left else ""
+        under_way = (
+            "SELECT coalesce(one.subscription, 0), count(*) FROM open AS one WHERE one.id IN"
+            f" ({_IN_INTENTS} WHERE intents.scope = ?{durable}) GROUP BY 1"
+        )
+
+        def look(connection: Connection) -> Counter[tuple[int, Status, int]]:
+            found: Counter[tuple[int, Status, int]] = Counter()
+            for subscription, status, day, count in connection.execute(
+                "SELECT subscription, status, day, sum(count) FROM tallies WHERE scope = ?"
+                " GROUP BY 1, 2, 3",
+                (scope,),
+            ):
+                found[subscription, STATUSES[status], day] += int(count)
+            for subscription, count in connection.execute(under_way, (scope,)):
+                # It is counted as ready, too.
+                found[subscription, State.READY, 0] -= count
+                found[subscription, State.UNKNOWN if is_left else State.SENDING, 0] += count
+            return found
+
+        return [
+            Tally(self._names.key(subscription) if subscription else None, status, day, count)
+            for (subscription, status, day), count in self._database.at_once(look).items()
+            if count
+        ]
 
     def interrupted(self) -> Sequence[tuple[Scope, bool]]:
         """Return the scopes whose process has ended while it was sending, and if it was a server.

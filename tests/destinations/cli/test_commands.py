@@ -102,7 +102,7 @@ def test_the_version(command: Any) -> None:
 
 # The words of a command line; then what the last of them may become.
 COMPLETED: dict[tuple[str, ...], list[str]] = {
-    ("re",): ["record", "refused", "resume"],
+    ("re",): ["record", "refused", "report", "resume"],
     ("ka",): ["kana"],
     ("--v",): ["--version"],
     ("deliveries", "re"): ["replay", "resolve"],

@@ -18,8 +18,9 @@ from destinations.store import SqliteStore, erasures_path
 Run = Callable[..., Any]
 
 NOT_REACHED = (
-    "Not reached: what the partner has; files of --undelivered, exports and logs; backups and "
-    "other copies made before. If a backup is restored here, the user is erased from it, too.\n"
+    "Not reached: what the partner has; files of --undelivered, exports, reports and logs; "
+    "backups and other copies made before. If a backup is restored here, the user is erased from "
+    "it, too.\n"
 )
 
 
