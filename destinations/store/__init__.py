@@ -102,6 +102,7 @@ from destinations.store.sealing import (
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.stores import OpenStore, SqliteStore
+from destinations.store.tallies import Tally, read_tallies
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenant_rows import (
     ASKED,
@@ -171,6 +172,7 @@ __all__ = [
     "StoredQueue",
     "StoredRecent",
     "StoredRefused",
+    "Tally",
     "Tenant",
     "TenantChangedError",
     "TenantNumbers",
@@ -235,6 +237,7 @@ __all__ = [
     "open_file",
     "read_erasures_file",
     "read_once",
+    "read_tallies",
     "restoration_path",
     "scopes_of",
     "sealing_key_fault",

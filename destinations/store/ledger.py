@@ -168,6 +168,22 @@ class StoredLedger:
             last = found[-1].id
             more = None if more is None else more - len(found)
 
+    def ended_since(self, since: float, most: int) -> Sequence[tuple[int, Status, float]]:
+        """Return scope, outcome and time of what has ended since a time, of the newest ``most``.
+
+        The newest first, by when they were accepted; times are in seconds since 1970, UTC.
+        """
+        rows = self._database.all(
+            "SELECT scope, status, accepted_at + took FROM"
+            " (SELECT id, scope, status, accepted_at, took FROM ledger ORDER BY id DESC LIMIT ?)"
+            " AS last WHERE accepted_at + took >= ?"
+            " UNION ALL SELECT scope, status, settled_at FROM"
+            " (SELECT id, scope, status, settled_at FROM kept ORDER BY id DESC LIMIT ?) AS last"
+            " WHERE settled_at >= ?",
+            (most, round(since * 1000), most, round(since * 1000)),
+        )
+        return [(scope, STATUSES[status], at / 1000) for scope, status, at in rows]
+
     def _page(
         self, selection: Selection, scopes: Mapping[int, _Place], last: int, size: int
     ) -> list[LedgerEntry]:
