@@ -111,9 +111,22 @@ from .seen import (
     check_seen,
     noting_seen,
 )
+from .selecting import (
+    MOST_CHANGED,
+    REPLAYED,
+    choose,
+    split,
+    version_of_all,
+)
 from .settling import (
     Partner,
     settle,
+)
+from .showing import (
+    DeliveryDetails,
+    NextStep,
+    delivery_details,
+    entry_version,
 )
 from .status import (
     StoreStatus,
@@ -172,16 +185,20 @@ from .times import (
 __all__ = [
     "DEDUPE_DAYS",
     "KEEP_DAYS",
+    "MOST_CHANGED",
     "REFUSED_DAYS",
+    "REPLAYED",
     "AccountQuestion",
     "AccountWords",
     "AskedOfServer",
+    "DeliveryDetails",
     "Forgettable",
     "HandedOver",
     "InterruptedRerun",
     "MergedInto",
     "Migrated",
     "Moved",
+    "NextStep",
     "Partner",
     "Periods",
     "PlannedReplay",
@@ -214,6 +231,7 @@ __all__ = [
     "check_merge",
     "check_migration",
     "check_seen",
+    "choose",
     "choose_account",
     "connect_tenant",
     "connected_as_tenant",
@@ -221,8 +239,10 @@ __all__ = [
     "count_waiting",
     "delete_old_answers",
     "delivers",
+    "delivery_details",
     "disconnect_tenant",
     "drop",
+    "entry_version",
     "erased_at",
     "export_line",
     "find_earlier_merge",
@@ -282,6 +302,7 @@ __all__ = [
     "settle_held",
     "shown_duration",
     "shown_time",
+    "split",
     "stopped_destinations",
     "store_status",
     "stored_version_at",
@@ -291,6 +312,7 @@ __all__ = [
     "try_to_lock",
     "unknown_names",
     "unserved_destinations",
+    "version_of_all",
     "why_in_conflict",
     "why_not_dropped",
     "why_not_replayed",

@@ -32,6 +32,8 @@ from .config_changes import (
 )
 from .config_model import (
     AdminConfig,
+    ApiKeyConfig,
+    ConsoleConfig,
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -53,6 +55,9 @@ from .partners import (
     configured_partners,
     configured_tenant,
 )
+from .replanning import (
+    todays_destinations,
+)
 from .running import (
     RunningConfiguration,
     running_configuration,
@@ -64,9 +69,11 @@ from .service import (
 
 __all__ = [
     "AdminConfig",
+    "ApiKeyConfig",
     "Authenticator",
     "Body",
     "Bound",
+    "ConsoleConfig",
     "DeliveryConfig",
     "DestinationChange",
     "DestinationConfig",
@@ -98,4 +105,5 @@ __all__ = [
     "read_body",
     "read_config",
     "running_configuration",
+    "todays_destinations",
 ]

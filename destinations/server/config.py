@@ -40,6 +40,8 @@ from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
 from destinations.server.config_model import (
     AdminConfig,
+    ApiKeyConfig,
+    ConsoleConfig,
     DeliveryConfig,
     DestinationConfig,
     HeaderSettingsConfig,
@@ -63,7 +65,7 @@ __all__ = ["config_to_show", "read_config"]
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECRET_PLACE: Final = re.compile(
     r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
-    r"|/sealing/(key|formerKeys/\d+))(?=/|$)"
+    r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+)(?=/|$)"
 )
 _NAME_PLACE: Final = re.compile(r"/(destinations|sources)/\d+/name")
 _DSN_PLACE: Final = "/store/postgres/dsn"
@@ -83,6 +85,7 @@ def read_config(
     *,
     secrets: bool | Collection[str] = True,
     to_show: bool = False,
+    for_console: bool = False,
 ) -> ServeConfig:
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
@@ -90,7 +93,7 @@ def read_config(
     settings and receivers are left empty, and there is no sealing. ``secrets`` may also be names of
     destinations: then only their settings are looked up, and ``sealing`` if customers send to one.
     ``to_show`` is for who shows what a server would send: settings that cannot be had are
-    ``absent``, and nothing else is looked up.
+    ``absent``, and nothing else is looked up, but for the keys of the API ``for_console``.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet; `MissingExtraError` for ``sealing``
@@ -102,7 +105,11 @@ def read_config(
     issues += [] if issues else _no_store(document)
     if issues:
         raise DefinitionError(issues)
-    reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
+    reader = _Reader(
+        *(document, path.resolve().parent, environment, secrets),
+        to_show=to_show,
+        for_console=for_console,
+    )
     config = replace(reader.config(), path=path.resolve(), document=document)
     issues = [
         *reader.issues,
@@ -232,6 +239,7 @@ class _Reader:
         secrets: bool | Collection[str],  # noqa: FBT001 - as `read_config` has it
         *,
         to_show: bool,
+        for_console: bool = False,
     ) -> None:
         self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
@@ -240,6 +248,7 @@ class _Reader:
         self._folder = folder
         self._secrets_of = secrets
         self._to_show = to_show
+        self._needs_api_keys = for_console or (secrets is True and not to_show)
         self._sources = Sources(environment, folder)
 
     def config(self, store: StoreConfig | None = None) -> ServeConfig:
@@ -248,6 +257,7 @@ class _Reader:
         return ServeConfig(
             listen=self._listen(data.get("listen", {})),
             admin=self._admin(data["admin"]) if "admin" in data else None,
+            console=self._console(data.get("console")),
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
             keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
@@ -353,6 +363,66 @@ class _Reader:
             message = "is where events are received (listen): expected another port or host"
             self.issues.append(self._document.issue(place, message))
         return AdminConfig(address)
+
+    def _console(self, given: Mapping[str, Any] | None) -> ConsoleConfig | None:
+        place = pointer("console")
+        if given is None:
+            if "api" in self._document.data:
+                message = "needs console: the API is at the address of the console (console.listen)"
+                self.issues.append(self._document.issue(pointer("api"), message))
+            return None
+        try:
+            address = parse_address(given["listen"])
+        except UsageError as error:
+            self.issues.append(self._document.issue(place + "/listen", str(error)))
+            return None
+        users, behind_proxy = given.get("users"), given.get("behindProxy", False)
+        is_public = behind_proxy or not is_loopback(address.host)
+        if is_public and (users is None or not behind_proxy):
+            message = (
+                f"other machines can reach {address.host}: expected users, and behindProxy: true "
+                "with a proxy in front of it that has TLS"
+            )
+            self.issues.append(self._document.issue(place + "/listen", message))
+        listen = ListenConfig(**_fields(self._document.data.get("listen", {})))
+        if address.port and (address.host, address.port) == (listen.host, listen.port):
+            message = "is where events are received (listen): expected another port or host"
+            self.issues.append(self._document.issue(place + "/listen", message))
+        for index, host in enumerate(given.get("hosts", ())):
+            if not is_host(host) or ":" in host:
+                message = f"invalid host {host!r}: expected a name, such as console.example.com"
+                at = place + pointer("hosts", index)
+                self.issues.append(self._document.issue(at, message))
+        link = given.get("loginLink")
+        return ConsoleConfig(
+            address,
+            None if users is None else self._path(users["file"], place + "/users/file"),
+            behind_proxy=behind_proxy,
+            hosts=tuple(host.lower() for host in given.get("hosts", ())),
+            login_link=None if link is None else self._path(link, place + "/loginLink"),
+            keys=tuple(self._api_keys()),
+        )
+
+    def _api_keys(self) -> Iterator[ApiKeyConfig]:
+        """Yield the keys of programs, where they are needed."""
+        if not self._needs_api_keys:
+            return
+        seen: dict[str, str] = {}
+        for index, spec in enumerate(self._document.data.get("api", {}).get("keys", ())):
+            place = pointer("api", "keys", index)
+            source = {key: spec[key] for key in ("env", "file") if key in spec}
+            name = spec.get("name", f"key-{index + 1}")
+            try:
+                key = self._sources.secret(source)
+            except SourceError as error:
+                self._issue(place, error)
+                continue
+            if reveal(key) in seen or name in seen.values():
+                other = seen.get(reveal(key), name)
+                message = f"has the key, or the name, of {other}: give each its own"
+                self.issues.append(self._document.issue(place, message))
+            seen[reveal(key)] = name
+            yield ApiKeyConfig(name, spec["role"], key, self._sources.exposed(source))
 
     def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
         if given is None or self._to_show or not self._opens_tenants():

@@ -1,6 +1,7 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
+from destinations.store.audit import MOST_AUDITED_IDS, AuditLine, StoredAudit
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.copying import (
     MOVED_TABLES,
@@ -134,12 +135,14 @@ __all__ = [
     "ERASED",
     "FILE_MODE",
     "MERGED",
+    "MOST_AUDITED_IDS",
     "MOVED_FROM",
     "MOVED_TABLES",
     "MOVED_TO",
     "MOVING",
     "PAUSED",
     "Accounts",
+    "AuditLine",
     "ChangedTenants",
     "DocumentsVersion",
     "DurabilityIssue",
@@ -168,6 +171,7 @@ __all__ = [
     "SealingKey",
     "SqliteDatabase",
     "SqliteStore",
+    "StoredAudit",
     "StoredLedger",
     "StoredQueue",
     "StoredRecent",

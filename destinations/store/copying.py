@@ -77,6 +77,7 @@ MOVED_TABLES: Final[tuple[MovedTable, ...]] = (
     MovedTable("tenant_keys", ("digest", "destination")),
     MovedTable("recent_events", is_numbered=True),
     MovedTable("recent_scopes", ("event", "scope")),
+    MovedTable("audit", is_numbered=True),
 )
 """All that is copied, in this order: what others name comes before them."""
 

@@ -694,4 +694,24 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # What operators did by the console or its API. at is in milliseconds since 1970, UTC; ids
+        # and more are JSON. done is null while it is not known.
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            operator TEXT NOT NULL,
+            via TEXT NOT NULL,
+            address TEXT NOT NULL,
+            verb TEXT NOT NULL,
+            destination TEXT NOT NULL,
+            tenant TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            ids TEXT NOT NULL,
+            more TEXT NOT NULL,
+            done INTEGER
+        ) STRICT
+        """,
+    ),
 )
