@@ -66,6 +66,9 @@ from .service import (
     Role,
     Service,
 )
+from .store_opening import (
+    store_figures,
+)
 
 __all__ = [
     "AdminConfig",
@@ -105,5 +108,6 @@ __all__ = [
     "read_body",
     "read_config",
     "running_configuration",
+    "store_figures",
     "todays_destinations",
 ]

@@ -187,6 +187,7 @@ class StoredLedger:
             (most, round(since * 1000), most, round(since * 1000)),
         )
         return [(scope, STATUSES[status], at / 1000) for scope, status, at in rows]
+
     def page(
         self,
         selection: Selection,

@@ -4,4 +4,6 @@ A page is a function from a `Visit` to what is answered. It knows nothing of HTT
 process, its security and its routes are in `destinations.console`.
 """
 
-__all__: list[str] = []
+from destinations.console.pages.serving import error_page, login_page, routes
+
+__all__ = ["error_page", "login_page", "routes"]

@@ -23,7 +23,6 @@ from destinations.operations import shown_time
 from destinations.secrets import Masker
 
 __all__ = [
-
     "changed_lines",
     "confirm_drop",
     "confirm_replay",
@@ -276,8 +275,7 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
             "skipped": {},
             "unchanged": shown.unchanged,
             "changes": [
-                (before, after, number)
-                for (before, after), number in sorted(shown.changes.items())
+                (before, after, number) for (before, after), number in sorted(shown.changes.items())
             ],
             "items": [_replay_item(one, visit.verbs.masker) for one in shown.deliveries],
             "more": max(0, shown.count - len(shown.deliveries)),

@@ -1,4 +1,4 @@
-"""Read the state of the server's circuit breakers, which only its process knows, from its metrics."""
+"""Read the state of circuit breakers, which only the server knows, from its metrics."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def read_breakers(config: ServeConfig) -> Mapping[str, Breaker] | None:
 
 def breakers_of(metrics: str) -> Mapping[str, Breaker]:
     """Return the states of breakers in metrics as Prometheus reads them."""
-    return {
-        _unescaped(name): cast("Breaker", state) for name, state in _LINE.findall(metrics)
-    }
+    return {_unescaped(name): cast("Breaker", state) for name, state in _LINE.findall(metrics)}
 
 
 def _unescaped(text: str) -> str:

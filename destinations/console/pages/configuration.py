@@ -119,7 +119,7 @@ def _facts(config: DestinationConfig, connection: ConnectionShown) -> Iterator[t
 
 
 def settings_shown(config: DestinationConfig, masker: Masker) -> Sequence[tuple[str, str]]:
-    """Return the settings of a destination: of a secret, only that it is there, or why it is not."""
+    """Return the settings of a destination: of a secret only that it is there, or why not."""
     try:
         bound = bind_to_show(config, None)
     except DestinationsError as error:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from destinations.console.cursors import CursorError
 from destinations.console.pages.events import (
-
     OUTCOMES,
     STATES,
     Filters,
@@ -94,8 +93,9 @@ def _deliveries(
             "names": names,
             "more_is_open": bool(set(filters.given) - {"state", "outcome", "destination"}),
             "command": f"destinations deliveries list {filters.options or '--all'}",
-            "can_replay": _may_be(filters, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID,
-                                  Outcome.UNMAPPED),
+            "can_replay": _may_be(
+                filters, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED
+            ),
             "can_resolve": _may_be(filters, State.HELD, State.UNKNOWN),
         },
     )
@@ -179,7 +179,10 @@ def _facts(entry: LedgerEntry, masked: Callable[[str], str]) -> Iterator[tuple[s
     yield "code", f"{entry.code or ''} {entry.http_status or ''}".strip()
     yield "stage", entry.stage
     yield "effect at the partner", entry.effect.value
-    yield "destination", linked(entry.destination, link("/deliveries", destination=entry.destination))
+    yield (
+        "destination",
+        linked(entry.destination, link("/deliveries", destination=entry.destination)),
+    )
     yield "account", entry.account
     if entry.tenant:
         url = link(f"/tenants/{entry.tenant}", destination=entry.destination)
@@ -210,9 +213,7 @@ def _time(seconds: float | None) -> Html | str:
     return "" if seconds is None else time(seconds)
 
 
-def evidence_rows(
-    entry: LedgerEntry, masked: Callable[[str], str]
-) -> Sequence[tuple[str, str]]:
+def evidence_rows(entry: LedgerEntry, masked: Callable[[str], str]) -> Sequence[tuple[str, str]]:
     """Return the numbers by which an operator decides on a lost answer."""
     rows: list[tuple[str, str]] = []
     if entry.increment is not None:

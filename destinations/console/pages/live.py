@@ -135,9 +135,7 @@ class LiveView:
         """Return what is new, the oldest first, as JSON; None if nothing is."""
         with self._verbs.reading() as store:
             ledger = open_ledger(store)
-            new = [
-                one for one in self._page(ledger) if self._seen.get(one.id) != one.status.value
-            ]
+            new = [one for one in self._page(ledger) if self._seen.get(one.id) != one.status.value]
             self._note(new)
             fitting = [one for one in new if self._fits(store, ledger, one)]
         shown = fitting[:_SAMPLE]

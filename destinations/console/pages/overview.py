@@ -141,12 +141,9 @@ class _Need:
 def _needs(status: StoreStatus) -> Sequence[_Need]:
     found = []
     for one in _NEEDS:
-        number = sum(scope.counts.get(one, 0) for scope in status.scopes)
-        if one is State.HELD:
-            url = "/held"
-        else:
-            url = link("/deliveries", outcome=one.value)
-        found.append(_Need(one.value, number, url, _ADVICE[one]))
+        count = sum(scope.counts.get(one, 0) for scope in status.scopes)
+        url = "/held" if one is State.HELD else link("/deliveries", outcome=one.value)
+        found.append(_Need(one.value, count, url, _ADVICE[one]))
     return found
 
 
@@ -246,8 +243,8 @@ def _tenant_names(store: OpenStore) -> Mapping[str, str]:
 def _total(found: Iterable[Flow]) -> Flow:
     total = Flow("All", {})
     for flow in found:
-        for status, number in flow.counts.items():
-            total.counts[status] = total.counts.get(status, 0) + number
+        for status, count in flow.counts.items():
+            total.counts[status] = total.counts.get(status, 0) + count
     return total
 
 

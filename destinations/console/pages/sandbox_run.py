@@ -181,4 +181,6 @@ def _bound(
         if name in known and (name not in own or name in free)
     }
     values = {**own, **given}
-    return bind_destination(definition, plugin, Document("settings of the sandbox", values, {}), store)
+    return bind_destination(
+        definition, plugin, Document("settings of the sandbox", values, {}), store
+    )

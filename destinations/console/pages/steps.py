@@ -65,8 +65,9 @@ class Steps:
     @property
     def delivers(self) -> bool:
         """Whether anything would be sent."""
-        return any(part.title.startswith("Request") for one in self.subscriptions
-                   for part in one.parts)
+        return any(
+            part.title.startswith("Request") for one in self.subscriptions for part in one.parts
+        )
 
 
 def steps_of(explanation: Mapping[str, Any], subscription: str | None = None) -> Steps:

@@ -35,22 +35,6 @@ __all__ = ["json_shown", "linked", "render"]
 
 _OWN: Final = "destinations.console.pages"
 
-_GLOBALS: Final[Mapping[str, object]] = {
-    "Column": Column,
-    "badge": badge,
-    "bytes_text": bytes_text,
-    "command": command,
-    "duration": duration,
-    "empty": empty,
-    "facts": facts,
-    "link": link,
-    "linked": lambda text, url: linked(text, url),
-    "message": message,
-    "number": number,
-    "table": table,
-    "time": time,
-}
-
 
 def render(shown: Shown, visit: Visit, page: ConsolePage | None = None) -> str:
     """Return a page as HTML."""
@@ -74,6 +58,23 @@ def linked(text: object, url: str) -> Html:
 def json_shown(value: Any) -> str:
     """Return a JSON value as people read it: indented, and as it was written otherwise."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+_GLOBALS: Final[Mapping[str, object]] = {
+    "Column": Column,
+    "badge": badge,
+    "bytes_text": bytes_text,
+    "command": command,
+    "duration": duration,
+    "empty": empty,
+    "facts": facts,
+    "link": link,
+    "linked": linked,
+    "message": message,
+    "number": number,
+    "table": table,
+    "time": time,
+}
 
 
 @cache

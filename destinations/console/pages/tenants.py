@@ -9,8 +9,8 @@ from destinations.console.pages.query import link
 from destinations.console.pages.templating import json_shown
 from destinations.console.pages.visit import Answered, PageError, Shown, Visit
 from destinations.console.verbs import UnknownError
-from destinations.outcome import Outcome, State
 from destinations.operations import TenantState
+from destinations.outcome import Outcome, State
 
 __all__ = ["tenant", "tenants"]
 

@@ -20,12 +20,14 @@ __all__ = [
     "Visit",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One request for a page of a console, which has these ``pages``.
 
-    ``verbs`` is what can be asked and done. ``parts`` are what stands in the place of names in its path. ``csrf`` is the token that each
-    form of the page repeats. ``form`` is what was sent to it, if it is to change something.
+    ``verbs`` is what can be asked and done. ``parts`` are what stands in the place of names in its
+    path. ``csrf`` is the token that each form of the page repeats. ``form`` is what was sent to it,
+    if it is to change something.
     """
 
     verbs: Verbs

@@ -1,0 +1,136 @@
+"""Serve the pages: a request becomes a visit, and what a page gives an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from destinations.console.operators import Operator
+from destinations.console.pages.notices import notice_of
+from destinations.console.pages.query import Query
+from destinations.console.pages.table import all_pages
+from destinations.console.pages.templating import render
+from destinations.console.pages.visit import (
+    Answered,
+    ConsolePage,
+    PageError,
+    Redirected,
+    Shown,
+    Streamed,
+    Visit,
+)
+from destinations.console.routing import StaticFolder, operator_of, page
+from destinations.extras import libraries_of
+from destinations.pages import base_css
+from destinations.server import ServeConfig
+
+with libraries_of("console", "the console"):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import (
+        HTMLResponse,
+        RedirectResponse,
+        Response,
+        StreamingResponse,
+    )
+    from starlette.routing import BaseRoute
+
+__all__ = ["error_page", "login_page", "routes"]
+
+_STATIC: Final = Path(__file__).parent / "static"
+_NOBODY: Final = Operator("", "read", "session", "")
+
+
+def routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
+    """Return the routes of all pages; with a ``config``, those of its plugins as well."""
+    pages = all_pages(config)
+    found: list[BaseRoute] = [page("/static/base.css", _base_css, needs="nobody")]
+    for one in pages:
+        if one.show is not None:
+            found.append(page(one.path, _endpoint(one, one.show, pages), needs="read"))
+        if one.act is not None:
+            found.append(
+                page(one.path, _endpoint(one, one.act, pages), needs="operate", methods=["POST"])
+            )
+    return [*found, StaticFolder("/static", _STATIC)]
+
+
+def _endpoint(
+    shown: ConsolePage, answer: Callable[[Visit], Answered], pages: Sequence[ConsolePage]
+) -> Callable[[Request], object]:
+    async def endpoint(request: Request) -> Response:
+        form = Query()
+        if request.method == "POST":
+            given = await request.form()
+            form = Query((key, value) for key, value in given.multi_items() if type(value) is str)
+        visit = _visit(request, operator_of(request), pages, form)
+        return await run_in_threadpool(_answer, visit, shown, answer)
+
+    return endpoint
+
+
+def _answer(visit: Visit, shown: ConsolePage, answer: Callable[[Visit], Answered]) -> Response:
+    try:
+        found = answer(visit)
+    except PageError as error:
+        values = {"title": error.title, "text": error.text}
+        found, shown = Shown("error.html", values, error.status), _plain(shown)
+    if isinstance(found, Redirected):
+        return RedirectResponse(found.url, 303)
+    if isinstance(found, Streamed):
+        # Proxies must not keep events back until there are more.
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(found.events, media_type="text/event-stream", headers=headers)
+    values = {"notice": notice_of(visit.query), **found.values}
+    return HTMLResponse(render(Shown(found.template, values), visit, shown), found.status)
+
+
+def _plain(shown: ConsolePage) -> ConsolePage:
+    """Return a page whose templates are ours."""
+    return ConsolePage(shown.path, title=shown.title)
+
+
+def _visit(
+    request: Request,
+    operator: Operator,
+    pages: Sequence[ConsolePage] = (),
+    form: Query | None = None,
+) -> Visit:
+    verbs = request.app.state.verbs
+    return Visit(
+        verbs,
+        operator,
+        request.url.path,
+        Query.parse(request.url.query),
+        form or Query(),
+        {name: str(value) for name, value in request.path_params.items()},
+        request.state.csrf,
+        verbs.now,
+        pages,
+    )
+
+
+def _base_css(request: Request) -> Response:  # noqa: ARG001 - every endpoint gets one
+    return Response(base_css(), media_type="text/css")
+
+
+def login_page(
+    request: Request, *, csrf: str, next_path: str, message: str = "", status: int = 200
+) -> Response:
+    """Return the page on which operators log in."""
+    visit = _visit(request, _NOBODY)
+    values = {"token": csrf, "next": next_path, "fault": message}
+    by_password = request.app.state.gate.users is not None
+    shown = Shown("login.html", {**values, "by_password": by_password})
+    return HTMLResponse(render(shown, visit), status)
+
+
+def error_page(request: Request, status: int, title: str, sentence: str) -> Response:
+    """Return the page of a fault."""
+    text = f"{sentence[:1].upper()}{sentence[1:]}"
+    values = {"title": title, "text": text if text.endswith((".", "!", "?")) else f"{text}."}
+    operator = getattr(request.state, "operator", None) or _NOBODY
+    pages = all_pages(None) if operator is not _NOBODY else ()
+    visit = _visit(request, operator, pages)
+    return HTMLResponse(render(Shown("error.html", values), visit), status)
