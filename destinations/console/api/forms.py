@@ -53,36 +53,13 @@ T = TypeVar("T")
 
 def selection_of(given: Mapping[str, Any], now: float, place: str) -> Selection:
     """Return the selection that fits its schema; raises `InputError`, with the place, if not."""
-    issues: list[tuple[str, str]] = []
-    chosen = [name for name in ("state", "outcome") if name in given]
-    if given.get("needsOperator"):
-        chosen.append("needsOperator")
-    if len(chosen) > 1:
-        message = f"cannot be used with {chosen[0]}: a delivery has one of both"
-        issues.append((f"{place}{chosen[1]}", message))
-    times: dict[str, float | None] = {"since": None, "until": None}
-    for name in times:
-        if name in given:
-            try:
-                times[name] = parse_time(given[name], now)
-            except UsageError as error:
-                issues.append((f"{place}{name}", str(error)))
-    since, until = times["since"], times["until"]
+    since, until = (_time(given, name, now, place) for name in ("since", "until"))
     if since is not None and until is not None and since >= until:
-        issues.append((f"{place}since", "must be before until"))
-    if issues:
-        raise InputError(issues, 422)
-    statuses: frozenset[Status] | None = None
-    if "state" in given:
-        statuses = frozenset({State(given["state"])})
-    elif "outcome" in given:
-        statuses = frozenset({Outcome(given["outcome"])})
-    elif given.get("needsOperator"):
-        statuses = NEEDS_OPERATOR
+        raise InputError([(f"{place}since", "must be before until")], 422)
     return Selection(
         destination=given.get("destination"),
         account=given.get("account"),
-        statuses=statuses,
+        statuses=_statuses(given, place),
         code=given.get("code"),
         user=given.get("user"),
         since=since,
@@ -92,6 +69,31 @@ def selection_of(given: Mapping[str, Any], now: float, place: str) -> Selection:
         subscription=given.get("subscription"),
         message_id=given.get("messageId"),
     )
+
+
+def _time(given: Mapping[str, Any], name: str, now: float, place: str) -> float | None:
+    if name not in given:
+        return None
+    try:
+        return parse_time(given[name], now)
+    except UsageError as error:
+        raise InputError([(f"{place}{name}", str(error))], 422) from None
+
+
+def _statuses(given: Mapping[str, Any], place: str) -> frozenset[Status] | None:
+    """Return the outcome, the state, or those that need an operator; None without any of them."""
+    found: dict[str, frozenset[Status]] = {}
+    if "state" in given:
+        found["state"] = frozenset({State(given["state"])})
+    if "outcome" in given:
+        found["outcome"] = frozenset({Outcome(given["outcome"])})
+    if given.get("needsOperator"):
+        found["needsOperator"] = NEEDS_OPERATOR
+    if len(found) > 1:
+        first, second, *_ = found
+        message = f"cannot be used with {first}: a delivery has a state or an outcome, not both"
+        raise InputError([(f"{place}{second}", message)], 422)
+    return next(iter(found.values()), None)
 
 
 def when(seconds: float | None) -> str | None:

@@ -31,6 +31,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _FLAGS: Final = {"true": True, "false": False}
 _SHOWN: Final = 10
 """The issues of a request that are told."""
+_LONGEST: Final = 300
 
 
 def api_routes() -> Sequence[BaseRoute]:
@@ -130,7 +131,7 @@ def _body(operation: Operation, data: bytes) -> Mapping[str, Any]:
 
 
 def _read(text: str, schema: Mapping[str, Any]) -> Any:
-    """Return the value that a text in a URL stands for; the text itself if it is not of its type."""
+    """Return the value that a text in a URL stands for; the text if it is not of its type."""
     if schema.get("type") == "integer" and _INTEGER.fullmatch(text):
         return int(text)
     if schema.get("type") == "boolean":
@@ -140,22 +141,19 @@ def _read(text: str, schema: Mapping[str, Any]) -> Any:
 
 def _words(error: ValidationError) -> str:
     """Return an issue in words that do not repeat a long value."""
+    expected: Any = error.validator_value
     match error.validator:
-        case "additionalProperties":
-            return error.message
+        case "additionalProperties" | "required":
+            return error.message[:_LONGEST]
         case "oneOf":
             return "expected either ids or selection"
-        case "required":
-            return error.message
         case "enum":
-            return f"must be one of {', '.join(map(str, error.validator_value))}"
+            return f"must be one of {', '.join(map(str, expected))}"
         case "type":
-            return f"must be of the type {error.validator_value}"
+            return f"must be of the type {expected}"
         case "pattern":
-            return f"must match {error.validator_value}"
-        case "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems":
-            return f"has the limit {error.validator} {error.validator_value}"
-    return "does not fit the schema"
+            return f"must match {expected}"
+    return f"has the limit {error.validator} {expected}"
 
 
 def _validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:

@@ -35,7 +35,8 @@ _COUNTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "in
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
 _TIME: Final[Schema] = {
     "type": "string",
-    "pattern": r"^([0-9]{1,9}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?)$",
+    "pattern": r"^([0-9]{1,9}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(T[0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?)$",
     "description": "ISO 8601 (UTC if it names no zone), or an age such as 90s, 30m, 2h, 3d or 1w.",
 }
 _VERSION: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
@@ -112,7 +113,7 @@ _HOW: Final[Mapping[str, Schema]] = {
     "dryRun": {"type": "boolean", "description": "With true, nothing is changed (false)."},
     "seen": {
         **_VERSION,
-        "description": "The version that was seen: nothing is changed if it is another by now (409).",
+        "description": "The version that was seen; if it is another by now, nothing is changed (409).",
     },
 }
 _REASON: Final[Schema] = {
@@ -125,8 +126,8 @@ _REASON: Final[Schema] = {
 _DECISION: Final[Schema] = {
     "enum": list(get_args(Decision)),
     "type": "string",
-    "description": "applied counts it as delivered, not_applied sends it again, and as_shown is what "
-    "the balances show.",
+    "description": "applied counts it as delivered, not_applied sends it again, and as_shown is "
+    "what the balances show.",
 }
 
 

@@ -77,7 +77,7 @@ def _targets(call: Call) -> Targets:
     if "id" in call.path:
         return Targets([call.path["id"]])
     if "ids" in call.body:
-        return Targets(call.body["ids"])
+        return Targets([int(one) for one in call.body["ids"]])  # 1.0 is an integer in JSON
     return Targets(
         selection=forms.selection_of(call.body["selection"], call.verbs.now, "/selection/")
     )
