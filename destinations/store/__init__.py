@@ -1,6 +1,7 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
+from destinations.store.attempts import Attempt, StoredAttempts
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.copying import (
     MOVED_TABLES,
@@ -139,6 +140,7 @@ __all__ = [
     "MOVING",
     "PAUSED",
     "Accounts",
+    "Attempt",
     "ChangedTenants",
     "DocumentsVersion",
     "DurabilityIssue",
@@ -167,6 +169,7 @@ __all__ = [
     "SealingKey",
     "SqliteDatabase",
     "SqliteStore",
+    "StoredAttempts",
     "StoredLedger",
     "StoredQueue",
     "StoredRecent",
