@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from destinations.outcome import Status
+from destinations.outcome import AttemptKind, Status
 
-__all__ = ["BODY_BYTES", "AttemptKind", "AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
-
-AttemptKind = Literal["send", "question", "credentials"]
-"""What a request was made for: to deliver, to ask about a lost answer (or about a balance before
-sending), or to find out whether a refusal is about the credentials."""
+__all__ = ["BODY_BYTES", "AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
 
 BODY_BYTES: Final = 16_384
 """The most bytes of a body that are kept, before they are compressed."""

@@ -1,7 +1,7 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
-from destinations.store.attempts import Attempt, StoredAttempts
+from destinations.store.attempts import Attempt, StoredAttempts, count_requests
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.copying import (
     MOVED_TABLES,
@@ -199,6 +199,7 @@ __all__ = [
     "count_deliveries",
     "count_mentions",
     "count_other_rows",
+    "count_requests",
     "default_path",
     "delete_drifts",
     "delete_messages",

@@ -11,10 +11,11 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from destinations.outcome import Status
-from destinations.pipeline.attempts import AttemptKind, AttemptPolicy, Content, KeptExchange
+from destinations.outcome import AttemptKind, Status
+from destinations.pipeline.attempts import AttemptPolicy, Content, KeptExchange
 from destinations.store.bulk import with_rows
 from destinations.store.codes import STATUS_CODES, STATUSES
 from destinations.store.connection import Connection, Database
@@ -24,6 +25,7 @@ from destinations.store.rows import array_of
 __all__ = [
     "Attempt",
     "StoredAttempts",
+    "count_requests",
     "delete_exchanges_of_scope",
     "erase_attempts",
     "texts_of_attempts",
@@ -66,7 +68,7 @@ _PARTS: Final = ("head", "request_body", "answer_body")
 """The columns of an exchange that name a content by its digest."""
 
 _UNUSED: Final = "".join(
-    f" AND NOT EXISTS (SELECT 1 FROM exchanges WHERE exchanges.{part} = exchange_contents.digest)"
+    f" AND NOT EXISTS (SELECT 1 FROM exchanges WHERE exchanges.{part} = exchange_contents.digest)"  # noqa: S608 - constants
     for part in _PARTS
 )
 _COLUMNS: Final = """
@@ -140,11 +142,7 @@ def write_exchanges(
 
     Nothing is written of one whose deliveries have no row.
     """
-    kept = [
-        one
-        for one in exchanges
-        if any(one[1][attempt.place] for attempt in one[2].attempts)
-    ]
+    kept = [one for one in exchanges if any(one[1][attempt.place] for attempt in one[2].attempts)]
     if not kept:
         return 0
     contents = {
@@ -165,9 +163,9 @@ def write_exchanges(
     ]
     with_rows(connection, _ADD_EXCHANGES, of_exchanges)
     with_rows(connection, _ADD_ATTEMPTS, _attempts(connection, numbers, kept))
-    size += sum(row[-1] for row in of_exchanges)
+    size += sum(int(row[-1]) for row in of_exchanges)
     connection.execute(_ADD_BYTES, (size,))
-    return size
+    return int(size)
 
 
 def _take_ids(connection: Connection, count: int) -> Sequence[int]:
@@ -331,6 +329,29 @@ def erase_attempts(
     these, without its URL, headers and bodies: anything of the user may be in them. ``scopes`` is a
     JSON array.
     """
+    found = _concerning(connection, user, scopes)
+    for number, users in found:
+        _blank(connection, number, users)
+    _delete_of_deliveries(connection, deliveries)
+    # Whose deliveries are gone from the ledger cannot be told from those of others.
+    rows = connection.execute(
+        "SELECT DISTINCT delivery FROM attempts WHERE exchange IN (SELECT value FROM json_each(?))",
+        (array_of(number for number, _ in found),),
+    ).fetchall()
+    _delete_of_deliveries(connection, _gone(connection, [one for (one,) in rows]))
+    return len(found)
+
+
+def count_requests(database: Database, user: str, scopes: Sequence[int]) -> int:
+    """Return how many kept requests in scopes have something of a user."""
+    ids = json.dumps(list(scopes))
+    return database.at_once(lambda connection: len(_concerning(connection, user, ids)))
+
+
+def _concerning(
+    connection: Connection, user: str, scopes: str
+) -> Sequence[tuple[int, Sequence[str]]]:
+    """Return the exchanges that have something of a user, each with whose else they are."""
     mentions = Mentions(user)
     named = {digest for digest, text in _contents_in(connection, scopes) if mentions.is_in(text)}
     found: list[tuple[int, list[str]]] = []
@@ -347,23 +368,13 @@ def erase_attempts(
         ):
             left = [one for one in carried if one != user and not mentions.is_in(one)]
             found.append((number, left))
-    for number, users in found:
-        _blank(connection, number, users)
-    _delete_of_deliveries(connection, deliveries)
-    # Whose deliveries are gone from the ledger cannot be told from those of others.
-    rows = connection.execute(
-        "SELECT DISTINCT delivery FROM attempts WHERE exchange IN"
-        " (SELECT value FROM json_each(?))",
-        (array_of(number for number, _ in found),),
-    ).fetchall()
-    _delete_of_deliveries(connection, _gone(connection, [one for (one,) in rows]))
-    return len(found)
+    return found
 
 
 def _blank(connection: Connection, number: int, users: Sequence[str]) -> None:
     """Take out of an exchange all that may say something of a user; ``users`` are the others."""
     query = "SELECT size, users, answer_head, error, head, request_body, answer_body"
-    before = connection.execute(f"{query} FROM exchanges WHERE id = ?", (number,)).fetchone()  # noqa: S608 - constants
+    before = connection.execute(f"{query} FROM exchanges WHERE id = ?", (number,)).fetchone()
     size, former, head, error, *digests = before
     left = zlib.compress(json.dumps(list(users)).encode())
     less = len(former) + len(head) + len(error) - len(left)
@@ -440,10 +451,12 @@ class StoredAttempts:
     def cut(self, most: int) -> bool:
         """Delete some of the oldest if all take more than ``most`` bytes; whether it did.
 
-        Raises as `Database.transaction`.
+        A little more than that goes, so that it is not to be done again at once. Raises as
+        `Database.transaction`.
         """
         if self.bytes <= most:
             return False
+        most -= most // 32
         rows = self._database.all("SELECT id FROM exchanges ORDER BY id LIMIT ?", (_CHUNK,))
         with self._database.transaction() as connection:
             (over,) = connection.execute("SELECT sum(bytes) FROM exchange_bytes").fetchone()
@@ -454,9 +467,7 @@ class StoredAttempts:
                 (over,) = connection.execute("SELECT sum(bytes) FROM exchange_bytes").fetchone()
         return bool(rows)
 
-    def _delete_found(
-        self, query: str, values: Sequence[object], more: Callable[[], bool]
-    ) -> int:
+    def _delete_found(self, query: str, values: Sequence[object], more: Callable[[], bool]) -> int:
         """Delete the exchanges that a query finds, until it finds none."""
         deleted = 0
         while more():
@@ -481,7 +492,7 @@ class StoredAttempts:
                 break
             last = rows[-1][0]
             ids = [one for (one,) in rows]
-            gone = self._database.at_once(lambda connection, ids=ids: _gone(connection, ids))
+            gone = self._database.at_once(partial(_gone, deliveries=ids))
             if gone:
                 with self._database.transaction() as connection:
                     _delete_of_deliveries(connection, _gone(connection, gone))
