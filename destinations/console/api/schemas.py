@@ -113,7 +113,7 @@ _HOW: Final[Mapping[str, Schema]] = {
     "dryRun": {"type": "boolean", "description": "With true, nothing is changed (false)."},
     "seen": {
         **_VERSION,
-        "description": "The version that was seen; if it is another by now, nothing is changed (409).",
+        "description": "The version that was seen; if it is another now, nothing is changed (409).",
     },
 }
 _REASON: Final[Schema] = {
