@@ -14,7 +14,7 @@ from destinations.console.pages import error_page
 from destinations.console.verbs import StaleDecisionError, UnknownError
 from destinations.errors import DefinitionError, TemporaryError, UsageError
 
-__all__ = ["API", "InputError", "answer_fault", "is_of_api", "of_error", "problem"]
+__all__ = ["API", "PROBLEM_TYPE", "InputError", "answer_fault", "is_of_api", "of_error", "problem"]
 
 API: Final = "/api/v1"
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -22,10 +22,14 @@ _AWAY_SECONDS: Final = 5
 
 
 class InputError(UsageError):
-    """A request does not have what it must have; ``issues`` say where, by a place in it."""
+    """A request does not have what it must have; ``issues`` say where, by a place in it.
 
-    def __init__(self, issues: Sequence[tuple[str, str]]) -> None:
+    ``status`` is 400 for what does not fit a schema, and 422 for what cannot be meant.
+    """
+
+    def __init__(self, issues: Sequence[tuple[str, str]], status: int = 400) -> None:
         self.issues = issues
+        self.status = status
         super().__init__("; ".join(f"{place}: {message}" for place, message in issues))
 
 
@@ -73,9 +77,9 @@ def answer_fault(
 def of_error(error: Exception) -> tuple[int, str, Sequence[tuple[str, str]], Mapping[str, str]]:
     """Return the status, sentence, issues and headers for an error of a verb."""
     if isinstance(error, InputError):
-        return 400, str(error), error.issues, {}
+        return error.status, str(error), error.issues, {}
     if isinstance(error, CursorError):
-        return 400, str(error), (("query: cursor", str(error)),), {}
+        return 422, str(error), (("query: cursor", str(error)),), {}
     if isinstance(error, UnknownError):
         return 404, str(error), (), {}
     if isinstance(error, StaleDecisionError):

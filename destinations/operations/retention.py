@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.store import (
     OpenStore,
     RecentBounds,
@@ -43,7 +44,7 @@ class Periods:
     an event that comes again, or corrected, has to be compared with them. For ``dedupe_days`` a
     ``messageId`` is recognised again, which never ends before its deliveries do. For
     ``refused_days`` events stay that a receiver refused, and within ``recent`` those that were
-    delivered; None keeps none of them.
+    delivered; None keeps none of them. ``attempts`` is for requests with their answers.
     """
 
     keep_days: float = KEEP_DAYS
@@ -51,6 +52,7 @@ class Periods:
     refused_days: float = REFUSED_DAYS
     by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
     recent: RecentBounds | None = None
+    attempts: AttemptPolicy | None = field(default_factory=AttemptPolicy)
 
     def of(self, outcome: Outcome) -> float | None:
         """Return for how many days deliveries of an outcome stay; None if until decided."""
@@ -89,6 +91,7 @@ def prune(
     messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
     raw_events = settled.raw_events + delete_spent_events(database, more)
     raw_events += store.recent().prune(now, periods.recent, more)
+    store.attempts().prune(now, periods.attempts, more)
     if more():
         with database.transaction() as connection:
             delete_spent_settings(connection)

@@ -33,6 +33,7 @@ from destinations.errors import (
 )
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
 from destinations.postgres import PostgresAddress, StoreAddress, check_path_text, is_postgres
 from destinations.runtime.account_identity import checked_name
@@ -63,6 +64,9 @@ from destinations.store import RecentBounds, sealing_key_fault
 __all__ = ["config_to_show", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
+_SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_BYTES: Final[Mapping[str, int]] = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+_LEAST_ATTEMPT_BYTES: Final = 65_536
 _SECRET_PLACE: Final = re.compile(
     r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
     r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+)(?=/|$)"
@@ -261,6 +265,7 @@ class _Reader:
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
             keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
+            keep_attempts=self._attempts(data.get("keepAttempts", {})),
             sealing=self._sealing(data.get("sealing")),
             store=store or self._store(data["store"]),
             sources=tuple(
@@ -274,6 +279,22 @@ class _Reader:
             **_fields(queue),
             **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
         )
+
+    def _attempts(self, spec: Mapping[str, Any] | bool) -> AttemptPolicy | None:  # noqa: FBT001 - as in the file
+        if isinstance(spec, bool):
+            return None
+        fields = dict(spec)
+        for name in ("failed", "delivered"):
+            if name in fields:
+                fields[name] = float(spec[name][:-1]) * _SECONDS[spec[name][-1]]
+        if isinstance(spec.get("maxBytes"), str):
+            number, unit = spec["maxBytes"][:-2], spec["maxBytes"][-2:]
+            fields["maxBytes"] = round(float(number) * _BYTES[unit])
+            if fields["maxBytes"] < _LEAST_ATTEMPT_BYTES:
+                message = f"must be at least {_LEAST_ATTEMPT_BYTES:,} bytes"
+                place = pointer("keepAttempts", "maxBytes")
+                self.issues.append(self._document.issue(place, message))
+        return AttemptPolicy(**_fields(fields))
 
     def _source(self, spec: Mapping[str, Any], place: str) -> SourceConfig:
         origins = []

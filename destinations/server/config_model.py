@@ -12,6 +12,7 @@ from destinations.definition.document import Document
 from destinations.http.loopback import is_loopback
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.reconcile import LossOptions
 from destinations.postgres import StoreAddress
@@ -262,8 +263,9 @@ class SealingConfig:
 class ServeConfig:
     """All of it.
 
-    ``keep_recent`` bounds what stays of delivered events, None keeps none; ``path`` is where it was
-    read, None for one that is not in a file.
+    ``keep_recent`` bounds what stays of delivered events, None keeps none; ``keep_attempts`` says
+    the same of requests with their answers. ``path`` is where it was read, None for one that is not
+    in a file.
     """
 
     store: StoreConfig
@@ -278,6 +280,7 @@ class ServeConfig:
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
     keep_recent: RecentBounds | None = None
+    keep_attempts: AttemptPolicy | None = field(default_factory=AttemptPolicy)
     path: Path | None = field(default=None, compare=False)
     document: Document | None = field(default=None, compare=False, repr=False)
     """What it was read from, to say where something stands; None for one that is not in a file."""
@@ -329,4 +332,5 @@ class ServeConfig:
             self.refused.keep_days,
             by_outcome=self.store.keep_days_by_outcome,
             recent=self.keep_recent,
+            attempts=self.keep_attempts,
         )

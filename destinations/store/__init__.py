@@ -1,6 +1,7 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
+from destinations.store.attempts import Attempt, StoredAttempts, count_requests
 from destinations.store.audit import MOST_AUDITED_IDS, AuditLine, StoredAudit
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.copying import (
@@ -142,6 +143,7 @@ __all__ = [
     "MOVING",
     "PAUSED",
     "Accounts",
+    "Attempt",
     "AuditLine",
     "ChangedTenants",
     "DocumentsVersion",
@@ -171,6 +173,7 @@ __all__ = [
     "SealingKey",
     "SqliteDatabase",
     "SqliteStore",
+    "StoredAttempts",
     "StoredAudit",
     "StoredLedger",
     "StoredQueue",
@@ -202,6 +205,7 @@ __all__ = [
     "count_deliveries",
     "count_mentions",
     "count_other_rows",
+    "count_requests",
     "default_path",
     "delete_drifts",
     "delete_messages",

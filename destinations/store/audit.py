@@ -106,7 +106,7 @@ class StoredAudit:
                 ids,
                 more,
                 done,
-            ) in rows  # fmt: skip
+            ) in rows
         ]
 
     def delete_before(self, at: float) -> int:
