@@ -66,9 +66,6 @@ from .service import (
     Role,
     Service,
 )
-from .store_opening import (
-    store_figures,
-)
 
 __all__ = [
     "AdminConfig",
@@ -108,6 +105,5 @@ __all__ = [
     "read_body",
     "read_config",
     "running_configuration",
-    "store_figures",
     "todays_destinations",
 ]

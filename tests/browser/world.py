@@ -198,7 +198,10 @@ def make_world(folder: Path, now: float, *, empty: bool = False) -> World:
     world = World(config, store, now)
     with SqliteStore(store) as opened:
         if not empty:
-            _fill(Filler(world, opened), SealedValues(opened.database, Sealer(SealingKey.parse(sealing))))
+            _fill(
+                Filler(world, opened),
+                SealedValues(opened.database, Sealer(SealingKey.parse(sealing))),
+            )
     return world
 
 
@@ -211,54 +214,93 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
             filler.put(track(user=users[number % 4]), age=86_400 * day + 60 * number)
     for number in range(8):
         page = {"type": "page", "name": "Pricing", "userId": users[number % 4]}
-        filler.put(page, Outcome.FILTERED, age=3_000 - 300 * number,
-                   reason="no subscription takes page events")
+        filler.put(
+            page,
+            Outcome.FILTERED,
+            age=3_000 - 300 * number,
+            reason="no subscription takes page events",
+        )
     for number, event in enumerate(("Seat Added", "Seat Added", "Seat Added", "File Uploaded")):
         raw = {**track(None, plan="pro"), "event": event}
         filler.put(
-            raw, Outcome.UNMAPPED, age=1_900 - number, name="unmapped",
+            raw,
+            Outcome.UNMAPPED,
+            age=1_900 - number,
+            name="unmapped",
             reason="The event names no feature, and no mapping rule does; set properties.featureId.",
         )
     filler.put(
-        {**track(), "properties": {"featureId": 7, "delta": "many"}}, Outcome.INVALID, age=1_500,
-        code="PAYLOAD_VALIDATION_FAILED", http_status=400, name="invalid",
+        {**track(), "properties": {"featureId": 7, "delta": "many"}},
+        Outcome.INVALID,
+        age=1_500,
+        code="PAYLOAD_VALIDATION_FAILED",
+        http_status=400,
+        name="invalid",
         reason="/delta must be a whole number",
     )
     filler.put(
-        track("teleport"), Outcome.REJECTED, age=1_400, code="NOT_FOUND", http_status=404,
-        reason="Kana has no feature 'teleport'", name="rejected",
+        track("teleport"),
+        Outcome.REJECTED,
+        age=1_400,
+        code="NOT_FOUND",
+        http_status=404,
+        reason="Kana has no feature 'teleport'",
+        name="rejected",
     )
     for number in range(3):
         filler.put(
-            track(user=users[number]), Outcome.DEAD, age=1_200 - number * 60, attempts=9,
-            code="SERVICE_UNAVAILABLE", http_status=503, name="dead",
+            track(user=users[number]),
+            Outcome.DEAD,
+            age=1_200 - number * 60,
+            attempts=9,
+            code="SERVICE_UNAVAILABLE",
+            http_status=503,
+            name="dead",
             reason="the partner did not answer for four hours",
         )
     for number, found in enumerate((15, None)):
         filler.put(
-            track(user=users[number], delta=5), State.HELD, age=900 + number,
-            increment=Increment(f"{users[number]} exports", 5), name=("held", "held-unknown")[number],
-            evidence={"before": 12, "expected": 17, "found": found,
-                      "why": "another writer adds to the balance"},
+            track(user=users[number], delta=5),
+            State.HELD,
+            age=900 + number,
+            increment=Increment(f"{users[number]} exports", 5),
+            name=("held", "held-unknown")[number],
+            evidence={
+                "before": 12,
+                "expected": 17,
+                "found": found,
+                "why": "another writer adds to the balance",
+            },
             reason="the answer was lost, and the balances do not show whether it was applied",
         )
     filler.put(track(user="margaret"), State.READY, age=300, name="ready")
     filler.put(track(user="margaret"), State.READY, age=200)
     filler.put(
         {"type": "identify", "userId": "ada", "traits": {"email": "ada@example.com"}},
-        destination="crm-webhook", age=700, recent=True,
+        destination="crm-webhook",
+        age=700,
+        recent=True,
     )
     filler.put(
         {"type": "identify", "userId": "grace", "traits": {"email": "grace@example.com"}},
-        Outcome.REJECTED, destination="crm-webhook", age=650, code="GONE", http_status=410,
+        Outcome.REJECTED,
+        destination="crm-webhook",
+        age=650,
+        code="GONE",
+        http_status=410,
         reason="the receiver is gone for good",
     )
     secrets = TenantSecrets(filler.store.database, sealed)
     identity = AccountIdentity("kana", "https://partner.example", "", "tenant", None)
     for name in ("acme", "globex"):
         tenant = secrets.add(
-            "partner", secrets.id_of(name), f"key-of-{name}", identity, {},
-            now=filler.world.now - 86_400, is_proven=name == "acme",
+            "partner",
+            secrets.id_of(name),
+            f"key-of-{name}",
+            identity,
+            {},
+            now=filler.world.now - 86_400,
+            is_proven=name == "acme",
         )
         filler.world.tenants[name] = tenant.id
         filler.put(track(), destination="partner", scope=tenant.scope, age=400)
@@ -274,7 +316,11 @@ class Console:
 
     def cookie(self, role: Role = "operate", name: str = "ada") -> dict[str, str]:
         """Return the cookie of an operator who has signed in, for a browser or a client."""
-        return {"name": self.gate.cookie, "value": self.gate.sessions.begin(name, role), "url": self.url}
+        return {
+            "name": self.gate.cookie,
+            "value": self.gate.sessions.begin(name, role),
+            "url": self.url,
+        }
 
 
 @contextlib.contextmanager

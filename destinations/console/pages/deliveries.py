@@ -19,11 +19,12 @@ from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown, linked
 from destinations.console.pages.visit import Answered, PageError, Shown, Visit
 from destinations.console.verbs import UnknownError
-from destinations.errors import DestinationsError, UsageError
+from destinations.errors import DestinationsError, EventError, UsageError
 from destinations.operations import DeliveryDetails
 from destinations.outcome import Outcome, State
 from destinations.pages import Html, badge, duration, time
 from destinations.pipeline.ledger import LedgerEntry
+from destinations.segment.event import read_json
 
 __all__ = [
     "deliveries",
@@ -169,8 +170,12 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
 
 
 def _explained(visit: Visit, entry: LedgerEntry, raw: bytes) -> Any:
-    text = raw.decode("utf-8", "replace")
-    return visit.verbs.explain(entry.destination, text, tenant=entry.tenant or None)
+    event: Any
+    try:
+        event = read_json(raw, limit=len(raw))
+    except EventError:
+        event = raw.decode("utf-8", "replace")
+    return visit.verbs.explain(entry.destination, event, tenant=entry.tenant or None)
 
 
 def _facts(entry: LedgerEntry, masked: Callable[[str], str]) -> Iterator[tuple[str, object]]:

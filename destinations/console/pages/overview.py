@@ -14,8 +14,14 @@ from destinations.operations import StoreStatus, queue_length, server_status, st
 from destinations.outcome import Outcome, State, Status
 from destinations.pages import Html, Series, number, stacked_rates
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.server import store_figures
-from destinations.store import OpenStore, Tally, Tenants, read_tallies
+from destinations.store import (
+    OpenStore,
+    SqliteStore,
+    Tally,
+    Tenants,
+    free_bytes,
+    read_tallies,
+)
 
 __all__ = ["Flow", "daily", "flows", "overview", "recent_rates"]
 
@@ -201,13 +207,14 @@ def overview(visit: Visit) -> Answered:
     period = query.one_of("period", _PERIODS, "today")
     by = query.one_of("by", _GROUPS, "destination")
     today = int(now // DAY)
-    with visit.verbs.stores.read() as store:
+    with visit.verbs.reading() as store:
         status = store_status(store, now, server_status(store))
         scopes = {one.id: one for one in store.ledger().totals(now)}
         tallies = read_tallies(store.database, 0 if period == "all" else today - 30)
         ended = store.ledger().ended_since(now - 3_600, _MOST_LATEST)
         names = _tenant_names(store) if by == "tenant" else {}
-        figures = store_figures(store, visit.verbs.config.store.max_bytes, is_durable=True)
+        # How much is free where a database is, is not known here.
+        free = free_bytes(store.path) if isinstance(store, SqliteStore) else None
     days = _PERIODS[period]
     kept = [one for one in tallies if not days or not one.day or one.day > today - days]
     found = flows(kept, scopes, by, names)
@@ -230,7 +237,8 @@ def overview(visit: Visit) -> Answered:
             "is_cut": len(ended) >= _MOST_LATEST,
             "lines": _lines(status, breakers, now),
             "knows_breakers": breakers is not None,
-            "figures": figures,
+            "free": free,
+            "limit": visit.verbs.config.store.max_bytes,
             "refreshes": query.text("refresh") != "off",
         },
     )

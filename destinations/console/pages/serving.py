@@ -14,6 +14,7 @@ from destinations.console.pages.templating import render
 from destinations.console.pages.visit import (
     Answered,
     ConsolePage,
+    Frame,
     PageError,
     Redirected,
     Shown,
@@ -64,7 +65,7 @@ def _endpoint(
         if request.method == "POST":
             given = await request.form()
             form = Query((key, value) for key, value in given.multi_items() if type(value) is str)
-        visit = _visit(request, operator_of(request), pages, form)
+        visit = _visit(request, pages, form)
         return await run_in_threadpool(_answer, visit, shown, answer)
 
     return endpoint
@@ -91,24 +92,29 @@ def _plain(shown: ConsolePage) -> ConsolePage:
     return ConsolePage(shown.path, title=shown.title)
 
 
-def _visit(
-    request: Request,
-    operator: Operator,
-    pages: Sequence[ConsolePage] = (),
-    form: Query | None = None,
-) -> Visit:
+def _visit(request: Request, pages: Sequence[ConsolePage], form: Query) -> Visit:
     verbs = request.app.state.verbs
     return Visit(
-        verbs,
-        operator,
-        request.url.path,
-        Query.parse(request.url.query),
-        form or Query(),
-        {name: str(value) for name, value in request.path_params.items()},
-        request.state.csrf,
-        verbs.now,
-        pages,
+        operator=operator_of(request),
+        path=request.url.path,
+        query=Query.parse(request.url.query),
+        csrf=request.state.csrf,
+        pages=pages,
+        verbs=verbs,
+        form=form,
+        parts={name: str(value) for name, value in request.path_params.items()},
+        now=verbs.now,
     )
+
+
+def _frame(request: Request) -> Frame:
+    """Return what is around the page of a fault: it may have come up before anything is known."""
+    operator = getattr(request.state, "operator", None)
+    csrf = getattr(request.state, "csrf", "")
+    path = request.url.path
+    if operator is None:
+        return Frame(operator=_NOBODY, path=path, csrf=csrf)
+    return Frame(operator=operator, path=path, csrf=csrf, pages=all_pages(None))
 
 
 def _base_css(request: Request) -> Response:  # noqa: ARG001 - every endpoint gets one
@@ -119,18 +125,14 @@ def login_page(
     request: Request, *, csrf: str, next_path: str, message: str = "", status: int = 200
 ) -> Response:
     """Return the page on which operators log in."""
-    visit = _visit(request, _NOBODY)
     values = {"token": csrf, "next": next_path, "fault": message}
     by_password = request.app.state.gate.users is not None
     shown = Shown("login.html", {**values, "by_password": by_password})
-    return HTMLResponse(render(shown, visit), status)
+    return HTMLResponse(render(shown, _frame(request)), status)
 
 
 def error_page(request: Request, status: int, title: str, sentence: str) -> Response:
     """Return the page of a fault."""
     text = f"{sentence[:1].upper()}{sentence[1:]}"
     values = {"title": title, "text": text if text.endswith((".", "!", "?")) else f"{text}."}
-    operator = getattr(request.state, "operator", None) or _NOBODY
-    pages = all_pages(None) if operator is not _NOBODY else ()
-    visit = _visit(request, operator, pages)
-    return HTMLResponse(render(Shown("error.html", values), visit), status)
+    return HTMLResponse(render(Shown("error.html", values), _frame(request)), status)

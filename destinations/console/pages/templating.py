@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from destinations.console.pages.query import link
-from destinations.console.pages.visit import ConsolePage, Shown, Visit
+from destinations.console.pages.visit import ConsolePage, Frame, Shown
 from destinations.extras import libraries_of
 from destinations.pages import (
     Column,
@@ -36,7 +36,7 @@ __all__ = ["json_shown", "linked", "render"]
 _OWN: Final = "destinations.console.pages"
 
 
-def render(shown: Shown, visit: Visit, page: ConsolePage | None = None) -> str:
+def render(shown: Shown, visit: Frame, page: ConsolePage | None = None) -> str:
     """Return a page as HTML."""
     package = _OWN if page is None else page.package
     values = {
@@ -102,7 +102,7 @@ def _escaped(value: object) -> object:
     return value if hasattr(value, "__html__") else Markup(escape(value))  # noqa: S704 - escaped
 
 
-def _menu(visit: Visit, current: ConsolePage | None) -> Sequence[tuple[str, str, bool]]:
+def _menu(visit: Frame, current: ConsolePage | None) -> Sequence[tuple[str, str, bool]]:
     """Return the pages of the menu: path, title, and whether it is the one that is shown."""
     here = None if current is None else current.path
     return [

@@ -13,6 +13,7 @@ from destinations.console.verbs import Verbs
 __all__ = [
     "Answered",
     "ConsolePage",
+    "Frame",
     "PageError",
     "Redirected",
     "Shown",
@@ -21,23 +22,17 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One request for a page of a console, which has these ``pages``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What every page has around its content: who looks at which of the ``pages``.
 
-    ``verbs`` is what can be asked and done. ``parts`` are what stands in the place of names in its
-    path. ``csrf`` is the token that each form of the page repeats. ``form`` is what was sent to it,
-    if it is to change something.
+    ``csrf`` is the token that each form of the page repeats.
     """
 
-    verbs: Verbs
     operator: Operator
     path: str
     query: Query = field(default_factory=Query)
-    form: Query = field(default_factory=Query)
-    parts: Mapping[str, str] = field(default_factory=dict)
     csrf: str = ""
-    now: float = 0.0
     pages: Sequence[ConsolePage] = ()
 
     @property
@@ -45,6 +40,20 @@ class Visit:
         """The URL of this page, with its state."""
         text = self.query.changed()
         return f"{self.path}?{text}" if text else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(Frame):
+    """One request for a page: ``verbs`` is what can be asked and done.
+
+    ``parts`` are what stands in the place of names in its path. ``form`` is what was sent to it, if
+    it is to change something. ``now`` is in seconds since 1970, UTC.
+    """
+
+    verbs: Verbs
+    form: Query = field(default_factory=Query)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
