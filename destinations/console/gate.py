@@ -102,6 +102,10 @@ class Gate:
             secure=self.options.is_secure,
         )
 
+    def exchange_keys(self, keys: ApiKeys) -> None:
+        """Let in who has one of these keys, from now on."""
+        self._keys = keys
+
     def identify(self, request: Request) -> None:
         """Note who sent a request: ``operator`` is None for a stranger.
 

@@ -92,7 +92,7 @@ from destinations.server import (
     bind_to_show,
     todays_destinations,
 )
-from destinations.store import AuditLine, OpenStore, StoredLedger, Tenant, TenantStore
+from destinations.store import Attempt, AuditLine, OpenStore, StoredLedger, Tenant, TenantStore
 
 __all__ = [
     "LARGEST_ID",
@@ -198,6 +198,12 @@ class Verbs:
             ledger = open_ledger(store)
             _check_ids(ledger, [delivery_id])
             return delivery_details(store, ledger, delivery_id)
+
+    def attempts(self, delivery_id: int) -> Sequence[Attempt]:
+        """Return the attempts of a delivery that are kept, in the order in which they were made."""
+        with self._stores.read() as store:
+            _check_ids(open_ledger(store), [delivery_id])
+            return store.attempts().of(delivery_id)
 
     def siblings(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
         """Return the deliveries of the event of a delivery, itself included."""

@@ -30,9 +30,10 @@ from destinations.operations import (
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import NEEDS_OPERATOR, LedgerEntry, Selection
-from destinations.store import AuditLine
+from destinations.store import Attempt, AuditLine
 
 __all__ = [
+    "attempt_json",
     "audit_json",
     "changed_json",
     "connection_json",
@@ -165,6 +166,45 @@ def details_json(details: DeliveryDetails, verbs: Verbs) -> dict[str, Any]:
         "replay": _allowed(details.why_not_replayed),
         "drop": _allowed(details.why_not_dropped),
     }
+
+
+def attempt_json(one: Attempt, verbs: Verbs) -> dict[str, Any]:
+    """Return a request that carried a delivery, with its answer."""
+    masked = verbs.masker.text
+    answer = None
+    if one.status is not None:
+        answer = {
+            "status": one.status,
+            "headers": verbs.masker.value(dict(one.answer_headers)),
+            "body": _sent(one.answer_body, one.answer_bytes, verbs, is_cut=one.is_answer_cut),
+        }
+    return {
+        "number": one.number,
+        "at": when(one.at),
+        "seconds": one.seconds,
+        "kind": one.kind,
+        "outcome": None if one.outcome is None else one.outcome.value,
+        "errorClass": one.error_class,
+        "rule": one.rule,
+        "error": masked(one.error),
+        "deliveries": one.deliveries,
+        "erased": one.is_erased,
+        "request": {
+            "name": one.request,
+            "method": one.method,
+            "url": masked(one.url),
+            "headers": verbs.masker.value(dict(one.request_headers)),
+            "body": _sent(one.request_body, one.request_bytes, verbs, is_cut=one.is_request_cut),
+        },
+        "answer": answer,
+    }
+
+
+def _sent(body: bytes | None, size: int, verbs: Verbs, *, is_cut: bool) -> dict[str, Any] | None:
+    if body is None:
+        return None
+    text = verbs.masker.text(body.decode("utf-8", "replace"))
+    return {"text": text, "bytes": size, "cut": is_cut}
 
 
 def _allowed(why_not: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from destinations.console.verbs import LARGEST_ID, MOST_ON_A_PAGE, MOST_TARGETS, Decision
 from destinations.operations import TenantState
-from destinations.outcome import Effect, Outcome, State
+from destinations.outcome import AttemptKind, Effect, Outcome, State
 
 __all__ = ["COMPONENTS", "CURSOR", "ID", "LIMIT", "NAME", "SELECTION", "TENANT", "page_of", "ref"]
 
@@ -172,6 +172,9 @@ _DELIVERY: Final[Mapping[str, Schema]] = {
     "version": _VERSION,
 }
 
+_BODY: Final = _object(text=TEXT, bytes=_NUMBER, cut=_FLAG)
+"""A body: its text, how long the whole of it was, and whether only the beginning is kept."""
+
 _TENANT: Final[Mapping[str, Schema]] = {
     "id": TEXT,
     "name": _or_null(TEXT),
@@ -221,6 +224,21 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         drop=_ALLOWED,
     ),
     "Deliveries": page_of("Delivery"),
+    "Attempt": _object(
+        number=_NUMBER,
+        at=_WHEN,
+        seconds=_SECONDS,
+        kind={"enum": list(get_args(AttemptKind)), "type": "string"},
+        outcome=_or_null(TEXT),
+        errorClass=_or_null(TEXT),
+        rule=TEXT,
+        error=TEXT,
+        deliveries=_NUMBER,
+        erased=_FLAG,
+        request=_object(name=TEXT, method=TEXT, url=TEXT, headers=_TEXTS, body=_or_null(_BODY)),
+        answer=_or_null(_object(status=_NUMBER, headers=_TEXTS, body=_or_null(_BODY))),
+    ),
+    "Attempts": _object(items=_list(ref("Attempt"))),
     "Changed": _object(
         dryRun=_FLAG,
         deliveries=_NUMBER,

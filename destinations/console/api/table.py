@@ -73,6 +73,11 @@ def _delivery(call: Call) -> Any:
     return forms.details_json(call.verbs.delivery(call.path["id"]), call.verbs)
 
 
+def _attempts(call: Call) -> Any:
+    found = call.verbs.attempts(call.path["id"])
+    return {"items": [forms.attempt_json(one, call.verbs) for one in found]}
+
+
 def _targets(call: Call) -> Targets:
     if "id" in call.path:
         return Targets([call.path["id"]])
@@ -165,6 +170,13 @@ OPERATIONS: Final[Sequence[Operation]] = (
         *("showDelivery", "GET", "/deliveries/{id}", "read"),
         "Show a delivery with its event, its payload and what can be done with it.",
         *("DeliveryDetails", _delivery),
+        parts=_DELIVERY,
+        faults=(404,),
+    ),
+    Operation(
+        *("listAttempts", "GET", "/deliveries/{id}/attempts", "read"),
+        "List the requests that carried a delivery with their answers, as far as they are kept.",
+        *("Attempts", _attempts),
         parts=_DELIVERY,
         faults=(404,),
     ),
