@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -37,17 +38,21 @@ def make_app(
 
     For ``hosts`` and ``is_local`` see `Guard`.
     """
-    app = Starlette(
-        routes=list(make_routes(verbs.config)),
-        exception_handlers={
-            HTTPException: _http_fault,
-            DestinationsError: _fault,
-        },
-    )
+    app = _App(routes=list(make_routes(verbs.config)))
     app.router.redirect_slashes = False
     app.state.verbs = verbs
     app.state.gate = gate
     return Guard(app, gate, hosts=hosts, is_local=is_local)
+
+
+class _App(Starlette):
+    """Answers faults itself; all other errors are left to the guard, which has logged none yet."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what handles a request."""
+        return ExceptionMiddleware(
+            self.router, handlers={HTTPException: _http_fault, DestinationsError: _fault}
+        )
 
 
 async def _http_fault(request: Request, error: Exception) -> Response:

@@ -155,7 +155,7 @@ class Gate:
                 detail = f"{operator.name} has the role {operator.role}: this needs {needs}"
                 return answer_fault(request, 403, detail)
         is_forgeable = request.method not in _SAFE and state.session is not None
-        if is_forgeable and not is_same(await _given_token(request), state.csrf):
+        if is_forgeable and not is_same(_given_token(request), state.csrf):
             detail = (
                 "the form is not of this session, or too old: go back, reload the page, try again"
             )
@@ -192,15 +192,9 @@ def stamp_of(password_hash: str) -> str:
     return hashlib.sha256(password_hash.encode()).hexdigest()
 
 
-async def _given_token(request: Request) -> str | None:
-    header = request.headers.get(_HEADER)
-    if header is not None:
-        return header
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
-        return None
-    given = (await request.form()).get(FORM_FIELD)
-    return given if isinstance(given, str) else None
+def _given_token(request: Request) -> str | None:
+    given: str | None = request.headers.get(_HEADER) or request.state.form.get(FORM_FIELD)
+    return given
 
 
 def _stranger(request: Request) -> Response:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Final
+from urllib.parse import parse_qsl
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import FormData, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 1024 * 1024
 _BODY_SECONDS: Final = 10.0
+_MOST_FIELDS: Final = 1_000
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -98,6 +100,7 @@ class Guard:
                 await refusal(scope, receive, guarded)
                 return
             assert isinstance(body, bytes)  # noqa: S101 - looked at above
+            request.state.form = _form(request, body)
             await asyncio.to_thread(self._gate.identify, request)
             await self._app(scope, _replay(body, receive), guarded)
         except Exception:
@@ -149,6 +152,18 @@ class Guard:
             detail = f"the body did not arrive within {self._body_seconds:g} s"
             return answer_fault(request, 408, detail, headers={"Connection": "close"})
         return bytes(data)
+
+
+def _form(request: Request, body: bytes) -> FormData:
+    """Return the fields of a form; of what is no form, none. Forms with files are not read."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return FormData()
+    text = body.decode("utf-8", "replace")
+    try:
+        return FormData(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return FormData()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -58,8 +58,7 @@ class _Form:
     async def take(self, request: Request) -> Response:
         """Sign in, or say that it did not work; who guesses has to wait."""
         gate: Gate = request.app.state.gate
-        form = await request.form()
-        given = {key: value if isinstance(value, str) else "" for key, value in form.items()}
+        given = request.state.form
         next_path = _local_path(given.get("next"))
         seed = request.cookies.get(_seed_cookie(gate), "")
         if not seed or not is_same(given.get(FORM_FIELD), gate.login_token(seed)):

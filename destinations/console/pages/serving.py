@@ -61,10 +61,7 @@ def _endpoint(
     shown: ConsolePage, answer: Callable[[Visit], Answered], pages: Sequence[ConsolePage]
 ) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
-        form = Query()
-        if request.method == "POST":
-            given = await request.form()
-            form = Query((key, value) for key, value in given.multi_items() if type(value) is str)
+        form = Query((key, str(value)) for key, value in request.state.form.multi_items())
         visit = _visit(request, pages, form)
         return await run_in_threadpool(_answer, visit, shown, answer)
 
