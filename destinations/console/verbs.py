@@ -555,6 +555,17 @@ class Verbs:
         msg = f"the configuration has no destination {name!r}; it has: {', '.join(known)}"
         raise UnknownError(msg + did_you_mean(name, known))
 
+    @contextlib.contextmanager
+    def changing(
+        self, operator: Operator, verb: str, *, destination: str, tenant: str = "", **more: str
+    ) -> Iterator[OpenStore]:
+        """Give the store to a page of a plugin that changes what is its own; the audit has it."""
+        with self._stores.change() as store:
+            state = PauseState(destination, tenant, None, {}, "")
+            with self._audited(store, operator, verb, (), state, **more) as done:
+                yield store
+                done.append(1)
+
     # -- what they have in common --------------------------------------------------------------
 
     def _opened(self, *, dry_run: bool) -> AbstractContextManager[OpenStore]:

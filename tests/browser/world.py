@@ -106,7 +106,7 @@ class Filler:
         identity = AccountIdentity(slug, f"https://{destination}.example", "", "key", None)
         return self.store.accounts().served(destination, identity)
 
-    def put(  # noqa: PLR0913 - what makes a delivery
+    def put(
         self,
         raw: Mapping[str, Any],
         status: Status = Outcome.DELIVERED,
@@ -227,7 +227,7 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
             Outcome.UNMAPPED,
             age=1_900 - number,
             name="unmapped",
-            reason="The event names no feature, and no mapping rule does; set properties.featureId.",
+            reason="The event names no feature, and no mapping rule does.",
         )
     filler.put(
         {**track(), "properties": {"featureId": 7, "delta": "many"}},

@@ -300,14 +300,19 @@ class _ReplayItem:
     lines: Sequence[tuple[str, str]]
     added: Sequence[tuple[str, str, str]]
     changes: bool
+    is_same_payload: bool
 
 
 def _replay_item(one: ReplayedDelivery, masker: Masker) -> _ReplayItem:
     (row,) = event_rows([one.entry], masker)
     today = one.today
     lines: Sequence[tuple[str, str]] = ()
+    is_same = False
     if today is not None and today.becomes == "sent":
-        lines = changed_lines(one.before, today.payload)
+        if one.before == today.payload:
+            is_same = True
+        else:
+            lines = changed_lines(one.before, today.payload)
     return _ReplayItem(
         row,
         one.refused,
@@ -316,6 +321,7 @@ def _replay_item(one: ReplayedDelivery, masker: Masker) -> _ReplayItem:
         lines,
         [_added(part) for part in one.added],
         one.changes,
+        is_same,
     )
 
 

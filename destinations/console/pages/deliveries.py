@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from destinations.console.cursors import CursorError
+from destinations.console.pages.attempts import attempt_shown
 from destinations.console.pages.events import (
     OUTCOMES,
     STATES,
@@ -159,6 +160,8 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "siblings": event_rows(
             (one for one in verbs.siblings(entry) if one.id != entry.id), verbs.masker
         ),
+        "attempts": [attempt_shown(one, verbs.masker) for one in verbs.attempts(entry.id)],
+        "keeps_attempts": verbs.config.keep_attempts is not None,
         "next_step": details.next_step,
         "can_resolve": not details.why_not_resolved,
         "can_replay": not details.why_not_replayed,

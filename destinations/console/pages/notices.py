@@ -20,6 +20,14 @@ NOTICES: Final = {
     ),
     "dropped": ("1 delivery was dropped.", "{:,} deliveries were dropped."),
     "replayed": ("1 delivery was replayed.", "{:,} deliveries were replayed."),
+    "rule_added": (
+        "The rule was added: it maps 1 event.",
+        "The rule was added: it maps {:,} events.",
+    ),
+    "rule_removed": (
+        "The rule was removed. What it has mapped stays mapped.",
+        "The rule was removed. What it has mapped stays mapped.",
+    ),
     "paused": ("Paused: its events wait.", "Paused: its events wait."),
     "resumed": ("Resumed: its events are delivered.", "Resumed: its events are delivered."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,10 @@ from destinations.opening import (
     check_written,
     open_definition,
 )
+from destinations.pipeline.report import Row
 from destinations.runtime.account_identity import identity_of
+from destinations.runtime.destination import Destination
+from destinations.runtime.plan import plan
 from destinations.runtime.plugins import Plugin, RunningSandbox
 from destinations.sandbox.starting import start_sandbox
 from destinations.secrets import Masker
@@ -151,10 +155,11 @@ def _run(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
         opened = OpenDestination(
             bound.destination, store, account, identity, transport, outage=_OUTAGE
         )
-        done = opened.deliver([event])
+        first = _identify(bound.destination, event)
+        done = opened.deliver([event] if first is None else [first, event])
         rows = [
             SandboxRow(
-                "" if row.key is None else row.key.name,
+                _subscription(row, is_first=first is not None and row.line == 1),
                 row.outcome.value,
                 masker.text(bound.destination.settings.masker.text(row.reason)),
             )
@@ -162,6 +167,24 @@ def _run(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
         ]
         stopped = "" if done.stopped is None else masker.text(done.stopped.message)
         return SandboxRun(rows, transport.exchanges, stopped)
+
+
+def _identify(destination: Destination, event: bytes) -> bytes | None:
+    """Return an identify of an event's user, which a new sandbox does not know; None without need.
+
+    Some partners take usage only of users that they have.
+    """
+    planned = plan(destination, event)
+    if not planned.user or planned.type == "identify":
+        return None
+    made = json.dumps({"type": "identify", "userId": planned.user, "messageId": "first-identify"})
+    found = plan(destination, made.encode())
+    return made.encode() if any(one.payload is not None for one in found.deliveries) else None
+
+
+def _subscription(row: Row, *, is_first: bool) -> str:
+    name = "" if row.key is None else row.key.name
+    return f"{name} (an identify of the user, which the sandbox gets first)" if is_first else name
 
 
 def _bound(

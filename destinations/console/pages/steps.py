@@ -27,6 +27,7 @@ class Part:
     columns: Sequence[Column] = ()
     rows: Sequence[Sequence[str]] = ()
     code: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _parts(one: Mapping[str, Any]) -> Iterator[Part]:
     ]
     if outcomes:
         columns = [Column("answer", "long"), Column("outcome", "long")]
-        yield Part("Answers", "what follows from each", columns, outcomes)
+        yield Part("Answers", "what follows from each", columns, outcomes, folded=True)
 
 
 def _request(planned: Mapping[str, Any]) -> Part:
@@ -139,10 +140,19 @@ def _request(planned: Mapping[str, Any]) -> Part:
     lines += [f"{name}: {value}" for name, value in request["headers"].items()]
     body = request["body"]
     if isinstance(body, dict) and isinstance(body.get("query"), str):
-        lines += ["", body["query"].strip(), "", f"variables {_pretty(body.get('variables'))}"]
+        lines += ["", *_indented(body["query"]), "", f"variables {_pretty(body.get('variables'))}"]
     elif body is not None:
         lines += ["", body if isinstance(body, str) else _pretty(body)]
     return Part(title, note, code=_cut("\n".join(lines)))
+
+
+def _indented(query: str) -> Iterator[str]:
+    """Yield the lines of a GraphQL document, indented by its braces."""
+    depth = 0
+    for line in map(str.strip, query.splitlines()):
+        depth -= line.startswith("}")
+        yield "  " * max(depth, 0) + line
+        depth += line.endswith("{")
 
 
 def _change(change: Mapping[str, Any]) -> str:
