@@ -37,7 +37,7 @@ class Tally(NamedTuple):
     action: str
     status: Status
     day: int
-    count: int
+    number: int
 
 
 _READ: Final = """

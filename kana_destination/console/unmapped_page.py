@@ -63,4 +63,4 @@ def _row(masked: Callable[[str], str], number: int, name: str, value: str, url: 
     shown = (masked(name), masked(value))
     # A rule on a secret, or on more than anybody reads, is not meant.
     can_be_one = shown == (name, value) and max(len(name), len(value)) <= _LONGEST
-    return _Row(*(text[:_LONGEST] for text in shown), number, url if can_be_one else "")
+    return _Row(shown[0][:_LONGEST], shown[1][:_LONGEST], number, url if can_be_one else "")

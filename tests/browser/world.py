@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import socket
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from destinations.console.operators import Role
 from destinations.console.stores import Stores
 from destinations.console.verbs import Verbs
 from destinations.outcome import Effect, Outcome, Result, State, Status
+from destinations.pipeline.attempts import Content, KeptAttempt, KeptExchange
 from destinations.pipeline.queue import (
     ClaimedBatch,
     Increment,
@@ -41,6 +44,7 @@ from destinations.store import (
     SqliteStore,
     make_sealing_key,
 )
+from destinations.store.attempts import write_exchanges
 from destinations.store.recent import DeliveredEvent, keep_recent
 from destinations.store.tenants import TenantSecrets
 
@@ -48,6 +52,10 @@ __all__ = ["SECRET", "Console", "World", "make_world", "running"]
 
 SECRET: Final = "kana_live_51Hx9mPq7RtVwZ3cYbN8"
 """The key of the configuration, which must be on no page."""
+
+UNMAPPED: Final = (
+    "The event names no feature, and no mapping rule does; set properties.featureId."
+)
 
 _CONFIG: Final = """
 listen: {{host: 127.0.0.1, port: 8787}}
@@ -167,6 +175,40 @@ class Filler:
             self.world.ids[name] = identity
         return identity
 
+    def attempt(self, delivery: int, status: int | None, answer: bytes, error: str = "") -> None:
+        """Add an attempt to a delivery, masked as the process that delivers leaves it."""
+        entry = self.store.ledger().get(delivery)
+        request = b'{"query":"mutation RecordUsage { recorded }"}'
+        head = ["https://api.kana.example/graphql", {"Authorization": "***"}]
+        failed = entry.status is not Outcome.DELIVERED
+        kept = KeptExchange(
+            at=self.world.now - 600,
+            seconds=0.25,
+            kind="send",
+            request="recordUsage",
+            method="POST",
+            status=status,
+            error=error,
+            failed=failed,
+            carried=1,
+            users=[entry.user],
+            head=_content(json.dumps(head).encode()),
+            request_body=_content(request),
+            request_bytes=len(request),
+            is_request_cut=False,
+            answer_head=zlib.compress(b'{"content-type": "application/json"}'),
+            answer_body=_content(answer) if answer else None,
+            answer_bytes=len(answer),
+            is_answer_cut=False,
+            attempts=[KeptAttempt(0, "server" if failed else None, "errorRules[2]", entry.status)],
+        )
+        with self.store.database.transaction() as connection:
+            write_exchanges(connection, [(entry.scope, [delivery], kept)])
+
+
+def _content(text: bytes) -> Content:
+    return Content(hashlib.blake2b(text, digest_size=16).digest(), zlib.compress(text))
+
 
 def track(feature: str | None = "exports", user: str = "ada", **properties: Any) -> dict[str, Any]:
     """Return a usage event."""
@@ -227,7 +269,7 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
             Outcome.UNMAPPED,
             age=1_900 - number,
             name="unmapped",
-            reason="The event names no feature, and no mapping rule does.",
+            reason=UNMAPPED,
         )
     filler.put(
         {**track(), "properties": {"featureId": 7, "delta": "many"}},
@@ -258,20 +300,23 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
             name="dead",
             reason="the partner did not answer for four hours",
         )
-    for number, found in enumerate((15, None)):
+    for _ in range(2):
+        filler.attempt(filler.world.ids["dead"], 503, b'{"message":"Service unavailable"}')
+    filler.attempt(filler.world.ids["dead"], None, b"", "no answer within 10 s")
+    for number, (name, more) in enumerate(
+        {
+            "held": {"found": 17, "proposed": "applied"},
+            "held-unknown": {"found": None, "why": "the balance cannot be read"},
+        }.items()
+    ):
         filler.put(
             track(user=users[number], delta=5),
             State.HELD,
             age=900 + number,
             increment=Increment(f"{users[number]} exports", 5),
-            name=("held", "held-unknown")[number],
-            evidence={
-                "before": 12,
-                "expected": 17,
-                "found": found,
-                "why": "another writer adds to the balance",
-            },
-            reason="the answer was lost, and the balances do not show whether it was applied",
+            name=name,
+            evidence={"before": 12, "expected": 17, **more},
+            reason="the answer was lost, and somebody else writes to the balance",
         )
     filler.put(track(user="margaret"), State.READY, age=300, name="ready")
     filler.put(track(user="margaret"), State.READY, age=200)

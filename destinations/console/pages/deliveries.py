@@ -234,4 +234,4 @@ def evidence_rows(entry: LedgerEntry, masked: Callable[[str], str]) -> Sequence[
         else:
             shown = value if isinstance(value, str) else json.dumps(value)
         rows.append((_EVIDENCE.get(name, name), shown))
-    return [(name, masked(value)) for name, value in rows]
+    return [(masked(name), masked(value)) for name, value in rows]

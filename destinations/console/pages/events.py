@@ -95,9 +95,9 @@ def read_filters(query: Query, now: float) -> Filters:
     issues: list[str] = []
     statuses: set[Status] = set()
     for name, known in (("state", STATES), ("outcome", OUTCOMES)):
-        text = given.get(name)
-        if text is None:
+        if name not in given:
             continue
+        text = given[name]
         if text not in known:
             issues.append(f"unknown {name} {text!r}; expected one of {', '.join(known)}")
             del given[name]
@@ -119,8 +119,15 @@ def read_filters(query: Query, now: float) -> Filters:
         since, until = (shown_time(times[name]) for name in ("since", "until"))
         issues.append(f"since {since} must be before until {until}: nothing can match")
     selection = Selection(
-        **{name: given.get(name) for name in _TEXTS},
-        **times,
+        destination=given.get("destination"),
+        account=given.get("account"),
+        tenant=given.get("tenant"),
+        subscription=given.get("subscription"),
+        user=given.get("user"),
+        code=given.get("code"),
+        message_id=given.get("message_id"),
+        since=times.get("since"),
+        until=times.get("until"),
         statuses=frozenset(statuses) or None,
         restored="restored" in given,
     )

@@ -18,7 +18,6 @@ from destinations.secrets import Masker
 __all__ = ["HeldRow", "held", "held_row"]
 
 _SIZE = 25
-_NUMBERS = ("before", "expected", "found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +40,23 @@ class HeldRow:
 def held_row(entry: LedgerEntry, masker: Masker) -> HeldRow:
     """Return what the page shows of a held delivery."""
     (row,) = event_rows([entry], masker)
-    numbers = [
-        value if type(value := entry.evidence.get(name)) is int else None for name in _NUMBERS
-    ]
     increment = entry.increment
     shown = {"balance before", "balance expected", "balance found", "adds", "balances show"}
     return HeldRow(
         row,
         entry_version(entry),
         "" if increment is None else masker.text(f"{increment.amount:,} to {increment.key}"),
-        *numbers,
+        _number(entry, "before"),
+        _number(entry, "expected"),
+        _number(entry, "found"),
         proposed(entry),
         [pair for pair in evidence_rows(entry, masker.text) if pair[0] not in shown],
     )
+
+
+def _number(entry: LedgerEntry, name: str) -> int | None:
+    value = entry.evidence.get(name)
+    return value if type(value) is int else None
 
 
 def held(visit: Visit) -> Answered:

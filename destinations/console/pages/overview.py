@@ -100,7 +100,7 @@ def flows(
             name = f"{name}: {tenants.get(scope.tenant) or scope.tenant}"
             filters |= {"tenant": scope.tenant}
         flow = found.setdefault(key, Flow(name, filters))
-        flow.counts[one.status] = flow.counts.get(one.status, 0) + one.count
+        flow.counts[one.status] = flow.counts.get(one.status, 0) + one.number
     return sorted(found.values(), key=lambda flow: (-flow.came_in, flow.name))
 
 
@@ -110,7 +110,7 @@ def daily(tallies: Iterable[Tally], today: int) -> Html:
     first = today - _DAYS + 1
     for one in tallies:
         if isinstance(one.status, Outcome) and first <= one.day <= today:
-            values[one.status][one.day - first] += one.count
+            values[one.status][one.day - first] += one.number
     return _plot(values, first * DAY, DAY, "The last 14 days", "days")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from destinations.console.pages.visit import (
     Streamed,
     Visit,
 )
-from destinations.console.routing import StaticFolder, operator_of, page
+from destinations.console.routing import ConsoleRoute, StaticFolder, operator_of, page
 from destinations.extras import libraries_of
 from destinations.pages import base_css
 from destinations.server import ServeConfig
@@ -46,7 +46,7 @@ _NOBODY: Final = Operator("", "read", "session", "")
 def routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
     """Return the routes of all pages; with a ``config``, those of its plugins as well."""
     pages = all_pages(config)
-    found: list[BaseRoute] = [page("/static/base.css", _base_css, needs="nobody")]
+    found: list[BaseRoute] = [ConsoleRoute("/static/base.css", _base_css, needs="nobody")]
     for one in pages:
         if one.show is not None:
             found.append(page(one.path, _endpoint(one, one.show, pages), needs="read"))
@@ -59,7 +59,7 @@ def routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
 
 def _endpoint(
     shown: ConsolePage, answer: Callable[[Visit], Answered], pages: Sequence[ConsolePage]
-) -> Callable[[Request], object]:
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         form = Query((key, str(value)) for key, value in request.state.form.multi_items())
         visit = _visit(request, pages, form)

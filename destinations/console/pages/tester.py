@@ -12,7 +12,7 @@ from destinations.console.pages.sandbox_run import run_in_sandbox
 from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown
 from destinations.console.pages.visit import Answered, PageError, Shown, Visit
-from destinations.errors import DestinationsError, EventError
+from destinations.errors import DestinationsError, EventError, UsageError
 from destinations.segment.event import read_json
 
 __all__ = ["test_event", "tester"]
@@ -120,10 +120,10 @@ def _shown(
 
 
 def _read(text: str) -> Any:
-    """Return the event in a form; raises `EventError` with a sentence if it is no JSON."""
+    """Return the event in a form; raises `EventError` or `UsageError` if it is no JSON."""
     data = text.strip().encode("utf-8", "surrogatepass")
     if not data:
-        raise EventError("there is no event: paste one as JSON, or pick one below")
+        raise UsageError("there is no event: paste one as JSON, or pick one below")
     return read_json(data, limit=_LARGEST)
 
 

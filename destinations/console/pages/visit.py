@@ -67,13 +67,9 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """Another page, on this console, that is shown after a change; ``notice`` says what was done.
-
-    The notice is shown once.
-    """
+    """Another page of this console, to be shown after a change: ``url`` says what was done."""
 
     url: str
-    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

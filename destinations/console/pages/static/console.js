@@ -4,13 +4,13 @@
 (function () {
   const zoned = new Intl.DateTimeFormat(undefined, {
     year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
-    timeZoneName: "short",
   });
 
   function localTimes(root) {
     for (const one of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const at = new Date(one.dateTime);
       if (!Number.isNaN(at.getTime())) {
+        one.title = one.title + " (UTC)";
         one.textContent = zoned.format(at);
         one.dataset.local = "yes";
       }
