@@ -93,8 +93,9 @@ def rule_of(given: Query) -> Rule:
     try:
         (rule,) = read_rules(Document("the rule", {"rules": [data]}, {}))
     except DefinitionError as error:
-        issues = (f"{one.path.removeprefix('/rules/0/')}: {one.message}" for one in error.issues)
-        raise UsageError("; ".join(issues)) from None
+        issues = [(one.path.removeprefix("/rules/0").strip("/"), one) for one in error.issues]
+        texts = (f"{name}: {one.message}" if name else one.message for name, one in issues)
+        raise UsageError("; ".join(texts)) from None
     return rule
 
 

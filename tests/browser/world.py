@@ -53,9 +53,7 @@ __all__ = ["SECRET", "Console", "World", "make_world", "running"]
 SECRET: Final = "kana_live_51Hx9mPq7RtVwZ3cYbN8"
 """The key of the configuration, which must be on no page."""
 
-UNMAPPED: Final = (
-    "The event names no feature, and no mapping rule does; set properties.featureId."
-)
+UNMAPPED: Final = "The event names no feature, and no mapping rule does; set properties.featureId."
 
 _CONFIG: Final = """
 listen: {{host: 127.0.0.1, port: 8787}}
