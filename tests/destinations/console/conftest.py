@@ -26,6 +26,7 @@ from destinations.console.stores import Stores
 from destinations.console.users import User, Users, hash_password, write_user
 from destinations.console.verbs import Verbs
 from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress, open_at
 from destinations.postgres.store import PostgresStore
@@ -355,8 +356,6 @@ def statuses(path: StoreAddress) -> Callable[[], dict[int, str]]:
     """The statuses of all deliveries, by id."""
 
     def look() -> dict[int, str]:
-        from destinations.pipeline.ledger import Selection
-
         with open_at(path, read_only=True) as store:
             return {one.id: one.status.value for one in store.ledger().find(Selection())}
 
