@@ -49,7 +49,14 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on the kinds of store that their module names (`KINDS`), or on both."""
+    if "path" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "KINDS", ("sqlite", "postgres"))
+        metafunc.parametrize("path", kinds, indirect=True)
+
+
+@pytest.fixture
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddress]:
     """Where the store is, at first an empty one; afterwards every rule must hold in it."""
     found: StoreAddress
@@ -61,10 +68,6 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddres
     yield found
     with open_at(found, read_only=True) as store:
         assert broken_rules(store.database) == []
-
-
-one_store: Final = pytest.mark.parametrize("path", ["sqlite"], indirect=True)
-"""For tests of what has nothing to do with the kind of store."""
 
 
 @pytest.fixture
