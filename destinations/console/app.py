@@ -19,15 +19,16 @@ from destinations.console.login import login_routes
 from destinations.console.problems import answer_fault, of_error
 from destinations.console.verbs import Verbs
 from destinations.errors import DestinationsError
+from destinations.server import ServeConfig
 
 __all__ = ["make_app", "make_routes"]
 
 
-def make_routes() -> Sequence[BaseRoute]:
+def make_routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
     """Return all routes; a test goes over them, so that each declares who may use it."""
     from destinations.console.api.routes import api_routes  # noqa: PLC0415 - made from its table
 
-    return [*login_routes(), *api_routes(), *pages.routes()]
+    return [*login_routes(), *api_routes(), *pages.routes(config)]
 
 
 def make_app(
@@ -37,7 +38,7 @@ def make_app(
 
     For ``hosts`` and ``is_local`` see `Guard`.
     """
-    app = _App(routes=list(make_routes()))
+    app = _App(routes=list(make_routes(verbs.config)))
     app.router.redirect_slashes = False
     app.state.verbs = verbs
     app.state.gate = gate

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
+from destinations.server import ServeConfig
+
 __all__ = ["error_page", "login_page", "routes"]
 
 _PAGE = (
@@ -17,7 +19,7 @@ _PAGE = (
 )
 
 
-def routes() -> Sequence[BaseRoute]:
+def routes(config: ServeConfig | None) -> Sequence[BaseRoute]:  # noqa: ARG001 - pages of its plugins
     """Return the routes of all pages."""
     return ()
 

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import argon2
 import pytest
 
+from destinations.console import users
 from destinations.console.app import make_app
 from destinations.console.gate import Gate, GateOptions
 from destinations.console.guard import HEADERS
@@ -252,8 +254,19 @@ class RunningConsole:
         return Client(self.port, OPERATE_KEY)
 
 
+HASHER: Final = users._HASHER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Make hashes that take no time: the real ones take a second of all processors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_HASHER", argon2.PasswordHasher(1, 8, 1))
+        yield
+
+
 @pytest.fixture(scope="session")
-def hashed() -> str:
+def hashed(_cheap_hashes: None) -> str:
     """The hash of the password, which takes a while to make."""
     return hash_password(PASSWORD)
 

@@ -275,7 +275,7 @@ def test_a_stranger_is_asked_to_sign_in(monkeypatch: pytest.MonkeyPatch, run_con
         page("/act", lambda _: Response("done"), needs="operate", methods=["POST"]),
     ]
     routes = [*app.make_routes(), *pages]
-    monkeypatch.setattr(app, "make_routes", lambda: routes)
+    monkeypatch.setattr(app, "make_routes", lambda _config: routes)
     console = run_console()
     answer = console.stranger.get("/secret?a=1&b=%2F")
     assert (answer.status, answer.headers["location"]) == (
