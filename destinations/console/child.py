@@ -101,7 +101,7 @@ class ConsoleChild:
                     self._command,
                     stdin=subprocess.PIPE,
                     # Ctrl-C is for the server, which ends it.
-                    **({} if sys.platform == "win32" else {"process_group": 0}),
+                    process_group=None if sys.platform == "win32" else 0,
                 )
                 process = self._process
         except OSError as error:

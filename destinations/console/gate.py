@@ -154,13 +154,22 @@ class Gate:
             if not operator.may(needs):
                 detail = f"{operator.name} has the role {operator.role}: this needs {needs}"
                 return answer_fault(request, 403, detail)
-        is_forgeable = request.method not in _SAFE and state.session is not None
-        if is_forgeable and not is_same(_given_token(request), state.csrf):
-            detail = (
-                "the form is not of this session, or too old: go back, reload the page, try again"
-            )
-            return answer_fault(request, 403, detail)
-        return None
+            return self.forgery(request)
+        return None  # who lets strangers in sees to that
+
+    def forgery(self, request: Request) -> Response | None:
+        """Return the answer to a request that another site may have made; None if none has.
+
+        A browser sends the cookie of a session by itself, but only a page of the console has its
+        token.
+        """
+        state = request.state
+        if request.method in _SAFE or state.session is None:
+            return None
+        if is_same(_given_token(request), state.csrf):
+            return None
+        detail = "the form is not of this session, or too old: go back, reload the page, try again"
+        return answer_fault(request, 403, detail)
 
     async def _wrong_key(self, request: Request) -> Response:
         """Answer a wrong key late, while others are served: guessing many takes long."""

@@ -161,9 +161,10 @@ def _form(request: Request, body: bytes) -> FormData:
         return FormData()
     text = body.decode("utf-8", "replace")
     try:
-        return FormData(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         return FormData()
+    return FormData([(name, value) for name, value in fields])
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -110,6 +110,9 @@ async def _by_link(request: Request) -> Response:
 
 async def _log_out(request: Request) -> Response:
     gate: Gate = request.app.state.gate
+    refusal = gate.forgery(request)
+    if refusal is not None:
+        return refusal
     token = request.cookies.get(gate.cookie)
     if token is not None and request.state.session is not None:
         gate.sessions.end(token)
@@ -127,7 +130,13 @@ def _signed_in(request: Request, token: str, name: str, next_path: str) -> Respo
         gate.sessions.end(former)
     response = RedirectResponse(next_path, 303)
     gate.set_cookie(response, token)
-    response.delete_cookie(_seed_cookie(gate), path="/login")
+    response.delete_cookie(
+        _seed_cookie(gate),
+        path="/login",
+        httponly=True,
+        samesite="strict",
+        secure=gate.options.is_secure,
+    )
     return response
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 from destinations.clock import SystemClock, WallClock
 from destinations.console.cursors import make_cursor, read_cursor
 from destinations.console.operators import Operator
+from destinations.console.planning import LAST, plan_changes
 from destinations.console.shown import (
     Changed,
     ConnectionShown,
@@ -530,6 +531,26 @@ class Verbs:
         with self._stores.read() as store, self._bound(store, destination, tenant) as bound:
             masker = bound.settings.masker
             found: dict[str, Any] = self.masker.value(masker.value(explain(bound, data).to_json()))
+            return found
+
+    def plan(
+        self,
+        configuration: str,
+        *,
+        destination: str | None = None,
+        events: Sequence[Any] | None = None,
+        last: int = LAST,
+    ) -> dict[str, Any]:
+        """Return what a new configuration, given as text, would change; see `plan_changes`."""
+        with self._stores.read() as store:
+            found: dict[str, Any] = self.masker.value(
+                plan_changes(
+                    *(store, self.config, configuration, self._clock.time()),
+                    destination=destination,
+                    events=events,
+                    last=last,
+                )
+            )
             return found
 
     @contextlib.contextmanager

@@ -26,6 +26,9 @@ KEEP_DAYS: Final = 30.0
 DEDUPE_DAYS: Final = 7.0
 """Days that a ``messageId`` is recognised again, unless set otherwise; at least `KEEP_DAYS`."""
 
+_AUDIT_DAYS: Final = 365.0
+"""Days that the audit log keeps what operators did."""
+
 REFUSED_DAYS: Final = 7.0
 """Days that events stay which a receiver refused, unless set otherwise."""
 
@@ -89,6 +92,9 @@ def prune(
     before = {outcome: now - each * _DAY for outcome, each in days.items() if each is not None}
     settled = delete_settled(database, before, more)
     messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
+    audit = store.audit()
+    while more() and audit.delete_before(now - _AUDIT_DAYS * _DAY):
+        pass
     raw_events = settled.raw_events + delete_spent_events(database, more)
     raw_events += store.recent().prune(now, periods.recent, more)
     store.attempts().prune(now, periods.attempts, more)

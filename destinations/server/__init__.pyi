@@ -23,6 +23,7 @@ from .checking import (
     check_start,
 )
 from .config import (
+    config_of_text,
     read_config,
 )
 from .config_changes import (
@@ -55,6 +56,11 @@ from .partners import (
     configured_partners,
     configured_tenant,
 )
+from .plan_report import (
+    PlanReport,
+    compare_event,
+    masked,
+)
 from .replanning import (
     todays_destinations,
 )
@@ -82,6 +88,7 @@ __all__ = [
     "Limits",
     "ListenConfig",
     "LogConfig",
+    "PlanReport",
     "Receiver",
     "ReceiverConfig",
     "RefusedConfig",
@@ -98,10 +105,13 @@ __all__ = [
     "check_definitions",
     "check_durability",
     "check_start",
+    "compare_event",
+    "config_of_text",
     "configured_partners",
     "configured_tenant",
     "connected_definition",
     "destination_changes",
+    "masked",
     "read_body",
     "read_config",
     "running_configuration",

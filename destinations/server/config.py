@@ -61,7 +61,7 @@ from destinations.server.network_addresses import is_host, parse_address, parse_
 from destinations.server.source_calls import PATHS
 from destinations.store import RecentBounds, sealing_key_fault
 
-__all__ = ["config_to_show", "read_config"]
+__all__ = ["config_of_text", "config_to_show", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -151,6 +151,66 @@ def config_to_show(
     return config
 
 
+def config_of_text(text: str, current: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
+    """Return the configuration in a text, YAML or JSON, that someone proposes for ``current``.
+
+    Whoever wrote it may not see the files and variables of this machine: only what ``current``
+    names as well is looked up for its settings, all other settings are ``absent``. Its definitions
+    are installed ones or those of ``current``. Raises `DefinitionError` with every issue.
+    """
+    document = read_document(text, name="the configuration")
+    issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
+    if issues:
+        raise DefinitionError(issues)
+    folder = Path() if current.path is None else current.path.parent
+    sources = _KnownSources(environment, folder, current)
+    reader = _Reader(document, folder, environment, True, to_show=True, sources=sources)  # noqa: FBT003 - as above
+    known = {one.destination for one in current.destinations}
+    issues = []
+    for index, spec in enumerate(document.data["destinations"]):
+        if is_folder(spec["destination"]):
+            spec["destination"] = reader.folder_of(spec["destination"])
+            if spec["destination"] not in known:
+                place = pointer("destinations", index, "destination")
+                message = "is a folder that the server's configuration does not have"
+                issues.append(document.issue(place, f"{message}: expected an installed name"))
+    config = replace(reader.config(StoreConfig(current.store.address)), document=document)
+    issues += [
+        *reader.issues,
+        *_names(document),
+        *_origins(document),
+        *_strangers(document, config),
+        *_same_keys(document, config),
+    ]
+    if issues:
+        raise DefinitionError(issues)
+    return config
+
+
+class _KnownSources(Sources):
+    """Looks up only what a configuration names for its settings."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, current: ServeConfig) -> None:
+        super().__init__(environment, folder)
+        self._known = [
+            value for one in current.destinations for value in one.spec.get("settings", {}).values()
+        ]
+
+    def value(self, given: Any) -> Any:
+        """Return as `Sources.value` does; raises `SourceError` for what is not known."""
+        if given not in self._known and (names_a_secret(given) or "${" in str(given)):
+            raise SourceError("the configuration of the server does not name it")
+        return super().value(given)
+
+    def exposed(self, given: Any) -> None:
+        """Look at no file."""
+
+
+def is_folder(destination: str) -> bool:
+    """Return whether a destination is named by a folder, and not as it is installed."""
+    return destination.startswith(".") or "/" in destination or "\\" in destination
+
+
 def _read(path: Path) -> Document:
     try:
         text = read_text_input(path, pipes=True)
@@ -223,6 +283,8 @@ def _in_words(document: Document, issue: Issue) -> Issue:
     secret = _SECRET_PLACE.match(issue.path)
     if secret is not None:
         given = value_at(document.data, secret[0])
+        if secret[0].startswith("/api/") and isinstance(given, dict):
+            return issue  # which names what is missing beside the key
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
         return replace(issue, message=NAME_ONE if both else NAME_IT)
     if issue.path.startswith(_DSN_PLACE) and "required" not in issue.message:
@@ -235,7 +297,7 @@ def _in_words(document: Document, issue: Issue) -> Issue:
 class _Reader:
     """Makes the typed configuration of a document that fits the schema; collects issues."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `read_config` is asked for
         self,
         document: Document,
         folder: Path,
@@ -244,6 +306,7 @@ class _Reader:
         *,
         to_show: bool,
         for_console: bool = False,
+        sources: Sources | None = None,
     ) -> None:
         self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
@@ -253,7 +316,7 @@ class _Reader:
         self._secrets_of = secrets
         self._to_show = to_show
         self._needs_api_keys = for_console or (secrets is True and not to_show)
-        self._sources = Sources(environment, folder)
+        self._sources = sources or Sources(environment, folder)
 
     def config(self, store: StoreConfig | None = None) -> ServeConfig:
         data = self._document.data
@@ -565,8 +628,11 @@ class _Reader:
     def _where(self, destination: str, place: str) -> str:
         """Keep a name; make a folder relative to the configuration's own."""
         path = self._path(destination, place)
-        is_path = destination.startswith(".") or "/" in destination or "\\" in destination
-        return str(path) if is_path else destination
+        return str(path) if is_folder(destination) else destination
+
+    def folder_of(self, destination: str) -> str:
+        """Return the folder of a destination as text, relative to that of the configuration."""
+        return str(self._folder / destination)
 
     def _account(self, given: str | None, place: str) -> str | None:
         """Return the name of an account by the rule that commands have for it."""

@@ -147,6 +147,8 @@ def _words(error: ValidationError) -> str:
             return error.message[:_LONGEST]
         case "oneOf":
             return "expected either ids or selection"
+        case "not":
+            return "expected either events or last"
         case "enum":
             return f"must be one of {', '.join(map(str, expected))}"
         case "type":

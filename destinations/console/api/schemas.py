@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
+from destinations.console.planning import MOST_EVENTS
 from destinations.console.verbs import LARGEST_ID, MOST_ON_A_PAGE, MOST_TARGETS, Decision
 from destinations.operations import TenantState
 from destinations.outcome import AttemptKind, Effect, Outcome, State
@@ -350,6 +351,28 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
     ),
     "AuditLines": page_of("AuditLine"),
     "Explanation": {"type": "object", "description": "As destinations explain --json prints it."},
+    "Plan": {"type": "object", "description": "As destinations plan --json prints it."},
+    "PlanRequest": {
+        **_object(
+            ("destination", "events", "last"),
+            configuration={
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 500_000,
+                "description": "The content of the new configuration, YAML or JSON. What its "
+                "settings name is looked up only if the server's configuration names it as well.",
+            },
+            destination=NAME,
+            events={"type": "array", "minItems": 1, "maxItems": MOST_EVENTS, "items": {}},
+            last={
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10_000,
+                "description": "Take so many of the latest delivered events (1000).",
+            },
+        ),
+        "not": {"required": ["events", "last"]},
+    },
     "Resolve": _change(of_one=True, decision=_DECISION),
     "ResolveSeveral": _change(of_one=False, decision=_DECISION),
     "Replay": _change(of_one=True),

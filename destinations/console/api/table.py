@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from destinations.console.api import forms
 from destinations.console.api.schemas import CURSOR, ID, LIMIT, NAME, SELECTION, TENANT
 from destinations.console.operators import Operator, Role
+from destinations.console.planning import LAST
 from destinations.console.shown import Targets
 from destinations.console.verbs import Verbs
 from destinations.operations import TenantState
@@ -158,6 +159,16 @@ def _explain(call: Call) -> Any:
     return call.verbs.explain(body["destination"], body["event"], body.get("tenant"))
 
 
+def _plan(call: Call) -> Any:
+    body = call.body
+    return call.verbs.plan(
+        body["configuration"],
+        destination=body.get("destination"),
+        events=body.get("events"),
+        last=int(body.get("last", LAST)),
+    )
+
+
 OPERATIONS: Final[Sequence[Operation]] = (
     Operation(
         *("listDeliveries", "GET", "/deliveries", "read"),
@@ -281,6 +292,12 @@ OPERATIONS: Final[Sequence[Operation]] = (
         *("Explanation", _explain),
         body="Explain",
         faults=(404,),
+    ),
+    Operation(
+        *("planConfiguration", "POST", "/plan", "read"),
+        "Show what a new configuration of the server would change; nothing is sent or changed.",
+        *("Plan", _plan),
+        body="PlanRequest",
     ),
     Operation(
         *("listAudit", "GET", "/audit", "read"),

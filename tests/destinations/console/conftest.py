@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import argon2
 import pytest
 
+from destinations.console import users
 from destinations.console.app import make_app
 from destinations.console.gate import Gate, GateOptions
 from destinations.console.guard import HEADERS
@@ -26,6 +28,7 @@ from destinations.console.stores import Stores
 from destinations.console.users import User, Users, hash_password, write_user
 from destinations.console.verbs import Verbs
 from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import Selection
 from destinations.pipeline.queue import Increment
 from destinations.postgres import StoreAddress, open_at
 from destinations.postgres.store import PostgresStore
@@ -48,7 +51,14 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on the kinds of store that their module names (`KINDS`), or on both."""
+    if "path" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "KINDS", ("sqlite", "postgres"))
+        metafunc.parametrize("path", kinds, indirect=True)
+
+
+@pytest.fixture
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddress]:
     """Where the store is, at first an empty one; afterwards every rule must hold in it."""
     found: StoreAddress
@@ -60,10 +70,6 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreAddres
     yield found
     with open_at(found, read_only=True) as store:
         assert broken_rules(store.database) == []
-
-
-one_store: Final = pytest.mark.parametrize("path", ["sqlite"], indirect=True)
-"""For tests of what has nothing to do with the kind of store."""
 
 
 @pytest.fixture
@@ -248,8 +254,19 @@ class RunningConsole:
         return Client(self.port, OPERATE_KEY)
 
 
+HASHER: Final = users._HASHER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Make hashes that take no time: the real ones take a second of all processors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_HASHER", argon2.PasswordHasher(1, 8, 1))
+        yield
+
+
 @pytest.fixture(scope="session")
-def hashed() -> str:
+def hashed(_cheap_hashes: None) -> str:
     """The hash of the password, which takes a while to make."""
     return hash_password(PASSWORD)
 
@@ -355,8 +372,6 @@ def statuses(path: StoreAddress) -> Callable[[], dict[int, str]]:
     """The statuses of all deliveries, by id."""
 
     def look() -> dict[int, str]:
-        from destinations.pipeline.ledger import Selection
-
         with open_at(path, read_only=True) as store:
             return {one.id: one.status.value for one in store.ledger().find(Selection())}
 
