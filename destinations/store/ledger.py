@@ -204,8 +204,9 @@ class StoredLedger:
         """
         parts = tuple(_parts(selection, self._left()))
         first, scopes = after, self._scopes()
+        lowest, highest = self._ids_of_times(selection)
         if first is None:
-            first = _LARGEST_ID if newest_first else 0
+            first = highest if newest_first else lowest
         wheres = [self._where(selection, part) for part in parts]
         later, until, order = ("<", ">=", "DESC") if newest_first else (">", "<=", "ASC")
         nearest, furthest = (max, min) if newest_first else (min, max)
@@ -234,7 +235,29 @@ class StoredLedger:
 
         rows, end = self._database.at_once(look)
         found = [self._entry(row, scopes) for row in rows]
-        return LedgerPage(found, found[-1].id if len(found) == size else end)
+        last = found[-1].id if len(found) == size else end
+        if last is not None and (last < lowest if newest_first else last > highest):
+            last = None
+        return LedgerPage(found, last)
+
+    def _ids_of_times(self, selection: Selection) -> tuple[int, int]:
+        """Return ids between which the deliveries of a time are, with two days around them.
+
+        Events get their ids in the order in which they are accepted, but for clocks that are
+        wrong, and the first of each day is noted.
+        """
+        found = [0, _LARGEST_ID]
+        for place, (time, query, days) in enumerate(
+            (
+                (selection.since, "SELECT max(event_id) FROM days WHERE day <= ?", -1),
+                (selection.until, "SELECT min(event_id) FROM days WHERE day >= ?", 2),
+            )
+        ):
+            if time is not None:
+                row = self._database.one(query, (round(time * 1000) // DAY_MS + days,))
+                if row is not None and row[0] is not None:
+                    found[place] = row[0] * PER_EVENT
+        return found[0], found[1]
 
     def _page(
         self, selection: Selection, scopes: Mapping[int, _Place], last: int, size: int

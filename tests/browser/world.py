@@ -369,7 +369,10 @@ class Console:
 @contextlib.contextmanager
 def running(world: World) -> Iterator[Console]:
     """Serve a console on this machine until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named, answers are sent at once: asyncio looks at that.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     port = listener.getsockname()[1]
     gate = Gate(GateOptions(port), clock=SystemClock(), keys=ApiKeys(()))
     verbs = Verbs(Stores(world.store), world.config)
