@@ -327,7 +327,7 @@ class _Reader:
             console=self._console(data.get("console")),
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
-            keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
+            keep_recent=_recent(data),
             keep_attempts=self._attempts(data.get("keepAttempts", {})),
             sealing=self._sealing(data.get("sealing")),
             store=store or self._store(data["store"]),
@@ -683,6 +683,13 @@ class _Reader:
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
     return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
+
+
+def _recent(data: Mapping[str, Any]) -> RecentBounds | None:
+    """Return the bounds of delivered events that are kept: a console shows them."""
+    if "keepRecent" in data:
+        return RecentBounds(**data["keepRecent"])
+    return RecentBounds() if "console" in data else None
 
 
 def _no_store(document: Document) -> Iterator[Issue]:

@@ -56,7 +56,8 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
             **{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
         )
         contexts.append(context)
-        context.add_cookies([console.cookie(role)])
+        cookie: Any = console.cookie(role)
+        context.add_cookies([cookie])
         page = context.new_page()
         page.on(
             "console",

@@ -51,21 +51,17 @@ def _path(console: Console, name: str) -> str:
     return PATHS[name].format(**console.world.ids, **console.world.tenants)
 
 
-def _names() -> list[str]:
-    return list(PATHS) if AXE else list(SHORT)
-
-
 @pytest.mark.parametrize("name", PATHS if AXE else SHORT)
 @pytest.mark.parametrize("way", ["wide", "narrow", "dark", "no script"])
 def test_each_page(console: Console, visit: Visit, name: str, way: str) -> None:
     """It is shown without a complaint, fits its window, and says what it is about."""
-    options: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "wide": {},
         "narrow": {"viewport": {"width": 360, "height": 800}},
         "dark": {"color_scheme": "dark"},
         "no script": {"java_script_enabled": False},
-    }[way]
-    page = visit(console, _path(console, name), **options)
+    }
+    page = visit(console, _path(console, name), **ways[way])
     assert page.locator("h1").count() == 1
     assert page.locator("h1").inner_text()
     if way != "no script":

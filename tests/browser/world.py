@@ -301,12 +301,11 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
     for _ in range(2):
         filler.attempt(filler.world.ids["dead"], 503, b'{"message":"Service unavailable"}')
     filler.attempt(filler.world.ids["dead"], None, b"", "no answer within 10 s")
-    for number, (name, more) in enumerate(
-        {
-            "held": {"found": 17, "proposed": "applied"},
-            "held-unknown": {"found": None, "why": "the balance cannot be read"},
-        }.items()
-    ):
+    held: dict[str, dict[str, Any]] = {
+        "held": {"found": 17, "proposed": "applied"},
+        "held-unknown": {"found": None, "why": "the balance cannot be read"},
+    }
+    for number, (name, more) in enumerate(held.items()):
         filler.put(
             track(user=users[number], delta=5),
             State.HELD,
@@ -357,7 +356,7 @@ class Console:
     world: World
     gate: Gate
 
-    def cookie(self, role: Role = "operate", name: str = "ada") -> dict[str, str]:
+    def cookie(self, role: Role = "operate", name: str = "ada") -> Mapping[str, str]:
         """Return the cookie of an operator who has signed in, for a browser or a client."""
         return {
             "name": self.gate.cookie,

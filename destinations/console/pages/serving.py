@@ -21,7 +21,7 @@ from destinations.console.pages.visit import (
     Streamed,
     Visit,
 )
-from destinations.console.routing import ConsoleRoute, StaticFolder, operator_of, page
+from destinations.console.routing import Needs, StaticFolder, operator_of, page
 from destinations.extras import libraries_of
 from destinations.pages import base_css
 from destinations.server import ServeConfig
@@ -35,7 +35,8 @@ with libraries_of("console", "the console"):
         Response,
         StreamingResponse,
     )
-    from starlette.routing import BaseRoute
+    from starlette.routing import BaseRoute, Mount
+    from starlette.types import Receive, Scope, Send
 
 __all__ = ["error_page", "login_page", "routes"]
 
@@ -46,7 +47,7 @@ _NOBODY: Final = Operator("", "read", "session", "")
 def routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
     """Return the routes of all pages; with a ``config``, those of its plugins as well."""
     pages = all_pages(config)
-    found: list[BaseRoute] = [ConsoleRoute("/static/base.css", _base_css, needs="nobody")]
+    found: list[BaseRoute] = [_SharedStyle("/shared")]
     for one in pages:
         if one.show is not None:
             found.append(page(one.path, _endpoint(one, one.show, pages), needs="read"))
@@ -114,8 +115,20 @@ def _frame(request: Request) -> Frame:
     return Frame(operator=operator, path=path, csrf=csrf, pages=all_pages(None))
 
 
-def _base_css(request: Request) -> Response:  # noqa: ARG001 - every endpoint gets one
-    return Response(base_css(), media_type="text/css")
+class _SharedStyle(Mount):
+    """The style of all pages, ``base.css``, which is not in the folder of the console."""
+
+    needs: Needs = "nobody"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, app=_style, name="shared")
+
+
+async def _style(scope: Scope, receive: Receive, send: Send) -> None:
+    response = Response(base_css(), media_type="text/css")
+    if not scope["path"].endswith("/base.css"):
+        response = Response("not found", 404)
+    await response(scope, receive, send)
 
 
 def login_page(
