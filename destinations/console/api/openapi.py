@@ -7,6 +7,8 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
+from jsonschema import Draft202012Validator
+
 from destinations._version import __version__
 from destinations.console.api.schemas import COMPONENTS, ref
 from destinations.console.api.table import OPERATIONS, Operation
@@ -75,7 +77,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         found["parameters"] = parameters
     if one.body is not None:
         found["requestBody"] = {
-            "required": True,
+            "required": not Draft202012Validator(COMPONENTS[one.body]).is_valid({}),
             "content": {"application/json": {"schema": ref(one.body)}},
         }
     return found

@@ -10,6 +10,7 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
@@ -32,6 +33,23 @@ _FLAGS: Final = {"true": True, "false": False}
 _SHOWN: Final = 10
 """The issues of a request that are told."""
 _LONGEST: Final = 300
+
+
+class _DeliveryConvertor(Convertor[str]):
+    """Takes what may be the id of a delivery: not the verbs that stand in its place for several."""
+
+    regex = r"(?!(?:drop|replay|resolve)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        """Leave it to the schema."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it is."""
+        return value
+
+
+register_url_convertor("delivery", _DeliveryConvertor())
 
 
 def api_routes() -> Sequence[BaseRoute]:
@@ -69,9 +87,8 @@ def _route(operation: Operation) -> ConsoleRoute:
             response.headers["ETag"] = f'"{given["version"]}"'
         return response
 
-    # Part of a path by itself may be anything but a slash, as names may be.
     return ConsoleRoute(
-        API + operation.path,
+        API + operation.path.replace("/deliveries/{id}", "/deliveries/{id:delivery}"),
         answer,
         needs=operation.needs,
         methods=[operation.method],

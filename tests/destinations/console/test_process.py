@@ -64,8 +64,9 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(one) for one in path.read_text().split()]
+    """Return the children of all threads of a process."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(one) for path in found for one in path.read_text().split()]
 
 
 def _runs(pid: int) -> bool:

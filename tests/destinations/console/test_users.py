@@ -35,7 +35,9 @@ FAULTS = {
     "users: [ada]": "/users/0: must have name, role and password",
     "users: [{name: ada, role: read}]": "/users/0: must have name, role and password",
     f"users: [{{name: 'a b', role: read, password: {QUOTED}}}]": "/users/0/name: invalid name",
-    f"users: [{{name: ada, role: admin, password: {QUOTED}}}]": "/users/0/role: must be one of read",
+    f"users: [{{name: ada, role: admin, password: {QUOTED}}}]": (
+        "/users/0/role: must be one of read"
+    ),
     "users: [{name: ada, role: read, password: secret}]": "/users/0/password: must be an argon2id",
     f"users: [{{name: ada, role: read, password: {OTHER}}}]": (
         "/users/0/password: must be an argon2id"
