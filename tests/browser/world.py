@@ -173,14 +173,19 @@ class Filler:
             self.world.ids[name] = identity
         return identity
 
-    def attempt(self, delivery: int, status: int | None, answer: bytes, error: str = "") -> None:
-        """Add an attempt to a delivery, masked as the process that delivers leaves it."""
+    def attempt(
+        self, delivery: int, status: int | None, answer: bytes, error: str = "", age: float = 60.0
+    ) -> None:
+        """Add an attempt to a delivery, masked as the process that delivers leaves it.
+
+        One without an answer is the last.
+        """
         entry = self.store.ledger().get(delivery)
         request = b'{"query":"mutation RecordUsage { recorded }"}'
         head = ["https://api.kana.example/graphql", {"Authorization": "***"}]
         failed = entry.status is not Outcome.DELIVERED
         kept = KeptExchange(
-            at=self.world.now - 600,
+            at=self.world.now - age,
             seconds=0.25,
             kind="send",
             request="recordUsage",
@@ -298,9 +303,10 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
             name="dead",
             reason="the partner did not answer for four hours",
         )
-    for _ in range(2):
-        filler.attempt(filler.world.ids["dead"], 503, b'{"message":"Service unavailable"}')
-    filler.attempt(filler.world.ids["dead"], None, b"", "no answer within 10 s")
+    dead = filler.world.ids["dead"]
+    filler.attempt(dead, 503, b'{"message":"Service unavailable"}', age=1_075)
+    filler.attempt(dead, 503, b'{"message":"Service unavailable"}', age=1_070)
+    filler.attempt(dead, None, b"", "no answer within 10 s", age=1_040)
     held: dict[str, dict[str, Any]] = {
         "held": {"found": 17, "proposed": "applied"},
         "held-unknown": {"found": None, "why": "the balance cannot be read"},
@@ -366,15 +372,16 @@ class Console:
 
 
 @contextlib.contextmanager
-def running(world: World) -> Iterator[Console]:
-    """Serve a console on this machine until the block ends."""
+def running(world: World, now: float | None = None) -> Iterator[Console]:
+    """Serve a console on this machine until the block ends; with ``now``, it stays that moment."""
     # With its protocol named, answers are sent at once: asyncio looks at that.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     port = listener.getsockname()[1]
     gate = Gate(GateOptions(port), clock=SystemClock(), keys=ApiKeys(()))
-    verbs = Verbs(Stores(world.store), world.config)
+    clock = None if now is None else _At(now)
+    verbs = Verbs(Stores(world.store), world.config, clock=clock)
     config = uvicorn.Config(
         make_app(verbs, gate), log_level="warning", timeout_graceful_shutdown=1, lifespan="off"
     )
