@@ -87,7 +87,7 @@ def main() -> int:
     if "--check" not in sys.argv:
         make()
     found = issues()
-    print("\n".join(found), end="\n" if found else "")  # noqa: T201 - a command
+    print("\n".join(found), end="\n" if found else "")
     return 1 if found else 0
 
 

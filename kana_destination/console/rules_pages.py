@@ -23,7 +23,7 @@ _FIELDS: Final = ("name", "when", "event", "where", "feature", "amount")
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What a rule would do: it maps ``mapped`` of the ``looked_at`` newest unmapped events.
+    """The effect of a rule: it maps ``mapped`` of the ``looked_at`` newest unmapped events.
 
     Older rules in ``before`` may match the same events, and win then.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -36,7 +37,7 @@ _MOST_VIEWS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """What a live view shows: deliveries of a destination, of events that fit the FQL."""
+    """The choice of a live view: deliveries of a destination, of events that fit the FQL."""
 
     destination: str
     text: str
@@ -78,7 +79,7 @@ def live(visit: Visit) -> Answered:
 
 
 def live_events(visit: Visit) -> Answered:
-    """Stream the deliveries as they come."""
+    """Send the deliveries as they come."""
     chosen = read_filter(visit.query)
     if chosen.issue:
         raise PageError(400, "This filter cannot be used", chosen.issue)
@@ -92,20 +93,17 @@ _VIEWS: Final = threading.BoundedSemaphore(_MOST_VIEWS)
 
 
 async def _stream(view: LiveView) -> AsyncIterator[bytes]:
-    import anyio  # noqa: PLC0415 - comes with Starlette
-    from anyio.to_thread import run_sync  # noqa: PLC0415 - comes with Starlette
-
     try:
         ends = time.monotonic() + _LIVES
         yield b"retry: 3000\n\n"
-        await run_sync(view.begin)
+        await asyncio.to_thread(view.begin)
         while time.monotonic() < ends:
             try:
-                sent = await run_sync(view.tick)
+                sent = await asyncio.to_thread(view.tick)
             except DestinationsError:
                 break  # the store is away: the browser asks again
             yield f"data: {json.dumps(sent)}\n\n".encode() if sent else b": nothing new\n\n"
-            await anyio.sleep(_TICK)
+            await asyncio.sleep(_TICK)
     finally:
         _VIEWS.release()
 

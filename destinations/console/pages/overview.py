@@ -53,7 +53,7 @@ _ADVICE: Final[Mapping[Status, str]] = {
 
 @dataclass(slots=True)
 class Flow:
-    """What came in for a destination, subscription or tenant, and what became of it.
+    """The deliveries of a destination, subscription or tenant: how many came in, and how they ended.
 
     ``filters`` select its deliveries.
     """

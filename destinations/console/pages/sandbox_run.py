@@ -58,7 +58,7 @@ class SandboxExchange:
 
 @dataclass(frozen=True, slots=True)
 class SandboxRow:
-    """What became of the event in one subscription."""
+    """The outcome of the event in one subscription."""
 
     subscription: str
     outcome: str
@@ -67,7 +67,7 @@ class SandboxRow:
 
 @dataclass(frozen=True, slots=True)
 class SandboxRun:
-    """What an event led to in a sandbox, which ended with it; ``stopped`` says why it is short."""
+    """The way of an event in a sandbox, which ended with it; ``stopped`` says why it is short."""
 
     rows: Sequence[SandboxRow]
     exchanges: Sequence[SandboxExchange]

@@ -29,7 +29,6 @@ from destinations.pages import (
 
 with libraries_of("console", "the console"):
     import jinja2
-    from markupsafe import Markup
 
 __all__ = ["json_shown", "linked", "render"]
 
@@ -100,7 +99,7 @@ def _escaped(value: object) -> object:
 
     That also takes out characters that would reorder the text around them.
     """
-    return value if hasattr(value, "__html__") else Markup(escape(value))  # noqa: S704 - escaped
+    return value if hasattr(value, "__html__") else escape(value)
 
 
 def _menu(visit: Frame, current: ConsolePage | None) -> Sequence[tuple[str, str, bool]]:

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What every page has around its content: who looks at which of the ``pages``.
+    """The surroundings of the content of a page: who looks at which of the ``pages``.
 
     ``csrf`` is the token that each form of the page repeats.
     """

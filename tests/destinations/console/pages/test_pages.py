@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from destinations.console.operators import Operator, Role
+from destinations.console.pages.query import Query
 from destinations.console.pages.serving import routes
 from destinations.console.pages.table import PAGES, all_pages
 from destinations.console.pages.templating import render
-from destinations.console.pages.query import Query
 from destinations.console.pages.visit import Answered, ConsolePage, Redirected, Shown, Visit
 from destinations.console.routing import ConsoleRoute
 from destinations.console.stores import Stores
