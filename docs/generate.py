@@ -46,9 +46,7 @@ def _rendered(name: str, **values: str) -> str:
 
 def api() -> str:
     """Return the page on the console's API, with its routes from their table."""
-    rows = [
-        f"| `{one.method} {one.path}` | `{one.needs}` | {one.summary} |" for one in OPERATIONS
-    ]
+    rows = [f"| `{one.method} {one.path}` | `{one.needs}` | {one.summary} |" for one in OPERATIONS]
     return _rendered("api", routes="\n".join(rows))
 
 
