@@ -45,8 +45,9 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The deliveries that were changed, or would be with ``dry_run``: ``done`` of the ``ids`` that can be.
+    """The deliveries that were changed, or would be with ``dry_run``.
 
+    These are ``done`` of the ``ids``, which are those that can be changed.
     ``skipped`` says why others cannot, with how many they are. ``version`` is what to give as
     ``seen`` so that just these are changed.
     """
@@ -89,8 +90,9 @@ class ReplayedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class ReplayShown:
-    """The effect of a replay, or of a dry run of it: for ``count`` deliveries, the first of them one by one.
+    """The effect of a replay of ``count`` deliveries, or of a dry run of it.
 
+    The first of them are shown one by one.
     ``changes`` counts by what a delivery is and what it becomes. ``refused`` are not replayed, and
     ``unchanged`` stay as they are, as today's definition does the same. The other numbers are those
     of `destinations.operations.replaying.Replayed`. ``unserved`` are the destinations that the
@@ -154,7 +156,7 @@ class SubscriptionShown:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionShown:
-    """Which events the actions of a destination receive; ``version`` is empty for presets.
+    """The events that the actions of a destination receive; ``version`` is empty for presets.
 
     ``fault`` says why it cannot be shown.
     """
