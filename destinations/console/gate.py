@@ -37,7 +37,7 @@ _MOST_DELAYED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """What the address of the console means for cookies: ``port``, and whether it ``is_secure``.
+    """The address of the console, as far as cookies go: its ``port``, and if it ``is_secure``.
 
     ``behind_proxy`` says that the address of who asks comes from the proxy.
     """

@@ -1,4 +1,4 @@
-"""What holds for every request and every answer, whichever route it is for.
+"""Guard every request and every answer, whichever route it is for.
 
 The host is one of this console, the body is bounded, who asks is known, and the browser gets the
 rules by which it shows answers: also those that say that something failed.

@@ -15,7 +15,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who asks, from which ``address``: a person with a ``session``, or a program with a key."""
+    """A person with a session, or a program with a key, who asks from an ``address``."""
 
     name: str
     role: Role

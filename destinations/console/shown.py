@@ -1,4 +1,4 @@
-"""What the verbs return."""
+"""The values that verbs return."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What was changed, or would be with ``dry_run``: ``done`` of the ``ids`` that can be.
+    """The deliveries that were changed, or would be with ``dry_run``.
 
+    These are ``done`` of the ``ids``, which are those that can be changed.
     ``skipped`` says why others cannot, with how many they are. ``version`` is what to give as
     ``seen`` so that just these are changed.
     """
@@ -89,8 +90,9 @@ class ReplayedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class ReplayShown:
-    """What a replay did, or would do: for ``count`` deliveries, the first of them one by one.
+    """The effect of a replay of ``count`` deliveries, or of a dry run of it.
 
+    The first of them are shown one by one.
     ``changes`` counts by what a delivery is and what it becomes. ``refused`` are not replayed, and
     ``unchanged`` stay as they are, as today's definition does the same. The other numbers are those
     of `destinations.operations.replaying.Replayed`. ``unserved`` are the destinations that the
@@ -113,7 +115,7 @@ class ReplayShown:
 
 @dataclass(frozen=True, slots=True)
 class PauseState:
-    """Whether a destination, or a tenant of it, is paused, and since when (seconds since 1970).
+    """The pause of a destination, or a tenant of it, and since when it is (seconds since 1970).
 
     ``actions`` are those that paused by themselves, with their reasons. ``version`` is what to give
     as ``seen``.
@@ -128,7 +130,7 @@ class PauseState:
 
 @dataclass(frozen=True, slots=True)
 class PauseChanged:
-    """How it stands now, or would, and whether that is new; ``actions`` are those resumed.
+    """The pause as it is now, or would be, and if that is new; ``actions`` are those resumed.
 
     ``tenants`` is the number of tenants of which paused actions were resumed.
     """
@@ -154,7 +156,7 @@ class SubscriptionShown:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionShown:
-    """Which events the actions of a destination receive; ``version`` is empty for presets.
+    """The events that the actions of a destination receive; ``version`` is empty for presets.
 
     ``fault`` says why it cannot be shown.
     """

@@ -19,7 +19,7 @@ _FORGOTTEN_AFTER: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many attempts may fail ``free``, and the longest wait in seconds that follows.
+    """The number of attempts that may fail ``free``, and the longest wait in seconds after that.
 
     The first wait is a second, and each further failure doubles it.
     """

@@ -1,4 +1,4 @@
-"""What operators ask and do, whether by a page or by the API: one method for each verb.
+"""Do what operators ask, whether by a page or by the API: one method for each verb.
 
 With ``dry_run`` nothing is changed. ``seen`` is the version of what the operator saw, as
 `Verbs.delivery` or a dry run gives it: if it is another by now, nothing is changed and
@@ -135,7 +135,7 @@ class UnknownError(UsageError):
 
 
 class StaleDecisionError(UsageError):
-    """What is decided on is not what the operator saw, or cannot be decided like that any more."""
+    """The delivery is not as the operator saw it, or cannot be decided on like that any more."""
 
 
 class Verbs:

@@ -25,7 +25,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """What an ``operator`` did ``at`` a time (seconds since 1970), with a session or a key.
+    """One thing that an ``operator`` did ``at`` a time (seconds since 1970), by a session or key.
 
     ``number`` deliveries were meant, of which the first are ``ids``; ``done`` were changed, None if
     that is not known. ``more`` is the decision.
