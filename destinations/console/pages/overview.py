@@ -53,7 +53,7 @@ _ADVICE: Final[Mapping[Status, str]] = {
 
 @dataclass(slots=True)
 class Flow:
-    """The deliveries of a destination, subscription or tenant: how many came in, and how they ended.
+    """The deliveries of a destination, subscription or tenant: how many ended in which way.
 
     ``filters`` select its deliveries.
     """
