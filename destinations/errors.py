@@ -4,11 +4,15 @@
 
     DestinationsError
     ├── UsageError                     fix the call: a name, a file, an option (exit code 2)
+    │   ├── CursorError                console: begin the list again
+    │   ├── InputError                 console: fix the request; it names each place
     │   ├── MissingExtraError          install the extra that the message names
     │   ├── PluginError                fix the plugin: the message names its package and generator
+    │   ├── StaleDecisionError         console: look again, then decide
     │   ├── StoreDamagedError          put a backup in the place of the store
     │   ├── StoreDeniedError           grant the right that the message names
     │   ├── TenantChangedError         another process has merged or erased the customer
+    │   ├── UnknownError               console: name a delivery, destination or tenant that is there
     │   └── TemporaryError             try again later, unchanged (exit code 75)
     │       ├── ChangedByOthersError   another process has changed what this would write
     │       ├── StoreFullError         make room on the disk, or allow the store more

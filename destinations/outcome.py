@@ -11,6 +11,7 @@ from destinations.errors import IntegrationError
 
 __all__ = [
     "ANSWER_LOST",
+    "AttemptKind",
     "Effect",
     "ManualChange",
     "Outcome",
@@ -58,6 +59,10 @@ class State(StrEnum):
 
 ANSWER_LOST: Final = "ANSWER_LOST"
 """The code of a delivery that was sent and never answered."""
+
+AttemptKind = Literal["send", "question", "credentials"]
+"""What a request was made for: to deliver, to ask about a lost answer (or about a balance before
+sending), or to find out whether a refusal is about the credentials."""
 
 Status = Outcome | State
 """An outcome, or a state without one yet: ``ready``, ``unknown`` or ``held``."""

@@ -25,6 +25,9 @@ _PART: Final = 8
 
 _STEM: Final = _PART // 2
 
+_MOST_PER_CHARACTER: Final = 48
+"""The most characters that one of a secret takes: four bytes, each percent-encoded and escaped."""
+
 _LAYERS: Final = 2
 """The number of times in a row that escapes are undone."""
 
@@ -152,11 +155,47 @@ class Masker:
         twice in a row, or have NULs between them as in UTF-16. Our own texts are not masked like
         this: they are known, so a gap would reveal a part.
         """
+        return self._in_layers(text, parts=True)
+
+    def nested(self, text: str) -> str:
+        """Mask whole secrets as `text` does, also where they are escaped once or twice in a row.
+
+        For texts of ours that have others within them, such as JSON as a string of JSON.
+        """
+        return self._in_layers(text, parts=False)
+
+    @cached_property
+    def reach(self) -> int:
+        """How many characters a secret may take in a text at most, however it is encoded."""
+        return _MOST_PER_CHARACTER * max(map(len, self._traces), default=0)
+
+    def named(self, text: str, names: Mapping[str, str]) -> tuple[str, list[str]]:
+        """Mask ``text`` as `text` does; returns also what each ``***`` in it stands for, in order.
+
+        ``names`` are those of the secrets, by their values. A ``***`` of the text itself has none:
+        it is empty.
+        """
+        if not self._spans(text):
+            return text, [""] * text.count(MASK)
+        found: list[str] = []
+        pieces: list[str] = []
+        end = 0
+        for start, stop, secret in sorted(
+            (*span, secret) for secret, each in self._traces.items() for span in each.spans(text)
+        ):
+            if start > end or not pieces:
+                found += [""] * text[end:start].count(MASK) + [names.get(secret, "")]
+                pieces += [text[end:start], MASK]
+            end = max(end, stop)
+        found += [""] * text[end:].count(MASK)
+        return "".join([*pieces, text[end:]]), found
+
+    def _in_layers(self, text: str, *, parts: bool) -> str:
         if not self._probes:
             return text
         covered = bytearray(len(text))
         starts: Sequence[int] = range(len(text) + 1)
-        self._cover(text, starts, covered)
+        self._cover(text, starts, covered, parts=parts)
         shown = text
         for _ in range(_LAYERS):
             found = _unescaped(shown)
@@ -164,7 +203,7 @@ class Masker:
                 break
             shown, places = found
             starts = [starts[place] for place in places]
-            self._cover(shown, starts, covered)
+            self._cover(shown, starts, covered, parts=parts)
         if 1 not in covered:
             return text
         pieces = []
@@ -173,9 +212,10 @@ class Masker:
             pieces.append(MASK if is_covered else text[places[0] : places[-1] + 1])
         return "".join(pieces)
 
-    def _cover(self, text: str, starts: Sequence[int], covered: bytearray) -> None:
-        """Mark secrets and parts of them, by where each character of ``text`` began."""
-        for start, stop in itertools.chain(self._spans(text), self._part_spans(text)):
+    def _cover(self, text: str, starts: Sequence[int], covered: bytearray, *, parts: bool) -> None:
+        """Mark secrets, and ``parts`` of them, by where each character of ``text`` began."""
+        of_parts = self._part_spans(text) if parts else ()
+        for start, stop in itertools.chain(self._spans(text), of_parts):
             begin, end = starts[start], starts[stop]
             covered[begin:end] = b"\1" * (end - begin)
 

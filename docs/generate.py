@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from kana_behaviour import kana_behaviour
 
+from destinations.console.api.table import OPERATIONS
 from destinations.operations import RunRecord
 from destinations.report import run_page
 
@@ -35,9 +36,20 @@ def definition_reference() -> str:
     mapping = schema["$defs"]["mapping"]
     tables.extend(row for row in _rows(schema, mapping, "") if not row.startswith("| `_"))
     tables.append("")
-    template = (ROOT / "docs" / "definition-reference.md.j2").read_text(encoding="utf-8")
+    return _rendered("definition-reference", tables="\n".join(tables))
+
+
+def _rendered(name: str, **values: str) -> str:
+    """Return the page that a template of docs/ becomes."""
+    template = (ROOT / "docs" / f"{name}.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(template).render(tables="\n".join(tables))
+    return environment.from_string(template).render(**values)
+
+
+def api() -> str:
+    """Return the page on the console's API, with its routes from their table."""
+    rows = [f"| `{one.method} {one.path}` | `{one.needs}` | {one.summary} |" for one in OPERATIONS]
+    return _rendered("api", routes="\n".join(rows))
 
 
 _DIRECTIVES = """\
@@ -114,6 +126,7 @@ def example_report() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/api.md": api,
     "docs/definition-reference.md": definition_reference,
     "docs/example-report.html": example_report,
     "docs/kana-behaviour.md": kana_behaviour,

@@ -71,6 +71,12 @@ class KanaPlugin(Plugin):
         """Return the command that shows the fields which the API does not change."""
         return "flags --box waiting"
 
+    def console_pages(self) -> Sequence[object]:
+        """Return the pages of unmapped events, rules and flagged users."""
+        from kana_destination.console import PAGES  # noqa: PLC0415 - needs the extra console
+
+        return PAGES
+
     def page_data(self) -> Mapping[str, object]:
         """Return the data of the documentation page: the numbered cases of identify, by number."""
         numbered = {case.number: case for case in cases().values() if case.number is not None}

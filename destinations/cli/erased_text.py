@@ -24,6 +24,7 @@ def erased_text(done: Erased) -> str:
             "refused event": done.refused,
             "manual change": done.manual_changes,
             "recent event": done.recent,
+            "kept request": done.requests,
         }
     )
     given_up = counts({"check": done.balances})

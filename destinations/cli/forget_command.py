@@ -143,6 +143,7 @@ def _described(found: Forgettable) -> str:
                 "finished row": found.finished,
                 "refused event": found.refused,
                 "recent event": found.recent,
+                "kept request": found.requests,
                 "manual change": found.manual_changes,
             }
         ),

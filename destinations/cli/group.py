@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
     "connection": "Read and write subscriptions and filters as Segment has them.",
+    "console": "Serve the pages and the API of operators; say who may sign in.",
     "deliveries": "Show the outcomes of events: list, show, replay, drop, resolve, export.",
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",

@@ -16,7 +16,7 @@ from destinations.cli.commands import Command
 from destinations.cli.configured import open_to_read, say_what_is_named
 from destinations.cli.events_option import limit_option, open_input_files
 from destinations.cli.json_output import json_text
-from destinations.cli.plan_text import PlanReport, print_plan
+from destinations.cli.plan_text import print_plan
 from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.definition import DefinitionFiles
 from destinations.errors import UsageError, did_you_mean
@@ -24,11 +24,11 @@ from destinations.operations import shown_time
 from destinations.pipeline.input_file import Form
 from destinations.pipeline.undelivered import unwrap
 from destinations.postgres import StoreAddress, is_same_place
-from destinations.runtime.plan_changes import PlannedChanges, compare_plans
 from destinations.server import (
     DestinationChange,
+    PlanReport,
     ServeConfig,
-    Sides,
+    compare_event,
     destination_changes,
     read_config,
     running_configuration,
@@ -233,14 +233,8 @@ def _compare_recent(
             continue
         for name, tenant in event.destinations:
             if name in by_name:
-                compared = _compared(by_name[name].sides(tenant), event.raw, event.at)
+                compared = compare_event(by_name[name].sides(tenant), event.raw, event.at)
                 report.add(name, compared, named, tenant)
-
-
-def _compared(sides: Sides, raw: bytes, received_at: float) -> PlannedChanges:
-    return compare_plans(
-        sides.before, sides.after, raw, received_at, new=sides.new, gone=sides.gone
-    )
 
 
 def _no_events(place: StoreAddress, store: OpenStore | None, destination: str | None) -> str:
@@ -271,5 +265,5 @@ def _compare_files(
             data = entry.data if wrapped is None else wrapped.data
             if report.is_event(str(place), data, entry.fault):
                 for one in changes:
-                    compared = _compared(one.sides(), data, now)
+                    compared = compare_event(one.sides(), data, now)
                     report.add(one.name, compared, str(place))

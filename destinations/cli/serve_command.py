@@ -16,6 +16,7 @@ import click
 from destinations._version import __version__
 from destinations.cli.commands import Command
 from destinations.cli.garbage_collection import collect_less_often
+from destinations.console.child import ConsoleChild, command_line
 from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
 from destinations.server import (
     Role,
@@ -115,10 +116,13 @@ def _run(
         logger.info("metrics and health served", url=service.pages_url)
     notifier = Notifier(os.environ)
     notifier.ready(_status(service))
+    console = _Console(path, role)
     try:
         try:
-            _serve(service, path, signals, observation, notifier)
+            console.follow(config)
+            _serve(service, path, signals, observation, notifier, console)
         finally:
+            console.stop()
             left = service.stop()
     except KeyboardInterrupt:
         logger.warning(
@@ -131,6 +135,34 @@ def _run(
     waiting = f"{what} in {config.store.address}" if left else "nothing waits"
     logger.info(f"server stopped; {waiting}", waiting=left)
     return 0
+
+
+class _Console:
+    """The process of the console, if the configuration that the server runs with has one.
+
+    Servers that only receive events leave it to those that deliver.
+    """
+
+    def __init__(self, path: Path, role: Role) -> None:
+        self._path = path
+        self._role = role
+        self._child: ConsoleChild | None = None
+
+    def follow(self, config: ServeConfig) -> None:
+        """Start it, let it read the configuration again, or end it, as the configuration says."""
+        if config.console is None or self._role == "receive":
+            self.stop()
+        elif self._child is not None:
+            self._child.reload()
+        else:
+            self._child = ConsoleChild(command_line(self._path))
+            self._child.start()
+
+    def stop(self) -> None:
+        """End it; safe to repeat."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
 
 
 def _status(service: Service) -> str:
@@ -146,6 +178,7 @@ def _serve(
     signals: Signals,
     observation: Observation,
     notifier: Notifier,
+    console: _Console,
 ) -> None:
     """Return when a signal to stop arrives."""
     upkeep_at = maintain_at = time.monotonic()
@@ -169,6 +202,8 @@ def _serve(
         if wish == "reload":
             notifier.reloading()
             is_loaded = _reload(service, path, signals, observation)
+            if is_loaded:
+                console.follow(service.config)
             failed = "" if is_loaded else "; the last reload failed, the journal says why"
             notifier.ready(_status(service) + failed)
         if service.needs_repair:

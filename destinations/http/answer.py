@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.definition import ANSWER_BYTES, ErrorClass
@@ -94,7 +94,8 @@ class Failure:
     this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     ``concerns`` is what it is about, as far as one answer shows; ``wait_for`` is what may end it.
     ``for_operator``: nothing can be sent before an operator has fixed something. ``made``: there
-    was a request at all.
+    was a request at all. ``rule`` is the place of the rule that decided, as in ``errorRules[2]``;
+    empty if none of the definition did.
     """
 
     message: str
@@ -110,6 +111,7 @@ class Failure:
     wait_for: WaitFor | None = None
     for_operator: bool = False
     made: bool = True
+    rule: str = field(default="", compare=False)
 
     @property
     def is_answered(self) -> bool:

@@ -9,7 +9,7 @@ And a status about the URL, the document or the key is not a verdict on an event
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from destinations.definition import AnswerRule, ErrorClass, ErrorCondition, ErrorRule
@@ -50,7 +50,8 @@ _Test = Callable[[Signal], bool]
 class ErrorReader:
     """The error rules of one request, compiled: its answers, its own rules, the destination's.
 
-    ``fixed_address`` says that its URL is the same for every event.
+    ``fixed_address`` says that its URL is the same for every event. ``request`` is its name, and
+    the first ``own`` of the rules are its own.
     """
 
     def __init__(
@@ -59,10 +60,21 @@ class ErrorReader:
         rules: Iterable[ErrorRule],
         *,
         fixed_address: bool = False,
+        request: str = "",
+        own: int = 0,
     ) -> None:
         self._fixed_address = fixed_address
         self._answers = [(answer.name, _compile(answer.when)) for answer in answers]
-        self._rules = [(rule, _compile(rule.when)) for rule in rules]
+        self._rules = [
+            (
+                rule,
+                _compile(rule.when),
+                f"requests.{request}.errorRules[{number}]"
+                if number < own
+                else f"errorRules[{number - own}]",
+            )
+            for number, rule in enumerate(rules)
+        ]
 
     def read(
         self, signal: Signal, *, whole_request: bool, retry_after: float | None = None
@@ -83,11 +95,12 @@ class ErrorReader:
         for name, holds in self._answers:
             if holds(signal):
                 return Answer(name)
-        for rule, holds in self._rules:
+        for rule, holds, place in self._rules:
             if holds(signal):
-                return self._failure(
+                failure = self._failure(
                     signal, rule, whole_request=whole_request, retry_after=retry_after
                 )
+                return replace(failure, rule=place)
         return None
 
     def _failure(

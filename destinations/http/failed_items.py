@@ -38,9 +38,10 @@ class _Found:
 
 
 class FailedItemReader:
-    """The ``failures`` of one request's batch, compiled."""
+    """The ``failures`` of one request's batch, compiled; ``place`` is where they stand."""
 
-    def __init__(self, definition: FailedItems, errors: ErrorReader) -> None:
+    def __init__(self, definition: FailedItems, errors: ErrorReader, place: str = "") -> None:
+        self._place = place
         self._statuses = definition.statuses
         self._items = compile_value(definition.items)
         self._index = _compiled(definition.index)
@@ -62,7 +63,11 @@ class FailedItemReader:
         found = self._found(items, status, count, sent)
         if not found.unplaced and not found.verdicts:
             return None
-        return [self._verdict(place, found, body, status, count) for place in range(count)]
+        verdicts = (self._verdict(at, found, body, status, count) for at in range(count))
+        return [
+            replace(one, rule=self._place) if isinstance(one, Failure) and not one.rule else one
+            for one in verdicts
+        ]
 
     def _listed_in(self, body: Any) -> Any:
         """Return the items of an answer; None if it has none."""

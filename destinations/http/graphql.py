@@ -59,7 +59,12 @@ class GraphQLRequest:
         self._envelope = Envelope(transport, headers)
         rules = (*definition.error_rules, *error_rules)
         fixed = self._envelope.is_fixed
-        self._errors = ErrorReader(definition.answers, rules, fixed_address=fixed)
+        self._errors = ErrorReader(
+            *(definition.answers, rules),
+            fixed_address=fixed,
+            request=definition.name,
+            own=len(definition.error_rules),
+        )
         self._success = SuccessCheck(definition)
         self.reads_event = reads(
             [dict(call.variables), transport.base_url, transport.headers], "event"

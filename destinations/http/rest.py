@@ -65,9 +65,18 @@ class RestRequest:
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
         rules = (*definition.error_rules, *error_rules)
         fixed = self._envelope.is_fixed and not reads(dict(call.query), "event", "payload")
-        self._errors = ErrorReader(definition.answers, rules, fixed_address=fixed)
+        self._errors = ErrorReader(
+            *(definition.answers, rules),
+            fixed_address=fixed,
+            request=definition.name,
+            own=len(definition.error_rules),
+        )
         self._failed_items = (
-            None if call.failed_items is None else FailedItemReader(call.failed_items, self._errors)
+            None
+            if call.failed_items is None
+            else FailedItemReader(
+                call.failed_items, self._errors, f"requests.{definition.name}.batch.failures"
+            )
         )
         self._success = SuccessCheck(definition)
         address = [transport.base_url, call.url, list(call.path)]

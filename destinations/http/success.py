@@ -23,15 +23,18 @@ class SuccessCheck:
     def __init__(self, definition: RequestDefinition) -> None:
         self.fits = _test(definition.expect)
         self.takes_anything: Final = definition.expect is None and not definition.refusals
+        place = f"requests.{definition.name}"
+        self._expect = f"{place}.expect"
         self._refusals = [
-            (_test(refusal.when), compile_value(refusal.message)) for refusal in definition.refusals
+            (_test(refusal.when), compile_value(refusal.message), f"{place}.refusals[{number}]")
+            for number, refusal in enumerate(definition.refusals)
         ]
 
     def judge(self, value: Any, status: int) -> Answer | Failure:
         """Return an answer for a success, else the failure."""
         if self.fits(value):
             return Answer("ok", value)
-        for holds, message in self._refusals:
+        for holds, message, place in self._refusals:
             if holds(value):
                 try:
                     text = to_string(message.resolve({"answer": value}))
@@ -44,6 +47,7 @@ class SuccessCheck:
                     retryable=False,
                     nothing_applied=True,
                     whole_request=False,
+                    rule=place,
                 )
         return Failure(
             "the answer is not the expected one",
@@ -52,6 +56,7 @@ class SuccessCheck:
             retryable=True,
             nothing_applied=False,
             whole_request=False,
+            rule=self._expect,
         )
 
 

@@ -28,6 +28,7 @@ from destinations.store import (
     OpenStore,
     count_mentions,
     count_other_rows,
+    count_requests,
     erase_user,
     has_to_be_dropped,
     make_erasure,
@@ -64,12 +65,13 @@ class Forgettable:
     to_ask: Sequence[LedgerEntry] = ()
     tenants: Counter[str] = field(default_factory=Counter)
     recent: int = 0
+    requests: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be erased."""
         kept = self.dropped or self.finished or self.refused or self.manual_changes
-        return not (self.to_ask or kept or self.recent)
+        return not (self.to_ask or kept or self.recent or self.requests)
 
 
 def look_up_user(
@@ -106,6 +108,7 @@ def look_up_user(
         to_ask=tuple(to_ask),
         tenants=Counter(one.tenant for one in mine if one.tenant),
         recent=recent,
+        requests=count_requests(store.database, user, scopes),
     )
 
 

@@ -23,6 +23,7 @@ from destinations.operations.file_locks import (
 )
 from destinations.operations.retention import REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.postgres import StoreAddress
 from destinations.store import OpenStore, RecentBounds, SqliteStore, make_store
 
@@ -41,6 +42,7 @@ __all__ = [
     "locks_of",
     "note_server",
     "note_start",
+    "noted_attempts",
     "noted_periods",
     "server_status",
     "try_to_lock",
@@ -250,6 +252,7 @@ def note_server(
             "refusedDays": periods.refused_days,
             "keepDaysByOutcome": dict(periods.by_outcome),
             "keepRecent": None if periods.recent is None else asdict(periods.recent),
+            "keepAttempts": None if periods.attempts is None else asdict(periods.attempts),
         }
     )
 
@@ -268,4 +271,14 @@ def noted_periods(store: OpenStore) -> Periods | None:
         REFUSED_DAYS if refused is None else refused,
         {Outcome(name): days for name, days in by_outcome.items()},
         None if recent is None else RecentBounds(**recent),
+        noted_attempts(store),
     )
+
+
+def noted_attempts(store: OpenStore) -> AttemptPolicy | None:
+    """Return what the server that delivered last keeps of requests; the default without one."""
+    noted = store.notes_with_prefix("keepAttempts")
+    if not noted:  # nor did an earlier version note this
+        return AttemptPolicy()
+    found = noted["keepAttempts"]
+    return None if found is None else AttemptPolicy(**found)

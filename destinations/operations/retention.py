@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.store import (
     OpenStore,
     RecentBounds,
@@ -24,6 +25,9 @@ KEEP_DAYS: Final = 30.0
 
 DEDUPE_DAYS: Final = 7.0
 """Days that a ``messageId`` is recognised again, unless set otherwise; at least `KEEP_DAYS`."""
+
+_AUDIT_DAYS: Final = 365.0
+"""Days that the audit log keeps what operators did."""
 
 REFUSED_DAYS: Final = 7.0
 """Days that events stay which a receiver refused, unless set otherwise."""
@@ -43,7 +47,7 @@ class Periods:
     an event that comes again, or corrected, has to be compared with them. For ``dedupe_days`` a
     ``messageId`` is recognised again, which never ends before its deliveries do. For
     ``refused_days`` events stay that a receiver refused, and within ``recent`` those that were
-    delivered; None keeps none of them.
+    delivered; None keeps none of them. ``attempts`` is for requests with their answers.
     """
 
     keep_days: float = KEEP_DAYS
@@ -51,6 +55,7 @@ class Periods:
     refused_days: float = REFUSED_DAYS
     by_outcome: Mapping[Outcome, float] = field(default_factory=dict)
     recent: RecentBounds | None = None
+    attempts: AttemptPolicy | None = field(default_factory=AttemptPolicy)
 
     def of(self, outcome: Outcome) -> float | None:
         """Return for how many days deliveries of an outcome stay; None if until decided."""
@@ -87,8 +92,12 @@ def prune(
     before = {outcome: now - each * _DAY for outcome, each in days.items() if each is not None}
     settled = delete_settled(database, before, more)
     messages = delete_messages(database, now - periods.dedupe_days * _DAY, now, more)
+    audit = store.audit()
+    while more() and audit.delete_before(now - _AUDIT_DAYS * _DAY):
+        pass
     raw_events = settled.raw_events + delete_spent_events(database, more)
     raw_events += store.recent().prune(now, periods.recent, more)
+    store.attempts().prune(now, periods.attempts, more)
     if more():
         with database.transaction() as connection:
             delete_spent_settings(connection)

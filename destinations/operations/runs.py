@@ -16,7 +16,7 @@ from typing import Final
 from destinations._version import __version__
 from destinations.clock import SystemClock, WallClock
 from destinations.errors import TemporaryError
-from destinations.operations.locks import lock_run, locks_of, noted_periods
+from destinations.operations.locks import lock_run, locks_of, noted_attempts, noted_periods
 from destinations.operations.retention import Periods, Pruned, prune
 from destinations.operations.seen import as_far_as_seen
 from destinations.pipeline.lease import LeaseTimes
@@ -50,6 +50,7 @@ def open_run_store(
         name = f"{socket.gethostname()}:{os.getpid()}"
         session = store.session(name, __version__, LeaseTimes(), f"run {scope.id}")
         queue = store.queue(clock, lease=session)
+        queue.attempts = noted_attempts(store)
         queue.recover([scope], reconcile_after)
         for cut in store.notes_with_prefix(_prefix(scope.id)).values():
             queue.settle_from(cut["since"])

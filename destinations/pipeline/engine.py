@@ -885,6 +885,7 @@ class Engine:
         arrivals = round_.arrivals
         for name in ("transitions", "returned", "batches", "waiting", "drifts", "trusted"):
             getattr(round_, name).clear()
+        round_.exchanges.clear()
         for kept in (round_.balances, round_.rechecks):
             kept.clear()
         round_.added_to.clear()

@@ -20,6 +20,7 @@ __all__ = [
     "Ledger",
     "LedgerDrift",
     "LedgerEntry",
+    "LedgerPage",
     "Replan",
     "ScopeTotals",
     "Selection",
@@ -108,6 +109,8 @@ class Selection:
     acceptance. ``account`` is its name, or its label. ``restored`` are those of a restored copy.
     ``slug`` restricts it to the scopes of a destination, whatever a server calls it. ``tenant`` is
     a customer of a partner, by its name, its id or the beginning of that; empty, it is none.
+    ``subscription`` is a name. ``message_id`` finds an event for as long as a second one of that
+    messageId is recognised.
     """
 
     destination: str | None = None
@@ -120,6 +123,19 @@ class Selection:
     until: float | None = None
     restored: bool = False
     tenant: str | None = None
+    subscription: str | None = None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Some deliveries of a selection, in order; ``last`` is the id up to which was looked.
+
+    More may follow after that, even if there are none here; None if there is nothing more.
+    """
+
+    entries: Sequence[LedgerEntry]
+    last: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, ManualChange, Outcome, State
 from destinations.pipeline.account_names import folded
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
     Arrival,
@@ -124,6 +125,8 @@ class MemoryQueue:
 
     ``keys`` are those of all subscriptions: of a finished event they are known as one.
     """
+
+    attempts: AttemptPolicy | None = None
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ it happens in the engine's thread, between two commits; only a `Job` runs in ano
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ from destinations.errors import TemporaryError, UsageError
 from destinations.http import Answer, Failure
 from destinations.outcome import Effect, Outcome, Result, Retry, State
 from destinations.pipeline.account_names import folded
+from destinations.pipeline.attempts import KeptExchange
 from destinations.pipeline.balance_checks import BalanceChecks
 from destinations.pipeline.breaker import LONGEST_WAIT, Breaker, CircuitBreaker, describe
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.intake import Intake
+from destinations.pipeline.keeping import kept_questions, kept_requests
 from destinations.pipeline.lease import under
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch, Room
@@ -47,6 +50,7 @@ from destinations.pipeline.restored import Gap, hold_restored
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.exchanges import Exchange
 from destinations.runtime.heirs import heir
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import Sender
@@ -76,7 +80,8 @@ class PipelineOptions:
 
     A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
     done. A balance that was asked for is counted on for ``fresh`` seconds. ``pauses`` is where
-    actions that pause are noted. ``room`` bounds what is held in memory.
+    actions that pause are noted. ``room`` bounds what is held in memory. ``sample`` gives numbers
+    from 0 to 1 by which the share of delivered batches is chosen whose requests are kept.
     """
 
     concurrency: int
@@ -85,6 +90,7 @@ class PipelineOptions:
     losses: LossOptions = field(default_factory=LossOptions)
     pauses: PauseNotes | None = None
     room: Room = field(default_factory=Room)
+    sample: Callable[[], float] = random.random
 
 
 _EXCHANGE_SECONDS: Final = 600.0
@@ -121,7 +127,8 @@ class Job:
 
     ``questions`` are by key; ``before`` says that they are asked before sending. What is only
     looked at has no batch, so ``action`` says what it is of. ``token`` is that of the lease under
-    which it was begun.
+    which it was begun. ``exchanges`` are its requests that are kept, of the deliveries that it
+    ``carried``, and ``unkept`` says why they could not be.
     """
 
     kind: Literal["send", "ask", "look"]
@@ -134,6 +141,9 @@ class Job:
     error: Exception | None = None
     began: float = 0.0
     token: int | None = None
+    carried: Sequence[QueuedDelivery] = ()
+    exchanges: Sequence[KeptExchange] = ()
+    unkept: Exception | None = None
 
     @property
     def only_asks(self) -> bool:
@@ -516,23 +526,70 @@ class Pipeline:
             assert name is not None  # noqa: S101 - else there would be no question
             # No settings that came with an event make a difference: those that a question is made
             # of belong to the account, and so to the destination.
-            return self._sender.ask(name, [one.payload for one in job.questions.values()])
+            return self._asked(job, name)
         destination, sender = self._of(deliveries[0].event.settings)
+        log: list[Exchange] | None = None if self._queue.attempts is None else []
+        results: list[Result] | None = None
+        try:
+            results = sender.deliver(self._to_send(deliveries, destination), log)
+        finally:
+            if log:
+                self._keep(job, log, results, destination)
+        return results
+
+    def _asked(self, job: Job, name: str) -> list[Answer | Failure]:
+        """Ask the questions of a job."""
+        log: list[Exchange] | None = []
+        if self._queue.attempts is None or not job.batch.deliveries:
+            log = None
+        try:
+            return self._sender.ask(name, [one.payload for one in job.questions.values()], log)
+        finally:
+            if log:
+                self._keep(job, log, None, self.destination)
+
+    def _keep(
+        self,
+        job: Job,
+        log: Sequence[Exchange],
+        results: Sequence[Result] | None,
+        destination: Destination,
+    ) -> None:
+        """Choose what is kept of the requests of a job; what it came to must not depend on that."""
+        policy = self._queue.attempts
+        if policy is None:
+            return
+        settings, draw = destination.settings, self.options.sample
+        job.carried = deliveries = tuple(job.batch.deliveries)
+        try:
+            if job.kind == "send":
+                job.exchanges = kept_requests(log, deliveries, results, settings, policy, draw)
+                return
+            places: dict[str, list[int]] = {key: [] for key in job.questions}
+            for place, delivery in enumerate(deliveries):
+                if delivery.increment is not None and delivery.increment.key in places:
+                    places[delivery.increment.key].append(place)
+            chance = draw if job.before else None
+            asked = list(places.values())
+            job.exchanges = kept_questions(log, asked, deliveries, settings, policy, chance)
+        except Exception as error:  # noqa: BLE001 - reported with what came back
+            job.unkept = error
+
+    @staticmethod
+    def _to_send(deliveries: Sequence[QueuedDelivery], destination: Destination) -> list[Delivery]:
         by_key = destination.by_key
-        return sender.deliver(
-            [
-                Delivery(
-                    by_key[one.key],
-                    payload_json=one.payload,
-                    raw=one.event.raw,
-                    received_at=one.event.accepted_at,
-                    resumes=one.effect is not Effect.NONE,
-                    filters=destination.filters,
-                )
-                for one in deliveries
-                if one.key is not None
-            ]
-        )
+        return [
+            Delivery(
+                by_key[one.key],
+                payload_json=one.payload,
+                raw=one.event.raw,
+                received_at=one.event.accepted_at,
+                resumes=one.effect is not Effect.NONE,
+                filters=destination.filters,
+            )
+            for one in deliveries
+            if one.key is not None
+        ]
 
     def _of(self, settings: str) -> tuple[Destination, Sender]:
         """Return the destination for events that came with these settings, and what sends them."""
@@ -550,11 +607,32 @@ class Pipeline:
             return None  # it was left for a later process
         self._jobs.remove(job)
         batch = job.batch
+        first = len(round_.transitions)
         following = self._returned(job, now, monotonic, round_)
+        self._note_attempts(job, round_, first)
         self._checks.write_changes(round_)
         if following is None:
             self._over(None if job.only_asks else batch.deliveries[0].action)
         return following
+
+    def _note_attempts(self, job: Job, round_: Round, first: int) -> None:
+        """Write the requests of a job that are kept, with what its deliveries came to.
+
+        Its transitions are those of the round from the ``first`` one on.
+        """
+        if job.unkept is not None:
+            self._observer.failed(self.name, job.unkept)
+        if not job.exchanges:
+            return
+        deliveries = job.carried
+        outcomes = {one.delivery: one.result.outcome for _, one in round_.transitions[first:]}
+        ended: set[int] = set()
+        for exchange in reversed(job.exchanges):
+            for attempt in exchange.attempts:
+                if attempt.place not in ended:
+                    ended.add(attempt.place)
+                    attempt.outcome = outcomes.get(deliveries[attempt.place])
+        round_.exchanges += [(self.scope, deliveries, one) for one in job.exchanges]
 
     def _returned(self, job: Job, now: float, monotonic: float, round_: Round) -> Job | None:
         batch = job.batch

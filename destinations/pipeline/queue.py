@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from destinations.errors import TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
+from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.subscription_key import SubscriptionKey
 
@@ -348,6 +349,7 @@ class Round:
     that were not as expected. Nothing of a restored copy that adds under a key of ``trusted`` was
     delivered since: it waits like others. What the partner held before lost answers, by
     scope and key of ``added_to``, is not comparable any more: another writer adds to it.
+    ``exchanges`` are requests that are kept, each with the deliveries of its batch.
     """
 
     arrivals: list[tuple[Scope, Arrival]] = field(default_factory=list)
@@ -360,6 +362,9 @@ class Round:
     drifts: list[tuple[Scope, Drift]] = field(default_factory=list)
     trusted: list[tuple[Scope, str]] = field(default_factory=list)
     added_to: list[tuple[Scope, str]] = field(default_factory=list)
+    exchanges: list[tuple[Scope, Sequence[QueuedDelivery], KeptExchange]] = field(
+        default_factory=list
+    )
 
     @property
     def is_empty(self) -> bool:
@@ -375,6 +380,7 @@ class Round:
             or self.drifts
             or self.trusted
             or self.added_to
+            or self.exchanges
         )
 
     @property
@@ -385,7 +391,8 @@ class Round:
         )
         of_batches = (one.scope for one in self.batches)
         of_keys = (scope for scope, _ in chain(self.balances, self.rechecks))
-        scopes = chain((scope for scope, _ in pairs), of_batches, of_keys)
+        of_exchanges = (scope for scope, _, _ in self.exchanges)
+        scopes = chain((scope for scope, _ in pairs), of_batches, of_keys, of_exchanges)
         return any(scope.tenant for scope in scopes)
 
     def leave(self, scopes: Collection[Scope]) -> None:
@@ -395,6 +402,7 @@ class Round:
         self.drifts = [one for one in self.drifts if one[0] not in scopes]
         self.balances = {key: one for key, one in self.balances.items() if key[0] not in scopes}
         self.rechecks = {key: one for key, one in self.rechecks.items() if key[0] not in scopes}
+        self.exchanges = [one for one in self.exchanges if one[0] not in scopes]
 
 
 @dataclass(slots=True)
@@ -498,7 +506,12 @@ class Source(Protocol):
 
 
 class Queue(Protocol):
-    """Keeps deliveries and what the partner holds. One thread uses it at a time."""
+    """Keeps deliveries and what the partner holds. One thread uses it at a time.
+
+    ``attempts`` says what it keeps of requests; None keeps none.
+    """
+
+    attempts: AttemptPolicy | None
 
     def commit(self, round_: Round) -> Committed:
         """Make a round durable, all of it or nothing, and give what is new in it an id.

@@ -10,6 +10,7 @@ from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import Transport
 from destinations.pipeline.shared_limits import PacedTransport, SharedLimits
+from destinations.runtime.exchanges import note_wait
 
 __all__ = ["RateLimitedTransport", "rate_limited"]
 
@@ -57,6 +58,7 @@ class RateLimitedTransport:
         if wait > 0 and self._clock.wait(wait, self._stop):
             # All that wait here would be sent at once.
             raise TransportError("stopped before its turn", sent=False)
+        note_wait(max(0.0, wait))
         return self._transport.send(request)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from destinations.errors import TransportError
 from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import Transport
 from destinations.pipeline.breaker import BreakerState, CircuitBreaker
+from destinations.runtime.exchanges import note_wait
 
 __all__ = ["ClusterBreaker", "Gate", "PacedTransport", "SharedLimits", "Slots"]
 
@@ -179,6 +180,7 @@ class PacedTransport:
         if wait > 0 and self._clock.wait(wait, self._stop):
             # All that wait here would be sent at once.
             raise TransportError("stopped before its turn", sent=False)
+        note_wait(max(0.0, wait))
         return self._transport.send(request)
 
     def close(self) -> None:

@@ -47,9 +47,13 @@ _COLUMNS: Final = re.compile(
 )
 _TEXT: Final = frozenset(
     {"user", "message_id", "key", "payload_text", "code", "stage", "reason", "evidence", "balance",
-     "restored", "period", "due", "deliveries", "action", "settings", "path", "peer", "name"}
+     "restored", "period", "due", "deliveries", "action", "settings", "path", "peer", "name",
+     "request", "method", "error", "error_class", "rule"}
 )  # fmt: skip
-_BYTES: Final = frozenset({"adder", "balance_key", "digest", "raw", "payload"})
+_BYTES: Final = frozenset(
+    {"adder", "balance_key", "digest", "raw", "payload", "head", "request_body", "answer_head",
+     "answer_body", "users", "data"}
+)  # fmt: skip
 _FLOATS: Final = frozenset({"ends_at", "asked_at", "noticed_at", "until"})
 _PACKED: Final[Mapping[str, frozenset[str]]] = {
     "ledger": frozenset({"user", "message_id"}),

@@ -32,13 +32,17 @@ __all__ = [
     "plugin_changes_command",
     "plugin_code",
     "plugin_commands",
+    "plugin_console_pages",
     "plugin_page_data",
     "plugin_sandbox",
 ]
 
 T = TypeVar("T")
 
-_METHODS: Final = ("changes_command", "code", "commands", "page_data", "start_sandbox")
+_METHODS: Final = (
+    *("changes_command", "code", "commands", "console_pages", "page_data"),
+    "start_sandbox",
+)
 
 
 class Holdings(NamedTuple):
@@ -127,6 +131,14 @@ class Plugin:
         """
         return ""
 
+    def console_pages(self) -> Sequence[object]:
+        """Return the plugin's own pages of the console, by default none.
+
+        Each is a `destinations.console.ConsolePage`, at a path that begins with the destination's
+        slug, such as ``/kana/rules``.
+        """
+        return ()
+
     def page_data(self) -> Mapping[str, object]:
         """Return tables for the documentation page, ``data`` in its templates; by default none."""
         return {}
@@ -199,6 +211,12 @@ def plugin_commands(plugin: Plugin) -> Sequence[click.Command]:
     if not all(isinstance(one, click.Command) and one.name for one in items):
         raise UsageError(f"{plugin.source}: its commands() must return {what}, each with a name")
     return found
+
+
+def plugin_console_pages(plugin: Plugin) -> Sequence[object]:
+    """Return a plugin's pages of the console; raises `UsageError` if it fails, or gives none."""
+    what = "a list of destinations.console.ConsolePage"
+    return _asked(plugin, "console_pages", plugin.console_pages, Sequence, what)
 
 
 def plugin_changes_command(plugin: Plugin | None) -> str:

@@ -19,9 +19,9 @@ from collections.abc import (
 )
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from destinations.clock import Clock, SystemClock
+from destinations.clock import SystemClock, WallClock
 from destinations.definition import ErrorClass, ListedDefinition
 from destinations.errors import (
     HeldError,
@@ -40,13 +40,23 @@ from destinations.http import (
     Context,
     Failure,
     HttpRequest,
+    HttpResponse,
     Part,
     Selection,
 )
 from destinations.http.transport import Transport
-from destinations.outcome import ANSWER_LOST, Outcome, Result, Retry, State, Status
+from destinations.outcome import (
+    ANSWER_LOST,
+    AttemptKind,
+    Outcome,
+    Result,
+    Retry,
+    State,
+    Status,
+)
 from destinations.runtime.action import Action, Call, Done, Payload, checked_calls, failed
 from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.exchanges import Exchange, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
 from destinations.segment.mapping import compile_value
@@ -88,7 +98,9 @@ class _Item:
     """One event's part of a request, and its verdict.
 
     ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
-    known about this event. ``only`` selects what is needed of a list, for all that ask.
+    known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
+    where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
+    ``places``.
     """
 
     context: Context
@@ -96,6 +108,9 @@ class _Item:
     only: Selection | None = None
     attempts: int = 0
     verdict: Answer | Failure | None = None
+    log: list[Exchange] | None = None
+    places: tuple[int, ...] = ()
+    kind: AttemptKind = "send"
 
 
 class _Parts:
@@ -165,7 +180,11 @@ class _EndedError(Exception):
         super().__init__(result.reason)
 
 
-_Run: TypeAlias = GeneratorRun[T, tuple[CompiledRequest, _Item]]
+class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
+    """A generator's way; ``log`` and ``place`` are those of its items."""
+
+    log: list[Exchange] | None = None
+    place: int = 0
 
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
@@ -190,7 +209,7 @@ class Sender:
         *,
         stop: threading.Event | None = None,
         answers: MutableMapping[str, Any] | None = None,
-        clock: Clock | None = None,
+        clock: WallClock | None = None,
     ) -> None:
         self._destination = destination
         self._transport = transport
@@ -203,25 +222,30 @@ class Sender:
         self._lock = threading.Lock()
         self.requests_sent = 0
 
-    def deliver(self, deliveries: Sequence[Delivery]) -> list[Result]:
+    def deliver(
+        self, deliveries: Sequence[Delivery], log: list[Exchange] | None = None
+    ) -> list[Result]:
         """Send deliveries of one action, at most a batch; return one result for each, in order.
 
         If the partner refuses the credentials, the code is ``INVALID_AUTHENTICATION`` and the
-        outcome ``ready``, as the event is not to blame.
+        outcome ``ready``, as the event is not to blame. Requests are noted in the ``log``.
         """
         action = deliveries[0].subscription.action
         if action.generator is not None:
-            return self._generate(action, deliveries)
+            return self._generate(action, deliveries, log)
         (request,) = action.requests.values()
         results: list[Result | None] = [None] * len(deliveries)
         items: list[_Item] = []
         places: list[int] = []
         for place, delivery in enumerate(deliveries):
             try:
-                items.append(self._item_of(request, delivery))
+                item = self._item_of(request, delivery)
             except _EndedError as ended:
                 results[place] = ended.result
             else:
+                if log is not None:
+                    item.log, item.places = log, (place,)
+                items.append(item)
                 places.append(place)
         if items:
             self._send(request, items)
@@ -230,17 +254,22 @@ class Sender:
             results[place] = _DELIVERED if is_plain else self._result(request, item)
         return [result for result in results if result is not None]
 
-    def ask(self, name: str, payloads: Sequence[Payload]) -> list[Answer | Failure]:
+    def ask(
+        self, name: str, payloads: Sequence[Payload], log: list[Exchange] | None = None
+    ) -> list[Answer | Failure]:
         """Return the partner's answers to an idempotent request, one for each payload.
 
         They travel in batches. Questions are independent of each other: where one of them makes the
-        request fail, the batch is halved until that one is on its own.
+        request fail, the batch is halved until that one is on its own. Requests are noted in the
+        ``log``.
         """
         request = self._destination.requests[name]
         items = []
-        for payload in payloads:
+        for place, payload in enumerate(payloads):
             try:
-                items.append(self._item(request, {}, payload))
+                item = self._item(request, {}, payload)
+                item.log, item.places, item.kind = log, (place,), "question"
+                items.append(item)
             except _EndedError as ended:
                 failure = Failure(
                     *(ended.result.reason, "invalid", 400),
@@ -253,7 +282,7 @@ class Sender:
         self._ask(request, _batches(made, request.definition.batch_size))
         refused = [item for item in made if _refuses_key(item.verdict)]
         if refused:
-            self._reconsider(refused, self._look_at_key(request))
+            self._reconsider(refused, self._look_at_key(request, refused))
         unasked = _STOPPED if self._stop.is_set() else _GIVEN_UP
         return [self._masked(item.verdict or unasked) for item in items]
 
@@ -312,7 +341,8 @@ class Sender:
         is_id = (isinstance(found, str) and found.strip()) or type(found) is int
         return str(found) if is_id else None
 
-    def _credentials_tested(self) -> Answer | Failure:
+    def _credentials_tested(self, refused: Sequence[_Item] = ()) -> Answer | Failure:
+        """Return the verdict of the authentication test, which ``refused`` items made needed."""
         authentication = self._destination.definition.authentication
         if authentication is None:
             raise UsageError(f"{self._destination.definition.name} has no authentication test")
@@ -321,6 +351,7 @@ class Sender:
             item = self._item(request, {}, {})
         except _EndedError as ended:
             raise UsageError(ended.result.reason) from None
+        _note_in(item, refused, "credentials")
         self._attempt(request, [item])
         return self._masked(item.verdict or _STOPPED)
 
@@ -352,11 +383,15 @@ class Sender:
         """Return a partner's message for showing: secrets are masked before the text is cut."""
         return self._destination.settings.masker.foreign(message)[:_LONGEST]
 
-    def _generate(self, action: Action, deliveries: Sequence[Delivery]) -> list[Result]:
+    def _generate(
+        self, action: Action, deliveries: Sequence[Delivery], log: list[Exchange] | None
+    ) -> list[Result]:
         """Deliver through plugin code; requests that several events need at once are joined."""
         runs = [
             _Run[Done](partial(_begin, action, one), partial(_event_of, one)) for one in deliveries
         ]
+        for place, run in enumerate(runs):
+            run.log, run.place = log, place
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
@@ -445,6 +480,8 @@ class Sender:
             item.only = only
             # The same question is asked once.
             item = items.setdefault(_key_of(item.part) if request.is_safe else id(item), item)
+            if run.log is not None:
+                item.log, item.places = run.log, (*item.places, run.place)
             run.made.append((request, item))
             asking.append((run, item))
         if not request.is_safe:
@@ -544,7 +581,7 @@ class Sender:
                 parts.send_apart(_unplaced(request, part), depth)
             else:
                 if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
-                    key = key or self._look_at_key(request)
+                    key = key or self._look_at_key(request, part)
                     self._reconsider(part, key)
                     if key["error_class"] != "permission":
                         return
@@ -575,7 +612,7 @@ class Sender:
                 return False
             if not self._list_choice.is_cheaper(listed.request, spent, parts.sent, sizes):
                 return False
-            if (read := self._read_list(listed, only)) is None:
+            if (read := self._read_list(listed, only, left)) is None:
                 return False
             lists[name] = read
         for item in left:
@@ -598,12 +635,15 @@ class Sender:
                     return True
         return False
 
-    def _read_list(self, listed: ListedDefinition, only: Selection | None) -> Listed | None:
+    def _read_list(
+        self, listed: ListedDefinition, only: Selection | None, left: Sequence[_Item]
+    ) -> Listed | None:
         request = self._destination.requests[listed.request]
         began = self._clock.monotonic()
         try:
             item = self._item(request, {}, {})
             item.only = only
+            _note_in(item, left, left[0].kind)
             self._attempt(request, [item])
             if isinstance(item.verdict, Answer):
                 read = Listed(listed, item.verdict.data, item.part, only)
@@ -614,7 +654,7 @@ class Sender:
         self._list_choice.failed(listed.request)
         return None
 
-    def _look_at_key(self, request: CompiledRequest) -> Mapping[str, Any]:
+    def _look_at_key(self, request: CompiledRequest, refused: Sequence[_Item]) -> Mapping[str, Any]:
         """Find out with the authentication test whether a refusal is really about the key.
 
         A firewall may refuse single events with the same status. Without a test, the pipeline
@@ -625,8 +665,8 @@ class Sender:
             return {"error_class": "permission"}
         if request.definition.name == authentication.test:
             return {"error_class": "authentication"}
-        failure = self.test_credentials()
-        if failure is None:
+        failure = self._credentials_tested(refused)
+        if not isinstance(failure, Failure):
             return {"error_class": "permission", "concerns": "permission"}
         if failure.error_class == "authentication" or failure.status in _NOT_ALLOWED:
             return {"error_class": "authentication"}
@@ -658,7 +698,7 @@ class Sender:
             size = _Size(len(message.body or b""), len(items))
             if len(items) > 1 and self._is_too_large(request, size):
                 return False
-            verdicts = self._exchange(request, message, parts)
+            verdicts = self._exchange(request, message, items, parts)
         except (ResolveError, UnsendableError) as error:
             for item in items:
                 item.verdict = _unsendable(request, error)
@@ -687,18 +727,42 @@ class Sender:
             self._too_large[name] = (*kept, size)
 
     def _exchange(
-        self, request: CompiledRequest, message: HttpRequest, parts: Sequence[Part | bytes]
+        self,
+        request: CompiledRequest,
+        message: HttpRequest,
+        items: Sequence[_Item],
+        parts: Sequence[Part | bytes],
     ) -> list[Answer | Failure]:
+        log = items[0].log
+        if log is not None:
+            take_wait()  # of what came before it in this thread
+            wall, began = self._clock.time(), self._clock.monotonic()
+        response: HttpResponse | None = None
+        lost: TransportError | None = None
         try:
             response = self._transport.send(message)
         except UnsendableError:
             raise
         except TransportError as error:
-            verdicts: list[Answer | Failure] = [_lost(error)] * len(parts)
+            lost = error
+        if log is not None:
+            waited = take_wait()
+            seconds = max(0.0, self._clock.monotonic() - began - waited)
+        verdicts: list[Answer | Failure]
+        if response is None:
+            assert lost is not None  # noqa: S101 - there was one or the other
+            verdicts = [_lost(lost)] * len(parts)
         else:
             verdicts = request.read(response, len(parts), parts)
             if message.only is not None:
                 verdicts = [_narrowed(one, message.only) for one in verdicts]
+        if log is not None:
+            log.append(
+                Exchange(
+                    *(items[0].kind, request.definition, message, response, lost),
+                    *(wall + waited, seconds, verdicts, [item.places for item in items]),
+                )
+            )
         with self._lock:
             self.requests_sent += 1
         return verdicts
@@ -729,6 +793,13 @@ class Sender:
         if outcome is not State.READY and not (outcome is State.UNKNOWN and may_pass):
             return result
         return replace(result, retry=verdict.retry())
+
+
+def _note_in(item: _Item, others: Sequence[_Item], kind: AttemptKind) -> None:
+    """Let a request that others made needed be noted as one of theirs."""
+    if others:
+        item.log, item.kind = others[0].log, kind
+        item.places = tuple(place for one in others for place in one.places)
 
 
 def _narrowed(verdict: Answer | Failure, only: Selection) -> Answer | Failure:

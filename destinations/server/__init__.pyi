@@ -23,6 +23,7 @@ from .checking import (
     check_start,
 )
 from .config import (
+    config_of_text,
     read_config,
 )
 from .config_changes import (
@@ -32,6 +33,8 @@ from .config_changes import (
 )
 from .config_model import (
     AdminConfig,
+    ApiKeyConfig,
+    ConsoleConfig,
     DeliveryConfig,
     DestinationConfig,
     ListenConfig,
@@ -53,6 +56,14 @@ from .partners import (
     configured_partners,
     configured_tenant,
 )
+from .plan_report import (
+    PlanReport,
+    compare_event,
+    masked,
+)
+from .replanning import (
+    todays_destinations,
+)
 from .running import (
     RunningConfiguration,
     running_configuration,
@@ -64,9 +75,11 @@ from .service import (
 
 __all__ = [
     "AdminConfig",
+    "ApiKeyConfig",
     "Authenticator",
     "Body",
     "Bound",
+    "ConsoleConfig",
     "DeliveryConfig",
     "DestinationChange",
     "DestinationConfig",
@@ -75,6 +88,7 @@ __all__ = [
     "Limits",
     "ListenConfig",
     "LogConfig",
+    "PlanReport",
     "Receiver",
     "ReceiverConfig",
     "RefusedConfig",
@@ -91,11 +105,15 @@ __all__ = [
     "check_definitions",
     "check_durability",
     "check_start",
+    "compare_event",
+    "config_of_text",
     "configured_partners",
     "configured_tenant",
     "connected_definition",
     "destination_changes",
+    "masked",
     "read_body",
     "read_config",
     "running_configuration",
+    "todays_destinations",
 ]

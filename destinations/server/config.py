@@ -33,6 +33,7 @@ from destinations.errors import (
 )
 from destinations.http.loopback import is_loopback
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
 from destinations.postgres import PostgresAddress, StoreAddress, check_path_text, is_postgres
 from destinations.runtime.account_identity import checked_name
@@ -40,6 +41,8 @@ from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
 from destinations.server.config_model import (
     AdminConfig,
+    ApiKeyConfig,
+    ConsoleConfig,
     DeliveryConfig,
     DestinationConfig,
     HeaderSettingsConfig,
@@ -58,12 +61,15 @@ from destinations.server.network_addresses import is_host, parse_address, parse_
 from destinations.server.source_calls import PATHS
 from destinations.store import RecentBounds, sealing_key_fault
 
-__all__ = ["config_to_show", "read_config"]
+__all__ = ["config_of_text", "config_to_show", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
+_SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_BYTES: Final[Mapping[str, int]] = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+_LEAST_ATTEMPT_BYTES: Final = 65_536
 _SECRET_PLACE: Final = re.compile(
     r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
-    r"|/sealing/(key|formerKeys/\d+))(?=/|$)"
+    r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+)(?=/|$)"
 )
 _NAME_PLACE: Final = re.compile(r"/(destinations|sources)/\d+/name")
 _DSN_PLACE: Final = "/store/postgres/dsn"
@@ -83,6 +89,7 @@ def read_config(
     *,
     secrets: bool | Collection[str] = True,
     to_show: bool = False,
+    for_console: bool = False,
 ) -> ServeConfig:
     """Return the configuration in a file: by its ending TOML or JSON, else YAML.
 
@@ -90,7 +97,7 @@ def read_config(
     settings and receivers are left empty, and there is no sealing. ``secrets`` may also be names of
     destinations: then only their settings are looked up, and ``sealing`` if customers send to one.
     ``to_show`` is for who shows what a server would send: settings that cannot be had are
-    ``absent``, and nothing else is looked up.
+    ``absent``, and nothing else is looked up, but for the keys of the API ``for_console``.
 
     Raises `DefinitionError` with every issue, also if the file cannot be read; `SecretMissingError`
     if all that is wrong is that secrets are not there yet; `MissingExtraError` for ``sealing``
@@ -102,7 +109,11 @@ def read_config(
     issues += [] if issues else _no_store(document)
     if issues:
         raise DefinitionError(issues)
-    reader = _Reader(document, path.resolve().parent, environment, secrets, to_show=to_show)
+    reader = _Reader(
+        *(document, path.resolve().parent, environment, secrets),
+        to_show=to_show,
+        for_console=for_console,
+    )
     config = replace(reader.config(), path=path.resolve(), document=document)
     issues = [
         *reader.issues,
@@ -138,6 +149,66 @@ def config_to_show(
     if reader.issues:
         raise DefinitionError(reader.issues)
     return config
+
+
+def config_of_text(text: str, current: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
+    """Return the configuration in a text, YAML or JSON, that someone proposes for ``current``.
+
+    Whoever wrote it may not see the files and variables of this machine: only what ``current``
+    names as well is looked up for its settings, all other settings are ``absent``. Its definitions
+    are installed ones or those of ``current``. Raises `DefinitionError` with every issue.
+    """
+    document = read_document(text, name="the configuration")
+    issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
+    if issues:
+        raise DefinitionError(issues)
+    folder = Path() if current.path is None else current.path.parent
+    sources = _KnownSources(environment, folder, current)
+    reader = _Reader(document, folder, environment, True, to_show=True, sources=sources)  # noqa: FBT003 - as above
+    known = {one.destination for one in current.destinations}
+    issues = []
+    for index, spec in enumerate(document.data["destinations"]):
+        if is_folder(spec["destination"]):
+            spec["destination"] = reader.folder_of(spec["destination"])
+            if spec["destination"] not in known:
+                place = pointer("destinations", index, "destination")
+                message = "is a folder that the server's configuration does not have"
+                issues.append(document.issue(place, f"{message}: expected an installed name"))
+    config = replace(reader.config(StoreConfig(current.store.address)), document=document)
+    issues += [
+        *reader.issues,
+        *_names(document),
+        *_origins(document),
+        *_strangers(document, config),
+        *_same_keys(document, config),
+    ]
+    if issues:
+        raise DefinitionError(issues)
+    return config
+
+
+class _KnownSources(Sources):
+    """Looks up only what a configuration names for its settings."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, current: ServeConfig) -> None:
+        super().__init__(environment, folder)
+        self._known = [
+            value for one in current.destinations for value in one.spec.get("settings", {}).values()
+        ]
+
+    def value(self, given: Any) -> Any:
+        """Return as `Sources.value` does; raises `SourceError` for what is not known."""
+        if given not in self._known and (names_a_secret(given) or "${" in str(given)):
+            raise SourceError("the configuration of the server does not name it")
+        return super().value(given)
+
+    def exposed(self, given: Any) -> None:
+        """Look at no file."""
+
+
+def is_folder(destination: str) -> bool:
+    """Return whether a destination is named by a folder, and not as it is installed."""
+    return destination.startswith(".") or "/" in destination or "\\" in destination
 
 
 def _read(path: Path) -> Document:
@@ -212,6 +283,8 @@ def _in_words(document: Document, issue: Issue) -> Issue:
     secret = _SECRET_PLACE.match(issue.path)
     if secret is not None:
         given = value_at(document.data, secret[0])
+        if secret[0].startswith("/api/") and isinstance(given, dict):
+            return issue  # which names what is missing beside the key
         both = isinstance(given, dict) and given.keys() == {"env", "file"}
         return replace(issue, message=NAME_ONE if both else NAME_IT)
     if issue.path.startswith(_DSN_PLACE) and "required" not in issue.message:
@@ -224,7 +297,7 @@ def _in_words(document: Document, issue: Issue) -> Issue:
 class _Reader:
     """Makes the typed configuration of a document that fits the schema; collects issues."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `read_config` is asked for
         self,
         document: Document,
         folder: Path,
@@ -232,6 +305,8 @@ class _Reader:
         secrets: bool | Collection[str],  # noqa: FBT001 - as `read_config` has it
         *,
         to_show: bool,
+        for_console: bool = False,
+        sources: Sources | None = None,
     ) -> None:
         self.issues: list[Issue] = []
         # Those of them that are secrets which are not there.
@@ -240,7 +315,8 @@ class _Reader:
         self._folder = folder
         self._secrets_of = secrets
         self._to_show = to_show
-        self._sources = Sources(environment, folder)
+        self._needs_api_keys = for_console or (secrets is True and not to_show)
+        self._sources = sources or Sources(environment, folder)
 
     def config(self, store: StoreConfig | None = None) -> ServeConfig:
         data = self._document.data
@@ -248,9 +324,11 @@ class _Reader:
         return ServeConfig(
             listen=self._listen(data.get("listen", {})),
             admin=self._admin(data["admin"]) if "admin" in data else None,
+            console=self._console(data.get("console")),
             refused=RefusedConfig(**_fields(data.get("refused", {}))),
             log=LogConfig(**_fields(data.get("log", {}))),
-            keep_recent=RecentBounds(**data["keepRecent"]) if "keepRecent" in data else None,
+            keep_recent=_recent(data),
+            keep_attempts=self._attempts(data.get("keepAttempts", {})),
             sealing=self._sealing(data.get("sealing")),
             store=store or self._store(data["store"]),
             sources=tuple(
@@ -264,6 +342,22 @@ class _Reader:
             **_fields(queue),
             **_fields({key: data[key] for key in ("drainSeconds",) if key in data}),
         )
+
+    def _attempts(self, spec: Mapping[str, Any] | bool) -> AttemptPolicy | None:  # noqa: FBT001 - as in the file
+        if isinstance(spec, bool):
+            return None
+        fields = dict(spec)
+        for name in ("failed", "delivered"):
+            if name in fields:
+                fields[name] = float(spec[name][:-1]) * _SECONDS[spec[name][-1]]
+        if isinstance(spec.get("maxBytes"), str):
+            number, unit = spec["maxBytes"][:-2], spec["maxBytes"][-2:]
+            fields["maxBytes"] = round(float(number) * _BYTES[unit])
+            if fields["maxBytes"] < _LEAST_ATTEMPT_BYTES:
+                message = f"must be at least {_LEAST_ATTEMPT_BYTES:,} bytes"
+                place = pointer("keepAttempts", "maxBytes")
+                self.issues.append(self._document.issue(place, message))
+        return AttemptPolicy(**_fields(fields))
 
     def _source(self, spec: Mapping[str, Any], place: str) -> SourceConfig:
         origins = []
@@ -353,6 +447,66 @@ class _Reader:
             message = "is where events are received (listen): expected another port or host"
             self.issues.append(self._document.issue(place, message))
         return AdminConfig(address)
+
+    def _console(self, given: Mapping[str, Any] | None) -> ConsoleConfig | None:
+        place = pointer("console")
+        if given is None:
+            if "api" in self._document.data:
+                message = "needs console: the API is at the address of the console (console.listen)"
+                self.issues.append(self._document.issue(pointer("api"), message))
+            return None
+        try:
+            address = parse_address(given["listen"])
+        except UsageError as error:
+            self.issues.append(self._document.issue(place + "/listen", str(error)))
+            return None
+        users, behind_proxy = given.get("users"), given.get("behindProxy", False)
+        is_public = behind_proxy or not is_loopback(address.host)
+        if is_public and (users is None or not behind_proxy):
+            message = (
+                f"other machines can reach {address.host}: expected users, and behindProxy: true "
+                "with a proxy in front of it that has TLS"
+            )
+            self.issues.append(self._document.issue(place + "/listen", message))
+        listen = ListenConfig(**_fields(self._document.data.get("listen", {})))
+        if address.port and (address.host, address.port) == (listen.host, listen.port):
+            message = "is where events are received (listen): expected another port or host"
+            self.issues.append(self._document.issue(place + "/listen", message))
+        for index, host in enumerate(given.get("hosts", ())):
+            if not is_host(host) or ":" in host:
+                message = f"invalid host {host!r}: expected a name, such as console.example.com"
+                at = place + pointer("hosts", index)
+                self.issues.append(self._document.issue(at, message))
+        link = given.get("loginLink")
+        return ConsoleConfig(
+            address,
+            None if users is None else self._path(users["file"], place + "/users/file"),
+            behind_proxy=behind_proxy,
+            hosts=tuple(host.lower() for host in given.get("hosts", ())),
+            login_link=None if link is None else self._path(link, place + "/loginLink"),
+            keys=tuple(self._api_keys()),
+        )
+
+    def _api_keys(self) -> Iterator[ApiKeyConfig]:
+        """Yield the keys of programs, where they are needed."""
+        if not self._needs_api_keys:
+            return
+        seen: dict[str, str] = {}
+        for index, spec in enumerate(self._document.data.get("api", {}).get("keys", ())):
+            place = pointer("api", "keys", index)
+            source = {key: spec[key] for key in ("env", "file") if key in spec}
+            name = spec.get("name", f"key-{index + 1}")
+            try:
+                key = self._sources.secret(source)
+            except SourceError as error:
+                self._issue(place, error)
+                continue
+            if reveal(key) in seen or name in seen.values():
+                other = seen.get(reveal(key), name)
+                message = f"has the key, or the name, of {other}: give each its own"
+                self.issues.append(self._document.issue(place, message))
+            seen[reveal(key)] = name
+            yield ApiKeyConfig(name, spec["role"], key, self._sources.exposed(source))
 
     def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
         if given is None or self._to_show or not self._opens_tenants():
@@ -474,8 +628,11 @@ class _Reader:
     def _where(self, destination: str, place: str) -> str:
         """Keep a name; make a folder relative to the configuration's own."""
         path = self._path(destination, place)
-        is_path = destination.startswith(".") or "/" in destination or "\\" in destination
-        return str(path) if is_path else destination
+        return str(path) if is_folder(destination) else destination
+
+    def folder_of(self, destination: str) -> str:
+        """Return the folder of a destination as text, relative to that of the configuration."""
+        return str(self._folder / destination)
 
     def _account(self, given: str | None, place: str) -> str | None:
         """Return the name of an account by the rule that commands have for it."""
@@ -526,6 +683,13 @@ class _Reader:
 def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of the file as the names of fields: ``maxBytes`` is ``max_bytes``."""
     return {_CAPITAL.sub(lambda m: "_" + m.group().lower(), key): spec[key] for key in spec}
+
+
+def _recent(data: Mapping[str, Any]) -> RecentBounds | None:
+    """Return the bounds of delivered events that are kept: a console shows them."""
+    if "keepRecent" in data:
+        return RecentBounds(**data["keepRecent"])
+    return RecentBounds() if "console" in data else None
 
 
 def _no_store(document: Document) -> Iterator[Issue]:

@@ -9,8 +9,10 @@ from typing import Any, Final, Literal
 
 from destinations.definition.connection import Connection
 from destinations.definition.document import Document
+from destinations.http.loopback import is_loopback
 from destinations.operations import DEDUPE_DAYS, KEEP_DAYS, REFUSED_DAYS, Periods
 from destinations.outcome import Outcome
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
 from destinations.pipeline.reconcile import LossOptions
 from destinations.postgres import StoreAddress
@@ -24,6 +26,8 @@ from destinations.telemetry import Form, Level
 
 __all__ = [
     "AdminConfig",
+    "ApiKeyConfig",
+    "ConsoleConfig",
     "DeliveryConfig",
     "DestinationConfig",
     "HeaderSettingsConfig",
@@ -59,6 +63,40 @@ class AdminConfig:
     """A separate address for metrics and health."""
 
     listen: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyConfig:
+    """A key of a program that uses the API of the console, by a ``name`` for the audit log.
+
+    ``exposed`` is as in `DestinationConfig`.
+    """
+
+    name: str
+    role: Literal["read", "operate"]
+    key: Secret
+    exposed: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleConfig:
+    """The address of the console and its API, who may use them, and where a login link is written.
+
+    ``users`` is the file of operators; without it a login link lets in. ``behind_proxy`` says that
+    a proxy with TLS is in front of it, and ``hosts`` are the names that it has there.
+    """
+
+    listen: Address
+    users: Path | None = None
+    behind_proxy: bool = False
+    hosts: tuple[str, ...] = ()
+    login_link: Path | None = None
+    keys: tuple[ApiKeyConfig, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it, and no proxy passes others on to it."""
+        return is_loopback(self.listen.host) and not self.behind_proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +263,16 @@ class SealingConfig:
 class ServeConfig:
     """All of it.
 
-    ``keep_recent`` bounds what stays of delivered events, None keeps none; ``path`` is where it was
-    read, None for one that is not in a file.
+    ``keep_recent`` bounds what stays of delivered events, None keeps none; ``keep_attempts`` says
+    the same of requests with their answers. ``path`` is where it was read, None for one that is not
+    in a file.
     """
 
     store: StoreConfig
     destinations: tuple[DestinationConfig, ...]
     listen: ListenConfig = ListenConfig()
     admin: AdminConfig | None = None
+    console: ConsoleConfig | None = None
     refused: RefusedConfig = RefusedConfig()
     log: LogConfig = LogConfig()
     sealing: SealingConfig | None = None
@@ -240,6 +280,7 @@ class ServeConfig:
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
     keep_recent: RecentBounds | None = None
+    keep_attempts: AttemptPolicy | None = field(default_factory=AttemptPolicy)
     path: Path | None = field(default=None, compare=False)
     document: Document | None = field(default=None, compare=False, repr=False)
     """What it was read from, to say where something stands; None for one that is not in a file."""
@@ -268,8 +309,14 @@ class ServeConfig:
             for source in self.sources
             for place, path in source.exposed.items()
         ]
+        of_console = [
+            f"the key {one.name} of api.keys: every user of this machine can read {one.exposed}; "
+            "only its owner should be able to (chmod 600); then replace the key"
+            for one in (() if self.console is None else self.console.keys)
+            if one.exposed is not None
+        ]
         fed = {name for each in self.destinations for name in each.sources}
-        return [*of_store, *of_sealing, *of_sources] + [
+        return [*of_store, *of_sealing, *of_sources, *of_console] + [
             f"source {one.name} feeds no destination: its events are refused until one of them "
             f"has `from: [{one.name}]`"
             for one in self.sources
@@ -285,4 +332,5 @@ class ServeConfig:
             self.refused.keep_days,
             by_outcome=self.store.keep_days_by_outcome,
             recent=self.keep_recent,
+            attempts=self.keep_attempts,
         )

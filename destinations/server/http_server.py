@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 import uvicorn
@@ -40,6 +40,7 @@ class _Server(uvicorn.Server):
         most: int,
         turned_away: Callable[[int], None],
         refused: Callable[[int, str], None],
+        headers: Mapping[str, str],
     ) -> None:
         super().__init__(config)
         self.ready = threading.Event()
@@ -47,6 +48,7 @@ class _Server(uvicorn.Server):
         self._most = most
         self._turned_away = turned_away
         self._refused = refused
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._acceptors: list[Acceptor] = []
         self._ending = asyncio.Event()
 
@@ -94,6 +96,7 @@ class _Server(uvicorn.Server):
     def _protocol(self) -> Protocol:
         protocol = Protocol(self.config, self.server_state, self.lifespan.state, self.loop)
         protocol.tell_refused = self._refused
+        protocol.more_headers = self._headers
         return protocol
 
 
@@ -101,7 +104,8 @@ class HttpServer:
     """Serves an application at ``host`` and ``port`` (0 takes a free one) until it is closed.
 
     At most ``most`` connections are open; ``turned_away`` is called for further ones, which are
-    closed, and ``refused`` of what is not HTTP, with the status and the peer. ``setting`` names
+    closed, and ``refused`` of what is not HTTP, with the status and the peer; the answer to that
+    has these ``headers`` as well. ``setting`` names
     the address in an error. Raises `UsageError` if it cannot listen there, `TemporaryError` if
     that may pass by itself.
     """
@@ -116,6 +120,7 @@ class HttpServer:
         most: int = MOST_CONNECTIONS,
         turned_away: Callable[[int], None] = lambda _: None,
         refused: Callable[[int, str], None] = lambda _status, _peer: None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -143,7 +148,7 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=5,
         )
-        self._server = _Server(config, most, turned_away, refused)
+        self._server = _Server(config, most, turned_away, refused, headers or {})
         self._turns = 0
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="receiver"

@@ -258,6 +258,7 @@ class Service:
                 self._join_others(stack)
             self._queue = self._store.queue(self._clock, lease=self._session)
             self._queue.keep_recent = self.config.keep_recent
+            self._queue.attempts = self.config.keep_attempts
             self._engine = Engine(
                 self._queue,
                 clock=self._clock,
@@ -403,6 +404,7 @@ class Service:
         self.config, self._served, self._accounts = config, fresh, _accounts(bound)
         self._engine.max_open = config.max_events
         self._queue.keep_recent = config.keep_recent
+        self._queue.attempts = config.keep_attempts
         try:
             self._note([each.bound for each in fresh.values()], runs=True)
         except UsageError as error:  # then the former ones stay, too

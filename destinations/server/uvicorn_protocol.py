@@ -75,6 +75,8 @@ class Protocol(HttpToolsProtocol):
     _ended: bool = False
     _offers: bool = False
     _refused: tuple[int, str] | None = None
+    # Lines of headers for its own answers.
+    more_headers: str = ""
     tell_refused: Callable[[int, str], None] = staticmethod(lambda _status, _peer: None)
     # The client has said all, and still reads.
     _is_half_closed: bool = False
@@ -236,7 +238,7 @@ class Protocol(HttpToolsProtocol):
         head = (
             f"HTTP/1.1 {status} {PHRASES[status]}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            "connection: close\r\n\r\n"
+            f"{self.more_headers}connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self._linger()

@@ -1,6 +1,8 @@
 """Keep queue, ledger and plugin data in a SQLite file that outlives the process."""
 
 from destinations.store.accounts import Accounts, KnownAccount, check_label
+from destinations.store.attempts import Attempt, StoredAttempts, count_requests
+from destinations.store.audit import MOST_AUDITED_IDS, AuditLine, StoredAudit
 from destinations.store.check import broken_rules, count_deliveries
 from destinations.store.copying import (
     MOVED_TABLES,
@@ -103,6 +105,7 @@ from destinations.store.sealing import (
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.stores import OpenStore, SqliteStore
+from destinations.store.tallies import Tally, read_tallies
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenant_rows import (
     ASKED,
@@ -135,12 +138,15 @@ __all__ = [
     "FILE_MODE",
     "LAST_RUN",
     "MERGED",
+    "MOST_AUDITED_IDS",
     "MOVED_FROM",
     "MOVED_TABLES",
     "MOVED_TO",
     "MOVING",
     "PAUSED",
     "Accounts",
+    "Attempt",
+    "AuditLine",
     "ChangedTenants",
     "DocumentsVersion",
     "DurabilityIssue",
@@ -169,10 +175,13 @@ __all__ = [
     "SealingKey",
     "SqliteDatabase",
     "SqliteStore",
+    "StoredAttempts",
+    "StoredAudit",
     "StoredLedger",
     "StoredQueue",
     "StoredRecent",
     "StoredRefused",
+    "Tally",
     "Tenant",
     "TenantChangedError",
     "TenantNumbers",
@@ -198,6 +207,7 @@ __all__ = [
     "count_deliveries",
     "count_mentions",
     "count_other_rows",
+    "count_requests",
     "default_path",
     "delete_drifts",
     "delete_messages",
@@ -237,6 +247,7 @@ __all__ = [
     "open_file",
     "read_erasures_file",
     "read_once",
+    "read_tallies",
     "restoration_path",
     "scopes_of",
     "sealing_key_fault",

@@ -21,6 +21,11 @@ def _codes(*statuses: Outcome | State) -> str:
     return ", ".join(str(STATUS_CODES[one]) for one in statuses)
 
 
+def _lacks(part: str) -> str:
+    """Return the condition for an exchange that names a content which is not there."""
+    return f"({part} IS NOT NULL AND {part} NOT IN (SELECT digest FROM exchange_contents))"
+
+
 _NONE, _MAYBE, _APPLIED = (EFFECT_CODES[one] for one in Effect)
 _WAITS: Final = _codes(State.READY, State.UNKNOWN)
 _ENDED: Final = _codes(Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED)
@@ -181,6 +186,34 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             "SELECT id FROM recent_events WHERE id NOT IN (SELECT event FROM recent_scopes)"
             " UNION ALL SELECT event FROM recent_scopes WHERE scope NOT IN (SELECT id FROM scopes)"
             " OR event NOT IN (SELECT id FROM recent_events)"
+        ),
+    ),
+    (
+        "every attempt must belong to a request that is kept, and every request to one of a scope",
+        (
+            "SELECT delivery FROM attempts WHERE exchange NOT IN (SELECT id FROM exchanges)"
+            " UNION ALL SELECT id FROM exchanges WHERE id NOT IN (SELECT exchange FROM attempts)"
+            " OR scope NOT IN (SELECT id FROM scopes)"
+        ),
+    ),
+    (
+        "every text of a request that is kept must be there, and belong to one",
+        (
+            f"SELECT id FROM exchanges WHERE {_lacks('head')} OR {_lacks('request_body')}"
+            f" OR {_lacks('answer_body')}"
+            " UNION ALL SELECT size FROM exchange_contents WHERE"
+            " NOT EXISTS (SELECT 1 FROM exchanges WHERE head = digest)"
+            " AND NOT EXISTS (SELECT 1 FROM exchanges WHERE request_body = digest)"
+            " AND NOT EXISTS (SELECT 1 FROM exchanges WHERE answer_body = digest)"
+        ),
+    ),
+    (
+        "what requests that are kept take must be known",
+        (
+            "SELECT off FROM (SELECT (SELECT coalesce(sum(bytes), 0) FROM exchange_bytes)"
+            " - (SELECT coalesce(sum(size), 0) FROM exchanges)"
+            " - (SELECT coalesce(sum(size), 0) FROM exchange_contents) AS off) AS one"
+            " WHERE off <> 0"
         ),
     ),
     (

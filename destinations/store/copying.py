@@ -77,6 +77,11 @@ MOVED_TABLES: Final[tuple[MovedTable, ...]] = (
     MovedTable("tenant_keys", ("digest", "destination")),
     MovedTable("recent_events", is_numbered=True),
     MovedTable("recent_scopes", ("event", "scope")),
+    MovedTable("exchanges", is_numbered=True),
+    MovedTable("exchange_contents", ("digest",)),
+    MovedTable("attempts", ("delivery", "number")),
+    MovedTable("exchange_bytes", is_numbered=True),
+    MovedTable("audit", is_numbered=True),
 )
 """All that is copied, in this order: what others name comes before them."""
 

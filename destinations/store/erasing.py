@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.store.attempts import erase_attempts, texts_of_attempts, users_of_attempts
 from destinations.store.bulk import with_rows
 from destinations.store.codes import STATUS_CODES
 from destinations.store.connection import Connection, Database
@@ -111,8 +112,8 @@ class Erased:
     """The numbers of what was erased of a user, or would be.
 
     ``dropped`` deliveries waited or needed an operator, ``rows`` are all that are left as digests,
-    ``dropped`` ones included. ``tenants`` counts customers of whom nothing is left, and ``recent``
-    events that were kept after they had been delivered.
+    ``dropped`` ones included. ``tenants`` counts customers of whom nothing is left, ``recent``
+    events that were kept after they had been delivered, and ``requests`` those that were kept.
     """
 
     dropped: int = 0
@@ -122,6 +123,7 @@ class Erased:
     balances: int = 0
     tenants: int = 0
     recent: int = 0
+    requests: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         return Erased(
@@ -132,6 +134,7 @@ class Erased:
             self.balances + other.balances,
             self.tenants + other.tenants,
             self.recent + other.recent,
+            self.requests + other.requests,
         )
 
 
@@ -241,6 +244,10 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
                 for text in texts:
                     if text:
                         found.update(ids_in(text))
+        for users in users_of_attempts(connection, ids):
+            found.update(users)
+        for text in texts_of_attempts(connection, ids):
+            found.update(ids_in(text))
         return found
 
     return database.at_once(look)
@@ -317,12 +324,14 @@ def erase_user(
         refused = change.refused()
         manual = change.manual_changes()
         recent = erase_recent(connection, user, json.dumps(list(scopes)))
+        ids = {one.id for one in found}
+        requests = erase_attempts(connection, user, json.dumps(list(scopes)), ids)
         change.rows_of_others()
         forget_runs(connection, scopes)
         connection.execute(_SPENT_TEXTS)
         delete_spent_settings(connection)
         add_erasures(connection, noted)
-    return Erased(dropped, rows, refused, manual, balances, recent=recent)
+    return Erased(dropped, rows, refused, manual, balances, recent=recent, requests=requests)
 
 
 def has_to_be_dropped(entry: LedgerEntry) -> bool:

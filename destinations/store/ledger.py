@@ -19,6 +19,7 @@ from destinations.pipeline.ledger import (
     DeliveryClass,
     LedgerDrift,
     LedgerEntry,
+    LedgerPage,
     Replan,
     ScopeTotals,
     Selection,
@@ -56,11 +57,14 @@ from destinations.store.tenants import Tenants
 __all__ = ["StoredLedger"]
 
 _PAGE: Final = 500
+_LOOKED_AT: Final = 20_000
+"""The rows of each table that a page looks at, at most."""
 _READY: Final = STATUS_CODES[State.READY]
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
 _MAYBE: Final = EFFECT_CODES[Effect.MAYBE]
 _DROPPED: Final = STATUS_CODES[Outcome.DROPPED]
 _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
+_LARGEST_ID: Final = 2**63 - 1
 _IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _APPLIED: Final = "resolved by an operator: applied"
 
@@ -169,6 +173,93 @@ class StoredLedger:
             last = found[-1].id
             more = None if more is None else more - len(found)
 
+    def ended_since(self, since: float, most: int) -> Sequence[tuple[int, Status, float]]:
+        """Return scope, outcome and time of what has ended since a time, of the newest ``most``.
+
+        The newest first, by when they were accepted; times are in seconds since 1970, UTC.
+        """
+        rows = self._database.all(
+            "SELECT scope, status, accepted_at + took FROM"
+            " (SELECT id, scope, status, accepted_at, took FROM ledger ORDER BY id DESC LIMIT ?)"
+            " AS last WHERE accepted_at + took >= ?"
+            " UNION ALL SELECT scope, status, settled_at FROM"
+            " (SELECT id, scope, status, settled_at FROM kept ORDER BY id DESC LIMIT ?) AS last"
+            " WHERE settled_at >= ?",
+            (most, round(since * 1000), most, round(since * 1000)),
+        )
+        return [(scope, STATUSES[status], at / 1000) for scope, status, at in rows]
+
+    def page(
+        self,
+        selection: Selection,
+        *,
+        size: int,
+        after: int | None = None,
+        newest_first: bool = True,
+        most_rows: int = _LOOKED_AT,
+    ) -> LedgerPage:
+        """Return the next deliveries of a selection after an id, in a bounded time.
+
+        However many the store has, at most ``most_rows`` rows of each table are looked at: so there
+        may be fewer than ``size``, or none, where only few of many are of the selection.
+        """
+        parts = tuple(_parts(selection, self._left()))
+        first, scopes = after, self._scopes()
+        lowest, highest = self._ids_of_times(selection)
+        if first is None:
+            first = highest if newest_first else lowest
+        wheres = [self._where(selection, part) for part in parts]
+        later, until, order = ("<", ">=", "DESC") if newest_first else (">", "<=", "ASC")
+        nearest, furthest = (max, min) if newest_first else (min, max)
+
+        def look(connection: Connection) -> tuple[list[tuple[Any, ...]], int | None]:
+            ends = []
+            for part in parts:
+                last, number = connection.execute(
+                    f"SELECT {furthest.__name__}(id), count(*) FROM (SELECT id FROM {part.table}"
+                    f" WHERE id {later} ? ORDER BY id {order} LIMIT ?) AS seen",
+                    (first, most_rows),
+                ).fetchone()
+                if number == most_rows:
+                    ends.append(last)
+            # All tables are looked at up to the same id: the rest is of the next page.
+            end = nearest(ends, default=None)
+            bound, given = ("", ()) if end is None else (f" AND one.id {until} ?", (end,))
+            rows: list[tuple[Any, ...]] = []
+            for part, (where, values) in zip(parts, wheres, strict=True):
+                query = (
+                    f"{part.select} WHERE one.id {later} ?{bound} AND {where}"
+                    f" ORDER BY 1 {order} LIMIT ?"
+                )
+                rows += connection.execute(query, (first, *given, *values, size)).fetchall()
+            return sorted(rows, key=itemgetter(0), reverse=newest_first)[:size], end
+
+        rows, end = self._database.at_once(look)
+        found = [self._entry(row, scopes) for row in rows]
+        last = found[-1].id if len(found) == size else end
+        if last is not None and (last < lowest if newest_first else last > highest):
+            last = None
+        return LedgerPage(found, last)
+
+    def _ids_of_times(self, selection: Selection) -> tuple[int, int]:
+        """Return ids between which the deliveries of a time are, with two days around them.
+
+        Events get their ids in the order in which they are accepted, but for clocks that are
+        wrong, and the first of each day is noted.
+        """
+        found = [0, _LARGEST_ID]
+        for place, (time, query, days) in enumerate(
+            (
+                (selection.since, "SELECT max(event_id) FROM days WHERE day <= ?", -1),
+                (selection.until, "SELECT min(event_id) FROM days WHERE day >= ?", 2),
+            )
+        ):
+            if time is not None:
+                row = self._database.one(query, (round(time * 1000) // DAY_MS + days,))
+                if row is not None and row[0] is not None:
+                    found[place] = row[0] * PER_EVENT
+        return found[0], found[1]
+
     def _page(
         self, selection: Selection, scopes: Mapping[int, _Place], last: int, size: int
     ) -> list[LedgerEntry]:
@@ -213,12 +304,36 @@ class StoredLedger:
         if selection.user is not None:
             terms.append("user = ?")
             values.append(selection.user if part.table == "open" else packed_value(selection.user))
+        if selection.subscription is not None:
+            terms.append("subscription IN (SELECT id FROM subscriptions WHERE name = ?)")
+            values.append(selection.subscription)
+        if selection.message_id is not None:
+            term, given = self._of_message_id(selection.message_id, part)
+            terms.append(term)
+            values += given
         if selection.restored:
             terms.append("FALSE" if part.table == "ledger" else "one.restored IS NOT NULL")
         if selection.statuses is not None:
             codes = sorted(code for code, one in _SHOWN.items() if one in selection.statuses)
             terms.append(f"{part.status} IN ({', '.join(map(str, codes))})")
         return " AND ".join(terms) or "TRUE", values
+
+    def _of_message_id(self, message_id: str, part: _Part) -> tuple[str, Sequence[object]]:
+        """Return the condition for the deliveries of the events with a messageId."""
+        if part.table == "kept":  # one that was refused because another has it is not among them
+            return "message_id = ?", (packed_value(message_id),)
+        scopes = [scope for (scope,) in self._database.all("SELECT id FROM scopes")]
+        digests = [message_digest(scope, message_id) for scope in scopes]
+        events: set[int] = set()
+        for start in range(0, len(digests), _PAGE):
+            chunk = digests[start : start + _PAGE]
+            query = f"SELECT event_id FROM messages WHERE digest IN ({', '.join('?' * len(chunk))})"
+            events.update(event for (event,) in self._database.all(query, chunk))
+        terms = [
+            f"one.id BETWEEN {event * PER_EVENT} AND {event * PER_EVENT + PER_EVENT - 1}"
+            for event in sorted(events)
+        ]
+        return f"({' OR '.join(terms) or 'FALSE'})", ()
 
     def get(self, delivery_id: int) -> LedgerEntry:
         """Return one delivery; raises `UsageError` if there is none of that id."""
@@ -227,6 +342,13 @@ class StoredLedger:
             msg = f"there is no delivery {delivery_id} in {self._database.shown}"
             raise UsageError(msg)
         return found[0]
+
+    def has(self, delivery_id: int) -> bool:
+        """Return whether there is a delivery of an id."""
+        query = " UNION ALL ".join(
+            f"SELECT 1 FROM {table} WHERE id = ?1" for table in ("open", "kept", "ledger")
+        )
+        return self._database.one(query, (delivery_id,)) is not None
 
     def of_event(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
         """Return all deliveries of the event of an entry."""

@@ -694,4 +694,88 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # Requests with their answers: see `destinations.store.attempts`. at is in milliseconds
+        # since 1970, took in milliseconds. kind says what it was made for, failed that it is of a
+        # delivery that was not delivered at once, carried of how many deliveries it is. head,
+        # request_body and answer_body are digests of contents; head is null once erased is 1: then
+        # it had data of a user who was erased. cut says which bodies are not kept whole. users is
+        # compressed JSON, as is answer_head. size is what the row takes, with its attempts.
+        """
+        CREATE TABLE exchanges (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            took INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            carried INTEGER NOT NULL,
+            request TEXT NOT NULL,
+            method TEXT NOT NULL,
+            http_status INTEGER,
+            error TEXT NOT NULL,
+            head BLOB,
+            request_body BLOB,
+            request_bytes INTEGER NOT NULL,
+            answer_head BLOB NOT NULL,
+            answer_body BLOB,
+            answer_bytes INTEGER NOT NULL,
+            cut INTEGER NOT NULL,
+            users BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            erased INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        "CREATE INDEX exchanges_by_age ON exchanges (failed, at)",
+        "CREATE INDEX exchanges_by_head ON exchanges (head)",
+        """
+        CREATE INDEX exchanges_by_request ON exchanges (request_body)
+        WHERE request_body IS NOT NULL
+        """,
+        "CREATE INDEX exchanges_by_answer ON exchanges (answer_body) WHERE answer_body IS NOT NULL",
+        # Compressed texts, each once, by the digest of the text.
+        """
+        CREATE TABLE exchange_contents (
+            digest BLOB PRIMARY KEY,
+            size INTEGER NOT NULL,
+            data BLOB NOT NULL
+        ) STRICT
+        """,
+        # What an exchange was for a delivery. status is what that came to, null where another
+        # request followed; error_class is null for a success.
+        """
+        CREATE TABLE attempts (
+            delivery INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            exchange INTEGER NOT NULL REFERENCES exchanges (id),
+            status INTEGER,
+            error_class TEXT,
+            rule TEXT NOT NULL,
+            PRIMARY KEY (delivery, number)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX attempts_of_exchange ON attempts (exchange)",
+        # What exchanges and contents take: the sum of all rows.
+        "CREATE TABLE exchange_bytes (id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT",
+    ),
+    (
+        # What operators did by the console or its API. at is in milliseconds since 1970, UTC; ids
+        # and more are JSON. done is null while it is not known.
+        """
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            operator TEXT NOT NULL,
+            via TEXT NOT NULL,
+            address TEXT NOT NULL,
+            verb TEXT NOT NULL,
+            destination TEXT NOT NULL,
+            tenant TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            ids TEXT NOT NULL,
+            more TEXT NOT NULL,
+            done INTEGER
+        ) STRICT
+        """,
+    ),
 )

@@ -6,6 +6,7 @@ SQLite releases the interpreter at every step of a statement, and other threads 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -16,9 +17,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from destinations.clock import SystemClock, WallClock
-from destinations.errors import StoreFullError
+from destinations.errors import DestinationsError, StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.account_names import folded
+from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
@@ -39,6 +41,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
+from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
     EFFECT_CODES,
@@ -72,6 +75,10 @@ from destinations.store.rows import (
 from destinations.store.tallies import Tallies
 
 __all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
+
+_LEAST_ROOM: Final = 65_536
+_PARTS: Final = 16
+"""So much of what is left for attempts is written before it is looked up again."""
 
 _NEARLY_FULL: Final = "it has nearly the size that it may have"
 _BALANCES: Final = json.JSONEncoder(separators=(",", ":"))
@@ -194,6 +201,9 @@ class StoredQueue:
         self._settle_from = 0.0
         self.keep_recent: RecentBounds | None = None
         """How much stays of events that were delivered; None keeps none."""
+        self.attempts: AttemptPolicy | None = AttemptPolicy()
+        self._attempts = StoredAttempts(database)
+        self._attempt_room = 0
         self._names = Names(database)
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
@@ -315,6 +325,7 @@ class StoredQueue:
                 recent = self.keep_recent if round_.transitions else None
                 if recent is not None and self._database.has_room(connection):
                     work.keep_recent = recent
+                work.keeps_attempts = not round_.exchanges or self._database.has_room(connection)
                 work.write(round_, self._process)
         except BaseException:
             self._names.forget()
@@ -331,7 +342,23 @@ class StoredQueue:
         self._names.keep()
         self._database.latest_event = work.latest_event
         self.committed(work)
+        if round_.exchanges:
+            self._bound_attempts(work.attempt_bytes)
         return Committed(work.gone, work.excluded, changed=changed)
+
+    def _bound_attempts(self, written: int) -> None:
+        """Delete the oldest attempts if all of them take too much, now that more are written.
+
+        Others may write some as well, so how much there is is looked up now and then. What cannot
+        be deleted now is deleted later: what was delivered must not suffer from it.
+        """
+        self._attempt_room -= written
+        if self.attempts is None or self._attempt_room > 0:
+            return
+        most = self.attempts.max_bytes
+        with contextlib.suppress(DestinationsError):
+            if not self._attempts.cut(most):
+                self._attempt_room = max(_LEAST_ROOM, (most - self._attempts.bytes) // _PARTS)
 
     def changed_by_others(self, round_: Round) -> None:
         """Do nothing: what other processes write changes nothing of this round."""
@@ -511,6 +538,8 @@ class Commit:
         self.gone: set[QueuedDelivery] = set()
         self.excluded: set[QueuedDelivery] = set()
         self.keep_recent: RecentBounds | None = None
+        self.keeps_attempts = True
+        self.attempt_bytes = 0
 
     def settle_at(self, time: float) -> None:
         """Note this time as that at which all of it has ended."""
@@ -548,7 +577,20 @@ class Commit:
         if round_.arrivals:
             self.arrivals(round_.arrivals)
             keep_settings(self._to, (arrival.settings for _, arrival in round_.arrivals))
+        self.exchanges(round_.exchanges)
         self.finish()
+
+    def exchanges(
+        self, exchanges: Sequence[tuple[Scope, Sequence[QueuedDelivery], KeptExchange]]
+    ) -> None:
+        """Write requests that are kept, when all deliveries have their ids."""
+        if not exchanges or not self.keeps_attempts:
+            return
+        rows = [
+            (scope.id, [one.id for one in deliveries], exchange)
+            for scope, deliveries, exchange in exchanges
+        ]
+        self.attempt_bytes = write_exchanges(self._to, rows)
 
     # -- outcomes of deliveries ----------------------------------------------------------------
 

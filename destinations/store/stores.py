@@ -14,6 +14,8 @@ from destinations.pipeline.queue import Scope
 from destinations.pipeline.restored import Gap
 from destinations.store.accounts import Accounts
 from destinations.store.answers import StoredAnswers
+from destinations.store.attempts import StoredAttempts
+from destinations.store.audit import StoredAudit
 from destinations.store.connection import Connection, Database
 from destinations.store.database import SqliteDatabase
 from destinations.store.documents import StoredDocuments
@@ -148,6 +150,14 @@ class OpenStore:
     def recent(self) -> StoredRecent:
         """Return the events that were delivered lately, if a server keeps them."""
         return StoredRecent(self.database)
+
+    def attempts(self) -> StoredAttempts:
+        """Return the kept requests of deliveries, with their answers."""
+        return StoredAttempts(self.database)
+
+    def audit(self) -> StoredAudit:
+        """Return what operators did by the console or its API."""
+        return StoredAudit(self.database)
 
     def gap(self) -> Gap | None:
         """Return the time of which events are held, as their outcomes are not known."""

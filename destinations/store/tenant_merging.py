@@ -234,7 +234,10 @@ class _Merge:
             " bytes = refused_totals.bytes + excluded.bytes",
             (self._out, self._into),
         )
-        self._to.execute("UPDATE refused SET scope = ? WHERE scope = ?", (self._into, self._out))
+        for table in ("refused", "exchanges"):
+            self._to.execute(
+                f"UPDATE {table} SET scope = ? WHERE scope = ?", (self._into, self._out)
+            )
         self._moved("recent_scopes", "scope", self._out, self._into)
         for table in ("tallies", "refused_totals"):
             self._to.execute(f"DELETE FROM {table} WHERE scope = ?", (self._out,))

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.pipeline.queue import Scope
+from destinations.store.attempts import delete_exchanges_of_scope
 from destinations.store.connection import Connection
 from destinations.store.digests import message_digest, unpacked_id
 from destinations.store.erasures import ERASED
@@ -144,11 +145,13 @@ def erase_deliveries(connection: Connection, scope: int) -> int:
 def erase_scope(connection: Connection, scope: Scope) -> None:
     """Delete what is kept of a tenant besides its deliveries, and its account if it is no other's.
 
-    That are its keys, rules, remembered answers, balances, refused events and manual changes.
+    That are its keys, rules, remembered answers, balances, refused events, requests and manual
+    changes.
     """
     for table in _OF_SCOPE:
         connection.execute(f"DELETE FROM {table} WHERE scope = ?", (scope.id,))
     delete_unlinked(connection)
+    delete_exchanges_of_scope(connection, scope.id)
     (account,) = connection.execute(
         "DELETE FROM scopes WHERE id = ? RETURNING partner_account", (scope.id,)
     ).fetchone()

@@ -28,6 +28,11 @@ LINES_A_SECOND: Final = 10
 """The number of similar lines that are written within a second."""
 
 _MORE: Final = "more_like_it"
+_FIELDS: Final = (
+    *("destination", "deliveries", "done", "decision", "file"),
+    *("operator", "via", "address", "verb", "exit_code", "again_in", _MORE),
+)
+"""What a record may have beside its message."""
 _FIRST: Final = ("timestamp", "level", "logger", "message")
 _TENANT: Final[ContextVar[str]] = ContextVar("tenant", default="")
 """The tenant whose deliveries this thread writes about."""
@@ -206,7 +211,7 @@ class LogLines:
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
-                structlog.stdlib.ExtraAdder(allow=("destination", _MORE)),
+                structlog.stdlib.ExtraAdder(allow=_FIELDS),
             ],
             processors=[
                 _timestamp,

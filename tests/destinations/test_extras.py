@@ -19,11 +19,15 @@ from destinations.extras import libraries_of, missing_library, pip_install
 
 ROOT = Path(__file__).parents[2]
 # Only pytest loads its plugin and the tests to inherit, and only the directive @liquid, which says
-# the same, the package that renders its templates. What opens a store in a database says it, too.
+# the same, the package that renders its templates. What opens a store in a database says it, too,
+# and so does what serves the console.
 LOADED_WITH_A_LIBRARY = {
     ("destinations/postgres", "psycopg"),
     ("destinations/kit/testing", "pytest"),
     ("destinations/segment/mapping/liquid", "liquid"),
+    ("destinations/console", "starlette"),
+    ("destinations/console", "argon2"),
+    ("destinations/console", "jinja2"),
 }
 
 
@@ -89,7 +93,10 @@ def test_what_the_base_does_not_have_is_imported_with_its_extra() -> None:
             for module, extra, line in _library_imports(path):
                 if module in sys.stdlib_module_names or module in {package, "destinations"}:
                     continue
-                if (str(path.parent.relative_to(ROOT)), module) in LOADED_WITH_A_LIBRARY:
+                if any(
+                    place.startswith(f"{folder}/") and module == library
+                    for folder, library in LOADED_WITH_A_LIBRARY
+                ):
                     continue
                 names = {_name(name) for name in providers.get(module, [module])}
                 allowed = base if extra is None else {_name(each) for each in EXTRAS[extra]}

@@ -9,7 +9,7 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
-from destinations.cli.deliveries.changing import report_unchanged, split
+from destinations.cli.deliveries.changing import report_unchanged
 from destinations.cli.deliveries.selection import (
     describe,
     read_selection,
@@ -21,6 +21,7 @@ from destinations.operations import (
     drop,
     open_ledger,
     recover_interrupted,
+    split,
     why_not_dropped,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -21,30 +21,21 @@ from destinations.cli.deliveries.selection import (
 from destinations.cli.json_output import escaped, json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, plain
-from destinations.definition.connection import connect
-from destinations.definition.settings import named_settings
-from destinations.errors import UsageError
-from destinations.opening import open_definition
 from destinations.operations import (
+    REPLAYED,
     PlannedReplay,
     Replayed,
-    connected_as_tenant,
     open_ledger,
     plan_replay,
     replay,
     unserved_destinations,
 )
-from destinations.outcome import Outcome, Result
-from destinations.pipeline.ledger import LedgerEntry
+from destinations.outcome import Result
 from destinations.pipeline.queue import QueuedDelivery
-from destinations.runtime.destination import Destination
-from destinations.runtime.plugins import plugin_code
-from destinations.server import ServeConfig
-from destinations.store import OpenStore, Tenants, TenantStore
+from destinations.server import todays_destinations
 
 __all__ = ["command"]
 
-_REPLAYED: Final = frozenset({Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED})
 _SHOWN: Final = 20
 
 
@@ -85,11 +76,11 @@ def command(
     """
     selection, is_given = read_selection(given)
     if is_given and selection.statuses is None:
-        selection = replace(selection, statuses=_REPLAYED)
+        selection = replace(selection, statuses=REPLAYED)
     with place.read() if dry_run else place.change() as store:
         ledger = open_ledger(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
-        find = _destinations(store, definition, place.config)
+        find = todays_destinations(store, definition, place.config)
         planned = [plan_replay(ledger, find(entry), entry) for entry in entries]
         done = None if dry_run else replay(ledger, planned, now=time.time())
         unserved = [] if dry_run else unserved_destinations(store, planned)
@@ -103,53 +94,6 @@ def command(
             err=True,
         )
     return 1 if ids and any(one.refused for one in planned) else 0
-
-
-def _destinations(
-    store: OpenStore, definition: str | None, served: ServeConfig | None
-) -> Callable[[LedgerEntry], Destination]:
-    """Return a function that finds a delivery's destination; it needs no settings to plan."""
-    found: dict[tuple[str, str], Destination] = {}
-    configured = {one.name: one for one in served.destinations} if served else {}
-
-    def find(entry: LedgerEntry) -> Destination:
-        name = entry.destination
-        own = None if definition is not None else configured.get(name)
-        wanted = definition or (name if own is None else own.destination)
-        if (wanted, entry.tenant) not in found:
-            try:
-                loaded, plugin = open_definition(wanted)
-            except UsageError as error:
-                if wanted != name:
-                    raise
-                raise UsageError(_nameless(entry, configured, error)) from None
-            if own is not None and own.connection is not None:
-                loaded = connect(loaded, own.connection)
-            # Each customer of a partner has rules of their own, and may have a connection.
-            tenant = Tenants(store.database).get(name, entry.tenant) if entry.tenant else None
-            if tenant is not None:
-                loaded = connected_as_tenant(store, tenant, loaded)
-            rules = TenantStore(store, entry.tenant) if entry.tenant else store
-            code = plugin_code(plugin, rules)
-            found[wanted, entry.tenant] = Destination(loaded, named_settings(loaded), code)
-        return found[wanted, entry.tenant]
-
-    return find
-
-
-def _nameless(entry: LedgerEntry, configured: Collection[str], error: UsageError) -> str:
-    """Return the error for a delivery whose destination was removed or renamed."""
-    name = entry.destination
-    hint = (
-        "name its definition with --definition DESTINATION, or select deliveries of other "
-        f"destinations than {name!r}"
-    )
-    if configured:
-        names = ", ".join(map(repr, configured))
-        where = f"the configuration has no destination {name!r}, only {names}"
-    else:
-        where, hint = str(error), f"use the server's configuration with --config FILE, or {hint}"
-    return f"delivery {entry.id} is of {name!r}: {where}; {hint}"
 
 
 def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:

@@ -10,7 +10,7 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.confirming import confirmed, yes_option
-from destinations.cli.deliveries.changing import report_unchanged, split
+from destinations.cli.deliveries.changing import report_unchanged
 from destinations.cli.deliveries.selection import (
     describe,
     read_selection,
@@ -26,6 +26,7 @@ from destinations.operations import (
     proposed,
     recover_interrupted,
     resolve,
+    split,
     why_not_resolved,
 )
 from destinations.pipeline.ledger import LedgerEntry, Selection

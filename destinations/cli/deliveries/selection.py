@@ -11,7 +11,7 @@ import click
 from destinations.cli.tables import plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.errors import UsageError
-from destinations.operations import parse_time, shown_time, unknown_names
+from destinations.operations import choose, parse_time, shown_time, unknown_names
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
@@ -32,9 +32,6 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MOST: Final = 100_000
-"""The most deliveries that one command changes: all of them in one commit."""
 
 _STATES: Final = tuple(state for state in State if state is not State.DONE)
 
@@ -169,14 +166,9 @@ def selected(
         raise click.UsageError("choose deliveries by their ids or by options, not by both")
     if not ids and not is_given:
         raise click.UsageError("choose deliveries by their ids, or by options such as --outcome")
-    if ids:
-        return [ledger.get(one) for one in dict.fromkeys(ids)]
-    warn_of_unknown_names(ledger, selection)
-    found = list(ledger.find(selection, limit=_MOST + 1))
-    if len(found) > _MOST:
-        msg = f"more than {_MOST:,} deliveries are chosen: narrow it down, with --since for example"
-        raise UsageError(msg)
-    return found
+    if not ids:
+        warn_of_unknown_names(ledger, selection)
+    return choose(ledger, ids, selection)
 
 
 def warn_of_unknown_names(ledger: Ledger, selection: Selection) -> None:

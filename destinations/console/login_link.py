@@ -1,0 +1,66 @@
+"""A link by which the person at the terminal of a server signs in, once, without a password."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+import threading
+from pathlib import Path
+from typing import Final, TextIO
+
+from destinations.console.sessions import is_same
+from destinations.console.users import replace_private
+from destinations.errors import UsageError
+
+__all__ = ["LoginLink", "own_terminal"]
+
+_LOG = logging.getLogger(__name__)
+_TOKEN_BYTES: Final = 32
+
+
+class LoginLink:
+    """Has one token at a time; once it was used, the next one is told.
+
+    It is written to a file that only its owner can read, and to ``terminal``: None where what is
+    printed may be read by others, as in a journal. ``url`` is where the console listens.
+    """
+
+    def __init__(self, file: Path, url: str, terminal: TextIO | None) -> None:
+        self._file = file
+        self._url = url
+        self._terminal = terminal
+        self._lock = threading.Lock()
+        self._token = ""
+
+    def tell(self) -> None:
+        """Make the next token, and tell it; raises `UsageError` if the file cannot be written."""
+        with self._lock:
+            self._token = secrets.token_urlsafe(_TOKEN_BYTES)
+            link = f"{self._url}/login/{self._token}"
+        replace_private(self._file, f"{link}\n")
+        if self._terminal is not None:
+            self._terminal.write(f"Sign in to the console, once: {link}\n")
+            self._terminal.flush()
+        _LOG.info("login link written", extra={"file": str(self._file)})
+
+    def take(self, token: str) -> bool:
+        """Return whether a token is the one that was told; then it is used up."""
+        with self._lock:
+            if not self._token or not is_same(token, self._token):
+                return False
+            self._token = ""
+        try:
+            self.tell()
+        except UsageError as error:
+            _LOG.warning("no further login link: %s", error)
+        return True
+
+    def close(self) -> None:
+        """Remove the file: its link leads nowhere any more."""
+        self._file.unlink(missing_ok=True)
+
+
+def own_terminal() -> TextIO | None:
+    """Return the terminal of this process, if it has one."""
+    return sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None

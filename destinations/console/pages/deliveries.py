@@ -1,0 +1,237 @@
+"""The deliveries: a list by filters, in pages, and the page of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from destinations.console.cursors import CursorError
+from destinations.console.pages.attempts import attempt_shown
+from destinations.console.pages.events import (
+    OUTCOMES,
+    STATES,
+    Filters,
+    event_rows,
+    read_filters,
+)
+from destinations.console.pages.query import link
+from destinations.console.pages.steps import steps_of
+from destinations.console.pages.templating import json_shown, linked
+from destinations.console.pages.visit import Answered, PageError, Shown, Visit
+from destinations.console.verbs import UnknownError
+from destinations.errors import DestinationsError, EventError, UsageError
+from destinations.operations import DeliveryDetails
+from destinations.outcome import Outcome, State
+from destinations.pages import Html, badge, duration, time
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.segment.event import read_json
+
+__all__ = [
+    "deliveries",
+    "delivery",
+    "delivery_values",
+    "evidence_rows",
+    "found_delivery",
+]
+
+_SIZE: Final = 50
+_EVIDENCE: Final = {
+    "added": "amounts to judge",
+    "before": "balance before",
+    "copiedAt": "backup made",
+    "expected": "balance expected",
+    "found": "balance found",
+    "key": "balance",
+    "periodBefore": "period before",
+    "periodNow": "period now",
+    "proposed": "balances show",
+    "why": "held because",
+}
+"""How the numbers that a lost answer is judged by are shown."""
+
+
+def deliveries(visit: Visit) -> Answered:
+    """Show the deliveries of a selection, the newest first."""
+    filters = read_filters(visit.query, visit.now)
+    issues = list(filters.issues)
+    cursor = visit.query.text("after") or None
+    try:
+        page = visit.verbs.deliveries(filters.selection, cursor=cursor, limit=_SIZE)
+    except CursorError:
+        # A link from elsewhere, or with other filters: it begins at the first page.
+        cursor = None
+        page = visit.verbs.deliveries(filters.selection, limit=_SIZE)
+    except UsageError as error:  # such as a tenant that is not known
+        return _deliveries(visit, filters, [*issues, str(error)], (), None, cursor)
+    return _deliveries(visit, filters, issues, page.items, page.next, cursor)
+
+
+def _deliveries(
+    visit: Visit,
+    filters: Filters,
+    issues: Sequence[str],
+    entries: Sequence[LedgerEntry],
+    following: str | None,
+    cursor: str | None,
+) -> Shown:
+    names = [one.name for one in visit.verbs.config.destinations]
+    own = filters.given.get("destination")
+    if own and own not in names:
+        names.append(own)
+    return Shown(
+        "deliveries.html",
+        {
+            "filters": filters.given,
+            "pairs": list(filters.given.items()),
+            "issues": issues,
+            "rows": event_rows(entries, visit.verbs.masker),
+            "has_tenants": any(entry.tenant for entry in entries),
+            "next": link("/deliveries", **filters.given, after=following) if following else "",
+            "is_first": cursor is None,
+            "first": link("/deliveries", **filters.given),
+            "states": STATES,
+            "outcomes": OUTCOMES,
+            "names": names,
+            "more_is_open": bool(set(filters.given) - {"state", "outcome", "destination"}),
+            "command": f"destinations deliveries list {filters.options or '--all'}",
+            "can_replay": _may_be(
+                filters, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED
+            ),
+            "can_resolve": _may_be(filters, State.HELD, State.UNKNOWN),
+        },
+    )
+
+
+def _may_be(filters: Filters, *statuses: Outcome | State) -> bool:
+    """Return whether a selection names what can be changed together, or at least something."""
+    selected = filters.selection.statuses
+    return bool(filters.given) and (selected is None or bool(selected & set(statuses)))
+
+
+def delivery_id(visit: Visit) -> int:
+    """Return the id in the path; raises `PageError` if it cannot be one."""
+    text = visit.parts["id"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise PageError(404, "No such delivery", f"There is no delivery {text[:40]!r}.")
+    return int(text)
+
+
+def found_delivery(visit: Visit) -> DeliveryDetails:
+    """Return the delivery in the path; raises `PageError` if there is none of that id."""
+    identity = delivery_id(visit)
+    try:
+        return visit.verbs.delivery(identity)
+    except UnknownError:
+        text = (
+            f"There is no delivery {identity} in the store. The store forgets deliveries after a "
+            "while (keepDays)."
+        )
+        raise PageError(404, "No such delivery", text) from None
+
+
+def delivery(visit: Visit) -> Answered:
+    """Show one delivery: its event, filters, mapping, request and attempts, and what to do."""
+    details = found_delivery(visit)
+    return Shown("delivery.html", delivery_values(visit, details))
+
+
+def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
+    """Return what the page of a delivery shows."""
+    entry = details.entry
+    verbs = visit.verbs
+    raw = details.raw if details.raw is not None else details.recent
+    steps = fault = None
+    if raw is not None:
+        try:
+            steps = steps_of(_explained(visit, entry, raw))
+        except DestinationsError as error:
+            fault = verbs.masker.text(str(error))
+    return {
+        "entry": entry,
+        "version": details.version,
+        "facts_shown": list(_facts(entry, verbs.masker.text)),
+        "evidence": evidence_rows(entry, verbs.masker.text),
+        "event": None if raw is None else json_shown(verbs.shown_json(raw)),
+        "is_recent": details.raw is None and raw is not None,
+        "payload": json_shown(verbs.shown_json(details.payload)) if details.payload else None,
+        "steps": steps,
+        "steps_fault": fault,
+        "siblings": event_rows(
+            (one for one in verbs.siblings(entry) if one.id != entry.id), verbs.masker
+        ),
+        "attempts": [attempt_shown(one, verbs.masker) for one in verbs.attempts(entry.id)],
+        "keeps_attempts": verbs.config.keep_attempts is not None,
+        "next_step": details.next_step,
+        "can_resolve": not details.why_not_resolved,
+        "can_replay": not details.why_not_replayed,
+        "can_drop": not details.why_not_dropped,
+        "why_not_replayed": details.why_not_replayed,
+        "proposed": details.proposed,
+        "command": f"destinations deliveries show {entry.id}",
+    }
+
+
+def _explained(visit: Visit, entry: LedgerEntry, raw: bytes) -> Any:
+    event: Any
+    try:
+        event = read_json(raw, limit=len(raw))
+    except EventError:
+        event = raw.decode("utf-8", "replace")
+    return visit.verbs.explain(entry.destination, event, tenant=entry.tenant or None)
+
+
+def _facts(entry: LedgerEntry, masked: Callable[[str], str]) -> Iterator[tuple[str, object]]:
+    yield "status", badge(entry.status.value)
+    yield "reason", masked(entry.reason)
+    yield "code", f"{entry.code or ''} {entry.http_status or ''}".strip()
+    yield "stage", entry.stage
+    yield "effect at the partner", entry.effect.value
+    yield (
+        "destination",
+        linked(entry.destination, link("/deliveries", destination=entry.destination)),
+    )
+    yield "account", entry.account
+    if entry.tenant:
+        url = link(f"/tenants/{entry.tenant}", destination=entry.destination)
+        yield "tenant", linked(entry.tenant_name or entry.tenant, url)
+    yield "subscription", entry.subscription
+    yield "action", entry.action
+    yield "event type", entry.type
+    yield "messageId", _found_by(masked, "message_id", entry.message_id)
+    yield "user", _found_by(masked, "user", entry.user)
+    yield "attempts", entry.attempts
+    yield "connection", entry.connection
+    yield "accepted", _time(entry.accepted_at)
+    yield "first attempt", _time(entry.first_attempt_at)
+    if entry.status in {State.READY, State.UNKNOWN} and entry.next_at:
+        yield "not before", _time(entry.next_at)
+    yield ("held since" if entry.status is State.HELD else "ended"), _time(entry.settled_at)
+    if entry.outcome is not None and entry.settled_at is not None:
+        yield "took", duration(entry.settled_at - entry.accepted_at)
+
+
+def _found_by(masked: Callable[[str], str], name: str, value: str) -> Html:
+    """Return a value with a link to the deliveries that have it; without one if it has a secret."""
+    shown = masked(value)
+    return linked(shown, link("/deliveries", **{name: value}) if shown == value != "" else "")
+
+
+def _time(seconds: float | None) -> Html | str:
+    return "" if seconds is None else time(seconds)
+
+
+def evidence_rows(entry: LedgerEntry, masked: Callable[[str], str]) -> Sequence[tuple[str, str]]:
+    """Return the numbers by which an operator decides on a lost answer."""
+    rows: list[tuple[str, str]] = []
+    if entry.increment is not None:
+        rows.append(("adds", f"{entry.increment.amount:,} to {entry.increment.key}"))
+    for name, value in entry.evidence.items():
+        if value is None:
+            shown = "unknown"
+        elif type(value) is int:
+            shown = f"{value:,}"
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value)
+        rows.append((_EVIDENCE.get(name, name), shown))
+    return [(masked(name), masked(value)) for name, value in rows]

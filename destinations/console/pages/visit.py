@@ -1,0 +1,109 @@
+"""Say what a page gets and gives: its visit, and what is shown, sent elsewhere or streamed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from destinations.console.operators import Operator
+from destinations.console.pages.query import Query
+from destinations.console.verbs import Verbs
+
+__all__ = [
+    "Answered",
+    "ConsolePage",
+    "Frame",
+    "PageError",
+    "Redirected",
+    "Shown",
+    "Streamed",
+    "Visit",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The surroundings of the content of a page: who looks at which of the ``pages``.
+
+    ``csrf`` is the token that each form of the page repeats.
+    """
+
+    operator: Operator
+    path: str
+    query: Query = field(default_factory=Query)
+    csrf: str = ""
+    pages: Sequence[ConsolePage] = ()
+
+    @property
+    def here(self) -> str:
+        """The URL of this page, with its state."""
+        text = self.query.changed()
+        return f"{self.path}?{text}" if text else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(Frame):
+    """One request for a page: ``verbs`` is what can be asked and done.
+
+    ``parts`` are what stands in the place of names in its path. ``form`` is what was sent to it, if
+    it is to change something. ``now`` is in seconds since 1970, UTC.
+    """
+
+    verbs: Verbs
+    form: Query = field(default_factory=Query)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A page: the name of its template, and the values that it shows."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """Another page of this console, to be shown after a change: ``url`` says what was done."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """Events that are sent as they come, in the form of server-sent events."""
+
+    events: AsyncIterator[bytes]
+
+
+Answered: TypeAlias = Shown | Redirected | Streamed
+
+
+class PageError(Exception):
+    """A request that gets a page which says what is wrong, with this HTTP status."""
+
+    def __init__(self, status: int, title: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.title = title
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolePage:
+    """A page of the console, at a path such as ``/deliveries/{id}``.
+
+    ``show`` answers a visit, and ``act`` a form that is sent to it, of an operator who may change
+    something. ``title`` is what the menu calls it; without one it is not in the menu. ``package``
+    is the Python package whose folder ``templates`` has its templates. Templates extend
+    ``layout.html``, and everything that they show is escaped.
+    """
+
+    path: str
+    show: Callable[[Visit], Answered] | None = None
+    act: Callable[[Visit], Answered] | None = None
+    title: str = ""
+    package: str = "destinations.console.pages"

@@ -1,0 +1,114 @@
+"""Collect what is shown of one delivery: content, next step, and what can be done with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from destinations.operations.decisions import proposed, why_not_dropped, why_not_resolved
+from destinations.operations.interrupted import delivers
+from destinations.operations.pauses import paused_actions
+from destinations.operations.replaying import why_in_conflict, why_not_replayed
+from destinations.outcome import State
+from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.queue import Scope
+from destinations.store import OpenStore, StoredLedger
+
+__all__ = ["DeliveryDetails", "NextStep", "delivery_details", "entry_version"]
+
+_GOES_ON: Final = {
+    State.READY: "sends it in its turn",
+    State.SENDING: "waits for its answer",
+    State.UNKNOWN: "asks the partner whether it was applied",
+}
+_VERSION_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The next step of a delivery that waits: ``what`` its process does with it.
+
+    ``by`` says whether a process delivers now, none does, or an operator has to resume its action,
+    which ``paused`` for this reason. ``served`` is as in `ScopeTotals`.
+    """
+
+    what: str
+    by: Literal["process", "nobody", "operator"]
+    served: bool
+    paused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDetails:
+    """A delivery with its content: ``raw`` is the event as it was read, None if it was deleted.
+
+    Then ``recent`` is a copy that is kept to try changes with it, if there is one. ``payload`` is
+    empty if it is not kept. Reasons why something cannot be done are empty where it can.
+    """
+
+    entry: LedgerEntry
+    raw: bytes | None
+    recent: bytes | None
+    payload: bytes
+    next_step: NextStep | None
+    why_not_resolved: str
+    why_not_replayed: str
+    why_not_dropped: str
+
+    @property
+    def proposed(self) -> bool | None:
+        """What the balances show of a held one: applied, not applied, or nothing (None)."""
+        return proposed(self.entry)
+
+    @property
+    def version(self) -> str:
+        """See `entry_version`."""
+        return entry_version(self.entry)
+
+
+def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -> DeliveryDetails:
+    """Return all that is shown of a delivery; raises `UsageError` if there is none of that id."""
+    entry = ledger.get(delivery_id)
+    raw = ledger.raw_event(entry.event_id)
+    why_not = why_not_replayed(entry) or why_in_conflict(ledger, entry)
+    if not why_not and raw is None:
+        why_not = "its raw event was deleted"
+    return DeliveryDetails(
+        entry,
+        raw,
+        store.recent().event(entry) if raw is None else None,
+        ledger.payload(entry),
+        _next_step(store, ledger, entry),
+        why_not_resolved(entry),
+        why_not,
+        why_not_dropped(entry),
+    )
+
+
+def entry_version(entry: LedgerEntry) -> str:
+    """Return a short digest of how a delivery stands: of all that one decides by.
+
+    Who decides says by it what they have seen, so that a decision on something else is refused.
+    """
+    seen = (
+        *(entry.id, entry.status.value, entry.effect.value, entry.attempts, entry.settled_at),
+        *(entry.code, entry.http_status, entry.reason, entry.plan, entry.restored),
+        *(entry.subscription, entry.action, sorted(entry.evidence.items())),
+    )
+    return hashlib.blake2b(repr(seen).encode(), digest_size=_VERSION_BYTES).hexdigest()
+
+
+def _next_step(store: OpenStore, ledger: StoredLedger, entry: LedgerEntry) -> NextStep | None:
+    if not isinstance(entry.status, State) or entry.status not in _GOES_ON:
+        return None
+    (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
+    scope = Scope(entry.scope, entry.destination, entry.tenant)
+    what = _GOES_ON[entry.status]
+    paused = paused_actions(store, scope.full_name) if served else {}
+    if entry.status is State.READY and entry.action in paused:
+        return NextStep(what, "operator", served, paused[entry.action])
+    by: Literal["process", "nobody"] = (
+        "process" if delivers(store, scope, served=served) else "nobody"
+    )
+    return NextStep(what, by, served)
