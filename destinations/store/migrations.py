@@ -763,7 +763,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         # and more are JSON. done is null while it is not known.
         """
         CREATE TABLE audit (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            id INTEGER PRIMARY KEY,
             at INTEGER NOT NULL,
             operator TEXT NOT NULL,
             via TEXT NOT NULL,

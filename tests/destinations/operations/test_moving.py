@@ -70,6 +70,10 @@ ROWS: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("INSERT INTO tenant_keys VALUES (x'aa', 'sample', 90)", ()),
     ("INSERT INTO recent_events VALUES (3, ?1, -1, ?1, 5, 6, x'0001')", (ODD,)),
     ("INSERT INTO recent_scopes VALUES (3, 1)", ()),
+    (
+        "INSERT INTO audit VALUES (4, 5, ?1, 'key', ?1, 'drop', 'sample', '', 1, '[1]', ?2, 1)",
+        (ODD, "{}"),
+    ),
     ("UPDATE identity SET gap_from = 1.5, gap_until = 2.5, gap_held = 1", ()),
 )  # fmt: skip
 
