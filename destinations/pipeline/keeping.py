@@ -1,4 +1,4 @@
-"""Choose which requests are kept, and prepare them: masked, then cut, then compressed.
+"""Select the requests that are kept, and prepare them: masked, then cut, then compressed.
 
 It is done in the thread that made the requests: the engine only writes what is ready.
 """
@@ -132,8 +132,9 @@ def _kept(
                 place,
                 verdict.error_class if isinstance(verdict, Failure) else None,
                 one.rule(verdict),
+                item,
             )
-            for verdict, numbers in zip(one.verdicts, one.places, strict=True)
+            for item, (verdict, numbers) in enumerate(zip(one.verdicts, one.places, strict=True))
             for number in numbers
             for place in of_place[number]
             if place in wanted
