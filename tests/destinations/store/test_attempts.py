@@ -52,6 +52,11 @@ def with_thing(documents: dict[str, Any]) -> None:
     del documents["destination"]["requests"]["count"]["reconcile"]
 
 
+def refused(text: str = "no") -> HttpResponse:
+    """Return an answer that refuses a whole request, and proves that nothing was applied."""
+    return Replies.errors({"message": text, "extensions": {"code": "BAD"}})
+
+
 class Partner:
     """Answers as it is told; without that it has counted everything."""
 
@@ -83,7 +88,7 @@ class Told(Observer):
 
 
 class Bench:
-    """An engine on a store, whose partner is scripted; ``chance`` is what samples are drawn from."""
+    """An engine on a store, whose partner is scripted; samples are drawn from ``chance``."""
 
     def __init__(
         self, store: AnyStore, destination: Destination, scope: Scope | None = None
@@ -288,7 +293,7 @@ def test_a_share_of_the_delivered(bench: Bench, sample: float, chance: float, ke
 def test_nothing_is_kept_when_it_is_off(bench: Bench) -> None:
     """Neither of what failed."""
     bench.queue.attempts = None
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.deliver("ann")
     assert bench.entry("ann").status is Outcome.REJECTED
     assert bench.rows("exchanges") == bench.rows("exchange_contents") == 0
@@ -310,7 +315,7 @@ def test_halves(bench: Bench) -> None:
 
     def refuse(request: HttpRequest) -> Reply:
         is_bad = b'"bad"' in (request.body or b"")
-        return Replies.http(400, "no") if is_bad else Replies.success(request)
+        return refused() if is_bad else Replies.success(request)
 
     bench.partner.answer = refuse
     bench.deliver("ann", "bob", "bad", "eve")
@@ -328,7 +333,7 @@ def test_plugin_code(bench: Bench) -> None:
     missing = Replies.errors(
         {"message": "x", "extensions": {"code": "MISSING"}, "path": ["e0"]}, data={"e0": None}
     )
-    bench.partner.answer = failing(missing, Replies.http(400, "bad"))
+    bench.partner.answer = failing(missing, refused())
     bench.deliver("ann", kind="identify")
     first, second = bench.attempts("ann")
     assert (first.request, first.error_class, first.rule) == (
@@ -371,7 +376,7 @@ def test_questions_about_lost_answers(store: AnyStore, bind: Callable[..., Desti
 
 def test_equal_texts_are_kept_once(bench: Bench) -> None:
     """Whatever number of requests has them, and as long as one has."""
-    bench.partner.answer = lambda _: Replies.http(400, "the same")
+    bench.partner.answer = lambda _: refused("the same")
     for user in ("ann", "bob", "eve"):
         bench.deliver(user)
     # A body each; one head, and one answer, for all of them.
@@ -379,7 +384,7 @@ def test_equal_texts_are_kept_once(bench: Bench) -> None:
     scopes = [bench.scope.id]
     erase_user(bench.store.database, "ann", scopes, b"k" * 32, 1.0)
     assert bench.rows("exchange_contents") == 2 + 1 + 1
-    assert bench.attempts("bob")[0].answer_body == b'"the same"'
+    assert b"the same" in (bench.attempts("bob")[0].answer_body or b"")
 
 
 def test_it_is_in_the_commit_of_the_outcome(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +396,7 @@ def test_it_is_in_the_commit_of_the_outcome(bench: Bench, monkeypatch: pytest.Mo
             raise ZeroDivisionError
         real(commit)
 
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.accept("ann")
     with monkeypatch.context() as patched:
         patched.setattr(Commit, "finish", killed)
@@ -411,11 +416,11 @@ def test_what_cannot_be_kept_delivers_all_the_same(
 ) -> None:
     """An error while it is prepared is told, and changes nothing else."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("destinations.pipeline.keeping._prepared", fail)
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.accept("ann")
     for _ in range(5):
         bench.engine.run_round(0.0)
@@ -425,7 +430,7 @@ def test_what_cannot_be_kept_delivers_all_the_same(
 
 def test_a_store_that_is_nearly_full(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliveries end all the same, and nothing is kept."""
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.accept("ann")
     monkeypatch.setattr(type(bench.store.database), "has_room", lambda *_: False)
     bench.run()
@@ -454,7 +459,7 @@ def test_how_long(
     """What failed longer than what was delivered; nothing without a policy."""
     bench.chance = 0.0
     bench.deliver("delivered")
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.deliver("failed")
     now = bench.clock.time() + after
     bench.store.attempts().prune(now, policy)
@@ -468,7 +473,7 @@ def test_how_much(bench: Bench) -> None:
     """The oldest go first, as soon as there is too much, without any maintenance."""
     chance = random.Random(1)
     bench.queue.attempts = AttemptPolicy(max_bytes=150_000)
-    bench.partner.answer = lambda _: Replies.http(400, chance.randbytes(3_000).hex())
+    bench.partner.answer = lambda _: refused(chance.randbytes(3_000).hex())
     users = [f"u{number}" for number in range(150)]
     for user in users:
         bench.deliver(user)
@@ -483,7 +488,7 @@ def test_how_much(bench: Bench) -> None:
 
 def test_deliveries_that_are_gone(bench: Bench) -> None:
     """Their attempts go with the next look, and those of others stay."""
-    bench.partner.answer = lambda _: Replies.http(400, "no")
+    bench.partner.answer = lambda _: refused()
     bench.deliver("ann", "bob")
     gone = bench.entry("ann").id
     with bench.store.database.transaction() as connection:
@@ -507,7 +512,7 @@ def test_a_user_who_is_erased(bench: Bench) -> None:
     """What is only of the user goes; of a batch, the rows of others stay and say so."""
 
     def answer(request: HttpRequest) -> Reply:
-        return Replies.http(400, f"no: {len(request.body or b'')}")
+        return refused(f"no: {len(request.body or b'')}")
 
     bench.partner.answer = answer
     bench.deliver("ann")
@@ -534,7 +539,7 @@ def test_a_user_who_is_erased(bench: Bench) -> None:
 
 def test_a_user_whom_another_one_names(bench: Bench) -> None:
     """A request of another user with the id in it loses its texts, and stays."""
-    bench.partner.answer = failing(Replies.http(400, "not with ann, please"))
+    bench.partner.answer = failing(refused("not with ann, please"))
     bench.deliver("bob")
     erase_user(bench.store.database, "ann", [bench.scope.id], b"k" * 32, 1.0)
     assert bench.attempts("bob")[0].is_erased
@@ -562,7 +567,7 @@ def test_tenants(
     deliveries = []
     for number, tenant in enumerate(tenants):
         bench = Bench(store, bind(with_thing), tenant.scope)
-        bench.partner.answer = failing(Replies.http(400, "the same"))
+        bench.partner.answer = failing(refused("the same"))
         bench.deliver(f"user-{number}")
         deliveries.append(bench.entry(f"user-{number}").id)
         bench.engine.close()
@@ -577,7 +582,7 @@ def test_tenants(
 
 def test_another_process_reads_them(bench: Bench, open_store: OpenStore) -> None:
     """Also one that only reads."""
-    bench.partner.answer = failing(Replies.http(400, "no"))
+    bench.partner.answer = failing(refused())
     bench.deliver("ann")
     with open_store(read_only=True) as again:
         assert again.attempts().of(bench.entry("ann").id) == bench.attempts("ann")
@@ -599,7 +604,7 @@ def _all_bytes(bench: Bench, user: str) -> bytes:
 HOSTILE: dict[str, bytes] = {
     "nothing": b"",
     "zeros": bytes(1_000),
-    "every byte": bytes(range(256)) * 4,
+    "all bytes but letters and digits": (bytes(range(32)) + bytes(range(128, 256))) * 4,
     "half a character": "€".encode()[:2],
     "UTF-16": "überraschung".encode("utf-16"),
     "huge": b"x" * 3_000_000,
@@ -625,9 +630,9 @@ def test_secrets(bench: Bench, place: str) -> None:
     more: dict[str, Any] = {}
     if place == "body":
         more["thing"] = f"<{API_KEY}>"
-        bench.partner.answer = failing(Replies.http(400, "no"))
+        bench.partner.answer = failing(refused())
     elif place == "answer":
-        bench.partner.answer = failing(Replies.http(400, f"not {API_KEY}"))
+        bench.partner.answer = failing(refused(f"not {API_KEY}"))
     elif place == "error":
         error = TransportError(f"no connection: {API_KEY}", sent=False)
         bench.partner.answer = lambda _: error
