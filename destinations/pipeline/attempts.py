@@ -12,10 +12,7 @@ from typing import Final, NamedTuple
 
 from destinations.outcome import AttemptKind, Status
 
-__all__ = ["BODY_BYTES", "AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
-
-BODY_BYTES: Final = 16_384
-"""The most bytes of a body that are kept, before they are compressed."""
+__all__ = ["AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
 
 _DAY: Final = 86_400.0
 

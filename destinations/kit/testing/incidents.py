@@ -19,6 +19,7 @@ from destinations.kit.testing.case import (
     FailureKind,
     Recorded,
     RecordedAgainst,
+    RecordedRequest,
     RecordedResponse,
 )
 from destinations.kit.testing.rerunning import expectation_of, rerun
@@ -57,11 +58,12 @@ def incident_case(subject: Subject, incident: Incident, settings: Settings) -> C
 
     Raises `UsageError` if something of it is not kept, or does not lead to these requests.
     """
-    results = [
-        _result(subject, one)
+    attempts = [
+        one
         for one in incident.attempts
         if one.kind == "send" and one.error != _NOT_MADE and _is_own(one)
     ]
+    results = [_result(subject, one) for one in attempts]
     if not results:
         msg = "no attempt of this delivery is kept that a case could be made of"
         raise UsageError(msg)
@@ -95,6 +97,13 @@ def incident_case(subject: Subject, incident: Incident, settings: Settings) -> C
             "changed since, or has other settings; name them with --config"
         )
         raise UsageError(msg)
+    for attempt, interaction in zip(attempts, interactions, strict=False):
+        if not _is_same(attempt, interaction.request):
+            msg = (
+                f"today's definition makes another request than attempt {attempt.number}: it has "
+                "changed since, or the process that delivered remembered an answer"
+            )
+            raise UsageError(msg)
     return Case(
         name=incident.name,
         description=incident.description,
@@ -114,6 +123,16 @@ def _is_own(attempt: Attempt) -> bool:
     A batch that was refused is sent again in parts.
     """
     return attempt.deliveries == 1 or attempt.outcome is not None
+
+
+def _is_same(attempt: Attempt, request: RecordedRequest) -> bool:
+    """Return whether a request is that of an attempt, as far as settings make no difference."""
+    if attempt.method != request.method:
+        return False
+    kept = _parsed((attempt.request_body or b"").decode("utf-8", "replace"))
+    if attempt.deliveries > 1 or not isinstance(kept, dict) or not isinstance(request.json, dict):
+        return True
+    return bool(kept.get("query") == request.json.get("query"))
 
 
 def _event(raw: bytes) -> Mapping[str, Any]:

@@ -16,11 +16,17 @@ from destinations.definition.settings import Settings
 from destinations.errors import TransportError
 from destinations.http import Failure, HttpRequest, HttpResponse
 from destinations.outcome import Outcome, Result, State, Status
-from destinations.pipeline.attempts import BODY_BYTES, AttemptPolicy, KeptExchange
+from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.keeping import kept_questions, kept_requests
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.runtime.destination import Destination
-from destinations.runtime.exchanges import Exchange, note_wait, take_wait
+from destinations.runtime.exchanges import (
+    BODY_BYTES,
+    Exchange,
+    bounded,
+    note_wait,
+    take_wait,
+)
 from destinations.runtime.subscription_key import SubscriptionKey
 
 SECRET = 'k3y-"Zürich"/0123456789abcdef'
@@ -43,9 +49,13 @@ def keep(bind: Callable[..., Destination]) -> Callable[..., KeptExchange]:
         request = HttpRequest("POST", url, headers or {}, body)
         error = answer if isinstance(answer, TransportError) else None
         response = None if isinstance(answer, TransportError) else answer
-        log = [Exchange("send", definition, request, response, error, 1.0, 0.5, [NO], [(0,)])]
         secrets = ("apiKey", *(name for name in settings if name != "endpoint"))
         given = Settings({"apiKey": SECRET, **settings}, secrets)
+        lengths = (len(body or b""), 0 if response is None else len(response.body))
+        shown = bounded(request, response, given.masker.reach)
+        log = [
+            Exchange("send", definition, *shown, error, 1.0, 0.5, [NO], [(0,)], *lengths),
+        ]
         found = kept_requests(log, [_delivery()], None, given, KEEP_ALL, lambda: 0.0)
         (one,) = found
         return one
@@ -261,7 +271,9 @@ def test_whose_attempts(
     verdicts = [NO, NO]
     answer = HttpResponse(200, {}, b"")
     definition = destination.definition.requests["count"]
-    log = [Exchange("send", definition, request, answer, None, 1.0, 0.5, verdicts, [(0,), (1,)])]
+    log = [
+        Exchange("send", definition, request, answer, None, 1.0, 0.5, verdicts, [(0,), (1,)], 2, 0)
+    ]
     results = [Result(outcome, attempts=1) for outcome in outcomes]
     deliveries = [_delivery(attempts, f"u{at}") for at, attempts in enumerate(before)]
     policy = AttemptPolicy(sample=0.2)
@@ -299,7 +311,9 @@ def test_questions(
     answer = HttpResponse(200, {}, b"")
     definition = destination.definition.requests["find"]
     verdict = NO if fails else Answer("ok")
-    log = [Exchange("question", definition, request, answer, None, 1.0, 0.5, [verdict], [(0,)])]
+    log = [
+        Exchange("question", definition, request, answer, None, 1.0, 0.5, [verdict], [(0,)], 2, 0)
+    ]
     found = kept_questions(
         log,
         [[0, 1]],
@@ -309,6 +323,15 @@ def test_questions(
         (lambda: chance) if before else None,
     )
     assert [each.place for one in found for each in one.attempts] == kept
+
+
+@pytest.mark.parametrize(("length", "left"), [(10, 10), (20_000, 16_394), (10_000_000, 16_394)])
+def test_what_is_held_until_the_end(length: int, left: int) -> None:
+    """Of a request and its answer only what can be kept, whatever their length."""
+    request = HttpRequest("POST", "https://a.example/", {}, b"x" * length)
+    kept, answer = bounded(request, HttpResponse(200, {}, b"y" * length), 10)
+    assert answer is not None
+    assert (len(kept.body or b""), len(answer.body)) == (left, left)
 
 
 def test_the_wait_for_a_turn() -> None:
