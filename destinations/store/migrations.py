@@ -748,6 +748,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             delivery INTEGER NOT NULL,
             number INTEGER NOT NULL,
             exchange INTEGER NOT NULL REFERENCES exchanges (id),
+            item INTEGER NOT NULL,
             status INTEGER,
             error_class TEXT,
             rule TEXT NOT NULL,
