@@ -78,6 +78,7 @@ ROWS: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("INSERT INTO exchange_contents VALUES (x'0a', 20, x'00ff'), (x'0b', 30, x'')", ()),
     ("INSERT INTO attempts VALUES ({event} * 1000, 2, 5, 1, NULL, NULL, ?1)", (ODD,)),
     ("INSERT INTO exchange_bytes VALUES (4, 67)", ()),
+    (
         "INSERT INTO audit VALUES (4, 5, ?1, 'key', ?1, 'drop', 'sample', '', 1, '[1]', ?2, 1)",
         (ODD, "{}"),
     ),
