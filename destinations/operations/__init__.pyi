@@ -5,6 +5,11 @@ from .accounts import (
     choose_account,
     preview_account,
 )
+from .attempts import (
+    attempt_record,
+    chosen_attempt,
+    curl_command,
+)
 from .backup import (
     back_up,
     backed_up_at,
@@ -236,6 +241,7 @@ __all__ = [
     "as_far_as_seen",
     "ask_server",
     "asked_of_server",
+    "attempt_record",
     "await_no_workers",
     "await_server",
     "await_tenant_change",
@@ -249,10 +255,12 @@ __all__ = [
     "check_seen",
     "choose",
     "choose_account",
+    "chosen_attempt",
     "connect_tenant",
     "connected_as_tenant",
     "count_tenants",
     "count_waiting",
+    "curl_command",
     "delete_old_answers",
     "delivers",
     "delivery_details",

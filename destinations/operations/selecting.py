@@ -24,14 +24,16 @@ REPLAYED: Final[frozenset[Status]] = frozenset(
 
 
 def choose(
-    ledger: Ledger, ids: Sequence[int], selection: Selection, *, most: int = MOST_CHANGED
+    ledger: Ledger, ids: Sequence[int], selection: Selection, *, most: int | None = None
 ) -> list[LedgerEntry]:
     """Return the deliveries of these ids, or if there are none, those of a selection.
 
-    Raises `UsageError` for an id that is not there, and for a selection of more than ``most``.
+    Raises `UsageError` for an id that is not there, and for a selection of more than ``most``,
+    which are 100,000 without it.
     """
     if ids:
         return [ledger.get(one) for one in dict.fromkeys(ids)]
+    most = MOST_CHANGED if most is None else most
     found = list(ledger.find(selection, limit=most + 1))
     if len(found) > most:
         msg = f"more than {most:,} deliveries are chosen: narrow it down, with --since for example"
