@@ -87,6 +87,9 @@ _LOG = logging.getLogger(__name__)
 _PROBE_SECONDS: Final = 1.0
 _REOPEN_SECONDS: Final = 0.2
 
+_KEY_PAUSE: Final = 300.0
+"""Seconds between two requests to a partner that refuses the credentials of a destination."""
+
 Role = Literal["receive", "deliver", "both"]
 """What a server does: several may share a store in PostgreSQL, each with its own role."""
 
@@ -474,7 +477,7 @@ class Service:
         """
         refused = [
             f"{name}: the partner refuses the credentials, its events wait; replace the key and "
-            "reload"
+            "reload, or let destinations resume try again"
             for name in self._credentials.unaccepted
         ]
         stopped = [
@@ -710,7 +713,7 @@ class Service:
             self._observation.follow(bound.name, self._ledger)
             return
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
-        served.pauses.write({})  # with a start, or another definition, all is tried again
+        self._resume_all(served)
         if served.tenants is not None and served.share is not None:
             self._open_for_tenants(served, served.tenants, served.share)
             return
@@ -729,6 +732,7 @@ class Service:
                     bound.destination.definition.transport.concurrency,
                     losses=losses,
                     pauses=served.pauses,
+                    key_pause=_KEY_PAUSE,
                 ),
                 clock=self._clock,
                 observer=self._observer,
@@ -742,6 +746,14 @@ class Service:
         self._engine.open(make)
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
+
+    def _resume_all(self, served: _Served) -> None:
+        """Try all again, with a start, or other credentials or another definition."""
+        served.pauses.write({})
+        if not served.pauses.is_key_gone:
+            served.pauses.write_key("")
+            if self._limits is not None:  # its pause was for the credentials
+                self._limits.gate(served.bound.name).closed()
 
     def _sender(self, served: _Served) -> Sender:
         bound, stop = served.bound, served.stop
