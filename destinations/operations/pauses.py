@@ -40,6 +40,7 @@ class StoredPauses:
         self._name = _name(destination)
         self._of_key = _REFUSED + destination
         self._now = now
+        self._is_key_noted = False
         self.actions: Collection[str] = ()
         """The actions that pause, by slug; for other threads to read."""
 
@@ -60,13 +61,14 @@ class StoredPauses:
         """See `PauseNotes.write_key`; the first time of a refusal stays."""
         if reason:
             self._store.note_once(self._of_key, {"since": self._now(), "reason": reason})
+            self._is_key_noted = True
         elif self._store.noted(self._of_key) is not None:
             self._store.forget(self._of_key)
 
     @property
     def is_key_gone(self) -> bool:
-        """See `PauseNotes.is_key_gone`."""
-        return self._store.noted(self._of_key) is None
+        """See `PauseNotes.is_key_gone`; what could not be noted is not gone."""
+        return self._is_key_noted and self._store.noted(self._of_key) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ __all__ = [
     "Replan",
     "ScopeTotals",
     "Selection",
+    "Tally",
     "summed",
 ]
 
@@ -140,6 +141,22 @@ class LedgerDrift:
     drift: Drift
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The number of deliveries of a served destination with one status.
+
+    ``subscription`` is its name, empty for none. ``day`` is when they ended, in days since 1970; 0
+    for what waits.
+    """
+
+    destination: str
+    tenant: str
+    subscription: str
+    status: Status
+    day: int
+    count: int
+
+
 @dataclass(slots=True)
 class ScopeTotals:
     """The deliveries of one scope: by status, of all times and of today (UTC).
@@ -246,6 +263,10 @@ class Ledger(Protocol):
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:
         """Return how all scopes stand, without counting their deliveries one by one."""
+        ...
+
+    def tallies(self, since_day: int) -> Sequence[Tally]:
+        """Return what waits at the destinations of servers, and what ended since a day."""
         ...
 
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:

@@ -19,10 +19,12 @@ from .body_reader import (
     Limits,
 )
 from .checking import (
+    check_alerts,
     check_durability,
     check_start,
 )
 from .config import (
+    read_alert_config,
     read_config,
 )
 from .config_changes import (
@@ -88,6 +90,7 @@ __all__ = [
     "StoreConfig",
     "bind",
     "bind_to_show",
+    "check_alerts",
     "check_definitions",
     "check_durability",
     "check_start",
@@ -95,6 +98,7 @@ __all__ = [
     "configured_tenant",
     "connected_definition",
     "destination_changes",
+    "read_alert_config",
     "read_body",
     "read_config",
     "running_configuration",

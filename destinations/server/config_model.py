@@ -21,6 +21,7 @@ from destinations.server.network_addresses import Address, Network
 from destinations.server.refused_events import RefusedBounds
 from destinations.store import RecentBounds, Sealer, SealingKey
 from destinations.telemetry import Form, Level
+from destinations.telemetry.alerts import AlertConfig
 
 __all__ = [
     "AdminConfig",
@@ -240,6 +241,7 @@ class ServeConfig:
     max_events: int = 1_000_000
     drain_seconds: float = 30.0
     keep_recent: RecentBounds | None = None
+    alerts: AlertConfig = field(default_factory=AlertConfig)
     path: Path | None = field(default=None, compare=False)
     document: Document | None = field(default=None, compare=False, repr=False)
     """What it was read from, to say where something stands; None for one that is not in a file."""
@@ -268,8 +270,13 @@ class ServeConfig:
             for source in self.sources
             for place, path in source.exposed.items()
         ]
+        of_alerts = [
+            f"{self.at(place)}: every user of this machine can read {path}; only its owner should "
+            "be able to (chmod 600); then replace the secret"
+            for place, path in self.alerts.exposed.items()
+        ]
         fed = {name for each in self.destinations for name in each.sources}
-        return [*of_store, *of_sealing, *of_sources] + [
+        return [*of_store, *of_sealing, *of_sources, *of_alerts] + [
             f"source {one.name} feeds no destination: its events are refused until one of them "
             f"has `from: [{one.name}]`"
             for one in self.sources

@@ -22,6 +22,7 @@ from destinations.pipeline.ledger import (
     Replan,
     ScopeTotals,
     Selection,
+    Tally,
 )
 from destinations.pipeline.queue import (
     Drift,
@@ -298,6 +299,14 @@ class StoredLedger:
         left = self._left()
         return self._database.at_once(lambda connection: _totals(connection, now, left))
 
+    def tallies(self, since_day: int) -> Sequence[Tally]:
+        """Return what waits at the destinations of servers, and what ended since a day."""
+        rows = self._database.all(_TALLIES, (since_day, STATUS_CODES[State.HELD]))
+        return [
+            Tally(destination, tenant, subscription, STATUSES[status], day, int(count))
+            for destination, tenant, subscription, status, day, count in rows
+        ]
+
     def interrupted(self) -> Sequence[tuple[Scope, bool]]:
         """Return the scopes whose process has ended while it was sending, and if it was a server.
 
@@ -438,6 +447,16 @@ _SCOPES: Final = (
     " coalesce(account.endpoint, ''), coalesce(account.environment, '')"
     " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
 )
+
+
+_TALLIES: Final = """
+    SELECT scopes.destination, scopes.tenant, coalesce(subscriptions.name, ''), tallies.status,
+        tallies.day, sum(tallies.count)
+    FROM tallies JOIN scopes ON scopes.id = tallies.scope
+    LEFT JOIN subscriptions ON subscriptions.id = tallies.subscription
+    WHERE scopes.served AND (tallies.day = 0 OR tallies.day >= ? OR tallies.status = ?)
+    GROUP BY 1, 2, 3, 4, 5
+"""
 
 
 class _Change:
