@@ -91,7 +91,7 @@ class AlertWatch:
         self._is_chief = False
         self._is_reconfigured = False
         self._is_changed = False
-        self._kept_at = 0.0
+        self._kept_at = -_KEEP_SECONDS
         self._fault = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -145,7 +145,7 @@ class AlertWatch:
             self._thread.join(_CLOSE_SECONDS)
             self._thread = None
             with self._lock:
-                if self._is_chief:
+                if self._is_chief and (self._config.rules or self._is_changed):
                     self._keep(counts=True)
                 self._is_chief = False
 
@@ -168,9 +168,10 @@ class AlertWatch:
 
     def look(self) -> None:
         """Judge all conditions once, by what is known now."""
-        if not self._take_over():
-            return
         config = self._config
+        has_nothing = not config.rules and not self._book.alerts
+        if (has_nothing and not self._is_reconfigured) or not self._take_over():
+            return
         figures = self._gather(config.rules)
         silenced = self._silenced(figures.now)
         with self._lock:
@@ -192,7 +193,7 @@ class AlertWatch:
                 )
             self._is_changed |= self._book.take(config.rules, findings, figures.now, silenced)
             self._tell_of_given_up()
-            is_due = self._clock.monotonic() - self._kept_at >= _KEEP_SECONDS
+            is_due = bool(config.rules) and self._is_due_to_keep()
             if self._is_changed or is_due:
                 self._keep(counts=is_due)
         self._wake()
@@ -249,6 +250,9 @@ class AlertWatch:
         else:
             self._is_changed = False
             self._fault = ""
+
+    def _is_due_to_keep(self) -> bool:
+        return self._clock.monotonic() - self._kept_at >= _KEEP_SECONDS
 
     def _log_fault(self, fault: str) -> None:
         """Log what is wrong, once as long as it is the same."""
