@@ -93,7 +93,7 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class SinkStatus:
-    """How a sink is: when it took a message last, and since when and why it fails."""
+    """The health of a sink: when it took a message last, and since when and why it fails."""
 
     name: str
     sent_at: float | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import socket
 from collections import Counter
@@ -29,7 +28,6 @@ from destinations.telemetry.alerts import AlertRule, AlertWatch, Figures, Sink, 
 
 __all__ = ["Alerting", "BreakerTimes"]
 
-_LOG: Final = logging.getLogger(__name__)
 _DAY: Final = 86_400
 
 
@@ -96,14 +94,14 @@ class Alerting:
         observation.follow_alerts(lambda: self._watch.open)
 
     def configure(self, config: ServeConfig) -> None:
-        """Watch by this configuration from now on."""
+        """Use this configuration from now on."""
         self._names = [one.name for one in config.destinations]
         path = "" if config.path is None else f" --config {shlex.quote(str(config.path))}"
         self._watch.options = path
         self._watch.configure(config.alerts, self._names)
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Begin to look."""
         self._watch.start()
 
     def close(self) -> None:
@@ -137,7 +135,6 @@ class Alerting:
             figures = self._store_figures() if "storeFull" in kinds else None
             given = self._of_store(rules, now)
         except DestinationsError as error:
-            _LOG.warning("alerts: the store cannot be read: %s", error)
             return Figures(now, is_read=False, unwritable=unwritable or str(error))
         return Figures(now, store=figures, unwritable=unwritable, **given)
 

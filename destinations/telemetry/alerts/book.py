@@ -220,5 +220,5 @@ class AlertBook:
         return [asdict(one) for one in self.alerts]
 
     def read(self, kept: Iterable[Mapping[str, Any]]) -> None:
-        """Continue with the alerts that `to_json` returned."""
+        """Take over the alerts that `to_json` returned."""
         self.alerts = [Alert(**{**one, "message": Message(**one["message"])}) for one in kept]

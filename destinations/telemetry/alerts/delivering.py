@@ -42,7 +42,7 @@ class Sender(Protocol):
 
 @dataclass(slots=True)
 class SinkHealth:
-    """How a sink is; times are in seconds since 1970.
+    """The health of a sink; times are in seconds since 1970.
 
     ``failing_since`` is None if the last message was taken, or none was sent yet. ``failures``
     counts the failures in a row, and ``error`` is the last of them.

@@ -21,7 +21,7 @@ STORE: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether the condition of a rule holds for a destination, with the numbers that say so.
+    """A judgement: whether a condition holds for a destination, with the numbers that say so.
 
     ``what`` is a clause such as ``14 deliveries dead within 15m``, and ``limit`` one such as ``more
     than 10``. ``numbers`` has the same for programs, and ``command`` shows more.
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What one judgement is about."""
+    """One rule for one destination, and all that is known."""
 
     rule: AlertRule
     destination: str

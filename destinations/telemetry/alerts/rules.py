@@ -1,4 +1,4 @@
-"""What people are alerted to, and how they are told."""
+"""The rules of alerts, and the sinks that take messages."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ Sink = WebhookSink | SlackSink | CommandSink
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """When to alert whom: the ``sinks``, by name.
+    """A rule: a condition, and the ``sinks`` that are told, by name.
 
     An open alert is told of again every ``repeat`` seconds, and is over once the condition has not
     held for ``close_after`` seconds. Without a ``destination``, each one has alerts of its own.

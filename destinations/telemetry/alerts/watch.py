@@ -97,7 +97,7 @@ class AlertWatch:
         self._thread: threading.Thread | None = None
 
     def configure(self, config: AlertConfig, destinations: Sequence[str]) -> None:
-        """Watch by these rules from now on; sinks that are the same as before go on."""
+        """Use these rules from now on; sinks that are the same as before go on."""
         with self._lock:
             former = self._config.sinks
             for name in [one for one in self._workers if former[one] != config.sinks.get(one)]:
@@ -130,7 +130,7 @@ class AlertWatch:
         )
 
     def start(self) -> None:
-        """Watch in a thread of its own."""
+        """Begin to look, in a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
         for worker in self._workers.values():
@@ -177,7 +177,9 @@ class AlertWatch:
         with self._lock:
             if config is not self._config:  # it was exchanged meanwhile
                 return
-            if figures.is_read:
+            if not figures.is_read:
+                self._log_fault(f"the store cannot be read: {figures.unwritable}")
+            else:
                 self._windows.add(figures.tallies, figures.now)
             findings = [
                 finding
@@ -258,7 +260,7 @@ class AlertWatch:
         """Log what is wrong, once as long as it is the same."""
         if fault != self._fault:
             self._fault = fault
-            _LOG.error("alerts: %s", fault)
+            _LOG.error("alerts not watched as they should be: %s", fault)
 
     def _tell_of_given_up(self) -> None:
         for sink, message in self._book.given_up:

@@ -31,7 +31,7 @@ _Key = tuple[str, str, str, str, int]
 
 
 class Window:
-    """What a rule counts: all of a destination, or of one tenant or subscription of it."""
+    """The deliveries that a rule counts: of a destination, or one tenant or subscription of it."""
 
     __slots__ = ("destination", "subscription", "tenant")
 
@@ -136,7 +136,7 @@ class Windows:
         }
 
     def read(self, kept: Mapping[str, Any] | None) -> None:
-        """Continue from what `to_json` returned; counts of buckets of another length are left."""
+        """Take over what `to_json` returned; counts of buckets of another length are left."""
         if kept is None:
             return
         self._before = {
