@@ -72,7 +72,9 @@ _SECRET_PLACE: Final = re.compile(
 _NAME_PLACE: Final = re.compile(
     r"/(destinations|sources|alerts)/\d+/name|/alerts/\d+/to(/\d+)?/name"
 )
-_DURATION_PLACE: Final = re.compile(r"/alerts/\d+/(repeat|closeAfter|when/\w+/(in|for|over))")
+_DURATION_PLACE: Final = re.compile(
+    r"/alerts/\d+/(repeat|closeAfter|when/(\w+/(in|for)|queueAge/over))"
+)
 _DSN_PLACE: Final = "/store/postgres/dsn"
 _DSN_WORDS: Final = (
     "must be postgresql://USER@HOST:PORT/DATABASE without a password, or name what holds the whole "
