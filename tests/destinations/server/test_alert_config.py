@@ -73,13 +73,17 @@ def test_all_of_it(write: Write) -> None:
     assert alerts.rules == (
         AlertRule(
             *("dead-letters", Condition("dead", 10, 3600), ("slack", "webhook", "pager")),
-            *(86_400, 30, "kana", "Counts"),
+            repeat=86_400,
+            close_after=30,
+            destination="kana",
+            subscription="Counts",
         ),
         # The same sink has one name, wherever it stands.
         AlertRule("invalidRate", Condition("invalidRate", 0.2, 300, 7), ("slack",)),
         AlertRule(
             *("silence", Condition("silence", 7_200), ("command",)),
-            *(14_400, 300, "kana", None, "acme"),
+            destination="kana",
+            tenant="acme",
         ),
     )
     assert alerts.sinks == {
@@ -117,6 +121,7 @@ def test_the_schema_has_every_condition() -> None:
     assert tuple(spec) == KINDS == tuple(DEFAULTS)
 
 
+_SIGNED, _PRIVATE = "secret: {env: SIGNING}", "allowPrivate: true"
 _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
 
 
@@ -186,8 +191,7 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
             "/webhook/url: must be a URL: https://...; http needs allowPrivate: true",
         ),
         (
-            "when: {held: {}}, to: {webhook: {url: 'ftp://x', secret: {env: SIGNING}, "
-            "allowPrivate: true}}",
+            f"when: {{held: {{}}}}, to: {{webhook: {{url: 'ftp://x', {_SIGNED}, {_PRIVATE}}}}}",
             "/webhook/url: must be a URL: https://... or http://...",
         ),
         (
@@ -196,7 +200,7 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         ),
         (
             "when: {held: {}}, to: {slack: {url: {env: EMPTY}}}",
-            "the environment variable EMPTY is empty",
+            "variable EMPTY is empty",
         ),
         ("when: {held: {}}, to: {command: []}", "/to/command: must not be empty"),
         ("when: {held: {}}, to: {command: ['']}", "/to/command: must name a program"),

@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.book = AlertBook()
         self.now = 0.0
-        self.rules = self._rules(["a", "b"])
+        self.configured = self._rules(["a", "b"])
         self.names = ["kana", "other"]
         self.sinks = ["page", "mail"]
         # By sink and subject, the alert that it was told of last, and how.
@@ -195,13 +195,13 @@ class Machine(RuleBasedStateMachine):
     def look(self, seconds: int, holds: list[bool], known: list[bool], silenced: set[str]) -> None:
         """Judge what is known."""
         self.now += seconds
-        subjects = [(one.name, name) for one in self.rules for name in self.names]
+        subjects = [(one.name, name) for one in self.configured for name in self.names]
         findings = [
             Finding(one, name, held, "x", "", "")
             for (one, name), held, is_known in zip(subjects, holds, known, strict=False)
             if is_known
         ]
-        self.book.take(self.rules, findings, self.now, silenced)
+        self.book.take(self.configured, findings, self.now, silenced)
         self._note()
 
     @rule(sink=st.sampled_from(["page", "mail"]))
@@ -219,8 +219,8 @@ class Machine(RuleBasedStateMachine):
     )
     def reload(self, names: list[str], destinations: list[str]) -> None:
         """Exchange the rules and the destinations."""
-        self.rules, self.names = self._rules(names), destinations
-        self.book.reconfigure(self.rules, destinations, self.sinks, self.now)
+        self.configured, self.names = self._rules(names), destinations
+        self.book.reconfigure(self.configured, destinations, self.sinks, self.now)
         self._note()
 
     @rule()

@@ -13,7 +13,7 @@ import pytest
 from destinations.errors import StoreFullError, UsageError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.operations import AlertStatus, StoredAlerts, alert_status, silence_rule
-from destinations.outcome import State
+from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Tally
 from destinations.telemetry.alerts import (
     AlertConfig,
@@ -194,6 +194,32 @@ def test_a_restart_keeps_it(inbox: Inbox, clock: StillClock, held: AlertRule) ->
         after.turn()
     assert inbox.kinds[2:] == [("page", "closed"), ("mail", "closed")]
     assert inbox.got[2][1].alert == inbox.got[0][1].alert
+
+
+def test_a_restart_keeps_the_counts(inbox: Inbox, clock: StillClock, rule: MakeRule) -> None:
+    """What died before a restart counts with what died after it, and meanwhile."""
+    notes = Notes()
+    day = int(clock.time() // 86_400)
+
+    def at(process: Process, dead: int) -> None:
+        clock.now += 10
+        tally = Tally("kana", "", "", Outcome.DEAD, day, dead)
+        process.figures = Figures(0, tallies=[tally])
+        process.turn()
+
+    config = _config(rule("dead", over=5))
+    before = Process(notes, inbox, clock)
+    before.watch.configure(config, ["kana"])
+    at(before, 100)
+    at(before, 102)
+    before.watch.close()
+    after = Process(notes, inbox, clock)
+    after.watch.configure(config, ["kana"])
+    at(after, 104)
+    assert inbox.got == []
+    at(after, 106)
+    ((_, message),) = inbox.got
+    assert message.what == "6 deliveries dead within 15m"
 
 
 def test_what_was_not_sent_is_sent_after_a_restart(
