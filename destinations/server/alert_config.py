@@ -72,6 +72,7 @@ def read_alerts(
         for index, spec in enumerate(document.data.get("alerts", ()))
     ]
     reader.check_names(rules)
+    reader.check_references()
     return AlertConfig(tuple(rules), reader.sinks, reader.exposed)
 
 
@@ -94,14 +95,17 @@ class _Reader:
         self._looks_up = secrets
         # By the name of a sink, what it is; sinks without a name are told apart by that.
         self._specs: dict[str, str] = {}
+        # The places where a sink is only named.
+        self._named: list[tuple[str, str]] = []
 
     def rule(self, spec: Mapping[str, Any], place: str) -> AlertRule:
         (kind, given), *_ = spec["when"].items()
         given = given if isinstance(given, Mapping) else {}
         to = spec["to"]
-        sinks = [(to, place + "/to")] if isinstance(to, Mapping) else [
-            (each, place + pointer("to", index)) for index, each in enumerate(to)
-        ]  # fmt: skip
+        if isinstance(to, list):
+            sinks = [(each, place + pointer("to", index)) for index, each in enumerate(to)]
+        else:
+            sinks = [(to, place + "/to")]
         names = [self._sink(each, at) for each, at in sinks]
         self._check_narrowing(spec, kind, place)
         return AlertRule(
@@ -136,8 +140,11 @@ class _Reader:
 
     # -- sinks ---------------------------------------------------------------------------------
 
-    def _sink(self, spec: Mapping[str, Any], place: str) -> str:
+    def _sink(self, spec: Mapping[str, Any] | str, place: str) -> str:
         """Return the name of a sink, which is made if no other rule has the same one."""
+        if isinstance(spec, str):
+            self._named.append((spec, place))
+            return spec
         kinds = [kind for kind in _SINKS if kind in spec]
         if len(kinds) != 1:
             self._tell(place, "must have exactly one of webhook, slack and command")
@@ -218,6 +225,14 @@ class _Reader:
             elif rule.name in seen:
                 self._tell(place, f"another rule is called {rule.name!r}: give this one a name")
             seen.add(rule.name)
+
+    def check_references(self) -> None:
+        """Find sinks that are only named, and stand nowhere."""
+        for name, place in self._named:
+            if name not in self._specs:
+                known = ", ".join(self._specs) or "none"
+                near = did_you_mean(name, self._specs)
+                self._tell(place, f"no sink is called {name!r}; there are: {known}{near}")
 
 
 def _url_issue(url: str, *, allow_private: bool) -> str | None:

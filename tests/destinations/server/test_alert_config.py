@@ -64,6 +64,8 @@ def test_all_of_it(write: Write) -> None:
     repeat: 1d
     closeAfter: 30s
   - {{when: {{invalidRate: {{over: 0.2, in: 5m, least: 7}}}}, to: {{slack: {{url: '${{SLACK}}'}}}}}}
+  - {{when: {{held: {{}}}}, to: [later, pager]}}
+  - {{when: {{drift: {{}}}}, to: {{name: later, command: [page]}}}}
   - when: {{silence: {{for: 2h}}}}
     to: [{{command: [page, x]}}]
     destination: kana
@@ -80,6 +82,9 @@ def test_all_of_it(write: Write) -> None:
         ),
         # The same sink has one name, wherever it stands.
         AlertRule("invalidRate", Condition("invalidRate", 0.2, 300, 7), ("slack",)),
+        # One that is only named may stand at a later rule.
+        AlertRule("held", Condition("held"), ("later", "pager")),
+        AlertRule("drift", Condition("drift", 0, 3600), ("later",)),
         AlertRule(
             *("silence", Condition("silence", 7_200), ("command",)),
             destination="kana",
@@ -90,6 +95,7 @@ def test_all_of_it(write: Write) -> None:
         "slack": SlackSink("slack", Secret(SLACK)),
         "webhook": WebhookSink("webhook", Secret("https://pages.example.com/in"), Secret(SECRET)),
         "pager": CommandSink("pager", ("/usr/bin/page", "--now"), ("PAGER_KEY",), 3),
+        "later": CommandSink("later", ("page",)),
         "command": CommandSink("command", ("page", "x")),
     }
     assert {reveal(one) for one in alerts.secrets} >= {SLACK, SECRET}
@@ -160,7 +166,12 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         (TO, "6: /alerts/0: lacks 'when'"),
         ("when: {held: {}}", "6: /alerts/0: lacks 'to'"),
         ("when: {held: {}}, to: []", "/alerts/0/to: must not be empty"),
-        ("when: {held: {}}, to: page", "/alerts/0/to: must be"),
+        ("when: {held: {}}, to: 7", "/alerts/0/to: must be"),
+        ("when: {held: {}}, to: page", "/alerts/0/to: no sink is called 'page'; there are: none"),
+        (
+            "when: {held: {}}, to: [{slack: {url: {env: SLACK}}}, slak]",
+            "/alerts/0/to/1: no sink is called 'slak'; there are: slack; did you mean slack?",
+        ),
         (
             "when: {held: {}}, to: {mail: x}",
             "/alerts/0/to/mail: is not a key here; known: name, web",
