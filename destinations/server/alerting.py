@@ -150,12 +150,16 @@ class Alerting:
             "tallies": _folded(self._ledger.tallies(yesterday), tenants, subscriptions),
             "totals": self._totals(tenants, now) if "queueAge" in kinds else (),
             "drifts": self._ledger.drifts() if "drift" in kinds else (),
-            "breakers": self._breakers.since(self._limits, self._names),
+            "breakers": (
+                self._breakers.since(self._limits, self._names) if "breaker" in kinds else {}
+            ),
             "refused": refused,
-            "refused_tenants": {
-                name: counts["refused"] for name, counts in self._tenant_counts().items()
-            },
+            "refused_tenants": self._refused_tenants() if "credentials" in kinds else {},
+            "parts": sorted([*tenants.values(), *subscriptions]),
         }
+
+    def _refused_tenants(self) -> Mapping[str, int]:
+        return {name: counts["refused"] for name, counts in self._tenant_counts().items()}
 
     def _totals(self, tenants: Mapping[tuple[str, str], str], now: float) -> Sequence[ScopeTotals]:
         totals = [one for one in self._ledger.totals(now) if one.served]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -78,7 +79,7 @@ class _Subject:
 
     def listed(self, status: str) -> str:
         """Return the command that lists deliveries of a status."""
-        tenant = f" --tenant {self.rule.tenant}" if self.rule.tenant else ""
+        tenant = f" --tenant {shlex.quote(self.rule.tenant)}" if self.rule.tenant else ""
         return f"deliveries list {status} --destination {self.destination}{tenant}"
 
 

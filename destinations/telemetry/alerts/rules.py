@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
+from urllib.parse import urlsplit
 
-from destinations.secrets import Secret
+from destinations.secrets import Secret, reveal
 
 __all__ = [
     "COUNTED",
@@ -40,6 +42,9 @@ KINDS: Final[Sequence[Kind]] = get_args(Kind)
 
 COUNTED: Final[frozenset[Kind]] = frozenset({"dead", "rejected", "invalidRate", "drift"})
 """Conditions on what happened within a time, ``in``."""
+
+_TOKEN: Final = 12
+"""Characters that a token in a URL has at least."""
 
 NARROWED: Final[Mapping[str, frozenset[Kind]]] = {
     "destination": frozenset(KINDS) - {"storeFull"},
@@ -132,11 +137,21 @@ class AlertConfig:
 
     @property
     def secrets(self) -> Sequence[Secret]:
-        """What must not be shown: the secrets of webhooks, and URLs that may hold some."""
+        """What must not be shown: the secrets of webhooks, and what may be one in a URL."""
         found: list[Secret] = []
         for sink in self.sinks.values():
             if isinstance(sink, WebhookSink):
-                found += [sink.secret, sink.url]
-            elif isinstance(sink, SlackSink):
-                found.append(sink.url)
+                found.append(sink.secret)
+            if not isinstance(sink, CommandSink):
+                found += _tokens(reveal(sink.url))
         return found
+
+
+def _tokens(url: str) -> list[Secret]:
+    """Return what may be a token in a URL; its words are in many texts, and must not be masked."""
+    parts = urlsplit(url)
+    return [
+        Secret(one)
+        for one in re.split(r"[/?&=;]", f"{parts.path}?{parts.query}")
+        if len(one) >= _TOKEN
+    ]

@@ -13,9 +13,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import IO, Final
 from urllib.parse import urlsplit
 
 from destinations.definition import Timeouts
@@ -47,6 +48,7 @@ _LONGEST: Final = 64
 _REACH_SECONDS: Final = 3.0
 
 _ANSWER_BYTES: Final = 64 * 1024
+_KEPT: Final = 4096
 _TOLD: Final = 300
 """Characters of what a program says of its failure."""
 
@@ -188,19 +190,51 @@ class SinkSender:
             raise SinkError(f"cannot run {sink.argv[0]}: {why}") from None
         self._process = process
         with process:
+            said = _Said(process.stderr)
             try:
                 if self._is_closed:
                     raise SinkError("the server stops")
-                _, said = process.communicate(body, sink.timeout)
+                _write(process, body)
+                process.wait(sink.timeout)
             except subprocess.TimeoutExpired:
                 raise SinkError(f"{sink.argv[0]} took longer than {sink.timeout:g} s") from None
             finally:
                 self._process = None
                 _end_group(process)
+                said.join()
         if process.returncode != 0:
-            first = said.decode(errors="replace").strip().partition("\n")[0][:_TOLD]
-            why = f": {self._mask(first)}" if first else ""
+            first = self._mask(said.text)[:_TOLD]
+            why = f": {first}" if first else ""
             raise SinkError(f"{sink.argv[0]} ended with {process.returncode}{why}")
+
+
+class _Said(threading.Thread):
+    """Reads what a program says, so that it can go on, and keeps its first line."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        super().__init__(name="alerts-command", daemon=True)
+        assert pipe is not None  # noqa: S101 - it was asked for
+        self._pipe = pipe
+        self._head = b""
+        self.start()
+
+    def run(self) -> None:
+        """Read to the end, which comes when the program and what it has started have ended."""
+        while piece := self._pipe.read1(65536):  # type: ignore[attr-defined]  # it is buffered
+            self._head = (self._head + piece)[:_KEPT]
+
+    @property
+    def text(self) -> str:
+        """The first line."""
+        return self._head.decode(errors="replace").strip().partition("\n")[0]
+
+
+def _write(process: subprocess.Popen[bytes], body: bytes) -> None:
+    """Give a program its standard input, which it need not read."""
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(body)
+        process.stdin.close()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -180,7 +180,7 @@ class AlertWatch:
             if not figures.is_read:
                 self._log_fault(f"the store cannot be read: {figures.unwritable}")
             else:
-                self._windows.add(figures.tallies, figures.now)
+                self._windows.add(figures.tallies, figures.now, figures.parts)
             findings = [
                 finding
                 for rule in config.rules

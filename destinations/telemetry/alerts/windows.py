@@ -52,12 +52,18 @@ class Windows:
         self._longest = longest
         self._bucket = max(_SHORTEST, longest / _BUCKETS)
         self._before: dict[_Key, int] | None = None
+        self._parts: list[str] = []
         self._counts: dict[_Series, dict[int, int]] = {}
         self._accepted: dict[tuple[str, str], float] = {}
         self.looked_at: float | None = None
 
-    def add(self, tallies: Sequence[Tally], now: float) -> None:
-        """Take in the totals of now: of what waits, and of what ended today or the day before."""
+    def add(self, tallies: Sequence[Tally], now: float, parts: Sequence[str] = ()) -> None:
+        """Take in the totals of now: of what waits, and of what ended today or the day before.
+
+        If they have other ``parts`` than before (see `Figures`), they are not compared with those.
+        """
+        if list(parts) != self._parts:
+            self._parts, self._before = list(parts), None
         totals: Counter[_Key] = Counter()
         for one in tallies:
             totals[one.destination, one.tenant, one.subscription, one.status.value, one.day] += (
@@ -123,10 +129,12 @@ class Windows:
 
     def to_json(self) -> Mapping[str, Any]:
         """Return all of it as JSON values."""
-        before = self._before or {}
         return {
             "bucket": self._bucket,
-            "before": [[*key, count] for key, count in before.items()],
+            "parts": self._parts,
+            "before": None
+            if self._before is None
+            else [[*key, count] for key, count in self._before.items()],
             "counts": [
                 [*series, bucket, count]
                 for series, counts in self._counts.items()
@@ -139,10 +147,12 @@ class Windows:
         """Take over what `to_json` returned; counts of buckets of another length are left."""
         if kept is None:
             return
-        self._before = {
-            (destination, tenant, subscription, status, day): count
-            for destination, tenant, subscription, status, day, count in kept["before"]
-        }
+        self._parts = kept["parts"]
+        if kept["before"] is not None:
+            self._before = {
+                (destination, tenant, subscription, status, day): count
+                for destination, tenant, subscription, status, day, count in kept["before"]
+            }
         self._accepted = {(name, tenant): at for name, tenant, at in kept["accepted"]}
         if kept["bucket"] == self._bucket:
             for *series, bucket, count in kept["counts"]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from destinations.operations import StoredAlerts, alert_status
+from destinations.cli.group import cli
+from destinations.operations import RefusedCredentials, StoredAlerts, alert_status
 from destinations.store import SqliteStore
-from destinations.telemetry.alerts import AlertBook, AlertRule, Condition, Finding, SinkHealth
+from destinations.telemetry.alerts import (
+    KINDS,
+    NARROWED,
+    AlertBook,
+    AlertRule,
+    Condition,
+    Figures,
+    Finding,
+    Kind,
+    SinkHealth,
+    Windows,
+    judged,
+)
 
 Command = Callable[..., Any]
 Write = Callable[[str, Any], Path]
@@ -175,3 +190,23 @@ def test_a_test_without_alerts(command: Command, config: Path) -> None:
     assert (done.code, done.err) == (
         *(2, f"Error: {config} has no alerts: there is no sink to test\n"),
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_commands_of_messages_exist(kind: Kind) -> None:
+    """With their options, for each condition; names are quoted."""
+    tenant = "Acme & Co" if kind in NARROWED["tenant"] else None
+    rule = AlertRule("r", Condition(kind, 0, 900), (), destination="kana", tenant=tenant)
+    refused = {"kana": RefusedCredentials(0, "401")}
+    for figures in (Figures(0, refused=refused), Figures(0, refused_tenants={"kana": 3})):
+        (found,) = judged(rule, ["kana"], figures, Windows(), " --config 'my serve.yaml'")
+        _, *words = shlex.split(found.command)
+        group: click.Command = cli
+        context = click.Context(cli)
+        while isinstance(group, click.Group):
+            one = group.get_command(context, words.pop(0))
+            assert one is not None, found.command
+            group, context = one, click.Context(one)
+        values, _, _ = group.make_parser(context).parse_args(words)
+        assert str(values["config"]) == "my serve.yaml"
+        assert values.get("tenant") in {None, tenant}

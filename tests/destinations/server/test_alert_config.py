@@ -34,7 +34,7 @@ destinations:
     destination: kana
 """
 SECRET: Final = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-SLACK: Final = "https://hooks.slack.com/services/T0/B0/secret-part"
+SLACK: Final = "https://hooks.slack.com/services/T0/B0/secret-part-0"
 ENVIRONMENT: Final = {
     "SLACK": SLACK,
     "SIGNING": SECRET,
@@ -98,7 +98,8 @@ def test_all_of_it(write: Write) -> None:
         "later": CommandSink("later", ("page",)),
         "command": CommandSink("command", ("page", "x")),
     }
-    assert {reveal(one) for one in alerts.secrets} >= {SLACK, SECRET}
+    # Not the whole URL: words of it stand in many texts.
+    assert {reveal(one) for one in alerts.secrets} == {"secret-part-0", SECRET}
     assert SECRET not in repr(alerts)
     assert "secret-part" not in repr(alerts)
 

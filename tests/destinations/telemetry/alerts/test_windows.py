@@ -101,6 +101,22 @@ def test_when_something_was_accepted() -> None:
     assert windows.accepted_at("kana", "", NOON + 3 * 86_400) == NOON + 2 * 86_400
 
 
+def test_other_parts() -> None:
+    """What is told apart from now on is not new, as it stood in a sum before."""
+    windows = Windows(900)
+    windows.add([_tally(Outcome.DEAD, 50)], NOON)
+    of_counts = _tally(Outcome.DEAD, 30, subscription="Counts")
+    parts = [_tally(Outcome.DEAD, 20), of_counts]
+    windows.add(parts, NOON + 10, ["Counts"])
+    assert windows.count(KANA, Outcome.DEAD, 900, NOON + 10) == 0
+    again = Windows(900)
+    again.read(json.loads(json.dumps(windows.to_json())))
+    again.add([_tally(Outcome.DEAD, 22), of_counts], NOON + 20, ["Counts"])
+    assert again.count(KANA, Outcome.DEAD, 900, NOON + 20) == 2
+    again.add([_tally(Outcome.DEAD, 53)], NOON + 30)
+    assert again.count(KANA, Outcome.DEAD, 900, NOON + 30) == 2
+
+
 def test_a_restart() -> None:
     """Counts go on, and what ended meanwhile is counted with the first look."""
     before = Windows(900)
