@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -20,6 +21,7 @@ __all__ = [
 
 _ALERTS: Final = "alerts"
 _COUNTS: Final = "alert-counts"
+_LEFT: Final = "alert-left:"
 _SILENCED: Final = "alert-silenced:"
 
 
@@ -46,6 +48,17 @@ class StoredAlerts:
     def write_counts(self, kept: Mapping[str, Any]) -> None:
         """Keep counts."""
         self._store.note({_COUNTS: kept})
+
+    def leave(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Leave alerts to the process that tells people now."""
+        self._store.note({f"{_LEFT}{uuid.uuid4().hex}": list(alerts)})
+
+    def take_left(self) -> Sequence[Mapping[str, Any]]:
+        """Return what others have left, once."""
+        found = self._store.notes_with_prefix(_LEFT)
+        for name in found:
+            self._store.forget(name)
+        return [one for alerts in found.values() for one in alerts]
 
     def silenced(self, now: float) -> Collection[str]:
         """Return the names of the rules that an operator has silenced."""

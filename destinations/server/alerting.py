@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.clock import WallClock
-from destinations.errors import DestinationsError
+from destinations.errors import DestinationsError, TemporaryError
 from destinations.operations import (
     RefusedCredentials,
     StoredAlerts,
@@ -119,7 +119,9 @@ class Alerting:
         """
         if self._session is None:
             return True
-        token = self._session.token
+        token, error = self._session.token, self._session.last_error
+        if token is None and error is not None:
+            raise TemporaryError(f"the lease is not renewed: {error}")
         if token is None:
             return False
         workers = self._store.workers() or ()

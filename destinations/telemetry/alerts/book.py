@@ -23,6 +23,7 @@ _MOST_CLOSED: Final = 100
 """Closed alerts whose last message waits for a sink that is away; older ones are given up."""
 
 _REMOVED: Final = "its rule or its destination is not configured any more"
+_TOLD_OF: Final = "another server tells of it now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +181,7 @@ class AlertBook:
             named = None if rule is None else rule.destination
             if rule is not None and has_destination and named in {None, alert.destination}:
                 continue
-            alert.closed_at = now
-            last = alert.message
-            alert.message = Message(
-                *(f"msg_{self._make_id()}", "closed", now, alert.id, alert.rule, last.condition),
-                *(alert.destination, _REMOVED),
-                since=alert.opened_at,
-            )
-            alert.waiting = list(alert.sinks)
+            self._end(alert, _REMOVED, now)
             is_changed = True
         for alert in self.alerts:
             gone = [sink for sink in alert.sinks if sink not in sinks]
@@ -198,6 +192,31 @@ class AlertBook:
                 is_changed = True
         self._leave_old()
         return is_changed
+
+    def adopt(self, left: Iterable[Mapping[str, Any]], now: float) -> bool:
+        """Go on with alerts that another process has left; returns whether there were any.
+
+        One whose subject has an open alert here is closed by a message.
+        """
+        known, is_changed = {one.id for one in self.alerts}, False
+        for alert in map(_read, left):
+            if alert.id in known:
+                continue
+            is_changed = True
+            if alert.closed_at is None and self._open_one(alert.rule, alert.destination):
+                self._end(alert, _TOLD_OF, now)
+            self.alerts.append(alert)
+        return is_changed
+
+    def _end(self, alert: Alert, why: str, now: float) -> None:
+        """Close an alert by a message that says why, to all who were told of it."""
+        alert.closed_at = now
+        alert.message = Message(
+            *(f"msg_{self._make_id()}", "closed", now, alert.id, alert.rule),
+            *(alert.message.condition, alert.destination, why),
+            since=alert.opened_at,
+        )
+        alert.waiting = list(alert.sinks)
 
     # -- what waits for a sink -----------------------------------------------------------------
 
@@ -221,4 +240,8 @@ class AlertBook:
 
     def read(self, kept: Iterable[Mapping[str, Any]]) -> None:
         """Take over the alerts that `to_json` returned."""
-        self.alerts = [Alert(**{**one, "message": Message(**one["message"])}) for one in kept]
+        self.alerts = list(map(_read, kept))
+
+
+def _read(kept: Mapping[str, Any]) -> Alert:
+    return Alert(**{**kept, "message": Message(**kept["message"])})

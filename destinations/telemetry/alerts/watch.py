@@ -50,6 +50,14 @@ class AlertNotes(Protocol):
         """Keep counts."""
         ...
 
+    def leave(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Leave alerts to the process that tells people now."""
+        ...
+
+    def take_left(self) -> Sequence[Mapping[str, Any]]:
+        """Return what others have left, once."""
+        ...
+
     def silenced(self, now: float) -> Collection[str]:
         """Return the names of the rules that an operator has silenced."""
         ...
@@ -92,6 +100,8 @@ class AlertWatch:
         self._is_reconfigured = False
         self._is_changed = False
         self._kept_at = -_KEEP_SECONDS
+        # The ids of alerts that the store has.
+        self._kept: Collection[str] = ()
         self._fault = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -173,7 +183,7 @@ class AlertWatch:
         if (has_nothing and not self._is_reconfigured) or not self._take_over():
             return
         figures = self._gather(config.rules)
-        silenced = self._silenced(figures.now)
+        silenced, left = self._silenced(figures.now), self._left(figures)
         with self._lock:
             if config is not self._config:  # it was exchanged meanwhile
                 return
@@ -188,6 +198,7 @@ class AlertWatch:
                     rule, self._destinations, figures, self._windows, self.options
                 )
             ]
+            self._is_changed |= self._book.adopt(left, figures.now)
             if self._is_reconfigured:
                 self._is_reconfigured = False
                 self._is_changed |= self._book.reconfigure(
@@ -206,6 +217,12 @@ class AlertWatch:
         with self._lock:
             if is_chief and not self._is_chief:
                 self._read()
+            elif self._is_chief and not is_chief and self._is_changed:
+                # What could not be kept, such as that the store was away, is for the next one.
+                left = [one for one in self._book.to_json() if one["id"] not in self._kept]
+                if left:
+                    self._notes.leave(left)
+                self._is_changed = False
             self._is_chief = is_chief
         return is_chief
 
@@ -221,6 +238,7 @@ class AlertWatch:
         kept = self._notes.read() or {}
         self._book = AlertBook()
         self._book.read(kept.get("alerts", ()))
+        self._kept = {one.id for one in self._book.alerts}
         for name, health in kept.get("sinks", {}).items():
             if name in self._workers:
                 self._workers[name].health = SinkHealth(**health)
@@ -234,6 +252,13 @@ class AlertWatch:
             return self._notes.silenced(now)
         except Exception as error:  # noqa: BLE001 - then nothing is silent
             self._log_fault(f"silences not read: {error}")
+            return ()
+
+    def _left(self, figures: Figures) -> Sequence[Mapping[str, Any]]:
+        try:
+            return self._notes.take_left() if figures.is_read else ()
+        except Exception as error:  # noqa: BLE001 - they stay there
+            self._log_fault(f"what others have left not read: {error}")
             return ()
 
     def _keep(self, *, counts: bool) -> None:
@@ -250,6 +275,7 @@ class AlertWatch:
         except Exception as error:  # noqa: BLE001 - people are told even so
             self._log_fault(f"not kept in the store: {error}")
         else:
+            self._kept = {one.id for one in self._book.alerts}
             self._is_changed = False
             self._fault = ""
 

@@ -34,6 +34,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
+        self.left: list[str] = []
         self.silent: set[str] = set()
         self.error: Exception | None = None
 
@@ -62,6 +63,17 @@ class Notes:
         """See `AlertNotes.write_counts`."""
         self._check()
         self.kept["counts"] = json.dumps(kept)
+
+    def leave(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """See `AlertNotes.leave`."""
+        self._check()
+        self.left.append(json.dumps(alerts))
+
+    def take_left(self) -> Sequence[Mapping[str, Any]]:
+        """See `AlertNotes.take_left`."""
+        self._check()
+        found, self.left = self.left, []
+        return [one for alerts in found for one in json.loads(alerts)]
 
     def silenced(self, now: float) -> Collection[str]:  # noqa: ARG002 - see AlertNotes
         """See `AlertNotes.silenced`."""
@@ -290,6 +302,45 @@ def test_a_store_that_is_full(inbox: Inbox, clock: StillClock, rule: MakeRule) -
     assert json.loads(notes.kept["alerts"])["alerts"] == []
 
 
+@pytest.mark.parametrize("is_seen_there", [False, True])
+def test_what_could_not_be_kept_is_left_to_the_next(
+    inbox: Inbox, clock: StillClock, rule: MakeRule, *, is_seen_there: bool
+) -> None:
+    """An alert that was told while the store was away is closed by the one that tells then."""
+    notes = Notes()
+    first, second = (Process(notes, inbox, clock) for _ in range(2))
+    config = _config(rule("storeFull", 0.9, close_after=60))
+    for process in (first, second):
+        process.watch.configure(config, ["kana"])
+    second.is_chief = False
+    first.turn()
+    notes.error = UsageError("away")
+    first.is_chief = UsageError("away")
+    first.figures = Figures(0, is_read=False, unwritable="the database is away")
+    first.turn()
+    assert inbox.kinds == [("page", "opened")]
+    notes.error, first.figures = None, None
+    first.is_chief, second.is_chief = False, True
+    if is_seen_there:
+        second.figures = Figures(0, unwritable="the disk is full")
+        second.turn()
+        assert inbox.kinds == [("page", "opened")] * 2
+    for _ in range(3):
+        clock.now += 30
+        first.turn()
+        second.turn()
+    second.figures = None
+    for _ in range(3):
+        clock.now += 60
+        first.turn()
+        second.turn()
+    opened = [one.alert for _, one in inbox.got if one.kind == "opened"]
+    closed = [one.alert for _, one in inbox.got if one.kind == "closed"]
+    assert sorted(opened) == sorted(closed)
+    assert len(opened) == 1 + is_seen_there
+    assert notes.left == []
+
+
 def test_a_rule_that_is_silenced(inbox: Inbox, clock: StillClock, held: AlertRule) -> None:
     """It is told of once it is not silenced any more, if it still holds."""
     notes = Notes()
@@ -376,6 +427,18 @@ def test_a_sink_that_hangs_holds_nobody_up(inbox: Inbox, held: AlertRule) -> Non
 def open_store(request: pytest.FixtureRequest, tmp_path: Any) -> OpenStore:
     """What opens the store of a test."""
     return opener(request.param, tmp_path / "s.sqlite3")
+
+
+@both_kinds
+def test_left_in_a_store(open_store: OpenStore) -> None:
+    """It is taken once, by whoever comes first."""
+    with open_store() as store:
+        notes = StoredAlerts(store)
+        assert notes.take_left() == []
+        notes.leave([{"id": "a"}])
+        notes.leave([{"id": "b"}])
+        assert sorted(one["id"] for one in notes.take_left()) == ["a", "b"]
+        assert notes.take_left() == []
 
 
 @both_kinds
