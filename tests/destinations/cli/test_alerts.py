@@ -210,3 +210,17 @@ def test_the_commands_of_messages_exist(kind: Kind) -> None:
         values, _, _ = group.make_parser(context).parse_args(words)
         assert str(values["config"]) == "my serve.yaml"
         assert values.get("tenant") in {None, tenant}
+
+
+def test_a_check_warns(command: Command, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``serve --check`` names a sink that cannot be reached; the configuration can be used."""
+    monkeypatch.setenv("NOT_SET_HERE", "prv_test_abcdefgh")
+    document = json.loads(config.read_text("utf-8"))
+    document["alerts"][0]["to"] = {"command": ["no-such-program"]}
+    config.write_text(json.dumps(document), "utf-8")
+    done = command("serve", "--config", config, "--check")
+    assert done.code == 0
+    assert done.err == (
+        "warning: alerts: the sink command (command no-such-program) cannot be reached: there is "
+        "no program no-such-program that can be run\n"
+    )
