@@ -103,6 +103,7 @@ class AlertWatch:
         # The ids of alerts that the store has.
         self._kept: Collection[str] = ()
         self._fault = ""
+        self._open: Mapping[str, int] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -158,15 +159,18 @@ class AlertWatch:
                 if self._is_chief and (self._config.rules or self._is_changed):
                     self._keep(counts=True)
                 self._is_chief = False
+                self._note_open()
 
     @property
     def open(self) -> Mapping[str, int]:
-        """By rule, how many of its alerts are open; for metrics."""
-        with self._lock:
-            counts = dict.fromkeys((rule.name for rule in self._config.rules), 0)
-            for alert in self._book.open if self._is_chief else ():
-                counts[alert.rule] = counts.get(alert.rule, 0) + 1
-            return counts
+        """By rule, how many of its alerts were open at the last look; waits for nothing."""
+        return self._open
+
+    def _note_open(self) -> None:
+        counts = dict.fromkeys((rule.name for rule in self._config.rules), 0)
+        for alert in self._book.open if self._is_chief else ():
+            counts[alert.rule] = counts.get(alert.rule, 0) + 1
+        self._open = counts
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -185,6 +189,7 @@ class AlertWatch:
         figures = self._gather(config.rules)
         silenced, left = self._silenced(figures.now), self._left(figures)
         with self._lock:
+            self._is_changed |= self._book.adopt(left, figures.now)
             if config is not self._config:  # it was exchanged meanwhile
                 return
             if not figures.is_read:
@@ -198,7 +203,6 @@ class AlertWatch:
                     rule, self._destinations, figures, self._windows, self.options
                 )
             ]
-            self._is_changed |= self._book.adopt(left, figures.now)
             if self._is_reconfigured:
                 self._is_reconfigured = False
                 self._is_changed |= self._book.reconfigure(
@@ -206,6 +210,7 @@ class AlertWatch:
                 )
             self._is_changed |= self._book.take(config.rules, findings, figures.now, silenced)
             self._tell_of_given_up()
+            self._note_open()
             is_due = bool(config.rules) and self._is_due_to_keep()
             if self._is_changed or is_due:
                 self._keep(counts=is_due)
@@ -224,6 +229,7 @@ class AlertWatch:
                     self._notes.leave(left)
                 self._is_changed = False
             self._is_chief = is_chief
+            self._note_open()
         return is_chief
 
     def _is_chief_now(self) -> bool:
