@@ -35,6 +35,7 @@ _ADDRESS: Final = re.compile(
 
 # By name, the line that --help shows without loading the module.
 COMMANDS: Final = {
+    "alerts": "Show, test and silence the alerts of a server.",
     "check": "Test the credentials of a destination.",
     "conformance": "Run test vectors made with Segment's runtime.",
     "connection": "Read and write subscriptions and filters as Segment has them.",

@@ -13,7 +13,9 @@ from destinations.operations import (
     count_tenants,
     find_tenant,
     paused_actions,
+    refused_credentials,
     resume,
+    resume_credentials,
     resume_destination,
     resume_of_tenants,
     resume_tenant,
@@ -34,7 +36,8 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
     """Resume the destination NAME and its paused actions, or one tenant of it.
 
     It continues if destinations pause has paused it; a tenant that was paused by itself stays so
-    without --tenant.
+    without --tenant. If it pauses as the partner refuses its credentials, a request is tried at
+    once; the server tries one every 5 minutes by itself.
 
     An action of a server pauses when the partner refuses its requests whatever the events are, as
     after a change of its API. What waits for it stays until the server is started or reloaded with
@@ -49,7 +52,8 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
         is_paused = is_stopped if found is None else found.paused_at is not None
         # Each tenant's is noted by itself.
         is_of_tenants = found is None and bool(opened.notes_with_prefix(f"{PAUSED}{name}/"))
-    if not actions and not is_paused and not is_of_tenants:
+        is_refused = found is None and name in refused_credentials(opened)
+    if not actions and not is_paused and not is_of_tenants and not is_refused:
         click.echo(f"Nothing of {shown} is paused.")
     else:
         with place.change() as opened:
@@ -58,9 +62,14 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
             else:
                 is_paused = resume_destination(opened, name)
             actions = resume(opened, _of_actions(name, found))
+            refusal = resume_credentials(opened, name) if is_refused else None
             tenants = resume_of_tenants(opened, name) if is_of_tenants else 0
         if is_paused:
             click.echo(f"{shown[0].upper() if found else shown[0]}{shown[1:]}: resumed.")
+        if refusal is not None:
+            click.echo(
+                f"{shown}: resumed. It was paused because the partner refused the credentials."
+            )
         for action, reason in actions.items():
             click.echo(f"{shown}, {action}: resumed. It was paused because: {plain(reason)}")
         if tenants:

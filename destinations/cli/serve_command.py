@@ -22,6 +22,7 @@ from destinations.server import (
     Role,
     ServeConfig,
     Service,
+    check_alerts,
     check_definitions,
     check_durability,
     check_start,
@@ -69,7 +70,8 @@ def command(path: Path, role: Role, *, check: bool) -> int:
         config = _read(path)
         bound = check_start(config, os.environ)
         of_bound = [one for each in bound for one in each.warnings]
-        for warning in (*config.warnings, *of_bound, *check_durability(config)):
+        of_parts = (*of_bound, *check_durability(config), *check_alerts(config))
+        for warning in (*config.warnings, *of_parts):
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
         return 0

@@ -123,12 +123,8 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
         yield from _queue(one, place, now, is_idle=one.id in status.idle)
         if one.tenants:
             yield _tenants(status.tenants[one.destination])
-        if one.served and (stopped := status.stopped.get(one.destination)) is not None:
-            yield styled(Bold(place.stopped(one.destination, stopped)))
         if one.served:
-            for action, reason in status.paused.get(one.destination, {}).items():
-                pause = place.pause(one.destination, action, reason, tenant=one.tenant)
-                yield styled(Bold(pause))
+            yield from _pauses(status, one, place)
         is_stray = one.served and status.served and one.destination not in status.names
         if is_stray and _waits(one):
             yield styled(*_STRAY)
@@ -136,6 +132,17 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             columns = ("outcome", "today", "all")
             yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
         yield ""
+
+
+def _pauses(status: StoreStatus, one: ScopeTotals, place: StorePlace) -> Iterator[str]:
+    """Yield why nothing is delivered for a destination of a server, or one of its actions."""
+    name = one.destination
+    if (stopped := status.stopped.get(name)) is not None:
+        yield styled(Bold(place.stopped(name, stopped)))
+    if not one.tenants and (refused := status.refused.get(name)) is not None:
+        yield styled(Bold(place.refused(name, refused.since)))
+    for action, reason in status.paused.get(name, {}).items():
+        yield styled(Bold(place.pause(name, action, reason, tenant=one.tenant)))
 
 
 def _workers(workers: Sequence[Worker] | None) -> Iterator[str]:

@@ -99,6 +99,14 @@ class StorePlace:
             f"{self._resume(destination, tenant)}"
         )
 
+    def refused(self, destination: str, since: float) -> str:
+        """Return a line that says since when credentials are refused, and what helps."""
+        return (
+            f"{destination}: the partner refuses the credentials since {shown_time(since)}: its "
+            "events wait. Replace the key and reload the server, or try again with: "
+            f"{self._resume(destination, '')}"
+        )
+
     def _resume(self, destination: str, tenant: str) -> str:
         of = f" --tenant {shlex.quote(tenant)}" if tenant else ""
         return f"destinations resume {shlex.quote(destination)}{of}{self.options}"

@@ -1,4 +1,4 @@
-"""List the actions that pause, and resume them.
+"""List what pauses by itself or by an operator, and resume it.
 
 A server notes in the store that an action pauses. To resume the action, remove the note: the server
 notices that within a second.
@@ -6,19 +6,24 @@ notices that within a second.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.store import PAUSED, OpenStore
 
 __all__ = [
+    "RefusedCredentials",
     "StoredPauses",
     "known_destinations",
     "pause_destination",
     "paused_actions",
     "pauses_of_servers",
+    "refused_credentials",
     "resume",
+    "resume_credentials",
     "resume_destination",
     "resume_of_tenants",
     "stopped_destinations",
@@ -26,11 +31,16 @@ __all__ = [
 
 
 class StoredPauses:
-    """The note of one destination of a server; see `destinations.pipeline.refusals.PauseNotes`."""
+    """The notes of one destination of a server; see `destinations.pipeline.refusals.PauseNotes`."""
 
-    def __init__(self, store: OpenStore, destination: str) -> None:
+    def __init__(
+        self, store: OpenStore, destination: str, now: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._name = _name(destination)
+        self._of_key = _REFUSED + destination
+        self._now = now
+        self._is_key_noted = False
         self.actions: Collection[str] = ()
         """The actions that pause, by slug; for other threads to read."""
 
@@ -46,6 +56,50 @@ class StoredPauses:
     def is_gone(self) -> bool:
         """See `PauseNotes.is_gone`."""
         return self._store.noted(self._name) is None
+
+    def write_key(self, reason: str) -> None:
+        """See `PauseNotes.write_key`; the first time of a refusal stays."""
+        if reason:
+            self._store.note_once(self._of_key, {"since": self._now(), "reason": reason})
+            self._is_key_noted = True
+        elif self._store.noted(self._of_key) is not None:
+            self._store.forget(self._of_key)
+
+    @property
+    def is_key_gone(self) -> bool:
+        """See `PauseNotes.is_key_gone`; what could not be noted is not gone."""
+        return self._is_key_noted and self._store.noted(self._of_key) is None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCredentials:
+    """A destination that pauses as the partner refuses its credentials.
+
+    ``since`` is in seconds since 1970, ``reason`` the class and the HTTP status of the refusal.
+    """
+
+    since: float
+    reason: str
+
+
+def refused_credentials(store: OpenStore) -> Mapping[str, RefusedCredentials]:
+    """Return the destinations whose credentials a partner refuses now, by name."""
+    found = store.notes_with_prefix(_REFUSED)
+    return {
+        name.removeprefix(_REFUSED): RefusedCredentials(float(one["since"]), str(one["reason"]))
+        for name, one in found.items()
+    }
+
+
+def resume_credentials(store: OpenStore, destination: str) -> RefusedCredentials | None:
+    """Let a server try at once whether the partner takes the credentials of a destination again.
+
+    Returns why it paused; None if it did not.
+    """
+    found = refused_credentials(store).get(destination)
+    if found is not None:
+        store.forget(_REFUSED + destination)
+    return found
 
 
 def paused_actions(store: OpenStore, destination: str) -> Mapping[str, str]:
@@ -103,6 +157,7 @@ def stopped_destinations(store: OpenStore) -> Mapping[str, float]:
 
 
 _STOPPED: Final = "stopped:"
+_REFUSED: Final = "credentials-refused:"
 
 
 def _name(destination: str) -> str:

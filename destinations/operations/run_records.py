@@ -297,7 +297,7 @@ def account_figures(
         return None
     of_subscription: dict[SubscriptionKey | None, Counter[Status]] = {}
     of_day: dict[int, Counter[Status]] = {}
-    for key, status, day, number in ledger.tallies(scope):
+    for key, status, day, number in ledger.tallies_of(scope):
         of_subscription.setdefault(key, Counter())[status] += number
         if day:
             of_day.setdefault(day, Counter())[status] += number

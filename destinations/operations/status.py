@@ -9,8 +9,10 @@ from typing import Any
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import ServerStatus
 from destinations.operations.pauses import (
+    RefusedCredentials,
     paused_actions,
     pauses_of_servers,
+    refused_credentials,
     stopped_destinations,
 )
 from destinations.operations.tenants import (
@@ -45,7 +47,8 @@ class StoreStatus:
     ``served`` says whether a server delivers from it now, None if unknown; ``names`` are the
     server's destinations. No process delivers for the scopes ``idle`` now. ``paused`` has the
     paused actions of each destination with their reasons, ``stopped`` the destinations that an
-    operator has paused, and since when. The customers of a destination who send with keys of their
+    operator has paused, and since when; ``refused`` are those whose credentials a partner refuses.
+    The customers of a destination who send with keys of their
     own (``tenants``) are one of the ``scopes`` together, see
     `destinations.pipeline.ledger.summed`. If it is the status of one customer only, that is
     ``tenant``, and the paused actions are its own. ``workers`` are as `OpenStore.workers` has them.
@@ -60,6 +63,7 @@ class StoreStatus:
     idle: frozenset[int] = frozenset()
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stopped: Mapping[str, float] = field(default_factory=dict)
+    refused: Mapping[str, RefusedCredentials] = field(default_factory=dict)
     tenants: Mapping[str, TenantFigures] = field(default_factory=dict)
     tenant: TenantStatus | None = None
     workers: Sequence[Worker] | None = None
@@ -83,6 +87,7 @@ class StoreStatus:
                     "counts": _in_order(one.counts),
                     "today": _in_order(one.today),
                     "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
+                    "credentials_refused": self._refusal(one),
                     "paused_at": self.stopped.get(one.destination) if one.served else None,
                     "tenant_status": None if self.tenant is None else self.tenant.to_json(),
                     "tenants": self.tenants[one.destination].to_json() if one.tenants else None,
@@ -92,6 +97,10 @@ class StoreStatus:
                 for one in self.scopes
             ],
         }
+
+    def _refusal(self, one: ScopeTotals) -> Mapping[str, Any] | None:
+        found = self.refused.get(one.destination) if one.served and not one.tenants else None
+        return None if found is None else asdict(found)
 
 
 def store_status(
@@ -133,6 +142,7 @@ def store_status(
         ),
         paused,
         stopped_destinations(store),
+        refused_credentials(store),
         count_tenants(store),
         status,
         store.workers(),

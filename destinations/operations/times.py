@@ -8,9 +8,10 @@ from typing import Final
 
 from destinations.errors import UsageError
 
-__all__ = ["parse_time", "shown_duration", "shown_time"]
+__all__ = ["parse_duration", "parse_time", "shown_duration", "shown_time"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
@@ -31,6 +32,21 @@ def parse_time(text: str, now: float) -> float:
             "2026-05-04, or an age such as 90s, 30m, 2h, 3d or 1w"
         )
         raise UsageError(msg) from None
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as ``90s``, ``15m``, ``4h``, ``30d`` or ``2w``.
+
+    Raises `UsageError` for anything else.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        msg = (
+            f"invalid duration {text!r}: expected a whole number and one of s, m, h, d, w, such as "
+            "90s, 15m or 4h"
+        )
+        raise UsageError(msg)
+    return float(int(found[1]) * _UNITS[found[2]])
 
 
 def shown_time(seconds: float | None) -> str:

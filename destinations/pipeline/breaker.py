@@ -99,6 +99,10 @@ class CircuitBreaker:
             self._until = 0.0
             self._become("closed", "the partner answers")
 
+    def try_now(self) -> None:
+        """Let the next probe be sent at once, as an operator asks for it."""
+        self._until = 0.0
+
     def concerned(self, *, of_account: bool) -> CircuitBreaker:  # noqa: ARG002 - see `SharedBreaker`
         """Return the breaker that a failure concerns: this one."""
         return self
@@ -195,6 +199,10 @@ class SharedBreaker:
         """See `CircuitBreaker.answered`."""
         self._endpoint.answered()
         self._own.answered()
+
+    def try_now(self) -> None:
+        """See `CircuitBreaker.try_now`; the endpoint's own pause stays."""
+        self._own.try_now()
 
     def concerned(self, *, of_account: bool) -> CircuitBreaker:
         """Return the breaker that a failure concerns, and tell the other one of the request.

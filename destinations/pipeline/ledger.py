@@ -24,7 +24,8 @@ __all__ = [
     "Replan",
     "ScopeTotals",
     "Selection",
-    "Tally",
+    "ServedTally",
+    "SubscriptionTally",
     "summed",
 ]
 
@@ -157,7 +158,7 @@ class LedgerDrift:
     drift: Drift
 
 
-class Tally(NamedTuple):
+class SubscriptionTally(NamedTuple):
     """The number of deliveries of one subscription and status, by the day on which they ended.
 
     ``key`` is None for those that no subscription took. ``day`` counts from 1970, UTC, and is 0 for
@@ -168,6 +169,22 @@ class Tally(NamedTuple):
     status: Status
     day: int
     deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTally:
+    """The number of deliveries of a served destination with one status.
+
+    ``subscription`` is its name, empty for none. ``day`` is when they ended, in days since 1970; 0
+    for what waits.
+    """
+
+    destination: str
+    tenant: str
+    subscription: str
+    status: Status
+    day: int
+    count: int
 
 
 @dataclass(slots=True)
@@ -276,6 +293,10 @@ class Ledger(Protocol):
 
     def totals(self, now: float) -> Sequence[ScopeTotals]:
         """Return how all scopes stand, without counting their deliveries one by one."""
+        ...
+
+    def tallies_of_servers(self, since_day: int) -> Sequence[ServedTally]:
+        """Return what waits at the destinations of servers, and what ended since a day."""
         ...
 
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:

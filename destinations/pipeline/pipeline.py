@@ -81,7 +81,9 @@ class PipelineOptions:
     A batch that is not full waits up to ``linger`` seconds for more, while nothing else is to be
     done. A balance that was asked for is counted on for ``fresh`` seconds. ``pauses`` is where
     actions that pause are noted. ``room`` bounds what is held in memory. ``sample`` gives numbers
-    from 0 to 1 by which the share of delivered batches is chosen whose requests are kept.
+    from 0 to 1 by which the share of delivered batches is chosen whose requests are kept. While the
+    credentials are refused, one request is tried every ``key_pause`` seconds; None tries as after
+    any failure.
     """
 
     concurrency: int
@@ -91,6 +93,7 @@ class PipelineOptions:
     pauses: PauseNotes | None = None
     room: Room = field(default_factory=Room)
     sample: Callable[[], float] = random.random
+    key_pause: float | None = None
 
 
 _EXCHANGE_SECONDS: Final = 600.0
@@ -292,7 +295,11 @@ class Pipeline:
         self._checks.changed_by_operator(settled, opened)
         if settled:
             self._observer.settled_elsewhere(self.name, settled)
-        if self.refusals.paused and self.options.pauses is not None and self.options.pauses.is_gone:
+        pauses = self.options.pauses
+        if pauses is None:
+            return
+        is_resumed = bool(self.refusals.paused) and pauses.is_gone
+        if is_resumed or (self._is_key_paused and pauses.is_key_gone):
             self._resume()
 
     def look_for_more(self) -> None:
@@ -713,11 +720,11 @@ class Pipeline:
             concerned.failed(
                 monotonic,
                 describe(results[0].code, results[0].status),
-                self.policy.longest(waits),
+                self._longest(waits),
                 self._silent_since(job),
                 # Where the partner cannot be asked, each further loss may be one more for an
                 # operator.
-                at_once=lost and cannot_ask,
+                at_once=(lost and cannot_ask) or self._is_key_paused,
                 is_outage=not lost or cannot_ask,
             )
         else:
@@ -758,7 +765,29 @@ class Pipeline:
             self._note_pauses()
         if self.refusals.is_key_refused is not was_refused:
             self._observer.credentials(self.name, "accepted" if was_refused else "refused")
+            refused = [describe(one.code, one.status) for one in judged if is_refused_key(one)]
+            self._note_key("" if was_refused else refused[0])
         return judged
+
+    @property
+    def _is_key_paused(self) -> bool:
+        """Whether the destination pauses as the partner refuses its credentials."""
+        return self.options.key_pause is not None and self.refusals.is_key_refused
+
+    def _longest(self, waits: Sequence[float]) -> float | None:
+        """Return how long nothing is to be sent: as the partner says, or as it refuses the key."""
+        longest, pause = self.policy.longest(waits), self.options.key_pause
+        if pause is None or not self.refusals.is_key_refused:
+            return longest
+        return max(longest or 0.0, pause)
+
+    def _note_key(self, why: str) -> None:
+        """Let operators know that the credentials are refused, or not any more."""
+        if self.options.key_pause is not None and self.options.pauses is not None:
+            try:
+                self.options.pauses.write_key(why)
+            except Exception as error:  # noqa: BLE001 - the destination pauses even so
+                self._observer.failed(self.name, error)
 
     def _note_pauses(self) -> None:
         """Let operators know; where that cannot be written, the log has to do."""
@@ -774,6 +803,8 @@ class Pipeline:
             self._observer.paused(self.name, action, "")
         if self.refusals.is_key_refused:
             self._observer.credentials(self.name, "accepted")
+            self._note_key("")
+            self.breaker.try_now()
         self.refusals.resume()
         self._note_pauses()
         self.prefetch.return_to()
@@ -935,11 +966,12 @@ class Pipeline:
             concerned = self.breaker.concerned(
                 of_account=any(one.error().status in _OF_ACCOUNT for one in failures)
             )
-            concerned.failed(monotonic, why, self.policy.longest(waits), self._silent_since(job))
             is_refused = any(one.error_class == "authentication" for one in failures)
             if is_refused and not self.refusals.is_key_refused:
                 self.refusals.refuse_key()
                 self._observer.credentials(self.name, "refused")
+                self._note_key(why)
+            concerned.failed(monotonic, why, self._longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
 

@@ -41,6 +41,15 @@ class PauseNotes(Protocol):
         """Whether the note was removed by another process."""
         ...
 
+    def write_key(self, reason: str) -> None:
+        """Note that the credentials are refused, or with an empty reason that they are not."""
+        ...
+
+    @property
+    def is_key_gone(self) -> bool:
+        """Whether the note on the credentials was removed by another process."""
+        ...
+
 
 def is_refused_key(result: Result) -> bool:
     """Return whether the credentials are refused, for certain."""

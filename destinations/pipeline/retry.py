@@ -12,6 +12,7 @@ from destinations.http import Failure
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
+from destinations.pipeline.refusals import is_refused_key
 
 __all__ = ["LossRule", "RetryPolicy"]
 
@@ -46,8 +47,9 @@ class RetryPolicy:
     The wait between attempts is drawn evenly from 0 to an exponential bound between ``base`` and
     ``cap`` ("full jitter"), with ``draw`` giving numbers from 0 to 1; a ``Retry-After`` goes before
     it, up to ``max_retry_after``. A delivery that fails ``deadline`` after its first attempt is
-    dead, unless the partner takes nothing and an ``outage`` makes all wait. One that was sent
-    again after a lost answer, and may have been applied, is held instead. What waits for another
+    dead, unless the partner takes nothing and an ``outage`` makes all wait; at a server (``dead``)
+    refused credentials make it wait, too. One that was sent again after a lost answer, and may have
+    been applied, is held instead. What waits for another
     event of its user is given up ``wait_for`` after it began to; None means what the definition
     says.
     """
@@ -123,7 +125,8 @@ class RetryPolicy:
         rule_failures = delivery.rule_failures + (retry.attempts is not None)
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
         waits_for_partner = is_down and retry.whole_request and self.outage == "wait"
-        if retry.concerns in {"request", "permission"} or retry.for_operator:
+        is_key_refused = self.outage == "dead" and is_refused_key(result)
+        if retry.concerns in {"request", "permission"} or retry.for_operator or is_key_refused:
             waits_for_partner = True  # a failure that says nothing about the event does not end it
         began, limit = self._began(delivery), self._time_for(rule)
         exhausted = begins_waiting = False
@@ -132,7 +135,7 @@ class RetryPolicy:
             # What failed otherwise before, as in an outage, has not waited for it yet.
             begins_waiting = delivery.rule_failures == 0
             began = None if begins_waiting else began
-        else:
+        elif not is_key_refused:
             exhausted = retry.attempts is not None and rule_failures >= retry.attempts
         is_late = began is not None and now - began >= limit
         if exhausted or (is_late and not waits_for_partner):
@@ -261,9 +264,11 @@ class RetryPolicy:
         """Return the transition after a failed question about a lost answer."""
         reason = f"its answer was lost, and asking failed: {failure.message}"
         attempts = delivery.attempts
-        # Who was not asked has not failed to answer.
+        # Who was not asked has not failed to answer; nor does a refused key say what was applied.
+        is_key_refused = self.outage == "dead" and failure.error_class == "authentication"
         if (
             failure.made
+            and not is_key_refused
             and self._is_late(delivery, now, rule)
             and not (is_down and self.outage == "wait")
         ):

@@ -118,6 +118,12 @@ class ClusterBreaker(CircuitBreaker):
         super().unused()
         self._leave_probe()
 
+    def try_now(self) -> None:
+        """See `CircuitBreaker.try_now`; all other processes may try as well."""
+        super().try_now()
+        self._found = None
+        self._gate.closed()
+
     def answered(self) -> None:
         """See `CircuitBreaker.answered`."""
         was_open = self.state != "closed" or self._found is not None

@@ -19,11 +19,13 @@ from .body_reader import (
     Limits,
 )
 from .checking import (
+    check_alerts,
     check_durability,
     check_start,
 )
 from .config import (
     config_of_text,
+    read_alert_config,
     read_config,
 )
 from .config_changes import (
@@ -102,6 +104,7 @@ __all__ = [
     "StoreConfig",
     "bind",
     "bind_to_show",
+    "check_alerts",
     "check_definitions",
     "check_durability",
     "check_start",
@@ -112,6 +115,7 @@ __all__ = [
     "connected_definition",
     "destination_changes",
     "masked",
+    "read_alert_config",
     "read_body",
     "read_config",
     "running_configuration",

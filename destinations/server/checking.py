@@ -25,8 +25,9 @@ from destinations.store import (
     why_not_writable,
 )
 from destinations.telemetry import check_tracing
+from destinations.telemetry.alerts import shown_sink, why_unreachable
 
-__all__ = ["check_durability", "check_start"]
+__all__ = ["check_alerts", "check_durability", "check_start"]
 
 
 def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
@@ -56,6 +57,15 @@ def check_durability(config: ServeConfig) -> Sequence[str]:
         f"{config.at('/store/postgres')}: {issue.text}"
         for issue in durability_issues_at(store.address)
         if issue.matters(is_replicated=store.is_replicated)
+    ]
+
+
+def check_alerts(config: ServeConfig) -> Sequence[str]:
+    """Return why people could not be told of alerts now; nothing is sent."""
+    return [
+        f"alerts: the sink {name} ({shown_sink(sink)}) cannot be reached: {why}"
+        for name, sink in config.alerts.sinks.items()
+        if (why := why_unreachable(sink)) is not None
     ]
 
 

@@ -32,6 +32,7 @@ from destinations.errors import (
     did_you_mean,
 )
 from destinations.http.loopback import is_loopback
+from destinations.operations import parse_duration
 from destinations.outcome import Outcome
 from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
@@ -39,6 +40,7 @@ from destinations.postgres import PostgresAddress, StoreAddress, check_path_text
 from destinations.runtime.account_identity import checked_name
 from destinations.secrets import Secret, reveal
 from destinations.segment.json_pointer import pointer, value_at
+from destinations.server.alert_config import read_alerts
 from destinations.server.config_model import (
     AdminConfig,
     ApiKeyConfig,
@@ -60,8 +62,9 @@ from destinations.server.cors import parse_origin
 from destinations.server.network_addresses import is_host, parse_address, parse_network
 from destinations.server.source_calls import PATHS
 from destinations.store import RecentBounds, sealing_key_fault
+from destinations.telemetry.alerts import AlertConfig
 
-__all__ = ["config_of_text", "config_to_show", "read_config"]
+__all__ = ["config_of_text", "config_to_show", "read_alert_config", "read_config"]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -69,9 +72,15 @@ _BYTES: Final[Mapping[str, int]] = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_00
 _LEAST_ATTEMPT_BYTES: Final = 65_536
 _SECRET_PLACE: Final = re.compile(
     r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
-    r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+)(?=/|$)"
+    r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+"
+    r"|/alerts/\d+/to(/\d+)?/(webhook/secret|slack/url))(?=/|$)"
 )
-_NAME_PLACE: Final = re.compile(r"/(destinations|sources)/\d+/name")
+_NAME_PLACE: Final = re.compile(
+    r"/(destinations|sources|alerts)/\d+/name|/alerts/\d+/to(/\d+)?/name"
+)
+_DURATION_PLACE: Final = re.compile(
+    r"/alerts/\d+/(repeat|closeAfter|when/(\w+/(in|for)|queueAge/over))"
+)
 _DSN_PLACE: Final = "/store/postgres/dsn"
 _DSN_WORDS: Final = (
     "must be postgresql://USER@HOST:PORT/DATABASE without a password, or name what holds the whole "
@@ -129,6 +138,24 @@ def read_config(
     if config.sealing is not None:
         config.sealing.sealer()  # so that a missing library is known at once
     return config
+
+
+def read_alert_config(path: Path, environment: Mapping[str, str]) -> AlertConfig:
+    """Return the alerts of the configuration in a file, with their secrets and no others.
+
+    Raises as `read_config`.
+    """
+    document = _read(path)
+    issues = [_in_words(document, issue) for issue in schema_issues(document, "serve")]
+    if issues:
+        raise DefinitionError(issues)
+    reader = _Reader(document, path.resolve().parent, environment, True, to_show=False)  # noqa: FBT003 - as `read_config` has it
+    alerts = reader.alerts()
+    if len(reader.issues) > len(reader.missing):
+        raise DefinitionError(reader.issues)
+    if reader.issues:
+        raise SecretMissingError(reader.issues)
+    return alerts
 
 
 def config_to_show(
@@ -291,6 +318,11 @@ def _in_words(document: Document, issue: Issue) -> Issue:
         return replace(issue, path=_DSN_PLACE, message=_DSN_WORDS)
     if _NAME_PLACE.fullmatch(issue.path) and " of the form " in issue.message:
         return replace(issue, message=f"{value_at(document.data, issue.path)!r} {_NAME_WORDS}")
+    if _DURATION_PLACE.fullmatch(issue.path) and "text" in issue.message:
+        try:
+            parse_duration(str(value_at(document.data, issue.path)))
+        except UsageError as error:
+            return replace(issue, message=str(error))
     return issue
 
 
@@ -329,6 +361,7 @@ class _Reader:
             log=LogConfig(**_fields(data.get("log", {}))),
             keep_recent=_recent(data),
             keep_attempts=self._attempts(data.get("keepAttempts", {})),
+            alerts=self.alerts(),
             sealing=self._sealing(data.get("sealing")),
             store=store or self._store(data["store"]),
             sources=tuple(
@@ -358,6 +391,13 @@ class _Reader:
                 place = pointer("keepAttempts", "maxBytes")
                 self.issues.append(self._document.issue(place, message))
         return AttemptPolicy(**_fields(fields))
+
+    def alerts(self) -> AlertConfig:
+        def tell(place: str, message: str) -> None:
+            self.issues.append(self._document.issue(place, message))
+
+        looks_up = self._secrets_of is True and not self._to_show
+        return read_alerts(self._document, self._sources, tell, self._issue, secrets=looks_up)
 
     def _source(self, spec: Mapping[str, Any], place: str) -> SourceConfig:
         origins = []

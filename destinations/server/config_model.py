@@ -23,6 +23,7 @@ from destinations.server.network_addresses import Address, Network
 from destinations.server.refused_events import RefusedBounds
 from destinations.store import RecentBounds, Sealer, SealingKey
 from destinations.telemetry import Form, Level
+from destinations.telemetry.alerts import AlertConfig
 
 __all__ = [
     "AdminConfig",
@@ -281,6 +282,7 @@ class ServeConfig:
     drain_seconds: float = 30.0
     keep_recent: RecentBounds | None = None
     keep_attempts: AttemptPolicy | None = field(default_factory=AttemptPolicy)
+    alerts: AlertConfig = field(default_factory=AlertConfig)
     path: Path | None = field(default=None, compare=False)
     document: Document | None = field(default=None, compare=False, repr=False)
     """What it was read from, to say where something stands; None for one that is not in a file."""
@@ -315,8 +317,13 @@ class ServeConfig:
             for one in (() if self.console is None else self.console.keys)
             if one.exposed is not None
         ]
+        of_alerts = [
+            f"{self.at(place)}: every user of this machine can read {path}; only its owner should "
+            "be able to (chmod 600); then replace the secret"
+            for place, path in self.alerts.exposed.items()
+        ]
         fed = {name for each in self.destinations for name in each.sources}
-        return [*of_store, *of_sealing, *of_sources, *of_console] + [
+        return [*of_store, *of_sealing, *of_sources, *of_console, *of_alerts] + [
             f"source {one.name} feeds no destination: its events are refused until one of them "
             f"has `from: [{one.name}]`"
             for one in self.sources

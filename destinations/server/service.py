@@ -30,6 +30,7 @@ from destinations.operations import (
     note_server,
     note_start,
     prune,
+    resume_credentials,
     stopped_destinations,
 )
 from destinations.pipeline.breaker import Breaker
@@ -48,6 +49,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
 from destinations.runtime.sender import Sender
+from destinations.server.alerting import Alerting, BreakerTimes
 from destinations.server.app import Receiver
 from destinations.server.auth import Authenticator
 from destinations.server.binding import Bound, bind
@@ -86,6 +88,9 @@ __all__ = ["Role", "Service"]
 _LOG = logging.getLogger(__name__)
 _PROBE_SECONDS: Final = 1.0
 _REOPEN_SECONDS: Final = 0.2
+
+_KEY_PAUSE: Final = 300.0
+"""Seconds between two requests to a partner that refuses the credentials of a destination."""
 
 Role = Literal["receive", "deliver", "both"]
 """What a server does: several may share a store in PostgreSQL, each with its own role."""
@@ -153,8 +158,10 @@ class Service:
         self._changing = threading.RLock()
         self._observation = observation
         self._credentials = _Credentials()
-        self._observer = Observers([observation.observer, self._credentials])
         self._clock = clock or SystemClock()
+        self._breakers = BreakerTimes(self._clock.time)
+        self._observer = Observers([observation.observer, self._credentials, self._breakers])
+        self._alerting: Alerting | None = None
         self._served: dict[str, _Served] = {}
         self._accounts: Mapping[str, PartnerAccount] = {}
         self._closing = contextlib.ExitStack()
@@ -302,14 +309,33 @@ class Service:
             self._server.start()
             self._starting = False
             self._warn(bound)
-            self._closing = stack.pop_all()
             self._observe()
+            self._watch_for_alerts(stack)
+            self._closing = stack.pop_all()
 
     def _observe(self) -> None:
         self._observation.follow_store(self._store_figures)
         self._observation.follow_tenants(self._tenant_counts)
         self._observation.follow_ready(lambda: not self._receiver.draining and not self.unready())
         self._observation.loaded(successful=True)
+
+    def _watch_for_alerts(self, stack: contextlib.ExitStack) -> None:
+        """Let people know of what is wrong, if this process delivers."""
+        if not self.delivers:
+            return
+        self._alerting = Alerting(
+            self._store,
+            self._observation,
+            clock=self._clock,
+            breakers=self._breakers,
+            store_figures=self._store_figures,
+            tenant_counts=self._tenant_counts,
+            session=self._session,
+            limits=self._limits,
+        )
+        self._alerting.configure(self.config)
+        self._alerting.start()
+        stack.callback(self._alerting.close)  # before the store closes
 
     def _open_admin(self, stack: contextlib.ExitStack) -> HttpServer | None:
         """Serve the pages for operators on their own address, from now until all is closed."""
@@ -415,6 +441,8 @@ class Service:
         for name, served in fresh.items():
             self._try_open(name, served)
         self._warn(bound)
+        if self._alerting is not None:
+            self._alerting.configure(config)
 
     def repair(self) -> None:
         """Deliver for what could not be delivered for after a reload; safe to repeat.
@@ -476,7 +504,7 @@ class Service:
         """
         refused = [
             f"{name}: the partner refuses the credentials, its events wait; replace the key and "
-            "reload"
+            "reload, or let destinations resume try again"
             for name in self._credentials.unaccepted
         ]
         stopped = [
@@ -559,8 +587,14 @@ class Service:
                 self._store.accounts().find(each.identity)
         for source in config.sources:
             self._store.accounts().of_source(source.name)
-        self._observation.mask(secret for each in bound for secret in each.secrets)
-        self._observation.mask(key for source in config.sources for key in source.keys)
+        # All at once: what is not among the secrets any more is only masked for some time.
+        self._observation.mask(
+            [
+                *(secret for each in bound for secret in each.secrets),
+                *(key for source in config.sources for key in source.keys),
+                *config.alerts.secrets,
+            ]
+        )
         return bound
 
     def _prepared(self, bound: Bound) -> _Served:
@@ -712,7 +746,8 @@ class Service:
             self._observation.follow(bound.name, self._ledger)
             return
         self._credentials.credentials(bound.name, "accepted")  # as far as is known
-        served.pauses.write({})  # with a start, or another definition, all is tried again
+        self._breakers.breaker(bound.name, "closed", "")  # it gets a new one
+        self._resume_all(served)
         if served.tenants is not None and served.share is not None:
             self._open_for_tenants(served, served.tenants, served.share)
             return
@@ -731,6 +766,7 @@ class Service:
                     bound.destination.definition.transport.concurrency,
                     losses=losses,
                     pauses=served.pauses,
+                    key_pause=_KEY_PAUSE,
                 ),
                 clock=self._clock,
                 observer=self._observer,
@@ -744,6 +780,13 @@ class Service:
         self._engine.open(make)
         actions = bound.destination.definition.actions
         self._observation.follow(bound.name, self._ledger, actions)
+
+    def _resume_all(self, served: _Served) -> None:
+        """Try all again, with a start, or other credentials or another definition."""
+        served.pauses.write({})
+        name = served.bound.name
+        if resume_credentials(self._store, name) is not None and self._limits is not None:
+            self._limits.gate(name).closed()  # its pause was for the credentials
 
     def _sender(self, served: _Served) -> Sender:
         bound, stop = served.bound, served.stop

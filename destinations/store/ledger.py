@@ -23,7 +23,8 @@ from destinations.pipeline.ledger import (
     Replan,
     ScopeTotals,
     Selection,
-    Tally,
+    ServedTally,
+    SubscriptionTally,
 )
 from destinations.pipeline.queue import (
     Drift,
@@ -421,7 +422,7 @@ class StoredLedger:
         left = self._left()
         return self._database.at_once(lambda connection: _totals(connection, now, left))
 
-    def tallies(self, scope: int) -> Sequence[Tally]:
+    def tallies_of(self, scope: int) -> Sequence[SubscriptionTally]:
         """Return how the deliveries of a scope stand, without counting them one by one.
 
         Together they are what `totals` says of it.
@@ -448,9 +449,19 @@ class StoredLedger:
             return found
 
         return [
-            Tally(self._names.key(subscription) if subscription else None, status, day, count)
+            SubscriptionTally(
+                self._names.key(subscription) if subscription else None, status, day, count
+            )
             for (subscription, status, day), count in self._database.at_once(look).items()
             if count
+        ]
+
+    def tallies_of_servers(self, since_day: int) -> Sequence[ServedTally]:
+        """Return what waits at the destinations of servers, and what ended since a day."""
+        rows = self._database.all(_TALLIES, (since_day, STATUS_CODES[State.HELD]))
+        return [
+            ServedTally(destination, tenant, subscription, STATUSES[status], day, int(count))
+            for destination, tenant, subscription, status, day, count in rows
         ]
 
     def interrupted(self) -> Sequence[tuple[Scope, bool]]:
@@ -593,6 +604,16 @@ _SCOPES: Final = (
     " coalesce(account.endpoint, ''), coalesce(account.environment, '')"
     " FROM scopes LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
 )
+
+
+_TALLIES: Final = """
+    SELECT scopes.destination, scopes.tenant, coalesce(subscriptions.name, ''), tallies.status,
+        tallies.day, sum(tallies.count)
+    FROM tallies JOIN scopes ON scopes.id = tallies.scope
+    LEFT JOIN subscriptions ON subscriptions.id = tallies.subscription
+    WHERE scopes.served AND (tallies.day = 0 OR tallies.day >= ? OR tallies.status = ?)
+    GROUP BY 1, 2, 3, 4, 5
+"""
 
 
 class _Change:

@@ -32,6 +32,7 @@ from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import CALL_UNSUPPORTED, NOT_JSON
 from destinations.statuses import BODY_INCOMPLETE, CODES, FEEDS_NOTHING, SENDER_GONE
+from destinations.telemetry.alert_figures import AlertGauges, MessageResult
 from destinations.telemetry.queue_figures import QueueFigures
 from destinations.telemetry.store_figures import StoreFigures, StoreGauges
 
@@ -103,6 +104,8 @@ class Metrics(Observer):
         self._registry.register(self._store)
         self._tenants = _Tenants()
         self._registry.register(self._tenants)
+        self._alerts = AlertGauges()
+        self._registry.register(self._alerts)
         ProcessCollector(registry=self._registry)
         self._count(self._registry)
         self._measure(self._registry)
@@ -154,6 +157,12 @@ class Metrics(Observer):
         self._turned_away = Counter(
             "destinations_connections_turned_away",
             "Connections that were closed because too many were open.",
+            registry=registry,
+        )
+        self._messages = Counter(
+            "destinations_alert_messages",
+            "Messages about alerts: sent, failed (and tried again), or given up.",
+            ("sink", "result"),
             registry=registry,
         )
         self._broken = Counter(
@@ -245,6 +254,14 @@ class Metrics(Observer):
     def follow_tenants(self, read: Callable[[], TenantCounts]) -> None:
         """Show how many tenants destinations have, which is read for each scrape."""
         self._tenants.read = read
+
+    def follow_alerts(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many alerts of each rule are open, which is read for each scrape."""
+        self._alerts.read = read
+
+    def alert_message(self, sink: str, result: MessageResult) -> None:
+        """Count a message about an alert."""
+        self._messages.labels(sink, result).inc()
 
     def follow_ready(self, is_ready: Callable[[], bool]) -> None:
         """Show whether events should be sent here, which is asked for each scrape."""

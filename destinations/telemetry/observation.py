@@ -12,6 +12,7 @@ from prometheus_client import disable_created_metrics
 
 from destinations.pipeline.ledger import Ledger
 from destinations.pipeline.observer import Observer, Observers
+from destinations.telemetry.alert_figures import MessageResult
 from destinations.telemetry.log_lines import Form, Level, LogLines
 from destinations.telemetry.logs import Logs
 from destinations.telemetry.masks import Masks
@@ -85,6 +86,14 @@ class Observation:
     def follow_ready(self, is_ready: Callable[[], bool]) -> None:
         """Show whether events should be sent here, which is asked for each scrape."""
         self._metrics.follow_ready(is_ready)
+
+    def follow_alerts(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many alerts of each rule are open, which is read for each scrape."""
+        self._metrics.follow_alerts(read)
+
+    def alert_message(self, sink: str, result: MessageResult) -> None:
+        """Count a message about an alert: sent, failed, or given up."""
+        self._metrics.alert_message(sink, result)
 
     def loaded(self, *, successful: bool) -> None:
         """Show that the configuration was loaded, or that a reload of it failed."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from destinations.pipeline.breaker import CircuitBreaker
+from destinations.pipeline.breaker import CircuitBreaker, SharedBreaker
 
 
 class Bench:
@@ -192,3 +192,30 @@ def test_a_failure_that_is_no_outage(bench: Bench) -> None:
     assert bench.breaker.failing_since is None
     bench.breaker.failed(bench.clock.now, "down", began=3.0)
     assert bench.breaker.failing_since == 3.0
+
+
+def test_an_operator_who_does_not_wait(bench: Bench) -> None:
+    """The next probe goes at once, and it is one."""
+    bench.fail(1, retry_after=300.0)
+    bench.clock.now += 10.0
+    assert bench.wait() == 290.0
+    bench.breaker.try_now()
+    assert bench.wait() == 0
+    bench.breaker.failed(bench.clock.now, "down", 300.0, at_once=True)
+    assert (bench.wait(), bench.breaker.limit) == (300.0, 1)
+    bench.breaker.try_now()
+    assert bench.wait() == 0
+    bench.breaker.used()
+    assert bench.wait() > 0
+
+
+def test_an_operator_who_does_not_wait_for_a_tenant(bench: Bench) -> None:
+    """The pause of the endpoint is not the tenant's."""
+    endpoint = CircuitBreaker(lambda: 1.0, lambda _state, _why: None)
+    shared = SharedBreaker(endpoint, bench.breaker)
+    bench.fail(1, retry_after=300.0)
+    shared.try_now()
+    assert shared.wait(bench.clock.now) == 0
+    endpoint.failed(bench.clock.now, "down", 60.0)
+    shared.try_now()
+    assert shared.wait(bench.clock.now) == 60.0

@@ -86,6 +86,17 @@ def test_a_pause_that_the_partner_asks_for(members: list[Member]) -> None:
     assert math.isclose(three.wait, 40.0, abs_tol=1.5)
 
 
+def test_an_operator_who_does_not_wait(members: list[Member]) -> None:
+    """What one process is told to try at once, all may try."""
+    one, two, _ = members
+    one.fail(times=1, retry_after=300.0)
+    _pass(members, 0.3)
+    assert two.wait > 200
+    one.breaker.try_now()
+    _pass(members, 0.3)
+    assert [member.wait for member in members] == [0.0, 0.0, 0.0]
+
+
 def test_one_probe_at_a_time(members: list[Member]) -> None:
     """After the pause one process sends the probe, and its answer frees all of them."""
     one, two, _ = members

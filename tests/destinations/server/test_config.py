@@ -632,6 +632,7 @@ def test_the_examples(write: Write, tmp_path: Path, name: str) -> None:
     write("secrets/kana-api-key", "prv_test_x\n")
     write("secrets/receiver-key", "the-key-of-receivers\n")
     write("secrets/sealing-key", f"{SEALING_KEY}\n")
+    write("secrets/webhook-signing", f"whsec_{'a' * 43}=\n")
     config = read_config(write("serve.yaml", example.read_text("utf-8")), {})
     assert [each.name for each in config.destinations] == ["kana"]
     assert config.store.max_bytes == 20_000_000_000

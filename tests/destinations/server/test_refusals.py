@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import requests
 
+from destinations.clock import SystemClock
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import ServeConfig, Service, read_config
 from destinations.store import SqliteStore
+from destinations.telemetry import Observation
 from kana_destination.sandbox import Sandbox
 
 KEY = "the-key-of-receivers"
@@ -271,7 +273,12 @@ def test_a_firewall_refuses_one_event(
 
 
 def test_the_credentials_are_refused(
-    start: Start, configured: Callable[..., ServeConfig], listen: Listen, stream: io.StringIO
+    start: Start,
+    configured: Callable[..., ServeConfig],
+    listen: Listen,
+    command: Callable[..., Any],
+    stream: io.StringIO,
+    path: Path,
 ) -> None:
     """The page of readiness, a gauge and the log name the destination until an event is taken."""
     is_known = False
@@ -279,7 +286,8 @@ def test_the_credentials_are_refused(
     def partner(body: bytes) -> Answer:
         return _success(body) if is_known else (401, {}, b"who are you?")
 
-    config = configured(listen(partner).url)
+    running = listen(partner)
+    config = configured(running.url)
     service = start(config)
     metric = 'destinations_credentials_refused{destination="one"}'
     assert f"{metric} 0.0" in _text(service, "/metrics")
@@ -288,13 +296,29 @@ def test_the_credentials_are_refused(
     # Ready all the same: what comes is kept, for this destination and the others.
     assert _text(service, "/readyz") == (
         "ready\none: the partner refuses the credentials, its events wait; replace the key and "
-        "reload\n"
+        "reload, or let destinations resume try again\n"
     )
     assert "destinations_ready 1.0" in _text(service, "/metrics")
+    shown = command("status", "--store", path).out
+    assert "one: the partner refuses the credentials since 20" in shown
+    assert f"try again with: destinations resume one --store {path}" in shown
+    (status,) = json.loads(command("status", "--store", path, "--json").out)["destinations"]
+    assert status["credentials_refused"]["reason"] == "INVALID_AUTHENTICATION 401"
+    # It pauses: what comes now waits, and is not tried.
+    asked = len(running.bodies)
+    _post(service, *[_counts(f"d{one}") for one in range(20)])
+    assert len(running.bodies) == asked
+    assert {one.status for one in _entries(path)} == {State.READY}
     service.reload(config)
     assert f"{metric} 0.0" in _text(service, "/metrics")
     _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
     is_known = True
+    said_by_resume = command("resume", "one", "--store", path).out
+    assert said_by_resume == (
+        "one: resumed. It was paused because the partner refused the credentials.\n"
+    )
+    _until(lambda: {one.status for one in _entries(path)} == {Outcome.DELIVERED})
+    assert "refuses the credentials" not in command("status", "--store", path).out
     _until(lambda: f"{metric} 0.0" in _text(service, "/metrics"))
     assert _text(service, "/readyz") == "ready\n"
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -421,3 +445,71 @@ def test_usage_of_a_user_that_is_not_known_yet(
         _post(service, identify, _usage("new", "m5", 2))
         _until(lambda: all(one.status is Outcome.DELIVERED for one in _entries(path)))
         assert sandbox.snapshot()["usage"] == {"known": {"calls": 1}, "new": {"calls": 12}}
+
+
+class JumpingClock(SystemClock):
+    """The machine's time, and what a test adds to it."""
+
+    jumped = 0.0
+
+    def time(self) -> float:
+        """See `destinations.clock.WallClock`."""
+        return super().time() + self.jumped
+
+    def monotonic(self) -> float:
+        """See `destinations.clock.Clock`."""
+        return super().monotonic() + self.jumped
+
+
+def test_refused_credentials_over_a_weekend(
+    configured: Callable[..., ServeConfig],
+    listen: Listen,
+    observation: Observation,
+    request: pytest.FixtureRequest,
+    path: Path,
+) -> None:
+    """Nothing is given up, however long it takes; one request is tried every five minutes."""
+    is_known = False
+
+    def partner(body: bytes) -> Answer:
+        return _success(body) if is_known else (401, {}, b"who are you?")
+
+    def is_asked_for(seconds: float, message: str) -> bool:
+        """Let time pass, wake the server up with an event, and see whether the partner is asked."""
+        before, clock.jumped = len(running.bodies), clock.jumped + seconds
+        _post(service, _counts(message))
+        pause = threading.Event()
+        for _ in range(25):
+            if len(running.bodies) > before:
+                return True
+            pause.wait(0.02)
+        return False
+
+    running, clock = listen(partner), JumpingClock()
+    service = Service(configured(running.url), observation, clock=clock)
+    request.addfinalizer(service.stop)
+    service.start()
+    service.watch_queues()
+    _post(service, *[_counts(f"c{one}") for one in range(5)])
+    metric = 'destinations_credentials_refused{destination="one"}'
+    _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
+    assert not is_asked_for(250, "d1")
+    assert not is_asked_for(40, "d2")
+    for number in range(8):
+        assert is_asked_for(8 * 3600, f"e{number}")
+        _until(lambda: "half-open" not in _open_breaker(service))
+    assert {one.status for one in _entries(path)} == {State.READY}
+    # One at a time, with the question whether it is the key.
+    assert len(running.bodies) < 30
+    is_known = True
+    assert is_asked_for(301, "f")
+    _until(lambda: {one.status for one in _entries(path)} == {Outcome.DELIVERED})
+    assert len(_entries(path)) == 16
+
+
+def _open_breaker(service: Service) -> str:
+    """Return the state of the breaker that is not 0."""
+    shown = r'breaker_state\{destination="one",state="([a-z-]+)"\} 1'
+    found = re.search(shown, _text(service, "/metrics"))
+    assert found is not None
+    return found[1]

@@ -505,14 +505,14 @@ def test_totals_of_today(ledger: StoredLedger, put: Put) -> None:
 def test_tallies(ledger: StoredLedger, everything: Everything) -> None:
     """They are of one scope, by subscription, status and the day on which it ended."""
     entry = everything["sample", Outcome.DEAD]
-    found = ledger.tallies(entry.scope)
+    found = ledger.tallies_of(entry.scope)
     assert len(found) == len(CLASSES)
     assert Counter(one.status for one in found) == Counter(list(CLASSES))
     for one in found:
         assert one.key == (None if one.status is Outcome.FILTERED else KEY)
         assert one.deliveries == 1
         assert one.day == 0  # what waits; and what ended in the hours after 1970 began
-    assert ledger.tallies(999) == []
+    assert ledger.tallies_of(999) == []
 
 
 def test_totals_follow_every_change(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
@@ -524,7 +524,7 @@ def test_totals_follow_every_change(store: AnyStore, ledger: StoredLedger, put: 
         (totals,) = ledger.totals(NOW)
         assert totals.counts == dict(counted)
         tallied = Counter[Status]()
-        for one in ledger.tallies(totals.id):
+        for one in ledger.tallies_of(totals.id):
             tallied[one.status] += one.deliveries
         assert tallied == counted
 
