@@ -54,12 +54,12 @@ def measure(scale: int) -> list[Figure]:
     """Return the cost with the defaults, in batches and one event a request."""
     webhook = load_definition(find_folder("webhook"))
     subjects = (
-        ("batches of 100", kana_destination(), answer_to, 20_000),
+        ("batches of 100", kana_destination(), answer_to, 10_000),
         (
             "one event a request",
             Destination(webhook, placeholder_settings(webhook)),
             lambda _: b"{}",
-            6_000,
+            3_000,
         ),
     )
     figures: list[Figure] = []
@@ -143,5 +143,6 @@ def _cost(
             number for outcome, number in report.totals.outcomes.items() if outcome == "delivered"
         )
         if delivered != len(entries):
-            raise RuntimeError(f"only {delivered} of {len(entries)} events were delivered")
+            why = report.stopped or report.internal_errors
+            raise RuntimeError(f"only {delivered} of {len(entries)} were delivered: {why}")
     return 1e6 * seconds / len(entries)

@@ -636,6 +636,10 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             ALTER TABLE scopes DROP COLUMN is_source;
             DROP INDEX settings_of_events;
             ALTER TABLE events DROP COLUMN settings;
+            DROP TABLE attempts;
+            DROP TABLE exchanges;
+            DROP TABLE exchange_contents;
+            DROP TABLE exchange_bytes;
             DROP TABLE recent_scopes;
             DROP TABLE recent_events;
             DROP TABLE sealed;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,16 @@ from urllib.parse import quote
 
 import pytest
 
+from destinations.definition import RateLimit
 from destinations.definition.settings import Settings
 from destinations.errors import TransportError
 from destinations.http import Failure, HttpRequest, HttpResponse
+from destinations.kit.testing.stand_ins import StillClock
 from destinations.outcome import Outcome, Result, State, Status
 from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.keeping import kept_questions, kept_requests
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
+from destinations.pipeline.rate_limit import RateLimitedTransport
 from destinations.runtime.destination import Destination
 from destinations.runtime.exchanges import (
     BODY_BYTES,
@@ -340,3 +344,17 @@ def test_the_wait_for_a_turn() -> None:
     note_wait(0.5)
     note_wait(0.25)
     assert (take_wait(), take_wait()) == (0.75, 0.0)
+
+
+def test_a_limited_rate(replies: Any, scripted: Any) -> None:
+    """What a request waits for its turn is noted, so that it is no part of what it took."""
+    clock = StillClock()
+    inner = scripted([replies.http(200)])
+    limited = RateLimitedTransport(inner, RateLimit(1, 2.0), clock, threading.Event())
+    take_wait()
+    waits = []
+    for _ in range(3):
+        limited.send(HttpRequest("GET", "https://a.example/", {}, None))
+        waits.append(take_wait())
+    assert waits == clock.waits
+    assert sum(waits) == pytest.approx(6.0)

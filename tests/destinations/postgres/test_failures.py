@@ -346,7 +346,7 @@ def test_a_hint_that_works(
     """It names the store as it was named: what a configuration names may hold a password."""
     address = new_store_address()
     if version:
-        monkeypatch.setattr(migrating, "LATEST", version + 1)
+        monkeypatch.setattr(migrating, "LATEST", migrating.LATEST + 1)
     else:
         _statement(address.url, "DROP SCHEMA destinations CASCADE")
     config = tmp_path / "a serve.yaml"

@@ -546,10 +546,13 @@ def test_a_user_whom_another_one_names(bench: Bench) -> None:
 
 
 def test_a_user_whose_rows_are_gone(bench: Bench) -> None:
-    """A delivered event of a batch has no attempt; what was sent for it goes all the same."""
+    """A delivered event of a batch has no attempt; what was sent for it goes all the same.
+
+    Nothing in the request has the id of the user.
+    """
     answer = Replies.data({"done": True}, {"done": False, "why": "x"})
     bench.partner.answer = failing(answer)
-    bench.deliver("ann", "bob")
+    bench.deliver("ann", "bob", thing="of nobody")
     with bench.store.database.transaction() as connection:
         connection.execute("DELETE FROM ledger")
         connection.execute("DELETE FROM tallies WHERE status = 0")

@@ -180,12 +180,12 @@ def test_what_goes_on(
 
 
 def test_as_json(deliveries: Run, dead: Put) -> None:
-    """The same as in the list, with event, payload and commands."""
+    """The same as in the list, with event, payload, attempts and commands."""
     delivery = dead(payload=b'{"by":2}', effect=Effect.MAYBE)
     found = deliveries("show", delivery, "--json").json
     (listed,) = deliveries("list", "--json").json["deliveries"]
     assert {key: found[key] for key in listed} == listed
-    assert set(found) - set(listed) == {"payload", "event", "commands"}
+    assert set(found) - set(listed) == {"payload", "event", "kept_attempts", "commands"}
     assert (found["payload"], found["event"]["userId"]) == ({"by": 2}, "u1")
     assert found["effect"] == "maybe"
 
