@@ -488,8 +488,8 @@ def test_roles_of_people_and_keys(console: RunningConsole, dead: Callable[..., i
             answer = client.api(path, body, **headers)
             assert answer.status == 403
             assert "has the role read: this needs operate" in answer.json["detail"]
-        body = {"destination": "sample", "event": {"type": "track"}}
-        assert client.api("/explain", body, **headers).status == 200
+        event = {"destination": "sample", "event": {"type": "track"}}
+        assert client.api("/explain", event, **headers).status == 200
 
 
 def test_large_bodies(console: RunningConsole) -> None:
