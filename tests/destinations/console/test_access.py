@@ -531,6 +531,20 @@ def test_the_login_link(run_console: Run, tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_a_link_is_used_up_though_no_other_can_be_written(run_console: Run, tmp_path: Path) -> None:
+    """A full disk does not let a second one in."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    link = LoginLink(folder / "console-login", "http://127.0.0.1:1", None)
+    console = run_console(with_users=False, link=link)
+    link.tell()
+    path = (folder / "console-login").read_text().strip().removeprefix("http://127.0.0.1:1")
+    (folder / "console-login").unlink()
+    folder.rmdir()
+    assert console.stranger.get(path).status == 303
+    assert console.stranger.get(path).status == 403
+
+
 def test_guessing_links(run_console: Run, tmp_path: Path) -> None:
     """An address that guesses has to wait."""
     console = run_console(
