@@ -143,7 +143,6 @@ from .selecting import (
     REPLAYED,
     choose,
     split,
-    version_of_all,
 )
 from .settling import (
     Partner,
@@ -153,7 +152,6 @@ from .showing import (
     DeliveryDetails,
     NextStep,
     delivery_details,
-    entry_version,
 )
 from .status import (
     StoreStatus,
@@ -208,6 +206,10 @@ from .times import (
     parse_time,
     shown_duration,
     shown_time,
+)
+from .versions import (
+    entry_version,
+    version_of_all,
 )
 
 __all__ = [

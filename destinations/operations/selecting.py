@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.errors import UsageError
-from destinations.operations.showing import entry_version
 from destinations.outcome import Outcome, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
-__all__ = ["MOST_CHANGED", "REPLAYED", "choose", "split", "version_of_all"]
+__all__ = ["MOST_CHANGED", "REPLAYED", "choose", "split"]
 
 MOST_CHANGED: Final = 100_000
 """The most deliveries that one command changes: all of them in one commit."""
@@ -63,11 +61,3 @@ def split(
         else:
             found.append(entry)
     return found, others
-
-
-def version_of_all(entries: Iterable[LedgerEntry]) -> str:
-    """Return one `entry_version` for several deliveries, in their order; of one, it is its own."""
-    versions = [entry_version(one) for one in entries]
-    if len(versions) == 1:
-        return versions[0]
-    return hashlib.blake2b("".join(versions).encode(), digest_size=8).hexdigest()
