@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html.parser
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -345,7 +346,7 @@ TEXTS: Final = st.lists(PIECES | st.text(max_size=20), min_size=1, max_size=4).m
 
 
 @settings(
-    max_examples=12,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "12")),
     deadline=None,
     # One example takes a second: what it is, is as good as the smallest one.
     phases=[Phase.explicit, Phase.generate],
