@@ -27,7 +27,7 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import UsageError
 from destinations.extras import libraries_of
 from destinations.opening import check_written, open_definition
-from destinations.runtime.plugins import RunningSandbox, find_plugin
+from destinations.runtime.plugins import RunningSandbox, find_plugin, plugin_demo_events
 from destinations.sandbox.starting import start_sandbox
 
 __all__ = ["command", "demo_event"]
@@ -63,7 +63,7 @@ def command(destination: str | None, port: int, seconds: float | None) -> int:
         import starlette  # noqa: F401, PLC0415 - the server's console needs it: said before it starts
     definition, plugin = open_definition(destination or _first())
     check_written(definition)
-    samples = _samples(definition)
+    samples = plugin_demo_events(plugin) or _samples(definition)
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -197,7 +197,7 @@ def _send(
     stopped: threading.Event,
     seconds: float | None,
 ) -> None:
-    """Post one event after another, until it is enough."""
+    """Send one event after another, until it is enough."""
     ends = None if seconds is None else time.monotonic() + seconds
     number = 0
     with requests.Session() as session:
@@ -215,7 +215,7 @@ def demo_event(samples: Sequence[Mapping[str, Any]], number: int) -> dict[str, A
     """Return the event of a number: a sample of one of several users; some cannot be delivered.
 
     Every seventh has no properties, every eleventh has ones of a wrong type, every thirteenth is
-    of a user whom the partner does not have, and every fifth is of a type that nothing takes.
+    of a user whom the partner does not have, and every seventeenth is not meant for anybody.
     """
     event = dict(samples[number // _USERS % len(samples)])
     event |= {"messageId": f"demo-{number}", "userId": f"user-{number % _USERS}"}
@@ -224,8 +224,8 @@ def demo_event(samples: Sequence[Mapping[str, Any]], number: int) -> dict[str, A
         return event
     event = {**samples[number % len(samples)], **{k: event[k] for k in ("messageId", "userId")}}
     event.pop("timestamp", None)
-    if number % 5 == 0:
-        return {**event, "type": "page", "name": "Pricing"}
+    if number % 17 == 0:
+        return {**event, "integrations": {"All": False}}
     if number % 7 == 0:
         return {**event, "properties": {"plan": "pro"}, "traits": {}}
     if number % 11 == 0:
