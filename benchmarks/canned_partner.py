@@ -31,7 +31,8 @@ def _answer(counted: int, shown: int) -> bytes:
     return json.dumps({"data": data}).encode()
 
 
-def _body(request: bytes) -> bytes:
+def answer_to(request: bytes) -> bytes:
+    """What Kana would answer to a request."""
     if b"TestCredentials" in request:
         return json.dumps({"data": {"e0": []}}).encode()
     counted, shown = request.count(b": recordUsage("), request.count(b": showUsage(")
@@ -41,4 +42,4 @@ def _body(request: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(_body)
+    serve(answer_to)

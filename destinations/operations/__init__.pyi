@@ -5,6 +5,11 @@ from .accounts import (
     choose_account,
     preview_account,
 )
+from .attempts import (
+    attempt_record,
+    chosen_attempt,
+    curl_command,
+)
 from .backup import (
     back_up,
     backed_up_at,
@@ -116,7 +121,6 @@ from .selecting import (
     REPLAYED,
     choose,
     split,
-    version_of_all,
 )
 from .settling import (
     Partner,
@@ -126,7 +130,6 @@ from .showing import (
     DeliveryDetails,
     NextStep,
     delivery_details,
-    entry_version,
 )
 from .status import (
     StoreStatus,
@@ -181,6 +184,10 @@ from .times import (
     shown_duration,
     shown_time,
 )
+from .versions import (
+    entry_version,
+    version_of_all,
+)
 
 __all__ = [
     "DEDUPE_DAYS",
@@ -220,6 +227,7 @@ __all__ = [
     "as_far_as_seen",
     "ask_server",
     "asked_of_server",
+    "attempt_record",
     "await_no_workers",
     "await_server",
     "await_tenant_change",
@@ -233,10 +241,12 @@ __all__ = [
     "check_seen",
     "choose",
     "choose_account",
+    "chosen_attempt",
     "connect_tenant",
     "connected_as_tenant",
     "count_tenants",
     "count_waiting",
+    "curl_command",
     "delete_old_answers",
     "delivers",
     "delivery_details",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from destinations.errors import UsageError
-from destinations.operations.showing import entry_version
 from destinations.outcome import Outcome, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 
-__all__ = ["MOST_CHANGED", "REPLAYED", "choose", "split", "version_of_all"]
+__all__ = ["MOST_CHANGED", "REPLAYED", "choose", "split"]
 
 MOST_CHANGED: Final = 100_000
 """The most deliveries that one command changes: all of them in one commit."""
@@ -24,14 +22,16 @@ REPLAYED: Final[frozenset[Status]] = frozenset(
 
 
 def choose(
-    ledger: Ledger, ids: Sequence[int], selection: Selection, *, most: int = MOST_CHANGED
+    ledger: Ledger, ids: Sequence[int], selection: Selection, *, most: int | None = None
 ) -> list[LedgerEntry]:
     """Return the deliveries of these ids, or if there are none, those of a selection.
 
-    Raises `UsageError` for an id that is not there, and for a selection of more than ``most``.
+    Raises `UsageError` for an id that is not there, and for a selection of more than ``most``,
+    which are 100,000 without it.
     """
     if ids:
         return [ledger.get(one) for one in dict.fromkeys(ids)]
+    most = MOST_CHANGED if most is None else most
     found = list(ledger.find(selection, limit=most + 1))
     if len(found) > most:
         msg = f"more than {most:,} deliveries are chosen: narrow it down, with --since for example"
@@ -61,11 +61,3 @@ def split(
         else:
             found.append(entry)
     return found, others
-
-
-def version_of_all(entries: Iterable[LedgerEntry]) -> str:
-    """Return one `entry_version` for several deliveries, in their order; of one, it is its own."""
-    versions = [entry_version(one) for one in entries]
-    if len(versions) == 1:
-        return versions[0]
-    return hashlib.blake2b("".join(versions).encode(), digest_size=8).hexdigest()

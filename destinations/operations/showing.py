@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,19 +9,19 @@ from destinations.operations.decisions import proposed, why_not_dropped, why_not
 from destinations.operations.interrupted import delivers
 from destinations.operations.pauses import paused_actions
 from destinations.operations.replaying import why_in_conflict, why_not_replayed
+from destinations.operations.versions import entry_version
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.store import OpenStore, StoredLedger
 
-__all__ = ["DeliveryDetails", "NextStep", "delivery_details", "entry_version"]
+__all__ = ["DeliveryDetails", "NextStep", "delivery_details"]
 
 _GOES_ON: Final = {
     State.READY: "sends it in its turn",
     State.SENDING: "waits for its answer",
     State.UNKNOWN: "asks the partner whether it was applied",
 }
-_VERSION_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +83,6 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         why_not,
         why_not_dropped(entry),
     )
-
-
-def entry_version(entry: LedgerEntry) -> str:
-    """Return a short digest of how a delivery stands: of all that one decides by.
-
-    Who decides says by it what they have seen, so that a decision on something else is refused.
-    """
-    seen = (
-        *(entry.id, entry.status.value, entry.effect.value, entry.attempts, entry.settled_at),
-        *(entry.code, entry.http_status, entry.reason, entry.plan, entry.restored),
-        *(entry.subscription, entry.action, sorted(entry.evidence.items())),
-    )
-    return hashlib.blake2b(repr(seen).encode(), digest_size=_VERSION_BYTES).hexdigest()
 
 
 def _next_step(store: OpenStore, ledger: StoredLedger, entry: LedgerEntry) -> NextStep | None:

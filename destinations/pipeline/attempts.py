@@ -12,20 +12,17 @@ from typing import Final, NamedTuple
 
 from destinations.outcome import AttemptKind, Status
 
-__all__ = ["BODY_BYTES", "AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
-
-BODY_BYTES: Final = 16_384
-"""The most bytes of a body that are kept, before they are compressed."""
+__all__ = ["AttemptPolicy", "Content", "KeptAttempt", "KeptExchange"]
 
 _DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptPolicy:
-    """What is kept of attempts: times in seconds, and at most ``max_bytes`` of all of them.
+    """The rule by which attempts are kept, with times in seconds.
 
-    Those of deliveries that were not delivered at once stay for ``failed`` seconds; of others a
-    share, ``sample``, stays for ``delivered`` seconds.
+    All of them take at most ``max_bytes``. Those of deliveries that were not delivered at once stay
+    for ``failed`` seconds; of others a share, ``sample``, stays for ``delivered`` seconds.
     """
 
     failed: float = 30 * _DAY
@@ -43,15 +40,17 @@ class Content(NamedTuple):
 
 @dataclass(slots=True)
 class KeptAttempt:
-    """What an exchange was for one delivery, by its ``place`` in its batch.
+    """An exchange as part of one delivery, by the delivery's ``place`` in its batch.
 
-    ``error_class`` is None for a success. ``rule`` names what decided, such as ``errorRules[2]``.
-    ``outcome`` is what the delivery came to; None where another request followed.
+    ``item`` is where it stands in the request; 0 if that is not known. ``error_class`` is None for
+    a success. ``rule`` names what decided, such as ``errorRules[2]``. ``outcome`` is what the
+    delivery came to; None where another request followed.
     """
 
     place: int
     error_class: str | None
     rule: str
+    item: int = 0
     outcome: Status | None = None
 
 

@@ -1,4 +1,4 @@
-"""Choose which requests are kept, and prepare them: masked, then cut, then compressed.
+"""Select the requests that are kept, and prepare them: masked, then cut, then compressed.
 
 It is done in the thread that made the requests: the engine only writes what is ready.
 """
@@ -16,15 +16,9 @@ from destinations.definition.settings import Settings
 from destinations.http import Failure, HttpRequest, HttpResponse
 from destinations.http.envelope import STAND_IN_HEADER
 from destinations.outcome import Outcome, Result
-from destinations.pipeline.attempts import (
-    BODY_BYTES,
-    AttemptPolicy,
-    Content,
-    KeptAttempt,
-    KeptExchange,
-)
+from destinations.pipeline.attempts import AttemptPolicy, Content, KeptAttempt, KeptExchange
 from destinations.pipeline.queue import QueuedDelivery
-from destinations.runtime.exchanges import Exchange
+from destinations.runtime.exchanges import BODY_BYTES, Exchange
 from destinations.secrets import MASK, Masker, Secret, query_pieces, reveal, shown_url
 
 __all__ = ["kept_questions", "kept_requests"]
@@ -132,8 +126,9 @@ def _kept(
                 place,
                 verdict.error_class if isinstance(verdict, Failure) else None,
                 one.rule(verdict),
+                item,
             )
-            for verdict, numbers in zip(one.verdicts, one.places, strict=True)
+            for item, (verdict, numbers) in enumerate(zip(one.verdicts, one.places, strict=True))
             for number in numbers
             for place in of_place[number]
             if place in wanted
@@ -158,10 +153,10 @@ def _prepared(
     failed: bool,
 ) -> KeptExchange:
     request, response, masker = one.request, one.response, settings.masker
-    body, is_request_cut, names = _request_body(request, settings)
+    body, is_request_cut, names = _request_body(request, one.request_bytes, settings)
     answer, is_answer_cut = None, False
     if response is not None and response.body:
-        answer, is_answer_cut = _cut(response.body, masker, masker.foreign)
+        answer, is_answer_cut = _cut(response.body, one.answer_bytes, masker, masker.foreign)
     headers = {} if response is None else _answer_headers(response, masker)
     error = ""
     if one.error is not None:
@@ -179,11 +174,11 @@ def _prepared(
         users=users,
         head=_content(_head(request, settings, names)),
         request_body=None if body is None else _content(body),
-        request_bytes=len(request.body or b""),
+        request_bytes=one.request_bytes,
         is_request_cut=is_request_cut,
         answer_head=zlib.compress(json.dumps(headers).encode(), _LEVEL) if headers else b"",
         answer_body=None if answer is None else _content(answer),
-        answer_bytes=0 if response is None else len(response.body),
+        answer_bytes=one.answer_bytes,
         is_answer_cut=is_answer_cut,
         attempts=attempts,
     )
@@ -249,7 +244,7 @@ def _answer_headers(response: HttpResponse, masker: Masker) -> Mapping[str, str]
 
 
 def _request_body(
-    request: HttpRequest, settings: Settings
+    request: HttpRequest, length: int, settings: Settings
 ) -> tuple[bytes | None, bool, Sequence[str] | None]:
     """Return a body, whether it is cut, and the names of settings that are masked in it."""
     if request.body is None:
@@ -264,21 +259,23 @@ def _request_body(
             found.append(own)
         return again
 
-    data, is_cut = _cut(request.body, settings.masker, mask)
+    data, is_cut = _cut(request.body, length, settings.masker, mask)
     return data, is_cut, found[0] if found and not is_cut else None
 
 
-def _cut(body: bytes, masker: Masker, mask: Callable[[str], str]) -> tuple[bytes, bool]:
-    """Return the masked beginning of a body, and whether there was more.
+def _cut(
+    body: bytes, length: int, masker: Masker, mask: Callable[[str], str]
+) -> tuple[bytes, bool]:
+    """Return the masked beginning of a body of some length, and whether there was more.
 
     A secret that begins before the cut is masked as a whole. Masking makes text shorter, so what
     is left out at the end is at least what a secret may take that goes on after it.
     """
     part = body[: BODY_BYTES + masker.reach]
     masked = mask(part.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    if len(body) <= BODY_BYTES:
+    if length <= BODY_BYTES:
         return masked, False
-    unsure = masker.reach if len(part) < len(body) else 0
+    unsure = masker.reach if len(part) < length else 0
     return masked[: max(0, min(BODY_BYTES, len(masked) - unsure))], True
 
 

@@ -555,7 +555,7 @@ class Pipeline:
         results: Sequence[Result] | None,
         destination: Destination,
     ) -> None:
-        """Choose what is kept of the requests of a job; what it came to must not depend on that."""
+        """Note which requests of a job are kept; its result must not depend on that."""
         policy = self._queue.attempts
         if policy is None:
             return

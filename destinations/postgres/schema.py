@@ -752,6 +752,7 @@ _ATTEMPTS: Final = (
         delivery bigint NOT NULL,
         number int NOT NULL,
         exchange bigint NOT NULL REFERENCES exchanges (id),
+        item int NOT NULL,
         status smallint,
         error_class text COLLATE "C",
         rule text COLLATE "C" NOT NULL,

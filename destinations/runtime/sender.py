@@ -56,7 +56,7 @@ from destinations.outcome import (
 )
 from destinations.runtime.action import Action, Call, Done, Payload, checked_calls, failed
 from destinations.runtime.destination import Delivery, Destination
-from destinations.runtime.exchanges import Exchange, take_wait
+from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
 from destinations.segment.mapping import compile_value
@@ -757,10 +757,14 @@ class Sender:
             if message.only is not None:
                 verdicts = [_narrowed(one, message.only) for one in verdicts]
         if log is not None:
+            reach = self._destination.settings.masker.reach
+            kept, answer = bounded(message, response, reach)
             log.append(
                 Exchange(
-                    *(items[0].kind, request.definition, message, response, lost),
+                    *(items[0].kind, request.definition, kept, answer, lost),
                     *(wall + waited, seconds, verdicts, [item.places for item in items]),
+                    len(message.body or b""),
+                    0 if response is None else len(response.body),
                 )
             )
         with self._lock:

@@ -56,8 +56,8 @@ _ADD_EXCHANGES: Final = """
         answer_bytes, cut, users, size) VALUES {rows}
 """
 _ADD_ATTEMPTS: Final = (
-    "INSERT INTO attempts (delivery, number, exchange, status, error_class, rule) VALUES {rows}"
-    " ON CONFLICT DO NOTHING"
+    "INSERT INTO attempts (delivery, number, exchange, item, status, error_class, rule)"
+    " VALUES {rows} ON CONFLICT DO NOTHING"
 )
 _COUNTED: Final = """
     SELECT delivery, max(number) FROM attempts
@@ -74,7 +74,8 @@ _UNUSED: Final = "".join(
 _COLUMNS: Final = """
     attempts.number, at, took, kind, request, method, http_status, error, carried,
     head.data, request_body.data, request_bytes, answer_head, answer_body.data, answer_bytes, cut,
-    attempts.error_class, attempts.rule, attempts.status, erased, exchanges.request_body IS NULL
+    attempts.item, attempts.error_class, attempts.rule, attempts.status, erased,
+    exchanges.request_body IS NULL
 """
 _OF_DELIVERY: Final = f"""
     SELECT {_COLUMNS} FROM attempts JOIN exchanges ON exchanges.id = attempts.exchange
@@ -105,7 +106,9 @@ class Attempt:
     why there is none. ``error_class`` is that of the failure, None for a success; ``rule`` is what
     decided, such as ``errorRules[2]`` of the definition. ``outcome`` is what the delivery came to,
     None where another request followed. ``is_erased`` says that URL, headers and bodies were
-    deleted, as they had data of a user who was erased.
+    deleted, as they had data of a user who was erased. ``item`` is where the delivery stands in a
+    batch. ``secret_names`` are the settings for which each ``***`` of URL, headers and body stands,
+    in order, empty for one that is no mask; None if that is not known.
     """
 
     number: int
@@ -130,6 +133,8 @@ class Attempt:
     is_request_cut: bool = False
     is_answer_cut: bool = False
     is_erased: bool = False
+    item: int = 0
+    secret_names: tuple[str, ...] | None = None
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -211,7 +216,7 @@ def _attempts(
             if delivery:
                 counts[delivery] = counts.get(delivery, 0) + 1
                 status = None if each.outcome is None else STATUS_CODES[each.outcome]
-                head = (delivery, counts[delivery], number, status)
+                head = (delivery, counts[delivery], number, each.item, status)
                 rows.append((*head, each.error_class, each.rule))
     return rows
 
@@ -510,10 +515,10 @@ class StoredAttempts:
 def _attempt(row: Sequence[Any]) -> Attempt:
     (
         number, at, took, kind, request, method, status, error, carried, head, request_body,
-        request_bytes, answer_head, answer_body, answer_bytes, cut, error_class, rule, outcome,
-        erased, has_no_body,
+        request_bytes, answer_head, answer_body, answer_bytes, cut, item, error_class, rule,
+        outcome, erased, has_no_body,
     ) = row  # fmt: skip
-    url, headers = json.loads(_text(head)) if head else ("", {})
+    url, headers, names = json.loads(_text(head)) if head else ("", {}, None)
     return Attempt(
         number=number,
         at=at / 1000,
@@ -537,4 +542,6 @@ def _attempt(row: Sequence[Any]) -> Attempt:
         is_request_cut=bool(cut & _REQUEST_CUT),
         is_answer_cut=bool(cut & _ANSWER_CUT),
         is_erased=bool(erased),
+        item=item,
+        secret_names=None if names is None else tuple(names),
     )

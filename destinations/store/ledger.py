@@ -214,6 +214,8 @@ class StoredLedger:
         def look(connection: Connection) -> tuple[list[tuple[Any, ...]], int | None]:
             ends = []
             for part in parts:
+                if selection.message_id is not None and part.table != "kept":
+                    continue  # found by its key: nothing else is looked at
                 last, number = connection.execute(
                     f"SELECT {furthest.__name__}(id), count(*) FROM (SELECT id FROM {part.table}"
                     f" WHERE id {later} ? ORDER BY id {order} LIMIT ?) AS seen",

@@ -748,6 +748,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
             delivery INTEGER NOT NULL,
             number INTEGER NOT NULL,
             exchange INTEGER NOT NULL REFERENCES exchanges (id),
+            item INTEGER NOT NULL,
             status INTEGER,
             error_class TEXT,
             rule TEXT NOT NULL,
@@ -763,7 +764,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         # and more are JSON. done is null while it is not known.
         """
         CREATE TABLE audit (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            id INTEGER PRIMARY KEY,
             at INTEGER NOT NULL,
             operator TEXT NOT NULL,
             via TEXT NOT NULL,

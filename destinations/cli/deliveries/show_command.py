@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from destinations.cli.commands import Command
+from destinations.cli.deliveries.attempt_text import print_attempts
 from destinations.cli.deliveries.selection import event_name, record
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.errors import EventError
 from destinations.operations import (
+    attempt_record,
+    chosen_attempt,
+    curl_command,
     delivers,
     open_ledger,
     paused_actions,
@@ -64,15 +70,127 @@ _EVIDENCE: Final = {
 )
 @click.argument("delivery_id", metavar="ID", type=int)
 @place_options
+@click.option("--attempts", "with_attempts", is_flag=True, help="Show its requests and answers.")
+@click.option("--curl", "as_curl", is_flag=True, help="Print a command that repeats its request.")
+@click.option(
+    "--attempt",
+    "number",
+    type=int,
+    metavar="N",
+    help="Repeat attempt N, not the last, with --curl.",
+)
+@click.option(
+    "--as-case",
+    "case",
+    metavar="NAME",
+    help="Write it as the recorded case NAME, which destinations test replays.",
+)
+@click.option("--raw", is_flag=True, help="Keep personal data in the case of --as-case.")
+@click.option(
+    "--cases",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the case into DIR; by default into the folder cases next to the definition.",
+)
+@click.option(
+    "--definition",
+    metavar="DESTINATION",
+    help="Make the case for this definition, a slug or a folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
-    """Show a delivery with its event, payload and the commands that can be used on it."""
+def command(delivery_id: int, place: StorePlace, **given: Any) -> int:
+    """Show a delivery with its event, payload and the commands that can be used on it.
+
+    --attempts shows each request that was made for it with the answer, as far as keepAttempts keeps
+    them. In the command of --curl and in the case of --as-case, placeholders stand for secrets; in
+    the case, stand-ins stand for personal data.
+    """
+    options = _Options(**given)
+    _check(options)
+    if options.case is not None:
+        return _as_case(delivery_id, place, options)
+    if options.with_attempts or options.as_curl:
+        return _attempts(delivery_id, place, options)
+    return _show(delivery_id, place, as_json=options.as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    with_attempts: bool
+    as_curl: bool
+    number: int | None
+    case: str | None
+    raw: bool
+    cases: Path | None
+    definition: str | None
+    as_json: bool
+
+
+def _check(options: _Options) -> None:
+    chosen = [
+        name
+        for name, is_given in (
+            ("--attempts", options.with_attempts),
+            ("--curl", options.as_curl),
+            ("--as-case", options.case is not None),
+        )
+        if is_given
+    ]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[1]} cannot be used with {chosen[0]}")
+    if options.number is not None and not options.as_curl:
+        raise click.UsageError("--attempt N chooses what --curl repeats: add --curl")
+    of_case = options.raw or options.cases is not None or options.definition is not None
+    if of_case and options.case is None:
+        raise click.UsageError("--raw, --cases and --definition are for --as-case NAME")
+    if options.as_json and (options.as_curl or options.case is not None):
+        raise click.UsageError(f"--json cannot be used with {chosen[0]}")
+
+
+def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
+    # Here, as it loads what makes definitions: other uses of the command do not.
+    from destinations.cli.deliveries.as_case import (  # noqa: PLC0415
+        CaseOptions,
+        subject_of,
+        write_case,
+    )
+
+    assert options.case is not None  # noqa: S101 - the caller has looked
+    with place.read() as store:
+        ledger = open_ledger(store)
+        entry = ledger.get(delivery_id)
+        raw = ledger.raw_event(entry.event_id)
+        event = store.recent().event(entry) if raw is None else raw
+        attempts = store.attempts().of(delivery_id)
+        found = subject_of(store, place, options.definition, entry)
+    write_case(found, entry, event, attempts, CaseOptions(options.case, options.cases, options.raw))
+    return 0
+
+
+def _attempts(delivery_id: int, place: StorePlace, options: _Options) -> int:
+    with place.read() as store:
+        open_ledger(store).get(delivery_id)
+        attempts = store.attempts().of(delivery_id)
+    if options.as_json:
+        shown = {"id": delivery_id, "kept_attempts": [attempt_record(one) for one in attempts]}
+        click.echo(json_text(shown))
+        return 0
+    chosen = chosen_attempt(attempts, options.number)
+    if options.as_curl:
+        click.echo(curl_command(chosen))
+    else:
+        print_attempts(delivery_id, attempts)
+    return 0
+
+
+def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     with place.read() as store:
         ledger = open_ledger(store)
         entry = ledger.get(delivery_id)
         raw = ledger.raw_event(entry.event_id)
         recent = store.recent().event(entry) if raw is None else None
         payload = ledger.payload(entry)
+        attempts = store.attempts().of(delivery_id)
         what_goes_on = _what_goes_on(store, place, ledger, entry)
         is_in_conflict = bool(why_in_conflict(ledger, entry))
     event = _json(recent if raw is None else raw)
@@ -85,6 +203,7 @@ def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
             **record(entry),
             "payload": _json(payload or None),
             "event": event,
+            "kept_attempts": [attempt_record(one) for one in attempts],
             "commands": [text for text, _ in commands],
         }
         click.echo(json_text(shown))
@@ -99,6 +218,9 @@ def command(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         click.echo("\nNothing needs to be done.")
     for text, meaning in commands:
         click.echo(f"  {text}  # {meaning}")
+    if attempts:
+        text = f"destinations deliveries show {entry.id} --attempts{place.options}"
+        click.echo(f"\nKept attempts: {len(attempts):,}, shown by: {text}")
     return 0
 
 

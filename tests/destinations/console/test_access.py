@@ -488,8 +488,8 @@ def test_roles_of_people_and_keys(console: RunningConsole, dead: Callable[..., i
             answer = client.api(path, body, **headers)
             assert answer.status == 403
             assert "has the role read: this needs operate" in answer.json["detail"]
-        body = {"destination": "sample", "event": {"type": "track"}}
-        assert client.api("/explain", body, **headers).status == 200
+        event = {"destination": "sample", "event": {"type": "track"}}
+        assert client.api("/explain", event, **headers).status == 200
 
 
 def test_large_bodies(console: RunningConsole) -> None:
@@ -532,6 +532,20 @@ def test_the_login_link(run_console: Run, tmp_path: Path) -> None:
     assert "csrf" not in console.stranger.get("/login").text
     link.close()
     assert not file.exists()
+
+
+def test_a_link_is_used_up_though_no_other_can_be_written(run_console: Run, tmp_path: Path) -> None:
+    """A full disk does not let a second one in."""
+    folder = tmp_path / "links"
+    folder.mkdir()
+    link = LoginLink(folder / "console-login", "http://127.0.0.1:1", None)
+    console = run_console(with_users=False, link=link)
+    link.tell()
+    path = (folder / "console-login").read_text().strip().removeprefix("http://127.0.0.1:1")
+    (folder / "console-login").unlink()
+    folder.rmdir()
+    assert console.stranger.get(path).status == 303
+    assert console.stranger.get(path).status == 403
 
 
 def test_guessing_links(run_console: Run, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +19,9 @@ from destinations.console.cursors import CursorError, make_cursor, read_cursor
 from destinations.console.verbs import StaleDecisionError, Verbs
 from destinations.operations import Periods, note_server
 from destinations.outcome import Outcome, State
+from destinations.pipeline.attempts import Content, KeptAttempt, KeptExchange
 from destinations.postgres import StoreAddress, open_at
+from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
 from tests.serving import delivering
 
@@ -71,7 +75,8 @@ def test_pages(console: RunningConsole, put: Put, order: str) -> None:
         (put(status=statuses[number % 5]) for number in range(23)), reverse=order == "newest"
     )
     for limit in (1, 4, 23, 50):
-        found, cursor = [], ""
+        found: list[int] = []
+        cursor: str | None = ""
         while cursor is not None:
             more = f"&cursor={cursor}" if cursor else ""
             answer = console.reader.api(f"/deliveries?order={order}&limit={limit}{more}")
@@ -643,3 +648,104 @@ def test_verbs_say_the_same_to_pages(console: RunningConsole, dead: Put) -> None
     verbs.drop(operator, Targets([1_000]), "x", seen=seen)
     with pytest.raises(StaleDecisionError, match="delivery 1000 has changed"):
         verbs.drop(operator, Targets([1_000]), "x", seen=seen)
+
+
+def test_attempts(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
+    """Requests and answers as they are kept, masked, with the lengths of whole bodies."""
+    dead()
+    assert console.reader.api("/deliveries/1000/attempts").json == {"items": []}
+    url = f"https://partner.example/?key={SECRET}"
+    kept = KeptExchange(
+        *(1_500.0, 0.25, "send", "count", "POST", 503, "", True, 1, ["u1"]),
+        *(_content(json.dumps([url, {"X-Key": SECRET}, []])), _content(f"<{SECRET}>")),
+        *(20_000, True, b"", _content("sorry"), 5, False),
+        [KeptAttempt(0, "unavailable", "errorRules[2]", outcome=Outcome.DEAD)],
+    )
+    with open_at(path) as store, store.database.transaction() as connection:
+        write_exchanges(connection, [(store.ledger().get(1_000).scope, [1_000], kept)])
+    (found,) = console.reader.api("/deliveries/1000/attempts").json["items"]
+    assert SECRET not in json.dumps(found)
+    assert found == {
+        "number": 1,
+        "at": "1970-01-01T00:25:00.000Z",
+        "seconds": 0.25,
+        "kind": "send",
+        "outcome": "dead",
+        "errorClass": "unavailable",
+        "rule": "errorRules[2]",
+        "error": "",
+        "deliveries": 1,
+        "erased": False,
+        "request": {
+            "name": "count",
+            "method": "POST",
+            "url": "https://partner.example/?key=***",
+            "headers": {"X-Key": "***"},
+            "body": {"text": "<***>", "bytes": 20_000, "cut": True},
+        },
+        "answer": {
+            "status": 503,
+            "headers": {},
+            "body": {"text": "sorry", "bytes": 5, "cut": False},
+        },
+    }
+
+
+def _content(text: str) -> Content:
+    return Content(hashlib.sha256(text.encode()).digest(), zlib.compress(text.encode()))
+
+
+def _plan(folder: object, **more: Any) -> dict[str, Any]:
+    text = json.dumps(
+        {
+            "store": {"path": "elsewhere.sqlite3"},
+            "destinations": [
+                {"name": "sample", "destination": str(folder), "settings": {}, **more}
+            ],
+        }
+    )
+    return {"configuration": text, "events": [GOOD]}
+
+
+def test_plan(console: RunningConsole, folder: Any) -> None:
+    """It says what would be sent no more, and changes nothing."""
+    answer = console.reader.api("/plan", _plan(folder))
+    assert answer.status == 200, answer.text
+    same = answer.json
+    assert (same["lost"], same["events"]) == (0, 1)
+    answer = console.reader.api("/plan", _plan(folder, filters=[{"drop": 'type = "track"'}]))
+    assert answer.status == 200, answer.text
+    gone = answer.json
+    assert gone["lost"] == 1
+    assert gone["destinations"][0]["no_longer_matched"] == 1
+
+
+def test_a_plan_reads_nothing_of_the_machine(
+    console: RunningConsole, folder: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither files nor variables that the server does not name, nor folders of definitions."""
+    secret = tmp_path / "of-the-machine"
+    secret.write_text("what nobody may see")
+    monkeypatch.setenv("OF_THE_MACHINE", "what nobody may see")
+    for value in (
+        {"file": str(secret)},
+        {"env": "OF_THE_MACHINE"},
+        "${OF_THE_MACHINE}",
+        "a${OF_THE_MACHINE}",
+    ):
+        answer = console.reader.api("/plan", _plan(folder, settings={"endpoint": value}))
+        assert "what nobody may see" not in answer.text
+    other = tmp_path / "other"
+    other.mkdir()
+    for place in (str(other), "./other", "../x", "/etc"):
+        answer = console.reader.api("/plan", _plan(place))
+        assert answer.status == 422, place
+        assert "is a folder that the server's configuration does not have" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("text", ["", "[", "a: &a [*a]", "x: 1", "store: {path: x}", "\x00"])
+def test_a_plan_of_what_is_no_configuration(console: RunningConsole, text: str) -> None:
+    """Each issue is told with its place in the text."""
+    answer = console.reader.api("/plan", {"configuration": text, "events": [GOOD]})
+    assert answer.status in {400, 422}
+    assert answer.json["issues"]

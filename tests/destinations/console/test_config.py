@@ -8,7 +8,7 @@ import pytest
 
 from destinations.console.running import Console, login_link_path
 from destinations.errors import DefinitionError, SecretMissingError, UsageError
-from destinations.server import ServeConfig, read_config
+from destinations.server import ServeConfig, config_of_text, read_config
 
 START = "store: {path: store.sqlite3}\ndestinations: [{name: hook, destination: webhook}]\n"
 KEY = "0123456789abcdef-of-a-key"
@@ -116,3 +116,29 @@ def test_without_a_console(tmp_path: Path) -> None:
     assert config.console is None
     with pytest.raises(UsageError, match="has no console: add"):
         Console(config)
+
+
+def test_a_proposed_configuration_looks_nothing_up(tmp_path: Path) -> None:
+    """Only what the server's own names for its settings: its author may see no other file."""
+    for name in ("known", "other"):
+        (tmp_path / name).write_text(f"the content of {name}")
+    environment = {"KNOWN": "the value of KNOWN", "OTHER": "the value of OTHER"}
+    settings = "{url: 'http://127.0.0.1/', a: {file: known}, b: '${KNOWN}', c: 'x${KNOWN}'}"
+    (tmp_path / "serve.yaml").write_text(
+        START.replace("webhook}", f"webhook, settings: {settings}}}")
+    )
+    current = read_config(tmp_path / "serve.yaml", environment, to_show=True)
+    assert current.destinations[0].settings.data["a"] == "the content of known"
+    proposed = (
+        "{a: {file: known}, b: '${KNOWN}', c: 'x${KNOWN}', d: {file: other}, e: {env: OTHER}, "
+        "f: '${OTHER}', g: 'x${OTHER}', h: '${KNOWN}${OTHER}', i: {file: ./known}, j: plain}"
+    )
+    text = START.replace("webhook}", f"webhook, settings: {proposed}}}")
+    (found,) = config_of_text(text, current, environment).destinations
+    assert found.settings.data == {
+        "a": "the content of known",
+        "b": "the value of KNOWN",
+        "c": "xthe value of KNOWN",
+        "j": "plain",
+    }
+    assert found.absent.keys() == {"d", "e", "f", "g", "h", "i"}

@@ -70,6 +70,18 @@ ROWS: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("INSERT INTO tenant_keys VALUES (x'aa', 'sample', 90)", ()),
     ("INSERT INTO recent_events VALUES (3, ?1, -1, ?1, 5, 6, x'0001')", (ODD,)),
     ("INSERT INTO recent_scopes VALUES (3, 1)", ()),
+    (
+        ("INSERT INTO exchanges VALUES (5, 1, 6, 7, 1, 1, 2, ?1, 'POST', 503, ?1, x'0a', x'0b', 9,"
+        " x'0c', NULL, 0, 3, x'0d', 17, 0)"),
+        (ODD,),
+    ),
+    ("INSERT INTO exchange_contents VALUES (x'0a', 20, x'00ff'), (x'0b', 30, x'')", ()),
+    ("INSERT INTO attempts VALUES ({event} * 1000, 2, 5, 1, NULL, NULL, ?1)", (ODD,)),
+    ("INSERT INTO exchange_bytes VALUES (4, 67)", ()),
+    (
+        "INSERT INTO audit VALUES (4, 5, ?1, 'key', ?1, 'drop', 'sample', '', 1, '[1]', ?2, 1)",
+        (ODD, "{}"),
+    ),
     ("UPDATE identity SET gap_from = 1.5, gap_until = 2.5, gap_held = 1", ()),
 )  # fmt: skip
 

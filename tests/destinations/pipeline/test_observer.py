@@ -255,7 +255,7 @@ def test_a_sender_that_breaks(bench: Callable[..., Bench], monkeypatch: pytest.M
     told = _points(one)
     with monkeypatch.context() as patched:
 
-        def broken(_deliveries: object) -> None:
+        def broken(_deliveries: object, _log: object) -> None:
             raise ZeroDivisionError
 
         patched.setattr(one.sender, "deliver", broken)

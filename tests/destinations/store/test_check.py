@@ -362,12 +362,51 @@ def test_a_shared_event_that_leads_nowhere(
     assert broken_rules(store.database) == [(SHARED, f"broken by {shown}")]
 
 
+REQUESTS = (
+    "every attempt must belong to a request that is kept, and every request to one of a scope"
+)
+TEXTS = "every text of a request that is kept must be there, and belong to one"
+BYTES = "what requests that are kept take must be known"
+_ADD_REQUEST: Final = (
+    "INSERT INTO exchanges VALUES ({id}, {scope}, 1, 1, 0, 1, 1, 'r', 'GET', NULL, '', {head},"
+    " NULL, 0, x'', NULL, 0, 0, x'', 10, 0)"
+)
+_ADD_ATTEMPT: Final = "INSERT INTO attempts VALUES (1000, 1, {id}, 0, NULL, NULL, 'x')"
+_ADD_BYTES: Final = "INSERT INTO exchange_bytes VALUES (1, 10)"
+
+
+@pytest.mark.parametrize(
+    ("statements", "rule", "broken"),
+    [
+        ([_ADD_ATTEMPT], REQUESTS, 1_000),
+        ([_ADD_REQUEST, _ADD_BYTES], REQUESTS, 7),
+        ([_ADD_REQUEST.replace("{scope}", "99"), _ADD_ATTEMPT, _ADD_BYTES], REQUESTS, 7),
+        ([_ADD_REQUEST.replace("{head}", "x'01'"), _ADD_ATTEMPT, _ADD_BYTES], TEXTS, 7),
+        (["INSERT INTO exchange_contents VALUES (x'02', 10, x'')", _ADD_BYTES], TEXTS, 10),
+        ([_ADD_BYTES], BYTES, 10),
+        ([_ADD_REQUEST, _ADD_ATTEMPT], BYTES, -10),
+    ],
+)
+def test_requests_that_do_not_fit(
+    sqlite_store: SqliteStore, statements: list[str], rule: str, broken: int
+) -> None:
+    """Each belongs to a delivery and a scope, its texts are there, and they are counted."""
+    identity = AccountIdentity("sample", "http://127.0.0.1/", "", "key")
+    scope = sqlite_store.accounts().served("sample", identity)
+    texts = [one.format(id=7, scope=scope.id, head="NULL") for one in statements]
+    _break(sqlite_store, {}, "PRAGMA foreign_keys = OFF", *texts)
+    assert broken_rules(sqlite_store.database) == [(rule, f"broken by {broken}")]
+
+
 def test_every_rule_is_seen_to_fail() -> None:
     """No rule is there that no store can break."""
     seen = {rule for rule, _, _ in BREACHES.values()}
     seen |= {
         SHARED,
         RECENT,
+        REQUESTS,
+        TEXTS,
+        BYTES,
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",

@@ -8,7 +8,6 @@ from typing import Any
 import click
 import pytest
 
-from destinations.cli.deliveries import selection
 from destinations.cli.deliveries_command import command as deliveries
 from destinations.outcome import Outcome
 
@@ -78,7 +77,7 @@ def test_too_many_at_once(
     deliveries: Run, dead: Put, monkeypatch: pytest.MonkeyPatch, call: tuple[str, ...]
 ) -> None:
     """What is changed in one commit is bounded: the message says how to do it in parts."""
-    monkeypatch.setattr(selection, "_MOST", 2)
+    monkeypatch.setattr("destinations.operations.selecting.MOST_CHANGED", 2)
     for _ in range(3):
         dead()
     done = deliveries(*call, "--user", "u1")

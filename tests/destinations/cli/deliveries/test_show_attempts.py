@@ -1,0 +1,292 @@
+"""``destinations deliveries show``: attempts, commands that repeat them, and cases of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from destinations.errors import UsageError
+from destinations.kit.testing.subject import open_subject
+from destinations.operations import attempt_record, chosen_attempt, curl_command
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.postgres import StoreAddress, open_at
+from destinations.store import Attempt
+
+Run = Callable[..., Any]
+
+EVENTS: list[dict[str, Any]] = [
+    {
+        "type": "track",
+        "event": "Report Exported",
+        "userId": "user_0005",
+        "messageId": "m-1",
+        "properties": {"featureId": "nosuch", "delta": 2},
+        "context": {"traits": {"email": "ann@private.example"}},
+    },
+    {
+        "type": "identify",
+        "userId": "user_0006",
+        "messageId": "m-2",
+        "traits": {"email": "six@private.example"},
+    },
+]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Any]:
+    """A stand-in for Kana."""
+    running = open_subject("kana").start_sandbox(None)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def rejected(command: Run, path: StoreAddress, sandbox: Any, write: Any) -> LedgerEntry:
+    """A delivery that Kana rejected, with its attempt in the store."""
+    settings = write("settings.yaml", dict(sandbox.settings))
+    events = write("events.ndjson", EVENTS)
+    given = ("--settings", settings, "--events", events, "--store", path)
+    assert command("run", "kana", *given).code == 1
+    return _entry(path)
+
+
+def _entry(path: StoreAddress) -> LedgerEntry:
+    with open_at(path, read_only=True) as store:
+        (found,) = store.ledger().find(Selection(user="user_0005"))
+        return found
+
+
+def test_its_attempts(deliveries: Run, rejected: LedgerEntry) -> None:
+    """A table, and then all that is kept of each; no secret in it."""
+    done = deliveries("show", rejected.id, "--attempts")
+    assert done.code == 0
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert lines[0] == f"1 kept attempt of delivery {rejected.id}"
+    assert lines[2].startswith("1 ")
+    for text in ("recordUsage 200 not_found errorRules[", "rejected"):
+        assert text in lines[2]
+    assert "Authorization: ***" in lines
+    assert '"userId": "user_0005",' in lines
+    assert "HTTP 200" in lines
+    assert "prv_test" not in done.out
+    assert "Kept attempts: 1, shown by: destinations deliveries show" in " ".join(
+        deliveries("show", rejected.id).out.split()
+    )
+
+
+def test_as_json(deliveries: Run, rejected: LedgerEntry) -> None:
+    """All of it, with and without --attempts."""
+    (one,) = deliveries("show", rejected.id, "--attempts", "--json").json["kept_attempts"]
+    assert deliveries("show", rejected.id, "--json").json["kept_attempts"] == [one]
+    assert (one["number"], one["status"], one["class"]) == (1, 200, "not_found")
+    assert json.loads(one["body"]["text"])["variables"]["input_0"]["userId"] == "user_0005"
+    assert one["body"]["bytes"] == len(one["body"]["text"].encode())
+    assert one["headers"]["Authorization"] == "***"
+
+
+def test_a_command_that_repeats_it(
+    deliveries: Run, rejected: LedgerEntry, sandbox: Any, tmp_path: Path
+) -> None:
+    """In a shell, with the secret in a variable, the partner answers as it did."""
+    done = deliveries("show", rejected.id, "--curl")
+    assert '"$API_KEY"' in done.out
+    answer = subprocess.run(
+        ["/bin/sh", "-c", done.out],
+        env={"API_KEY": sandbox.settings["apiKey"], "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert b"Feature 'nosuch' does not exist" in answer
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_case_of_it(
+    command: Run, deliveries: Run, rejected: LedgerEntry, tmp_path: Path, *, raw: bool
+) -> None:
+    """It replays at once; personal data has stand-ins unless it is to stay."""
+    cases = tmp_path / "cases"
+    given = ["--raw"] if raw else []
+    done = deliveries("show", rejected.id, "--as-case", "an-incident", "--cases", cases, *given)
+    assert (done.code, done.err) == (0, "")
+    text = (cases / "an-incident.yaml").read_text(encoding="utf-8")
+    assert ("user_0005" in text, "ann@private.example" in text) == (raw, raw)
+    assert "prv_test_sandbox" not in text
+    case = yaml.safe_load(text)
+    assert case["expected"][0]["outcome"] == "rejected"
+    assert case["recorded"]["against"] == "sandbox"
+    tested = command("test", "kana", "--cases", cases, "--json")
+    (one,) = tested.json["destinations"][0]["cases"]
+    assert (one["case"], one["passed"]) == ("an-incident", True)
+    again = deliveries("show", rejected.id, "--as-case", "an-incident", "--cases", cases)
+    assert (again.code, "an-incident.yaml exists" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--attempts", "--curl"], "--curl cannot be used with --attempts"),
+        (["--curl", "--as-case", "x"], "--as-case cannot be used with --curl"),
+        (["--attempt", "2"], "add --curl"),
+        (["--raw"], "are for --as-case NAME"),
+        (["--cases", "x"], "are for --as-case NAME"),
+        (["--definition", "x"], "are for --as-case NAME"),
+        (["--curl", "--json"], "--json cannot be used with --curl"),
+        (["--as-case", "x", "--json"], "--json cannot be used with --as-case"),
+        (["--as-case", "A b"], "invalid name 'A b'"),
+        (["--curl", "--attempt", "7"], "no attempt 7 of this delivery is kept; there are: 1"),
+        (["--as-case", "x", "--definition", "nosuch"], "nosuch"),
+    ],
+)
+def test_wrong_usage(
+    deliveries: Run, rejected: LedgerEntry, given: list[str], message: str
+) -> None:
+    """Exit code 2 and one clear line."""
+    done = deliveries("show", rejected.id, *given)
+    assert (done.code, message in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("given", [["--attempts"], ["--curl"], ["--as-case", "x"]])
+def test_without_attempts(deliveries: Run, dead: Run, given: list[str]) -> None:
+    """What was never sent has none, and that is told."""
+    done = deliveries("show", dead(), *given)
+    assert done.code == 2
+    assert deliveries("show", 1000, "--attempts", "--json").json["kept_attempts"] == []
+
+
+# -- the text of a command -------------------------------------------------------------------------
+
+
+def _attempt(**given: Any) -> Attempt:
+    values: dict[str, Any] = {
+        "number": 1,
+        "at": 1.0,
+        "seconds": 0.1,
+        "kind": "send",
+        "request": "r",
+        "method": "POST",
+        "url": "https://a.example/x?y=1&z=[2]",
+        "request_headers": {},
+        "request_body": None,
+        "request_bytes": 0,
+        "status": 200,
+        "answer_headers": {},
+        "answer_body": None,
+        "answer_bytes": 0,
+        "error": "",
+        "error_class": None,
+        "rule": "r",
+        "outcome": None,
+        "secret_names": (),
+    }
+    return Attempt(**{**values, **given})
+
+
+BODIES = {
+    "quotes": b'it\'s "quoted" $HOME `id` \\ !',
+    "a file's name": b"@/etc/passwd",
+    "lines": b"a\nb\r\n\tc",
+    "zeros and invalid text": bytes(range(256)),
+    "percent": b"100% %s %d\n",
+    "an option": b"-d x",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_any_body(body: bytes, tmp_path: Path) -> None:
+    """A shell passes each byte of it."""
+    text = curl_command(_attempt(request_body=body, url="file:///dev/null"))
+    script = tmp_path / "curl"
+    # What stands for curl shows what it gets: standard input, or the word after --data-raw.
+    script.write_text(
+        '#!/bin/sh\nfor last; do :; done\ncase "$last" in @-) cat;; *) printf %s "$last";; esac\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o700)
+    done = subprocess.run(
+        ["/bin/sh", "-c", text],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == body
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (
+            {"request_headers": {"X": "Key ***"}, "secret_names": ("apiKey",)},
+            """-H 'X: Key '"$API_KEY\"""",
+        ),
+        (
+            {"request_headers": {"X": "***"}, "secret_names": ("webhookURL2",)},
+            '"$WEBHOOK_URL2"',
+        ),
+        ({"request_headers": {"X": "***"}, "secret_names": None}, '"$SECRET"'),
+        ({"request_headers": {"X": "***"}, "secret_names": ("",)}, "'X: ***'"),
+        ({"url": "***", "secret_names": ("url",)}, '-X POST "$URL"'),
+        (
+            {"request_body": b"a ***\n", "secret_names": ("apiKey",)},
+            "printf 'a\\040%s\\012' \"$API_KEY\" | curl",
+        ),
+    ],
+)
+def test_placeholders(given: dict[str, Any], shown: str) -> None:
+    """Each mask is the variable of its setting."""
+    assert shown in curl_command(_attempt(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"is_erased": True}, "attempt 1 was erased"),
+        (
+            {"is_request_cut": True, "request_body": b"x" * 16_384, "request_bytes": 20_000},
+            "16,384 of the 20,000 bytes of its body are kept",
+        ),
+    ],
+)
+def test_what_cannot_be_repeated(given: dict[str, Any], message: str) -> None:
+    """It is told why."""
+    with pytest.raises(UsageError, match=message):
+        curl_command(_attempt(**given))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "number", "chosen"),
+    [
+        (["send"], None, 1),
+        (["send", "send"], None, 2),
+        (["send", "question"], None, 1),
+        (["question"], None, 1),
+        (["send", "send"], 1, 1),
+    ],
+)
+def test_which_is_repeated(kinds: list[Any], number: int | None, chosen: int) -> None:
+    """The last that sent something, or the one that is named."""
+    attempts = [_attempt(number=at, kind=kind) for at, kind in enumerate(kinds, 1)]
+    assert chosen_attempt(attempts, number).number == chosen
+
+
+@pytest.mark.parametrize(
+    ("body", "cut", "shown"),
+    [
+        (b"abc", False, {"text": "abc", "bytes": 9, "cut": False}),
+        ("a€".encode()[:-1], True, {"text": "a", "bytes": 9, "cut": True}),
+        ("a€".encode()[:-1], False, {"base64": "YeKC", "bytes": 9, "cut": False}),
+        (b"\xff", True, {"base64": "/w==", "bytes": 9, "cut": True}),
+    ],
+)
+def test_bodies_as_json(body: bytes, shown: dict[str, Any], *, cut: bool) -> None:
+    """Text where it is text, also if it is cut within a character; else Base64."""
+    attempt = _attempt(request_body=body, request_bytes=9, is_request_cut=cut)
+    assert attempt_record(attempt)["body"] == shown
