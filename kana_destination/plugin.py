@@ -77,6 +77,21 @@ class KanaPlugin(Plugin):
 
         return PAGES
 
+    def demo_events(self) -> Sequence[Mapping[str, Any]]:
+        """Return a user, usage of features that the sandbox has, and usage that a rule must map."""
+        return (
+            {"type": "identify", "traits": {"email": "ada@example.com", "name": "Ada"}},
+            *(
+                {"type": "track", "event": event, "properties": {"featureId": feature, "delta": 1}}
+                for event, feature in (
+                    ("API Called", "api-calls"),
+                    ("Report Exported", "exports"),
+                    ("Seat Added", "seats"),
+                )
+            ),
+            {"type": "track", "event": "File Uploaded", "properties": {"plan": "pro"}},
+        )
+
     def page_data(self) -> Mapping[str, object]:
         """Return the data of the documentation page: the numbered cases of identify, by number."""
         numbered = {case.number: case for case in cases().values() if case.number is not None}

@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "connection": "Read and write subscriptions and filters as Segment has them.",
     "console": "Serve the pages and the API of operators; say who may sign in.",
     "deliveries": "Show the outcomes of events: list, show, replay, drop, resolve, export.",
+    "demo": "Show the console at work, with a sandbox and events that come.",
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of events, and the requests that would be sent.",

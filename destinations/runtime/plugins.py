@@ -33,6 +33,7 @@ __all__ = [
     "plugin_code",
     "plugin_commands",
     "plugin_console_pages",
+    "plugin_demo_events",
     "plugin_page_data",
     "plugin_sandbox",
 ]
@@ -40,8 +41,8 @@ __all__ = [
 T = TypeVar("T")
 
 _METHODS: Final = (
-    *("changes_command", "code", "commands", "console_pages", "page_data"),
-    "start_sandbox",
+    *("changes_command", "code", "commands", "console_pages", "demo_events"),
+    *("page_data", "start_sandbox"),
 )
 
 
@@ -139,6 +140,13 @@ class Plugin:
         """
         return ()
 
+    def demo_events(self) -> Sequence[Mapping[str, Any]]:
+        """Return events that its sandbox takes, for ``destinations demo``.
+
+        By default there are none, and the samples of the definition are sent.
+        """
+        return ()
+
     def page_data(self) -> Mapping[str, object]:
         """Return tables for the documentation page, ``data`` in its templates; by default none."""
         return {}
@@ -217,6 +225,13 @@ def plugin_console_pages(plugin: Plugin) -> Sequence[object]:
     """Return a plugin's pages of the console; raises `UsageError` if it fails, or gives none."""
     what = "a list of destinations.console.ConsolePage"
     return _asked(plugin, "console_pages", plugin.console_pages, Sequence, what)
+
+
+def plugin_demo_events(plugin: Plugin | None) -> Sequence[Mapping[str, Any]]:
+    """Return a plugin's events of the demo; raises `UsageError` if it fails, or gives none."""
+    if plugin is None:
+        return ()
+    return _asked(plugin, "demo_events", plugin.demo_events, Sequence, "a list of events")
 
 
 def plugin_changes_command(plugin: Plugin | None) -> str:

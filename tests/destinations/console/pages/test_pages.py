@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html.parser
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,14 @@ from destinations.console.pages.query import Query
 from destinations.console.pages.serving import routes
 from destinations.console.pages.table import PAGES, all_pages
 from destinations.console.pages.templating import render
-from destinations.console.pages.visit import Answered, ConsolePage, Redirected, Shown, Visit
+from destinations.console.pages.visit import (
+    Answered,
+    ConsolePage,
+    PageError,
+    Redirected,
+    Shown,
+    Visit,
+)
 from destinations.console.routing import ConsoleRoute
 from destinations.console.stores import Stores
 from destinations.console.verbs import Verbs
@@ -338,7 +346,7 @@ TEXTS: Final = st.lists(PIECES | st.text(max_size=20), min_size=1, max_size=4).m
 
 
 @settings(
-    max_examples=12,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "12")),
     deadline=None,
     # One example takes a second: what it is, is as good as the smallest one.
     phases=[Phase.explicit, Phase.generate],
@@ -358,11 +366,22 @@ def test_texts_of_others(tmp_path: Path, name: str, user: str, value: str, reaso
         "event": name,
         "properties": {value: value, "list": [value]},
     }
+    named = name.replace("\x00", "")
     with SqliteStore(world.store) as store:
         filler = Filler(world, store)
-        identity = filler.put(raw, Outcome.UNMAPPED, reason=reason.replace("\x00", ""), recent=True)
-        held = filler.put(raw, State.HELD, reason=reason, evidence={"why": value, name: value})
-        filler.put(raw, State.HELD, reason=reason, code=name[:20])
+        identity = filler.put(
+            {**raw, "messageId": f"1{named}"},
+            Outcome.UNMAPPED,
+            reason=reason.replace("\x00", ""),
+            recent=True,
+        )
+        held = filler.put(
+            {**raw, "messageId": f"2{named}"},
+            State.HELD,
+            reason=reason,
+            evidence={"why": value, name: value},
+        )
+        filler.put({**raw, "messageId": f"3{named}"}, State.HELD, reason=reason, code=name[:20])
         filler.attempt(held, 500, json.dumps({"message": value}).encode(), reason)
     shown = Pages(world)
     for path in (
@@ -460,6 +479,20 @@ def test_decide_on_one(own: Pages) -> None:
     assert "Nothing was changed" in text
     assert "it was held ; now it is delivered" in text
     assert _status(own, "held") == "delivered"
+
+
+@pytest.mark.parametrize("action", ["resolve", "drop"])
+def test_what_was_not_seen_is_not_decided(own: Pages, action: str) -> None:
+    """A form that has seen something else changes nothing, though it still could be."""
+    path = f"/deliveries/{own.world.ids['held']}"
+    form = _form(own.show(path), f"{path}/{action}", reason="x", seen="0" * 16)
+    answer = own.answer(f"{path}/{action}", form)
+    assert isinstance(answer, Shown)
+    assert answer.status == 409
+    assert _status(own, "held") == "held"
+    assert "It is still held" in own.show(f"{path}/{action}", form).text
+    with pytest.raises(PageError, match="does not say what was seen"):
+        own.answer(f"{path}/{action}", {**form, "seen": ""})
 
 
 def test_drop_one(own: Pages) -> None:

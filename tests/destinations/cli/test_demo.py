@@ -1,0 +1,60 @@
+"""``destinations demo``: a console to look at, with one command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import requests
+
+from destinations.cli.demo_command import demo_event
+
+
+def test_demo() -> None:
+    """Its link opens the console, where events come in, some of which fail; then all is removed."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "destinations", "demo", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line
+        session = requests.Session()
+        page = session.get(found[0], timeout=20)
+        assert page.status_code == 200
+        base = found[0].partition("/login")[0]
+        counts: dict[str, int] = {}
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends and not (counts.get("unmapped") and counts.get("delivered")):
+            status = session.get(f"{base}/?period=all", timeout=20).text
+            cells = re.findall(r"outcome=([a-z]+)\">([0-9]+)<", status)
+            counts = {name: int(number) for name, number in cells}
+            time.sleep(0.5)
+        assert counts["delivered"] > 10, counts
+        assert counts["unmapped"] > 0, counts
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert errors == ""
+
+
+def test_events() -> None:
+    """First all samples for each user, then some that cannot be delivered; no messageId twice."""
+    samples = [
+        {"type": "identify", "traits": {"email": "a@b.c"}},
+        {"type": "track", "event": "E", "properties": {"n": 1}},
+    ]
+    made = [demo_event(samples, number) for number in range(200)]
+    assert [event["type"] for event in made[:24]] == ["identify"] * 12 + ["track"] * 12
+    assert len({event["messageId"] for event in made}) == 200
+    assert {event["type"] for event in made[24:]} == {"identify", "track"}
+    assert any(event.get("integrations") for event in made[24:])
+    assert any(event.get("properties") == {"n": []} for event in made[24:])
+    assert samples[1]["properties"] == {"n": 1}
