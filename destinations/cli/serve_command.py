@@ -16,6 +16,7 @@ import click
 from destinations._version import __version__
 from destinations.cli.commands import Command
 from destinations.cli.garbage_collection import collect_less_often
+from destinations.console.checking import check_console
 from destinations.console.child import ConsoleChild, command_line
 from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
 from destinations.server import (
@@ -68,6 +69,7 @@ def command(path: Path, role: Role, *, check: bool) -> int:
     if check:
         config = _read(path)
         bound = check_start(config, os.environ)
+        check_console(config, path)
         of_bound = [one for each in bound for one in each.warnings]
         for warning in (*config.warnings, *of_bound, *check_durability(config)):
             click.echo(f"warning: {warning}", err=True)
@@ -92,6 +94,7 @@ def _read(path: Path) -> ServeConfig:
 def _run(
     config: ServeConfig, path: Path, signals: Signals, observation: Observation, role: Role
 ) -> int:
+    check_console(config, path)
     service = Service(config, observation, role=role)
     logger = observation.logger
     logger.info(

@@ -656,10 +656,25 @@ def test_attempts(console: RunningConsole, dead: Put, path: StoreAddress) -> Non
     assert console.reader.api("/deliveries/1000/attempts").json == {"items": []}
     url = f"https://partner.example/?key={SECRET}"
     kept = KeptExchange(
-        *(1_500.0, 0.25, "send", "count", "POST", 503, "", True, 1, ["u1"]),
-        *(_content(json.dumps([url, {"X-Key": SECRET}, []])), _content(f"<{SECRET}>")),
-        *(20_000, True, b"", _content("sorry"), 5, False),
-        [KeptAttempt(0, "unavailable", "errorRules[2]", outcome=Outcome.DEAD)],
+        at=1_500.0,
+        seconds=0.25,
+        kind="send",
+        request="count",
+        method="POST",
+        status=503,
+        error="",
+        failed=True,
+        carried=1,
+        users=["u1"],
+        head=_content(json.dumps([url, {"X-Key": SECRET}, []])),
+        request_body=_content(f"<{SECRET}>"),
+        request_bytes=20_000,
+        is_request_cut=True,
+        answer_head=b"",
+        answer_body=_content("sorry"),
+        answer_bytes=5,
+        is_answer_cut=False,
+        attempts=[KeptAttempt(0, "unavailable", "errorRules[2]", outcome=Outcome.DEAD)],
     )
     with open_at(path) as store, store.database.transaction() as connection:
         write_exchanges(connection, [(store.ledger().get(1_000).scope, [1_000], kept)])

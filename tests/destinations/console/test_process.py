@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import re
@@ -178,6 +179,37 @@ def test_what_it_needs(command: Callable[..., Any], file: Path, tmp_path: Path) 
     done = command("console", "--config", str(file))
     assert (done.code, "has no console: add `console:" in done.err) == (2, True)
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("library", ["argon2", "jinja2", "starlette"])
+def test_a_server_without_the_libraries(
+    command: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """It says at its start, and at a check, which command installs them."""
+    monkeypatch.setenv("K", KEY)
+    monkeypatch.setitem(sys.modules, library, None)
+    find = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> Any:
+        return None if name == library else find(name, package)
+
+    monkeypatch.setattr("importlib.util.find_spec", without)
+    for arguments in (("--check",), ()):
+        done = command("serve", "--config", str(file), *arguments)
+        assert done.code == 2
+        assert f"the console needs the library {library}, which is not installed" in done.err
+        assert "pip install" in done.err
+
+
+def test_a_server_with_a_wrong_file_of_operators(
+    command: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at its start, not once the console fails."""
+    monkeypatch.setenv("K", KEY)
+    text = file.read_text().replace("'127.0.0.1:0'}", "'127.0.0.1:0', users: {file: missing}}")
+    file.write_text(text)
+    done = command("serve", "--config", str(file), "--check")
+    assert (done.code, "missing: cannot be read" in done.err) == (2, True)
 
 
 class _Clock:
