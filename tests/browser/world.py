@@ -182,7 +182,7 @@ class Filler:
         """
         entry = self.store.ledger().get(delivery)
         request = b'{"query":"mutation RecordUsage { recorded }"}'
-        head = ["https://api.kana.example/graphql", {"Authorization": "***"}]
+        head = ["https://api.kana.example/graphql", {"Authorization": "***"}, None]
         failed = entry.status is not Outcome.DELIVERED
         kept = KeptExchange(
             at=self.world.now - age,
@@ -203,7 +203,14 @@ class Filler:
             answer_body=_content(answer) if answer else None,
             answer_bytes=len(answer),
             is_answer_cut=False,
-            attempts=[KeptAttempt(0, "server" if failed else None, "errorRules[2]", entry.status)],
+            attempts=[
+                KeptAttempt(
+                    place=0,
+                    error_class="server" if failed else None,
+                    rule="errorRules[2]",
+                    outcome=entry.status if error else State.READY,
+                )
+            ],
         )
         with self.store.database.transaction() as connection:
             write_exchanges(connection, [(entry.scope, [delivery], kept)])
