@@ -14,11 +14,7 @@ from destinations.operations import (
     find_tenant,
     paused_actions,
     refused_credentials,
-    resume,
-    resume_credentials,
-    resume_destination,
-    resume_of_tenants,
-    resume_tenant,
+    resume_all,
     stopped_destinations,
 )
 from destinations.store import PAUSED, Tenant
@@ -57,23 +53,17 @@ def command(place: StorePlace, name: str, tenant: str | None) -> int:
         click.echo(f"Nothing of {shown} is paused.")
     else:
         with place.change() as opened:
-            if found is not None:
-                is_paused = resume_tenant(opened, found)
-            else:
-                is_paused = resume_destination(opened, name)
-            actions = resume(opened, _of_actions(name, found))
-            refusal = resume_credentials(opened, name) if is_refused else None
-            tenants = resume_of_tenants(opened, name) if is_of_tenants else 0
-        if is_paused:
+            done = resume_all(opened, name, found)
+        if done.was_paused:
             click.echo(f"{shown[0].upper() if found else shown[0]}{shown[1:]}: resumed.")
-        if refusal is not None:
+        if done.credentials is not None:
             click.echo(
                 f"{shown}: resumed. It was paused because the partner refused the credentials."
             )
-        for action, reason in actions.items():
+        for action, reason in done.actions.items():
             click.echo(f"{shown}, {action}: resumed. It was paused because: {plain(reason)}")
-        if tenants:
-            click.echo(f"{shown}: paused actions of {count(tenants, 'tenant')} resumed.")
+        if done.tenants:
+            click.echo(f"{shown}: paused actions of {count(done.tenants, 'tenant')} resumed.")
     if found is None:
         _tell_of_paused(place, name)
     elif is_stopped:

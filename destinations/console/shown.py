@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from destinations.operations import RefusedCredentials
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
 __all__ = [
@@ -118,7 +119,7 @@ class PauseState:
     """The pause of a destination, or a tenant of it, and since when it is (seconds since 1970).
 
     ``actions`` are those that paused by themselves, with their reasons. ``version`` is what to give
-    as ``seen``.
+    as ``seen``. ``credentials`` says since when and why the partner refuses them.
     """
 
     destination: str
@@ -126,13 +127,20 @@ class PauseState:
     paused_at: float | None
     actions: Mapping[str, str]
     version: str
+    credentials: RefusedCredentials | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether anything of it waits until it is resumed."""
+        return bool(self.paused_at is not None or self.actions or self.credentials)
 
 
 @dataclass(frozen=True, slots=True)
 class PauseChanged:
     """The pause as it is now, or would be, and if that is new; ``actions`` are those resumed.
 
-    ``tenants`` is the number of tenants of which paused actions were resumed.
+    ``credentials`` is why the partner refused them, and ``tenants`` the number of tenants of which
+    paused actions were resumed.
     """
 
     destination: str
@@ -141,6 +149,7 @@ class PauseChanged:
     changed: bool
     dry_run: bool
     actions: Mapping[str, str] = field(default_factory=dict)
+    credentials: str = ""
     tenants: int = 0
 
 

@@ -63,12 +63,10 @@ from destinations.operations import (
     plan_replay,
     proposed,
     recover_interrupted,
+    refused_credentials,
     replay,
     resolve,
-    resume,
-    resume_destination,
-    resume_of_tenants,
-    resume_tenant,
+    resume_all,
     server_status,
     split,
     stopped_destinations,
@@ -427,27 +425,20 @@ class Verbs:
             found = self._tenant(store, destination, tenant)
             state = _pause_state(store, destination, found)
             _check_version(state.version, seen, f"the destination {destination}")
-            is_changed = state.paused_at is not None or bool(state.actions)
             shown = PauseChanged(
                 *(destination, state.tenant),
                 paused=False,
-                changed=is_changed,
+                changed=state.is_paused,
                 dry_run=dry_run,
                 actions=state.actions,
+                credentials="" if state.credentials is None else state.credentials.reason,
             )
             if dry_run:
                 return shown
-            with self._audited(store, operator, "resume", (), state) as done:
-                if found is None:
-                    resume_destination(store, destination)
-                    resume(store, destination)
-                    tenants = resume_of_tenants(store, destination)
-                else:
-                    resume_tenant(store, found)
-                    resume(store, found.scope.full_name)
-                    tenants = 0
-                done.append(1)
-            return replace(shown, changed=is_changed or bool(tenants), tenants=tenants)
+            with self._audited(store, operator, "resume", (), state) as audited:
+                done = resume_all(store, destination, found)
+                audited.append(1)
+            return replace(shown, changed=bool(done), tenants=done.tenants)
 
     # -- how things stand ----------------------------------------------------------------------
 
@@ -753,11 +744,14 @@ def _becomes(result: Result | None) -> str:
 
 
 def _pause_state(store: OpenStore, destination: str, tenant: Tenant | None) -> PauseState:
+    refused = None
     if tenant is None:
         at = stopped_destinations(store).get(destination)
         actions = paused_actions(store, destination)
+        refused = refused_credentials(store).get(destination)
     else:
         at, actions = tenant.paused_at, paused_actions(store, tenant.scope.full_name)
-    seen = repr((destination, tenant and tenant.id, at, sorted(actions.items())))
+    seen = repr((destination, tenant and tenant.id, at, sorted(actions.items()), refused))
     version = hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
-    return PauseState(destination, "" if tenant is None else tenant.id, at, actions, version)
+    own = "" if tenant is None else tenant.id
+    return PauseState(destination, own, at, actions, version, refused)

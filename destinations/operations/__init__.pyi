@@ -108,6 +108,10 @@ from .restoring import (
     restore,
     restore_in_place,
 )
+from .resuming import (
+    Resumed,
+    resume_all,
+)
 from .retention import (
     DEDUPE_DAYS,
     KEEP_DAYS,
@@ -240,6 +244,7 @@ __all__ = [
     "Replayed",
     "Rerun",
     "Restoration",
+    "Resumed",
     "RunContext",
     "RunReason",
     "RunRecord",
@@ -344,6 +349,7 @@ __all__ = [
     "restore",
     "restore_in_place",
     "resume",
+    "resume_all",
     "resume_credentials",
     "resume_destination",
     "resume_of_tenants",

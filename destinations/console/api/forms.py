@@ -21,6 +21,7 @@ from destinations.console.verbs import Verbs
 from destinations.errors import UsageError
 from destinations.operations import (
     DeliveryDetails,
+    RefusedCredentials,
     StoreStatus,
     TenantDetails,
     TenantStatus,
@@ -272,6 +273,7 @@ def state_json(state: PauseState) -> dict[str, Any]:
         "tenant": state.tenant or None,
         "pausedAt": when(state.paused_at),
         "pausedActions": dict(state.actions),
+        "credentialsRefused": _refusal(state.credentials),
         "version": state.version,
     }
 
@@ -285,6 +287,7 @@ def pause_json(changed: PauseChanged) -> dict[str, Any]:
         "changed": changed.changed,
         "dryRun": changed.dry_run,
         "resumedActions": dict(changed.actions),
+        "resumedCredentials": changed.credentials or None,
         "resumedTenants": changed.tenants,
     }
 
@@ -318,6 +321,9 @@ def status_json(status: StoreStatus, now: float) -> dict[str, Any]:
                 "today": _counts(one.today),
                 "pausedAt": when(status.stopped.get(one.destination)) if one.served else None,
                 "pausedActions": dict(status.paused.get(one.destination, {})) if one.served else {},
+                "credentialsRefused": _refusal(
+                    status.refused.get(one.destination) if one.served else None
+                ),
                 "oldestSeconds": None if one.oldest is None else max(0.0, now - one.oldest),
                 "nextRetrySeconds": None if one.next_at is None else max(0.0, one.next_at - now),
                 "tenants": status.tenants[one.destination].to_json() if one.tenants else None,
@@ -325,6 +331,10 @@ def status_json(status: StoreStatus, now: float) -> dict[str, Any]:
             for one in status.scopes
         ],
     }
+
+
+def _refusal(found: RefusedCredentials | None) -> dict[str, Any] | None:
+    return None if found is None else {"since": when(found.since), "reason": found.reason}
 
 
 def _counts(counts: Mapping[Status, int]) -> dict[str, int]:

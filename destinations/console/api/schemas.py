@@ -33,6 +33,12 @@ _ANY: Final[Schema] = {}
 _WHEN: Final[Schema] = {"type": "string", "format": "date-time"}
 _SECONDS: Final[Schema] = {"type": "number"}
 _COUNTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "integer"}}
+_REFUSAL: Final[Schema] = {
+    "type": "object",
+    "properties": {"since": _WHEN, "reason": {"type": "string"}},
+    "required": ["since", "reason"],
+    "additionalProperties": False,
+}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
 _TIME: Final[Schema] = {
     "type": "string",
@@ -279,6 +285,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         tenant=_or_null(TEXT),
         pausedAt=_or_null(_WHEN),
         pausedActions=_TEXTS,
+        credentialsRefused=_or_null(_REFUSAL),
         version=_VERSION,
     ),
     "PauseChanged": _object(
@@ -288,6 +295,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         changed=_FLAG,
         dryRun=_FLAG,
         resumedActions=_TEXTS,
+        resumedCredentials=_or_null(TEXT),
         resumedTenants=_NUMBER,
     ),
     "Status": _object(
@@ -308,6 +316,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
                 today=_COUNTS,
                 pausedAt=_or_null(_WHEN),
                 pausedActions=_TEXTS,
+                credentialsRefused=_or_null(_REFUSAL),
                 oldestSeconds=_or_null(_SECONDS),
                 nextRetrySeconds=_or_null(_SECONDS),
                 tenants=_or_null(_COUNTS),

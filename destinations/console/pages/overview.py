@@ -10,7 +10,13 @@ from destinations.console.pages.breakers import Breaker, read_breakers
 from destinations.console.pages.query import link
 from destinations.console.pages.templating import linked
 from destinations.console.pages.visit import Answered, Shown, Visit
-from destinations.operations import StoreStatus, queue_length, server_status, store_status
+from destinations.operations import (
+    RefusedCredentials,
+    StoreStatus,
+    queue_length,
+    server_status,
+    store_status,
+)
 from destinations.outcome import Outcome, State, Status
 from destinations.pages import Html, Series, number, stacked_rates
 from destinations.pipeline.ledger import ScopeTotals
@@ -166,6 +172,7 @@ class _Line:
     breaker: Breaker | None
     stopped_at: float | None
     paused: Mapping[str, str]
+    refused: RefusedCredentials | None
     tenants: str
     faults: Sequence[str]
 
@@ -196,6 +203,7 @@ def _line(
         breakers.get(one.destination) if one.served else None,
         status.stopped.get(one.destination) if one.served else None,
         status.paused.get(one.destination, {}) if one.served else {},
+        status.refused.get(one.destination) if one.served else None,
         "" if figures is None else f"{figures.all:,}",
         faults,
     )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from destinations.console.api.openapi import openapi_document
 from destinations.console.cursors import CursorError, make_cursor, read_cursor
 from destinations.console.verbs import StaleDecisionError, Verbs
-from destinations.operations import Periods, note_server
+from destinations.operations import Periods, StoredPauses, note_server
 from destinations.outcome import Outcome, State
 from destinations.pipeline.attempts import Content, KeptAttempt, KeptExchange
 from destinations.postgres import StoreAddress, open_at
@@ -488,6 +488,29 @@ def test_pause_and_resume(console: RunningConsole, dead: Put) -> None:
     status = console.reader.api("/status").json["destinations"][0]
     assert status["pausedAt"] == paused["pausedAt"]
     assert console.operator.api("/destinations/sample/resume", {}).json["changed"] is True
+    assert console.operator.api("/destinations/sample/resume", {}).json["changed"] is False
+
+
+def test_all_that_pauses_by_itself(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
+    """It is shown with its reason, and resumed by the one verb, as by the command."""
+    dead()
+    with open_at(path) as store:
+        StoredPauses(store, "sample", lambda: 1_000.0).write({"count": "400 for all"})
+        StoredPauses(store, "sample", lambda: 1_000.0).write_key("authentication (HTTP 401)")
+        StoredPauses(store, "sample/t1", lambda: 1_000.0).write({"count": "400 for all"})
+    refusal = {"since": "1970-01-01T00:16:40.000Z", "reason": "authentication (HTTP 401)"}
+    state = console.reader.api("/destinations/sample").json
+    assert state["pausedActions"] == {"count": "400 for all"}
+    assert state["credentialsRefused"] == refusal
+    assert console.reader.api("/status").json["destinations"][0]["credentialsRefused"] == refusal
+    body = {"seen": state["version"]}
+    done = console.operator.api("/destinations/sample/resume", body).json
+    assert (done["changed"], done["resumedTenants"]) == (True, 1)
+    assert done["resumedCredentials"] == refusal["reason"]
+    assert done["resumedActions"] == state["pausedActions"]
+    assert console.operator.api("/destinations/sample/resume", body).status == 409
+    left = console.reader.api("/destinations/sample").json
+    assert (left["pausedActions"], left["credentialsRefused"]) == ({}, None)
     assert console.operator.api("/destinations/sample/resume", {}).json["changed"] is False
 
 
