@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from destinations.operations.decisions import proposed, why_not_dropped, why_not_resolved
 from destinations.operations.interrupted import delivers
-from destinations.operations.pauses import paused_actions
+from destinations.operations.pauses import (
+    paused_actions,
+    refused_credentials,
+    stopped_destinations,
+)
 from destinations.operations.replaying import why_in_conflict, why_not_replayed
+from destinations.operations.tenants import find_tenant
 from destinations.operations.versions import entry_version
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
@@ -28,14 +34,17 @@ _GOES_ON: Final = {
 class NextStep:
     """The next step of a delivery that waits: ``what`` its process does with it.
 
-    ``by`` says whether a process delivers now, none does, or an operator has to resume its action,
-    which ``paused`` for this reason. ``served`` is as in `ScopeTotals`.
+    ``by`` says whether a process delivers now, none does, or an operator has to resume it. Then
+    ``pauses`` is what, ``paused`` says why, and ``since`` since when, if that is known (seconds
+    since 1970). ``served`` is as in `ScopeTotals`.
     """
 
     what: str
     by: Literal["process", "nobody", "operator"]
     served: bool
     paused: str = ""
+    pauses: Literal["", "action", "credentials", "destination", "tenant"] = ""
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,27 @@ def _next_step(store: OpenStore, ledger: StoredLedger, entry: LedgerEntry) -> Ne
     (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
     scope = Scope(entry.scope, entry.destination, entry.tenant)
     what = _GOES_ON[entry.status]
-    paused = paused_actions(store, scope.full_name) if served else {}
-    if entry.status is State.READY and entry.action in paused:
-        return NextStep(what, "operator", served, paused[entry.action])
+    if served and entry.status is State.READY:
+        stopped = _stopped(store, entry, scope, what)
+        if stopped is not None:
+            return stopped
     by: Literal["process", "nobody"] = (
         "process" if delivers(store, scope, served=served) else "nobody"
     )
     return NextStep(what, by, served)
+
+
+def _stopped(store: OpenStore, entry: LedgerEntry, scope: Scope, what: str) -> NextStep | None:
+    """Return what has to be resumed before a delivery of a server is sent; None if nothing."""
+    step = partial(NextStep, what, "operator", True)  # noqa: FBT003 - of a server
+    if (since := stopped_destinations(store).get(entry.destination)) is not None:
+        return step("an operator has paused the destination", "destination", since)
+    if entry.tenant:
+        tenant = find_tenant(store, entry.tenant, entry.destination)
+        if tenant.paused_at is not None:
+            return step("an operator has paused the tenant", "tenant", tenant.paused_at)
+    elif (refused := refused_credentials(store).get(entry.destination)) is not None:
+        reason = f"the partner refuses the credentials: {refused.reason}"
+        return step(reason, "credentials", refused.since)
+    paused = paused_actions(store, scope.full_name)
+    return step(paused[entry.action], "action") if entry.action in paused else None

@@ -18,33 +18,20 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
 from destinations.errors import EventError
 from destinations.operations import (
+    DeliveryDetails,
     attempt_record,
     chosen_attempt,
     curl_command,
-    delivers,
+    delivery_details,
     open_ledger,
-    paused_actions,
-    proposed,
     shown_time,
-    why_in_conflict,
-    why_not_dropped,
-    why_not_replayed,
-    why_not_resolved,
 )
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
-from destinations.pipeline.queue import Scope
 from destinations.runtime.subscription_key import MARK
 from destinations.segment.event import read_json
-from destinations.store import OpenStore, StoredLedger
 
 __all__ = ["command", "shown_evidence"]
-
-_GOES_ON: Final = {
-    State.READY: "sends it in its turn",
-    State.SENDING: "waits for its answer",
-    State.UNKNOWN: "asks the partner whether it was applied",
-}
 
 _EVENT: Final = "The event:"
 _RECENT: Final = "The event, which is kept to try a change with it (keepRecent):"
@@ -185,23 +172,19 @@ def _attempts(delivery_id: int, place: StorePlace, options: _Options) -> int:
 
 def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     with place.read() as store:
-        ledger = open_ledger(store)
-        entry = ledger.get(delivery_id)
-        raw = ledger.raw_event(entry.event_id)
-        recent = store.recent().event(entry) if raw is None else None
-        payload = ledger.payload(entry)
+        details = delivery_details(store, open_ledger(store), delivery_id)
         attempts = store.attempts().of(delivery_id)
-        what_goes_on = _what_goes_on(store, place, ledger, entry)
-        is_in_conflict = bool(why_in_conflict(ledger, entry))
+    entry, raw, recent = details.entry, details.raw, details.recent
+    next_step = _told(details, place)
     event = _json(recent if raw is None else raw)
     commands = [
         (f"destinations deliveries {text}{place.options}", meaning)
-        for text, meaning in _commands(entry, can_be_sent=raw is not None and not is_in_conflict)
+        for text, meaning in _commands(details)
     ]
     if as_json:
         shown = {
             **record(entry),
-            "payload": _json(payload or None),
+            "payload": _json(details.payload or None),
             "event": event,
             "kept_attempts": [attempt_record(one) for one in attempts],
             "commands": [text for text, _ in commands],
@@ -209,12 +192,12 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         click.echo(json_text(shown))
         return 0
     title = _EVENT if raw is not None else _DELETED if recent is None else _RECENT
-    _print(entry, event, title, payload)
-    if what_goes_on:
-        click.echo(f"\n{what_goes_on}")
+    _print(entry, event, title, details.payload)
+    if next_step:
+        click.echo(f"\n{next_step}")
     if commands:
         click.echo("\nCommands:")
-    elif not what_goes_on:
+    elif not next_step:
         click.echo("\nNothing needs to be done.")
     for text, meaning in commands:
         click.echo(f"  {text}  # {meaning}")
@@ -239,22 +222,22 @@ def _print(entry: LedgerEntry, event: Any, title: str, payload: bytes) -> None:
         click.echo(json_text(_json(payload), indent=2))
 
 
-def _what_goes_on(
-    store: OpenStore, place: StorePlace, ledger: StoredLedger, entry: LedgerEntry
-) -> str:
+def _told(details: DeliveryDetails, place: StorePlace) -> str:
     """Return the next step of a waiting delivery, or how to start its process; else nothing."""
-    if entry.state not in _GOES_ON:
+    step, entry = details.next_step, details.entry
+    if step is None:
         return ""
-    (served,) = (one.served for one in ledger.totals(0.0) if one.id == entry.scope)
-    scope = Scope(entry.scope, entry.destination, entry.tenant)
-    paused = paused_actions(store, scope.full_name) if served else {}
-    if entry.state is State.READY and entry.action in paused:
-        return place.pause(entry.destination, entry.action, paused[entry.action])
-    what = _GOES_ON[entry.state]
-    if delivers(store, scope, served=served):
-        return f"The process that delivers now {what}."
-    command = place.delivering(entry.destination, served=served)
-    return f"No process delivers for this account now. The next one {what}: {command}"
+    if step.pauses == "action":
+        return place.pause(entry.destination, entry.action, step.paused, entry.tenant)
+    if step.since is not None and step.pauses == "credentials":
+        return place.refused(entry.destination, step.since)
+    if step.since is not None:
+        tenant = entry.tenant if step.pauses == "tenant" else ""
+        return place.stopped(entry.destination, step.since, tenant)
+    if step.by == "process":
+        return f"The process that delivers now {step.what}."
+    command = place.delivering(entry.destination, served=step.served)
+    return f"No process delivers for this account now. The next one {step.what}: {command}"
 
 
 def shown_evidence(entry: LedgerEntry) -> Iterator[str]:
@@ -306,11 +289,12 @@ def _json(data: bytes | None) -> Any:
         return data.decode("utf-8", "replace")
 
 
-def _commands(entry: LedgerEntry, *, can_be_sent: bool) -> Iterator[tuple[str, str]]:
-    if not why_not_resolved(entry):
+def _commands(details: DeliveryDetails) -> Iterator[tuple[str, str]]:
+    entry = details.entry
+    if not details.why_not_resolved:
         shown = dict.fromkeys((True, False), "")
-        if (found := proposed(entry)) is not None:
-            shown[found] = "; the balances show this"
+        if details.proposed is not None:
+            shown[details.proposed] = "; the balances show this"
         yield (
             f"resolve {entry.id} --applied",
             f"count it as delivered: the partner has it{shown[True]}",
@@ -319,8 +303,8 @@ def _commands(entry: LedgerEntry, *, can_be_sent: bool) -> Iterator[tuple[str, s
             f"resolve {entry.id} --not-applied",
             f"send it again: the partner does not have it{shown[False]}",
         )
-    elif can_be_sent and not why_not_replayed(entry):
+    elif not details.why_not_replayed:
         yield f"replay {entry.id} --dry-run", "show what today's definition makes of it"
         yield f"replay {entry.id}", "plan it with today's definition, and send it in its turn"
-    if not why_not_dropped(entry):
+    if not details.why_not_dropped:
         yield f"drop {entry.id} --reason TEXT", "give it up, and never send it"
