@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from destinations.console.cursors import CursorError
 from destinations.console.pages import error_page
 from destinations.console.verbs import StaleDecisionError, UnknownError
 from destinations.errors import DefinitionError, TemporaryError, UsageError
+from destinations.statuses import PHRASES
 
 __all__ = ["API", "PROBLEM_TYPE", "InputError", "answer_fault", "is_of_api", "of_error", "problem"]
 
@@ -49,7 +49,7 @@ def problem(
     """Return a problem document: ``detail`` is a sentence, and each of ``issues`` has its place."""
     content: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": PHRASES[status],
         "status": status,
         "detail": detail,
     }
@@ -69,7 +69,7 @@ def answer_fault(
     """Return a fault as who asks reads it."""
     if is_of_api(request):
         return problem(status, detail, issues=issues, headers=headers)
-    response = error_page(request, status, HTTPStatus(status).phrase, detail)
+    response = error_page(request, status, PHRASES[status], detail)
     response.headers.update(headers or {})
     return response
 

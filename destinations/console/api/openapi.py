@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from http import HTTPStatus
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -13,6 +12,7 @@ from destinations._version import __version__
 from destinations.console.api.schemas import COMPONENTS, ref
 from destinations.console.api.table import OPERATIONS, Operation
 from destinations.console.problems import API, PROBLEM_TYPE
+from destinations.statuses import PHRASES
 
 __all__ = ["openapi_document"]
 
@@ -104,7 +104,7 @@ def _answer(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 def _faults(statuses: Any) -> dict[str, Any]:
     return {
         str(status): {
-            "description": HTTPStatus(status).phrase,
+            "description": PHRASES[status],
             "content": {PROBLEM_TYPE: {"schema": ref("Problem")}},
         }
         for status in statuses
