@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from destinations.console.api.openapi import openapi_document
 from destinations.console.cursors import CursorError, make_cursor, read_cursor
 from destinations.console.verbs import StaleDecisionError, Verbs
-from destinations.operations import Periods, StoredPauses, note_server
+from destinations.operations import Periods, StoredPauses, note_server, pause_destination
 from destinations.outcome import Outcome, State
 from destinations.pipeline.attempts import Content, KeptAttempt, KeptExchange
 from destinations.postgres import StoreAddress, open_at
+from destinations.store import OpenStore
 from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
 from tests.serving import delivering
@@ -512,6 +513,44 @@ def test_all_that_pauses_by_itself(console: RunningConsole, dead: Put, path: Sto
     left = console.reader.api("/destinations/sample").json
     assert (left["pausedActions"], left["credentialsRefused"]) == ({}, None)
     assert console.operator.api("/destinations/sample/resume", {}).json["changed"] is False
+
+
+def _pause_destination(store: OpenStore) -> None:
+    pause_destination(store, "sample", 1_000.0)
+
+
+def _pause_action(store: OpenStore) -> None:
+    StoredPauses(store, "sample").write({"count": "400 for all"})
+
+
+def _refuse_credentials(store: OpenStore) -> None:
+    StoredPauses(store, "sample").write_key("HTTP 401")
+
+
+@pytest.mark.parametrize(
+    ("pause", "by", "why"),
+    [
+        (lambda _: None, "nobody", ""),
+        (_pause_destination, "operator", "an operator has paused the destination"),
+        (_pause_action, "operator", "400 for all"),
+        (_refuse_credentials, "operator", "the partner refuses the credentials: HTTP 401"),
+    ],
+    ids=["nothing", "destination", "action", "credentials"],
+)
+def test_what_a_delivery_waits_for(
+    console: RunningConsole,
+    put: Put,
+    path: StoreAddress,
+    pause: Callable[[OpenStore], None],
+    by: str,
+    why: str,
+) -> None:
+    """What has to be resumed is said of each delivery that waits for it."""
+    found = put(status=State.READY)
+    with open_at(path) as store:
+        pause(store)
+    step = console.reader.api(f"/deliveries/{found}").json["nextStep"]
+    assert (step["by"], step["paused"]) == (by, why)
 
 
 def test_beside_a_server(
