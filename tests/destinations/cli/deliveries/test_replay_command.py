@@ -265,3 +265,21 @@ def test_by_the_configuration(
     done = command("deliveries", "replay", "1000", "--config", write("serve.yaml", text))
     assert (done.code, done.out, done.err) == (0, "1 delivery waits for its turn\n", "")
     assert statuses() == {1_000: "ready"}
+
+
+def test_two_destinations_of_one_definition(
+    command: Run, folder: Path, write: Run, dead: Put, statuses: Statuses, path: StoreAddress
+) -> None:
+    """Each is planned by its own subscriptions, also in one replay."""
+    dead(destination="some")
+    dead(destination="all")
+    text = (
+        f"store: {store_spec(path)}\n"
+        f"destinations:\n- {{name: some, destination: {folder},"
+        " subscriptions: [{name: Named, partnerAction: count, subscribe: 'event = \"Other\"'}]}\n"
+        f"- {{name: all, destination: {folder}}}\n"
+    )
+    config = write("serve.yaml", text)
+    done = command("deliveries", "replay", "--outcome", "dead", "--config", config)
+    assert (done.code, done.err) == (0, "")
+    assert statuses() == {1_000: "filtered", 2_000: "ready"}
