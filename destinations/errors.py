@@ -54,6 +54,8 @@ Signals are not part of the tree, as each is caught within the package that rais
     KeyRefusedError          server: becomes the answer to a request whose key is not accepted
     LeaseLostError           pipeline: others deliver what came back, so it is forgotten
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
+    PageError                console: becomes a page that says what is wrong with a request
+    SinkError                telemetry.alerts: a message was not taken, and is sent again
     SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
     UnevaluableError         segment.fql: makes a subscription match nothing

@@ -82,9 +82,11 @@ def test_its_attempts(deliveries: Run, rejected: LedgerEntry) -> None:
 
 def test_as_json(deliveries: Run, rejected: LedgerEntry) -> None:
     """All of it, with and without --attempts."""
-    (one,) = deliveries("show", rejected.id, "--attempts", "--json").json["kept_attempts"]
-    assert deliveries("show", rejected.id, "--json").json["kept_attempts"] == [one]
-    assert (one["number"], one["status"], one["class"]) == (1, 200, "not_found")
+    kept = deliveries("show", rejected.id, "--attempts", "--json").json["kept_attempts"]
+    assert deliveries("show", rejected.id, "--json").json["kept_attempts"] == kept
+    # A busy machine may need another one before, which did not connect.
+    one = kept[-1]
+    assert (one["number"], one["status"], one["class"]) == (len(kept), 200, "not_found")
     assert json.loads(one["body"]["text"])["variables"]["input_0"]["userId"] == "user_0005"
     assert one["body"]["bytes"] == len(one["body"]["text"].encode())
     assert one["headers"]["Authorization"] == "***"
