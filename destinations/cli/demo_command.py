@@ -144,7 +144,7 @@ def _configure(
                 "destination": str(definition.slug),
                 "settings": settings,
                 "receiver": {"keys": [{"file": "receiver-key"}]},
-                "delivery": {"deadlineSeconds": 30},
+                "delivery": {"deadlineSeconds": 30, "waitForSeconds": 20},
             }
         ],
     }

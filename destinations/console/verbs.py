@@ -649,8 +649,14 @@ class Verbs:
 
 
 def _masker(config: ServeConfig) -> Masker:
-    """Return a masker of all secrets of the destinations, by the names that are secret there."""
-    secrets: list[str] = []
+    """Return a masker of all secrets of the destinations and of those who post and ask."""
+    secrets: list[str] = [one.key for one in (config.console.keys if config.console else ())]
+    secrets += [
+        secret
+        for one in config.destinations
+        for secret in (*one.receiver.keys, *one.receiver.signature_secrets)
+    ]
+    secrets += [key for one in config.sources for key in one.keys]
     for one in config.destinations:
         with contextlib.suppress(DefinitionError, UsageError):
             settings = bind_to_show(one, None).settings
@@ -687,6 +693,11 @@ def _chosen(
         return choose(ledger, targets.ids, Selection())
     assert targets.selection is not None  # noqa: S101 - looked at above
     selection = targets.selection
+    if selection == Selection():  # such as by a program whose variable was empty
+        raise UsageError(
+            "the selection is empty: expected at least one of its keys, such as outcome, as all "
+            "deliveries of a store are never changed at once"
+        )
     if selection.statuses is None:
         selection = replace(selection, statuses=statuses)
     return choose(ledger, (), selection, most=MOST_TARGETS)

@@ -15,7 +15,14 @@ from urllib.parse import quote
 from destinations.console.pages.deliveries import delivery_values, found_delivery
 from destinations.console.pages.events import FILTERS, Filters, event_rows, read_filters
 from destinations.console.pages.query import Query, link
-from destinations.console.pages.visit import Answered, PageError, Redirected, Shown, Visit
+from destinations.console.pages.visit import (
+    Answered,
+    PageError,
+    Redirected,
+    Shown,
+    Visit,
+    command_line,
+)
 from destinations.console.shown import Changed, ReplayedDelivery, ReplayedPart, ReplayShown, Targets
 from destinations.console.verbs import Decision, StaleDecisionError
 from destinations.errors import UsageError
@@ -221,7 +228,7 @@ def _confirmation(
             "rows": event_rows(listed, visit.verbs.masker),
             "more": max(0, len(changed.ids) - _SHOWN),
             "stale": stale,
-            "command": f"destinations deliveries {verb} {choice.options}",
+            "command": command_line(visit, f"deliveries {verb} {choice.options}"),
         },
         status,
     )
@@ -283,7 +290,7 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
             "fields": choice.fields,
             "filters": choice.filters.given,
             "stale": stale,
-            "command": f"destinations deliveries replay {choice.options}",
+            "command": command_line(visit, f"deliveries replay {choice.options}"),
         },
         status,
     )

@@ -18,7 +18,7 @@ from destinations.console.pages.events import (
 from destinations.console.pages.query import link
 from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown, linked
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit
+from destinations.console.pages.visit import Answered, PageError, Shown, Visit, command_line
 from destinations.console.verbs import UnknownError
 from destinations.errors import DestinationsError, EventError, UsageError
 from destinations.operations import DeliveryDetails
@@ -94,7 +94,7 @@ def _deliveries(
             "outcomes": OUTCOMES,
             "names": names,
             "more_is_open": bool(set(filters.given) - {"state", "outcome", "destination"}),
-            "command": f"destinations deliveries list {filters.options or '--all'}",
+            "command": command_line(visit, f"deliveries list {filters.options or '--all'}"),
             "can_replay": _may_be(
                 filters, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED
             ),
@@ -168,7 +168,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "can_drop": not details.why_not_dropped,
         "why_not_replayed": details.why_not_replayed,
         "proposed": details.proposed,
-        "command": f"destinations deliveries show {entry.id}",
+        "command": command_line(visit, f"deliveries show {entry.id}"),
     }
 
 

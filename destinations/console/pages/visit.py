@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ __all__ = [
     "Shown",
     "Streamed",
     "Visit",
+    "command_line",
 ]
 
 
@@ -54,6 +56,12 @@ class Visit(Frame):
     form: Query = field(default_factory=Query)
     parts: Mapping[str, str] = field(default_factory=dict)
     now: float = 0.0
+
+
+def command_line(visit: Visit, words: str) -> str:
+    """Return the command that does in the store of this console what ``words`` say."""
+    path = visit.verbs.config.path
+    return f"destinations {words} --config {'FILE' if path is None else shlex.quote(str(path))}"
 
 
 @dataclass(frozen=True, slots=True)

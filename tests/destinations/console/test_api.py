@@ -361,10 +361,27 @@ def test_drop(console: RunningConsole, dead: Put, put: Put, statuses: Statuses) 
     assert statuses() == {1_000: "dropped", 2_000: "dead", 3_000: "delivered"}
     answer = console.operator.api("/deliveries/3000/drop", {"reason": "test"})
     assert (answer.status, "it is delivered" in answer.json["detail"]) == (409, True)
-    several = console.operator.api("/deliveries/drop", {"reason": "all", "selection": {}}).json
+    several = console.operator.api(
+        "/deliveries/drop", {"reason": "all", "selection": {"destination": "sample"}}
+    ).json
     assert (several["done"], several["ids"]) == (1, [2_000])
     both = {"reason": "x", "ids": [2_000, 77]}
     assert console.operator.api("/deliveries/drop", both).status == 404
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("drop", {"reason": "x"}), ("resolve", {"decision": "as_shown"}), ("replay", {})],
+)
+def test_an_empty_selection(
+    console: RunningConsole, dead: Put, statuses: Statuses, verb: str, more: Mapping[str, str]
+) -> None:
+    """A program whose variable is empty must not change all that a store has."""
+    dead()
+    body = {**more, "selection": {}}
+    answer = console.operator.api(f"/deliveries/{verb}", body)
+    assert (answer.status, "the selection is empty" in answer.json["detail"]) == (422, True)
+    assert statuses() == {1_000: "dead"}
 
 
 def test_resolve(console: RunningConsole, held: Put, statuses: Statuses) -> None:
@@ -383,7 +400,7 @@ def test_resolve(console: RunningConsole, held: Put, statuses: Statuses) -> None
     assert answer.status == 409
     assert "the balances do not show whether it was applied" in answer.json["detail"]
     several = console.operator.api(
-        "/deliveries/resolve", {"decision": "as_shown", "selection": {}}
+        "/deliveries/resolve", {"decision": "as_shown", "selection": {"destination": "sample"}}
     ).json
     assert (several["done"], several["ids"]) == (1, [4_000])
     assert [one["deliveries"] for one in several["skipped"]] == [1]
@@ -420,7 +437,7 @@ def test_replay(console: RunningConsole, dead: Put, put: Put, statuses: Statuses
     [
         ("/deliveries/1000/drop", {"reason": "x"}),
         ("/deliveries/1000/replay", {}),
-        ("/deliveries/drop", {"reason": "x", "selection": {}}),
+        ("/deliveries/drop", {"reason": "x", "selection": {"outcome": "dead"}}),
         ("/deliveries/replay", {"ids": [1_000, 2_000]}),
     ],
 )
