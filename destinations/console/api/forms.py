@@ -120,13 +120,13 @@ def delivery_json(entry: LedgerEntry, verbs: Verbs) -> dict[str, Any]:
         "destination": entry.destination,
         "account": entry.account,
         "tenant": entry.tenant or None,
-        "tenantName": entry.tenant_name,
-        "user": entry.user,
+        "tenantName": verbs.masker.value(entry.tenant_name),
+        "user": verbs.masker.value(entry.user),
         "subscription": entry.subscription,
         "action": entry.action,
         "connection": entry.connection or None,
         "type": entry.type,
-        "messageId": entry.message_id,
+        "messageId": verbs.masker.value(entry.message_id),
         "state": entry.state.value,
         "outcome": None if entry.outcome is None else entry.outcome.value,
         "effect": entry.effect.value,
@@ -141,8 +141,8 @@ def delivery_json(entry: LedgerEntry, verbs: Verbs) -> dict[str, Any]:
         "stage": entry.stage,
         "increment": None
         if increment is None
-        else {"key": increment.key, "amount": increment.amount},
-        "evidence": dict(entry.evidence),
+        else {"key": verbs.masker.text(increment.key), "amount": increment.amount},
+        "evidence": verbs.masker.value(dict(entry.evidence)),
         "restored": entry.restored,
         "version": entry_version(entry),
     }

@@ -48,6 +48,7 @@ _LONGEST: Final = 64
 _REACH_SECONDS: Final = 3.0
 
 _ANSWER_BYTES: Final = 64 * 1024
+_LEFT_SECONDS: Final = 1.0
 _KEPT: Final = 4096
 _TOLD: Final = 300
 """Characters of what a program says of its failure."""
@@ -201,7 +202,7 @@ class SinkSender:
             finally:
                 self._process = None
                 _end_group(process)
-                said.join()
+                said.end()
         if process.returncode != 0:
             first = self._mask(said.text)[:_TOLD]
             why = f": {first}" if first else ""
@@ -216,12 +217,21 @@ class _Said(threading.Thread):
         assert pipe is not None  # noqa: S101 - it was asked for
         self._pipe = pipe
         self._head = b""
+        self._is_over = False
         self.start()
 
     def run(self) -> None:
         """Read to the end, which comes when the program and what it has started have ended."""
-        while piece := self._pipe.read1(65536):  # type: ignore[attr-defined]  # it is buffered
-            self._head = (self._head + piece)[:_KEPT]
+        # Not from the buffer: who closes that would wait for who reads from it.
+        descriptor = self._pipe.fileno()
+        with contextlib.suppress(OSError):
+            while not self._is_over and (piece := os.read(descriptor, 65536)):
+                self._head = (self._head + piece)[:_KEPT]
+
+    def end(self) -> None:
+        """Wait a moment for the end; a process that the program has left behind may never end."""
+        self.join(_LEFT_SECONDS)
+        self._is_over = True
 
     @property
     def text(self) -> str:

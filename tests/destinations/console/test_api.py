@@ -509,6 +509,16 @@ def test_pause_and_resume(console: RunningConsole, dead: Put) -> None:
     assert console.operator.api("/destinations/sample/resume", {}).json["changed"] is False
 
 
+def test_secrets_in_names(console: RunningConsole, dead: Put) -> None:
+    """They are masked wherever an event has them."""
+    dead(user=f"u {SECRET}", message_id=f"m-{SECRET}")
+    for path in ("/deliveries", "/deliveries/1000"):
+        answer = console.reader.api(path)
+        assert answer.status == 200
+        assert SECRET not in answer.text
+        assert "***" in answer.text
+
+
 def test_all_that_pauses_by_itself(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
     """It is shown with its reason, and resumed by the one verb, as by the command."""
     dead()

@@ -305,13 +305,17 @@ def test_a_command_that_fails(
     assert str(caught.value).endswith("ended with 3: no pager for ***")
 
 
+@pytest.mark.parametrize("begins", ["", "os.setsid(); "])
 def test_a_command_that_leaves_something_behind(
+    begins: str,
     program: Callable[[str], tuple[str, ...]],
     sender: Callable[..., SinkSender],
     message: MakeMessage,
 ) -> None:
     """What it has started is not waited for, nor what it says without end; it need not read."""
-    argv = program("if os.fork() == 0: time.sleep(60)\nsys.stderr.write('x' * 1_000_000)\n")
+    argv = program(
+        f"if os.fork() == 0: {begins}time.sleep(25)\nsys.stderr.write('x' * 1_000_000)\n"
+    )
     began = time.monotonic()
     sender(CommandSink("page", argv, timeout=30.0)).send(message())
     assert time.monotonic() - began < 20
