@@ -21,7 +21,7 @@ __all__ = ["Resumed", "resume_all"]
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What was resumed: what an operator had paused, and what paused by itself.
+    """The result of `resume_all`: what an operator had paused, and what had paused by itself.
 
     ``actions`` have the reasons for which they paused. ``credentials`` says since when and why the
     partner refused them, None if it did not. ``tenants`` is the number of tenants of which paused
