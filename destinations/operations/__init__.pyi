@@ -156,6 +156,7 @@ from .showing import (
     DeliveryDetails,
     NextStep,
     delivery_details,
+    evidence_rows,
 )
 from .status import (
     StoreStatus,
@@ -295,6 +296,7 @@ __all__ = [
     "end_silence",
     "entry_version",
     "erased_at",
+    "evidence_rows",
     "export_line",
     "find_earlier_merge",
     "find_merged",

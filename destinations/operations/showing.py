@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -21,13 +23,27 @@ from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.store import OpenStore, StoredLedger
 
-__all__ = ["DeliveryDetails", "NextStep", "delivery_details"]
+__all__ = ["DeliveryDetails", "NextStep", "delivery_details", "evidence_rows"]
 
 _GOES_ON: Final = {
     State.READY: "sends it in its turn",
     State.SENDING: "waits for its answer",
     State.UNKNOWN: "asks the partner whether it was applied",
 }
+
+_EVIDENCE: Final = {
+    "added": "amounts to judge",
+    "before": "balance before",
+    "copiedAt": "backup made",
+    "expected": "balance expected",
+    "found": "balance found",
+    "key": "balance",
+    "periodBefore": "period before",
+    "periodNow": "period now",
+    "proposed": "balances show",
+    "why": "held because",
+}
+"""How the numbers that a lost answer is judged by are shown; JSON has their own names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +108,22 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         why_not,
         why_not_dropped(entry),
     )
+
+
+def evidence_rows(entry: LedgerEntry) -> Sequence[tuple[str, str]]:
+    """Return the numbers by which an operator decides on a lost answer, each with its name."""
+    rows: list[tuple[str, str]] = []
+    if entry.increment is not None:
+        rows.append(("adds", f"{entry.increment.amount:,} to {entry.increment.key}"))
+    for name, value in entry.evidence.items():
+        if value is None:
+            shown = "unknown"
+        elif type(value) is int:
+            shown = f"{value:,}"
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value)
+        rows.append((_EVIDENCE.get(name, name), shown))
+    return rows
 
 
 def _next_step(store: OpenStore, ledger: StoredLedger, entry: LedgerEntry) -> NextStep | None:

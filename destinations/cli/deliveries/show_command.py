@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from destinations.operations import (
     chosen_attempt,
     curl_command,
     delivery_details,
+    evidence_rows,
     open_ledger,
     shown_time,
 )
@@ -36,20 +36,6 @@ __all__ = ["command", "shown_evidence"]
 _EVENT: Final = "The event:"
 _RECENT: Final = "The event, which is kept to try a change with it (keepRecent):"
 _DELETED: Final = "The event itself was deleted: it is no longer needed."
-
-_EVIDENCE: Final = {
-    "added": "amounts to judge",
-    "before": "balance before",
-    "copiedAt": "backup made",
-    "expected": "balance expected",
-    "found": "balance found",
-    "key": "balance",
-    "periodBefore": "period before",
-    "periodNow": "period now",
-    "proposed": "balances show",
-    "why": "held because",
-}
-"""How the numbers that a lost answer is judged by are shown; JSON has their own names."""
 
 
 @click.command(
@@ -242,17 +228,8 @@ def _told(details: DeliveryDetails, place: StorePlace) -> str:
 
 def shown_evidence(entry: LedgerEntry) -> Iterator[str]:
     """Yield the numbers by which an operator decides on a lost answer, line by line."""
-    increment = entry.increment
-    if increment is not None:
-        yield f"{'adds:':<20}{increment.amount:,} to {plain(increment.key)}"
-    for name, value in entry.evidence.items():
-        if value is None:
-            shown = "unknown"
-        elif type(value) is int:
-            shown = f"{value:,}"
-        else:
-            shown = value if isinstance(value, str) else json.dumps(value)
-        yield f"{_EVIDENCE.get(name, plain(name)) + ':':<20}{plain(shown)}"
+    for name, value in evidence_rows(entry):
+        yield f"{plain(name) + ':':<20}{plain(value)}"
 
 
 def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:

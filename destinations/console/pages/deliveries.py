@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from destinations.console.pages.templating import json_shown, linked
 from destinations.console.pages.visit import Answered, PageError, Shown, Visit, command_line
 from destinations.console.verbs import UnknownError
 from destinations.errors import DestinationsError, EventError, UsageError
-from destinations.operations import DeliveryDetails
+from destinations.operations import DeliveryDetails, evidence_rows
 from destinations.outcome import Outcome, State
 from destinations.pages import Html, badge, duration, time
 from destinations.pipeline.ledger import LedgerEntry
@@ -31,24 +30,11 @@ __all__ = [
     "deliveries",
     "delivery",
     "delivery_values",
-    "evidence_rows",
     "found_delivery",
+    "masked_evidence",
 ]
 
 _SIZE: Final = 50
-_EVIDENCE: Final = {
-    "added": "amounts to judge",
-    "before": "balance before",
-    "copiedAt": "backup made",
-    "expected": "balance expected",
-    "found": "balance found",
-    "key": "balance",
-    "periodBefore": "period before",
-    "periodNow": "period now",
-    "proposed": "balances show",
-    "why": "held because",
-}
-"""How the numbers that a lost answer is judged by are shown."""
 
 
 def deliveries(visit: Visit) -> Answered:
@@ -151,7 +137,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "entry": entry,
         "version": details.version,
         "facts_shown": list(_facts(entry, verbs.masker.text)),
-        "evidence": evidence_rows(entry, verbs.masker.text),
+        "evidence": masked_evidence(entry, verbs.masker.text),
         "event": None if raw is None else json_shown(verbs.shown_json(raw)),
         "is_recent": details.raw is None and raw is not None,
         "payload": json_shown(verbs.shown_json(details.payload)) if details.payload else None,
@@ -221,17 +207,6 @@ def _time(seconds: float | None) -> Html | str:
     return "" if seconds is None else time(seconds)
 
 
-def evidence_rows(entry: LedgerEntry, masked: Callable[[str], str]) -> Sequence[tuple[str, str]]:
-    """Return the numbers by which an operator decides on a lost answer."""
-    rows: list[tuple[str, str]] = []
-    if entry.increment is not None:
-        rows.append(("adds", f"{entry.increment.amount:,} to {entry.increment.key}"))
-    for name, value in entry.evidence.items():
-        if value is None:
-            shown = "unknown"
-        elif type(value) is int:
-            shown = f"{value:,}"
-        else:
-            shown = value if isinstance(value, str) else json.dumps(value)
-        rows.append((_EVIDENCE.get(name, name), shown))
-    return [(masked(name), masked(value)) for name, value in rows]
+def masked_evidence(entry: LedgerEntry, masked: Callable[[str], str]) -> Sequence[tuple[str, str]]:
+    """Return the numbers of `evidence_rows`, without secrets."""
+    return [(masked(name), masked(value)) for name, value in evidence_rows(entry)]

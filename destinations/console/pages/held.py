@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from destinations.console.cursors import CursorError
-from destinations.console.pages.deliveries import evidence_rows
+from destinations.console.pages.deliveries import masked_evidence
 from destinations.console.pages.events import EventRow, event_rows
 from destinations.console.pages.query import link
 from destinations.console.pages.visit import Answered, Shown, Visit
@@ -50,7 +50,7 @@ def held_row(entry: LedgerEntry, masker: Masker) -> HeldRow:
         _number(entry, "expected"),
         _number(entry, "found"),
         proposed(entry),
-        [pair for pair in evidence_rows(entry, masker.text) if pair[0] not in shown],
+        [pair for pair in masked_evidence(entry, masker.text) if pair[0] not in shown],
     )
 
 
