@@ -651,13 +651,9 @@ class Verbs:
 def _masker(config: ServeConfig) -> Masker:
     """Return a masker of all secrets of the destinations and of those who post and ask."""
     secrets: list[str] = [one.key for one in (config.console.keys if config.console else ())]
-    secrets += [
-        secret
-        for one in config.destinations
-        for secret in (*one.receiver.keys, *one.receiver.signature_secrets)
-    ]
     secrets += [key for one in config.sources for key in one.keys]
     for one in config.destinations:
+        secrets += one.receiver.secrets
         with contextlib.suppress(DefinitionError, UsageError):
             settings = bind_to_show(one, None).settings
             secrets += [value for value in settings.values() if isinstance(value, Secret)]

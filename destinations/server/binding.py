@@ -65,8 +65,7 @@ class Bound:
     def secrets(self) -> Sequence[Secret]:
         """The secrets of its settings and of its senders."""
         of_settings = [it for it in self.destination.settings.values() if isinstance(it, Secret)]
-        receiver = self.config.receiver
-        return [*of_settings, *receiver.keys, *receiver.signature_secrets]
+        return [*of_settings, *self.config.receiver.secrets]
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -171,6 +171,11 @@ class ReceiverConfig:
     signature_secrets: tuple[Secret, ...] = ()
     tenants: TenantsConfig | None = None
 
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """All that its senders prove themselves by."""
+        return [*self.keys, *self.signature_secrets]
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryConfig:
