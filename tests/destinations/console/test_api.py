@@ -7,6 +7,7 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,14 @@ from destinations.operations import Periods, StoredPauses, note_server, pause_de
 from destinations.outcome import Outcome, State
 from destinations.pipeline.attempts import Content, KeptAttempt, KeptExchange
 from destinations.postgres import StoreAddress, open_at
+from destinations.secrets import Secret
+from destinations.server.config_model import (
+    ApiKeyConfig,
+    ConsoleConfig,
+    ReceiverConfig,
+    SourceConfig,
+)
+from destinations.server.network_addresses import Address
 from destinations.store import OpenStore
 from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
@@ -517,6 +526,24 @@ def test_secrets_in_names(console: RunningConsole, dead: Put) -> None:
         assert answer.status == 200
         assert SECRET not in answer.text
         assert "***" in answer.text
+
+
+def test_keys_are_masked(console: RunningConsole) -> None:
+    """Those of senders and of the API, should an event have one."""
+    given = console.verbs.config
+    keys = [f"{name}-key-of-these-tests" for name in ("api", "receiver", "signature", "source")]
+    api, receiver, signature, source = map(Secret, keys)
+    listen = Address("127.0.0.1", 0)
+    of_console = ConsoleConfig(listen, keys=(ApiKeyConfig("reporting", "read", api),))
+    senders = ReceiverConfig(keys=(receiver,), signature_secrets=(signature,))
+    config = replace(
+        given,
+        console=of_console,
+        destinations=tuple(replace(one, receiver=senders) for one in given.destinations),
+        sources=(SourceConfig("web", keys=(source,)),),
+    )
+    masker = Verbs(console.verbs._stores, config).masker
+    assert [masker.text(f"has {key}") for key in keys] == ["has ***"] * 4
 
 
 def test_all_that_pauses_by_itself(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
