@@ -100,10 +100,16 @@ class SinkWorker:
         """Look for messages now."""
         self._wakes.set()
 
-    def close(self) -> None:
-        """Stop; a request that is under way is given up, and its message waits as before."""
+    def stop(self) -> None:
+        """Begin no other message; one that is under way goes on."""
         self._stop = True
         self._wakes.set()
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Stop; what is still under way after so many seconds is given up, and waits as before."""
+        self.stop()
+        if seconds > 0 and self._thread.ident is not None:
+            self._thread.join(seconds)
         self._sender.close()
 
     def turn(self) -> float:

@@ -29,6 +29,7 @@ _KEEP_SECONDS: Final = 60.0
 """How often counts are written: each time is a commit, and they only matter for the next start."""
 
 _CLOSE_SECONDS: Final = 5.0
+_LAST_MESSAGE_SECONDS: Final = 1.0
 
 
 class AlertNotes(Protocol):
@@ -148,10 +149,17 @@ class AlertWatch:
             worker.start()
 
     def close(self) -> None:
-        """Stop, and keep what is known; safe to repeat."""
+        """Stop, and keep what is known; safe to repeat.
+
+        Messages that are under way have a moment to end, so that the next start does not send them
+        again.
+        """
         self._stop.set()
         for worker in self._workers.values():
-            worker.close()
+            worker.stop()
+        until = self._clock.monotonic() + _LAST_MESSAGE_SECONDS
+        for worker in self._workers.values():
+            worker.close(until - self._clock.monotonic())
         if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS)
             self._thread = None

@@ -24,6 +24,7 @@ from destinations.telemetry.alerts import (
     Message,
     Sink,
 )
+from destinations.telemetry.alerts.sending import SinkError
 from tests.stores import AnyStore, OpenStore, both_kinds, opener
 
 MakeRule = Callable[..., AlertRule]
@@ -421,6 +422,42 @@ def test_a_sink_that_hangs_holds_nobody_up(inbox: Inbox, held: AlertRule) -> Non
         assert watch.open == {"held": 1}
     finally:
         watch.close()
+
+
+def test_a_message_under_way_ends_before_the_server(inbox: Inbox, held: AlertRule) -> None:
+    """What a sink has taken is known to the next start; who stops does not cut it off."""
+    notes, takes, is_cut_off = Notes(), threading.Event(), threading.Event()
+
+    class Slow:
+        def send(self, _: Message) -> None:
+            takes.set()
+            assert watch._stop.wait(30)
+            if is_cut_off.wait(0.2):
+                raise SinkError("the server stops")
+
+        def close(self) -> None:
+            is_cut_off.set()
+
+    def sender(sink: Sink) -> Any:
+        return Slow() if sink.name == "page" else inbox.sender(sink)
+
+    clock = StillClock()
+    held_now = [ServedTally("kana", "", "", State.HELD, 0, 1)]
+    watch = AlertWatch(
+        notes,
+        gather=lambda _: Figures(clock.time(), tallies=held_now),
+        is_chief=lambda: True,
+        make_sender=sender,
+        tell=lambda *_: None,
+        clock=clock,
+    )
+    watch.configure(_config(held), ["kana"])
+    watch.look()
+    watch.start()
+    assert takes.wait(30)
+    watch.close()
+    (alert,) = (notes.read() or {})["alerts"]
+    assert "page" not in alert["waiting"]
 
 
 @pytest.fixture
