@@ -1,7 +1,7 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``attempts``, ``cluster``, ``database_size``, ``identifies``, ``soak``, ``sources`` and ``tenants``
-are run only with ``--only NAME``.
+``attempts``, ``cluster``, ``console``, ``database_size``, ``identifies``, ``soak``, ``sources`` and
+``tenants`` are run only with ``--only NAME``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from benchmarks import (
     against_reference,
     attempts,
     cluster,
+    console,
     database_size,
     help_time,
     identifies,
@@ -48,7 +49,16 @@ _BENCHMARKS: Final = (
     user_list,
 )
 # They take minutes whatever they find, so they are run when they are named.
-_BY_NAME: Final = (attempts, cluster, database_size, identifies, soak, sources, tenants)
+_BY_NAME: Final = (
+    attempts,
+    cluster,
+    console,
+    database_size,
+    identifies,
+    soak,
+    sources,
+    tenants,
+)
 
 
 def main() -> int:

@@ -111,11 +111,13 @@ def serving(
     *others: Mapping[str, Any],
     tenants: bool = False,
     has_source: bool = False,
+    has_console: bool = False,
 ) -> Iterator[Serving]:
     """Serve Kana with these settings from the store in ``folder``; stop it in the end.
 
     ``others`` are the settings of further destinations: ``kana-2``, ``kana-3`` and so on. With
-    ``tenants``, senders have keys of their own; with a source it feeds all destinations.
+    ``tenants``, senders have keys of their own; with a source it feeds all destinations; a
+    console is one that is entered by its login link.
     """
     store, log = folder / "store.sqlite3", folder / "serve.log"
     config: dict[str, Any] = {
@@ -143,6 +145,8 @@ def serving(
         config["sources"] = [{"name": "web", "keys": [{"env": "BENCHMARK_SOURCE_KEY"}]}]
         for destination in config["destinations"]:
             destination["from"] = ["web"]
+    if has_console:
+        config["console"] = {"listen": "127.0.0.1:0"}
     path = folder / "serve.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     environment = {
