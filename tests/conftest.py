@@ -216,7 +216,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=leave)
         gone = set(leave)
         items[:] = [item for item in items if item not in gone]
-    items.sort(key=lambda item: (item.path.parent != _TESTS, item.path.parent != _TESTS / "sdks"))
+    first = {_TESTS: 0, _TESTS / "sdks": 1}
+    turns: dict[pytest.Item | pytest.Collector | None, int] = {}
+    for item in items:
+        if item.parent not in turns:
+            turns[item.parent] = first.get(item.path.parent, 2)
+    items.sort(key=lambda item: turns[item.parent])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.forked import run_forked
 
 PAGE = Path(__file__).parent.parent / "docs" / "library.md"
 EXAMPLES = re.findall(
@@ -29,9 +30,13 @@ def test_an_example(program: str, printed: str, tmp_path: Path) -> None:
         "kana_destination",
         "pathlib",
     }
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program],
-        cwd=tmp_path,
+    file = tmp_path / "example.py"
+    file.write_text(program, encoding="utf-8")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    done = run_forked(
+        [sys.executable, "-P", str(file)],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked import run_forked
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -36,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     @functools.cache
     def done(marker: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return run_forked(
             _command(marker),
             cwd=ROOT,
             env={**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))},
