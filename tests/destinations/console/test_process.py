@@ -20,6 +20,7 @@ import pytest
 
 from destinations.console.child import ConsoleChild
 from destinations.postgres import StoreAddress
+from tests.forked import ForkedPopen
 from tests.serving import store_spec
 
 KEY = "0123456789abcdef-of-a-key"
@@ -32,7 +33,7 @@ class Process:
     def __init__(self, log: Path, *arguments: str) -> None:
         self.log = log
         with log.open("wb") as stream:
-            self.process = subprocess.Popen(
+            self.process = ForkedPopen[bytes](
                 [sys.executable, "-P", "-m", "destinations", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -29,6 +27,7 @@ from destinations.store import (
     sealing_key_fault,
 )
 from destinations.store.connection import Connection, Database
+from tests.forked import run_forked
 from tests.stores import AnyStore, OpenStore, sqlite_only
 
 RAW_OLD, RAW_NEW, RAW_OTHER = (bytes([number]) * 32 for number in (0xF8, 0xFF, 3))
@@ -472,9 +471,6 @@ KILLED = """
 import contextlib, os, signal, sys
 from pathlib import Path
 from destinations.store import SqliteDatabase, SealedValues, Sealer, SealingKey
-from destinations.store.connection import Connection, Database
-from destinations.store.connection import Connection, Database
-from tests.stores import AnyStore, OpenStore, sqlite_only
 
 path, point, number, old, new = sys.argv[1:]
 left = int(number)
@@ -524,10 +520,10 @@ def test_killed_while_sealing_anew(tmp_path: Path, point: str, number: int, rese
         for name, text in texts.items():
             old.set(name, text)
     keys = [base64.b64encode(raw).decode() for raw in (RAW_OLD, RAW_NEW)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path), point, str(number), *keys],
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED, encoding="utf-8")
+    done = run_forked(
+        [sys.executable, "-P", str(program), str(path), point, str(number), *keys], check=False
     )
     assert done.returncode == -signal.SIGKILL
     with SqliteStore(path) as store:

@@ -15,6 +15,7 @@ import requests
 
 import kana_destination.sandbox
 from kana_destination.sandbox.__main__ import main
+from tests.forked import ForkedPopen
 
 Start = Callable[..., "subprocess.Popen[str]"]
 ROOT = Path(kana_destination.sandbox.__file__).parents[2]
@@ -25,9 +26,11 @@ def start() -> Iterator[Start]:
     """Start the command with arguments; what still runs is killed at the end."""
     running: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "kana_destination.sandbox", *arguments],
+    def run(
+        *arguments: str, popen: type[subprocess.Popen[str]] = ForkedPopen
+    ) -> subprocess.Popen[str]:
+        process = popen(
+            [sys.executable, "-P", "-W", "error", "-m", "kana_destination.sandbox", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,7 +62,9 @@ def ask(line: dict[str, Any], query: str) -> Any:
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "end of input"])
 def test_it_serves_until_it_is_stopped(start: Start, how: str) -> None:
     """One JSON line when it is ready, nothing else, and exit code 0."""
-    process = start(*(["--until-eof"] if how == "end of input" else []))
+    # The first one is started anew, with all that it imports.
+    popen = subprocess.Popen if how == "SIGTERM" else ForkedPopen
+    process = start(*(["--until-eof"] if how == "end of input" else []), popen=popen)
     line = ready(process)
     assert set(line) == {"url", "apiKey"}
     assert len(ask(line, "{ users { id } }")["data"]["users"]) == 13
