@@ -34,9 +34,9 @@ SEEDS = os.environ.get("CHAOS_SEEDS")
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 
 COUNTS = {
-    "seed": int(SEEDS or 5),
+    "seed": int(SEEDS or 3),
     # Each with several processes that are forked: few, unless it is asked for more.
-    "cut_seed": int(SEEDS or 3),
+    "cut_seed": int(SEEDS or 2),
     # With processes that have to start each time.
     "served_seed": int(SEEDS or 1),
     "run_seed": int(SEEDS or 2),
