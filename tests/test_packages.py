@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import run_forked
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 IMAGES = {
@@ -37,7 +39,9 @@ with open_sandbox("3-partner") as sandbox:
 
 def _python(*arguments: str, folder: Path, path: str = "") -> subprocess.CompletedProcess[str]:
     inherited = os.environ.get("PYTHONPATH", "")
-    return subprocess.run(
+    # Once it is installed, a command imports only what is of its package anew.
+    run = run_forked if path and arguments[:2] != ("-m", "pytest") else subprocess.run
+    return run(
         [sys.executable, "-P", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (inherited, path)))},
@@ -77,6 +81,10 @@ def run(place: Path) -> Run:
     (place / "3-partner").rename(place / "sources")
 
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "-c":
+            program = place / "program.py"
+            program.write_text(arguments[1], encoding="utf-8")
+            arguments = (str(program),)
         return _python(*arguments, folder=place, path=str(target))
 
     return start
