@@ -94,10 +94,10 @@ def test_the_whole_table() -> None:
     assert PHRASES.keys() == WHOLE_TABLE.keys()
 
 
-@pytest.mark.parametrize("status", range(600))
-def test_every_status_has_a_code(status: int) -> None:
+def test_every_status_has_a_code() -> None:
     """What is not in the table is unknown, whatever the interpreter calls it."""
-    assert error_code(status) == WHOLE_TABLE.get(status, UNKNOWN_CODE)
+    for status in range(600):
+        assert error_code(status) == WHOLE_TABLE.get(status, UNKNOWN_CODE), status
 
 
 @pytest.mark.parametrize(

@@ -273,14 +273,13 @@ OF_A_VALUE = {
 
 
 @pytest.mark.parametrize("form", OF_A_VALUE)
-@pytest.mark.parametrize(
-    "value", ["https://evil.example/", "endpoint", "e", '"https://a/"', "$.payload", "@evil", "0"]
-)
-def test_no_value_is_a_host(form: str, value: str) -> None:
+def test_no_value_is_a_host(form: str) -> None:
     """Where a value would choose the host, or it cannot be told whether it does, it is refused."""
-    with pytest.raises(ResolveError) as caught:
-        _url(OF_A_VALUE[form], value)
-    assert caught.value.path == "/url"
+    others = ("endpoint", "e", '"https://a/"', "$.payload", "@evil", "0")
+    for value in ("https://evil.example/", *others):
+        with pytest.raises(ResolveError) as caught:
+            _url(OF_A_VALUE[form], value)
+        assert caught.value.path == "/url", value
 
 
 SETTINGS_ALONE = {

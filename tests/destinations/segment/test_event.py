@@ -228,12 +228,12 @@ def test_the_quick_reader_is_the_strict_one(data: bytes) -> None:
     assert _read(data) == _strictly(data)
 
 
-@pytest.mark.parametrize("text", [*NUMBERS, *TEXTS])
 @pytest.mark.parametrize("around", ["%s", "[%s]", '{"a":%s}', '{"a": %s}', '[[],%s,null,"inf"]'])
-def test_numbers_and_texts_are_read_strictly(text: str, around: str) -> None:
+def test_numbers_and_texts_are_read_strictly(around: str) -> None:
     """Each of those that readers differ on is read as the strict one reads it."""
-    data = (around % text).encode("utf-8", "surrogatepass")
-    assert _read(data) == _strictly(data)
+    for text in [*NUMBERS, *TEXTS]:
+        data = (around % text).encode("utf-8", "surrogatepass")
+        assert _read(data) == _strictly(data), text
 
 
 @pytest.mark.parametrize(

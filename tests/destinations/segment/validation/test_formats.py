@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from destinations.segment.validation.formats import FORMATS
@@ -112,20 +114,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [(n, text) for n, texts in GOOD.items() for text in texts]
-)
-def test_text_has_the_format(name: str, text: str) -> None:
+@pytest.mark.parametrize("name", GOOD)
+def test_text_has_the_format(name: str) -> None:
     """What ajv-formats takes for a format is one."""
-    assert FORMATS[name].holds(text)
+    assert [text for text in GOOD[name] if not FORMATS[name].holds(text)] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [(n, text) for n, texts in BAD.items() for text in texts]
-)
-def test_text_lacks_the_format(name: str, text: str) -> None:
+@pytest.mark.parametrize("name", BAD)
+def test_text_lacks_the_format(name: str) -> None:
     """What ajv-formats refuses is refused."""
-    assert not FORMATS[name].holds(text)
+    assert [text for text in BAD[name] if FORMATS[name].holds(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -147,16 +145,15 @@ def test_formats_of_numbers(name: str, number: float, holds: bool) -> None:
 
 
 @pytest.mark.parametrize("ipv4", [False, True])
-@pytest.mark.parametrize("after", range(9))
-@pytest.mark.parametrize("before", range(9))
-def test_groups_of_ipv6(before: int, after: int, ipv4: bool) -> None:
+def test_groups_of_ipv6(ipv4: bool) -> None:
     """Two colons stand for at least one of eight groups, and IPv4 for the last two."""
-    groups = ["fe80"] * after + ["1.2.3.4"] * ipv4
-    count = before + after + 2 * ipv4
-    text = ":".join(["1"] * before) + "::" + ":".join(groups)
-    assert FORMATS["ipv6"].holds(text) is (count <= 7)
-    whole = ":".join([*["1"] * before, *groups])
-    assert FORMATS["ipv6"].holds(whole) is (count == 8)
+    for before, after in itertools.product(range(9), range(9)):
+        groups = ["fe80"] * after + ["1.2.3.4"] * ipv4
+        count = before + after + 2 * ipv4
+        text = ":".join(["1"] * before) + "::" + ":".join(groups)
+        assert FORMATS["ipv6"].holds(text) is (count <= 7), text
+        whole = ":".join([*["1"] * before, *groups])
+        assert FORMATS["ipv6"].holds(whole) is (count == 8), whole
 
 
 def test_every_format_is_tested() -> None:
