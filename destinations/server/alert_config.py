@@ -223,7 +223,12 @@ class _Reader:
             if rule.name in seen and "name" in spec:
                 self._tell(place + "/name", f"the name {rule.name!r} occurs twice")
             elif rule.name in seen:
-                self._tell(place, f"another rule is called {rule.name!r}: give this one a name")
+                free = _free(rule.name, [one.name for one in rules])
+                self._tell(
+                    place,
+                    f"another rule is called {rule.name!r}, as rules without a name are called by "
+                    f"their condition: give this one a name, such as name: {free}",
+                )
             seen.add(rule.name)
 
     def check_references(self) -> None:
@@ -233,6 +238,14 @@ class _Reader:
                 known = ", ".join(self._specs) or "none"
                 near = did_you_mean(name, self._specs)
                 self._tell(place, f"no sink is called {name!r}; there are: {known}{near}")
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return a name with a number that no rule has yet."""
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"
 
 
 def _url_issue(url: str, *, allow_private: bool) -> str | None:

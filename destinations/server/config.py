@@ -32,7 +32,6 @@ from destinations.errors import (
     did_you_mean,
 )
 from destinations.http.loopback import is_loopback
-from destinations.operations import parse_duration
 from destinations.outcome import Outcome
 from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.lease import LeaseTimes
@@ -75,20 +74,10 @@ _SECRET_PLACE: Final = re.compile(
     r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+"
     r"|/alerts/\d+/to(/\d+)?/(webhook/secret|slack/url))(?=/|$)"
 )
-_NAME_PLACE: Final = re.compile(
-    r"/(destinations|sources|alerts)/\d+/name|/alerts/\d+/to(/\d+)?/name"
-)
-_DURATION_PLACE: Final = re.compile(
-    r"/alerts/\d+/(repeat|closeAfter|when/(\w+/(in|for)|queueAge/over))"
-)
 _DSN_PLACE: Final = "/store/postgres/dsn"
 _DSN_WORDS: Final = (
     "must be postgresql://USER@HOST:PORT/DATABASE without a password, or name what holds the whole "
     "address: {env: NAME}, {file: PATH} or ${NAME}"
-)
-_NAME_WORDS: Final = (
-    "is not a valid name: expected at most 64 letters (a-z, A-Z), digits, _, . and -, and a "
-    "letter or digit first"
 )
 
 
@@ -316,13 +305,6 @@ def _in_words(document: Document, issue: Issue) -> Issue:
         return replace(issue, message=NAME_ONE if both else NAME_IT)
     if issue.path.startswith(_DSN_PLACE) and "required" not in issue.message:
         return replace(issue, path=_DSN_PLACE, message=_DSN_WORDS)
-    if _NAME_PLACE.fullmatch(issue.path) and " of the form " in issue.message:
-        return replace(issue, message=f"{value_at(document.data, issue.path)!r} {_NAME_WORDS}")
-    if _DURATION_PLACE.fullmatch(issue.path) and "text" in issue.message:
-        try:
-            parse_duration(str(value_at(document.data, issue.path)))
-        except UsageError as error:
-            return replace(issue, message=str(error))
     return issue
 
 

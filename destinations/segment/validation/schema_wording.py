@@ -17,7 +17,10 @@ from destinations.segment.javascript.values import type_name
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.kinds import TYPES, counted, describe
 
-__all__ = ["Mismatch", "unknown_name", "wording"]
+__all__ = ["EXPECTED", "Mismatch", "unknown_name", "wording"]
+
+EXPECTED: Final = "x-expected"
+"""The keyword that says what a value has to be, with an example: a pattern is not for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,12 @@ class Mismatch:
 def wording(mismatch: Mismatch) -> str:
     """Return what was expected and what is there, without repeating a long value."""
     ways = _nearest(mismatch)
+    if mismatch.keyword == "required" and EXPECTED in mismatch.schema:
+        lacks = _required(mismatch.expected, mismatch.value)
+        return f"{lacks}; expected {mismatch.schema[EXPECTED]}"
     if mismatch.keyword == "enum" and len(mismatch.expected) > _FEW_OPTIONS:
         return unknown_name(mismatch.path[-1:], mismatch.value, mismatch.expected)
-    if len(ways) == 1 and ways[0].keyword in _WHOLE:
+    if len(ways) == 1 and ways[0].keyword in _WHOLE and not _has_words(ways[0]):
         return _WHOLE[ways[0].keyword](ways[0].expected, ways[0].value)
     expectations = [each for way in ways for each in _expectations(way)]
     if not expectations:
@@ -73,8 +79,18 @@ def _type_of(mismatch: Mismatch) -> str:
 
 def _expectations(mismatch: Mismatch) -> list[str]:
     """Return what would be right instead of a value; empty if there are no words for that."""
+    if _has_words(mismatch):
+        return [mismatch.schema[EXPECTED]]
     make = _NOUN_PHRASES.get(mismatch.keyword)
     return [] if make is None else make(mismatch.schema)
+
+
+_WITH_WORDS: Final = {"pattern", "type", "not", "minProperties"}
+
+
+def _has_words(mismatch: Mismatch) -> bool:
+    """Return whether the schema says itself what is expected instead of a value."""
+    return EXPECTED in mismatch.schema and mismatch.keyword in _WITH_WORDS
 
 
 _FEW_OPTIONS: Final = 12  # more stand after the nearest of them

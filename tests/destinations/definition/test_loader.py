@@ -318,7 +318,11 @@ def _set(path: str, value: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "place", "message"),
     [
-        (_set("destination.version", "1"), "/version", "must be text of the form ^"),
+        (
+            _set("destination.version", "1"),
+            "/version",
+            "must be a version of three numbers, such as 1.0.0",
+        ),
         (_set("destination.name", ...), "", "lacks 'name'"),
         (_set("destination.nmae", 1), "/nmae", "is not a key here; known: $schema, name"),
         (_set("destination.slug", "other"), "/slug", "must be the name of the folder, 'sample'"),

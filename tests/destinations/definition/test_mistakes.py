@@ -468,7 +468,7 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a class of statuses": (
         _set(STATUS, {"status": "5xxx"}),
         "/errorRules/0/when/status",
-        "must be text of the form ^[1-5]xx$, not '5xxx'",
+        "must be a class of statuses, such as 4xx or 5xx, not '5xxx'",
     ),
     "a status that no answer has": (
         _set(STATUS, {"status": [700]}),

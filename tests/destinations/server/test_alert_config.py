@@ -141,7 +141,7 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         ),
         (f"when: {{ded: {{over: 1}}}}, {TO}", "did you mean dead?"),
         (f"when: {{queueage: {{}}}}, {TO}", "did you mean queueAge?"),
-        (f"when: {{}}, {TO}", "/alerts/0/when: must"),
+        (f"when: {{}}, {TO}", "/alerts/0/when: must be a condition such as {dead: "),
         (f"when: {{dead: {{}}, held: {{}}}}, {TO}", "/alerts/0/when: must"),
         (
             f"when: {{dead: {{over: 1, within: 5m}}}}, {TO}",
@@ -149,23 +149,29 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         ),
         (
             f"when: {{dead: {{in: 15min}}}}, {TO}",
-            "6: /alerts/0/when/dead/in: invalid duration '15min': expected a whole number",
+            "6: /alerts/0/when/dead/in: must be a duration, which is a whole number over 0",
         ),
-        (f"when: {{dead: {{in: 0m}}}}, {TO}", "/when/dead/in: invalid duration '0m'"),
-        (f"when: {{dead: {{in: 15}}}}, {TO}", "/when/dead/in: invalid duration '15'"),
+        (f"when: {{dead: {{in: 0m}}}}, {TO}", "or 4h, not '0m'"),
+        (f"when: {{dead: {{in: 15}}}}, {TO}", "/when/dead/in: must be a duration"),
         (f"when: {{dead: {{in: 8d}}}}, {TO}", "/when/dead/in: must be at most 7d"),
         (f"when: {{dead: {{over: -1}}}}, {TO}", "/alerts/0/when/dead/over: must be"),
         (f"when: {{dead: {{over: many}}}}, {TO}", "/alerts/0/when/dead/over: must be"),
         (f"when: {{invalidRate: {{over: 5}}}}, {TO}", "/when/invalidRate/over: must be"),
-        (f"when: {{queueAge: {{over: 10}}}}, {TO}", "/queueAge/over: invalid duration '10'"),
+        (f"when: {{queueAge: {{over: 10}}}}, {TO}", "/queueAge/over: must be a duration"),
         (f"when: {{credentials: refuse}}, {TO}", "/when/credentials: must be"),
         (
             f"when: {{held: {{}}}}, repeat: often, {TO}",
-            "/alerts/0/repeat: invalid duration 'often'",
+            "/alerts/0/repeat: must be a duration",
         ),
-        (f"when: {{held: {{}}}}, name: a b, {TO}", "/alerts/0/name: 'a b' is not a valid name"),
-        (TO, "6: /alerts/0: lacks 'when'"),
-        ("when: {held: {}}", "6: /alerts/0: lacks 'to'"),
+        (
+            f"when: {{held: {{}}}}, name: a b, {TO}",
+            "/alerts/0/name: must be a name of at most 64 letters",
+        ),
+        (TO, "6: /alerts/0: lacks 'when'; expected a rule such as {name: many-dead, when: "),
+        (
+            "when: {held: {}}",
+            "6: /alerts/0: lacks 'to'; expected a rule such as {name: many-dead, when: ",
+        ),
         ("when: {held: {}}, to: []", "/alerts/0/to: must not be empty"),
         ("when: {held: {}}, to: 7", "/alerts/0/to: must be"),
         ("when: {held: {}}, to: page", "/alerts/0/to: no sink is called 'page'; there are: none"),
@@ -235,7 +241,8 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         ),
         (
             f"when: {{held: {{}}}}, {TO}}}\n  - {{when: {{held: {{over: 5}}}}, {TO}",
-            "7: /alerts/1: another rule is called 'held': give this one a name",
+            "7: /alerts/1: another rule is called 'held', as rules without a name are called by their "
+            "condition: give this one a name, such as name: held-2",
         ),
         (
             f"when: {{held: {{}}}}, {TO}}}\n  - {{when: {{dead: {{}}}}, name: held, {TO}",

@@ -285,7 +285,10 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
             "has the invalid port '999",
         ),
         (_faulty("admin: {listen: '9100'}\n"), "5: /admin/listen: '9100' lacks a port: expected"),
-        (_faulty("admin: {}\n"), "5: /admin: lacks 'listen'"),
+        (
+            _faulty("admin: {}\n"),
+            "5: /admin: lacks 'listen'; expected a mapping with the address, such as {listen",
+        ),
         (
             _faulty("admin: {listen: '127.0.0.1:8787'}\n"),
             "5: /admin/listen: is where events are received (listen): expected another port",
@@ -336,7 +339,7 @@ WAYS = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret itself"
         ),
         (
             SMALL.replace("one", "a/b"),
-            "3: /destinations/0/name: 'a/b' is not a valid name: expected at most 64 letters",
+            "3: /destinations/0/name: must be a name of at most 64 letters",
         ),
         (
             _faulty("listen: {host: 0.0.0.0}\n"),

@@ -779,7 +779,7 @@ def test_the_settings_behind_a_proxy(serve: Serve) -> None:
         ),
         (
             {"sources": [{"name": "a b", "keys": [{"file": "web.key"}]}]},
-            "/sources/0/name: 'a b' is",
+            "/sources/0/name: must be a name of at most 64 letters",
         ),
     ],
 )
