@@ -102,9 +102,10 @@ def _reload(console: Any, path: Path, observation: Observation) -> bool:
     try:
         is_taken: bool = console.reload(_read(path))
     except DestinationsError as error:
-        observation.logger.error(f"configuration not reloaded, the former one stays: {error}")  # noqa: TRY400 - reported in a line
+        message = "configuration not reloaded by the console, the former one stays"
+        observation.logger.error(f"{message}: {error}")  # noqa: TRY400 - reported in a line
         return True
-    observation.logger.info("configuration reloaded", configuration=str(path.resolve()))
+    observation.logger.info("console reloaded", configuration=str(path.resolve()))
     return is_taken
 
 

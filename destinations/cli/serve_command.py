@@ -70,9 +70,9 @@ def command(path: Path, role: Role, *, check: bool) -> int:
     if check:
         config = _read(path)
         bound = check_start(config, os.environ)
-        check_console(config, path)
+        of_console = check_console(config, path)
         of_bound = [one for each in bound for one in each.warnings]
-        of_parts = (*of_bound, *check_durability(config), *check_alerts(config))
+        of_parts = (*of_bound, *check_durability(config), *check_alerts(config), *of_console)
         for warning in (*config.warnings, *of_parts):
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{path} can be used: {', '.join(each.name for each in bound)}.")
@@ -96,7 +96,7 @@ def _read(path: Path) -> ServeConfig:
 def _run(
     config: ServeConfig, path: Path, signals: Signals, observation: Observation, role: Role
 ) -> int:
-    check_console(config, path)
+    of_console = check_console(config, path)
     service = Service(config, observation, role=role)
     logger = observation.logger
     logger.info(
@@ -107,7 +107,7 @@ def _run(
         store=str(config.store.address),
         destinations=[each.name for each in config.destinations],
     )
-    for warning in config.warnings:
+    for warning in (*config.warnings, *of_console):
         logger.warning(warning)
     service.start()
     collect_less_often()

@@ -15,14 +15,16 @@ __all__ = ["check_console"]
 _LIBRARIES: Final = ("argon2", "jinja2", "starlette")
 
 
-def check_console(config: ServeConfig, path: Path) -> None:
-    """Raise for a console that could not run: `MissingExtraError`, `DefinitionError`, `UsageError`.
+def check_console(config: ServeConfig, path: Path) -> list[str]:
+    """Return warnings about the console of a configuration.
+
+    Raises for a console that could not run: `MissingExtraError`, `DefinitionError`, `UsageError`.
 
     ``path`` is where the configuration was read. The libraries are not loaded: the memory of the
     console is that of its own process.
     """
     if config.console is None:
-        return
+        return []
     for library in _LIBRARIES:
         if importlib.util.find_spec(library) is None:
             raise missing_library(library, "console", "the console")
@@ -30,6 +32,12 @@ def check_console(config: ServeConfig, path: Path) -> None:
         msg = f"{path} is a pipe, which the console cannot read as well: name a regular file"
         raise UsageError(msg)
     if config.console.users is not None:
-        from destinations.console.users import read_users  # noqa: PLC0415 - with an extra
+        from destinations.console.users import (  # noqa: PLC0415 - with an extra
+            first_user,
+            read_users,
+        )
 
-        read_users(config.console.users)
+        users = config.console.users
+        if not read_users(users):
+            return [f"{users}: nobody may sign in to the console yet: {first_user(users)}"]
+    return []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "SHORTEST_PASSWORD",
     "User",
     "Users",
+    "first_user",
     "hash_password",
     "read_users",
     "replace_private",
@@ -214,4 +216,13 @@ def _is_hash(text: str) -> bool:
 
 
 def _unreadable(path: Path, error: OSError) -> DefinitionError:
-    return DefinitionError([Issue(f"cannot be read: {error.strerror}", file=str(path))])
+    message = f"cannot be read: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        message = f"does not exist, so nobody may sign in to the console yet: {first_user(path)}"
+    return DefinitionError([Issue(message, file=str(path))])
+
+
+def first_user(path: Path) -> str:
+    """Return the command that adds the first operator to a file, in words."""
+    command = f"destinations console user add NAME --role operate --file {shlex.quote(str(path))}"
+    return f"add the first user with {command}"

@@ -13,9 +13,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
@@ -52,6 +54,8 @@ _LEFT_SECONDS: Final = 1.0
 _KEPT: Final = 4096
 _TOLD: Final = 300
 """Characters of what a program says of its failure."""
+
+_GUARD: Final = str(Path(__file__).with_name("command_guard.py"))
 
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ")
 
@@ -122,6 +126,7 @@ class SinkSender:
         self._environment = os.environ if environment is None else environment
         self._transport: HttpTransport | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._said = ""
         self._is_closed = False
         if not isinstance(sink, CommandSink):
             timeouts = Timeouts(connect=sink.timeout, read=sink.timeout, total=sink.timeout)
@@ -175,21 +180,49 @@ class SinkSender:
 
     def _run(self, sink: CommandSink, message: Message) -> None:
         body = message_json(payload_of(message, self._server, self._mask))
-        named = (*_PASSED_ON, *sink.env)
-        environment = {key: self._environment[key] for key in named if key in self._environment}
+        guarded, guard = socket.socketpair()
+        with guarded:
+            # The guard has the other end; it ends the program once this process has ended.
+            with guard:
+                process = self._started(sink, guard)
+            self._process = process
+            self._wait(sink, process, body)
+            if process.returncode == 0:
+                return
+            guarded.settimeout(0)
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                number = guarded.recv(16)
+                if number:
+                    raise SinkError(f"cannot run {sink.argv[0]}: {os.strerror(int(number))}")
+        first = self._mask(self._said)[:_TOLD]
+        why = f": {first}" if first else ""
+        raise SinkError(f"{sink.argv[0]} ended with {process.returncode}{why}")
+
+    def _started(self, sink: CommandSink, guard: socket.socket) -> subprocess.Popen[bytes]:
+        names = (*_PASSED_ON, *sink.env)
+        command, environment = list(sink.argv), self._environment
+        inherited: tuple[int, ...] = ()
+        if os.name == "posix":
+            number, inherited = str(guard.fileno()), (guard.fileno(),)
+            command = [sys.executable, "-I", "-S", _GUARD, number, ",".join(names), *command]
+        else:  # pragma: no cover - tests run elsewhere
+            environment = {key: environment[key] for key in names if key in environment}
         try:
-            process = subprocess.Popen(  # noqa: S603 - the operator's own program, without a shell
-                sink.argv,
+            return subprocess.Popen(  # noqa: S603 - the operator's own program, without a shell
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=environment,
                 start_new_session=True,
+                pass_fds=inherited,
             )
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise SinkError(f"cannot run {sink.argv[0]}: {why}") from None
-        self._process = process
+
+    def _wait(self, sink: CommandSink, process: subprocess.Popen[bytes], body: bytes) -> None:
+        """Give a program its message and wait for its end; then nothing of it is left."""
         with process:
             said = _Said(process.stderr)
             try:
@@ -203,10 +236,7 @@ class SinkSender:
                 self._process = None
                 _end_group(process)
                 said.end()
-        if process.returncode != 0:
-            first = self._mask(said.text)[:_TOLD]
-            why = f": {first}" if first else ""
-            raise SinkError(f"{sink.argv[0]} ended with {process.returncode}{why}")
+        self._said = said.text
 
 
 class _Said(threading.Thread):

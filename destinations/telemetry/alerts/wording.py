@@ -55,12 +55,14 @@ def message_text(message: Message) -> str:
         for what, name in (("subscription", message.subscription), ("tenant", message.tenant))
         if name
     )
-    subject = (message.destination or "store") + of
+    subject = f"{message.destination or 'store'}{of}: "
+    if message.kind == "test":  # which is about nothing
+        subject = ""
     limit = f" ({message.limit})" if message.limit and message.kind != "closed" else ""
     after = ""
     if message.kind in {"repeated", "closed"}:
         after = f", after {shown_duration(message.at - message.since)}"
-    return f"{_SIGNS[message.kind]}{after}: {subject}: {message.what}{limit}"
+    return f"{_SIGNS[message.kind]}{after}: {subject}{message.what}{limit}"
 
 
 def slack_text(message: Message, mask: Callable[[str], str]) -> str:

@@ -127,7 +127,8 @@ def test_test(command: Command, config: Path, tmp_path: Path) -> None:
     )
     message = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert message["type"] == "alert.test"
-    assert "only shows that messages about alerts arrive" in message["data"]["summary"]
+    summary = message["data"]["summary"]
+    assert summary == "Test: this message only shows that messages about alerts arrive"
 
 
 def test_test_one_sink(command: Command, config: Path) -> None:

@@ -142,7 +142,8 @@ def test_a_child_of_the_server(start: Callable[..., Process], file: Path) -> Non
     (child,) = _children(server.process.pid)
     file.write_text(file.read_text().replace("name: hook", "name: other"))
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for('"configuration reloaded"', 2)
+    server.wait_for('"console reloaded"')
+    assert server.log.read_text().count('"configuration reloaded"') == 1
     _until(lambda: _get(url, "/api/v1/connections")[1]["items"][0]["destination"] == "other")
     assert _children(server.process.pid) == [child]
     assert server.stop() == 0
@@ -209,8 +210,29 @@ def test_a_server_with_a_wrong_file_of_operators(
     monkeypatch.setenv("K", KEY)
     text = file.read_text().replace("'127.0.0.1:0'}", "'127.0.0.1:0', users: {file: missing}}")
     file.write_text(text)
+    for arguments in (("--check",), ()):
+        done = command("serve", "--config", str(file), *arguments)
+        assert done.code == 2
+        assert (
+            "missing: does not exist, so nobody may sign in to the console yet: add the first user with "
+            f"destinations console user add NAME --role operate --file {file.parent}/missing"
+        ) in done.err
+
+
+def test_a_server_without_operators(
+    command: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that has none is warned of, with the command that adds one."""
+    monkeypatch.setenv("K", KEY)
+    users = file.parent / "users.yaml"
+    users.write_text("users: []")
+    users.chmod(0o600)
+    text = file.read_text().replace("'127.0.0.1:0'}", "'127.0.0.1:0', users: {file: users.yaml}}")
+    file.write_text(text)
     done = command("serve", "--config", str(file), "--check")
-    assert (done.code, "missing: cannot be read" in done.err) == (2, True)
+    assert done.code == 0
+    assert "warning: " in done.err
+    assert "nobody may sign in to the console yet: add the first user with destinations" in done.err
 
 
 class _Clock:

@@ -74,17 +74,16 @@ def test_what_the_configuration_lacks_is_shown(path: Path) -> None:
     [
         (
             "keepAttempts: {failed: 30 days}",
-            "f.yaml:1: /keepAttempts/failed: must be a duration, which is a number and one of s, m, "
-            "h, d or w, such as 90m, 12h or 30d, not '30 days'",
+            "one of s, m, h, d or w, such as 90m, 12h or 30d, not '30 days'",
         ),
         ("keepAttempts: {delivered: 30}", "such as 90m, 12h or 30d, not a number"),
         (
             "keepAttempts: {maxBytes: 256 MB}",
-            "must be a number of bytes, or text of a number with kB, MB or GB, such as 256MB or 1.5GB",
+            "bytes, or text of a number with kB, MB or GB, such as 256MB or 1.5GB, not",
         ),
         (
             "keepAttempts: true",
-            "must be false, or a mapping such as {failed: 30d, delivered: 1h, sample: 0.01}, not true",
+            "or a mapping such as {failed: 30d, delivered: 1h, sample: 0.01}, not true",
         ),
         ("console: {listen: 8788}", "must be text of the form HOST:PORT, such as 127.0.0.1:8788"),
         ("api: {keys: [{env: K}]}", "lacks 'role'; expected a key with its role, such as {env: "),

@@ -241,8 +241,7 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         ),
         (
             f"when: {{held: {{}}}}, {TO}}}\n  - {{when: {{held: {{over: 5}}}}, {TO}",
-            "7: /alerts/1: another rule is called 'held', as rules without a name are called by their "
-            "condition: give this one a name, such as name: held-2",
+            "called by their condition: give this one a name, such as name: held-2",
         ),
         (
             f"when: {{held: {{}}}}, {TO}}}\n  - {{when: {{dead: {{}}}}, name: held, {TO}",

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -340,6 +341,80 @@ def test_a_command_that_hangs(
             return
         waited.wait(0.02)
     raise AssertionError("what the command has started goes on")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_command_ends_with_its_server(
+    tmp_path: Path, program: Callable[[str], tuple[str, ...]]
+) -> None:
+    """Nothing of it goes on when the server was killed, which then can end nothing."""
+    pids = tmp_path / "pids"
+    argv = program(
+        f"child, out = os.fork(), {str(pids)!r}\n"
+        "if child: open(out, 'w').write(f'{os.getpid()} {child} ')\n"
+        "time.sleep(60)"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVER, *argv],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        _until(lambda: pids.exists() and pids.read_text("utf-8").endswith(" "))
+        found = [int(one) for one in pids.read_text("utf-8").split()]
+        assert [_runs(one) for one in found] == [True, True]
+    finally:
+        server.kill()
+        server.wait(30)
+    _until(lambda: not any(map(_runs, found)))
+
+
+_SERVER = """
+import sys, threading
+from destinations.telemetry.alerts import CommandSink, Message, SinkSender
+sink = CommandSink("page", tuple(sys.argv[1:]), timeout=50.0)
+message = Message("msg_1", "test", 0.0, "", "test", None, "", "what", since=0.0)
+sender = SinkSender(sink, server="here", mask=str)
+thread = threading.Thread(target=sender.send, args=(message,))
+thread.start()
+thread.join()
+"""
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    waited = threading.Event()
+    for _ in range(1_500):
+        if holds():
+            return
+        waited.wait(0.02)
+    raise AssertionError("it does not come about")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("os.kill(os.getpid(), 15)", "ended with -15"),
+        ("os.kill(os.getpid(), 9)", "ended with -9"),
+        ("os.execv('/dev/null', ['x'])", "ended with 1: "),
+    ],
+)
+def test_how_a_command_ends(
+    text: str,
+    told: str,
+    program: Callable[[str], tuple[str, ...]],
+    sender: Callable[..., SinkSender],
+    message: MakeMessage,
+) -> None:
+    """A signal that ends it is told as such."""
+    with pytest.raises(SinkError, match=told):
+        sender(CommandSink("page", program(text))).send(message())
+
+
+def test_a_file_that_is_no_program(
+    tmp_path: Path, sender: Callable[..., SinkSender], message: MakeMessage
+) -> None:
+    """It is named, with the reason."""
+    with pytest.raises(SinkError, match=r"cannot run .*: Permission denied"):
+        sender(CommandSink("page", (str(tmp_path),))).send(message())
 
 
 def _runs(pid: int) -> bool:
