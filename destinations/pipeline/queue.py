@@ -210,6 +210,8 @@ class QueuedDelivery:
     blame: it travels with fewer others, in the end with none. ``line`` is that of the file that it
     was read from, 0 for none. ``size`` is how many bytes it holds in memory; ``is_claimed`` says
     that it is part of a batch, ``has_failure`` that its row says why an attempt failed.
+    ``last_failure`` is the code and status of that, if another process, or an earlier
+    configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     """
 
@@ -235,6 +237,7 @@ class QueuedDelivery:
     size: int = 0
     is_claimed: bool = False
     has_failure: bool = False
+    last_failure: tuple[str, int | None] | None = None
     restored: Restored | None = None
 
     @property

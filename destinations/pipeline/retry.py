@@ -133,7 +133,9 @@ class RetryPolicy:
         if retry.wait_for is not None and self.outage == "dead":
             limit = retry.wait_for.seconds if self.wait_for is None else self.wait_for
             # What failed otherwise before, as in an outage, has not waited for it yet.
-            begins_waiting = delivery.rule_failures == 0
+            # What waited for it under an earlier process or configuration goes on.
+            goes_on = delivery.last_failure == (result.code, result.status)
+            begins_waiting = delivery.rule_failures == 0 and not goes_on
             began = None if begins_waiting else began
         elif not is_key_refused:
             exhausted = retry.attempts is not None and rule_failures >= retry.attempts

@@ -1324,9 +1324,23 @@ class StoredSource:
     def queued(self, rows: Iterable[Sequence[Any]]) -> list[QueuedDelivery]:
         """Return the deliveries of rows of `OPEN_COLUMNS`."""
         found = [_queued(self._names, row) for row in rows]
+        self._find_failures([one for one in found if one.attempts and one.state is State.READY])
         if self._scope.tenant and found:
             self._find_settings(found)
         return found
+
+    def _find_failures(self, deliveries: Sequence[QueuedDelivery]) -> None:
+        """Note how deliveries failed that are tried again: a wait for another event goes on."""
+        if not deliveries:
+            return
+        rows = self._database.all(
+            "SELECT id, code, http_status FROM failures"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (array_of(one.id for one in deliveries),),
+        )
+        known = {identity: (code, status) for identity, code, status in rows}
+        for delivery in deliveries:
+            delivery.last_failure = known.get(delivery.id)
 
     def _find_settings(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Note with which settings events came: only those of customers bring any."""

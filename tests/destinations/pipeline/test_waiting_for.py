@@ -205,6 +205,34 @@ def test_a_restart(started: tuple[Bench, _Users]) -> None:
     assert sorted(users.order[1:]) == ["a", "a"]
 
 
+def test_a_restart_does_not_begin_the_wait_again(started: tuple[Bench, _Users]) -> None:
+    """It counts from the first answer, whatever process or configuration got that."""
+    bench, users = started
+    bench.accept_raw(bench.event("a", 1, "m1"))
+    for _ in range(6):
+        bench.step(1.0)
+    began, first = users.sent[0][0], bench.entries[0].first_attempt_at
+    while bench.clock.time() - began < 700:
+        sent = len(users.sent)
+        while len(users.sent) == sent:
+            bench.step(60.0)
+        for _ in range(4):
+            bench.step(0.0)  # its answer is in the store
+        bench.restart()
+        users = _Users(bench)
+        for _ in range(4):
+            bench.step(60.0)
+        for _ in range(4):
+            bench.step(0.0)
+        assert _statuses(bench) == {"m1": READY}
+        assert bench.entries[0].first_attempt_at == first
+    while _is_open(bench, "m1"):
+        bench.step(10_000.0)
+        assert bench.clock.time() - began < 2_000
+    assert _statuses(bench) == {"m1": DEAD}
+    assert 900 - 0.001 <= users.sent[-1][0] - began < 1_100
+
+
 def test_an_operator_drops_what_waits(started: tuple[Bench, _Users]) -> None:
     """It is not sent any more, and the others are."""
     bench, users = started
