@@ -138,6 +138,11 @@ class Masker:
         """Return a masker of these secrets instead; those that stay cost nothing."""
         return Masker(secrets, self._traces)
 
+    def plus(self, other: Masker) -> Masker:
+        """Return a masker of the secrets of both; what is known of them costs nothing."""
+        known = {**other._traces, **self._traces}
+        return Masker(known, known)
+
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
         pieces: list[str] = []

@@ -46,7 +46,8 @@ from destinations.postgres import StoreAddress
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.runtime.plugins import plugin_code
-from destinations.server import DestinationConfig, bind_to_show, read_config
+from destinations.secrets import Masker
+from destinations.server import DestinationConfig, bind_to_show, config_masker, read_config
 from destinations.store import OpenStore, TenantStore, default_path
 
 __all__ = ["command"]
@@ -154,13 +155,12 @@ def command(**given: Any) -> int:
     Secrets are masked. Exits 1 if an event is invalid.
     """
     options = _Options(**given)
-    with _chosen(options) as bound:
-        return _explain(options, bound)
+    with _chosen(options) as (bound, masker):
+        return _explain(options, bound, masker)
 
 
-def _explain(options: _Options, bound: Destination) -> int:
+def _explain(options: _Options, bound: Destination, masker: Masker) -> int:
     """Print the explanations; returns the exit code."""
-    masker = bound.settings.masker
     given = _samples(bound.definition) if options.sample else _events(options.events)
     found = itertools.islice(given, options.limit)
     first, second = next(found, None), next(found, None)
@@ -183,8 +183,13 @@ def _explain(options: _Options, bound: Destination) -> int:
     return 1 if has_invalid else 0
 
 
-def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]:
-    """Return the destination that options name; raises `click.UsageError` if they do not fit."""
+def _chosen(
+    options: _Options,
+) -> contextlib.AbstractContextManager[tuple[Destination, Masker]]:
+    """Return the destination that options name, and what masks its secrets.
+
+    Raises `click.UsageError` if they do not fit.
+    """
     if options.sample == bool(options.events):
         raise click.UsageError("expected either FILE or --sample")
     if options.config is not None:
@@ -203,7 +208,7 @@ def _chosen(options: _Options) -> contextlib.AbstractContextManager[Destination]
 @contextlib.contextmanager
 def _configured(
     path: Path, name: str | None, store: StoreAddress | None, tenant: str | None
-) -> Iterator[Destination]:
+) -> Iterator[tuple[Destination, Masker]]:
     """Give a destination as a server with this configuration has it, for a tenant if given."""
     config = read_config(path, os.environ, to_show=True)
     chosen = configured_destination(config, path, name)
@@ -217,7 +222,8 @@ def _configured(
         say_what_is_named(path, chosen)
         for warning in destination.definition.warnings:
             click.echo(f"warning: {warning}", err=True)
-        yield destination
+        # Secrets of others may stand in an event as well.
+        yield destination, destination.settings.masker.plus(config_masker(config, os.environ))
 
 
 def _of_tenant(
@@ -236,7 +242,7 @@ def _of_tenant(
 @contextlib.contextmanager
 def _bound(
     name: str, settings: Path | None, connection: Path | None, store: StoreAddress | None
-) -> Iterator[Destination]:
+) -> Iterator[tuple[Destination, Masker]]:
     """Give the destination, with names in place of missing settings."""
     definition, plugin = open_definition(name)
     if connection is not None:
@@ -246,9 +252,10 @@ def _bound(
     try:
         if settings is None:
             code = plugin_code(plugin, opened)
-            yield Destination(definition, named_settings(definition), code)
+            bound = Destination(definition, named_settings(definition), code)
         else:
-            yield bind_to_file(definition, plugin, settings, store=opened).destination
+            bound = bind_to_file(definition, plugin, settings, store=opened).destination
+        yield bound, bound.settings.masker
     finally:
         if opened is not None:
             opened.close()

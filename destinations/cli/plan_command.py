@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from destinations.server import (
     PlanReport,
     ServeConfig,
     compare_event,
+    config_masker,
     destination_changes,
     read_config,
     running_configuration,
@@ -138,7 +139,9 @@ def command(**given: Any) -> int:
         former = _former(options, place, store)
         _say_if_elsewhere(options, config, former, place)
         changes = destination_changes(former.config, config, store, former.loaded)
-        changes = _chosen(changes, options)
+        # Secrets of others may stand in an event as well.
+        maskers = [config_masker(one, os.environ) for one in (former.config, config)]
+        changes = [replace(one, maskers=maskers) for one in _chosen(changes, options)]
         for one in config.destinations:
             if options.destination in {None, one.name}:
                 say_what_is_named(options.config, one)

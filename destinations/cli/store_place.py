@@ -17,6 +17,7 @@ from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.errors import UsageError
 from destinations.operations import check_migration, shown_time
 from destinations.postgres import StoreAddress, open_at, open_complete
+from destinations.secrets import Masker
 from destinations.store import (
     MOVED_TO,
     OpenStore,
@@ -34,6 +35,9 @@ _STORE = click.option(
     metavar=STORE_METAVAR,
     help="Use the store FILE or postgresql://...; by default that of --config, else your own.",
 )
+
+
+_MASKED = "its secrets are not needed; those that are there are masked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,18 @@ class StorePlace:
         if moved is not None:
             click.echo(f"warning: the store {self.address} was moved to {moved}", err=True)
         return store
+
+    def masker(self, store: OpenStore) -> Masker:
+        """Return what masks the secrets in what is shown of the open store.
+
+        They are those that the configuration names, or that of the server that delivers from the
+        store, as far as they can be had here. Of runs none are known.
+        """
+        config = self.config
+        if config is None:
+            running = server.running_configuration(store, os.environ)
+            config = None if running is None else running.config
+        return Masker() if config is None else server.config_masker(config, os.environ)
 
     def change(self) -> OpenStore:
         """Open the store to change it."""
@@ -132,7 +148,7 @@ class StorePlace:
 
 def place_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add --store and --config; the command gets both as ``place``."""
-    return _with_place(command, "its secrets are not needed.", pipes=True)
+    return _with_place(command, _MASKED, pipes=True)
 
 
 def asking_place_options(command: Callable[..., int]) -> Callable[..., int]:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -37,7 +38,6 @@ from destinations.console.shown import (
 from destinations.console.stores import Stores
 from destinations.errors import (
     DefinitionError,
-    EventError,
     TemporaryError,
     UsageError,
     did_you_mean,
@@ -68,6 +68,7 @@ from destinations.operations import (
     resolve,
     resume_all,
     server_status,
+    shown_content,
     split,
     stopped_destinations,
     store_status,
@@ -83,12 +84,11 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import explain
-from destinations.secrets import Masker, Secret
-from destinations.segment.event import read_json
 from destinations.server import (
     DestinationConfig,
     ServeConfig,
     bind_to_show,
+    config_masker,
     todays_destinations,
 )
 from destinations.store import Attempt, AuditLine, OpenStore, StoredLedger, Tenant, TenantStore
@@ -148,7 +148,7 @@ class Verbs:
         self.config = config
         self._stores = stores
         self._clock = clock or SystemClock()
-        self.masker = _masker(config)
+        self.masker = config_masker(config, os.environ)
 
     @property
     def now(self) -> float:
@@ -211,13 +211,7 @@ class Verbs:
 
     def shown_json(self, data: bytes | None) -> Any:
         """Return an event or a payload as JSON values, masked; as text where it is no JSON."""
-        if not data:
-            return None
-        try:
-            value = read_json(data, limit=len(data))
-        except EventError:
-            value = data.decode("utf-8", "replace")
-        return self.masker.value(value)
+        return shown_content(data, self.masker)
 
     # -- decisions -----------------------------------------------------------------------------
 
@@ -646,18 +640,6 @@ class Verbs:
             )
             raise UnknownError(msg + did_you_mean(destination, known))
         return None if tenant is None else _found_tenant(store, tenant, destination)
-
-
-def _masker(config: ServeConfig) -> Masker:
-    """Return a masker of all secrets of the destinations and of those who post and ask."""
-    secrets: list[str] = [one.key for one in (config.console.keys if config.console else ())]
-    secrets += [key for one in config.sources for key in one.keys]
-    for one in config.destinations:
-        secrets += one.receiver.secrets
-        with contextlib.suppress(DefinitionError, UsageError):
-            settings = bind_to_show(one, None).settings
-            secrets += [value for value in settings.values() if isinstance(value, Secret)]
-    return Masker(secrets)
 
 
 def _found_tenant(store: OpenStore, name: str, destination: str | None) -> Tenant:

@@ -157,6 +157,8 @@ from .showing import (
     NextStep,
     delivery_details,
     evidence_rows,
+    shown_content,
+    shown_entry,
 )
 from .status import (
     StoreStatus,
@@ -359,7 +361,9 @@ __all__ = [
     "server_status",
     "settle",
     "settle_held",
+    "shown_content",
     "shown_duration",
+    "shown_entry",
     "shown_time",
     "silence_rule",
     "split",

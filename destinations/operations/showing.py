@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from destinations.errors import EventError
 from destinations.operations.decisions import proposed, why_not_dropped, why_not_resolved
 from destinations.operations.interrupted import delivers
 from destinations.operations.pauses import (
@@ -21,9 +22,18 @@ from destinations.operations.versions import entry_version
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
+from destinations.secrets import Masker
+from destinations.segment.event import read_json
 from destinations.store import OpenStore, StoredLedger
 
-__all__ = ["DeliveryDetails", "NextStep", "delivery_details", "evidence_rows"]
+__all__ = [
+    "DeliveryDetails",
+    "NextStep",
+    "delivery_details",
+    "evidence_rows",
+    "shown_content",
+    "shown_entry",
+]
 
 _GOES_ON: Final = {
     State.READY: "sends it in its turn",
@@ -107,6 +117,31 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         why_not_resolved(entry),
         why_not,
         why_not_dropped(entry),
+    )
+
+
+def shown_content(data: bytes | None, masker: Masker) -> Any:
+    """Return an event or a payload as JSON values, masked; as text where it is no JSON."""
+    if not data:
+        return None
+    try:
+        value = read_json(data, limit=len(data))
+    except EventError:  # no event: what was read instead of one
+        value = data.decode("utf-8", "replace")
+    return masker.value(value)
+
+
+def shown_entry(entry: LedgerEntry, masker: Masker) -> LedgerEntry:
+    """Return a delivery whose words are masked: what is of its event, and of the partner."""
+    increment = entry.increment
+    return replace(
+        entry,
+        user=masker.text(entry.user),
+        message_id=masker.text(entry.message_id),
+        reason=masker.text(entry.reason),
+        tenant_name=masker.value(entry.tenant_name),
+        evidence=masker.value(dict(entry.evidence)),
+        increment=None if increment is None else increment._replace(key=masker.text(increment.key)),
     )
 
 

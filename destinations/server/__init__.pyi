@@ -54,6 +54,9 @@ from .http_server import (
 from .ingest_route import (
     IngestRoute,
 )
+from .masking import (
+    config_masker,
+)
 from .partners import (
     configured_partners,
     configured_tenant,
@@ -109,6 +112,7 @@ __all__ = [
     "check_durability",
     "check_start",
     "compare_event",
+    "config_masker",
     "config_of_text",
     "configured_partners",
     "configured_tenant",

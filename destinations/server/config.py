@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -63,7 +64,13 @@ from destinations.server.source_calls import PATHS
 from destinations.store import RecentBounds, sealing_key_fault
 from destinations.telemetry.alerts import AlertConfig
 
-__all__ = ["config_of_text", "config_to_show", "read_alert_config", "read_config"]
+__all__ = [
+    "config_of_text",
+    "config_to_show",
+    "named_secrets",
+    "read_alert_config",
+    "read_config",
+]
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -201,6 +208,31 @@ def config_of_text(text: str, current: ServeConfig, environment: Mapping[str, st
     if issues:
         raise DefinitionError(issues)
     return config
+
+
+def named_secrets(document: Document, sources: Sources) -> list[str]:
+    """Return the secrets that a configuration names beside settings, as far as they can be had."""
+    found: list[str] = []
+    for place, given in _places(document.data, ""):
+        if _SECRET_PLACE.fullmatch(place) and names_a_secret(_source(given)):
+            with contextlib.suppress(SourceError):
+                found.append(reveal(sources.value(_source(given))))
+    return found
+
+
+def _source(given: Any) -> Any:
+    """Return where a key is, of one that may stand beside a role and a name."""
+    if not isinstance(given, dict):
+        return given
+    return {key: given[key] for key in ("env", "file") if key in given}
+
+
+def _places(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value within a document, with its place."""
+    yield place, value
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places(item, place + pointer(key))
 
 
 class _KnownSources(Sources):

@@ -11,6 +11,7 @@ from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.errors import DefinitionError
 from destinations.operations import connected_as_tenant
 from destinations.runtime.destination import Destination
+from destinations.secrets import Masker
 from destinations.server.binding import bind_to_show
 from destinations.server.config_model import DestinationConfig, ServeConfig
 from destinations.store import OpenStore, Tenants, TenantStore
@@ -34,6 +35,7 @@ class DestinationChange:
     ``differs`` names what is not the same, such as ``settings: endpoint``. With ``has_tenants``,
     its senders are customers, who have all of this in common; their keys and rules are their own,
     and so may their connections be. ``of_tenant`` gives the sides for one of them, by the id.
+    ``maskers`` mask what other secrets than those of its settings must not be shown.
     """
 
     name: str
@@ -42,6 +44,7 @@ class DestinationChange:
     differs: Sequence[str]
     has_tenants: bool
     of_tenant: Callable[[str], Sides]
+    maskers: Sequence[Masker] = ()
 
     def sides(self, tenant: str = "") -> Sides:
         """Return the destination as it is and as it would be, for a customer of it by the id."""

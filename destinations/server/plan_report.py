@@ -126,7 +126,7 @@ def _example(place: str, change: PlanChange) -> dict[str, Any]:
 
 def _maskers(change: DestinationChange) -> Sequence[Masker]:
     sides = (change.before, change.after)
-    return [one.settings.masker for one in sides if one is not None]
+    return [*change.maskers, *(one.settings.masker for one in sides if one is not None)]
 
 
 def masked(change: DestinationChange, value: Any) -> Any:

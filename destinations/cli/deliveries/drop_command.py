@@ -52,14 +52,16 @@ def command(
         raise click.UsageError("--reason must not be empty")
     selection, is_given = read_selection(given)
     with place.read() if dry_run else place.change() as store:
-        ledger = open_ledger(store)
+        ledger, masker = open_ledger(store), place.masker(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_dropped, "dropped", strict=bool(ids))
         if dry_run or not entries:
-            click.echo(f"{describe(entries)} would be dropped." if dry_run else "Nothing to drop.")
+            click.echo(
+                f"{describe(entries, masker)} would be dropped." if dry_run else "Nothing to drop."
+            )
             report_unchanged(others)
             return 0
-        if not yes and not confirmed(f"Drop {describe(entries)} for good?"):
+        if not yes and not confirmed(f"Drop {describe(entries, masker)} for good?"):
             return 1
         recover_interrupted(store, ledger, entries)
         done = drop(ledger, entries, reason=reason.strip(), now=time.time())

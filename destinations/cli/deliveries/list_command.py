@@ -20,7 +20,12 @@ from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, plain, print_table
 from destinations.cli.tenant_options import with_tenants
-from destinations.operations import open_ledger, pauses_of_servers, shown_time
+from destinations.operations import (
+    open_ledger,
+    pauses_of_servers,
+    shown_entry,
+    shown_time,
+)
 from destinations.outcome import State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
 
@@ -96,7 +101,8 @@ def command(
     with place.read() as store:
         ledger = open_ledger(store)
         warn_of_unknown_names(ledger, selection)
-        found = list(ledger.find(selection, limit=limit))
+        masker = place.masker(store)
+        found = [shown_entry(one, masker) for one in ledger.find(selection, limit=limit)]
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))
         asked = ledger.classes(unknown) if needs_operator else ()
@@ -135,6 +141,7 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
     """List balances that were not as expected."""
     destination, user, since = (given[name] for name in _OF_DRIFTS)
     with place.read() as store:
+        masker = place.masker(store)
         found = [
             one
             for one in store.ledger().drifts()
@@ -142,7 +149,15 @@ def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_
             and user in {None, one.drift.user}
             and (since is None or one.drift.noticed_at >= since)
         ]
-    shown = found[-limit:]
+    shown = [
+        replace(
+            one,
+            drift=one.drift._replace(
+                key=masker.text(one.drift.key), user=masker.text(one.drift.user)
+            ),
+        )
+        for one in found[-limit:]
+    ]
     if as_json:
         drifts = [
             {"destination": one.destination, "account": one.account, **one.drift._asdict()}

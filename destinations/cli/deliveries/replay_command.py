@@ -28,10 +28,12 @@ from destinations.operations import (
     open_ledger,
     plan_replay,
     replay,
+    shown_entry,
     unserved_destinations,
 )
 from destinations.outcome import Result
 from destinations.pipeline.queue import QueuedDelivery
+from destinations.secrets import Masker
 from destinations.server import todays_destinations
 
 __all__ = ["command"]
@@ -84,10 +86,11 @@ def command(
         planned = [plan_replay(ledger, find(entry), entry) for entry in entries]
         done = None if dry_run else replay(ledger, planned, now=time.time())
         unserved = [] if dry_run else unserved_destinations(store, planned)
+        masker = place.masker(store)
     if as_json:
-        click.echo(json_text(_json(planned, done)))
+        click.echo(json_text(masker.value(_json(planned, done))))
     else:
-        _print(planned, done)
+        _print(planned, done, masker)
     for name in unserved:
         click.echo(
             f"The server has no destination {name!r}: its deliveries wait until it has one.",
@@ -96,14 +99,14 @@ def command(
     return 1 if ids and any(one.refused for one in planned) else 0
 
 
-def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
+def _print(planned: Sequence[PlannedReplay], done: Replayed | None, masker: Masker) -> None:
     refused = [one for one in planned if one.refused]
     if not planned:
         click.echo("No delivery matches.")
         return
     if done is None:
         for one in planned[:_SHOWN]:
-            for line in _described(one):
+            for line in _described(one, masker):
                 click.echo(line)
         if len(planned) > _SHOWN:
             click.echo(f"... and {len(planned) - _SHOWN:,} more; --json shows all of them")
@@ -112,7 +115,9 @@ def _print(planned: Sequence[PlannedReplay], done: Replayed | None) -> None:
         click.echo("Nothing changed: this was a dry run.")
         return
     for one in refused[:_SHOWN]:
-        click.echo(f"delivery {one.entry.id} is not replayed: {plain(one.refused)}", err=True)
+        click.echo(
+            f"delivery {one.entry.id} is not replayed: {plain(masker.text(one.refused))}", err=True
+        )
     unchanged = sum(not one.refused and not one.changes for one in planned)
     numbers = {
         ("waits for its turn", "wait for their turn"): done.reopened,
@@ -151,12 +156,12 @@ def _parts(one: PlannedReplay) -> Iterator[_Part]:
             yield _Part(delivery, result, is_new=True)
 
 
-def _described(one: PlannedReplay) -> Iterator[str]:
-    entry = one.entry
+def _described(one: PlannedReplay, masker: Masker) -> Iterator[str]:
+    entry = shown_entry(one.entry, masker)
     user = f", user {plain(bounded(entry.user))}" if entry.user else ""
     head = f"{entry.id} {plain(bounded(event_name(entry)))}{user}"
     if one.replan is None:
-        yield f"{head}: not replayed: {plain(one.refused)}"
+        yield f"{head}: not replayed: {plain(masker.text(one.refused))}"
         return
     yield f"{head}: {entry.status} -> {_what(one.replan.result)}"
     if entry.reason:
@@ -164,9 +169,9 @@ def _described(one: PlannedReplay) -> Iterator[str]:
     for delivery, result, is_new in _parts(one):
         new = "new " if is_new else ""
         if result is None:
-            yield f"  {new}{delivery.action}: {escaped(delivery.payload.decode())}"
-        elif result.reason != entry.reason:
-            yield f"  {new}{delivery.action or 'no action'}: {plain(result.reason)}"
+            yield f"  {new}{delivery.action}: {escaped(masker.text(delivery.payload.decode()))}"
+        elif result.reason != one.entry.reason:
+            yield f"  {new}{delivery.action or 'no action'}: {plain(masker.text(result.reason))}"
 
 
 def _what(result: Result | None) -> str:

@@ -26,6 +26,7 @@ from destinations.operations import (
     proposed,
     recover_interrupted,
     resolve,
+    shown_entry,
     split,
     why_not_resolved,
 )
@@ -69,19 +70,19 @@ def command(
     if not applied and not not_applied:
         return _as_proposed(ids, selection, place, is_given=is_given, dry_run=dry_run, yes=yes)
     with place.read() if dry_run else place.change() as store:
-        ledger = open_ledger(store)
+        ledger, masker = open_ledger(store), place.masker(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
         verdict = "applied" if applied else "not applied, and sent again"
         if dry_run or not entries:
-            text = f"{describe(entries)} would be resolved as {verdict}."
+            text = f"{describe(entries, masker)} would be resolved as {verdict}."
             click.echo(text if dry_run else "Nothing to resolve.")
             report_unchanged(others)
             return 0
         if len(entries) == 1:
-            for line in shown_evidence(entries[0]):
+            for line in shown_evidence(shown_entry(entries[0], masker)):
                 click.echo(line, err=True)
-        if not yes and not confirmed(f"Resolve {describe(entries)} as {verdict}?"):
+        if not yes and not confirmed(f"Resolve {describe(entries, masker)} as {verdict}?"):
             return 1
         recover_interrupted(store, ledger, entries)
         done = resolve(ledger, entries, applied=applied, now=time.time())
@@ -103,7 +104,7 @@ def _as_proposed(
 ) -> int:
     """Decide as the evidence shows, after a question."""
     with place.read() if dry_run else place.change() as store:
-        ledger = open_ledger(store)
+        ledger, masker = open_ledger(store), place.masker(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
         entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
         known = [(one, proposed(one)) for one in entries]
@@ -123,15 +124,17 @@ def _as_proposed(
         print_table(
             "Balances at the partner",
             ("id", "user", "adds", "before", "found", "proposed"),
-            [_row(entry, applied=applied) for entry, applied in decided],
+            [_row(shown_entry(one, masker), applied=applied) for one, applied in decided],
             to_stderr=True,
         )
         _tell_of_open_ones(open_ones)
         if dry_run:
-            click.echo(f"{describe([one for one, _ in decided])} would be resolved as proposed.")
+            click.echo(
+                f"{describe([one for one, _ in decided], masker)} would be resolved as proposed."
+            )
             report_unchanged(others)
             return 0
-        question = f"Resolve {describe([one for one, _ in decided])} as proposed?"
+        question = f"Resolve {describe([one for one, _ in decided], masker)} as proposed?"
         if not yes and not confirmed(question):
             return 1
         recover_interrupted(store, ledger, [one for one, _ in decided])

@@ -11,9 +11,10 @@ import click
 from destinations.cli.tables import plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.errors import UsageError
-from destinations.operations import choose, parse_time, shown_time, unknown_names
+from destinations.operations import choose, parse_time, shown_entry, shown_time, unknown_names
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
+from destinations.secrets import Masker
 
 __all__ = [
     "BY_CODE",
@@ -178,11 +179,11 @@ def warn_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
         click.echo(f"The store has no {one.what} {plain(one.name)!r}; it has: {names}.", err=True)
 
 
-def describe(entries: Sequence[LedgerEntry]) -> str:
-    """Return the subject of a question."""
+def describe(entries: Sequence[LedgerEntry], masker: Masker) -> str:
+    """Return the subject of a question, without secrets."""
     if len(entries) != 1:
         return f"{len(entries):,} deliveries"
-    (entry,) = entries
+    entry = shown_entry(entries[0], masker)
     event = plain(event_name(entry))
     user = f", user {plain(entry.user)}" if entry.user else ""
     return f"delivery {entry.id} ({entry.status}; {event}{user})"

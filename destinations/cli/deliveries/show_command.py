@@ -15,7 +15,6 @@ from destinations.cli.deliveries.selection import event_name, record
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import plain
-from destinations.errors import EventError
 from destinations.operations import (
     DeliveryDetails,
     attempt_record,
@@ -24,12 +23,13 @@ from destinations.operations import (
     delivery_details,
     evidence_rows,
     open_ledger,
+    shown_content,
+    shown_entry,
     shown_time,
 )
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.runtime.subscription_key import MARK
-from destinations.segment.event import read_json
 
 __all__ = ["command", "shown_evidence"]
 
@@ -73,6 +73,8 @@ _DELETED: Final = "The event itself was deleted: it is no longer needed."
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(delivery_id: int, place: StorePlace, **given: Any) -> int:
     """Show a delivery with its event, payload and the commands that can be used on it.
+
+    Secrets of the configuration are masked.
 
     --attempts shows each request that was made for it with the answer, as far as keepAttempts keeps
     them. In the command of --curl and in the case of --as-case, placeholders stand for secrets; in
@@ -160,9 +162,11 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     with place.read() as store:
         details = delivery_details(store, open_ledger(store), delivery_id)
         attempts = store.attempts().of(delivery_id)
-    entry, raw, recent = details.entry, details.raw, details.recent
-    next_step = _told(details, place)
-    event = _json(recent if raw is None else raw)
+        masker = place.masker(store)
+    entry, raw, recent = shown_entry(details.entry, masker), details.raw, details.recent
+    next_step = masker.text(_told(details, place))
+    event = shown_content(recent if raw is None else raw, masker)
+    payload = shown_content(details.payload, masker)
     commands = [
         (f"destinations deliveries {text}{place.options}", meaning)
         for text, meaning in _commands(details)
@@ -170,15 +174,15 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     if as_json:
         shown = {
             **record(entry),
-            "payload": _json(details.payload or None),
+            "payload": payload,
             "event": event,
-            "kept_attempts": [attempt_record(one) for one in attempts],
+            "kept_attempts": masker.value([attempt_record(one) for one in attempts]),
             "commands": [text for text, _ in commands],
         }
         click.echo(json_text(shown))
         return 0
     title = _EVENT if raw is not None else _DELETED if recent is None else _RECENT
-    _print(entry, event, title, details.payload)
+    _print(entry, event, title, payload)
     if next_step:
         click.echo(f"\n{next_step}")
     if commands:
@@ -193,7 +197,7 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     return 0
 
 
-def _print(entry: LedgerEntry, event: Any, title: str, payload: bytes) -> None:
+def _print(entry: LedgerEntry, event: Any, title: str, payload: Any) -> None:
     for name, value in _lines(entry):
         if value != "":
             click.echo(f"{name + ':':<20}{plain(str(value))}")
@@ -203,9 +207,9 @@ def _print(entry: LedgerEntry, event: Any, title: str, payload: bytes) -> None:
     if title != _DELETED:
         # ASCII, so that no character of it drives the terminal.
         click.echo(json_text(event, indent=2))
-    if payload:
+    if payload is not None:
         click.echo("\nThe payload:")
-        click.echo(json_text(_json(payload), indent=2))
+        click.echo(json_text(payload, indent=2))
 
 
 def _told(details: DeliveryDetails, place: StorePlace) -> str:
@@ -255,15 +259,6 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
         yield "not before", shown_time(entry.next_at)
     # A held one keeps the time too, but readers of "ended" would take it for finished.
     yield ("held since" if entry.status is State.HELD else "ended"), shown_time(entry.settled_at)
-
-
-def _json(data: bytes | None) -> Any:
-    if data is None:
-        return None
-    try:
-        return read_json(data, limit=len(data))
-    except EventError:  # no event: what was read instead of one
-        return data.decode("utf-8", "replace")
 
 
 def _commands(details: DeliveryDetails) -> Iterator[tuple[str, str]]:

@@ -214,8 +214,8 @@ def test_a_server_with_a_wrong_file_of_operators(
         done = command("serve", "--config", str(file), *arguments)
         assert done.code == 2
         assert (
-            "missing: does not exist, so nobody may sign in to the console yet: add the first user with "
-            f"destinations console user add NAME --role operate --file {file.parent}/missing"
+            "missing: does not exist, so nobody may sign in to the console yet: add the first user "
+            f"with destinations console user add NAME --role operate --file {file.parent}/missing"
         ) in done.err
 
 
