@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -37,7 +37,7 @@ _VALUE: Final = 200
 """Characters of a value that are shown to people."""
 
 
-def print_plan(report: PlanReport, destinations: Sequence[DestinationChange]) -> None:
+def print_plan(report: PlanReport) -> None:
     """Print all of it for people; secrets are masked, and long values are cut."""
     events = count(report.events, "event")
     if report.asked is not None:
@@ -52,13 +52,17 @@ def print_plan(report: PlanReport, destinations: Sequence[DestinationChange]) ->
         if report.unreadable > len(report.faults):
             click.echo(f"  and {report.unreadable - len(report.faults):,} more")
     click.echo()
-    for one in destinations:
+    for one in report.changes.destinations:
         _print_destination(one, report.of(one.name), is_recent=report.asked is not None)
+    for note in report.notes:
+        click.echo(f"{note[0].upper()}{note[1:]}.\n")
     if report.lost:
         click.echo(
             f"{count(report.lost, 'delivery')} of today would not be made any more. Nothing was "
             "sent, and nothing was changed."
         )
+    elif not report.is_complete:
+        click.echo("Nothing is lost in what was looked at. Nothing was sent or changed.")
     else:
         click.echo("Whatever is delivered today would still be. Nothing was sent or changed.")
 

@@ -6,6 +6,7 @@ import logging
 import secrets
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -23,7 +24,8 @@ class LoginLink:
     """Has one token at a time; once it was used, the next one is told.
 
     It is written to a file that only its owner can read, and to ``terminal``: None where what is
-    printed may be read by others, as in a journal. ``url`` is where the console listens.
+    printed may be read by others, as in a journal. ``url`` is where the console listens. If the
+    file cannot be written, as on a full disk, the terminal says why; without one, a warning does.
     """
 
     def __init__(self, file: Path, url: str, terminal: TextIO | None) -> None:
@@ -32,17 +34,36 @@ class LoginLink:
         self._terminal = terminal
         self._lock = threading.Lock()
         self._token = ""
+        self.is_written = False
+        """Whether the file has the link."""
 
     def tell(self) -> None:
-        """Make the next token, and tell it; raises `UsageError` if the file cannot be written."""
+        """Make the next token, and tell it."""
         with self._lock:
             self._token = secrets.token_urlsafe(_TOKEN_BYTES)
             link = f"{self._url}/login/{self._token}"
-        replace_private(self._file, f"{link}\n")
+        why = ""
+        self.is_written = False
+        try:
+            replace_private(self._file, f"{link}\n")
+        except UsageError as error:
+            why = str(error)
+            self.close()  # one of an earlier link leads nowhere
         if self._terminal is not None:
-            self._terminal.write(f"Sign in to the console, once: {link}\n")
+            only_here = f" (only here: {why})" if why else ""
+            self._terminal.write(f"Sign in to the console, once: {link}{only_here}\n")
             self._terminal.flush()
-        _LOG.info("login link written", extra={"file": str(self._file)})
+        if not why:
+            self.is_written = True
+            _LOG.info("login link written", extra={"file": str(self._file)})
+        elif self._terminal is not None:
+            _LOG.warning("login link not written to its file, only to the terminal: %s", why)
+        else:
+            _LOG.warning(
+                "login link not written: %s; without a terminal and users nobody can sign in: make "
+                "room and reload the configuration",
+                why,
+            )
 
     def take(self, token: str) -> bool:
         """Return whether a token is the one that was told; then it is used up."""
@@ -50,15 +71,13 @@ class LoginLink:
             if not self._token or not is_same(token, self._token):
                 return False
             self._token = ""
-        try:
-            self.tell()
-        except UsageError as error:
-            _LOG.warning("no further login link: %s", error)
+        self.tell()
         return True
 
     def close(self) -> None:
         """Remove the file: its link leads nowhere any more."""
-        self._file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
 
 def own_terminal() -> TextIO | None:

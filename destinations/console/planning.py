@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from destinations.errors import UsageError, did_you_mean
+from destinations.clock import Clock, SystemClock
+from destinations.errors import UsageError
 from destinations.server import (
-    DestinationChange,
     PlanReport,
     ServeConfig,
     compare_event,
@@ -19,11 +19,13 @@ from destinations.server import (
 )
 from destinations.store import OpenStore
 
-__all__ = ["LAST", "MOST_EVENTS", "plan_changes"]
+__all__ = ["LAST", "MOST_EVENTS", "SECONDS", "plan_changes"]
 
 LAST: Final = 1_000
 """The latest events that are taken if none are given."""
 MOST_EVENTS: Final = 1_000
+SECONDS: Final = 20.0
+"""How long one request may compare events: it takes a thread of the console."""
 
 
 def plan_changes(  # noqa: PLR0913 - what the command has as options
@@ -35,50 +37,44 @@ def plan_changes(  # noqa: PLR0913 - what the command has as options
     destination: str | None = None,
     events: Sequence[Any] | None = None,
     last: int = LAST,
+    clock: Clock | None = None,
 ) -> dict[str, Any]:
     """Return the changes as JSON, as the command has it; nothing is sent, secrets are masked.
 
     It is compared with what the server runs with, or else with ``current``. The events are those
-    given, or the latest that were delivered. Raises `DefinitionError` with every issue of the
+    given, or the latest that were delivered. After `SECONDS` no other event is begun, and the
+    report says how many are left. Raises `DefinitionError` with every issue of the
     text, and `UsageError` if there are no events.
     """
+    clock = clock or SystemClock()
     config = config_of_text(text, current, os.environ)
     running = running_configuration(store, os.environ)
     before, loaded = (current, None) if running is None else (running.config, running.definitions)
-    changes = _chosen(destination_changes(before, config, store, loaded), destination)
+    changes = destination_changes(before, config, store, loaded, only=destination)
     shown = "the configuration of the server"
-    report = PlanReport("the proposed configuration", shown)
+    report = PlanReport("the proposed configuration", shown, changes)
+    give_up = clock.monotonic() + SECONDS
     if events is None:
-        _compare_recent(store, changes, report, destination, last)
+        _compare_recent(store, report, destination, last, lambda: clock.monotonic() >= give_up)
     else:
         for index, event in enumerate(events):
+            if clock.monotonic() >= give_up:
+                report.left_out_events = len(events) - index
+                break
             data, place = json.dumps(event).encode(), f"event {index}"
             if report.is_event(place, data, ""):
-                for one in changes:
+                for one in changes.destinations:
                     report.add(one.name, compare_event(one.sides(), data, now), place)
-    found: dict[str, Any] = json.loads(json.dumps(report.to_json(changes), default=str))
-    return found
-
-
-def _chosen(
-    changes: Sequence[DestinationChange], destination: str | None
-) -> Sequence[DestinationChange]:
-    if destination is None:
-        return changes
-    found = [one for one in changes if one.name == destination]
-    if not found:
-        known = [one.name for one in changes]
-        msg = f"neither configuration has a destination {destination!r}; they have: "
-        raise UsageError(msg + ", ".join(known) + did_you_mean(destination, known))
+    found: dict[str, Any] = json.loads(json.dumps(report.to_json(), default=str))
     return found
 
 
 def _compare_recent(
     store: OpenStore,
-    changes: Sequence[DestinationChange],
     report: PlanReport,
     destination: str | None,
     last: int,
+    is_over: Callable[[], bool],
 ) -> None:
     """Take events that were delivered lately, each for the destinations that had it."""
     found = store.recent().last(last, destination=destination)
@@ -89,8 +85,11 @@ def _compare_recent(
         )
         raise UsageError(msg)
     report.asked = last
-    by_name = {one.name: one for one in changes}
+    by_name = {one.name: one for one in report.changes.destinations}
     for number, event in enumerate(found):
+        if is_over():
+            report.left_out_events = len(found) - number
+            break
         named = f"delivered event {number}"
         if not report.is_event(named, event.raw, ""):
             continue

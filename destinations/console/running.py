@@ -121,6 +121,8 @@ class Console:
         self.config, self._console = config, console
         self._gate.exchange_keys(ApiKeys(console.keys))
         self._app = self._made(config)
+        if self._link is not None and not self._link.is_written:  # as the disk was full
+            self._link.tell()
         return True
 
     def close(self) -> None:

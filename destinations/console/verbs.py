@@ -534,6 +534,7 @@ class Verbs:
                     destination=destination,
                     events=events,
                     last=last,
+                    clock=self._clock,
                 )
             )
             return found

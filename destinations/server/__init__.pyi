@@ -29,6 +29,7 @@ from .config import (
     read_config,
 )
 from .config_changes import (
+    ConfigChanges,
     DestinationChange,
     Sides,
     destination_changes,
@@ -84,6 +85,7 @@ __all__ = [
     "Authenticator",
     "Body",
     "Bound",
+    "ConfigChanges",
     "ConsoleConfig",
     "DeliveryConfig",
     "DestinationChange",

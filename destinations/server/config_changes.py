@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
-from destinations.errors import DefinitionError
+from destinations.errors import DefinitionError, UsageError, did_you_mean
 from destinations.operations import connected_as_tenant
 from destinations.runtime.destination import Destination
 from destinations.secrets import Masker
@@ -58,23 +58,64 @@ class DestinationChange:
         return "gone" if self.after is None else "kept"
 
 
+MOST_DESTINATIONS: Final = 200
+"""The destinations of which changes are shown at once: more take minutes, and nobody reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanges:
+    """The ``destinations`` of two configurations, those that are gone last.
+
+    ``left_out`` are not among them, as there are too many; of those ``left_out_differing`` are not
+    the same in both.
+    """
+
+    destinations: Sequence[DestinationChange]
+    left_out: int = 0
+    left_out_differing: int = 0
+
+
 def destination_changes(
     before: ServeConfig,
     after: ServeConfig,
     store: OpenStore | None,
     loaded: Mapping[str, DefinitionFiles] | None = None,
-) -> Sequence[DestinationChange]:
-    """Return the destinations of both configurations, those that are gone last.
+    *,
+    only: str | None = None,
+    most: int | None = None,
+) -> ConfigChanges:
+    """Return the changes of the destinations of both configurations, or of the ``only`` one.
 
     ``loaded`` are the definitions as a server has loaded them ``before``, by the destination's
-    name; others are read now. Raises `DefinitionError` and `UsageError` as `bind` does.
+    name; others are read now. At ``most`` so many are looked at (200), first those that differ.
+    Raises `DefinitionError` and `UsageError` as `bind` does, and `UsageError` if there is none of
+    the name.
     """
+    most = MOST_DESTINATIONS if most is None else most
     old = {one.name: one for one in before.destinations}
     new = {one.name: one for one in after.destinations}
-    return [
-        _change(name, old.get(name), new.get(name), store, (loaded or {}).get(name))
-        for name in dict.fromkeys([*new, *old])
+    names = list(dict.fromkeys([*new, *old]))
+    if only is not None:
+        if only not in names:
+            known = f"{', '.join(names[:most])}{', ...' if len(names) > most else ''}"
+            msg = f"neither configuration has a destination {only!r}; they have: {known}"
+            raise UsageError(msg + did_you_mean(only, names))
+        names = [only]
+    differing = [
+        name
+        for name in names
+        if name not in old or name not in new or old[name].spec != new[name].spec
     ]
+    chosen = set(list(dict.fromkeys([*differing, *names]))[:most])
+    return ConfigChanges(
+        [
+            _change(name, old.get(name), new.get(name), store, (loaded or {}).get(name))
+            for name in names
+            if name in chosen
+        ],
+        len(names) - len(chosen),
+        sum(name not in chosen for name in differing),
+    )
 
 
 def _change(

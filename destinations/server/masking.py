@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 from destinations.definition.secret_sources import SourceError, Sources, names_a_secret
 from destinations.errors import DefinitionError, UsageError
+from destinations.opening import open_definition
 from destinations.secrets import Masker, reveal
-from destinations.server.binding import bind_to_show
 from destinations.server.config import config_to_show, named_secrets
 from destinations.server.config_model import DestinationConfig, ServeConfig
 
@@ -33,20 +34,30 @@ def config_masker(config: ServeConfig, environment: Mapping[str, str]) -> Masker
         secrets += named_secrets(config.document, sources)
         name, data = config.document.name, config.document.data
         shown = config_to_show(data, name, folder, environment, config.store.address)
-    masker = Masker(secrets)
+    names = cache(_secret_settings)  # thousands of destinations may have one definition
     for one in shown.destinations:
-        masker = masker.plus(_of_settings(one, sources))
-    return masker
+        secrets += _of_settings(one, names(one.destination), sources)
+    return Masker(secrets)
 
 
-def _of_settings(config: DestinationConfig, sources: Sources) -> Masker:
-    """Return a masker of the secrets in the settings of a destination."""
+def _secret_settings(destination: str) -> Collection[str] | None:
+    """Return the names of the settings that are secrets; None if the definition cannot be read."""
     with contextlib.suppress(DefinitionError, UsageError):
-        return bind_to_show(config, None).settings.masker
-    # Which of them are secrets, only the definition says: all that are only named are masked.
+        return open_definition(destination)[0].secret_settings
+    return None
+
+
+def _of_settings(
+    config: DestinationConfig, names: Collection[str] | None, sources: Sources
+) -> list[str]:
+    """Return the secrets in the settings of a destination.
+
+    Without their ``names``, all are taken for secrets that are only named in the configuration.
+    """
     found = []
-    for given in config.spec.get("settings", {}).values():
-        if names_a_secret(given):
+    for key, given in config.spec.get("settings", {}).items():
+        is_secret = names_a_secret(given) if names is None else key in names
+        if is_secret:
             with contextlib.suppress(SourceError):
-                found.append(reveal(sources.value(given)))
-    return Masker(found)
+                found.append(sources.value(given))
+    return [reveal(one) for one in found if isinstance(one, str) and one]

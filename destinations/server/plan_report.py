@@ -15,7 +15,7 @@ from destinations.runtime.plan_changes import (
 )
 from destinations.secrets import Masker
 from destinations.segment.event import read_event
-from destinations.server.config_changes import DestinationChange, Sides
+from destinations.server.config_changes import ConfigChanges, DestinationChange, Sides
 
 __all__ = ["PlanReport", "compare_event", "masked"]
 
@@ -33,12 +33,15 @@ def compare_event(sides: Sides, raw: bytes, received_at: float) -> PlannedChange
 class PlanReport:
     """The changes of each destination, and which lines of the input are no events.
 
-    ``config`` and ``against`` say what is compared.
+    ``config`` and ``against`` say what is compared, ``changes`` are those of the destinations.
     """
 
-    def __init__(self, config: str, against: str) -> None:
+    def __init__(self, config: str, against: str, changes: ConfigChanges) -> None:
         self.config = config
         self.against = against
+        self.changes = changes
+        self.left_out_events = 0
+        """How many events were not looked at, as the time was over."""
         self.events = 0
         self.asked: int | None = None
         """How many events were asked for that were delivered lately; None for those of files."""
@@ -77,7 +80,33 @@ class PlanReport:
         """Return the changes of a destination."""
         return self._by_name.setdefault(name, PlanChanges())
 
-    def to_json(self, destinations: Sequence[DestinationChange]) -> dict[str, Any]:
+    @property
+    def is_complete(self) -> bool:
+        """Whether all was looked at that may be different."""
+        return not (self.changes.left_out_differing or self.left_out_events)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was not looked at, in sentences; empty if all was."""
+        found = []
+        if self.changes.left_out:
+            of = len(self.changes.destinations) + self.changes.left_out
+            differing = self.changes.left_out_differing
+            others = f"{differing:,} of them differ" if differing else "none of them differs"
+            found.append(
+                f"only {len(self.changes.destinations):,} of {of:,} destinations were looked at, "
+                f"first those that differ in the configurations. The other "
+                f"{self.changes.left_out:,} are not shown or counted; {others}. Name one as "
+                "destination to look at it"
+            )
+        if self.left_out_events:
+            found.append(
+                f"{self.left_out_events:,} events were not looked at, as the time was over: take "
+                "fewer events, or name one destination"
+            )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON; secrets are masked."""
         return {
             "config": self.config,
@@ -87,7 +116,11 @@ class PlanReport:
             "unreadable": self.unreadable,
             "faults": [{"place": place, "reason": why} for place, why in self.faults],
             "lost": self.lost,
-            "destinations": [_as_json(one, self.of(one.name)) for one in destinations],
+            "left_out": self.changes.left_out,
+            "left_out_differing": self.changes.left_out_differing,
+            "left_out_events": self.left_out_events,
+            "notes": list(self.notes),
+            "destinations": [_as_json(one, self.of(one.name)) for one in self.changes.destinations],
         }
 
 

@@ -230,6 +230,32 @@ def test_only_one_destination(plans: Plans) -> None:
     assert [one["name"] for one in done.json["destinations"]] == ["kana"]
 
 
+def test_many_destinations(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are looked at, first those that differ, and it says how many are left out."""
+    monkeypatch.setattr("destinations.server.config_changes.MOST_DESTINATIONS", 3)
+    names = [f"d{one:02}" for one in range(40)]
+    former = plans.config("former.json", *[_kana(CALLS, name=name) for name in names])
+    new = [_kana(SEATS if name == "d39" else CALLS, name=name) for name in names]
+    done = plans(plans.config("new.json", *new), "--against", former)
+    found = done.json
+    assert [one["name"] for one in found["destinations"]] == ["d00", "d01", "d39"]
+    assert (found["left_out"], found["left_out_differing"], done.code) == (37, 0, 1)
+    (note,) = found["notes"]
+    assert note.startswith("only 3 of 40 destinations were looked at, first those that differ")
+    assert "The other 37 are not shown or counted; none of them differs. Name one as" in note
+    new = [_kana(CALLS, SEATS, name=name) for name in names]
+    path = plans.config("new.json", *new)
+    shown = plans.command("plan", "--config", path, "--events", plans.events, "--against", former)
+    assert "Only 3 of 40 destinations were looked at" in shown.out
+    assert "37 of them differ" in shown.out
+    assert "Nothing is lost in what was looked at." in shown.out
+    assert shown.code == 1  # what was not looked at may be lost
+    done = plans(path, "--against", former, "--destination", "d10")
+    assert (len(done.json["destinations"]), done.json["left_out"], done.code) == (1, 0, 0)
+    done = plans(path, "--against", former, "--destination", "d40")
+    assert done.err.count("d0") == 3
+
+
 def test_broken_lines(plans: Plans) -> None:
     """They are told with their lines, and the others go on."""
     plans.serve(_kana(CALLS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -546,6 +547,44 @@ def test_a_link_is_used_up_though_no_other_can_be_written(run_console: Run, tmp_
     folder.rmdir()
     assert console.stranger.get(path).status == 303
     assert console.stranger.get(path).status == 403
+
+
+@pytest.mark.parametrize("has_terminal", [True, False])
+def test_a_link_without_a_file(
+    run_console: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    has_terminal: bool,
+) -> None:
+    """On a full disk the link is on the terminal only, which says why; later it has a file."""
+    import io  # noqa: PLC0415 - only here
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    terminal, file = io.StringIO(), tmp_path / "console-login"
+    file.write_text("an earlier one")
+    link = LoginLink(file, "http://127.0.0.1:1", terminal if has_terminal else None)
+    console = run_console(with_users=False, link=link)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        link.tell()
+    assert not file.exists()
+    assert not link.is_written
+    (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "No space left on device" in warning.getMessage()
+    assert "/login/" not in caplog.text
+    if has_terminal:
+        assert f"(only here: cannot write {file}: No space left on device)" in terminal.getvalue()
+        (path,) = re.findall(r"http://127.0.0.1:1(/login/\S+)", terminal.getvalue())
+        assert console.stranger.get(path).status == 303
+    else:
+        assert "make room and reload the configuration" in warning.getMessage()
+        link.tell()
+    assert link.is_written
+    assert file.read_text().startswith("http://127.0.0.1:1/login/")
 
 
 def test_guessing_links(run_console: Run, tmp_path: Path) -> None:

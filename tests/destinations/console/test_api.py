@@ -851,6 +851,18 @@ def test_plan(console: RunningConsole, folder: Any) -> None:
     assert gone["destinations"][0]["no_longer_matched"] == 1
 
 
+def test_a_plan_that_takes_too_long(
+    console: RunningConsole, folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends in time, and says how many events it has not looked at."""
+    monkeypatch.setattr("destinations.console.planning.SECONDS", 0.0)
+    answer = console.reader.api("/plan", {**_plan(folder), "events": [GOOD] * 1_000})
+    assert answer.status == 200, answer.text
+    assert (answer.json["events"], answer.json["left_out_events"]) == (0, 1_000)
+    (note,) = answer.json["notes"]
+    assert note.startswith("1,000 events were not looked at, as the time was over")
+
+
 def test_a_plan_reads_nothing_of_the_machine(
     console: RunningConsole, folder: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

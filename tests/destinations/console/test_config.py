@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,23 @@ def test_where_the_link_is_written(tmp_path: Path) -> None:
     assert login_link_path(config) == tmp_path / "console-login"
     config = _read(tmp_path, "console: {listen: '127.0.0.1:0', loginLink: other/link}")
     assert login_link_path(config) == tmp_path / "other" / "link"
+
+
+def test_a_start_on_a_full_disk(tmp_path: Path) -> None:
+    """It serves all the same, and a reload writes the link once there is room."""
+    link = tmp_path / "none" / "link"
+    config = _read(tmp_path, f"console: {{listen: '127.0.0.1:0', loginLink: '{link}'}}")
+    terminal = io.StringIO()
+    console = Console(config, terminal)
+    try:
+        console.start()
+        assert f"{console.url}/login/" in terminal.getvalue()
+        assert "(only here: cannot write" in terminal.getvalue()
+        link.parent.mkdir()
+        assert console.reload(config)
+        assert link.read_text().startswith(f"{console.url}/login/")
+    finally:
+        console.close()
 
 
 def test_without_a_console(tmp_path: Path) -> None:

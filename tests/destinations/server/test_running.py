@@ -75,7 +75,7 @@ def test_a_definition_that_was_changed_since(
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("$.properties.thing", "$.properties.other"), encoding="utf-8")
     found = _running(config)
-    (change,) = destination_changes(found.config, config, None, found.definitions)
+    (change,) = destination_changes(found.config, config, None, found.definitions).destinations
     assert change.differs == ["definition, still 1.2.3"]
     assert change.before is not None
     assert change.after is not None
@@ -151,6 +151,6 @@ def test_what_differs(
         )
         for name, more in (("old.json", before), ("new.json", after))
     )
-    (change,) = destination_changes(old, new, None)
+    (change,) = destination_changes(old, new, None).destinations
     assert change.differs == differs
     assert change.state == "kept"
