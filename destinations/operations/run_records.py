@@ -20,7 +20,6 @@ from destinations.pipeline.event_names import UnmappedNames
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.report import Report
 from destinations.pipeline.timeline import Timeline
-from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.secrets import Masker
 from destinations.store import LAST_RUN, OpenStore
 
@@ -295,12 +294,13 @@ def account_figures(
     totals = next((one for one in ledger.totals(now) if one.id == scope), None)
     if totals is None:
         return None
-    of_subscription: dict[SubscriptionKey | None, Counter[Status]] = {}
+    of_subscription: dict[tuple[str, str], Counter[Status]] = {}
     of_day: dict[int, Counter[Status]] = {}
-    for key, status, day, number in ledger.tallies_of(scope):
-        of_subscription.setdefault(key, Counter())[status] += number
-        if day:
-            of_day.setdefault(day, Counter())[status] += number
+    for one in ledger.tallies(scope=scope):
+        key = (one.subscription, one.action)
+        of_subscription.setdefault(key, Counter())[one.status] += one.count
+        if one.day:
+            of_day.setdefault(one.day, Counter())[one.status] += one.count
     undecided: list[LedgerEntry] = []
     for state in (State.HELD, State.UNKNOWN):
         if totals.counts.get(state):
@@ -314,13 +314,12 @@ def account_figures(
             undecided += itertools.islice(mine, _SHOWN)
     account = totals.partner_account
     changes = [] if account is None else store.manual_changes([account]).entries()
-    ordered = sorted(of_subscription.items(), key=lambda one: one[0] or ("", ""))
     return AccountFigures(
         now,
         _counts(totals.counts),
         [
-            SubscriptionCounts(*(("", "") if key is None else key), _counts(counts))
-            for key, counts in ordered
+            SubscriptionCounts(*key, _counts(counts))
+            for key, counts in sorted(of_subscription.items(), key=lambda one: one[0])
             if _counts(counts)
         ],
         {day: _counts(counts) for day, counts in sorted(of_day.items()) if _counts(counts)},

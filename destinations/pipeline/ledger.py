@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import Drift, Increment, QueuedDelivery
@@ -24,8 +24,7 @@ __all__ = [
     "Replan",
     "ScopeTotals",
     "Selection",
-    "ServedTally",
-    "SubscriptionTally",
+    "Tally",
     "summed",
 ]
 
@@ -158,25 +157,12 @@ class LedgerDrift:
     drift: Drift
 
 
-class SubscriptionTally(NamedTuple):
-    """The number of deliveries of one subscription and status, by the day on which they ended.
-
-    ``key`` is None for those that no subscription took. ``day`` counts from 1970, UTC, and is 0 for
-    deliveries that wait.
-    """
-
-    key: SubscriptionKey | None
-    status: Status
-    day: int
-    deliveries: int
-
-
 @dataclass(frozen=True, slots=True)
-class ServedTally:
-    """The number of deliveries of a served destination with one status.
+class Tally:
+    """The number of deliveries of a subscription with one status, by the day on which they ended.
 
-    ``subscription`` is its name, empty for none. ``day`` is when they ended, in days since 1970; 0
-    for what waits.
+    ``subscription`` and ``action`` are its names, empty for what no subscription took. ``day``
+    counts from 1970, UTC, and is 0 for what waits. ``scope`` is 0 for a sum over several.
     """
 
     destination: str
@@ -185,6 +171,8 @@ class ServedTally:
     status: Status
     day: int
     count: int
+    action: str = ""
+    scope: int = 0
 
 
 @dataclass(slots=True)
@@ -295,8 +283,14 @@ class Ledger(Protocol):
         """Return how all scopes stand, without counting their deliveries one by one."""
         ...
 
-    def tallies_of_servers(self, since_day: int) -> Sequence[ServedTally]:
-        """Return what waits at the destinations of servers, and what ended since a day."""
+    def tallies(
+        self, since_day: int = 0, *, scope: int | None = None, served: bool = False
+    ) -> Sequence[Tally]:
+        """Return how deliveries stand, without counting them one by one.
+
+        They are all that waits or is held, and what ended since a day; of one ``scope``, or of all
+        that are ``served``, if that is given.
+        """
         ...
 
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:

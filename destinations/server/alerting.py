@@ -18,7 +18,7 @@ from destinations.operations import (
 )
 from destinations.outcome import Status
 from destinations.pipeline.lease import Session
-from destinations.pipeline.ledger import ScopeTotals, ServedTally
+from destinations.pipeline.ledger import ScopeTotals, Tally
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.shared_limits import SharedLimits
 from destinations.server.config_model import ServeConfig
@@ -149,7 +149,9 @@ class Alerting:
             refused = refused_credentials(self._store)
         yesterday = int(now // _DAY) - 1
         return {
-            "tallies": _folded(self._ledger.tallies_of_servers(yesterday), tenants, subscriptions),
+            "tallies": _folded(
+                self._ledger.tallies(yesterday, served=True), tenants, subscriptions
+            ),
             "totals": self._totals(tenants, now) if "queueAge" in kinds else (),
             "drifts": self._ledger.drifts() if "drift" in kinds else (),
             "breakers": (
@@ -184,10 +186,10 @@ class Alerting:
 
 
 def _folded(
-    tallies: Sequence[ServedTally],
+    tallies: Sequence[Tally],
     tenants: Mapping[tuple[str, str], str],
     subscriptions: set[str],
-) -> Sequence[ServedTally]:
+) -> Sequence[Tally]:
     """Return tallies added up over all tenants and subscriptions that no rule names.
 
     There may be thousands of tenants.
@@ -198,6 +200,6 @@ def _folded(
         subscription = one.subscription if one.subscription in subscriptions else ""
         sums[one.destination, tenant, subscription, one.status, one.day] += one.count
     return [
-        ServedTally(destination, tenant, subscription, status, day, count)
+        Tally(destination, tenant, subscription, status, day, count)
         for (destination, tenant, subscription, status, day), count in sums.items()
     ]

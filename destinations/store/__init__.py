@@ -105,7 +105,6 @@ from destinations.store.sealing import (
 from destinations.store.sidecar_files import check_not_sidecar
 from destinations.store.store_identity import identity_path, restoration_path
 from destinations.store.stores import OpenStore, SqliteStore
-from destinations.store.tallies import Tally, read_tallies
 from destinations.store.tenant_merging import MergedTenant, merge_tenants
 from destinations.store.tenant_rows import (
     ASKED,
@@ -181,7 +180,6 @@ __all__ = [
     "StoredQueue",
     "StoredRecent",
     "StoredRefused",
-    "Tally",
     "Tenant",
     "TenantChangedError",
     "TenantNumbers",
@@ -247,7 +245,6 @@ __all__ = [
     "open_file",
     "read_erasures_file",
     "read_once",
-    "read_tallies",
     "restoration_path",
     "scopes_of",
     "sealing_key_fault",

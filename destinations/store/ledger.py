@@ -23,8 +23,7 @@ from destinations.pipeline.ledger import (
     Replan,
     ScopeTotals,
     Selection,
-    ServedTally,
-    SubscriptionTally,
+    Tally,
 )
 from destinations.pipeline.queue import (
     Drift,
@@ -424,47 +423,52 @@ class StoredLedger:
         left = self._left()
         return self._database.at_once(lambda connection: _totals(connection, now, left))
 
-    def tallies_of(self, scope: int) -> Sequence[SubscriptionTally]:
-        """Return how the deliveries of a scope stand, without counting them one by one.
+    def tallies(
+        self, since_day: int = 0, *, scope: int | None = None, served: bool = False
+    ) -> Sequence[Tally]:
+        """Return how deliveries stand; see `destinations.pipeline.ledger.Ledger.tallies`.
 
-        Together they are what `totals` says of it.
+        Together they are what `totals` says.
         """
-        is_left = any(one.id == scope for one, _ in self.interrupted())
-        durable = " AND durable" if is_left else ""
+        left = {one.id for one, _ in self.interrupted()}
+        of_scope = "" if scope is None else f" AND scopes.id = {scope:d}"
+        condition = f"{of_scope} AND scopes.served" if served else of_scope
         under_way = (
-            "SELECT coalesce(one.subscription, 0), count(*) FROM open AS one WHERE one.id IN"
-            f" ({_IN_INTENTS} WHERE intents.scope = ?{durable}) GROUP BY 1"
+            "SELECT one.scope, coalesce(one.subscription, 0), count(*) FROM open AS one"
+            f" JOIN scopes ON scopes.id = one.scope WHERE one.id IN ({_IN_INTENTS}"
+            f" WHERE durable OR intents.scope NOT IN ({self._left()})){condition} GROUP BY 1, 2"
         )
 
-        def look(connection: Connection) -> Counter[tuple[int, Status, int]]:
-            found: Counter[tuple[int, Status, int]] = Counter()
-            for subscription, status, day, count in connection.execute(
-                "SELECT subscription, status, day, sum(count) FROM tallies WHERE scope = ?"
-                " GROUP BY 1, 2, 3",
-                (scope,),
+        def look(
+            connection: Connection,
+        ) -> tuple[Mapping[int, tuple[str, str]], Counter[tuple[int, int, Status, int]]]:
+            scopes = {
+                one: (destination, tenant)
+                for one, destination, tenant in connection.execute(
+                    "SELECT id, destination, tenant FROM scopes"
+                )
+            }
+            found: Counter[tuple[int, int, Status, int]] = Counter()
+            for one, subscription, status, day, count in connection.execute(
+                f"{_TALLIES}{condition} GROUP BY 1, 2, 3, 4",
+                (since_day, STATUS_CODES[State.HELD]),
             ):
-                found[subscription, STATUSES[status], day] += int(count)
-            for subscription, count in connection.execute(under_way, (scope,)):
+                found[one, subscription, STATUSES[status], day] += int(count)
+            for one, subscription, count in connection.execute(under_way):
                 # It is counted as ready, too.
-                found[subscription, State.READY, 0] -= count
-                found[subscription, State.UNKNOWN if is_left else State.SENDING, 0] += count
-            return found
+                found[one, subscription, State.READY, 0] -= count
+                state = State.UNKNOWN if one in left else State.SENDING
+                found[one, subscription, state, 0] += count
+            return scopes, found
 
-        return [
-            SubscriptionTally(
-                self._names.key(subscription) if subscription else None, status, day, count
-            )
-            for (subscription, status, day), count in self._database.at_once(look).items()
-            if count
-        ]
-
-    def tallies_of_servers(self, since_day: int) -> Sequence[ServedTally]:
-        """Return what waits at the destinations of servers, and what ended since a day."""
-        rows = self._database.all(_TALLIES, (since_day, STATUS_CODES[State.HELD]))
-        return [
-            ServedTally(destination, tenant, subscription, STATUSES[status], day, int(count))
-            for destination, tenant, subscription, status, day, count in rows
-        ]
+        scopes, counts = self._database.at_once(look)
+        tallies = []
+        for (one, subscription, status, day), count in counts.items():
+            key = self._names.key(subscription) if subscription else None
+            name, action = ("", "") if key is None else (key.name, key.action)
+            if count:
+                tallies.append(Tally(*scopes[one], name, status, day, count, action, one))
+        return tallies
 
     def interrupted(self) -> Sequence[tuple[Scope, bool]]:
         """Return the scopes whose process has ended while it was sending, and if it was a server.
@@ -609,13 +613,9 @@ _SCOPES: Final = (
 
 
 _TALLIES: Final = """
-    SELECT scopes.destination, scopes.tenant, coalesce(subscriptions.name, ''), tallies.status,
-        tallies.day, sum(tallies.count)
+    SELECT tallies.scope, tallies.subscription, tallies.status, tallies.day, sum(tallies.count)
     FROM tallies JOIN scopes ON scopes.id = tallies.scope
-    LEFT JOIN subscriptions ON subscriptions.id = tallies.subscription
-    WHERE scopes.served AND (tallies.day = 0 OR tallies.day >= ? OR tallies.status = ?)
-    GROUP BY 1, 2, 3, 4, 5
-"""
+    WHERE (tallies.day = 0 OR tallies.day >= ? OR tallies.status = ?)"""
 
 
 class _Change:

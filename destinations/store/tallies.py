@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from destinations.outcome import Status
 from destinations.store.bulk import with_rows
-from destinations.store.codes import STATUSES
-from destinations.store.connection import Connection, Database
+from destinations.store.connection import Connection
 
-__all__ = ["Tallies", "Tally", "read_tallies"]
+__all__ = ["Tallies"]
 
 _ADD: Final = """
     INSERT INTO tallies (scope, subscription, status, day, count) VALUES {rows}
@@ -23,39 +20,6 @@ _ADD: Final = """
 _ADD_LATER: Final = """
     INSERT INTO tally_changes (scope, subscription, status, day, count) VALUES {rows}
 """
-
-
-class Tally(NamedTuple):
-    """The number of deliveries of a scope and subscription that ended on a day with an outcome.
-
-    ``day`` counts from 1970 and is 0 for those of a state, which wait. ``subscription`` is its
-    name, ``action`` that of its action; both are empty where no subscription took the event.
-    """
-
-    scope: int
-    subscription: str
-    action: str
-    status: Status
-    day: int
-    number: int
-
-
-_READ: Final = """
-    SELECT scope, coalesce(subscriptions.name, ''), coalesce(subscriptions.action, ''), status,
-        day, count
-    FROM tallies LEFT JOIN subscriptions ON subscriptions.id = tallies.subscription
-    WHERE day = 0 OR day >= ?
-"""
-
-
-def read_tallies(database: Database, since_day: int) -> Sequence[Tally]:
-    """Return the numbers of what waits, and of what ended on a day or after it."""
-    rows = database.all(_READ, (since_day,))
-    return [
-        Tally(scope, name, action, STATUSES[status], day, count)
-        for scope, name, action, status, day, count in rows
-        if count
-    ]
 
 
 class Tallies:

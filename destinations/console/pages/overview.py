@@ -19,14 +19,12 @@ from destinations.operations import (
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.pages import Html, Series, number, stacked_rates
-from destinations.pipeline.ledger import ScopeTotals
+from destinations.pipeline.ledger import ScopeTotals, Tally
 from destinations.store import (
     OpenStore,
     SqliteStore,
-    Tally,
     Tenants,
     free_bytes,
-    read_tallies,
 )
 
 __all__ = ["Flow", "daily", "flows", "overview", "recent_rates"]
@@ -83,30 +81,27 @@ class Flow:
         return self.counts.get(status, 0)
 
 
-def flows(
-    tallies: Iterable[Tally], scopes: Mapping[int, ScopeTotals], by: str, tenants: Mapping[str, str]
-) -> Sequence[Flow]:
+def flows(tallies: Iterable[Tally], by: str, tenants: Mapping[str, str]) -> Sequence[Flow]:
     """Return the flows by destination, subscription or tenant, the largest first.
 
     ``tenants`` has the names of those that have one, by id.
     """
     found: dict[tuple[str, ...], Flow] = {}
     for one in tallies:
-        scope = scopes.get(one.scope)
-        if scope is None or (by == "tenant" and not scope.tenant):
+        if by == "tenant" and not one.tenant:
             continue
-        key: tuple[str, ...] = (scope.destination,)
-        name, filters = scope.destination, {"destination": scope.destination}
+        key: tuple[str, ...] = (one.destination,)
+        name, filters = one.destination, {"destination": one.destination}
         if by == "subscription":
             key += (one.subscription,)
             name = f"{name}: {one.subscription or 'no subscription'}"
             filters |= {"subscription": one.subscription} if one.subscription else {}
         elif by == "tenant":
-            key += (scope.tenant,)
-            name = f"{name}: {tenants.get(scope.tenant) or scope.tenant}"
-            filters |= {"tenant": scope.tenant}
+            key += (one.tenant,)
+            name = f"{name}: {tenants.get(one.tenant) or one.tenant}"
+            filters |= {"tenant": one.tenant}
         flow = found.setdefault(key, Flow(name, filters))
-        flow.counts[one.status] = flow.counts.get(one.status, 0) + one.number
+        flow.counts[one.status] = flow.counts.get(one.status, 0) + one.count
     return sorted(found.values(), key=lambda flow: (-flow.came_in, flow.name))
 
 
@@ -116,7 +111,7 @@ def daily(tallies: Iterable[Tally], today: int) -> Html:
     first = today - _DAYS + 1
     for one in tallies:
         if isinstance(one.status, Outcome) and first <= one.day <= today:
-            values[one.status][one.day - first] += one.number
+            values[one.status][one.day - first] += one.count
     return _plot(values, first * DAY, DAY, "The last 14 days", "days")
 
 
@@ -217,15 +212,19 @@ def overview(visit: Visit) -> Answered:
     today = int(now // DAY)
     with visit.verbs.reading() as store:
         status = store_status(store, now, server_status(store))
-        scopes = {one.id: one for one in store.ledger().totals(now)}
-        tallies = read_tallies(store.database, 0 if period == "all" else today - 30)
+        tallies = store.ledger().tallies(0 if period == "all" else today - 30)
         ended = store.ledger().ended_since(now - 3_600, _MOST_LATEST)
         names = _tenant_names(store) if by == "tenant" else {}
         # How much is free where a database is, is not known here.
         free = free_bytes(store.path) if isinstance(store, SqliteStore) else None
     days = _PERIODS[period]
-    kept = [one for one in tallies if not days or not one.day or one.day > today - days]
-    found = flows(kept, scopes, by, names)
+    kept = [
+        one
+        for one in tallies
+        # Held ones wait, whenever they were held.
+        if not days or not one.day or one.day > today - days or one.status is State.HELD
+    ]
+    found = flows(kept, by, names)
     breakers = read_breakers(visit.verbs.config)
     return Shown(
         "overview.html",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from destinations.operations import RefusedCredentials
-from destinations.pipeline.ledger import LedgerDrift, ScopeTotals, ServedTally
+from destinations.pipeline.ledger import LedgerDrift, ScopeTotals, Tally
 from destinations.telemetry.store_figures import StoreFigures
 
 __all__ = ["Figures"]
@@ -26,7 +26,7 @@ class Figures:
 
     now: float
     is_read: bool = True
-    tallies: Sequence[ServedTally] = ()
+    tallies: Sequence[Tally] = ()
     parts: Sequence[str] = ()
     totals: Sequence[ScopeTotals] = ()
     drifts: Sequence[LedgerDrift] = ()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.outcome import Outcome, Status
-from destinations.pipeline.ledger import ServedTally
+from destinations.pipeline.ledger import Tally
 
 __all__ = ["Window", "Windows", "standing"]
 
@@ -57,7 +57,7 @@ class Windows:
         self._accepted: dict[tuple[str, str], float] = {}
         self.looked_at: float | None = None
 
-    def add(self, tallies: Sequence[ServedTally], now: float, parts: Sequence[str] = ()) -> None:
+    def add(self, tallies: Sequence[Tally], now: float, parts: Sequence[str] = ()) -> None:
         """Take in the totals of now: of what waits, and of what ended today or the day before.
 
         If they have other ``parts`` than before (see `Figures`), they are not compared with those.
@@ -161,7 +161,7 @@ class Windows:
                 one[bucket] = count
 
 
-def standing(tallies: Iterable[ServedTally], window: Window, status: Status) -> int:
+def standing(tallies: Iterable[Tally], window: Window, status: Status) -> int:
     """Return how many deliveries have a status now."""
     return sum(
         one.count

@@ -505,14 +505,32 @@ def test_totals_of_today(ledger: StoredLedger, put: Put) -> None:
 def test_tallies(ledger: StoredLedger, everything: Everything) -> None:
     """They are of one scope, by subscription, status and the day on which it ended."""
     entry = everything["sample", Outcome.DEAD]
-    found = ledger.tallies_of(entry.scope)
+    found = ledger.tallies(scope=entry.scope)
     assert len(found) == len(CLASSES)
     assert Counter(one.status for one in found) == Counter(list(CLASSES))
     for one in found:
-        assert one.key == (None if one.status is Outcome.FILTERED else KEY)
-        assert one.deliveries == 1
+        named = ("", "") if one.status is Outcome.FILTERED else (KEY.name, KEY.action)
+        assert (one.subscription, one.action) == named
+        assert (one.destination, one.scope) == ("sample", entry.scope)
+        assert one.count == 1
         assert one.day == 0  # what waits; and what ended in the hours after 1970 began
-    assert ledger.tallies_of(999) == []
+    assert ledger.tallies(scope=999) == []
+
+
+def test_tallies_since_a_day(ledger: StoredLedger, put: Put) -> None:
+    """What waits or is held is counted whenever that began, and what ended since the day."""
+    day = 86_400.0
+    for at in (3 * day, 10 * day):
+        put(Outcome.DELIVERED, settled_at=at)
+        put(State.HELD, settled_at=at)
+    put(State.READY)
+    found = Counter[tuple[Status, int]]()
+    for one in ledger.tallies(10):
+        found[one.status, one.day] += one.count
+    assert found[Outcome.DELIVERED, 10] == 1
+    assert sum(count for (status, _), count in found.items() if status is State.HELD) == 2
+    assert (found[State.READY, 0], found.total()) == (1, 4)
+    assert len(ledger.tallies(served=True)) == len(ledger.tallies())
 
 
 def test_totals_follow_every_change(store: AnyStore, ledger: StoredLedger, put: Put) -> None:
@@ -524,8 +542,8 @@ def test_totals_follow_every_change(store: AnyStore, ledger: StoredLedger, put: 
         (totals,) = ledger.totals(NOW)
         assert totals.counts == dict(counted)
         tallied = Counter[Status]()
-        for one in ledger.tallies_of(totals.id):
-            tallied[one.status] += one.deliveries
+        for one in ledger.tallies(scope=totals.id):
+            tallied[one.status] += one.count
         assert tallied == counted
 
     entries = {status: put(status) for status in CLASSES}

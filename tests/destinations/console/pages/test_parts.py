@@ -23,7 +23,7 @@ from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.postgres import StoreAddress, open_at
 from destinations.server import ServeConfig, read_config
-from destinations.store import RecentBounds, read_tallies
+from destinations.store import RecentBounds
 from tests.serving import store_spec
 
 DAY = 86_400
@@ -184,15 +184,14 @@ def test_flows(path: StoreAddress, put: Put) -> None:
     put(status=Outcome.DELIVERED, settled_at=3 * DAY)
     put()
     with open_at(path, read_only=True) as store:
-        scopes = {one.id: one for one in store.ledger().totals(0.0)}
-        (flow,) = flows(read_tallies(store.database, 10), scopes, "destination", {})
+        (flow,) = flows(store.ledger().tallies(10), "destination", {})
         assert (flow.came_in, flow.waiting, flow.count(Outcome.DELIVERED)) == (3, 1, 1)
-        by = flows(read_tallies(store.database, 0), scopes, "subscription", {})
+        by = flows(store.ledger().tallies(), "subscription", {})
         assert {(one.name, one.came_in) for one in by} == {
             ("sample: Counts", 3),
             ("sample: Other", 1),
         }
-        assert flows(read_tallies(store.database, 0), scopes, "tenant", {}) == []
+        assert flows(store.ledger().tallies(), "tenant", {}) == []
 
 
 def test_what_ended_lately(path: StoreAddress, put: Put) -> None:

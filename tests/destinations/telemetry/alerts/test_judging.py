@@ -10,7 +10,7 @@ import pytest
 
 from destinations.operations import RefusedCredentials
 from destinations.outcome import Outcome, State, Status
-from destinations.pipeline.ledger import LedgerDrift, ScopeTotals, ServedTally
+from destinations.pipeline.ledger import LedgerDrift, ScopeTotals, Tally
 from destinations.pipeline.queue import Drift
 from destinations.telemetry import StoreFigures
 from destinations.telemetry.alerts import AlertRule, Figures, Kind, Windows, judged
@@ -22,9 +22,9 @@ NOW: Final = DAY * 86_400 + 43_200.0
 GB: Final = 10**9
 
 
-def _tally(status: Status, count: int, **more: Any) -> ServedTally:
+def _tally(status: Status, count: int, **more: Any) -> Tally:
     day = 0 if isinstance(status, State) else DAY
-    return ServedTally(
+    return Tally(
         *("kana", more.get("tenant", ""), more.get("subscription", ""), status, day, count)
     )
 
@@ -50,7 +50,7 @@ class Case:
     says: str
     over: float = 0
     rule: dict[str, Any] = field(default_factory=dict)
-    ended: Sequence[ServedTally] = ()
+    ended: Sequence[Tally] = ()
     known: dict[str, Any] = field(default_factory=dict)
     quiet: float = 0
 

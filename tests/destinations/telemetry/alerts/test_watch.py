@@ -14,7 +14,7 @@ from destinations.errors import StoreFullError, UsageError
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.operations import AlertStatus, StoredAlerts, alert_status, silence_rule
 from destinations.outcome import Outcome, State
-from destinations.pipeline.ledger import ServedTally
+from destinations.pipeline.ledger import Tally
 from destinations.telemetry.alerts import (
     AlertConfig,
     AlertRule,
@@ -138,7 +138,7 @@ class Process:
         self.gathered += 1
         if self.figures is not None:
             return replace(self.figures, now=self.clock.time())
-        held = [ServedTally("kana", "", "", State.HELD, 0, self.held)]
+        held = [Tally("kana", "", "", State.HELD, 0, self.held)]
         return Figures(self.clock.time(), tallies=held)
 
     def turn(self) -> None:
@@ -216,7 +216,7 @@ def test_a_restart_keeps_the_counts(inbox: Inbox, clock: StillClock, rule: MakeR
 
     def at(process: Process, dead: int) -> None:
         clock.now += 10
-        tally = ServedTally("kana", "", "", Outcome.DEAD, day, dead)
+        tally = Tally("kana", "", "", Outcome.DEAD, day, dead)
         process.figures = Figures(0, tallies=[tally])
         process.turn()
 
@@ -397,7 +397,7 @@ def test_a_sink_that_hangs_holds_nobody_up(inbox: Inbox, held: AlertRule) -> Non
         return Hanging() if sink.name == "page" else inbox.sender(sink)
 
     looked = threading.Semaphore(0)
-    held_now = [ServedTally("kana", "", "", State.HELD, 0, 1)]
+    held_now = [Tally("kana", "", "", State.HELD, 0, 1)]
 
     class Quick(StillClock):
         def wait(self, seconds: float, stop: threading.Event) -> bool:
@@ -442,7 +442,7 @@ def test_a_message_under_way_ends_before_the_server(inbox: Inbox, held: AlertRul
         return Slow() if sink.name == "page" else inbox.sender(sink)
 
     clock = StillClock()
-    held_now = [ServedTally("kana", "", "", State.HELD, 0, 1)]
+    held_now = [Tally("kana", "", "", State.HELD, 0, 1)]
     watch = AlertWatch(
         notes,
         gather=lambda _: Figures(clock.time(), tallies=held_now),

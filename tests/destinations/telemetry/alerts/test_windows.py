@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.outcome import Outcome, State, Status
-from destinations.pipeline.ledger import ServedTally
+from destinations.pipeline.ledger import Tally
 from destinations.telemetry.alerts import Window, Windows
 from destinations.telemetry.alerts.windows import standing
 
@@ -20,8 +20,8 @@ KANA = Window("kana")
 
 def _tally(
     status: Status, count: int, day: int = DAY, *, tenant: str = "", subscription: str = ""
-) -> ServedTally:
-    return ServedTally("kana", tenant, subscription, status, day, count)
+) -> Tally:
+    return Tally("kana", tenant, subscription, status, day, count)
 
 
 def test_the_first_look_counts_nothing() -> None:
@@ -137,7 +137,7 @@ def test_what_stands_now() -> None:
         _tally(State.HELD, 2, 0, tenant="acme"),
         _tally(State.HELD, 3, 0, subscription="Counts"),
         _tally(State.READY, 9, 0),
-        ServedTally("other", "", "", State.HELD, 0, 5),
+        Tally("other", "", "", State.HELD, 0, 5),
     ]
     assert standing(tallies, KANA, State.HELD) == 5
     assert standing(tallies, Window("kana", "acme"), State.HELD) == 2
