@@ -6,7 +6,7 @@ import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -75,6 +75,9 @@ store_option = click.option(
 )
 
 
+_NO_FILE: Final = Document("settings (--settings FILE)", {}, {})
+
+
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """Settings that win over those of a file; the ``free`` ones only fill in what it lacks."""
@@ -87,9 +90,10 @@ class Overrides:
         """The settings that win."""
         return {name: value for name, value in self.values.items() if name not in self.free}
 
-    def applied_to(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def applied_to(self, document: Document) -> Document:
         """Return the settings of a file with these."""
-        return {**self.values, **data, **self.own}
+        values = {**self.values, **document.data, **self.own}
+        return Document(document.name, values, document.lines)
 
 
 def bind_to_file(
@@ -102,14 +106,10 @@ def bind_to_file(
 ) -> BoundDestination:
     """Return the destination, bound to the settings of a file."""
     over = overrides or Overrides()
-    if settings is None:
-        document = Document("settings (--settings FILE)", {}, {})
-    else:
+    document = _NO_FILE
+    if settings is not None:
         document = read_settings(settings, os.environ, replaced=over.own)
-    values = over.applied_to(document.data)
-    return bind_destination(
-        definition, plugin, Document(document.name, values, document.lines), store
-    )
+    return bind_destination(definition, plugin, over.applied_to(document), store)
 
 
 def bind_to_show(
@@ -125,20 +125,13 @@ def bind_to_show(
     Settings that are not there have their names as values; says why those of the file are not.
     """
     over = overrides or Overrides()
-    document = Document("settings (--settings FILE)", {}, {})
+    document = _NO_FILE
     absent: Mapping[str, SourceError] = {}
     if settings is not None:
         document, absent = read_present_settings(settings, os.environ, replaced=over.own)
     for key, error in absent.items():
         click.echo(f"note: {document.name}: {key} is shown as <{key}>: {error}", err=True)
-    values = over.applied_to(document.data)
-    return bind_destination(
-        definition,
-        plugin,
-        Document(document.name, values, document.lines),
-        store,
-        absent=absent,
-    )
+    return bind_destination(definition, plugin, over.applied_to(document), store, absent=absent)
 
 
 def connect_to_file(definition: DestinationDefinition, path: Path) -> DestinationDefinition:

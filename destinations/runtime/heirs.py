@@ -26,19 +26,17 @@ def heir(
     clear which is whose.
     """
     has_action = any(one.action == key.action for one in destination.by_key)
-    free = [
-        one
-        for one in takers
-        if one is not None and one not in known and (one.action == key.action or not has_action)
-    ]
+
+    def may_be_meant(one: SubscriptionKey) -> bool:
+        return one.action == key.action or not has_action
+
+    free = [one for one in takers if one is not None and one not in known and may_be_meant(one)]
     if not free:
         return None
     gone = {
         one: nth
         for one, nth in known.items()
-        if one is not None
-        and one not in destination.by_key
-        and (one.action == key.action or not has_action)
+        if one is not None and one not in destination.by_key and may_be_meant(one)
     }
     if key not in gone or None in gone.values() or len(free) != len(gone):
         return "unclear"

@@ -12,6 +12,7 @@ import pytest
 
 from destinations import open_sandbox
 from destinations.cli.opening import Overrides
+from destinations.definition.document import Document
 from destinations.runtime.plugins import RunningSandbox, find_plugin
 from kana_destination.plugin import KanaPlugin
 
@@ -175,7 +176,7 @@ def test_data_for_a_sandbox_without_any(command: Callable[..., Any], option: str
 def test_settings_that_a_file_may_choose() -> None:
     """Of the settings of a sandbox, those that are free only fill in what a file lacks."""
     over = Overrides({"apiKey": "own", "region": "us", "list": "l"}, free={"region", "list"})
-    assert over.applied_to({"apiKey": "mine", "region": "eu"}) == {
+    assert over.applied_to(Document("f", {"apiKey": "mine", "region": "eu"}, {})).data == {
         "apiKey": "own",
         "region": "eu",
         "list": "l",
