@@ -468,7 +468,7 @@ def test_a_stale_decision(
     assert (answer.status, "has changed since it was shown" in answer.json["detail"]) == (409, True)
     assert statuses() == before
     # The guard is what finds it: without it the decision would be carried out.
-    monkeypatch.setattr("destinations.console.verbs._check_version", lambda *_: None)
+    monkeypatch.setattr("destinations.console.verbs.decisions.check_version", lambda *_: None)
     assert console.operator.api(place, {**body, "seen": seen}).status in {200, 409}
     if "drop" in place:  # what waits already is not replayed either way
         assert statuses() != before
@@ -481,7 +481,7 @@ def test_two_operators_at_once(
     held()
     seen = console.reader.api("/deliveries/1000").json["version"]
     both_have_looked = threading.Barrier(2)
-    recover = "destinations.console.verbs.recover_interrupted"
+    recover = "destinations.console.verbs.decisions.recover_interrupted"
     monkeypatch.setattr(recover, lambda *_: both_have_looked.wait(20))
     found: dict[str, int] = {}
 
@@ -685,7 +685,7 @@ def test_a_process_that_ends_leaves_a_line(
     def end(*_: object, **__: object) -> int:
         raise KeyError("the process ends")
 
-    monkeypatch.setattr("destinations.console.verbs.drop", end)
+    monkeypatch.setattr("destinations.console.verbs.decisions.drop", end)
     assert console.operator.api("/deliveries/1000/drop", {"reason": "x"}).status == 500
     (line,) = console.reader.api("/audit").json["items"]
     assert (line["ids"], line["done"]) == ([1_000], None)
