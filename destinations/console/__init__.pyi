@@ -1,6 +1,6 @@
 from .operators import Operator
 from .pages.query import Query, link
-from .pages.visit import Answered, ConsolePage, PageError, Redirected, Shown, Visit
+from .pages.visit import Answered, ConsolePage, PageError, Redirected, Shown, Visit, chosen
 
 __all__ = [
     "Answered",
@@ -11,5 +11,6 @@ __all__ = [
     "Redirected",
     "Shown",
     "Visit",
+    "chosen",
     "link",
 ]

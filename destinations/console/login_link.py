@@ -13,11 +13,23 @@ from typing import Final, TextIO
 from destinations.console.sessions import is_same
 from destinations.console.users import replace_private
 from destinations.errors import UsageError
+from destinations.server import ServeConfig
 
-__all__ = ["LoginLink", "own_terminal"]
+__all__ = ["LoginLink", "login_link_path", "own_terminal"]
 
 _LOG = logging.getLogger(__name__)
 _TOKEN_BYTES: Final = 32
+_FILE: Final = "console-login"
+
+
+def login_link_path(config: ServeConfig) -> Path:
+    """Return the file that the login link of a console is written to."""
+    console, address = config.console, config.store.address
+    if console is not None and console.login_link is not None:
+        return console.login_link
+    if isinstance(address, Path):
+        return address.resolve().parent / _FILE
+    return (Path() if config.path is None else config.path.parent) / _FILE
 
 
 class LoginLink:

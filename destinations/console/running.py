@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TextIO
 
 from destinations.clock import SystemClock
@@ -13,18 +12,17 @@ from destinations.console.app import make_app
 from destinations.console.gate import Gate, GateOptions
 from destinations.console.guard import HEADERS
 from destinations.console.keys import ApiKeys
-from destinations.console.login_link import LoginLink
+from destinations.console.login_link import LoginLink, login_link_path
 from destinations.console.stores import Stores
 from destinations.console.users import Users
 from destinations.console.verbs import Verbs
 from destinations.errors import UsageError
 from destinations.server import ConsoleConfig, HttpServer, ServeConfig
 
-__all__ = ["Console", "console_of", "login_link_path", "watch_parent"]
+__all__ = ["Console", "console_of", "watch_parent"]
 
 _LOG = logging.getLogger(__name__)
 _MOST_CONNECTIONS: Final = 256
-_LINK_FILE: Final = "console-login"
 
 
 def console_of(config: ServeConfig) -> ConsoleConfig:
@@ -36,16 +34,6 @@ def console_of(config: ServeConfig) -> ConsoleConfig:
         )
         raise UsageError(msg)
     return config.console
-
-
-def login_link_path(config: ServeConfig) -> Path:
-    """Return the file that the login link is written to."""
-    console, address = console_of(config), config.store.address
-    if console.login_link is not None:
-        return console.login_link
-    if isinstance(address, Path):
-        return address.resolve().parent / _LINK_FILE
-    return (Path() if config.path is None else config.path.parent) / _LINK_FILE
 
 
 class Console:

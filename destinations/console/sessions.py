@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import secrets
 import threading
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from destinations.clock import Clock
 from destinations.console.operators import Role
@@ -18,6 +19,16 @@ IDLE_SECONDS: Final = 2 * 3600.0
 LONGEST_SECONDS: Final = 12 * 3600.0
 _MOST: Final = 1_000
 _TOKEN_BYTES: Final = 32
+_MOST_NOTICES: Final = 20
+_NOTICE_SECONDS: Final = 60.0
+
+
+class _Notice(NamedTuple):
+    """What was done, for the page at ``place``: it is said there once, if that is soon."""
+
+    place: object
+    text: str
+    at: float
 
 
 @dataclass(slots=True)
@@ -30,6 +41,7 @@ class Session:
     began_at: float
     used_at: float
     stamp: str
+    notices: list[_Notice] = field(default_factory=list)
 
 
 class Sessions:
@@ -70,6 +82,23 @@ class Sessions:
             session.used_at = now
             return session
 
+    def keep_notice(self, session: Session, url: str, text: str) -> None:
+        """Keep what was done, to be said by the page of this URL when it is loaded next.
+
+        Each is for one page, so that another tab of the operator does not take it away.
+        """
+        with self._lock:
+            notice = _Notice(_place(url), text, self._clock.monotonic())
+            session.notices = [*session.notices[1 - _MOST_NOTICES :], notice]
+
+    def take_notice(self, session: Session, url: str) -> str:
+        """Return what the page of this URL has to say, which it says once; empty for nothing."""
+        place, now = _place(url), self._clock.monotonic()
+        with self._lock:
+            fresh = [one for one in session.notices if now - one.at < _NOTICE_SECONDS]
+            session.notices = [one for one in fresh if one.place != place]
+            return " ".join(one.text for one in fresh if one.place == place)
+
     def end(self, token: str) -> None:
         """End the session of a token, if there is one."""
         with self._lock:
@@ -78,6 +107,12 @@ class Sessions:
     def _drop_old(self, now: float) -> None:
         for digest in [key for key, one in self._by_digest.items() if _is_over(one, now)]:
             del self._by_digest[digest]
+
+
+def _place(url: str) -> object:
+    """Return what a URL leads to, however it is encoded."""
+    parts = urlsplit(url)
+    return unquote(parts.path), parse_qsl(parts.query, keep_blank_values=True)
 
 
 def _is_over(session: Session, now: float) -> bool:

@@ -19,7 +19,7 @@ from destinations.errors import TemporaryError, UsageError
 from destinations.operations.erasures import known_erasures, note_erasures
 from destinations.operations.interrupted import recover_all
 from destinations.operations.locks import lock_server, locks_of
-from destinations.operations.status import unknown_names
+from destinations.operations.selecting import unknown_names
 from destinations.outcome import State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres import StoreAddress, open_at

@@ -33,6 +33,7 @@ __all__ = [
     "evidence_rows",
     "shown_content",
     "shown_entry",
+    "shown_key",
 ]
 
 _GOES_ON: Final = {
@@ -145,13 +146,30 @@ def shown_entry(entry: LedgerEntry, masker: Masker) -> LedgerEntry:
     )
 
 
+def shown_key(key: str) -> str:
+    """Return the key of a balance as people read it: that of several parts is JSON."""
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        return key
+    if isinstance(parts, dict):
+        return ", ".join(f"{name} {_part(value)}" for name, value in parts.items())
+    return ", ".join(map(_part, parts)) if isinstance(parts, list) else _part(parts)
+
+
+def _part(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def evidence_rows(entry: LedgerEntry) -> Sequence[tuple[str, str]]:
     """Return the numbers by which an operator decides on a lost answer, each with its name."""
     rows: list[tuple[str, str]] = []
     if entry.increment is not None:
-        rows.append(("adds", f"{entry.increment.amount:,} to {entry.increment.key}"))
+        rows.append(("adds", f"{entry.increment.amount:,} to {shown_key(entry.increment.key)}"))
     for name, value in entry.evidence.items():
-        if value is None:
+        if name == "key" and isinstance(value, str):
+            shown = shown_key(value)
+        elif value is None:
             shown = "unknown"
         elif type(value) is int:
             shown = f"{value:,}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,18 +23,16 @@ from destinations.operations.tenants import (
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.lease import Worker
-from destinations.pipeline.ledger import Ledger, ScopeTotals, summed
+from destinations.pipeline.ledger import ScopeTotals, summed
 from destinations.pipeline.queue import Scope
 from destinations.store import OpenStore, SqliteStore, TenantNumbers, Tenants
 
 __all__ = [
     "StoreStatus",
-    "UnknownName",
     "count_waiting",
     "place_of",
     "queue_length",
     "store_status",
-    "unknown_names",
 ]
 
 _WAITING = (State.READY, State.SENDING, State.UNKNOWN)
@@ -175,27 +173,3 @@ def count_waiting(store: OpenStore, now: float) -> Mapping[str, int]:
 def place_of(store: OpenStore) -> str:
     """Return the place of a store as text: the whole path of a file, or the address."""
     return str(store.path.resolve()) if isinstance(store, SqliteStore) else store.shown
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownName:
-    """A name that a store does not have; ``what`` is destination or account, ``known`` has all."""
-
-    what: str
-    name: str
-    known: Sequence[str]
-
-
-def unknown_names(
-    ledger: Ledger, destination: str | None, account: str | None
-) -> Iterator[UnknownName]:
-    """Yield those of the given names that no scope of a ledger has."""
-    if destination is None and account is None:
-        return
-    totals = ledger.totals(0.0)
-    for what, name, known in (
-        ("destination", destination, {one.destination for one in totals}),
-        ("account", account, {one.label for one in totals if one.label}),
-    ):
-        if name is not None and name not in known:
-            yield UnknownName(what, name, sorted(known))

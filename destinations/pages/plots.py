@@ -73,14 +73,16 @@ def stacked_rates(  # noqa: PLR0913 - the parts of a plot, each with a default
     name: str = "rates",
     unit: str = "rows",
     height: int = _HEIGHT,
+    zoned: bool = False,
 ) -> Html:
     """Return a figure of bars that are stacked: how many of each series there were in each step.
 
     The first value of each series is that of the ``step`` seconds from ``began`` on, in seconds
     since 1970. Where there are more than 120 steps, several are added up, from a round time on.
     Values that are negative or not finite count as 0. ``name`` tells this plot from others of the
-    page; ``unit`` is what is counted. What is drawn is said in words as well, and pointing at a bar
-    shows its numbers.
+    page; ``unit`` is what is counted. With ``zoned``, times of less than a day and the note on
+    their zone have what a script needs to tell them in another zone. What is drawn is said in words
+    as well, and pointing at a bar shows its numbers.
     """
     step = step if math.isfinite(step) and step > 0 else 1.0
     began = began if math.isfinite(began) else 0.0
@@ -108,14 +110,15 @@ def stacked_rates(  # noqa: PLR0913 - the parts of a plot, each with a default
         *(drawn.line(tick) for tick in ticks),
         *(drawn.bar(place, rows, unit) for place in range(bars) if sums[place]),
         *(drawn.number(tick) for tick in ticks),
-        *drawn.times(),
+        *drawn.times(zoned=zoned),
         role="img",
         aria_labelledby=f"{identity}-title {identity}-desc",
         width="100%",
         height=height,
         class_="rates",
     )
-    note = element("p", f"{unit} in {_step_text(step)} each, times in UTC", class_="axis-note")
+    zone = element("span", "times in UTC", class_="zone") if zoned else "times in UTC"
+    note = element("p", f"{unit} in {_step_text(step)} each, ", zone, class_="axis-note")
     return element(
         "figure",
         element("figcaption", title),
@@ -383,7 +386,7 @@ class _Drawn:
         text = f"{time_text(self.began + place * self.step)}: {', '.join(parts)} {unit}"
         return element("g", element("title", text), *shapes)
 
-    def times(self) -> Iterable[Html]:
+    def times(self, *, zoned: bool = False) -> Iterable[Html]:
         """Yield the axis of time: a line, and ticks at round times with their texts."""
         y = _TOP + self.body
         yield void("line", x1=0, x2="100%", y1=y, y2=y, class_="axis")
@@ -395,7 +398,11 @@ class _Drawn:
             yield void("line", x1=x, x2=x, y1=y, y2=y + 4, class_="axis")
             anchor = "start" if share < 0.08 else "end" if share > 0.92 else "middle"
             text = _tick_text(seconds, size)
-            yield element("text", text, x=x, y=y + 17, text_anchor=anchor, class_="tick")
+            is_zoned = zoned and 60 <= size < _ONE_DAY
+            at = datetime.fromtimestamp(seconds, UTC).isoformat() if is_zoned else None
+            yield element(
+                *("text", text), x=x, y=y + 17, text_anchor=anchor, class_="tick", data_time=at
+            )
 
 
 def _time_ticks(began: float, end: float, step: float) -> tuple[float, list[float]]:

@@ -110,7 +110,8 @@ class Selection:
     ``slug`` restricts it to the scopes of a destination, whatever a server calls it. ``tenant`` is
     a customer of a partner, by its name, its id or the beginning of that; empty, it is none.
     ``subscription`` is a name. ``message_id`` finds an event for as long as a second one of that
-    messageId is recognised.
+    messageId is recognised. ``ended_since`` (inclusive) and ``ended_until`` are times of the
+    outcome: what has none yet is not among them.
     """
 
     destination: str | None = None
@@ -125,6 +126,8 @@ class Selection:
     tenant: str | None = None
     subscription: str | None = None
     message_id: str | None = None
+    ended_since: float | None = None
+    ended_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +277,9 @@ class Ledger(Protocol):
     def classes(self, selection: Selection) -> Sequence[DeliveryClass]:
         """Count a selection by destination, status and code, the most frequent first."""
         ...
+
+    def subscription_names(self, destination: str | None = None) -> Sequence[str]:
+        """Return the names of the subscriptions with deliveries, of one destination or all."""
 
     def drifts(self) -> Sequence[LedgerDrift]:
         """Return the balances that were not as expected, the latest last."""

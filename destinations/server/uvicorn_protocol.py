@@ -167,7 +167,8 @@ class Protocol(HttpToolsProtocol):
         if size > _HEAD_BYTES:
             return 431, f"the head is longer than {_HEAD_BYTES:,} bytes"
         if self.parser.get_method() == b"CONNECT":
-            return 405, "send events with POST"
+            # Whichever server this is, of events, of pages or of metrics.
+            return 405, "CONNECT is not supported: this server is not a proxy"
         names = [name for name, _ in self.headers]
         encodings = b",".join(it for name, it in self.headers if name == b"transfer-encoding")
         if encodings and encodings.strip().lower() != b"chunked":

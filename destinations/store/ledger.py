@@ -83,6 +83,7 @@ class _Part:
     columns: str
     source: str
     code: str
+    ended: str
     status: str = "status"
 
     @property
@@ -113,6 +114,7 @@ def _open(left: str) -> _Part:
         " amount, key, NULL AS evidence, one.restored IS NOT NULL AS restored, NULL AS note",
         "open AS one LEFT JOIN failures ON failures.id = one.id",
         code,
+        "CAST(NULL AS bigint)",
         status,
     )
 
@@ -124,6 +126,7 @@ _KEPT: Final = _Part(
     " reason, amount, key, evidence, one.restored IS NOT NULL, NULL",
     "kept AS one",
     "code",
+    f"CASE WHEN status <> {STATUS_CODES[State.HELD]} THEN settled_at END",
 )
 _LEDGER: Final = _Part(
     "ledger",
@@ -132,6 +135,7 @@ _LEDGER: Final = _Part(
     " NULL, NULL, NULL, FALSE, note",
     "ledger AS one LEFT JOIN texts ON texts.id = one.note",
     "json_extract(texts.text, '$[0]')",
+    "accepted_at + took",
 )
 
 
@@ -250,10 +254,12 @@ class StoredLedger:
         wrong, and the first of each day is noted.
         """
         found = [0, _LARGEST_ID]
+        # What has ended was accepted before.
+        ends = [at for at in (selection.until, selection.ended_until) if at is not None]
         for place, (time, query, days) in enumerate(
             (
                 (selection.since, "SELECT max(event_id) FROM days WHERE day <= ?", -1),
-                (selection.until, "SELECT min(event_id) FROM days WHERE day >= ?", 2),
+                (min(ends, default=None), "SELECT min(event_id) FROM days WHERE day >= ?", 2),
             )
         ):
             if time is not None:
@@ -291,8 +297,10 @@ class StoredLedger:
             " WHERE coalesce(account.name, 'unnamed-' || account.id) = ?)": selection.account,
             "scope IN (SELECT scopes.id FROM scopes JOIN partner_accounts AS account"
             " ON account.id = scopes.partner_account WHERE account.slug = ?)": selection.slug,
-            "accepted_at >= ?": None if selection.since is None else selection.since * 1000,
-            "accepted_at < ?": None if selection.until is None else selection.until * 1000,
+            "accepted_at >= ?": _milliseconds(selection.since),
+            "accepted_at < ?": _milliseconds(selection.until),
+            f"{part.ended} >= ?": _milliseconds(selection.ended_since),
+            f"{part.ended} < ?": _milliseconds(selection.ended_until),
             f"{part.code} = ?": selection.code,
         }.items():
             if value is not None:
@@ -470,6 +478,12 @@ class StoredLedger:
                 tallies.append(Tally(*scopes[one], name, status, day, count, action, one))
         return tallies
 
+    def subscription_names(self, destination: str | None = None) -> Sequence[str]:
+        """See `Ledger.subscription_names`."""
+        where, values = ("", ()) if destination is None else (_OF_DESTINATION, (destination,))
+        rows = self._database.all(f"{_SUBSCRIPTIONS}{where} ORDER BY 1", values)
+        return [name for (name,) in rows]
+
     def interrupted(self) -> Sequence[tuple[Scope, bool]]:
         """Return the scopes whose process has ended while it was sending, and if it was a server.
 
@@ -616,6 +630,17 @@ _TALLIES: Final = """
     SELECT tallies.scope, tallies.subscription, tallies.status, tallies.day, sum(tallies.count)
     FROM tallies JOIN scopes ON scopes.id = tallies.scope
     WHERE (tallies.day = 0 OR tallies.day >= ? OR tallies.status = ?)"""
+
+
+_SUBSCRIPTIONS: Final = """
+    SELECT DISTINCT subscriptions.name FROM tallies JOIN scopes ON scopes.id = tallies.scope
+    JOIN subscriptions ON subscriptions.id = tallies.subscription
+"""
+_OF_DESTINATION: Final = " WHERE scopes.destination = ?"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 class _Change:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from destinations import DestinationsError, HttpTransport, OpenDestination, UsageError
-from destinations.console import Answered, Shown, Visit
+from destinations.console import Answered, Shown, Visit, chosen
 from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from destinations.server import DestinationConfig, bind_to_show
@@ -23,7 +23,7 @@ def flagged(visit: Visit) -> Answered:
     """Show the boxes of an account at Kana, which is asked when that is wanted."""
     names = [one.name for one in _accounts(visit)]
     query = visit.query
-    name = query.one_of("destination", names, names[0] if names else "")
+    name = chosen(query, "destination", names, names[0]) if names else ""
     found, fault = None, ""
     if query.text("ask") and names:
         (config,) = (one for one in _accounts(visit) if one.name == name)

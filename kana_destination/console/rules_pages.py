@@ -132,14 +132,10 @@ def save(visit: Visit) -> Answered:
             done = add_rules(store, [rule], tenant)
     except UsageError as error:
         return _shown(visit, form, str(error), 400)
-    return Redirected(
-        link(
-            "/kana/rules",
-            tenant=tenant,
-            done="rule_added",
-            number=done.remapped.queued + done.remapped.ended,
-        )
-    )
+    mapped = done.remapped.queued + done.remapped.ended
+    events = "1 event" if mapped == 1 else f"{mapped:,} events"
+    url = link("/kana/rules", tenant=tenant)
+    return Redirected(url, f"The rule {rule.name} was added: it maps {events}.")
 
 
 def remove(visit: Visit) -> Answered:
@@ -152,4 +148,5 @@ def remove(visit: Visit) -> Answered:
         visit.operator, "remove rule", destination="kana", tenant=tenant, rule=name
     ) as store:
         remove_rule(store, name, tenant)
-    return Redirected(link("/kana/rules", tenant=tenant, done="rule_removed"))
+    url = link("/kana/rules", tenant=tenant)
+    return Redirected(url, f"The rule {name} was removed. What it has mapped stays mapped.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,17 +21,18 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, count, limit_option, plain, print_table
 from destinations.cli.tenant_options import with_tenants
 from destinations.operations import (
+    DRIFT_FILTERS,
+    find_drifts,
     open_ledger,
     pauses_of_servers,
     shown_entry,
     shown_time,
 )
 from destinations.outcome import State
-from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry
+from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry, Selection
 
 __all__ = ["command"]
 
-_OF_DRIFTS: Final = ("destination", "user", "since")
 _DRIFT_COLUMNS: Final = ("noticed", "destination", "balance", "expected", "found", "sent again")
 _COLUMNS: Final = (
     "id",
@@ -80,22 +81,27 @@ def command(
     Without --state, --outcome, --code or --all, lists only those that need an operator: held, dead,
     rejected and invalid ones.
     """
-    has_class = any(given[name] is not None for name in ("state", "outcome", "code"))
+    has_class = given["needs_operator"] or any(
+        given[name] is not None for name in ("state", "outcome", "code")
+    )
     if drift:
         others = [
             name
             for name, it in given.items()
-            if it is not None and it is not False and name not in _OF_DRIFTS
+            if it is not None and it is not False and name not in DRIFT_FILTERS
         ]
         if everything or others:
             raise click.UsageError(
                 "--drift can only be used with --destination, --user and --since"
             )
-        return _list_drifts(place, given, limit=limit, as_json=as_json)
+        return _list_drifts(place, read_selection(given)[0], limit=limit, as_json=as_json)
+    asks_for_it = bool(given["needs_operator"])
     selection, _ = read_selection(given)
     if everything and has_class:
-        raise click.UsageError("--all cannot be used with --state, --outcome or --code")
-    needs_operator = not everything and not has_class
+        raise click.UsageError(
+            "--all cannot be used with --state, --outcome, --code or --needs-operator"
+        )
+    needs_operator = asks_for_it or (not everything and not has_class)
     if needs_operator:
         selection = replace(selection, statuses=NEEDS_OPERATOR)
     with place.read() as store:
@@ -137,18 +143,11 @@ def command(
     return 0
 
 
-def _list_drifts(place: StorePlace, given: Mapping[str, Any], *, limit: int, as_json: bool) -> int:
+def _list_drifts(place: StorePlace, selection: Selection, *, limit: int, as_json: bool) -> int:
     """List balances that were not as expected."""
-    destination, user, since = (given[name] for name in _OF_DRIFTS)
     with place.read() as store:
         masker = place.masker(store)
-        found = [
-            one
-            for one in store.ledger().drifts()
-            if destination in {None, one.destination}
-            and user in {None, one.drift.user}
-            and (since is None or one.drift.noticed_at >= since)
-        ]
+        found = find_drifts(store.ledger(), selection)
     shown = [
         replace(
             one,

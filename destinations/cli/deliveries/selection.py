@@ -11,7 +11,17 @@ import click
 from destinations.cli.tables import plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.errors import UsageError
-from destinations.operations import choose, parse_time, shown_entry, shown_time, unknown_names
+from destinations.operations import (
+    FILTERS,
+    Filter,
+    FilterError,
+    choose,
+    parse_time,
+    select,
+    shown_entry,
+    shown_time,
+    unknown_names,
+)
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 from destinations.secrets import Masker
@@ -34,8 +44,6 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_STATES: Final = tuple(state for state in State if state is not State.DONE)
-
 
 class _Time(click.ParamType[float]):
     """A time of an option, in seconds since 1970, UTC."""
@@ -56,12 +64,6 @@ class _Time(click.ParamType[float]):
 TIME: Final = _Time()
 """The type of an option that is a time."""
 
-BY_DESTINATION: Final = click.option("--destination", metavar="NAME", help="Select by destination.")
-BY_CODE: Final = click.option(
-    "--code", metavar="CODE", help="Select by error code, as list shows it."
-)
-BY_USER: Final = click.option("--user", metavar="ID", help="Select by user.")
-
 
 def since_option(what: str) -> Callable[[F], F]:
     """Return the option for a time from which on ``what`` is selected."""
@@ -69,37 +71,24 @@ def since_option(what: str) -> Callable[[F], F]:
     return click.option("--since", type=TIME, metavar="TIME", help=text)
 
 
-_OPTIONS: Final = (
-    click.option(
-        "--state",
-        type=click.Choice([state.value for state in _STATES]),
-        help="Select by state; it has no outcome yet.",
-    ),
-    click.option(
-        "--outcome",
-        type=click.Choice([outcome.value for outcome in Outcome]),
-        help="Select by outcome.",
-    ),
-    BY_DESTINATION,
-    click.option(
-        "--account", metavar="NAME", help="Select by account: its name or unnamed-NUMBER."
-    ),
-    tenant_option,
-    BY_CODE,
-    BY_USER,
-    since_option("deliveries accepted"),
-    click.option(
-        "--restored",
-        is_flag=True,
-        help="Select deliveries that a restored backup left open.",
-    ),
-    click.option(
-        "--until",
-        type=TIME,
-        metavar="TIME",
-        help="Select deliveries accepted before TIME, written as for --since.",
-    ),
-)
+def _option(one: Filter) -> Callable[[F], F]:
+    """Return the option of a filter."""
+    text = f"{one.about}."
+    match one.kind:
+        case "choice":
+            return click.option(one.option, type=click.Choice(one.choices), help=text)
+        case "flag":
+            return click.option(one.option, is_flag=True, help=text)
+        case "time":
+            return click.option(one.option, type=TIME, metavar=one.metavar, help=text)
+    if one.name == "tenant":
+        return tenant_option
+    return click.option(one.option, metavar=one.metavar, help=text)
+
+
+BY_DESTINATION: Final = _option(FILTERS["destination"])
+BY_CODE: Final = _option(FILTERS["code"])
+BY_USER: Final = _option(FILTERS["user"])
 
 
 def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -113,8 +102,8 @@ def with_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return added
 
 
-selection_options = with_options(*_OPTIONS)
-"""Adds the options that `read_selection` reads."""
+selection_options = with_options(*map(_option, FILTERS.values()))
+"""Adds the options that `read_selection` reads: all filters that API and console have."""
 
 
 def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
@@ -122,38 +111,12 @@ def read_selection(given: dict[str, Any]) -> tuple[Selection, bool]:
 
     Raises for those that contradict each other.
     """
-    names = (
-        "state",
-        "outcome",
-        "destination",
-        "account",
-        "code",
-        "user",
-        "since",
-        "until",
-        "tenant",
-    )
-    chosen = {name: given.pop(name) for name in names}
-    restored = given.pop("restored")
-    state, outcome = chosen.pop("state"), chosen.pop("outcome")
-    if state is not None and outcome is not None:
-        msg = (
-            f"--state {state} cannot be used with --outcome {outcome}: a delivery has a state or "
-            "an outcome, not both"
-        )
-        raise click.UsageError(msg)
-    since, until = chosen["since"], chosen["until"]
-    if since is not None and until is not None and since >= until:
-        msg = f"--since {shown_time(since)} must be before --until {shown_time(until)}"
-        raise click.UsageError(msg)
-    statuses: frozenset[Status] | None = None
-    if state is not None:
-        statuses = frozenset({State(state)})
-    elif outcome is not None:
-        statuses = frozenset({Outcome(outcome)})
-    is_given = statuses is not None or any(value is not None for value in chosen.values())
-    selection = Selection(statuses=statuses, restored=restored, **chosen)
-    return selection, is_given or restored
+    chosen = {name: given.pop(name) for name in FILTERS}
+    try:
+        selection = select(chosen, time.time(), lambda one: one.option)
+    except FilterError as error:
+        raise click.UsageError(str(error)) from None
+    return selection, any(value not in {None, False} for value in chosen.values())
 
 
 def selected(
@@ -173,8 +136,10 @@ def selected(
 
 
 def warn_of_unknown_names(ledger: Ledger, selection: Selection) -> None:
-    """Say that a store has no destination, or account, of the name that was given."""
-    for one in unknown_names(ledger, selection.destination, selection.account):
+    """Say that a store has no destination, account or subscription of the name that was given."""
+    for one in unknown_names(
+        ledger, selection.destination, selection.account, selection.subscription
+    ):
         names = ", ".join(map(plain, one.known)) or "none"
         click.echo(f"The store has no {one.what} {plain(one.name)!r}; it has: {names}.", err=True)
 

@@ -18,19 +18,20 @@ from destinations.console.shown import (
     ReplayShown,
 )
 from destinations.console.verbs import Verbs
-from destinations.errors import UsageError
 from destinations.operations import (
+    FILTERS,
     DeliveryDetails,
+    FilterError,
     RefusedCredentials,
     StoreStatus,
     TenantDetails,
     TenantStatus,
     entry_version,
-    parse_time,
     queue_length,
+    select,
 )
 from destinations.outcome import Outcome, State, Status
-from destinations.pipeline.ledger import NEEDS_OPERATOR, LedgerEntry, Selection
+from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
 from destinations.store import Attempt, AuditLine
 
 __all__ = [
@@ -40,8 +41,11 @@ __all__ = [
     "connection_json",
     "delivery_json",
     "details_json",
+    "drift_json",
+    "explanation_json",
     "page_json",
     "pause_json",
+    "plan_json",
     "replayed_json",
     "selection_of",
     "state_json",
@@ -55,47 +59,13 @@ T = TypeVar("T")
 
 def selection_of(given: Mapping[str, Any], now: float, place: str) -> Selection:
     """Return the selection that fits its schema; raises `InputError`, with the place, if not."""
-    since, until = (_time(given, name, now, place) for name in ("since", "until"))
-    if since is not None and until is not None and since >= until:
-        raise InputError([(f"{place}since", "must be before until")], 422)
-    return Selection(
-        destination=given.get("destination"),
-        account=given.get("account"),
-        statuses=_statuses(given, place),
-        code=given.get("code"),
-        user=given.get("user"),
-        since=since,
-        until=until,
-        restored=given.get("restored", False),
-        tenant=given.get("tenant"),
-        subscription=given.get("subscription"),
-        message_id=given.get("messageId"),
-    )
-
-
-def _time(given: Mapping[str, Any], name: str, now: float, place: str) -> float | None:
-    if name not in given:
-        return None
+    by_key = {one.key: name for name, one in FILTERS.items()}
+    chosen = {by_key[key]: value for key, value in given.items()}
     try:
-        return parse_time(given[name], now)
-    except UsageError as error:
-        raise InputError([(f"{place}{name}", str(error))], 422) from None
-
-
-def _statuses(given: Mapping[str, Any], place: str) -> frozenset[Status] | None:
-    """Return the outcome, the state, or those that need an operator; None without any of them."""
-    found: dict[str, frozenset[Status]] = {}
-    if "state" in given:
-        found["state"] = frozenset({State(given["state"])})
-    if "outcome" in given:
-        found["outcome"] = frozenset({Outcome(given["outcome"])})
-    if given.get("needsOperator"):
-        found["needsOperator"] = NEEDS_OPERATOR
-    if len(found) > 1:
-        first, second, *_ = found
-        message = f"cannot be used with {first}: a delivery has a state or an outcome, not both"
-        raise InputError([(f"{place}{second}", message)], 422)
-    return next(iter(found.values()), None)
+        return select(chosen, now, lambda one: one.key)
+    except FilterError as error:
+        issues = [(f"{place}{FILTERS[name].key}", message) for name, message in error.issues]
+        raise InputError(issues, 422) from None
 
 
 def when(seconds: float | None) -> str | None:
@@ -397,6 +367,72 @@ def connection_json(one: ConnectionShown) -> dict[str, Any]:
     }
 
 
+def explanation_json(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an explanation with keys as the API has them; those of events stay as they are."""
+    return {
+        **_cameled(found),
+        "result": _ended(found["result"]),
+        "subscriptions": [
+            {
+                **_cameled(one),
+                "clauses": [_cameled(each) for each in one["clauses"]],
+                "mapping": [_cameled(each) for each in one["mapping"]],
+                "changes": [_cameled(each) for each in one["changes"]],
+                "requests": [_cameled(each) for each in one["requests"]],
+                "result": _ended(one["result"]),
+            }
+            for one in found["subscriptions"]
+        ],
+    }
+
+
+def _ended(result: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if result is None else _cameled(result)
+
+
+def plan_json(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report of a plan with keys as the API has them; those of events stay."""
+    return {
+        **_cameled(found),
+        "destinations": [
+            {
+                **_cameled(one),
+                # The kind of an example is the key that counts those like it.
+                "examples": [
+                    {**_cameled(each), "kind": _camel(each["kind"])} for each in one["examples"]
+                ],
+            }
+            for one in found["destinations"]
+        ],
+    }
+
+
+def _camel(name: str) -> str:
+    """Return a name of Python as a key of JSON."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _cameled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with its own keys in camel case: ``takenOut`` for ``taken_out``."""
+    return {_camel(key): value for key, value in given.items()}
+
+
+def drift_json(one: LedgerDrift, verbs: Verbs) -> dict[str, Any]:
+    """Return a balance that was not as expected."""
+    drift = one.drift
+    return {
+        "destination": one.destination,
+        "account": one.account,
+        "key": verbs.masker.text(drift.key),
+        "user": verbs.masker.text(drift.user),
+        "expected": drift.expected,
+        "found": drift.found,
+        "noticedAt": when(drift.noticed_at),
+        "deliveries": list(drift.deliveries),
+    }
+
+
 def audit_json(line: AuditLine) -> dict[str, Any]:
     """Return a line of the audit log."""
     return {
@@ -408,7 +444,8 @@ def audit_json(line: AuditLine) -> dict[str, Any]:
         "verb": line.verb,
         "destination": line.destination or None,
         "tenant": line.tenant or None,
-        "deliveries": line.number,
+        # What is about a destination is about no delivery, of which none would be wrong as well.
+        "deliveries": line.number or None,
         "ids": list(line.ids),
         "more": dict(line.more),
         "done": line.done,

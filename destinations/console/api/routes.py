@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from destinations.console.api.openapi import openapi_document
-from destinations.console.api.schemas import COMPONENTS
+from destinations.console.api.schemas import COMPONENTS, FORMS
 from destinations.console.api.table import OPERATIONS, Call, Operation
 from destinations.console.guard import MOST_BODY_BYTES
 from destinations.console.problems import API, InputError, problem
 from destinations.console.routing import ConsoleRoute, operator_of
 from destinations.console.verbs import UnknownError
-from destinations.errors import EventError
+from destinations.errors import EventError, did_you_mean
 from destinations.segment.event import read_json
 from destinations.segment.json_pointer import pointer
 
@@ -167,12 +167,29 @@ def _words(error: ValidationError) -> str:
         case "not":
             return "expected either events or last"
         case "enum":
-            return f"must be one of {', '.join(map(str, expected))}"
+            near = did_you_mean(str(error.instance)[:_LONGEST], map(str, expected))
+            return f"must be one of {', '.join(map(str, expected))}{near}"
         case "type":
-            return f"must be of the type {expected}"
+            return f"must be {_TYPES[expected]}"
         case "pattern":
-            return f"must match {expected}"
+            return f"invalid value {str(error.instance)[:_LONGEST]!r}: expected {FORMS[expected]}"
+        case "minimum" | "maximum":
+            return f"must be at {_BOUNDS[error.validator]} {expected:,}"
+        case "minLength" | "maxLength" | "minItems" | "maxItems":
+            what = _PARTS[error.validator[3:]]
+            return f"must have at {_BOUNDS[error.validator[:3]]} {expected:,} {what}"
     return f"has the limit {error.validator} {expected}"
+
+
+_BOUNDS: Final = {"minimum": "least", "maximum": "most", "min": "least", "max": "most"}
+_PARTS: Final = {"Length": "characters", "Items": "entries"}
+_TYPES: Final = {
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
 
 
 def _validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:

@@ -7,10 +7,22 @@ from typing import Any, Final, get_args
 
 from destinations.console.planning import MOST_EVENTS
 from destinations.console.verbs import LARGEST_ID, MOST_ON_A_PAGE, MOST_TARGETS, Decision
-from destinations.operations import TenantState
+from destinations.operations import DRIFT_FILTERS, FILTERS, Filter, TenantState
 from destinations.outcome import AttemptKind, Effect, Outcome, State
 
-__all__ = ["COMPONENTS", "CURSOR", "ID", "LIMIT", "NAME", "SELECTION", "TENANT", "page_of", "ref"]
+__all__ = [
+    "COMPONENTS",
+    "CURSOR",
+    "FORMS",
+    "ID",
+    "LIMIT",
+    "NAME",
+    "OF_DRIFTS",
+    "SELECTION",
+    "TENANT",
+    "page_of",
+    "ref",
+]
 
 Schema = Mapping[str, Any]
 
@@ -40,16 +52,28 @@ _REFUSAL: Final[Schema] = {
     "additionalProperties": False,
 }
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
+_TIME_WORDS: Final = "ISO 8601 (UTC if it names no zone), or an age such as 90s, 30m, 2h, 3d or 1w"
 _TIME: Final[Schema] = {
     "type": "string",
     "pattern": r"^([0-9]{1,9}[smhdw]|[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(T[0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?)$",
-    "description": "ISO 8601 (UTC if it names no zone), or an age such as 90s, 30m, 2h, 3d or 1w.",
+    "description": f"{_TIME_WORDS}.",
+    "examples": ["2026-05-04T10:00:00Z", "2h"],
 }
-_VERSION: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
+_VERSION: Final[Schema] = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{16}$",
+    "examples": ["1b952ffffdd1b0a8"],
+}
+
+FORMS: Final[Mapping[str, str]] = {
+    _TIME["pattern"]: f"{_TIME_WORDS}, such as 2026-05-04T10:00:00Z",
+    _VERSION["pattern"]: "the version of what was seen, such as 1b952ffffdd1b0a8",
+    r"\S": "some text",
+}
+"""What a text has to be, in words, by the pattern of its schema."""
 
 _STATES: Final = [state.value for state in State]
-_WAITING: Final = [state.value for state in State if state is not State.DONE]
 _OUTCOMES: Final = [outcome.value for outcome in Outcome]
 
 
@@ -82,31 +106,26 @@ def _object(optional: Sequence[str] = (), /, **properties: Schema) -> Schema:
     }
 
 
-SELECTION: Final[Mapping[str, Schema]] = {
-    "state": {"enum": _WAITING, "type": "string", "description": "Those without an outcome yet."},
-    "outcome": {"enum": _OUTCOMES, "type": "string"},
-    "needsOperator": {
-        "type": "boolean",
-        "description": "With true, only held, dead, rejected and invalid ones.",
-    },
-    "destination": NAME,
-    "account": NAME,
-    "subscription": {**NAME, "maxLength": 1_000},
-    "tenant": TENANT,
-    "code": NAME,
-    "user": {**NAME, "maxLength": 1_000},
-    "messageId": {
-        **NAME,
-        "description": "Found as long as a second event of this messageId is recognised.",
-    },
-    "since": _TIME,
-    "until": _TIME,
-    "restored": {
-        "type": "boolean",
-        "description": "With true, only those that a restored backup left open.",
-    },
-}
+def _condition(one: Filter) -> Schema:
+    """Return the schema of a filter."""
+    about = {"description": f"{one.about}."}
+    match one.kind:
+        case "choice":
+            return {"type": "string", "enum": list(one.choices), **about}
+        case "flag":
+            return {"type": "boolean", **about}
+        case "time":
+            return {**_TIME, "description": f"{one.about.partition(':')[0]}: {_TIME_WORDS}."}
+    return {**NAME, "maxLength": one.longest, **about}
+
+
+SELECTION: Final[Mapping[str, Schema]] = {one.key: _condition(one) for one in FILTERS.values()}
 """The conditions by which deliveries are chosen; all must hold."""
+
+OF_DRIFTS: Final[Mapping[str, Schema]] = {
+    FILTERS[name].key: _condition(FILTERS[name]) for name in DRIFT_FILTERS
+}
+"""The conditions by which balances are chosen that were not as expected."""
 
 _TARGETS: Final[Mapping[str, Schema]] = {
     "ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MOST_TARGETS},
@@ -353,14 +372,45 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         verb=TEXT,
         destination=_or_null(TEXT),
         tenant=_or_null(TEXT),
-        deliveries=_NUMBER,
+        deliveries=_or_null(_NUMBER),
         ids=_list(_NUMBER),
         more=_TEXTS,
         done=_or_null(_NUMBER),
     ),
+    "Drift": _object(
+        destination=TEXT,
+        account=TEXT,
+        key=TEXT,
+        user=TEXT,
+        expected={"type": "number"},
+        found={"type": "number"},
+        noticedAt=_WHEN,
+        deliveries=_list(_NUMBER),
+    ),
+    "Drifts": _object(items=_list(ref("Drift"))),
     "AuditLines": page_of("AuditLine"),
-    "Explanation": {"type": "object", "description": "As destinations explain --json prints it."},
-    "Plan": {"type": "object", "description": "As destinations plan --json prints it."},
+    "Explanation": {
+        "type": "object",
+        "description": "What destinations explain --json prints, with keys in camel case.",
+        "required": ["destination", "result", "takenOut", "blankTraits", "subscriptions"],
+        "properties": {
+            "destination": TEXT,
+            "takenOut": _list(TEXT),
+            "blankTraits": _list(TEXT),
+            "subscriptions": _list({"type": "object"}),
+        },
+    },
+    "Plan": {
+        "type": "object",
+        "description": "What destinations plan --json prints, with keys in camel case.",
+        "required": ["config", "against", "events", "destinations"],
+        "properties": {
+            "config": TEXT,
+            "against": TEXT,
+            "events": _NUMBER,
+            "destinations": _list({"type": "object"}),
+        },
+    },
     "PlanRequest": {
         **_object(
             ("destination", "events", "last"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.console.api import forms
-from destinations.console.api.schemas import CURSOR, ID, LIMIT, NAME, SELECTION, TENANT
+from destinations.console.api.schemas import CURSOR, ID, LIMIT, NAME, OF_DRIFTS, SELECTION, TENANT
 from destinations.console.operators import Operator, Role
 from destinations.console.planning import LAST
 from destinations.console.shown import Targets
@@ -154,19 +154,27 @@ def _audit(call: Call) -> Any:
     return forms.page_json(page, forms.audit_json)
 
 
+def _drifts(call: Call) -> Any:
+    selection = forms.selection_of(call.query, call.verbs.now, "query: ")
+    found = call.verbs.drifts(selection)
+    return {"items": [forms.drift_json(one, call.verbs) for one in found]}
+
+
 def _explain(call: Call) -> Any:
     body = call.body
-    return call.verbs.explain(body["destination"], body["event"], body.get("tenant"))
+    found = call.verbs.explain(body["destination"], body["event"], body.get("tenant"))
+    return forms.explanation_json(found)
 
 
 def _plan(call: Call) -> Any:
     body = call.body
-    return call.verbs.plan(
+    found = call.verbs.plan(
         body["configuration"],
         destination=body.get("destination"),
         events=body.get("events"),
         last=int(body.get("last", LAST)),
     )
+    return forms.plan_json(found)
 
 
 OPERATIONS: Final[Sequence[Operation]] = (
@@ -189,6 +197,13 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "List the requests that carried a delivery with their answers, as far as they are kept.",
         *("Attempts", _attempts),
         parts=_DELIVERY,
+        faults=(404,),
+    ),
+    Operation(
+        *("listDrifts", "GET", "/drifts", "read"),
+        "List the latest balances that were not as expected, and what may count twice there.",
+        *("Drifts", _drifts),
+        query=OF_DRIFTS,
         faults=(404,),
     ),
     Operation(
@@ -272,6 +287,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "List the customers of a partner who send with keys of their own, the oldest first.",
         *("Tenants", _tenants),
         query={"destination": NAME, "state": _STATES, **_PAGED},
+        faults=(404,),
     ),
     Operation(
         *("showTenant", "GET", "/tenants/{tenant}", "read"),

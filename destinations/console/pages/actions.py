@@ -13,7 +13,8 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from destinations.console.pages.deliveries import delivery_values, found_delivery
-from destinations.console.pages.events import FILTERS, Filters, event_rows, read_filters
+from destinations.console.pages.events import EventRow, Filters, event_rows, read_filters
+from destinations.console.pages.notices import notice_of
 from destinations.console.pages.query import Query, link
 from destinations.console.pages.visit import (
     Answered,
@@ -23,11 +24,17 @@ from destinations.console.pages.visit import (
     Visit,
     command_line,
 )
-from destinations.console.shown import Changed, ReplayedDelivery, ReplayedPart, ReplayShown, Targets
+from destinations.console.shown import (
+    Changed,
+    PauseChanged,
+    ReplayedDelivery,
+    ReplayedPart,
+    ReplayShown,
+    Targets,
+)
 from destinations.console.verbs import Decision, StaleDecisionError
 from destinations.errors import UsageError
-from destinations.operations import shown_time
-from destinations.secrets import Masker
+from destinations.operations import FILTERS, shown_time
 
 __all__ = [
     "changed_lines",
@@ -59,7 +66,7 @@ def resolve_one(visit: Visit) -> Answered:
         visit.verbs.resolve(visit.operator, Targets([identity]), decision, seen=_seen(visit))
     except StaleDecisionError as error:
         return _stale(visit, error)
-    return Redirected(_back(visit, identity, decision))
+    return Redirected(_back(visit, identity), notice_of(decision, 1))
 
 
 def drop_one(visit: Visit) -> Answered:
@@ -72,13 +79,12 @@ def drop_one(visit: Visit) -> Answered:
         visit.verbs.drop(visit.operator, Targets([identity]), reason, seen=_seen(visit))
     except StaleDecisionError as error:
         return _stale(visit, error)
-    return Redirected(_back(visit, identity, "dropped"))
+    return Redirected(_back(visit, identity), notice_of("dropped", 1))
 
 
-def _back(visit: Visit, identity: int, done: str) -> str:
+def _back(visit: Visit, identity: int) -> str:
     """Return where to go on: the list of held ones, if it came from there."""
-    path = "/held" if visit.form.text("back") == "held" else f"/deliveries/{identity}"
-    return link(path, done=done, number=1)
+    return "/held" if visit.form.text("back") == "held" else f"/deliveries/{identity}"
 
 
 def _seen(visit: Visit) -> str:
@@ -151,7 +157,7 @@ def _choice(visit: Visit, given: Query) -> _Choice:
         pairs.append(("until", shown_time(visit.now)))
     filters = read_filters(Query(pairs), visit.now)
     if filters.issues:
-        raise PageError(400, "These filters cannot be used", "; ".join(filters.issues))
+        raise PageError(400, "These filters cannot be used", "; ".join(filters.issues.values()))
     targets = Targets(ids) if ids else Targets(selection=filters.selection)
     return _Choice(targets, filters, ids)
 
@@ -178,7 +184,7 @@ def drop_many(visit: Visit) -> Answered:
         done = visit.verbs.drop(visit.operator, choice.targets, reason, seen=_seen(visit))
     except StaleDecisionError as error:
         return _confirm_drop(visit, choice, stale=str(error), status=409)
-    return Redirected(_list_of(choice, "dropped", done.done))
+    return Redirected(_list_of(choice), notice_of("dropped", done.done))
 
 
 def confirm_resolve(visit: Visit) -> Answered:
@@ -206,9 +212,7 @@ def resolve_many(visit: Visit) -> Answered:
         done = visit.verbs.resolve(visit.operator, choice.targets, decision, seen=_seen(visit))
     except StaleDecisionError as error:
         return _confirm_resolve(visit, choice, stale=str(error), status=409)
-    return Redirected(
-        link("/held", done="resolved" if decision == "as_shown" else decision, number=done.done)
-    )
+    return Redirected("/held", notice_of(decision, done.done))
 
 
 def _confirmation(
@@ -225,7 +229,7 @@ def _confirmation(
             "version": changed.version,
             "fields": choice.fields,
             "filters": choice.filters.given,
-            "rows": event_rows(listed, visit.verbs.masker),
+            "rows": event_rows(listed, visit.verbs),
             "more": max(0, len(changed.ids) - _SHOWN),
             "stale": stale,
             "command": command_line(visit, f"deliveries {verb} {choice.options}"),
@@ -234,13 +238,13 @@ def _confirmation(
     )
 
 
-def _list_of(choice: _Choice, done: str, number: int) -> str:
+def _list_of(choice: _Choice) -> str:
     if len(choice.ids) == 1:
-        return link(f"/deliveries/{choice.ids[0]}", done=done, number=number)
+        return f"/deliveries/{choice.ids[0]}"
     filters = dict(choice.filters.given)
     # With the time of the page, what came since would be missed.
     filters.pop("until", None)
-    return link("/deliveries", **filters, done=done, number=number)
+    return link("/deliveries", **filters)
 
 
 def _tried(look: Any) -> Any:
@@ -284,7 +288,14 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
             "changes": [
                 (before, after, number) for (before, after), number in sorted(shown.changes.items())
             ],
-            "items": [_replay_item(one, visit.verbs.masker) for one in shown.deliveries],
+            "items": [
+                _replay_item(one, row)
+                for one, row in zip(
+                    shown.deliveries,
+                    event_rows((one.entry for one in shown.deliveries), visit.verbs),
+                    strict=True,
+                )
+            ],
             "more": max(0, shown.count - len(shown.deliveries)),
             "version": shown.version,
             "fields": choice.fields,
@@ -300,7 +311,7 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
 class _ReplayItem:
     """One delivery of a replay: what becomes of it, and how its payload differs."""
 
-    row: Any
+    row: EventRow
     refused: str
     becomes: str
     reason: str
@@ -310,8 +321,7 @@ class _ReplayItem:
     is_same_payload: bool
 
 
-def _replay_item(one: ReplayedDelivery, masker: Masker) -> _ReplayItem:
-    (row,) = event_rows([one.entry], masker)
+def _replay_item(one: ReplayedDelivery, row: EventRow) -> _ReplayItem:
     today = one.today
     lines: Sequence[tuple[str, str]] = ()
     is_same = False
@@ -360,7 +370,7 @@ def replay_many(visit: Visit) -> Answered:
         done = visit.verbs.replay(visit.operator, choice.targets, seen=_seen(visit))
     except StaleDecisionError as error:
         return _confirm_replay(visit, choice, stale=str(error), status=409)
-    return Redirected(_list_of(choice, "replayed", done.reopened + done.ended))
+    return Redirected(_list_of(choice), notice_of("replayed", done.reopened + done.ended))
 
 
 # -- pauses ----------------------------------------------------------------------------------------
@@ -380,8 +390,15 @@ def _change_pause(visit: Visit, *, pauses: bool) -> Answered:
     name, tenant = visit.form.text("destination"), visit.form.text("tenant") or None
     seen = visit.form.text("seen") or None
     act = visit.verbs.pause if pauses else visit.verbs.resume
-    act(visit.operator, name, tenant, seen=seen)
-    done = "paused" if pauses else "resumed"
-    if tenant is None:
-        return Redirected(link("/", done=done))
-    return Redirected(link(f"/tenants/{quote(tenant, safe='')}", destination=name, done=done))
+    done = act(visit.operator, name, tenant, seen=seen)
+    url = "/" if tenant is None else link(f"/tenants/{quote(tenant, safe='')}", destination=name)
+    return Redirected(url, _pause_notice(name if tenant is None else "The tenant", done))
+
+
+def _pause_notice(name: str, done: PauseChanged) -> str:
+    if not done.changed:
+        was = "paused already" if done.paused else "not paused"
+        return f"{name} was {was}: nothing was changed."
+    if done.paused:
+        return f"{name} is paused: its events wait."
+    return f"{name} is resumed: its events are delivered."

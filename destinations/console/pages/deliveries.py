@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from destinations.console.cursors import CursorError
 from destinations.console.pages.attempts import attempt_shown
-from destinations.console.pages.events import (
-    OUTCOMES,
-    STATES,
-    Filters,
-    event_rows,
-    read_filters,
-)
+from destinations.console.pages.events import Filters, event_rows, read_filters
 from destinations.console.pages.query import link
 from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown, linked
 from destinations.console.pages.visit import Answered, PageError, Shown, Visit, command_line
+from destinations.console.shown import Page
 from destinations.console.verbs import UnknownError
-from destinations.errors import DestinationsError, EventError, UsageError
-from destinations.operations import DeliveryDetails, evidence_rows
-from destinations.outcome import Outcome, State
+from destinations.errors import DestinationsError, EventError
+from destinations.operations import (
+    DROPPED,
+    FILTERS,
+    REPLAYED,
+    RESOLVED,
+    DeliveryDetails,
+    evidence_rows,
+)
+from destinations.outcome import State, Status
 from destinations.pages import Html, badge, duration, time
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.segment.event import read_json
@@ -37,62 +40,73 @@ __all__ = [
 _SIZE: Final = 50
 
 
+_FIRST: Final = ("destination", "state", "outcome")
+"""The filters that are always in sight."""
+_HINTS: Final = {
+    "code": "as a delivery shows it, such as ANSWER_LOST",
+    "since": "2026-05-04T10:00Z, or an age such as 2h or 3d",
+    "tenant": "its name, or the beginning of its id",
+    "message_id": "for as long as a second event of it is recognised",
+}
+
+
 def deliveries(visit: Visit) -> Answered:
-    """Show the deliveries of a selection, the newest first."""
+    """Show the deliveries of a selection, the newest first; none if a filter cannot be used."""
     filters = read_filters(visit.query, visit.now)
-    issues = list(filters.issues)
+    if filters.issues:
+        return _deliveries(visit, filters, Page(()), None, 400)
     cursor = visit.query.text("after") or None
     try:
-        page = visit.verbs.deliveries(filters.selection, cursor=cursor, limit=_SIZE)
-    except CursorError:
-        # A link from elsewhere, or with other filters: it begins at the first page.
-        cursor = None
-        page = visit.verbs.deliveries(filters.selection, limit=_SIZE)
-    except UsageError as error:  # such as a tenant that is not known
-        return _deliveries(visit, filters, [*issues, str(error)], (), None, cursor)
-    return _deliveries(visit, filters, issues, page.items, page.next, cursor)
+        try:
+            page = visit.verbs.deliveries(filters.selection, cursor=cursor, limit=_SIZE)
+        except CursorError:
+            # A link from elsewhere, or with other filters: it begins at the first page.
+            cursor = None
+            page = visit.verbs.deliveries(filters.selection, limit=_SIZE)
+    except UnknownError as error:
+        filters = replace(filters, issues={error.what: str(error)})
+        return _deliveries(visit, filters, Page(()), None, 404)
+    return _deliveries(visit, filters, page, cursor)
 
 
 def _deliveries(
     visit: Visit,
     filters: Filters,
-    issues: Sequence[str],
-    entries: Sequence[LedgerEntry],
-    following: str | None,
+    page: Page[LedgerEntry],
     cursor: str | None,
+    status: int = 200,
 ) -> Shown:
+    given, following = filters.given, page.next
     names = [one.name for one in visit.verbs.config.destinations]
-    own = filters.given.get("destination")
-    if own and own not in names:
-        names.append(own)
+    masked = visit.verbs.masker.text
     return Shown(
         "deliveries.html",
         {
-            "filters": filters.given,
-            "pairs": list(filters.given.items()),
-            "issues": issues,
-            "rows": event_rows(entries, visit.verbs.masker),
-            "has_tenants": any(entry.tenant for entry in entries),
-            "next": link("/deliveries", **filters.given, after=following) if following else "",
+            "filters": given,
+            "issues": {name: masked(text) for name, text in filters.issues.items()},
+            "rows": event_rows(page.items, visit.verbs),
+            "has_tenants": any(entry.tenant for entry in page.items),
+            "next": link("/deliveries", **given, after=following) if following else "",
             "is_first": cursor is None,
-            "first": link("/deliveries", **filters.given),
-            "states": STATES,
-            "outcomes": OUTCOMES,
-            "names": names,
-            "more_is_open": bool(set(filters.given) - {"state", "outcome", "destination"}),
+            "first": link("/deliveries", **given),
+            "fields": [FILTERS[name] for name in _FIRST],
+            "more_fields": [one for name, one in FILTERS.items() if name not in _FIRST],
+            "choices": {"destination": names},
+            "hints": _HINTS,
+            "more_is_open": bool({*given, *filters.issues} - {*_FIRST}),
             "command": command_line(visit, f"deliveries list {filters.options or '--all'}"),
-            "can_replay": _may_be(
-                filters, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID, Outcome.UNMAPPED
-            ),
-            "can_resolve": _may_be(filters, State.HELD, State.UNKNOWN),
+            "can_replay": _may_be(filters, REPLAYED),
+            "can_resolve": _may_be(filters, RESOLVED),
+            "can_drop": _may_be(filters, DROPPED),
         },
+        status,
     )
 
 
-def _may_be(filters: Filters, *statuses: Outcome | State) -> bool:
+def _may_be(filters: Filters, statuses: frozenset[Status]) -> bool:
     """Return whether a selection names what can be changed together, or at least something."""
     selected = filters.selection.statuses
-    return bool(filters.given) and (selected is None or bool(selected & set(statuses)))
+    return bool(filters.given) and (selected is None or bool(selected & statuses))
 
 
 def delivery_id(visit: Visit) -> int:
@@ -143,9 +157,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "payload": json_shown(verbs.shown_json(details.payload)) if details.payload else None,
         "steps": steps,
         "steps_fault": fault,
-        "siblings": event_rows(
-            (one for one in verbs.siblings(entry) if one.id != entry.id), verbs.masker
-        ),
+        "siblings": event_rows((one for one in verbs.siblings(entry) if one.id != entry.id), verbs),
         "attempts": [attempt_shown(one, verbs.masker) for one in verbs.attempts(entry.id)],
         "keeps_attempts": verbs.config.keep_attempts is not None,
         "next_step": details.next_step,

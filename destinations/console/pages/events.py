@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from destinations.console.pages.query import Query
-from destinations.errors import UsageError
-from destinations.operations import parse_time, shown_time
-from destinations.outcome import Outcome, State, Status
+from destinations.console.verbs import Verbs
+from destinations.operations import FILTERS, FilterError, select
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.secrets import Masker
 
-__all__ = ["FILTERS", "OUTCOMES", "STATES", "EventRow", "Filters", "event_rows", "read_filters"]
-
-STATES: Final = tuple(one.value for one in State if one is not State.DONE)
-OUTCOMES: Final = tuple(one.value for one in Outcome)
-
-_TEXTS: Final = ("destination", "account", "tenant", "subscription", "user", "code", "message_id")
-FILTERS: Final = ("state", "outcome", *_TEXTS, "since", "until", "restored")
-"""The names of the filters, which are those of the command line."""
-
-_NOT_OPTIONS: Final = frozenset({"subscription", "message_id"})
-"""What the command line does not have."""
+__all__ = ["EventRow", "Filters", "event_rows", "read_filters"]
 
 _LONGEST: Final = 300
 """The characters of a reason or a name in a list; the page of the delivery has all of it."""
@@ -32,11 +21,16 @@ _LONGEST: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """A delivery in a list; ``accepted_at`` is in seconds since 1970, UTC."""
+    """A delivery in a list; ``accepted_at`` is in seconds since 1970, UTC.
+
+    ``event`` is the name of its event, as far as that is kept, and ``detail`` its type and
+    messageId.
+    """
 
     id: int
     accepted_at: float
     event: str
+    detail: str
     user: str
     goes_to: str
     tenant: str
@@ -44,19 +38,22 @@ class EventRow:
     reason: str
 
 
-def event_rows(entries: Iterable[LedgerEntry], masker: Masker) -> Sequence[EventRow]:
+def event_rows(entries: Iterable[LedgerEntry], verbs: Verbs) -> Sequence[EventRow]:
     """Return what a list shows of deliveries, masked."""
-    return [_row(entry, masker) for entry in entries]
+    shown = list(entries)
+    names = verbs.event_names(shown)
+    return [_row(entry, names.get(entry.id, ""), verbs.masker) for entry in shown]
 
 
-def _row(entry: LedgerEntry, masker: Masker) -> EventRow:
-    name = "/".join(filter(None, (entry.type, entry.message_id)))
+def _row(entry: LedgerEntry, name: str, masker: Masker) -> EventRow:
+    detail = "/".join(filter(None, (entry.type, entry.message_id)))
     to = entry.subscription or entry.action
     # Masked before they are cut: what is left of a secret would not be recognised.
     return EventRow(
         entry.id,
         entry.accepted_at,
         _cut(masker.text(name)),
+        _cut(masker.text(detail)),
         _cut(masker.text(entry.user)),
         f"{entry.destination}: {to}" if to else entry.destination,
         entry.tenant_name or entry.tenant,
@@ -71,64 +68,30 @@ def _cut(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters of a page: what they select, as they were given, and what is wrong with them."""
+    """The filters of a page: what they select, as they were given, and what is wrong with them.
+
+    ``issues`` are by the name of the filter; with any of them, nothing is selected.
+    """
 
     selection: Selection
     given: Mapping[str, str]
-    issues: Sequence[str] = ()
+    issues: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> str:
         """The same filters as options of the command line; empty without any."""
-        found = []
-        for name, value in self.given.items():
-            if name == "restored":
-                found.append("--restored")
-            elif name not in _NOT_OPTIONS:
-                found.append(f"--{name} {shlex.quote(value)}")
-        return " ".join(found)
+        return " ".join(
+            FILTERS[name].option
+            if FILTERS[name].kind == "flag"
+            else f"{FILTERS[name].option} {shlex.quote(value)}"
+            for name, value in self.given.items()
+        )
 
 
 def read_filters(query: Query, now: float) -> Filters:
-    """Return the filters in a query; those that are invalid are left out, and said."""
+    """Return the filters in a query."""
     given = {name: text for name in FILTERS if (text := query.text(name))}
-    issues: list[str] = []
-    statuses: set[Status] = set()
-    for name, known in (("state", STATES), ("outcome", OUTCOMES)):
-        if name not in given:
-            continue
-        text = given[name]
-        if text not in known:
-            issues.append(f"unknown {name} {text!r}; expected one of {', '.join(known)}")
-            del given[name]
-        else:
-            statuses.add(State(text) if name == "state" else Outcome(text))
-    if len(statuses) > 1:
-        issues.append("a delivery has a state or an outcome, not both: the outcome is ignored")
-        del given["outcome"]
-        statuses = {State(given["state"])}
-    times: dict[str, float] = {}
-    for name in ("since", "until"):
-        if name in given:
-            try:
-                times[name] = parse_time(given[name], now)
-            except UsageError as error:
-                issues.append(f"{name}: {error}")
-                del given[name]
-    if len(times) == 2 and times["since"] >= times["until"]:
-        since, until = (shown_time(times[name]) for name in ("since", "until"))
-        issues.append(f"since {since} must be before until {until}: nothing can match")
-    selection = Selection(
-        destination=given.get("destination"),
-        account=given.get("account"),
-        tenant=given.get("tenant"),
-        subscription=given.get("subscription"),
-        user=given.get("user"),
-        code=given.get("code"),
-        message_id=given.get("message_id"),
-        since=times.get("since"),
-        until=times.get("until"),
-        statuses=frozenset(statuses) or None,
-        restored="restored" in given,
-    )
-    return Filters(selection, given, issues)
+    try:
+        return Filters(select(given, now, lambda one: one.label), given)
+    except FilterError as error:
+        return Filters(Selection(), given, dict(error.issues))

@@ -1,21 +1,30 @@
-"""The deliveries whose answers were lost: both balances, and the two decisions."""
+"""The deliveries whose answers were lost, with both balances, and balances that are unexpected."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from destinations.console.cursors import CursorError
 from destinations.console.pages.deliveries import masked_evidence
 from destinations.console.pages.events import EventRow, event_rows
 from destinations.console.pages.query import link
-from destinations.console.pages.visit import Answered, Shown, Visit
-from destinations.operations import entry_version, proposed
+from destinations.console.pages.visit import Answered, Shown, Visit, command_line
+from destinations.console.verbs import UnknownError, Verbs
+from destinations.operations import (
+    DRIFT_FILTERS,
+    FILTERS,
+    FilterError,
+    entry_version,
+    proposed,
+    select,
+    shown_key,
+)
 from destinations.outcome import State
-from destinations.pipeline.ledger import LedgerEntry, Selection
-from destinations.secrets import Masker
+from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
 
-__all__ = ["HeldRow", "held", "held_row"]
+__all__ = ["HeldRow", "drifts", "held", "held_row"]
 
 _SIZE = 25
 
@@ -37,15 +46,18 @@ class HeldRow:
     more: Sequence[tuple[str, str]]
 
 
-def held_row(entry: LedgerEntry, masker: Masker) -> HeldRow:
+def held_row(entry: LedgerEntry, verbs: Verbs) -> HeldRow:
     """Return what the page shows of a held delivery."""
-    (row,) = event_rows([entry], masker)
+    masker = verbs.masker
+    (row,) = event_rows([entry], verbs)
     increment = entry.increment
     shown = {"balance before", "balance expected", "balance found", "adds", "balances show"}
     return HeldRow(
         row,
         entry_version(entry),
-        "" if increment is None else masker.text(f"{increment.amount:,} to {increment.key}"),
+        ""
+        if increment is None
+        else masker.text(f"{increment.amount:,} to {shown_key(increment.key)}"),
         _number(entry, "before"),
         _number(entry, "expected"),
         _number(entry, "found"),
@@ -57,6 +69,38 @@ def held_row(entry: LedgerEntry, masker: Masker) -> HeldRow:
 def _number(entry: LedgerEntry, name: str) -> int | None:
     value = entry.evidence.get(name)
     return value if type(value) is int else None
+
+
+def drifts(visit: Visit) -> Answered:
+    """Show the balances that were not as expected, and what may count twice there."""
+    given = {name: text for name in DRIFT_FILTERS if (text := visit.query.text(name))}
+    issues: Mapping[str, str] = {}
+    found: Sequence[LedgerDrift] = ()
+    status = 200
+    try:
+        found = visit.verbs.drifts(select(given, visit.now, lambda one: one.label))
+    except FilterError as error:
+        issues, status = dict(error.issues), 400
+    except UnknownError as error:
+        issues, status = {error.what: str(error)}, 404
+    masked = visit.verbs.masker.text
+    options = " ".join(
+        f"{FILTERS[name].option} {shlex.quote(text)}" for name, text in given.items()
+    )
+    return Shown(
+        "drifts.html",
+        {
+            "filters": given,
+            "issues": {name: masked(text) for name, text in issues.items()},
+            "fields": [FILTERS[name] for name in DRIFT_FILTERS],
+            "names": [one.name for one in visit.verbs.config.destinations],
+            "drifts": [
+                (one, masked(shown_key(one.drift.key)), masked(one.drift.user)) for one in found
+            ],
+            "command": command_line(visit, f"deliveries list --drift {options}".rstrip()),
+        },
+        status,
+    )
 
 
 def held(visit: Visit) -> Answered:
@@ -75,7 +119,7 @@ def held(visit: Visit) -> Answered:
     return Shown(
         "held.html",
         {
-            "rows": [held_row(entry, visit.verbs.masker) for entry in page.items],
+            "rows": [held_row(entry, visit.verbs) for entry in page.items],
             "next": following,
             "all": link(
                 "/resolve",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from destinations.console.pages.events import event_rows
 from destinations.console.pages.query import Query, link
-from destinations.console.pages.visit import Answered, PageError, Shown, Streamed, Visit
+from destinations.console.pages.visit import Answered, PageError, Shown, Streamed, Visit, chosen
 from destinations.console.verbs import Verbs
 from destinations.errors import DestinationsError, EventError
 from destinations.operations import open_ledger
@@ -45,9 +45,12 @@ class _Filter:
     issue: str = ""
 
 
-def read_filter(query: Query) -> _Filter:
-    """Return the filter in a query; ``issue`` says what is wrong with its FQL."""
-    text, destination = query.text("filter"), query.text("destination")
+def read_filter(query: Query, names: Sequence[str]) -> _Filter:
+    """Return the filter in a query; ``issue`` says what is wrong with its FQL.
+
+    Raises `PageError` for a destination that is not one of these names.
+    """
+    text, destination = query.text("filter"), chosen(query, "destination", names, "")
     if not text:
         return _Filter(destination, "", None)
     found = check_fql(text)
@@ -56,9 +59,13 @@ def read_filter(query: Query) -> _Filter:
     return _Filter(destination, text, compile_fql(text))
 
 
+def _names(visit: Visit) -> Sequence[str]:
+    return [one.name for one in visit.verbs.config.destinations]
+
+
 def live(visit: Visit) -> Answered:
     """Show the live view, with the newest deliveries for who has no script."""
-    chosen = read_filter(visit.query)
+    chosen = read_filter(visit.query, _names(visit))
     view = LiveView(visit.verbs, chosen)
     rows = view.newest()
     return Shown(
@@ -67,7 +74,7 @@ def live(visit: Visit) -> Answered:
             "filter": chosen.text,
             "issue": chosen.issue,
             "destination": chosen.destination,
-            "names": [one.name for one in visit.verbs.config.destinations],
+            "names": _names(visit),
             "rows": [one["row"] for one in rows],
             "keeps": visit.verbs.config.keep_recent is not None,
             "source": ""
@@ -80,7 +87,7 @@ def live(visit: Visit) -> Answered:
 
 def live_events(visit: Visit) -> Answered:
     """Send the deliveries as they come."""
-    chosen = read_filter(visit.query)
+    chosen = read_filter(visit.query, _names(visit))
     if chosen.issue:
         raise PageError(400, "This filter cannot be used", chosen.issue)
     if not _VIEWS.acquire(blocking=False):
@@ -122,7 +129,7 @@ class LiveView:
             ledger = open_ledger(store)
             entries = self._page(ledger)
             fitting = [one for one in entries if self._fits(store, ledger, one)]
-        return [{"row": row} for row in event_rows(fitting[:_SAMPLE], self._verbs.masker)]
+        return [{"row": row} for row in event_rows(fitting[:_SAMPLE], self._verbs)]
 
     def begin(self) -> None:
         """Take what is there now as seen."""
@@ -146,12 +153,13 @@ class LiveView:
                 "at": row.accepted_at,
                 "time": time_text(row.accepted_at),
                 "event": row.event,
+                "detail": row.detail,
                 "user": row.user,
                 "goes_to": row.goes_to,
                 "status": row.status,
                 "reason": row.reason,
             }
-            for row in event_rows(reversed(shown), self._verbs.masker)
+            for row in event_rows(reversed(shown), self._verbs)
         ]
         # As many as are looked at are new: there may be more.
         return {"rows": rows, "left_out": left_out, "more": len(new) >= _LOOKED_AT}

@@ -1,10 +1,8 @@
-"""Say once what was done: by a key and a number in the URL, never by a text from it."""
+"""Say once what was done: to whoever did it, on the page that the browser is sent to."""
 
 from __future__ import annotations
 
 from typing import Final
-
-from destinations.console.pages.query import Query
 
 __all__ = ["NOTICES", "notice_of"]
 
@@ -14,32 +12,17 @@ NOTICES: Final = {
         "1 delivery waits for its turn again.",
         "{:,} deliveries wait for their turn again.",
     ),
-    "resolved": (
+    "as_shown": (
         "1 delivery was decided as the balances show.",
         "{:,} deliveries were decided as the balances show.",
     ),
     "dropped": ("1 delivery was dropped.", "{:,} deliveries were dropped."),
     "replayed": ("1 delivery was replayed.", "{:,} deliveries were replayed."),
-    "rule_added": (
-        "The rule was added: it maps 1 event.",
-        "The rule was added: it maps {:,} events.",
-    ),
-    "rule_removed": (
-        "The rule was removed. What it has mapped stays mapped.",
-        "The rule was removed. What it has mapped stays mapped.",
-    ),
-    "paused": ("Paused: its events wait.", "Paused: its events wait."),
-    "resumed": ("Resumed: its events are delivered.", "Resumed: its events are delivered."),
 }
 """What is said of one, and of several."""
 
 
-def notice_of(query: Query) -> str:
-    """Return what a page says was done; empty if nothing was."""
-    found = NOTICES.get(query.text("done"))
-    if found is None:
-        return ""
-    number = query.number("number")
-    if number is None or number == 1:
-        return found[0]
-    return found[1].format(number)
+def notice_of(done: str, number: int) -> str:
+    """Return what a page says was done."""
+    one, several = NOTICES[done]
+    return one if number == 1 else several.format(number)

@@ -9,12 +9,13 @@ from typing import Final
 from destinations.console.pages.breakers import Breaker, read_breakers
 from destinations.console.pages.query import link
 from destinations.console.pages.templating import linked
-from destinations.console.pages.visit import Answered, Shown, Visit
+from destinations.console.pages.visit import Answered, Shown, Visit, chosen
 from destinations.operations import (
     RefusedCredentials,
     StoreStatus,
     queue_length,
     server_status,
+    shown_time,
     store_status,
 )
 from destinations.outcome import Outcome, State, Status
@@ -59,11 +60,11 @@ _ADVICE: Final[Mapping[Status, str]] = {
 class Flow:
     """The deliveries of a destination, subscription or tenant: how many ended in which way.
 
-    ``filters`` select its deliveries.
+    ``filters`` select its deliveries; with None, no filters do.
     """
 
     name: str
-    filters: Mapping[str, str]
+    filters: Mapping[str, str] | None
     counts: dict[Status, int] = field(default_factory=dict)
 
     @property
@@ -95,12 +96,13 @@ def flows(tallies: Iterable[Tally], by: str, tenants: Mapping[str, str]) -> Sequ
         if by == "subscription":
             key += (one.subscription,)
             name = f"{name}: {one.subscription or 'no subscription'}"
-            filters |= {"subscription": one.subscription} if one.subscription else {}
+            filters |= {"subscription": one.subscription}
         elif by == "tenant":
             key += (one.tenant,)
             name = f"{name}: {tenants.get(one.tenant) or one.tenant}"
             filters |= {"tenant": one.tenant}
-        flow = found.setdefault(key, Flow(name, filters))
+        # What no subscription took has no name to be selected by.
+        flow = found.setdefault(key, Flow(name, filters if all(filters.values()) else None))
         flow.counts[one.status] = flow.counts.get(one.status, 0) + one.count
     return sorted(found.values(), key=lambda flow: (-flow.came_in, flow.name))
 
@@ -131,7 +133,14 @@ def _plot(
 ) -> Html:
     series = [Series(one.value, one.value, values[one]) for one in Outcome]
     return stacked_rates(
-        series, began=began, step=step, title=title, name=name, unit="deliveries", height=150
+        series,
+        began=began,
+        step=step,
+        title=title,
+        name=name,
+        unit="deliveries",
+        height=150,
+        zoned=True,
     )
 
 
@@ -207,14 +216,13 @@ def _line(
 def overview(visit: Visit) -> Answered:
     """Show the overview."""
     query, now = visit.query, visit.now
-    period = query.one_of("period", _PERIODS, "today")
-    by = query.one_of("by", _GROUPS, "destination")
+    period = chosen(query, "period", _PERIODS, "today")
     today = int(now // DAY)
     with visit.verbs.reading() as store:
         status = store_status(store, now, server_status(store))
         tallies = store.ledger().tallies(0 if period == "all" else today - 30)
         ended = store.ledger().ended_since(now - 3_600, _MOST_LATEST)
-        names = _tenant_names(store) if by == "tenant" else {}
+        names = _tenant_names(store) if query.text("by") == "tenant" else {}
         # How much is free where a database is, is not known here.
         free = free_bytes(store.path) if isinstance(store, SqliteStore) else None
     days = _PERIODS[period]
@@ -224,7 +232,14 @@ def overview(visit: Visit) -> Answered:
         # Held ones wait, whenever they were held.
         if not days or not one.day or one.day > today - days or one.status is State.HELD
     ]
+    has_tenants = any(one.tenant for one in tallies) or any(
+        one.receiver.tenants is not None for one in visit.verbs.config.destinations
+    )
+    groups = [one for one in _GROUPS if one != "tenant" or has_tenants]
+    by = chosen(query, "by", groups, "destination")
     found = flows(kept, by, names)
+    # A link to what is counted has its time, or it leads to another number.
+    since = shown_time((today - days + 1) * DAY) if days else ""
     breakers = read_breakers(visit.verbs.config)
     return Shown(
         "overview.html",
@@ -233,12 +248,12 @@ def overview(visit: Visit) -> Answered:
             "needs": _needs(status),
             "flows": found[:_MOST_ROWS],
             "more_flows": max(0, len(found) - _MOST_ROWS),
-            "flow_rows": [_cells(one) for one in found[:_MOST_ROWS]],
-            "total": _cells(_total(found)) if len(found) > 1 else (),
+            "flow_rows": [_cells(one, since) for one in found[:_MOST_ROWS]],
+            "total": _cells(_total(found, by), since) if len(found) > 1 else (),
             "period": period,
             "periods": tuple(_PERIODS),
             "by": by,
-            "groups": _GROUPS,
+            "groups": groups,
             "days_plot": daily(tallies, today),
             "hour_plot": recent_rates(ended, now),
             "is_cut": len(ended) >= _MOST_LATEST,
@@ -255,8 +270,9 @@ def _tenant_names(store: OpenStore) -> Mapping[str, str]:
     return {one.id: one.name for one in Tenants(store.database).all() if one.name}
 
 
-def _total(found: Iterable[Flow]) -> Flow:
-    total = Flow("All", {})
+def _total(found: Iterable[Flow], by: str) -> Flow:
+    """Return the sum; by tenant, what is of none is not in it, so no filters select it."""
+    total = Flow("All", None if by == "tenant" else {})
     for flow in found:
         for status, count in flow.counts.items():
             total.counts[status] = total.counts.get(status, 0) + count
@@ -274,20 +290,20 @@ _SHOWN: Final[Sequence[Status]] = (
 )
 
 
-def _cells(flow: Flow) -> tuple[object, ...]:
-    """Return the cells of a row, with links to what is counted."""
-    name = linked(flow.name, link("/deliveries", **flow.filters) if flow.filters else "")
+def _cells(flow: Flow, since: str) -> tuple[object, ...]:
+    """Return the cells of a row, with links to what is counted: what ended ``since`` a day."""
     return (
-        name,
+        linked(flow.name, link("/deliveries", **flow.filters) if flow.filters else ""),
         flow.came_in,
-        *(linked(number(flow.count(one)), _url(flow, one)) for one in _SHOWN),
+        *(linked(number(flow.count(one)), _url(flow, one, since)) for one in _SHOWN),
         flow.waiting,
-        linked(number(flow.count(Outcome.DELIVERED)), _url(flow, Outcome.DELIVERED)),
+        linked(number(flow.count(Outcome.DELIVERED)), _url(flow, Outcome.DELIVERED, since)),
     )
 
 
-def _url(flow: Flow, status: Status) -> str:
-    if not flow.count(status):
+def _url(flow: Flow, status: Status, since: str) -> str:
+    if not flow.count(status) or flow.filters is None:
         return ""
-    kind = "state" if isinstance(status, State) else "outcome"
-    return link("/deliveries", **flow.filters, **{kind: status.value})
+    if isinstance(status, State):
+        return link("/deliveries", **flow.filters, state=status.value)
+    return link("/deliveries", **flow.filters, outcome=status.value, ended_since=since)

@@ -53,11 +53,6 @@ class Query(Mapping[str, str]):
         text = self.text(name)
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
-    def one_of(self, name: str, choices: Iterable[str], default: str) -> str:
-        """Return a value that is among the choices; else the default."""
-        text = self.text(name)
-        return text if text in choices else default
-
     def pairs(self, *left_out: str) -> list[tuple[str, str]]:
         """Return what is given and not empty, for the hidden fields of a form."""
         return [(key, value) for key, value in self._pairs if value and key not in left_out]

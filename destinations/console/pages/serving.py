@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from destinations.console.operators import Operator
-from destinations.console.pages.notices import notice_of
 from destinations.console.pages.query import Query
 from destinations.console.pages.table import all_pages
 from destinations.console.pages.templating import render
@@ -64,24 +63,34 @@ def _endpoint(
     async def endpoint(request: Request) -> Response:
         form = Query((key, str(value)) for key, value in request.state.form.multi_items())
         visit = _visit(request, pages, form)
-        return await run_in_threadpool(_answer, visit, shown, answer)
+        return await run_in_threadpool(_answer, request, visit, shown, answer)
 
     return endpoint
 
 
-def _answer(visit: Visit, shown: ConsolePage, answer: Callable[[Visit], Answered]) -> Response:
+def _answer(
+    request: Request, visit: Visit, shown: ConsolePage, answer: Callable[[Visit], Answered]
+) -> Response:
+    sessions, session = request.app.state.gate.sessions, request.state.session
     try:
         found = answer(visit)
     except PageError as error:
         values = {"title": error.title, "text": error.text}
         found, shown = Shown("error.html", values, error.status), _plain(shown)
     if isinstance(found, Redirected):
+        if found.notice and session is not None:
+            sessions.keep_notice(session, found.url, found.notice)
         return RedirectResponse(found.url, 303)
     if isinstance(found, Streamed):
         # Proxies must not keep events back until there are more.
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(found.events, media_type="text/event-stream", headers=headers)
-    values = {"notice": notice_of(visit.query), **found.values}
+    notice = ""
+    # A part of a page that refreshes itself does not show it.
+    if request.method == "GET" and session is not None and "hx-request" not in request.headers:
+        here = f"{request.url.path}?{request.url.query}"
+        notice = visit.verbs.masker.text(sessions.take_notice(session, here))
+    values = {"notice": notice, **found.values}
     return HTMLResponse(render(Shown(found.template, values), visit, shown), found.status)
 
 

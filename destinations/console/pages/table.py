@@ -8,7 +8,7 @@ from typing import Final
 from destinations.console.pages import actions
 from destinations.console.pages.configuration import configuration
 from destinations.console.pages.deliveries import deliveries, delivery
-from destinations.console.pages.held import held
+from destinations.console.pages.held import drifts, held
 from destinations.console.pages.live import live, live_events
 from destinations.console.pages.overview import overview
 from destinations.console.pages.tenants import tenant, tenants
@@ -30,6 +30,7 @@ _FIRST: Final = (
     ConsolePage("/deliveries/{id}/resolve", act=actions.resolve_one),
     ConsolePage("/deliveries/{id}/drop", act=actions.drop_one),
     ConsolePage("/held", held, title="Held"),
+    ConsolePage("/drifts", drifts),
     ConsolePage("/resolve", actions.confirm_resolve, actions.resolve_many),
     ConsolePage("/drop", actions.confirm_drop, actions.drop_many),
     ConsolePage("/replay", actions.confirm_replay, actions.replay_many),

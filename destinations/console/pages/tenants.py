@@ -7,7 +7,7 @@ from typing import Final
 from destinations.console.cursors import CursorError
 from destinations.console.pages.query import link
 from destinations.console.pages.templating import json_shown
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit
+from destinations.console.pages.visit import Answered, PageError, Shown, Visit, chosen
 from destinations.console.verbs import UnknownError
 from destinations.operations import TenantState
 from destinations.outcome import Outcome, State
@@ -22,7 +22,7 @@ def tenants(visit: Visit) -> Answered:
     """Show the tenants of a destination, or of all; the oldest first."""
     query = visit.query
     destination = query.text("destination") or None
-    state = query.one_of("status", _STATES, "")
+    state = chosen(query, "status", _STATES, "")
     states = [one for one in _STATES if one == state]
     cursor = query.text("after") or None
     try:

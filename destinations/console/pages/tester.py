@@ -11,7 +11,7 @@ from destinations.console.pages.query import link
 from destinations.console.pages.sandbox_run import run_in_sandbox
 from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit
+from destinations.console.pages.visit import Answered, PageError, Shown, Visit, chosen
 from destinations.errors import DestinationsError, EventError, UsageError
 from destinations.segment.event import read_json
 
@@ -44,9 +44,12 @@ def tester(visit: Visit) -> Answered:
     """Show the tester, with the event that was picked and its steps."""
     query = visit.query
     names = [one.name for one in visit.verbs.config.destinations]
-    destination = query.one_of("destination", names, names[0])
+    destination = chosen(query, "destination", names, names[0])
     tenant, raw = query.text("tenant"), None
     identity = query.number("id")
+    if query.text("id") and identity is None:
+        text = f"There is no delivery {query.text('id')[:40]!r}."
+        raise PageError(404, "No such delivery", text)
     if identity is not None:
         details = visit.verbs.delivery(identity)
         raw = details.raw if details.raw is not None else details.recent
@@ -66,7 +69,7 @@ def test_event(visit: Visit) -> Answered:
     """Show the steps of the event in the form; send it to a sandbox, if that is asked for."""
     form = visit.form
     names = [one.name for one in visit.verbs.config.destinations]
-    destination = form.one_of("destination", names, names[0])
+    destination = chosen(form, "destination", names, names[0])
     return _shown(
         visit,
         destination,

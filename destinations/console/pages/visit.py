@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from destinations.console.operators import Operator
 from destinations.console.pages.query import Query
 from destinations.console.verbs import Verbs
+from destinations.errors import did_you_mean
 
 __all__ = [
     "Answered",
@@ -20,6 +21,7 @@ __all__ = [
     "Shown",
     "Streamed",
     "Visit",
+    "chosen",
     "command_line",
 ]
 
@@ -75,9 +77,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """Another page of this console, to be shown after a change: ``url`` says what was done."""
+    """Another page of this console, to be shown after a change.
+
+    ``notice`` says what was done. The page has it the first time that it is loaded, for the
+    operator who did it: it is not in the URL, which can be shared.
+    """
 
     url: str
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,19 @@ class PageError(Exception):
         self.status = status
         self.title = title
         self.text = text
+
+
+def chosen(given: Query, name: str, choices: Iterable[str], default: str) -> str:
+    """Return a parameter that has one of a few values, or the default if it is not given.
+
+    Raises `PageError` for another value, as a page that leaves it out shows something else.
+    """
+    text, known = given.text(name), list(choices)
+    if not text or text in known:
+        return text or default
+    expected = f"expected {' or '.join(filter(None, (', '.join(known[:-1]), known[-1])))}"
+    end = did_you_mean(text[:100], known) or "."
+    raise PageError(404, f"No such {name}", f"There is no {name} {text[:100]!r}: {expected}{end}")
 
 
 @dataclass(frozen=True, slots=True)

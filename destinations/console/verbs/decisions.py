@@ -19,7 +19,9 @@ from destinations.console.verbs.errors import StaleDecisionError
 from destinations.console.verbs.store_verbs import StoreVerbs, check_ids, check_version, ids_of
 from destinations.errors import UsageError
 from destinations.operations import (
+    DROPPED,
     REPLAYED,
+    RESOLVED,
     PlannedReplay,
     choose,
     drop,
@@ -35,11 +37,11 @@ from destinations.operations import (
     why_not_dropped,
     why_not_resolved,
 )
-from destinations.outcome import Outcome, Result, State, Status
+from destinations.outcome import Result, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.pipeline.queue import QueuedDelivery
 from destinations.server import todays_destinations
-from destinations.store import StoredLedger
+from destinations.store import OpenStore, StoredLedger
 
 __all__ = ["MOST_TARGETS", "DecidingVerbs", "Decision"]
 
@@ -52,12 +54,6 @@ _SHOWN: Final = 100
 Decision = Literal["applied", "not_applied", "as_shown"]
 """What is decided on a lost answer; ``as_shown`` is what the balances show."""
 
-_DROPPABLE: Final[frozenset[Status]] = frozenset(
-    {
-        *(State.READY, State.HELD, Outcome.DEAD, Outcome.REJECTED, Outcome.INVALID),
-        Outcome.UNMAPPED,
-    }
-)
 _NOTHING_SHOWN: Final = "the balances do not show whether it was applied"
 _SINCE: Final = "it has changed in the meantime"
 
@@ -80,7 +76,7 @@ class DecidingVerbs(StoreVerbs):
             raise UsageError("the reason is empty: expected why the deliveries are dropped")
         with self._opened(dry_run=dry_run) as store:
             ledger = open_ledger(store)
-            chosen = _chosen(ledger, targets, _DROPPABLE)
+            chosen = self._chosen(store, ledger, targets, DROPPED)
             version = _check_seen(chosen, seen)
             found, skipped = _split(targets, chosen, why_not_dropped, "dropped")
             if dry_run or not found:
@@ -102,7 +98,7 @@ class DecidingVerbs(StoreVerbs):
         """Decide on deliveries whose answers were lost: whether the partner has applied them."""
         with self._opened(dry_run=dry_run) as store:
             ledger = open_ledger(store)
-            chosen = _chosen(ledger, targets, frozenset({State.HELD, State.UNKNOWN}))
+            chosen = self._chosen(store, ledger, targets, RESOLVED)
             version = _check_seen(chosen, seen)
 
             def why_not(entry: LedgerEntry) -> str:
@@ -141,7 +137,7 @@ class DecidingVerbs(StoreVerbs):
         """
         with self._opened(dry_run=dry_run) as store:
             ledger = open_ledger(store)
-            chosen = _chosen(ledger, targets, REPLAYED)
+            chosen = self._chosen(store, ledger, targets, REPLAYED)
             version = _check_seen(chosen, seen)
             find = todays_destinations(store, None, self.config)
             planned = [plan_replay(ledger, find(one), one) for one in chosen]
@@ -217,28 +213,34 @@ class DecidingVerbs(StoreVerbs):
         reason = self.masker.text(result.reason)
         return ReplayedPart(name, delivery.action, result.outcome.value, reason)
 
-
-def _chosen(
-    ledger: StoredLedger, targets: Targets, statuses: frozenset[Status]
-) -> list[LedgerEntry]:
-    """Return the deliveries that are meant; without statuses, those of these ``statuses``."""
-    if bool(targets.ids) == (targets.selection is not None):
-        raise UsageError("expected either ids or a selection of deliveries")
-    if len(targets.ids) > MOST_TARGETS:
-        raise UsageError(f"{len(targets.ids):,} ids are given: expected at most {MOST_TARGETS:,}")
-    if targets.ids:
-        check_ids(ledger, targets.ids)
-        return choose(ledger, targets.ids, Selection())
-    assert targets.selection is not None  # noqa: S101 - looked at above
-    selection = targets.selection
-    if selection == Selection():  # such as by a program whose variable was empty
-        raise UsageError(
-            "the selection is empty: expected at least one of its keys, such as outcome, as all "
-            "deliveries of a store are never changed at once"
-        )
-    if selection.statuses is None:
-        selection = replace(selection, statuses=statuses)
-    return choose(ledger, (), selection, most=MOST_TARGETS)
+    def _chosen(
+        self,
+        store: OpenStore,
+        ledger: StoredLedger,
+        targets: Targets,
+        statuses: frozenset[Status],
+    ) -> list[LedgerEntry]:
+        """Return the deliveries that are meant; without statuses, those of these ``statuses``."""
+        if bool(targets.ids) == (targets.selection is not None):
+            raise UsageError("expected either ids or a selection of deliveries")
+        if len(targets.ids) > MOST_TARGETS:
+            raise UsageError(
+                f"{len(targets.ids):,} ids are given: expected at most {MOST_TARGETS:,}"
+            )
+        if targets.ids:
+            check_ids(ledger, targets.ids)
+            return choose(ledger, targets.ids, Selection())
+        assert targets.selection is not None  # noqa: S101 - looked at above
+        selection = targets.selection
+        if selection == Selection():  # such as by a program whose variable was empty
+            raise UsageError(
+                "the selection is empty: expected at least one of its keys, such as outcome, as "
+                "all deliveries of a store are never changed at once"
+            )
+        self.check_names(store, selection)
+        if selection.statuses is None:
+            selection = replace(selection, statuses=statuses)
+        return choose(ledger, (), selection, most=MOST_TARGETS)
 
 
 def _split(

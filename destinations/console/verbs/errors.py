@@ -8,7 +8,11 @@ __all__ = ["StaleDecisionError", "UnknownError"]
 
 
 class UnknownError(UsageError):
-    """There is nothing of this id or name."""
+    """There is nothing of this id or name; ``what`` is the filter that named it, if one did."""
+
+    def __init__(self, message: str, what: str = "") -> None:
+        self.what = what
+        super().__init__(message)
 
 
 class StaleDecisionError(UsageError):

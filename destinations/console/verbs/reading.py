@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from destinations.console.verbs.store_verbs import (
     check_ids,
     found_tenant,
 )
-from destinations.errors import DefinitionError, UsageError
+from destinations.errors import DefinitionError, EventError, UsageError
 from destinations.operations import (
     DeliveryDetails,
     StoreStatus,
@@ -22,13 +22,15 @@ from destinations.operations import (
     TenantState,
     TenantStatus,
     delivery_details,
+    find_drifts,
     open_ledger,
     server_status,
     store_status,
     tenant_status,
     tenant_statuses,
 )
-from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
+from destinations.segment.event import read_json
 from destinations.server import DestinationConfig, bind_to_show
 from destinations.store import Attempt, AuditLine, OpenStore
 
@@ -36,6 +38,8 @@ __all__ = ["ReadingVerbs"]
 
 _LOOK_SECONDS: Final = 0.1
 """For how long a page of deliveries is looked for: what is not found by then is on the next one."""
+
+_MOST_DRIFTS: Final = 1_000
 
 
 class ReadingVerbs(StoreVerbs):
@@ -51,14 +55,18 @@ class ReadingVerbs(StoreVerbs):
     ) -> Page[LedgerEntry]:
         """Return a page of the deliveries of a selection, however many the store has."""
         limit = max(1, min(limit, MOST_ON_A_PAGE))
-        # Of the statuses of a set, the order is not always the same.
+        # Of the statuses of a set, the order is not always the same, and an age is another time
+        # with each page.
         statuses = sorted(selection.statuses) if selection.statuses is not None else None
-        of = (replace(selection, statuses=None), statuses, newest_first)
+        lasting = replace(
+            selection, statuses=None, since=None, until=None, ended_since=None, ended_until=None
+        )
+        of = (lasting, statuses, newest_first)
         after = read_cursor(cursor, of)
         found: list[LedgerEntry] = []
         give_up = self._clock.monotonic() + _LOOK_SECONDS
         with self._stores.read() as store:
-            self._check_tenant(store, selection)
+            self.check_names(store, selection)
             ledger = open_ledger(store)
             while True:
                 page = ledger.page(
@@ -84,6 +92,24 @@ class ReadingVerbs(StoreVerbs):
             check_ids(open_ledger(store), [delivery_id])
             return store.attempts().of(delivery_id)
 
+    def event_names(self, entries: Sequence[LedgerEntry]) -> Mapping[int, str]:
+        """Return the names of the events of deliveries, by delivery, as far as they are kept."""
+        found: dict[int, str] = {}
+        if entries:
+            with self._stores.read() as store:
+                ledger, recent = open_ledger(store), store.recent()
+                for entry in entries:
+                    raw = ledger.raw_event(entry.event_id) or recent.event(entry)
+                    if raw is not None:
+                        found[entry.id] = _event_name(raw)
+        return found
+
+    def drifts(self, selection: Selection) -> Sequence[LedgerDrift]:
+        """Return the latest balances that were not as expected, the latest first."""
+        with self._stores.read() as store:
+            self.check_names(store, selection)
+            return find_drifts(open_ledger(store), selection)[: -_MOST_DRIFTS - 1 : -1]
+
     def siblings(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
         """Return the deliveries of the event of a delivery, itself included."""
         with self._stores.read() as store:
@@ -92,8 +118,7 @@ class ReadingVerbs(StoreVerbs):
     def status(self, tenant: str | None = None, destination: str | None = None) -> StoreStatus:
         """Return the numbers of the store, or of one tenant."""
         with self._stores.read() as store:
-            if tenant is not None:
-                found_tenant(store, tenant, destination)
+            self.check_names(store, Selection(destination=destination, tenant=tenant))
             now = self._clock.time()
             return store_status(store, now, server_status(store), tenant, destination)
 
@@ -110,6 +135,7 @@ class ReadingVerbs(StoreVerbs):
         of = ("tenants", destination, sorted(states))
         after = read_cursor(cursor, of) or 0
         with self._stores.read() as store:
+            self.check_names(store, Selection(destination=destination))
             found = tenant_statuses(store, self._clock.time(), destination, states=states)
         rest = [one for one in found if one.tenant.scope.id > after]
         more = len(rest) > limit
@@ -157,6 +183,12 @@ class ReadingVerbs(StoreVerbs):
         more = len(lines) > limit
         return Page(lines[:limit], make_cursor(lines[limit - 1].id, ("audit",)) if more else None)
 
-    def _check_tenant(self, store: OpenStore, selection: Selection) -> None:
-        if selection.tenant:
-            found_tenant(store, selection.tenant, selection.destination)
+
+def _event_name(raw: bytes) -> str:
+    """Return what an event is called, or the page or screen that it is about; empty for others."""
+    try:
+        event = read_json(raw, limit=len(raw))
+    except EventError:
+        return ""
+    name = event.get("event") or event.get("name") if isinstance(event, dict) else None
+    return name if isinstance(name, str) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -14,10 +14,16 @@ from destinations.console.operators import Operator
 from destinations.console.shown import PauseState
 from destinations.console.stores import Stores
 from destinations.console.verbs.errors import StaleDecisionError, UnknownError
-from destinations.errors import TemporaryError, UsageError, did_you_mean
-from destinations.operations import find_tenant, known_destinations, shown_content
-from destinations.pipeline.ledger import LedgerEntry
-from destinations.server import ServeConfig, config_masker
+from destinations.errors import DefinitionError, TemporaryError, UsageError, did_you_mean
+from destinations.operations import (
+    find_tenant,
+    known_destinations,
+    open_ledger,
+    shown_content,
+    unknown_names,
+)
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.server import ServeConfig, bind_to_show, config_masker
 from destinations.store import OpenStore, StoredLedger, Tenant
 
 __all__ = [
@@ -34,6 +40,7 @@ _LOG = logging.getLogger(__name__)
 
 LARGEST_ID: Final = 2**63 - 1
 MOST_ON_A_PAGE: Final = 200
+_LONGEST: Final = 100
 
 
 class StoreVerbs:
@@ -125,14 +132,51 @@ class StoreVerbs:
                 },
             )
 
+    def check_names(self, store: OpenStore, selection: Selection) -> None:
+        """Raise `UnknownError` if a filter names what neither store nor configuration has."""
+        own = self.config.destinations
+        for one in unknown_names(
+            open_ledger(store),
+            *(selection.destination, selection.account, selection.subscription),
+            configured={*known_destinations(store), *(each.name for each in own)},
+        ):
+            configured = _configured_names(self.config, store, selection.destination)
+            known = sorted({*one.known, *configured.get(one.what, ())})
+            if one.name not in known:
+                raise UnknownError(_none_called(one.what, one.name, known), one.what)
+        if selection.tenant:
+            found_tenant(store, selection.tenant, selection.destination)
+
     def _tenant(self, store: OpenStore, destination: str, tenant: str | None) -> Tenant | None:
         known = known_destinations(store)
         if destination not in known:
-            msg = (
-                f"there is no destination {destination!r}; there are: {', '.join(known) or 'none'}"
-            )
-            raise UnknownError(msg + did_you_mean(destination, known))
+            raise UnknownError(_none_called("destination", destination, known), "destination")
         return None if tenant is None else found_tenant(store, tenant, destination)
+
+
+_NAMED: Final = 10
+"""How many names a message lists."""
+
+
+def _none_called(what: str, name: str, known: Sequence[str]) -> str:
+    listed = ", ".join(known[:_NAMED]) or "none"
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    near = did_you_mean(name, known)
+    return f"there is no {what} {name[:_LONGEST]!r}; there are: {listed}{more}{near}"
+
+
+def _configured_names(
+    config: ServeConfig, store: OpenStore, destination: str | None
+) -> Mapping[str, Sequence[str]]:
+    """Return the accounts and subscriptions of destinations that may have got no event yet."""
+    accounts, subscriptions = [], []
+    for one in config.destinations:
+        if destination in {None, one.name}:
+            accounts += [] if one.account is None else [one.account]
+            with contextlib.suppress(DefinitionError, UsageError):
+                presets = bind_to_show(one, store).definition.presets
+                subscriptions += [preset.name for preset in presets]
+    return {"account": accounts, "subscription": subscriptions}
 
 
 def found_tenant(store: OpenStore, name: str, destination: str | None) -> Tenant:
@@ -142,7 +186,7 @@ def found_tenant(store: OpenStore, name: str, destination: str | None) -> Tenant
     except TemporaryError:
         raise
     except UsageError as error:
-        raise UnknownError(str(error)) from None
+        raise UnknownError(str(error), "tenant") from None
 
 
 def check_ids(ledger: StoredLedger, ids: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,8 @@ def test_list_by_conditions(console: RunningConsole, put: Put, dead: Put, held: 
         "needsOperator=false": [6_000, 5_000, 4_000, 3_000, 2_000, 1_000],
         "user=u2": [2_000],
         "destination=other": [5_000],
-        "destination=none": [],
+        "endedSince=1970-01-01": [5_000, 3_000, 1_000],
+        "endedUntil=1970-01-01": [],
         "subscription=Pages": [4_000],
         "code=NO_USER_ANON_ID": [5_000],
         "messageId=mine": [3_000],
@@ -75,6 +76,92 @@ def test_list_by_conditions(console: RunningConsole, put: Put, dead: Put, held: 
         "outcome=delivered&user=u1": [3_000],
     }.items():
         assert _ids(console.reader.api(f"/deliveries?{query}")) == expected, query
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("destination=sampel", "there is no destination 'sampel'; there are: other, sample; did"),
+        ("destination=sampel", "did you mean sample?"),
+        ("destination=sample&subscription=Count", "there is no subscription 'Count'"),
+        ("subscription=Count", "did you mean Counts?"),
+        ("destination=other&subscription=Nothing", "there is no subscription 'Nothing'"),
+        ("account=nobody", "there is no account 'nobody'; there are: "),
+        ("tenant=nobody", "unknown tenant 'nobody'"),
+    ],
+)
+def test_a_condition_names_what_there_is(
+    console: RunningConsole, dead: Put, query: str, words: str
+) -> None:
+    """A name that nothing has is 404 with those there are, wherever deliveries are chosen."""
+    dead()
+    dead(destination="other", subscription="Elsewhere")
+    given = dict(part.split("=") for part in query.split("&"))
+    for answer in (
+        console.reader.api(f"/deliveries?{query}"),
+        console.operator.api("/deliveries/drop", {"reason": "x", "selection": given}),
+        console.operator.api("/deliveries/replay", {"selection": given}),
+    ):
+        assert answer.status == 404, answer.text
+        assert words in answer.json["detail"]
+
+
+@pytest.mark.parametrize("listed", ["/status", "/tenants", "/drifts"])
+def test_other_lists_of_a_destination(console: RunningConsole, dead: Put, listed: str) -> None:
+    """They say as well that there is none of this name."""
+    dead()
+    assert console.reader.api(f"{listed}?destination=sample").status == 200
+    answer = console.reader.api(f"{listed}?destination=sampel")
+    assert (answer.status, "did you mean sample?" in answer.json["detail"]) == (404, True)
+
+
+def test_what_is_configured_is_known(console: RunningConsole) -> None:
+    """A destination that got no event yet, and its subscriptions, have none: no fault."""
+    assert _ids(console.reader.api("/deliveries?destination=sample")) == []
+    assert _ids(console.reader.api("/deliveries?destination=sample&subscription=Counts")) == []
+
+
+def test_pages_by_an_age(console: RunningConsole, put: Put) -> None:
+    """Time goes on between two pages: an age is another time then, in the same list."""
+    for _ in range(3):
+        put(accepted_at=9_000.0)
+    first = console.reader.api("/deliveries?since=2h&limit=2")
+    console.clock.now += 30
+    second = console.reader.api(f"/deliveries?since=2h&limit=2&cursor={first.json['next']}")
+    assert (_ids(first), _ids(second)) == ([3_000, 2_000], [1_000])
+
+
+def test_drifts(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
+    """Balances that were not as expected are listed, the latest first, by the same conditions."""
+    dead()
+    with open_at(path) as store:
+        (scope,) = (one.id for one in store.ledger().totals(0.0))
+        with store.database.transaction() as connection:
+            for at, user in ((1_000, "u1"), (9_000, "u2")):
+                connection.execute(
+                    "INSERT INTO drifts (scope, key, user, expected, found, noticed_at, deliveries)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (scope, f"{user} calls", user, 5, 9, float(at), "[1000]"),
+                )
+    found = console.reader.api("/drifts").json["items"]
+    assert [one["user"] for one in found] == ["u2", "u1"]
+    assert found[1] == {
+        "destination": "sample",
+        "account": found[1]["account"],
+        "key": "u1 calls",
+        "user": "u1",
+        "expected": 5,
+        "found": 9,
+        "noticedAt": "1970-01-01T00:16:40.000Z",
+        "deliveries": [1_000],
+    }
+    for query, users in (
+        ("user=u1", ["u1"]),
+        ("since=1h", ["u2"]),
+        ("destination=sample", ["u2", "u1"]),
+    ):
+        items = console.reader.api(f"/drifts?{query}").json["items"]
+        assert [one["user"] for one in items] == users, query
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
@@ -291,16 +378,31 @@ FAULTS: Mapping[str, tuple[str, Any, int, str]] = {
     "twice": ("/deliveries?user=a&user=b", None, 400, "expected it once"),
     "no outcome": ("/deliveries?outcome=gone", None, 400, "must be one of delivered"),
     "no number": ("/deliveries?limit=many", None, 400, "query: limit"),
-    "too many": ("/deliveries?limit=201", None, 400, "maximum 200"),
-    "no time": ("/deliveries?since=yesterday", None, 400, "query: since"),
+    "too many": ("/deliveries?limit=201", None, 400, "must be at most 200"),
+    "no time": (
+        "/deliveries?since=yesterday",
+        None,
+        400,
+        "query: since: invalid value 'yesterday': expected ISO 8601 (UTC if it names no zone)",
+    ),
     "no such time": ("/deliveries?since=2026-13-01", None, 422, "invalid time"),
     "wrong order": ("/deliveries?since=1h&until=2h", None, 422, "must be before until"),
     "two states": ("/deliveries?state=held&outcome=dead", None, 422, "not both"),
     "no body": ("/deliveries/1000/drop", {}, 400, "'reason' is a required property"),
-    "no reason": ("/deliveries/1000/drop", {"reason": " "}, 400, "/reason"),
+    "no reason": (
+        "/deliveries/1000/drop",
+        {"reason": " "},
+        400,
+        "/reason: invalid value ' ': expected some text",
+    ),
     "no decision": ("/deliveries/1000/resolve", {"decision": "yes"}, 400, "/decision"),
     "more": ("/deliveries/1000/replay", {"x": 1}, 400, "'x' was unexpected"),
-    "no version": ("/deliveries/1000/replay", {"seen": "1"}, 400, "/seen"),
+    "no version": (
+        "/deliveries/1000/replay",
+        {"seen": "1"},
+        400,
+        "expected the version of what was seen, such as",
+    ),
     "no target": ("/deliveries/drop", {"reason": "x"}, 400, "either ids or selection"),
     "both": (
         "/deliveries/drop",
@@ -315,7 +417,7 @@ FAULTS: Mapping[str, tuple[str, Any, int, str]] = {
         422,
         "/selection/since",
     ),
-    "no object": ("/deliveries/replay", [], 400, "body: must be of the type object"),
+    "no object": ("/deliveries/replay", [], 400, "body: must be an object"),
 }
 
 
@@ -631,7 +733,14 @@ def test_the_audit_log(
     console.operator.api("/deliveries/drop", {"reason": "a name", "ids": [1_000, 2_000]})
     console.operator.api("/deliveries/1000/drop", {"reason": "x"})
     console.operator.api("/destinations/sample/pause", {})
+    console.clock.now += 60
+    again = console.operator.api("/destinations/sample/pause", {}).json
+    assert again["changed"] is False
+    state = console.reader.api("/destinations/sample").json
+    assert state["pausedAt"] == "1970-01-01T02:46:40.000Z"
     answer = console.reader.api("/audit").json
+    assert [(one["verb"], one["done"]) for one in answer["items"][:1]] == [("pause", 0)]
+    del answer["items"][0]
     assert answer["items"] == [
         {
             "id": 2,
@@ -642,7 +751,7 @@ def test_the_audit_log(
             "verb": "pause",
             "destination": "sample",
             "tenant": None,
-            "deliveries": 0,
+            "deliveries": None,
             "ids": [],
             "more": {},
             "done": 1,
@@ -666,13 +775,14 @@ def test_the_audit_log(
     assert [(vars(one)["operator"], vars(one)["verb"], vars(one)["done"]) for one in lines] == [
         ("deploy", "drop", 2),
         ("deploy", "pause", 1),
+        ("deploy", "pause", 0),
     ]
-    first = console.reader.api("/audit?limit=1").json
-    assert [one["id"] for one in first["items"]] == [2]
-    second = console.reader.api(f"/audit?limit=1&cursor={first['next']}").json
+    first = console.reader.api("/audit?limit=2").json
+    assert [one["id"] for one in first["items"]] == [3, 2]
+    second = console.reader.api(f"/audit?limit=2&cursor={first['next']}").json
     assert ([one["id"] for one in second["items"]], second["next"]) == ([1], None)
     with open_at(path) as store:
-        assert store.audit().delete_before(console.clock.now + 1) == 2
+        assert store.audit().delete_before(console.clock.now + 1) == 3
     assert console.reader.api("/audit").json["items"] == []
 
 
@@ -848,7 +958,39 @@ def test_plan(console: RunningConsole, folder: Any) -> None:
     assert answer.status == 200, answer.text
     gone = answer.json
     assert gone["lost"] == 1
-    assert gone["destinations"][0]["no_longer_matched"] == 1
+    assert gone["destinations"][0]["noLongerMatched"] == 1
+
+
+_OF_EVENTS = {"payload", "mapped", "value", "before", "after", "headers", "body", "changedFields"}
+"""What has the keys of an event, a payload or a request."""
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            if key not in _OF_EVENTS:
+                yield from _keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keys(item)
+
+
+def test_all_keys_are_in_camel_case(console: RunningConsole, dead: Put, folder: Any) -> None:
+    """Those of every answer, but for keys of events: what they are called is left as it is."""
+    dead()
+    given = {**GOOD, "properties": {**GOOD["properties"], "of_an_event": 1}}
+    explained = console.reader.api("/explain", {"destination": "sample", "event": given}).json
+    changed = {**_plan(folder, filters=[{"drop": 'type = "track"'}]), "events": [given]}
+    planned = console.reader.api("/plan", changed).json
+    for found in (
+        *(explained, planned, console.reader.api("/deliveries/1000").json),
+        *(console.reader.api(path).json for path in ("/deliveries", "/status", "/connections")),
+    ):
+        keys = set(_keys(found))
+        assert {key for key in keys if "_" in key} <= {"of_an_event"}, keys
+    assert {"takenOut", "blankTraits"} <= explained.keys()
+    assert planned["destinations"][0]["examples"][0]["kind"] == "noLongerMatched"
 
 
 def test_a_plan_that_takes_too_long(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from destinations.console.running import Console, login_link_path
+from destinations.console.login_link import login_link_path
+from destinations.console.running import Console
 from destinations.errors import DefinitionError, SecretMissingError, UsageError
 from destinations.server import ServeConfig, config_of_text, read_config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from starlette.routing import Route
 
 from destinations.console.api.openapi import openapi_document
 from destinations.console.api.routes import api_routes
-from destinations.console.api.schemas import COMPONENTS
+from destinations.console.api.schemas import COMPONENTS, FORMS
 from destinations.console.api.table import OPERATIONS
 from destinations.console.problems import API
+from destinations.operations import FILTERS
 from tests.destinations.console.conftest import RunningConsole
 
 KINDS = ("sqlite",)
@@ -60,6 +62,32 @@ def test_what_changes_needs_a_role() -> None:
     for one in OPERATIONS:
         shows = one.method == "GET" or one.name in {"explainEvent", "planConfiguration"}
         assert one.needs == ("read" if shows else "operate"), one.name
+
+
+def test_each_form_of_a_text_has_words() -> None:
+    """Who writes something else is told what is expected, never a regular expression."""
+    patterns = set(_patterns(openapi_document()))
+    assert patterns
+    assert patterns == FORMS.keys()
+
+
+def _patterns(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("pattern"), str):
+            yield value["pattern"]
+        for item in value.values():
+            yield from _patterns(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _patterns(item)
+
+
+def test_conditions_are_those_of_the_command_line() -> None:
+    """Each filter of `destinations deliveries` is a condition here, by the same name."""
+    (listed,) = (one for one in OPERATIONS if one.name == "listDeliveries")
+    assert {one.key for one in FILTERS.values()} == listed.query.keys() - {
+        *("order", "cursor", "limit")
+    }
 
 
 def test_it_is_served(console: RunningConsole) -> None:

@@ -17,6 +17,24 @@
     }
   }
 
+  // The plots are drawn in UTC. Their times that are shorter than a day are told in the zone of the
+  // reader, as all other times; days are those of UTC, by which the store counts.
+  const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+  function localPlots(root) {
+    for (const plot of root.querySelectorAll("figure.plot:not([data-local])")) {
+      const ticks = plot.querySelectorAll("text[data-time]");
+      for (const one of ticks) {
+        one.textContent = hours.format(new Date(one.dataset.time));
+      }
+      const zone = plot.querySelector(".zone");
+      if (ticks.length && zone) {
+        zone.textContent = "times in your zone";
+      }
+      plot.dataset.local = "yes";
+    }
+  }
+
   function cell(row, name, label, long) {
     const found = document.createElement(name);
     found.setAttribute("role", name === "th" ? "rowheader" : "cell");
@@ -45,7 +63,14 @@
     time.title = time.dateTime;
     time.textContent = one.time;
     cell(row, "td", "Accepted").append(time);
-    cell(row, "td", "Event").textContent = one.event;
+    const event = cell(row, "td", "Event");
+    event.textContent = one.event || one.detail;
+    if (one.event) {
+      const detail = document.createElement("span");
+      detail.className = "note";
+      detail.textContent = one.detail;
+      event.append(" ", detail);
+    }
     cell(row, "td", "User").textContent = one.user;
     cell(row, "td", "Goes to").textContent = one.goes_to;
     const badge = document.createElement("span");
@@ -59,7 +84,15 @@
   function live(place) {
     const body = place.querySelector("tbody");
     const state = document.getElementById("live-state");
-    const pause = document.getElementById("live-pause");
+    // Without scripts nothing could be paused, so the page itself has no button.
+    const pause = document.createElement("button");
+    pause.id = "live-pause";
+    pause.type = "button";
+    pause.textContent = "Pause";
+    pause.setAttribute("aria-pressed", "false");
+    const paragraph = document.createElement("p");
+    paragraph.append(pause);
+    state.after(paragraph);
     let paused = false;
     let missed = 0;
     const source = new EventSource(place.dataset.source);
@@ -91,7 +124,6 @@
       state.textContent = sent.left_out || sent.more
         ? "Connected: there are more than can be shown, so this is a sample." : "Connected: new events appear at the top.";
     };
-    pause.hidden = false;
     pause.addEventListener("click", function () {
       paused = !paused;
       missed = 0;
@@ -101,8 +133,13 @@
     window.addEventListener("pagehide", function () { source.close(); });
   }
 
-  localTimes(document);
-  document.addEventListener("htmx:afterSettle", function () { localTimes(document); });
+  function localAll() {
+    localTimes(document);
+    localPlots(document);
+  }
+
+  localAll();
+  document.addEventListener("htmx:afterSettle", localAll);
   const place = document.getElementById("live");
   if (place && place.dataset.source && "EventSource" in window) {
     live(place);

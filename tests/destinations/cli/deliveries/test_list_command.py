@@ -166,9 +166,18 @@ def test_the_limit_says_that_there_are_more(deliveries: Run, dead: Put) -> None:
     ("options", "message"),
     [
         (("--limit", "0"), "0 is not in the range"),
-        (("--all", "--outcome", "dead"), "--all cannot be used with --state, --outcome or --code"),
-        (("--all", "--state", "held"), "--all cannot be used with --state, --outcome or --code"),
-        (("--all", "--code", "X"), "--all cannot be used with --state, --outcome or --code"),
+        (
+            ("--all", "--outcome", "dead"),
+            "--all cannot be used with --state, --outcome, --code or --needs-operator",
+        ),
+        (
+            ("--all", "--state", "held"),
+            "--all cannot be used with --state, --outcome, --code or --needs-operator",
+        ),
+        (
+            ("--all", "--code", "X"),
+            "--all cannot be used with --state, --outcome, --code or --needs-operator",
+        ),
     ],
 )
 def test_wrong_options(deliveries: Run, options: tuple[str, ...], message: str) -> None:

@@ -9,13 +9,13 @@ import click
 import pytest
 
 from destinations.cli.deliveries_command import command as deliveries
+from destinations.operations import FILTERS
 from destinations.outcome import Outcome
 from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Run = Callable[..., Any]
 
-FILTERS = {"state", "outcome", "destination", "account", "code", "user", "since", "until"}
 CALLS: dict[str, tuple[str, ...]] = {
     "list": ("list",),
     "replay": ("replay", "--definition", "kana"),
@@ -38,7 +38,7 @@ def test_the_same_filters_everywhere() -> None:
     }
     assert set(found) == {*CALLS, "show"}
     for name in CALLS:
-        assert found[name] >= FILTERS, name
+        assert found[name] >= FILTERS.keys(), name
 
 
 @few_in_postgres("list-", "replay-", "drop-", "resolve-", "export-")
