@@ -75,11 +75,17 @@ class SandboxRun:
 
 
 class RecordingTransport:
-    """A transport that keeps what it sends and gets, masked; for a few requests."""
+    """A transport that keeps what it sends and gets, masked; for a few requests.
 
-    def __init__(self, inner: Transport, maskers: Sequence[Masker]) -> None:
+    ``own`` masks the secrets of the configuration, and ``placeholders`` those of the sandbox. The
+    latter open nothing: only where one stands as a whole it is masked, as the real one would be,
+    and no word that it has a part in common with.
+    """
+
+    def __init__(self, inner: Transport, own: Masker, placeholders: Masker) -> None:
         self._inner = inner
-        self._maskers = maskers
+        self._own = own
+        self._placeholders = placeholders
         self._lock = threading.Lock()
         self.exchanges: list[SandboxExchange] = []
 
@@ -114,13 +120,15 @@ class RecordingTransport:
     def _text(self, data: bytes | str) -> str:
         """Return data as text, masked before it is cut."""
         text = data if isinstance(data, str) else data.decode("utf-8", "replace")
-        for masker in self._maskers:
-            text = masker.foreign(masker.text(text))
+        # Placeholders first: one that begins as a secret does would be masked in part else.
+        text = self._own.foreign(self._own.text(self._placeholders.text(text)))
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def run_in_sandbox(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
     """Deliver an event to a new sandbox of a destination of the configuration.
+
+    An event without a messageId gets one, as a receiver would give it one.
 
     Nothing of it reaches the store or the partner. Raises `TemporaryError` while others do the
     same, and what opening a destination raises.
@@ -148,13 +156,13 @@ def _run(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
             raise UsageError("\n".join(issues))
         http = HttpTransport(bound.destination.definition.transport.timeouts)
         stack.callback(http.close)
-        # Text first, as a secret of the configuration may be in a setting that has another name.
-        transport = RecordingTransport(http, [masker, bound.destination.settings.masker])
+        transport = RecordingTransport(http, masker, bound.destination.settings.masker)
         identity = identity_of(bound.destination, "sandbox")
         account = store.accounts().add(identity)
         opened = OpenDestination(
             bound.destination, store, account, identity, transport, outage=_OUTAGE
         )
+        event = _with_id(event)
         first = _identify(bound.destination, event)
         done = opened.deliver([event] if first is None else [first, event])
         rows = [
@@ -167,6 +175,14 @@ def _run(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
         ]
         stopped = "" if done.stopped is None else masker.text(done.stopped.message)
         return SandboxRun(rows, transport.exchanges, stopped)
+
+
+def _with_id(event: bytes) -> bytes:
+    """Return an event with a messageId: its name in a file, which is asked for else, is none."""
+    value = json.loads(event)
+    if not isinstance(value, dict) or value.get("messageId"):
+        return event
+    return json.dumps({**value, "messageId": "tried-event"}).encode()
 
 
 def _identify(destination: Destination, event: bytes) -> bytes | None:

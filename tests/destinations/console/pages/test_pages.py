@@ -236,7 +236,8 @@ def test_overview(pages: Pages) -> None:
     page = pages.show("/")
     assert "2 held" in page.text
     assert "3 dead" in page.text
-    assert "/deliveries?destination=kana&outcome=dead" in page.links
+    today = time.strftime("%Y-%m-%dT00%%3A00%%3A00Z", time.gmtime(pages.world.now))
+    assert f"/deliveries?destination=kana&outcome=dead&ended_since={today}" in page.links
     assert "no server delivers from it" in page.text
     assert page.names.count("svg") > 2
     by_tenant = pages.show("/?by=tenant&period=all")
@@ -245,28 +246,139 @@ def test_overview(pages: Pages) -> None:
     )
 
 
+@pytest.mark.parametrize("period", ["today", "7d", "30d", "all"])
+@pytest.mark.parametrize("by", ["destination", "subscription", "tenant"])
+def test_a_number_leads_to_as_many(pages: Pages, period: str, by: str) -> None:
+    """Where a number of the overview is a link, so many deliveries are there."""
+    text = pages.html(f"/?period={period}&by={by}")
+    found = re.findall(r'<a href="(/deliveries[^"]*)">([0-9,]+)</a>', text)
+    assert found
+    for link, number in found:
+        page = pages.show(link.replace("&amp;", "&"))
+        assert "no such" not in page.text.lower()
+        assert _listed(page) == min(50, int(number.replace(",", ""))), link
+
+
+def _listed(page: Page) -> int:
+    return sum(bool(re.fullmatch(r"/deliveries/[0-9]+", link)) for link in page.links)
+
+
 @pytest.mark.parametrize(
-    ("query", "shown", "issue"),
+    ("query", "shown"),
     [
-        ("outcome=dead", 3, ""),
-        ("state=held", 2, ""),
-        ("destination=crm-webhook", 2, ""),
-        ("user=margaret&state=ready", 2, ""),
-        ("code=NOT_FOUND", 1, ""),
-        ("message_id=evt-0001", 1, ""),
-        ("tenant=nobody", 0, "unknown tenant"),
-        ("outcome=lost", 50, "unknown outcome 'lost'"),
-        ("state=held&outcome=dead", 2, "not both"),
-        ("since=yesterday", 50, "since: invalid time 'yesterday'"),
-        ("since=1h&until=2h", 0, "nothing can match"),
-        ("after=nonsense&outcome=dead", 3, ""),
+        ("outcome=dead", 3),
+        ("state=held", 2),
+        ("destination=crm-webhook", 2),
+        ("user=margaret&state=ready", 2),
+        ("code=NOT_FOUND", 1),
+        ("message_id=evt-0001", 1),
+        ("after=nonsense&outcome=dead", 3),
+        ("needs_operator=1&outcome=", 8),
     ],
 )
-def test_filters(pages: Pages, query: str, shown: int, issue: str) -> None:
-    """Filters are those of the command line; what is wrong with one is said."""
-    page = pages.show(f"/deliveries?{query}")
-    assert sum(bool(re.fullmatch(r"/deliveries/[0-9]+", link)) for link in page.links) == shown
-    assert issue in page.text
+def test_filters(pages: Pages, query: str, shown: int) -> None:
+    """Filters are those of the command line."""
+    assert _listed(pages.show(f"/deliveries?{query}")) == shown
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "issue"),
+    [
+        ("tenant=nobody", 404, "unknown tenant"),
+        ("destination=kanna", 404, "did you mean kana?"),
+        ("account=nobody", 404, "there is no account"),
+        ("subscription=Record+usge", 404, "did you mean Record usage?"),
+        ("outcome=lost", 400, "unknown outcome 'lost': expected one of delivered"),
+        ("outcome=deat", 400, "did you mean dead?"),
+        ("state=done", 400, "unknown state 'done'"),
+        ("state=held&outcome=dead", 400, "not both"),
+        ("since=yesterday", 400, "invalid time 'yesterday': expected ISO 8601, such as 2026"),
+        ("ended_until=1x", 400, "invalid time '1x'"),
+        ("since=1h&until=2h", 400, "must be before"),
+    ],
+)
+def test_filters_that_cannot_be_used(pages: Pages, query: str, status: int, issue: str) -> None:
+    """What is wrong is said at the field, which keeps what was typed; nothing is listed."""
+    answer = pages.answer(f"/deliveries?{query}")
+    assert isinstance(answer, Shown)
+    assert answer.status == status
+    text = pages.html(f"/deliveries?{query}")
+    page = Page(text)
+    assert _listed(page) == 0
+    (name, *_) = answer.values["issues"]
+    assert issue in answer.values["issues"][name]
+    assert f'aria-describedby="e-{name}' in text
+    given = dict(part.split("=") for part in query.split("&"))[name].replace("+", " ")
+    assert f'value="{given}"' in text
+    assert "/replay" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/?period=yesterday", "expected today, 7d, 30d or all"),
+        ("/?by=usr", "expected destination, subscription or tenant"),
+        ("/tenants?status=provn", "did you mean proven?"),
+        ("/tester?destination=kanna", "did you mean kana?"),
+        ("/tester?id=first", "There is no delivery 'first'"),
+        ("/live?destination=kanna", "did you mean kana?"),
+        ("/kana/users?destination=crm", "There is no destination 'crm'"),
+    ],
+)
+def test_what_a_page_does_not_know(pages: Pages, url: str, expected: str) -> None:
+    """A page never shows something else than what its URL asks for."""
+    with pytest.raises(PageError) as caught:
+        pages.answer(url)
+    assert caught.value.status == 404
+    assert expected in caught.value.text
+
+
+def test_drifts(own: Pages) -> None:
+    """Unexpected balances are listed with what may count twice, by the filters of the command."""
+    assert "No balance was found" in own.show("/drifts").text
+    with SqliteStore(own.world.store) as store:
+        (scope, *_) = (one.id for one in store.ledger().totals(0.0) if one.destination == "kana")
+        with store.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO drifts (scope, key, user, expected, found, noticed_at, deliveries)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (scope, '["ada","calls"]', "ada", 5, 9, own.world.now - 60, "[1000]"),
+            )
+    page = own.show("/drifts?user=ada&since=1h")
+    assert "kana ada, calls ada 5 9 1000" in page.text
+    assert "deliveries list --drift --user ada --since 1h" in page.text
+    assert "No balance was found" in own.show("/drifts?user=bob").text
+    for query, status in (("since=x", 400), ("destination=kanna", 404)):
+        wrong = own.answer(f"/drifts?{query}")
+        assert isinstance(wrong, Shown)
+        assert (wrong.status, wrong.values["drifts"]) == (status, [])
+
+
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [
+        ("outcome=delivered", set()),
+        ("outcome=filtered", set()),
+        ("outcome=dropped", set()),
+        ("outcome=dead", {"replay", "drop"}),
+        ("state=held", {"resolve", "drop"}),
+        ("state=unknown", {"resolve"}),
+        ("state=ready", {"drop"}),
+        ("user=margaret", {"replay", "resolve", "drop"}),
+    ],
+)
+def test_only_what_can_be_done_is_offered(pages: Pages, query: str, offered: set[str]) -> None:
+    """Of deliveries in a state or with an outcome, what can be changed together is offered."""
+    links = pages.show(f"/deliveries?{query}").links
+    found = {link[1:].partition("?")[0] for link in links} & {"replay", "resolve", "drop"}
+    if _listed(pages.show(f"/deliveries?{query}")):
+        assert found == offered
+
+
+def test_lists_name_the_event(pages: Pages) -> None:
+    """A list shows what an event is called, as far as that is kept, before its type and id."""
+    text = pages.show("/deliveries?outcome=dead").text
+    assert re.search(r"Report Exported track/evt-[0-9]+", text)
 
 
 def test_pages_of_the_list(pages: Pages) -> None:
@@ -308,7 +420,11 @@ def test_configuration(pages: Pages) -> None:
     text = pages.show("/configuration").text
     assert "apiKey ***" in text
     assert "https://crm.example/hooks/in?token=***" in text
-    assert "keeps deliveries for 30d" in text
+    assert "store.keepDays.delivered 30d" in text
+    assert "store.keepDays.dead until it is replayed or dropped default" in text
+    assert "store.dedupeDays 7d; in effect 30d, as a messageId stays" in text
+    assert "delivery.concurrency 4 default" in text
+    assert "delivery.settleAfterSeconds 2m default" in text
     assert 'type = "identify"' in text
 
 
@@ -470,7 +586,9 @@ def test_decide_on_one(own: Pages) -> None:
     """A decision is made by what was seen; the second of two gets 409, and sees how it is now."""
     path = f"/deliveries/{own.world.ids['held']}"
     form = _form(own.show(path), f"{path}/resolve")
-    assert own.answer(f"{path}/resolve", form) == Redirected(f"{path}?done=applied&number=1")
+    assert own.answer(f"{path}/resolve", form) == Redirected(
+        path, "1 delivery counts as delivered now."
+    )
     assert _status(own, "held") == "delivered"
     other = own.answer(f"{path}/resolve", {**form, "decision": "not_applied"})
     assert isinstance(other, Shown)
@@ -478,6 +596,7 @@ def test_decide_on_one(own: Pages) -> None:
     text = own.show(f"{path}/resolve", {**form, "decision": "not_applied"}).text
     assert "Nothing was changed" in text
     assert "it was held ; now it is delivered" in text
+    assert ". This page shows it" in re.sub("<[^>]*>", "", own.html(f"{path}/resolve", form))
     assert _status(own, "held") == "delivered"
 
 
@@ -499,15 +618,15 @@ def test_drop_one(own: Pages) -> None:
     """It is dropped with its reason, and back on its page."""
     path = f"/deliveries/{own.world.ids['rejected']}"
     form = _form(own.show(path), f"{path}/drop", reason="test data")
-    assert own.answer(f"{path}/drop", form) == Redirected(f"{path}?done=dropped&number=1")
+    assert own.answer(f"{path}/drop", form) == Redirected(path, "1 delivery was dropped.")
     assert "dropped: test data" in own.show(path).text
 
 
 @pytest.mark.parametrize(
     ("place", "action", "given", "done", "after"),
     [
-        ("/drop?outcome=dead", "/drop", {"reason": "x"}, "dropped&number=3", "dropped"),
-        ("/replay?outcome=dead", "/replay", {}, "replayed&number=3", "ready"),
+        ("/drop?outcome=dead", "/drop", {"reason": "x"}, "3 deliveries were dropped.", "dropped"),
+        ("/replay?outcome=dead", "/replay", {}, "3 deliveries were replayed.", "ready"),
     ],
 )
 def test_change_many(
@@ -517,7 +636,7 @@ def test_change_many(
     page = own.show(place)
     assert "3 deliveries?" in page.text
     form = _form(page, action, **given)
-    assert own.answer(action, form) == Redirected(f"/deliveries?outcome=dead&done={done}")
+    assert own.answer(action, form) == Redirected("/deliveries?outcome=dead", done)
     assert _status(own, "dead") == after
 
 
@@ -538,7 +657,7 @@ def test_resolve_as_the_balances_show(own: Pages) -> None:
     assert "As the balances show: 1 of 2" in page.text
     form = next(one for one in page.forms if one.get("decision") == "as_shown")
     answer = own.answer("/resolve", form)
-    assert answer == Redirected("/held?done=resolved&number=1")
+    assert answer == Redirected("/held", "1 delivery was decided as the balances show.")
     assert (_status(own, "held"), _status(own, "held-unknown")) == ("delivered", "held")
 
 
@@ -549,16 +668,25 @@ def test_what_comes_later_is_not_meant(own: Pages) -> None:
         Filler(own.world, store).put(
             {**track(), "messageId": "later"}, Outcome.DEAD, age=-5, reason="later"
         )
-    assert own.answer("/drop", form) == Redirected("/deliveries?outcome=dead&done=dropped&number=3")
+    assert own.answer("/drop", form) == Redirected(
+        "/deliveries?outcome=dead", "3 deliveries were dropped."
+    )
 
 
 def test_pause_and_resume(own: Pages) -> None:
     """A destination is paused and resumed from the overview."""
-    form = _form(own.show("/"), "/destinations/pause")
-    assert own.answer("/destinations/pause", form) == Redirected("/?done=paused")
+    form = _form(own.show("/"), "/destinations/pause", destination="kana")
+    assert own.answer("/destinations/pause", form) == Redirected(
+        "/", "kana is paused: its events wait."
+    )
     assert "Paused since" in own.show("/").text
-    form = _form(own.show("/"), "/destinations/resume")
-    assert own.answer("/destinations/resume", form) == Redirected("/?done=resumed")
+    assert own.answer("/destinations/pause", form) == Redirected(
+        "/", "kana was paused already: nothing was changed."
+    )
+    form = _form(own.show("/"), "/destinations/resume", destination="kana")
+    assert own.answer("/destinations/resume", form) == Redirected(
+        "/", "kana is resumed: its events are delivered."
+    )
     assert "Paused since" not in own.show("/").text
 
 
@@ -566,10 +694,12 @@ def test_rules(own: Pages) -> None:
     """A rule is added with what it maps, and removed; each is in the audit."""
     page = own.show("/kana/rules?try=1&name=seats&event=Seat+Added&feature=seats")
     answer = own.answer("/kana/rules", _form(page, "/kana/rules"))
-    assert answer == Redirected("/kana/rules?done=rule_added&number=3")
+    assert answer == Redirected("/kana/rules", "The rule seats was added: it maps 3 events.")
     assert _status(own, "unmapped") in {"ready", "unmapped"}
     form = _form(own.show("/kana/rules"), "/kana/rules/remove")
-    assert own.answer("/kana/rules/remove", form) == Redirected("/kana/rules?done=rule_removed")
+    assert own.answer("/kana/rules/remove", form) == Redirected(
+        "/kana/rules", "The rule seats was removed. What it has mapped stays mapped."
+    )
     assert [line.verb for line in own.verbs.audit().items[:2]] == ["remove rule", "add rule"]
     wrong = own.answer("/kana/rules?try=1&name=seats&feature=seats")
     assert isinstance(wrong, Shown)
