@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ PATHS: Final = {
     "delivery": "/deliveries/{dead}",
     "held delivery": "/deliveries/{held}",
     "held": "/held",
+    "drifts": "/drifts",
+    "wrong filter": "/deliveries?since=yesterday",
     "replay": "/replay?outcome=dead",
     "drop": "/drop?outcome=dead",
     "resolve": "/resolve?state=held",
@@ -188,9 +191,62 @@ def test_pause(own_console: Console, visit: Visit) -> None:
     """A destination is paused and resumed."""
     page = visit(own_console, "/?refresh=off")
     page.get_by_role("button", name="Pause kana").click()
-    assert "Paused" in page.get_by_role("status").inner_text()
+    assert "kana is paused" in page.get_by_role("status").inner_text()
     page.get_by_role("button", name="Resume kana").click()
-    assert "Resumed" in page.get_by_role("status").inner_text()
+    assert "kana is resumed" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_notice_is_said_once(own_console: Console, visit: Visit, script: bool) -> None:
+    """It is shown where something was done, and not in another tab, later, or by a link."""
+    place = "/deliveries?outcome=dead"
+    page = visit(own_console, place, java_script_enabled=script)
+    other = page.context.new_page()
+    other.goto(f"{own_console.url}/held")
+    page.get_by_role("link", name="Replay…").click()
+    page.get_by_role("button", name="Replay 3").click()
+    assert page.url == f"{own_console.url}{place}"
+    assert "3 deliveries were replayed." in page.get_by_role("status").inner_text()
+    other.reload()
+    assert other.get_by_role("status").count() == 0
+    page.reload()
+    assert page.get_by_role("status").count() == 0
+    page.go_back()
+    page.go_forward()
+    assert page.get_by_role("status").count() == 0
+    page.goto(f"{own_console.url}/?done=paused&number=2")
+    assert page.get_by_role("status").count() == 0
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_times_of_plots(console: Console, visit: Visit, script: bool) -> None:
+    """The last hour is told in the zone of the reader, days in UTC, and each says which."""
+    page = visit(console, "/", timezone_id="Asia/Kathmandu", java_script_enabled=script)
+    hour, days = page.locator("figure.plot").all()
+    assert ("times in your zone" in hour.inner_text()) is script
+    assert ("times in UTC" in hour.inner_text()) is not script
+    assert "times in UTC" in days.inner_text()
+    tick = hour.locator("text[data-time]").first
+    at = datetime.fromisoformat(str(tick.get_attribute("data-time")))
+    zone = timezone(timedelta(hours=5, minutes=45)) if script else UTC
+    assert tick.text_content() == f"{at.astimezone(zone):%H:%M}"
+
+
+def test_a_wrong_filter(console: Console, visit: Visit) -> None:
+    """It is said at its field, which is in sight and keeps what was typed."""
+    page = visit(console, "/deliveries?since=yesterday")
+    field = page.get_by_label("Accepted since")
+    assert field.is_visible()
+    assert field.input_value() == "yesterday"
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "invalid time" in page.locator("#e-since").inner_text()
+    assert page.locator("tbody tr").count() == 0
+
+
+def test_nothing_pauses_without_scripts(console: Console, visit: Visit) -> None:
+    """A button that would do nothing is not there."""
+    page = visit(console, "/live", java_script_enabled=False)
+    assert page.get_by_role("button", name="Pause").count() == 0
 
 
 def test_tester(console: Console, visit: Visit) -> None:

@@ -19,10 +19,8 @@ from destinations.operations import (
     parse_time,
     select,
     shown_entry,
-    shown_time,
     unknown_names,
 )
-from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import Ledger, LedgerEntry, Selection
 from destinations.secrets import Masker
 

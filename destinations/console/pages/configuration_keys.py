@@ -109,6 +109,8 @@ class _Walk:
         elif isinstance(given, list) and any(isinstance(one, Mapping) for one in given):
             for number, one in enumerate(given, 1):
                 yield from self.keys(f"{path} {number}", schema["items"], one, in_list=True)
+        elif isinstance(given, Mapping) and "properties" not in schema and "items" in schema:
+            yield from self.keys(path, schema["items"], given, in_list=True)  # one, not a list
         elif isinstance(given, Mapping) and "properties" in schema:
             yield from self._members(path, schema, given, in_list=in_list)
         elif given is None and "properties" in schema and "required" not in schema:
@@ -128,10 +130,7 @@ class _Walk:
             # Of an entry, what is not given and has no default means nothing.
             if in_list and name not in given and "default" not in member:
                 continue
-            value = given.get(name)
-            if name in given and value is None and "properties" not in member:
-                value = True  # a key that is all there is to say
-            yield from self.keys(f"{path}.{name}", member, value, in_list=in_list)
+            yield from self.keys(f"{path}.{name}", member, given.get(name), in_list=in_list)
 
 
 def _resolved(schema: Schema) -> Schema:
@@ -166,7 +165,8 @@ def _text(path: str, value: Any) -> str:
         return ", ".join(_text("", one) for one in value)
     if isinstance(value, str) and "://" in value:
         return _address(value) if name == "url" else shown_url(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # What an object has that the schema does not know may be a secret.
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 def _number(name: str, value: float) -> str:

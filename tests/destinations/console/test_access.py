@@ -595,3 +595,39 @@ def test_guessing_links(run_console: Run, tmp_path: Path) -> None:
     found = [console.stranger.get(f"/login/guess{number}").status for number in range(21)]
     assert found == [403] * 20 + [429]
     assert OPERATE_KEY
+
+
+# -- notices ---------------------------------------------------------------------------------------
+
+
+def _signed_in(console: RunningConsole) -> tuple[Client, str]:
+    client = console.stranger
+    client.sign_in("ada")
+    found = re.search(r'name="csrf" value="([^"]*)"', client.get("/?refresh=off").text)
+    assert found is not None
+    return client, found[1]
+
+
+def test_a_notice_is_said_once(console: RunningConsole, dead: Callable[..., int]) -> None:
+    """To who did something, on the page that follows, and never because of a link."""
+    dead()
+    client, token = _signed_in(console)
+    said = "sample is paused: its events wait."
+    answer = client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert said not in client.get("/deliveries").text
+    assert said not in client.get("/", **{"HX-Request": "true"}).text
+    other, _ = _signed_in(console)
+    assert said not in other.get("/").text
+    assert said in client.get("/").text
+    assert said not in client.get("/").text
+    assert 'role="status"' not in client.get("/?done=paused&number=3").text
+
+
+def test_a_notice_that_nobody_reads(console: RunningConsole, dead: Callable[..., int]) -> None:
+    """It is of no use after a while: who comes back later has not just done something."""
+    dead()
+    client, token = _signed_in(console)
+    client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
+    console.clock.now += 61
+    assert "sample is paused: its events wait." not in client.get("/").text

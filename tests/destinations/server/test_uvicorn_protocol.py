@@ -86,6 +86,7 @@ def test_tunnels(serve: Serve) -> None:
     """Nobody is led through here to somewhere else."""
     answer = serve().raw(b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"CONNECT is not supported: this server is not a proxy" in answer
 
 
 def test_a_long_body_before_the_next_head(serve: Serve) -> None:

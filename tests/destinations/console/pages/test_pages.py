@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,9 @@ from destinations.console.stores import Stores
 from destinations.console.verbs import Verbs
 from destinations.errors import UsageError
 from destinations.outcome import Outcome, State
+from destinations.pipeline.queue import Increment
 from destinations.runtime.plugins import Plugin
+from destinations.server import read_config
 from destinations.store import SqliteStore
 from tests.browser.world import SECRET, Filler, World, make_world, track
 
@@ -150,11 +153,22 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     return Pages(make_world(tmp_path_factory.mktemp("empty"), time.time(), empty=True))
 
 
+def test_tenants_only_where_there_are_some(tmp_path: Path) -> None:
+    """A server without any is not offered an empty table."""
+    world = make_world(tmp_path, time.time(), empty=True)
+    own = [one for one in world.config.destinations if one.receiver.tenants is None]
+    pages = Pages(replace(world, config=replace(world.config, destinations=tuple(own))))
+    assert "<option>tenant</option>" not in pages.html("/")
+    with pytest.raises(PageError, match="There is no by 'tenant'"):
+        pages.answer("/?by=tenant")
+
+
 def _paths(world: World) -> Iterator[str]:
     yield from (page.path for page in all_pages(world.config) if page.title)
     yield from (f"/deliveries/{identity}" for identity in world.ids.values())
     yield from (f"/tester?id={identity}" for identity in world.ids.values())
     yield from (f"/tenants/{identity}?destination=partner" for identity in world.tenants.values())
+    yield "/drifts"
     yield from ("/?period=all&by=subscription", "/?period=7d&by=tenant", "/?refresh=off")
     yield from ("/replay?outcome=dead", "/replay?outcome=unmapped", "/replay?outcome=delivered")
     yield from ("/drop?outcome=dead", "/resolve?state=held", "/resolve?outcome=delivered")
@@ -718,6 +732,44 @@ def test_tester(own: Pages) -> None:
     wrong = own.answer("/tester", {**form, "event": "{"})
     assert isinstance(wrong, Shown)
     assert wrong.status == 400
+
+
+def test_the_tester_masks_secrets_only(own: Pages) -> None:
+    """The key of the sandbox is masked as a whole, also where it begins as the real one does."""
+    key = Path(own.world.store).parent / "key"
+    key.write_text("prv_test_sandbox-of-the-partner")
+    pages = Pages(
+        World(
+            read_config(own.world.config.path or key, {}, to_show=True),
+            own.world.store,
+            own.world.now,
+        )
+    )
+    event = {
+        name: value for name, value in track().items() if name not in {"messageId", "timestamp"}
+    }
+    form = {"destination": "kana", "event": json.dumps(event), "do": "send"}
+    text = pages.show("/tester", form).text
+    assert "Authorization: ***" in text
+    assert "******" not in text
+    # Nor is the operator told of the inputs of a run, which this is not.
+    assert "input_id" not in text
+    assert "delivered Record usage" in text
+
+
+def test_keys_of_balances_are_readable(own: Pages) -> None:
+    """A key of several parts is JSON in the store; people read its parts."""
+    with SqliteStore(own.world.store) as store:
+        identity = Filler(own.world, store).put(
+            {**track(), "messageId": "of-parts"},
+            State.HELD,
+            increment=Increment('["ada","exports",7]', 5),
+            evidence={"key": '["ada","exports",7]', "why": "x"},
+        )
+    for path in ("/held", f"/deliveries/{identity}"):
+        text = own.show(path).text
+        assert "5 to ada, exports, 7" in text
+        assert '["ada"' not in text.split("The payload")[0]
 
 
 def _selection(message_id: str) -> Any:
