@@ -103,7 +103,7 @@ class _Walk:
             yield KeyShown(path, self._effective[plain](), is_given)
             if not isinstance(given, Mapping):
                 return
-        source = _source(given)
+        source = None if "properties" in schema else _source(given)
         if source is not None:
             yield KeyShown(path, source, is_given=True)
         elif isinstance(given, list) and any(isinstance(one, Mapping) for one in given):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from destinations.console.cursors import CursorError
 from destinations.console.pages.deliveries import masked_evidence
@@ -27,6 +28,8 @@ from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
 __all__ = ["HeldRow", "drifts", "held", "held_row"]
 
 _SIZE = 25
+_LABELS: Final = {"since": "Noticed since"}
+"""What filters of balances are called where they are about something else than a delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,10 @@ def drifts(visit: Visit) -> Answered:
         {
             "filters": given,
             "issues": {name: masked(text) for name, text in issues.items()},
-            "fields": [FILTERS[name] for name in DRIFT_FILTERS],
+            "fields": [
+                replace(FILTERS[name], label=_LABELS.get(name, FILTERS[name].label))
+                for name in DRIFT_FILTERS
+            ],
             "names": [one.name for one in visit.verbs.config.destinations],
             "drifts": [
                 (one, masked(shown_key(one.drift.key)), masked(one.drift.user)) for one in found

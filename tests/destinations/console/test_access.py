@@ -600,7 +600,7 @@ def test_guessing_links(run_console: Run, tmp_path: Path) -> None:
 # -- notices ---------------------------------------------------------------------------------------
 
 
-def _signed_in(console: RunningConsole) -> tuple[Client, str]:
+def _with_token(console: RunningConsole) -> tuple[Client, str]:
     client = console.stranger
     client.sign_in("ada")
     found = re.search(r'name="csrf" value="([^"]*)"', client.get("/?refresh=off").text)
@@ -611,13 +611,13 @@ def _signed_in(console: RunningConsole) -> tuple[Client, str]:
 def test_a_notice_is_said_once(console: RunningConsole, dead: Callable[..., int]) -> None:
     """To who did something, on the page that follows, and never because of a link."""
     dead()
-    client, token = _signed_in(console)
+    client, token = _with_token(console)
     said = "sample is paused: its events wait."
     answer = client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
     assert (answer.status, answer.headers["location"]) == (303, "/")
     assert said not in client.get("/deliveries").text
     assert said not in client.get("/", **{"HX-Request": "true"}).text
-    other, _ = _signed_in(console)
+    other, _ = _with_token(console)
     assert said not in other.get("/").text
     assert said in client.get("/").text
     assert said not in client.get("/").text
@@ -627,7 +627,7 @@ def test_a_notice_is_said_once(console: RunningConsole, dead: Callable[..., int]
 def test_a_notice_that_nobody_reads(console: RunningConsole, dead: Callable[..., int]) -> None:
     """It is of no use after a while: who comes back later has not just done something."""
     dead()
-    client, token = _signed_in(console)
+    client, token = _with_token(console)
     client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
     console.clock.now += 61
     assert "sample is paused: its events wait." not in client.get("/").text
