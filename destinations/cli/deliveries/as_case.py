@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
 from destinations.cli.store_place import StorePlace
+from destinations.definition import DestinationDefinition
 from destinations.definition.connection import connect
-from destinations.errors import UsageError
+from destinations.definition.input_files import read_input
+from destinations.definition.secret_sources import SourceError, Sources
+from destinations.errors import EventError, UsageError
 from destinations.http.loopback import is_loopback
 from destinations.kit.testing.case import RecordedAgainst
 from destinations.kit.testing.case_reading import CASES_FOLDER
@@ -24,35 +28,41 @@ from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.secrets import Masker
+from destinations.segment.event import read_json
 from destinations.server import DestinationConfig
 from destinations.store import Attempt, OpenStore, Tenants
 
-__all__ = ["CaseOptions", "subject_of", "write_case"]
+__all__ = ["CaseOptions", "event_in", "subject_of", "write_case"]
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class CaseOptions:
     """The name of a case, the folder it goes into (by default that of the definition).
 
-    If ``raw``, personal data stays as it is.
+    If ``raw``, personal data stays as it is. The case ends with attempt ``until`` if it is given.
     """
 
     name: str
     folder: Path | None
     raw: bool
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CaseSubject:
-    """The destination of a delivery today, and the settings of a server that are no secrets.
+    """The destination of a delivery today, and the settings of a server.
 
-    ``name`` is the slug or the folder by which it is found.
+    ``name`` is the slug or the folder by which it is found. Of secrets ``settings`` has only the
+    names; ``left_out`` says by name why it lacks others.
     """
 
     name: str
     subject: Subject
     settings: Mapping[str, Any]
     against: RecordedAgainst
+    left_out: Mapping[str, str]
 
 
 def subject_of(
@@ -80,14 +90,37 @@ def subject_of(
     tenant = Tenants(store.database).get(entry.destination, entry.tenant) if entry.tenant else None
     if tenant is not None:
         loaded = connected_as_tenant(store, tenant, loaded)
-    given = {} if own is None else own.settings.data
+    given, left_out = ({}, {}) if own is None else _settings(own, place, loaded)
     return CaseSubject(
-        wanted,
-        replace(subject, definition=loaded),
-        # What leads to a stand-in on this machine does not lead to the partner.
-        {key: one for key, one in given.items() if not (isinstance(one, str) and _is_local(one))},
-        _against(store, entry),
+        wanted, replace(subject, definition=loaded), given, _against(store, entry), left_out
     )
+
+
+def _settings(
+    own: DestinationConfig, place: StorePlace, definition: DestinationDefinition
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings of a server, with only the names of secrets, and why others are missing.
+
+    The configuration was read without any of them, as this command needs no secret.
+    """
+    folder = Path() if place.config_path is None else place.config_path.parent
+    sources = Sources(os.environ, folder)
+    given: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, source in own.spec.get("settings", {}).items():
+        if name in definition.secret_settings:
+            given[name] = None
+            continue
+        try:
+            value = sources.value(source)
+        except SourceError as error:
+            left_out[name] = str(error)
+            continue
+        if isinstance(value, str) and _is_local(value):
+            left_out[name] = "it leads to a stand-in on this machine"
+        else:
+            given[name] = value
+    return given, left_out
 
 
 def _against(store: OpenStore, entry: LedgerEntry) -> RecordedAgainst:
@@ -122,11 +155,16 @@ def write_case(
     path = case_path(_folder(options, subject), options.name)
     if event is None or entry.key is None:
         msg = (
-            "the event of this delivery is not kept any more: keepRecent keeps events after their "
-            "delivery"
+            "the event of this delivery is not kept any more, as it needs no sending: give it with "
+            "--event FILE. A server keeps events for some time after that with keepRecent"
         )
         raise UsageError(msg)
-    settings = placeholder_settings(subject.definition, found.settings)
+    known = dict(found.settings)
+    # A run has no configuration; its requests show which secrets it had.
+    for name in sorted({name for one in attempts for name in one.secret_names or ()}):
+        if name in subject.definition.secret_settings:
+            known.setdefault(name, None)
+    settings = placeholder_settings(subject.definition, known)
     incident = Incident(
         options.name,
         f"{options.name.replace('-', ' ').capitalize()}.",
@@ -134,12 +172,16 @@ def write_case(
         entry.key,
         attempts,
         found.against,
+        options.until,
     )
-    case = incident_case(subject, incident, settings)
+    made = incident_case(subject, incident, settings)
+    case = made.case
     replaced: Mapping[str, PersonalKind] = {}
     if not options.raw:
         case, replaced = pseudonymised(subject, case)
     save_case(subject, case, path, Masker(()))
+    for note in (*made.notes, *_about_settings(found, case.settings)):
+        click.echo(note)
     if replaced:
         click.echo(f"Stand-ins replace {counted(replaced)}.")
     requests = len(case.interactions)
@@ -148,8 +190,50 @@ def write_case(
         f"and ends as {', '.join(row.outcome.value for row in case.expected)}."
     )
     click.echo(f"Written to {path}")
+    if case.served is not None:
+        click.echo("It is delivered as by a server, and ends with the last of these requests.")
     cases = "" if options.folder is None else f" --cases {shlex.quote(str(options.folder))}"
     click.echo(f"Replay it with: destinations test {shlex.quote(found.name)}{cases}")
+
+
+def _about_settings(found: CaseSubject, shown: Mapping[str, Any]) -> Iterator[str]:
+    """Yield sentences on the settings of the case that are not those of the incident."""
+    secrets = [name for name in found.subject.definition.secret_settings if name in shown]
+    if secrets:
+        yield f"Placeholders stand for the secrets: {', '.join(secrets)}."
+    for name, why in found.left_out.items():
+        what = "has a placeholder" if name in shown else "is left out"
+        yield f"The setting {name} {what}: {why}."
+
+
+def event_in(path: Path, entry: LedgerEntry) -> bytes:
+    """Return the event of a delivery from a file with one event, or with one in each line.
+
+    Raises `UsageError` if it is not there.
+    """
+    try:
+        data = read_input(path, limit=_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes")
+    whole = _event(data)
+    events = [data] if whole is not None else [one for one in data.splitlines() if one.strip()]
+    found = [(one, event) for one in events if (event := _event(one)) is not None]
+    for raw, event in found:
+        if event.get("messageId") == entry.message_id:
+            return raw
+    if len(found) == 1 and "messageId" not in found[0][1]:  # its ID was made of its content
+        return found[0][0]
+    raise UsageError(f"no event in {path} has the messageId {entry.message_id!r} of this delivery")
+
+
+def _event(data: bytes) -> Mapping[str, Any] | None:
+    try:
+        event = read_json(data, limit=len(data))
+    except EventError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _folder(options: CaseOptions, subject: Subject) -> Path:

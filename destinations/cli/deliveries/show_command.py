@@ -50,7 +50,7 @@ _DELETED: Final = "The event itself was deleted: it is no longer needed."
     "number",
     type=int,
     metavar="N",
-    help="Repeat attempt N, not the last, with --curl.",
+    help="Repeat attempt N, not the last, with --curl; end the case of --as-case with it.",
 )
 @click.option(
     "--as-case",
@@ -69,6 +69,13 @@ _DELETED: Final = "The event itself was deleted: it is no longer needed."
     "--definition",
     metavar="DESTINATION",
     help="Make the case for this definition, a slug or a folder.",
+)
+@click.option(
+    "--event",
+    "event_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take the event of the case from FILE, as the store may have deleted it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(delivery_id: int, place: StorePlace, **given: Any) -> int:
@@ -98,6 +105,7 @@ class _Options:
     raw: bool
     cases: Path | None
     definition: str | None
+    event_file: Path | None
     as_json: bool
 
 
@@ -113,11 +121,11 @@ def _check(options: _Options) -> None:
     ]
     if len(chosen) > 1:
         raise click.UsageError(f"{chosen[1]} cannot be used with {chosen[0]}")
-    if options.number is not None and not options.as_curl:
-        raise click.UsageError("--attempt N chooses what --curl repeats: add --curl")
-    of_case = options.raw or options.cases is not None or options.definition is not None
-    if of_case and options.case is None:
-        raise click.UsageError("--raw, --cases and --definition are for --as-case NAME")
+    if options.number is not None and not options.as_curl and options.case is None:
+        raise click.UsageError("--attempt N chooses a request: add --curl or --as-case NAME")
+    paths = (options.cases, options.definition, options.event_file)
+    if options.case is None and (options.raw or paths != (None, None, None)):
+        raise click.UsageError("--raw, --cases, --definition and --event are for --as-case NAME")
     if options.as_json and (options.as_curl or options.case is not None):
         raise click.UsageError(f"--json cannot be used with {chosen[0]}")
 
@@ -126,6 +134,7 @@ def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
     # Here, as it loads what makes definitions: other uses of the command do not.
     from destinations.cli.deliveries.as_case import (  # noqa: PLC0415
         CaseOptions,
+        event_in,
         subject_of,
         write_case,
     )
@@ -138,7 +147,12 @@ def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
         event = store.recent().event(entry) if raw is None else raw
         attempts = store.attempts().of(delivery_id)
         found = subject_of(store, place, options.definition, entry)
-    write_case(found, entry, event, attempts, CaseOptions(options.case, options.cases, options.raw))
+    if options.event_file is not None:
+        event = event_in(options.event_file, entry)
+    if options.number is not None:
+        chosen_attempt(attempts, options.number)
+    chosen = CaseOptions(options.case, options.cases, options.raw, options.number)
+    write_case(found, entry, event, attempts, chosen)
     return 0
 
 

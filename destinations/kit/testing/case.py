@@ -20,6 +20,7 @@ __all__ = [
     "RecordedAgainst",
     "RecordedRequest",
     "RecordedResponse",
+    "Served",
 ]
 
 FailureKind = Literal["refused", "connectTimeout", "timeout", "lost"]
@@ -75,10 +76,26 @@ class RecordedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One request, with its response or its failure."""
+    """One request, with its response or its failure.
+
+    ``at`` is when it is made at the earliest, in seconds after the clock of the case.
+    """
 
     request: RecordedRequest
     result: RecordedResponse | FailureKind
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The rules of a server, by which a case is delivered, until its last request has its result.
+
+    What still fails ``deadline`` seconds after its first attempt is dead; None for no deadline.
+    With ``asks`` the partner is asked about lost answers.
+    """
+
+    deadline: float | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ class Case:
     """One case file. ``clock`` is the text of an ISO time, ``subscriptions`` None for the presets.
 
     ``events`` holds objects, and texts for raw lines. ``recorded`` is None for a case that was
-    written by hand.
+    written by hand, and ``served`` for one that is delivered as by a run.
     """
 
     name: str
@@ -114,3 +131,4 @@ class Case:
     expected: tuple[ExpectedOutcome, ...]
     subscriptions: tuple[Preset, ...] | None = None
     recorded: Recorded | None = None
+    served: Served | None = None

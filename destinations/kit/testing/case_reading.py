@@ -25,6 +25,7 @@ from destinations.kit.testing.case import (
     Recorded,
     RecordedRequest,
     RecordedResponse,
+    Served,
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.segment.json_pointer import pointer
@@ -142,7 +143,12 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
         expected=tuple(map(_expectation, data["expected"])),
         subscriptions=presets,
         recorded=Recorded(**data["recorded"]) if "recorded" in data else None,
+        served=_served(data["served"]) if "served" in data else None,
     )
+
+
+def _served(data: Mapping[str, Any]) -> Served:
+    return Served(data.get("deadlineSeconds"), data.get("asks", False))
 
 
 def _check_version(document: Document) -> None:
@@ -213,7 +219,7 @@ def _interaction(data: Mapping[str, Any]) -> Interaction:
     )
     if "failure" in data:
         failure: FailureKind = data["failure"]
-        return Interaction(recorded, failure)
+        return Interaction(recorded, failure, data.get("at"))
     response = data["response"]
     return Interaction(
         recorded,
@@ -223,6 +229,7 @@ def _interaction(data: Mapping[str, Any]) -> Interaction:
             json=response.get("json", ABSENT),
             body=response.get("body"),
         ),
+        data.get("at"),
     )
 
 

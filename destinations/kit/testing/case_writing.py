@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from destinations.definition.yaml_schema import Dumper
-from destinations.kit.testing.case import ABSENT, Case, ExpectedOutcome, Interaction
+from destinations.kit.testing.case import ABSENT, Case, ExpectedOutcome, Interaction, Served
 
 __all__ = ["case_text", "expectation_data"]
 
@@ -19,6 +19,8 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
     data["description"] = case.description
     if case.recorded is not None:
         data["recorded"] = {"against": case.recorded.against, "version": case.recorded.version}
+    if case.served is not None:
+        data["served"] = _served(case.served)
     data["settings"] = _plain(case.settings)
     if case.subscriptions is not None:
         data["subscriptions"] = [
@@ -42,6 +44,18 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
     return text
 
 
+def _served(served: Served) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if served.deadline is not None:
+        found["deadlineSeconds"] = _number(served.deadline)
+    return {**found, "asks": True} if served.asks else found
+
+
+def _number(value: float) -> float:
+    """Return a number that is written without a fraction if it has none."""
+    return int(value) if value == int(value) else value
+
+
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with secrets as plain text, as those of a case are placeholders."""
     return {
@@ -52,11 +66,13 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _interaction(item: Interaction) -> dict[str, Any]:
     request: dict[str, Any] = {"method": item.request.method, "url": item.request.url}
     request |= _message(item.request.headers, item.request.json, item.request.body)
+    found: dict[str, Any] = {} if item.at is None else {"at": _number(item.at)}
+    found["request"] = request
     if isinstance(item.result, str):
-        return {"request": request, "failure": item.result}
+        return {**found, "failure": item.result}
     result = item.result
     response = {"status": result.status, **_message(result.headers, result.json, result.body)}
-    return {"request": request, "response": response}
+    return {**found, "response": response}
 
 
 def _message(headers: Mapping[str, str], json: Any, body: str | None) -> dict[str, Any]:

@@ -342,6 +342,8 @@ def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, Pers
         [_result(pseudonyms, item.result) for item in case.interactions],
         case.clock,
         presets=case.subscriptions,
+        served=case.served,
+        times=[item.at for item in case.interactions],
         beyond=f"{_CANNOT}: stand-ins lead to a further request",
     )
     if len(interactions) < len(case.interactions):

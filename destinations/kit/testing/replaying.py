@@ -48,9 +48,11 @@ class _UnexpectedRequestError(DestinationsError):
 class _Script:
     """The interactions of a case in order, and the differences found."""
 
-    def __init__(self, interactions: Sequence[Interaction], stop: threading.Event) -> None:
-        self._interactions = interactions
+    def __init__(self, case: Case, stop: threading.Event, clock: StillClock) -> None:
+        self._interactions = case.interactions
+        self._is_served = case.served is not None
         self._stop = stop
+        self._clock = clock
         self.used = 0
         self.differences: list[Difference] = []
 
@@ -62,12 +64,15 @@ class _Script:
         else:
             expected = self._interactions[self.used]
             found = list(_request_differences(f"request {number} ", expected.request, request))
+            self._clock.reach(expected.at or 0.0)
         self.used += 1
         if found:
             self.differences += found
             # Later requests would get answers meant for others.
             self._stop.set()
             raise _UnexpectedRequestError(str(found[0]))
+        if self._is_served and self.used == len(self._interactions):
+            self._stop.set()  # a server would go on for days
         return reply_of(expected)
 
     def finish(self) -> None:
@@ -80,15 +85,22 @@ class _Script:
 def replay(subject: Subject, case: Case) -> CaseReport:
     """Deliver a case's events to the recorded answers, and compare requests and outcomes."""
     stop = threading.Event()
-    script = _Script(case.interactions, stop)
     destination = subject.bind(case.settings, case.subscriptions)
     transport = HttpTransport(subject.definition.transport.timeouts)
     rows: list[Delivered] = []
     try:
-        with frozen_at(clock_seconds(case.clock)), Wire(script.reply):
-            rows = deliver_in_sequence(
-                destination, transport, StillClock(), entries_of(case.events), stop=stop
-            )
+        with frozen_at(clock_seconds(case.clock)):
+            clock = StillClock()
+            script = _Script(case, stop, clock)
+            with Wire(script.reply):
+                rows = deliver_in_sequence(
+                    destination,
+                    transport,
+                    clock,
+                    entries_of(case.events),
+                    stop=stop,
+                    served=case.served,
+                )
     except _UnexpectedRequestError:
         pass  # noted by the script
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from destinations.kit.testing.case import (
     Interaction,
     RecordedRequest,
     RecordedResponse,
+    Served,
 )
 from destinations.kit.testing.replaying import clock_seconds, reply_of
 from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
@@ -34,26 +36,42 @@ def rerun(  # noqa: PLR0913 - the parts of a case, before there is one
     clock: str,
     *,
     presets: tuple[Preset, ...] | None = None,
+    served: Served | None = None,
+    times: Sequence[float | None] = (),
     beyond: str,
 ) -> tuple[list[Interaction], list[Delivered]]:
     """Return the requests, each with the next of the ``results``, and the outcomes.
 
-    Raises `UsageError` for a request after the last result; its message begins with ``beyond``.
+    Each is made at the next of the ``times`` at the earliest. If they are ``served``, the last
+    result ends it. Raises `UsageError` for a request after that; its message begins with
+    ``beyond``.
     """
     interactions: list[Interaction] = []
+    stop = threading.Event()
 
     def reply(request: RecordedRequest) -> Reply:
         if len(interactions) == len(results):
             raise UsageError(f"{beyond}: {request.method} {request.url}")
-        interaction = Interaction(request, results[len(interactions)])
+        number = len(interactions)
+        at = times[number] if number < len(times) else None
+        clock_of_case.reach(at or 0.0)
+        interaction = Interaction(request, results[number], at)
         interactions.append(interaction)
+        if served is not None and len(interactions) == len(results):
+            stop.set()
         return reply_of(interaction)
 
     transport = HttpTransport(subject.definition.transport.timeouts)
     try:
         with frozen_at(clock_seconds(clock)), Wire(reply):
+            clock_of_case = StillClock()
             rows = deliver_in_sequence(
-                subject.bind(settings, presets), transport, StillClock(), entries_of(events)
+                subject.bind(settings, presets),
+                transport,
+                clock_of_case,
+                entries_of(events),
+                stop=stop,
+                served=served,
             )
     finally:
         transport.close()

@@ -1,12 +1,13 @@
 """Deliver events by the pipeline without threads, so that the same events make the same requests.
 
-It is the pipeline of a run, except that the partner is never asked for balances: a case shows only
-its events' requests, and a lost answer stays unknown.
+It is the pipeline of a run, or of a server, except that the partner is asked for balances only in a
+case that says so: others show only their events' requests, and a lost answer stays unknown.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +15,17 @@ from typing import Any
 
 from destinations.clock import WallClock
 from destinations.http.transport import Transport
-from destinations.kit.testing.case import ABSENT
+from destinations.kit.testing.case import ABSENT, Served
 from destinations.kit.testing.stand_ins import JITTER
 from destinations.outcome import State
 from destinations.pipeline.observer import Observer
+from destinations.pipeline.pipeline import Pipeline
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.reconcile import LossOptions
+from destinations.pipeline.refusals import Refusals
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
+from destinations.pipeline.run_input import RunInput
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -48,6 +52,38 @@ class _Stopping(Observer):
         self._stop.set()
 
 
+class _Run(Run):
+    """A run, or what a server does: then no refusal and no outage ends it, but a deadline does."""
+
+    def __init__(self, served: Served | None, *arguments: Any, **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self._served = served
+        if served is not None:
+            limit = math.inf if served.deadline is None else served.deadline
+            self._policy = replace(
+                self._policy,
+                deadline=limit,
+                wait_for=limit,
+                outage="dead",
+                began_at=0.0,
+                # How much time passes is what the case says, beside what the partner asks for.
+                draw=lambda: 0.0,
+            )
+
+    def _pipeline(self, feed: RunInput) -> Pipeline:
+        pipeline = super()._pipeline(feed)
+        if self._served is not None:
+            pipeline.refusals = Refusals(ends=False)
+        return pipeline
+
+    def _partner_is_away(self, pipeline: Pipeline) -> str | None:
+        return None if self._served is not None else super()._partner_is_away(pipeline)
+
+    def _halt(self, why: Any, message: str, line: int | None = None, **given: Any) -> None:
+        if self._served is None or why == "interrupted":
+            super()._halt(why, message, line, **given)
+
+
 def entries_of(events: Iterable[Mapping[str, Any] | str]) -> list[Entry]:
     """Return the events of a case as the entries that a run would read, one for each line."""
     lines = [
@@ -64,11 +100,12 @@ def deliver_in_sequence(
     entries: Iterable[Entry],
     *,
     stop: threading.Event | None = None,
+    served: Served | None = None,
 ) -> list[Delivered]:
     """Return the result of each event in each matching subscription, in the order of the events.
 
-    As in a run, sending stops when credentials are refused or ``stop`` is set. Raises any internal
-    error of this package or the transport.
+    As in a run, sending stops when credentials are refused or ``stop`` is set; if it is ``served``,
+    only for ``stop``. Raises any internal error of this package or the transport.
     """
     entries, stop = list(entries), stop or threading.Event()
     order, payloads = _planned(destination, entries, clock.time())
@@ -77,10 +114,11 @@ def deliver_in_sequence(
     def keep(found: Sequence[tuple[Row, bytes]]) -> None:
         rows.extend(row for row, _ in found)
 
-    run = Run(
+    run = _Run(
+        served,
         destination,
         transport,
-        options=RunOptions(losses=LossOptions(asks=False)),
+        options=RunOptions(losses=LossOptions(asks=served is not None and served.asks)),
         clock=clock,
         recorders=[keep],
         observer=_Stopping(stop),

@@ -32,6 +32,10 @@ class StillClock:
         """See `destinations.clock.Clock.monotonic`."""
         return self.now
 
+    def reach(self, seconds: float) -> None:
+        """Move to so many seconds after the beginning, unless it is later already."""
+        self.now = max(self.now, seconds)
+
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         """See `destinations.clock.Clock.wait`."""
         self.waits.append(seconds)

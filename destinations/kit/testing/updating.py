@@ -82,6 +82,8 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
             [item.result for item in case.interactions],
             case.clock,
             presets=case.subscriptions,
+            served=case.served,
+            times=[item.at for item in case.interactions],
             beyond=f"{cannot}: it has no answer to a further request",
         )
     except DestinationsError:
