@@ -10,7 +10,7 @@ import click
 from destinations.cli.commands import Command
 from destinations.cli.run_tables import summary
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.operations import account_figures, last_run, shown_time
+from destinations.operations import account_figures, last_run, run_without_record, shown_time
 from destinations.outcome import Outcome, State
 from destinations.report import check_report_path, run_page, write_report
 
@@ -45,15 +45,22 @@ def command(
 
     The page is one file that needs nothing else: no script, no network. It also shows how the
     account stands in the store now. An earlier report is replaced; any other file is not, without
-    --force. A run that is going on has no record yet.
+    --force. A run that is going on has no record yet, and one that was killed has none.
     """
     check_report_path(file, _HINT, force=force)
     with place.read() as store:
         record, scope = last_run(store, destination=destination, account=account)
         figures = account_figures(store, scope, time.time())
-    write_report(file, run_page(record, figures), _HINT, force=force)
+        later = run_without_record(store, scope, record.began)
+    write_report(file, run_page(record, figures, later=later), _HINT, force=force)
     named = {one.value: one for one in (*Outcome, *State)}
     rows = summary({named[name]: number for name, number in record.outcomes.items()})
     what = f"{record.context.slug} that ended {shown_time(record.ended)}"
     click.echo(f"Wrote {file}: the run of {what}: {rows or 'no rows'}.")
+    if later is not None:
+        click.echo(
+            f"The run that began {shown_time(later)} has no record: it is going on, or was ended "
+            "from outside, as by a kill.",
+            err=True,
+        )
     return 0

@@ -328,7 +328,7 @@ class _Runner:
         self.page_failure: DestinationsError | None = None
         self._recorded = recorded
         recorded.masker = self.masker
-        self._recorders: list[Recorder] = [recorded.names.record]
+        self._recorders: list[Recorder] = [recorded.names.record, recorded.samples.record]
         if self._samples is not None:
             self._recorders.append(self._samples.record)
         self._lacks_credentials = bool(opened.named & credentials_of(destination))

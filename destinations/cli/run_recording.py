@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 from dataclasses import dataclass
@@ -12,8 +13,16 @@ import click
 from destinations.cli.run_options import Options
 from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
-from destinations.operations import RunContext, RunRecord, account_figures, note_run
+from destinations.operations import (
+    RunContext,
+    RunRecord,
+    account_figures,
+    forget_begin,
+    note_begin,
+    note_run,
+)
 from destinations.pipeline.event_names import UnmappedNames
+from destinations.pipeline.reason_samples import ReasonSamples
 from destinations.pipeline.report import Report
 from destinations.pipeline.run import RunStore
 from destinations.report import check_report_path, run_page, write_report
@@ -47,22 +56,28 @@ class _Kept:
 class RecordedRun:
     """The record of one run, and its page if ``--report`` asks for one.
 
-    ``names`` is a recorder of the run, and ``report`` that of the run that is going on; the secrets
-    of its settings are known to ``masker`` once they are read.
+    ``names`` and ``samples`` are recorders of the run, and ``report`` that of the run that is going
+    on; the secrets of its settings are known to ``masker`` once they are read.
     """
 
     def __init__(self, options: Options, definition: DestinationDefinition) -> None:
         self.names = UnmappedNames()
+        self.samples = ReasonSamples()
         self.report = Report(began=time.time())
         self.masker = Masker()
         self._options = options
         self._definition = definition
         self._kept: _Kept | None = None
         self._is_recorded = False
+        self._began = self.report.began
 
     def keep(self, store: OpenStore, run: RunStore, account: KnownAccount) -> None:
         """Keep the record in this store, when the run has ended."""
         self._kept = _Kept(store, run, account)
+        if self._options.dry_run:
+            return
+        with contextlib.suppress(DestinationsError):  # the run itself says what is wrong with it
+            note_begin(store, run.scope.id, self._began)
 
     def failed(self, error: BaseException) -> None:
         """Record a run that an error ended, unless it was recorded; tell if that fails as well."""
@@ -89,6 +104,7 @@ class RecordedRun:
             self.masker,
             exit_code=code,
             names=self.names,
+            samples=self.samples,
             before=resumed,
             failure=failure,
         )
@@ -120,10 +136,12 @@ class RecordedRun:
         """Keep the record, unless there is nothing to say: it would hide that of an earlier run."""
         kept = self._kept
         has_news = record.rows or record.lines or record.before or record.failure
-        if kept is None or self._options.dry_run or not has_news:
+        if kept is None or self._options.dry_run:
             return
         try:
-            note_run(kept.store, kept.run.scope.id, record)
+            if has_news:
+                note_run(kept.store, kept.run.scope.id, record)
+            forget_begin(kept.store, kept.run.scope.id, max(record.began, self._began))
         except DestinationsError as error:
             if record.stopped not in {"damaged", "unavailable"}:  # which say so themselves
                 click.echo(f"The run could not be recorded in the store: {error}", err=True)

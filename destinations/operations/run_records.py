@@ -1,12 +1,13 @@
 """Keep what the last run of an account did: the report of a run is made of it, also later.
 
 A record has the counts and reasons of one run; what has become of its deliveries since is in the
-ledger. It is kept as one value of the store, and has no event in it.
+ledger. It is kept as one value of the store, and has no event in it but the shapes of some.
 """
 
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,23 +16,29 @@ from typing import Any, Final
 from destinations._version import __version__
 from destinations.errors import UsageError
 from destinations.operations.interrupted import open_ledger
+from destinations.operations.times import shown_time
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.event_names import UnmappedNames
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.pipeline.reason_samples import ReasonSamples
 from destinations.pipeline.report import Report
 from destinations.pipeline.timeline import Timeline
 from destinations.secrets import Masker
-from destinations.store import LAST_RUN, OpenStore
+from destinations.store import BEGAN_RUN, FORGOTTEN, LAST_RUN, OpenStore
 
 __all__ = [
     "AccountFigures",
     "RunContext",
     "RunReason",
     "RunRecord",
+    "RunSample",
     "SubscriptionCounts",
     "account_figures",
+    "forget_begin",
     "last_run",
+    "note_begin",
     "note_run",
+    "run_without_record",
 ]
 
 _FORMAT: Final = 1
@@ -67,6 +74,15 @@ class RunContext:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSample:
+    """A row with a reason: where it came, its text, and its event with masks for its values."""
+
+    place: str
+    text: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunReason:
     """A reason with its number of rows, and where and how it came first."""
 
@@ -75,6 +91,7 @@ class RunReason:
     rows: int
     place: str
     text: str
+    samples: Sequence[RunSample] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +157,13 @@ class RunRecord:
         *,
         exit_code: int,
         names: UnmappedNames | None = None,
+        samples: ReasonSamples | None = None,
         before: Report | None = None,
         failure: str = "",
     ) -> RunRecord:
         """Return the record of a run that has ended."""
         totals, find, names = report.totals, report.places.find, names or UnmappedNames()
+        samples = samples or ReasonSamples()
         rest = totals.by_action.get("-")
         stopped, not_kept = report.stopped, report.not_kept
         return cls(
@@ -171,6 +190,16 @@ class RunRecord:
                     one.count,
                     str(find(one.first_line)) if one.first_line else "",
                     masker.text(one.example.removeprefix(f"{find(one.first_line)}: "))[:_LONGEST],
+                    [
+                        RunSample(
+                            str(find(each.line)) if each.line else "",
+                            masker.text(each.reason.removeprefix(f"{find(each.line)}: "))[
+                                :_LONGEST
+                            ],
+                            masker.text(each.event),
+                        )
+                        for each in samples.of(one.outcome.value, one.code)
+                    ],
                 )
                 for one in totals.reasons
             ],
@@ -215,7 +244,12 @@ class RunRecord:
         return cls(
             context=RunContext(**found["context"]),
             subscriptions=[SubscriptionCounts(**one) for one in found["subscriptions"]],
-            reasons=[RunReason(**one) for one in found["reasons"]],
+            reasons=[
+                RunReason(
+                    **{**one, "samples": [RunSample(**each) for each in one.get("samples", ())]}
+                )
+                for one in found["reasons"]
+            ],
             timeline=Timeline.from_json(found["timeline"]),
             **values,
         )
@@ -233,28 +267,72 @@ def note_run(store: OpenStore, scope: int, record: RunRecord) -> None:
     store.note({f"{LAST_RUN}{scope}": record.to_json()})
 
 
+def note_begin(store: OpenStore, scope: int, began: float) -> str:
+    """Note that a run of a scope has begun, and has no record yet; returns the name of the note."""
+    name = f"{BEGAN_RUN}{scope} {secrets.token_hex(4)}"
+    store.note({name: began})
+    return name
+
+
+def run_without_record(store: OpenStore, scope: int, since: float = 0.0) -> float | None:
+    """Return when the last run of a scope began that has no record; None if there is none.
+
+    It is going on, or was ended from outside. Those that began before ``since`` do not count.
+    """
+    found: Mapping[str, float] = store.notes_with_prefix(f"{BEGAN_RUN}{scope} ")
+    return max((one for one in found.values() if one > since), default=None)
+
+
+def forget_begin(store: OpenStore, scope: int, began: float) -> None:
+    """Forget runs that have a record now, or that one after them has."""
+    for name, one in store.notes_with_prefix(f"{BEGAN_RUN}{scope} ").items():
+        if one <= began:
+            store.forget(name)
+
+
 def last_run(
     store: OpenStore, *, destination: str | None = None, account: str | None = None
 ) -> tuple[RunRecord, int]:
     """Return the record of the run that ended last, and its scope.
 
     ``destination`` is a slug and ``account`` a name, or ``unnamed-NUMBER``; a run of another one
-    does not count. Raises `UsageError` if there is none.
+    does not count. Raises `UsageError` if there is none, and says why.
     """
     totals = {one.id: one for one in open_ledger(store).totals(0.0)}
-    found = [
-        (one["ended"], scope.id, one)
+    of_scopes = [
+        (scope.id, one)
         for name, one in store.notes_with_prefix(LAST_RUN).items()
         if (scope := totals.get(int(name.removeprefix(LAST_RUN)))) is not None
         and destination in {None, scope.destination}
         and account in {None, scope.label, scope.account}
     ]
+    found = [(one["ended"], scope, one) for scope, one in of_scopes if FORGOTTEN not in one]
     if not found:
+        began = max(
+            (
+                at
+                for one in totals.values()
+                if destination in {None, one.destination}
+                and account in {None, one.label, one.account}
+                if (at := run_without_record(store, one.id)) is not None
+            ),
+            default=None,
+        )
+        if began is not None:
+            raise UsageError(
+                f"the run that began {shown_time(began)} has no record: it is going on, or was "
+                "ended from outside, as by a kill. The next one records itself when it ends"
+            )
+        if of_scopes:
+            raise UsageError(
+                "the record of the last run was erased by destinations forget, as a reason in it "
+                "may quote the user: the next run records itself when it ends"
+            )
         of = f" of {destination}" if destination is not None else ""
-        at = f" for the account {account}" if account is not None else ""
+        at_account = f" for the account {account}" if account is not None else ""
         raise UsageError(
-            f"no run{of}{at} is recorded in {store.shown}: every destinations run with a store "
-            "records itself when it ends, with this version and later ones"
+            f"no run{of}{at_account} is recorded in {store.shown}: every destinations run with a "
+            "store records itself when it ends, with this version and later ones"
         )
     _, scope_id, record = max(found, key=lambda one: one[:2])
     return RunRecord.from_json(record), scope_id

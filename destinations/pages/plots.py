@@ -30,6 +30,7 @@ _TICKS: Final = 4
 _TIMES: Final = 5
 _ONE_DAY: Final = 86_400
 _STEPS: Final = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
     *(60, 120, 300, 600, 900, 1_800),
     *(3_600, 7_200, 10_800, 21_600, 43_200),
@@ -414,6 +415,8 @@ def _time_ticks(began: float, end: float, step: float) -> tuple[float, list[floa
     at = least(_TIMES)
     if at < len(_STEPS) and _STEPS[at] < 60:  # texts with seconds are longer
         at = least(_TIMES - 1)
+    if at < len(_STEPS) and _STEPS[at] < 1:
+        at = least(_TIMES - 2)
     size = _STEPS[at] if at < len(_STEPS) else (end - began) / _TIMES
     if not size or began + size == began:  # too far from 1970 for any step
         return 1, [began]
@@ -432,5 +435,9 @@ def _tick_text(seconds: float, size: float) -> str:
     if size >= _ONE_DAY:
         return f"{found:%m-%d}"
     if size >= 60:
-        return f"{found:%H:%M}"
-    return f"{found:%H:%M:%S}" if size >= 1 else f"{found:%S}.{found.microsecond // 100_000} s"
+        is_midnight = not (found.hour or found.minute)
+        return f"{found:%m-%d}" if is_midnight else f"{found:%H:%M}"
+    if size >= 1:
+        return f"{found:%H:%M:%S}"
+    digits = max(1, -math.floor(math.log10(size)))
+    return f"{found:%H:%M:%S}.{f'{found.microsecond:06}'[:digits]}"

@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from destinations.clock import SystemClock, WallClock
@@ -246,6 +246,10 @@ class Run:
         self.report.requests = self._sender.requests_sent
         self.report.seconds = self._clock.monotonic() - began
         self.report.ended = self._clock.time()
+        stopped = self.report.stopped
+        if stopped is not None and stopped.why != "authentication":
+            # Lines may have been read between the signal and the end.
+            self.report.stopped = replace(stopped, line=self.report.lines)
 
     def _join_others(self) -> None:
         """Deliver for some lanes, where other runs have the others."""

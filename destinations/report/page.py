@@ -38,7 +38,7 @@ from destinations.pages import (
     time_text,
     void,
 )
-from destinations.pipeline.ledger import LedgerEntry
+from destinations.pipeline.ledger import NEEDS_OPERATOR, LedgerEntry
 from destinations.report.words import adds_up, advice, ended_as
 
 __all__ = ["MARK", "run_page"]
@@ -67,10 +67,17 @@ _FINE: Final = frozenset({"delivered", "filtered", "unmapped"})
 Mask = Callable[[str], str]
 
 
-def run_page(record: RunRecord, figures: AccountFigures | None = None, mask: Mask = str) -> Html:
+def run_page(
+    record: RunRecord,
+    figures: AccountFigures | None = None,
+    mask: Mask = str,
+    *,
+    later: float | None = None,
+) -> Html:
     """Return the page of a run, and of its account in the store as it stands now, if it is kept.
 
-    ``mask`` replaces secrets in what the store says; a record has none.
+    ``mask`` replaces secrets in what the store says; a record has none. A ``later`` run, which
+    began at that time, has left no record.
     """
     context = record.context
     what = "Dry run" if context.is_dry else "Run"
@@ -79,6 +86,7 @@ def run_page(record: RunRecord, figures: AccountFigures | None = None, mask: Mas
         title,
         element("h1", f"{what} of {context.name}"),
         _result(record),
+        _later(record, later),
         _facts(record),
         _outcomes(record),
         _rates(record),
@@ -100,7 +108,9 @@ def _result(record: RunRecord) -> Html:
     if record.failure:
         return message("bad", _paragraph("The run failed: ", record.failure), *_going_on(record))
     if record.stopped:
-        at = f" at {record.stopped_at}" if record.stopped_at else ""
+        # Only refused credentials are those of one event: all else is noticed after some line.
+        word = "at" if record.stopped == "authentication" else "after"
+        at = f" {word} {record.stopped_at}" if record.stopped_at else ""
         # An interrupt says no more than that.
         why = "" if record.stopped == "interrupted" else f": {record.why_stopped}"
         ended = _paragraph(f"{ended_as(record.stopped)}{at}{why}.")
@@ -118,6 +128,22 @@ def _result(record: RunRecord) -> Html:
         return message("good", _paragraph(text))
     listed = ", ".join(f"{number:,} {name}" for name, number in others.items())
     return message("warning", _paragraph(f"Not every row was delivered: {listed}."))
+
+
+def _later(record: RunRecord, later: float | None) -> Html:
+    """Return what is to be known of a run after this one that has no record."""
+    if later is None:
+        return EMPTY
+    text = _paragraph(
+        "This is not the last run: the one that began ",
+        time(later),
+        " has no record. It is going on, or was ended from outside, as by a kill or a power cut. "
+        "What it delivered is among the deliveries of the account below, not among the rows of "
+        "this run.",
+    )
+    going_on = record.context.delivering
+    how = [_paragraph("Deliver what it left:"), command(going_on)] if going_on else []
+    return message("warning", text, *how)
 
 
 def _going_on(record: RunRecord) -> Iterator[Html]:
@@ -281,7 +307,26 @@ def _of_outcome(name: str, reasons: Sequence[RunReason], record: RunRecord) -> H
     if missing > 0:
         text = f"{counted(missing, 'row')} more had other reasons, which were too many to keep."
         note = element("p", text, class_="note")
-    return joined([*parts, table(columns, rows), note])
+    return joined([*parts, table(columns, rows), note, _samples(reasons)])
+
+
+def _samples(reasons: Sequence[RunReason]) -> Html:
+    """Return events with these reasons, as far as they are known; they can be unfolded."""
+    found = [(one.code, each) for one in reasons for each in one.samples if each.event]
+    if not found:
+        return EMPTY
+    with_place = any(each.place for _, each in found)
+    columns = [
+        *([Column("at", "short")] if with_place else []),
+        Column("reason", "long"),
+        Column("event", "long"),
+    ]
+    rows = [
+        (*([each.place] if with_place else []), each.text, element("code", each.event))
+        for _, each in found
+    ]
+    head = element("summary", f"{counted(len(rows), 'event')} of them, with masks for their values")
+    return element("details", head, table(columns, rows))
 
 
 def _undecided(record: RunRecord, figures: AccountFigures, mask: Mask) -> Html:
@@ -390,10 +435,11 @@ def _account(record: RunRecord, figures: AccountFigures) -> Html:
             else f"{figures.users_to_change:,} users have"
         )
         parts.append(message("warning", _paragraph(f"{who} changes to make by hand.")))
-    parts += [
-        _paragraph("List what needs a decision:"),
-        command(f"destinations deliveries list{record.context.options}"),
-    ]
+    if any(figures.counts.get(one.value) for one in NEEDS_OPERATOR):
+        parts += [
+            _paragraph("List what needs a decision:"),
+            command(f"destinations deliveries list{record.context.options}"),
+        ]
     return _section("The account in the store", *parts)
 
 
@@ -426,5 +472,8 @@ def _by_day(days: Mapping[int, Mapping[str, int]]) -> Html:
 
 
 def _foot(record: RunRecord) -> Html:
-    text = f"Made by destinations {record.made_by}. Secrets are masked; texts of events are not."
+    text = (
+        f"Made by destinations {record.made_by}. Secrets are masked, and the values of sample "
+        "events; a reason may quote its event."
+    )
     return element("footer", element("p", text, class_="note"))

@@ -44,7 +44,11 @@ _RESOLVE: Final = "destinations deliveries resolve"
 _ADVICE: Final[Mapping[Status, tuple[str, str]]] = {
     Outcome.FILTERED: ("They were not meant to be sent: there is nothing to do.", ""),
     Outcome.UNMAPPED: (
-        "They are kept until a rule maps them. Make the rule, then replay them.",
+        (
+            "They are kept until a rule maps them, and wait to be sent as soon as one does. Make "
+            "the rule, then deliver what waits. Only after a change of the definition or its "
+            "subscriptions, replay them first."
+        ),
         _REPLAY,
     ),
     Outcome.INVALID: (

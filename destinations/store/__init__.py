@@ -94,7 +94,7 @@ from destinations.store.retention import (
     delete_spent_events,
     delete_spent_texts,
 )
-from destinations.store.run_notes import LAST_RUN
+from destinations.store.run_notes import BEGAN_RUN, FORGOTTEN, LAST_RUN
 from destinations.store.sealing import (
     SealedValues,
     Sealer,
@@ -133,8 +133,10 @@ from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
     "ASKED",
+    "BEGAN_RUN",
     "ERASED",
     "FILE_MODE",
+    "FORGOTTEN",
     "LAST_RUN",
     "MERGED",
     "MOST_AUDITED_IDS",
