@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 import requests
@@ -37,6 +38,10 @@ _STOP_SECONDS: Final = 20.0
 _BETWEEN: Final = 0.25
 """Seconds between two events."""
 _USERS: Final = 12
+_LOST: Final = 62
+"""The event before which the partner is asked to lose an answer: soon after all was well."""
+_SETTLE_SECONDS: Final = 5
+"""After so many seconds the partner is asked about it: in time for somebody who watches."""
 
 
 @click.command("demo", cls=Command, epilog="Example: destinations demo kana --port 8788")
@@ -56,8 +61,9 @@ _USERS: Final = 12
 def command(destination: str | None, port: int, seconds: float | None) -> int:
     """Show the console at work: a sandbox, a server, and events that come, some of which fail.
 
-    Everything is on this machine, in a temporary folder that is removed at the end. DESTINATION is
-    by default the first that has a sandbox of its own.
+    Within a minute there is each outcome, and an answer that was lost, to be decided on. Everything
+    is on this machine, in a temporary folder that is removed at the end. DESTINATION is by default
+    the first that has a sandbox of its own.
     """
     with libraries_of("console"):
         import starlette  # noqa: F401, PLC0415 - the server's console needs it: said before it starts
@@ -82,7 +88,8 @@ def command(destination: str | None, port: int, seconds: float | None) -> int:
             process = stack.enter_context(_serving(folder))
             click.echo(f"Open the console: {_link(folder, process, stopped)}")
             click.echo("Events come in until you press Ctrl-C.")
-            _send(samples, f"http://127.0.0.1:{ports[0]}/v1/demo", key, stopped, seconds)
+            url = f"http://127.0.0.1:{ports[0]}/v1/demo"
+            _send(samples, url, key, stopped, seconds, _Losing(definition, sandbox))
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
@@ -144,7 +151,14 @@ def _configure(
                 "destination": str(definition.slug),
                 "settings": settings,
                 "receiver": {"keys": [{"file": "receiver-key"}]},
-                "delivery": {"deadlineSeconds": 30, "waitForSeconds": 20},
+                "delivery": {
+                    "deadlineSeconds": 30,
+                    "waitForSeconds": 20,
+                    # Others may add to the same balances: so the numbers do not decide by
+                    # themselves, and a lost answer is held.
+                    "soleWriter": False,
+                    "settleAfterSeconds": _SETTLE_SECONDS,
+                },
             }
         ],
     }
@@ -190,19 +204,51 @@ def _link(folder: Path, process: subprocess.Popen[bytes], stopped: threading.Eve
     raise UsageError(f"the server did not start: {log.splitlines()[-1] if log else 'no log'}")
 
 
+class _Losing:
+    """Asks the sandbox to lose the answer to one request that must not be repeated."""
+
+    def __init__(self, definition: DestinationDefinition, sandbox: RunningSandbox) -> None:
+        self._requests = [
+            name
+            for name, one in sorted(
+                definition.requests.items(), key=lambda item: item[1].reconcile is None
+            )
+            if not one.idempotent
+        ]
+        parts = urlsplit(sandbox.url)
+        self._url = f"{parts.scheme}://{parts.netloc}/faults"
+        secret = (sandbox.settings.get(name, "") for name in definition.secret_settings)
+        self._headers = {"Authorization": next(secret, "")}
+
+    def ask(self) -> None:
+        """Let the next such request be carried out, and its answer be lost."""
+        for name in self._requests:
+            # A sandbox of a plugin may know root fields, one that is made from a definition does
+            # requests; it refuses a name that it does not know.
+            for kind in ("request", "rootField"):
+                rule = {"match": {kind: name}, "drop": "after"}
+                with contextlib.suppress(requests.RequestException):
+                    done = requests.post(self._url, json=[rule], headers=self._headers, timeout=10)
+                    if done.ok:
+                        return
+
+
 def _send(
     samples: Sequence[Mapping[str, Any]],
     url: str,
     key: str,
     stopped: threading.Event,
     seconds: float | None,
+    losing: _Losing,
 ) -> None:
-    """Send one event after another, until it is enough."""
+    """Send one event after another, until it is enough; the answer to one of them is lost."""
     ends = None if seconds is None else time.monotonic() + seconds
     number = 0
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {key}"
         while ends is None or time.monotonic() < ends:
+            if number == _LOST:
+                losing.ask()
             # What is refused is shown on the console as well.
             with contextlib.suppress(requests.RequestException):
                 session.post(url, json=demo_event(samples, number), timeout=10)
@@ -215,7 +261,8 @@ def demo_event(samples: Sequence[Mapping[str, Any]], number: int) -> dict[str, A
     """Return the event of a number: a sample of one of several users; some cannot be delivered.
 
     Every seventh has no properties, every eleventh has ones of a wrong type, every thirteenth is
-    of a user whom the partner does not have, and every seventeenth is not meant for anybody.
+    of a user whom the partner does not have, every seventeenth is not meant for anybody, and every
+    thirty-first names what the partner does not have.
     """
     event = dict(samples[number // _USERS % len(samples)])
     event |= {"messageId": f"demo-{number}", "userId": f"user-{number % _USERS}"}
@@ -224,6 +271,8 @@ def demo_event(samples: Sequence[Mapping[str, Any]], number: int) -> dict[str, A
         return event
     event = {**samples[number % len(samples)], **{k: event[k] for k in ("messageId", "userId")}}
     event.pop("timestamp", None)
+    if number % 31 == 1:
+        return {**event, "properties": _unknown(event.get("properties") or {})}
     if number % 17 == 0:
         return {**event, "integrations": {"All": False}}
     if number % 7 == 0:
@@ -233,3 +282,11 @@ def demo_event(samples: Sequence[Mapping[str, Any]], number: int) -> dict[str, A
     if number % 13 == 0:
         return {**event, "userId": f"stranger-{number}"}
     return event
+
+
+def _unknown(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties whose texts name nothing that exists."""
+    return {
+        name: "discontinued" if isinstance(value, str) else value
+        for name, value in properties.items()
+    }

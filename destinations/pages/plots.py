@@ -421,7 +421,11 @@ def _time_ticks(began: float, end: float, step: float) -> tuple[float, list[floa
     if not size or began + size == began:  # too far from 1970 for any step
         return 1, [began]
     first = math.ceil(began / size)
-    found = [place * size for place in range(first, first + _TIMES + 2) if place * size <= end]
+    found = [
+        place * size
+        for place in range(first, first + _TIMES + 2)
+        if place * size <= end + size * 1e-6
+    ]
     return size, found or [began]
 
 

@@ -21,6 +21,8 @@ _REASONS: Final = 100
 _LONGEST: Final = 1_000
 _SHOWN_KEYS: Final = frozenset({"type", "event"})
 """The keys of an event whose values say what it is, and nothing of a person."""
+_FIRST: Final = ("type", "event", "userId", "properties", "traits")
+"""The keys that come first, as the others are much the same for all events."""
 _DEPTH: Final = 8
 _MEMBERS: Final = 30
 
@@ -73,10 +75,14 @@ def shape_of(raw: bytes) -> str:
         return ""
     shape = {
         key: value if key in _SHOWN_KEYS and isinstance(value, str) else _masked(value, 1)
-        for key, value in list(event.items())[:_MEMBERS]
+        for key, value in sorted(event.items(), key=lambda one: _order(one[0]))[:_MEMBERS]
     }
     text = json.dumps(shape, ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _order(key: str) -> int:
+    return _FIRST.index(key) if key in _FIRST else len(_FIRST)
 
 
 def _masked(value: Any, depth: int) -> Any:

@@ -46,8 +46,8 @@ _ADVICE: Final[Mapping[Status, tuple[str, str]]] = {
     Outcome.UNMAPPED: (
         (
             "They are kept until a rule maps them, and wait to be sent as soon as one does. Make "
-            "the rule, then deliver what waits. Only after a change of the definition or its "
-            "subscriptions, replay them first."
+            "the rule, then deliver what waits. What a change of the definition maps instead is "
+            "replayed first: destinations deliveries replay --outcome unmapped."
         ),
         _REPLAY,
     ),
@@ -96,6 +96,8 @@ def advice(status: Status, context: RunContext, code: str = "") -> Advice:
         return Advice(text, context.continued_by)
     if not verb:
         return Advice(text)
+    if status is Outcome.UNMAPPED:
+        return Advice(text, after=context.delivering)
     kind = "state" if isinstance(status, State) else "outcome"
     narrowed = f" --code {code}" if code else ""
     chosen = f"--{kind} {status}{narrowed}{context.options}"
