@@ -161,7 +161,7 @@ def _attempts(incident: Incident) -> tuple[Sequence[Attempt], list[str]]:
 
 
 def _pairs(attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, Attempt | None]]:
-    return zip(attempts, [*attempts[1:], None], strict=True)
+    return zip(attempts, [*attempts[1:], None], strict=False)
 
 
 def _is_split(attempt: Attempt, after: Attempt | None) -> bool:

@@ -31,13 +31,16 @@ def test_demo() -> None:
         base = found[0].partition("/login")[0]
         counts: dict[str, int] = {}
         ends = time.monotonic() + 60
-        while time.monotonic() < ends and not (counts.get("unmapped") and counts.get("delivered")):
+        wanted = {"delivered", "filtered", "unmapped", "invalid", "rejected", "held"}
+        while time.monotonic() < ends and not wanted <= counts.keys():
             status = session.get(f"{base}/?period=all", timeout=20).text
-            cells = re.findall(r"outcome=([a-z]+)\">([0-9]+)<", status)
+            cells = re.findall(r"(?:outcome|state)=([a-z]+)\">([1-9][0-9]*)<", status)
             counts = {name: int(number) for name, number in cells}
             time.sleep(0.5)
         assert counts["delivered"] > 10, counts
-        assert counts["unmapped"] > 0, counts
+        assert wanted <= counts.keys(), counts
+        held = session.get(f"{base}/held", timeout=20).text
+        assert "balance before" in held
     finally:
         process.terminate()
         _, errors = process.communicate(timeout=30)
@@ -58,3 +61,6 @@ def test_events() -> None:
     assert any(event.get("integrations") for event in made[24:])
     assert any(event.get("properties") == {"n": []} for event in made[24:])
     assert samples[1]["properties"] == {"n": 1}
+    named = [{"type": "track", "event": "E", "properties": {"featureId": "a", "n": 1}}]
+    unknown = demo_event(named, 63)
+    assert unknown["properties"] == {"featureId": "discontinued", "n": 1}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from destinations.errors import StoreFullError
+from destinations.operations import note_begin
 from destinations.store import SqliteStore
 from tests.forked import ForkedPopen
 from tests.postgres_server import new_store_address
@@ -190,11 +193,73 @@ def test_a_run_that_is_interrupted(tmp_path: Path, use: Use) -> None:
     process.stdin.write(b"".join(lines))
     process.stdin.flush()
     os.kill(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert _totals(path)["rows"] == json.loads(out)["rows"]
-    assert "The run was interrupted at line" in _said(path)
+    report = json.loads(out)
+    assert _totals(path)["rows"] == report["rows"]
+    assert report["line"] == report["lines"]
+    said = re.search(r"Interrupted after line (\d+)\.", errors.decode())
+    assert said, errors
+    assert f"The run was interrupted after line {said[1]}." in _said(path)
     assert _facts(path)["Exit code"] == "130"
+
+
+def test_a_run_that_was_killed(runs: Any, use: Use, tmp_path: Path) -> None:
+    """It has no record: neither is that of the run before it taken for it, nor is it concealed."""
+    path = tmp_path / "run.html"
+    report = ("report", path, "--store", runs.store)
+    _leave_begun(runs.store)
+    done = runs.command(*report)
+    assert done.code == 2
+    assert "no run is recorded" in done.err  # of an account that the store does not have
+    assert runs(events=runs.file(use())).code == 0
+    assert runs.command(*report).err == ""
+    _leave_begun(runs.store)
+    done = runs.command(*report)
+    assert (done.code, "has no record: it is going on, or was ended from" in done.err) == (0, True)
+    assert "This is not the last run: the one that began" in _said(path)
+    with SqliteStore(runs.store) as store:
+        store.forget("lastRun 1")
+    done = runs.command(*report)
+    assert done.code == 2
+    assert "has no record: it is going on, or was ended from outside" in done.err
+    assert runs(events=runs.file(use("bob"))).code == 0
+    assert runs.command(*report).err == ""
+    assert "This is not the last run" not in _said(path)
+
+
+def _leave_begun(store: Path) -> None:
+    """Leave a store as a run that is killed does."""
+    with SqliteStore(store) as opened:
+        note_begin(opened, 1, time.time())
+
+
+def test_after_an_erasure(runs: Any, use: Use, tmp_path: Path) -> None:
+    """The record is gone with the user, and that is told."""
+    path = tmp_path / "run.html"
+    assert runs(events=runs.file(use(), use("bob"))).code == 0
+    assert runs.command("forget", "ann", "--everywhere", "--store", runs.store, "--yes").code == 0
+    done = runs.command("report", path, "--store", runs.store)
+    assert done.code == 2
+    assert "the record of the last run was erased by destinations forget" in done.err
+
+
+def test_samples_and_what_needs_nobody(runs: Any, use: Use, tmp_path: Path) -> None:
+    """Events stand beside the reasons, without their values; nothing asks for what nobody needs."""
+    path = tmp_path / "run.html"
+    unmapped = use()
+    del unmapped["properties"]["featureId"]
+    assert runs("--report", path, events=runs.file(use(), unmapped)).code == 0
+    said = _said(path)
+    assert "1 event of them, with masks for their values" in said
+    assert '"userId": "***", "properties": {' in said
+    assert "List what needs a decision" not in said
+    assert "Make the rule, then deliver what waits" in said
+    commands = ["".join(one.itertext()) for one in _page(path).iter("pre")]
+    assert not any(" replay " in one for one in commands)
+    invalid = use(userId=" ann")
+    assert runs("--report", path, events=runs.file(invalid)).code == 1
+    assert "List what needs a decision" in _said(path)
 
 
 def test_nobody_reads_what_is_printed(runs: Any, use: Use, tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from destinations.errors import UsageError
-from destinations.kit.testing.case import Case, RecordedResponse
-from destinations.kit.testing.incidents import Incident, incident_case
+from destinations.kit.testing.case import Case, RecordedResponse, Served
+from destinations.kit.testing.incidents import Incident, IncidentCase, incident_case
+from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject, open_subject
+from destinations.outcome import Outcome, State
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.store import Attempt
@@ -57,10 +60,33 @@ def _attempt(answer: Any = None, **given: Any) -> Attempt:
     return Attempt(**{**values, **given})
 
 
-def _case(subject: Subject, *attempts: Attempt, key: SubscriptionKey = KEY) -> Case:
+def _made(
+    subject: Subject,
+    *attempts: Attempt,
+    key: SubscriptionKey = KEY,
+    until: int | None = None,
+) -> IncidentCase:
     raw = json.dumps(EVENT).encode()
-    incident = Incident("one", "One.", raw, key, attempts, "test")
+    incident = Incident("one", "One.", raw, key, attempts, "test", until)
     return incident_case(subject, incident, placeholder_settings(subject.definition))
+
+
+def _case(subject: Subject, *attempts: Attempt, key: SubscriptionKey = KEY) -> Case:
+    made = _made(subject, *attempts, key=key)
+    assert not made.notes
+    assert replay(subject, made.case).passed
+    return made.case
+
+
+def _busy(number: int, at: float, outcome: Outcome | State = State.READY) -> Attempt:
+    """An attempt that the partner put off, some seconds after the first."""
+    return _attempt(number=number, at=1_700_000_000.0 + at, status=429, outcome=outcome)
+
+
+def _good(number: int, at: float) -> Attempt:
+    return _attempt(
+        {"data": {"e0": OK}}, number=number, at=1_700_000_000.0 + at, outcome=Outcome.DELIVERED
+    )
 
 
 def _ends(case: Case) -> tuple[int, str]:
@@ -119,7 +145,6 @@ def test_without_an_answer(subject: Subject, error: str, error_class: str, kind:
     ("attempts", "message"),
     [
         ([], "no attempt of this delivery is kept"),
-        ([_attempt({}, kind="question")], "no attempt of this delivery is kept"),
         ([_attempt({}, is_erased=True)], "attempt 1 was erased"),
         ([_attempt({}, is_answer_cut=True)], "the answer of attempt 1 is not kept whole"),
         ([_attempt({}, answer_body=b"\xff")], "is not UTF-8 text"),
@@ -140,6 +165,99 @@ def test_what_cannot_become_a_case(subject: Subject, attempts: list[Attempt], me
     """It is told why."""
     with pytest.raises(UsageError, match=message):
         _case(subject, *attempts)
+
+
+# -- what takes time -------------------------------------------------------------------------------
+
+
+def test_many_attempts(subject: Subject) -> None:
+    """More than a run would make, at their times, and what came of the last."""
+    times = [0, 0.4, 2, 9, 30, 100, 900, 4_000, 40_000]
+    case = _case(subject, *(_busy(n, at) for n, at in enumerate(times, 1)), _good(10, 90_000))
+    assert _ends(case) == (10, "delivered")
+    assert case.served == Served()
+    assert [one.at for one in case.interactions][:4] == [None, 0.4, 2, 9]
+
+
+def test_what_waits_still(subject: Subject) -> None:
+    """The case ends with the last attempt that was made, and no other is invented."""
+    assert _ends(_case(subject, _busy(1, 0))) == (1, "ready")
+    assert _ends(_case(subject, *(_busy(n, n * 60) for n in range(1, 10)))) == (9, "ready")
+
+
+def test_a_deadline(subject: Subject) -> None:
+    """It is that which ends the delivery with its last attempt: the roundest one."""
+    case = _case(subject, _busy(1, 0), _busy(2, 7), _busy(3, 30.0123, Outcome.DEAD))
+    assert _ends(case) == (3, "dead")
+    assert case.served == Served(30)
+    close = _case(subject, _busy(1, 0), _busy(2, 30.0), _busy(3, 30.25, Outcome.DEAD))
+    assert close.served == Served(30.2)
+
+
+def test_refused_credentials_that_are_good_again(subject: Subject) -> None:
+    """A server goes on where a run would stop."""
+    refused = _attempt(status=401, outcome=None)
+    asked = _attempt({"data": {"user": None}}, number=2, kind="credentials", outcome=State.READY)
+    case = _case(subject, refused, replace(asked, request="testCredentials"), _good(3, 300))
+    assert _ends(case) == (3, "delivered")
+
+
+def _balance(used: int) -> dict[str, Any]:
+    period = {"periodStart": "2023-11-01T00:00:00Z", "periodEnd": "2023-12-01T00:00:00Z"}
+    current = {"consumption": {"used": used}, **period}
+    return {"data": {"e0": {"current": current}}}
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_answer_that_was_lost(subject: Subject, *, is_kept: bool) -> None:
+    """The partner is asked about it, also where the balance before is not kept."""
+    before = _attempt(_balance(3), kind="question", request="currentUsage")
+    lost = _attempt(error="the connection broke", error_class="unavailable", number=2)
+    lost = replace(lost, outcome=State.UNKNOWN)
+    after = replace(
+        before,
+        number=3,
+        at=1_700_000_120.0,
+        answer_body=json.dumps(_balance(5)).encode(),
+        outcome=Outcome.DELIVERED,
+    )
+    made = _made(subject, *([before] if is_kept else []), lost, after)
+    assert _ends(made.case) == (3, "delivered")
+    assert made.case.served == Served(asks=True)
+    assert replay(subject, made.case).passed
+    assert [("balance before the request is not kept" in one) for one in made.notes] == (
+        [] if is_kept else [True]
+    )
+    first = made.case.interactions[0].result
+    assert isinstance(first, RecordedResponse)
+    assert first.json == _balance(3)
+
+
+def test_what_a_case_cannot_ask_about(subject: Subject) -> None:
+    """It ends with the lost answer, and that is told."""
+    lost = _attempt(error="the connection broke", error_class="unavailable", outcome=State.UNKNOWN)
+    other = _attempt({"data": {}}, number=2, kind="question", request="currentUsage")
+    made = _made(subject, lost, replace(other, at=1_700_000_120.0, outcome=State.HELD))
+    assert _ends(made.case) == (1, "unknown")
+    (note,) = made.notes
+    assert note.startswith("The case ends with attempt 1, whose answer was lost, and not as held:")
+
+
+def test_what_an_operator_sent_again(subject: Subject) -> None:
+    """The case is that of the attempts since then, or of those before."""
+    attempts = [_busy(1, 0), _busy(2, 60, Outcome.DEAD), _good(3, 4_000)]
+    made = _made(subject, *attempts)
+    assert _ends(made.case) == (1, "delivered")
+    assert "after attempt 2, which came to dead: the case begins after it" in made.notes[0]
+    before = _made(subject, *attempts, until=2)
+    assert (_ends(before.case), before.notes) == ((2, "dead"), [])
+
+
+def test_another_outcome(subject: Subject) -> None:
+    """A definition that ends it differently today makes no case without a word."""
+    attempt = _attempt({"data": {"e0": FULL}}, outcome=Outcome.DELIVERED)
+    with pytest.raises(UsageError, match=r"ends as rejected after .* which came to delivered"):
+        _made(subject, attempt)
 
 
 def test_a_subscription_that_is_gone(subject: Subject) -> None:
