@@ -190,7 +190,7 @@ class RunRecord:
                     one.count,
                     str(find(one.first_line)) if one.first_line else "",
                     masker.text(one.example.removeprefix(f"{find(one.first_line)}: "))[:_LONGEST],
-                    [
+                    tuple(
                         RunSample(
                             str(find(each.line)) if each.line else "",
                             masker.text(each.reason.removeprefix(f"{find(each.line)}: "))[
@@ -199,7 +199,7 @@ class RunRecord:
                             masker.text(each.event),
                         )
                         for each in samples.of(one.outcome.value, one.code)
-                    ],
+                    ),
                 )
                 for one in totals.reasons
             ],
@@ -246,7 +246,10 @@ class RunRecord:
             subscriptions=[SubscriptionCounts(**one) for one in found["subscriptions"]],
             reasons=[
                 RunReason(
-                    **{**one, "samples": [RunSample(**each) for each in one.get("samples", ())]}
+                    **{
+                        **one,
+                        "samples": tuple(RunSample(**each) for each in one.get("samples", ())),
+                    }
                 )
                 for one in found["reasons"]
             ],

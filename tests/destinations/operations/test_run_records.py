@@ -203,5 +203,5 @@ def test_erasing_a_user_erases_the_record(
     scope = ledger.get(ids[0]).scope
     erase_user(store.database, "ann", [scope], b"a key", 3_000.0)
     assert last_run(store)[1] == ledger.get(ids[1]).scope
-    with pytest.raises(UsageError, match="no run"):
+    with pytest.raises(UsageError, match="was erased by destinations forget"):
         last_run(store, account="unnamed-2")
