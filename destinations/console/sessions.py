@@ -24,7 +24,7 @@ _NOTICE_SECONDS: Final = 60.0
 
 
 class _Notice(NamedTuple):
-    """What was done, for the page at ``place``: it is said there once, if that is soon."""
+    """A notice of what was done, for the page at ``place``: said there once, if that is soon."""
 
     place: object
     text: str

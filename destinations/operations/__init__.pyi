@@ -171,9 +171,6 @@ from .showing import (
     NextStep,
     delivery_details,
     evidence_rows,
-    shown_content,
-    shown_entry,
-    shown_key,
 )
 from .status import (
     StoreStatus,
@@ -231,6 +228,7 @@ from .versions import (
     entry_version,
     version_of_all,
 )
+from .wording import shown_content, shown_entry, shown_key
 
 __all__ = [
     "DEDUPE_DAYS",

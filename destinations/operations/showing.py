@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from destinations.errors import EventError
 from destinations.operations.decisions import proposed, why_not_dropped, why_not_resolved
 from destinations.operations.interrupted import delivers
 from destinations.operations.pauses import (
@@ -19,11 +18,10 @@ from destinations.operations.pauses import (
 from destinations.operations.replaying import why_in_conflict, why_not_replayed
 from destinations.operations.tenants import find_tenant
 from destinations.operations.versions import entry_version
+from destinations.operations.wording import shown_key
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
-from destinations.secrets import Masker
-from destinations.segment.event import read_json
 from destinations.store import OpenStore, StoredLedger
 
 __all__ = [
@@ -31,9 +29,6 @@ __all__ = [
     "NextStep",
     "delivery_details",
     "evidence_rows",
-    "shown_content",
-    "shown_entry",
-    "shown_key",
 ]
 
 _GOES_ON: Final = {
@@ -119,46 +114,6 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         why_not,
         why_not_dropped(entry),
     )
-
-
-def shown_content(data: bytes | None, masker: Masker) -> Any:
-    """Return an event or a payload as JSON values, masked; as text where it is no JSON."""
-    if not data:
-        return None
-    try:
-        value = read_json(data, limit=len(data))
-    except EventError:  # no event: what was read instead of one
-        value = data.decode("utf-8", "replace")
-    return masker.value(value)
-
-
-def shown_entry(entry: LedgerEntry, masker: Masker) -> LedgerEntry:
-    """Return a delivery whose words are masked: what is of its event, and of the partner."""
-    increment = entry.increment
-    return replace(
-        entry,
-        user=masker.text(entry.user),
-        message_id=masker.text(entry.message_id),
-        reason=masker.text(entry.reason),
-        tenant_name=masker.value(entry.tenant_name),
-        evidence=masker.value(dict(entry.evidence)),
-        increment=None if increment is None else increment._replace(key=masker.text(increment.key)),
-    )
-
-
-def shown_key(key: str) -> str:
-    """Return the key of a balance as people read it: that of several parts is JSON."""
-    try:
-        parts = json.loads(key)
-    except ValueError:
-        return key
-    if isinstance(parts, dict):
-        return ", ".join(f"{name} {_part(value)}" for name, value in parts.items())
-    return ", ".join(map(_part, parts)) if isinstance(parts, list) else _part(parts)
-
-
-def _part(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def evidence_rows(entry: LedgerEntry) -> Sequence[tuple[str, str]]:

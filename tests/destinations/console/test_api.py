@@ -1000,7 +1000,7 @@ def test_a_plan_that_takes_too_long(
     monkeypatch.setattr("destinations.console.planning.SECONDS", 0.0)
     answer = console.reader.api("/plan", {**_plan(folder), "events": [GOOD] * 1_000})
     assert answer.status == 200, answer.text
-    assert (answer.json["events"], answer.json["left_out_events"]) == (0, 1_000)
+    assert (answer.json["events"], answer.json["leftOutEvents"]) == (0, 1_000)
     (note,) = answer.json["notes"]
     assert note.startswith("1,000 events were not looked at, as the time was over")
 

@@ -62,7 +62,7 @@ ISSUES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a version that is none": (
         _set("recorded", to={"against": "live", "version": "first"}),
         "/recorded/version",
-        "the form",
+        "such as 1.0.0",
     ),
     "a partner who is none": (
         _set("recorded", to={"against": "somebody", "version": "0.0.1"}),
@@ -91,7 +91,11 @@ ISSUES: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
         "/expected/0/event",
         "unknown event 3; the case has 2",
     ),
-    "a time without a zone": (_set("clock", to="2024-01-15T12:00:00"), "/clock", "the form"),
+    "a time without a zone": (
+        _set("clock", to="2024-01-15T12:00:00"),
+        "/clock",
+        "a time with its zone",
+    ),
     "a day that is none": (_set("clock", to="2024-02-31T12:00:00Z"), "/clock", "not a date"),
     "a response and a failure": (
         _set("interactions", 0, "failure", to="timeout"),
