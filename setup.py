@@ -15,11 +15,12 @@ class BuildAnew(build_py):
         super().run()
 
 
-# The folder definitions/ is data at the top of the tree, and a package of the plugin once
-# installed. setup.cfg can find packages or list them, but not both.
+# The folders definitions/ and docs/reference/ are data, and packages once installed. setup.cfg can
+# find packages or list them, but not both.
 setup(
     packages=[
         *find_packages(include=["destinations*", "kana_destination*"]),
+        "destinations.reference.pages",
         "kana_destination.definitions",
     ],
     cmdclass={"build_py": BuildAnew},

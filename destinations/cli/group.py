@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of events, and the requests that would be sent.",
     "forget": "Erase a user from a store.",
+    "help": "Show a topic of the reference, such as a directive or a key.",
     "import": "Make a definition from a file that Segment provides.",
     "init": "Make the folder of a new destination.",
     "list": "List the destinations that are installed.",

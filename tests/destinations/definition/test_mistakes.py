@@ -795,7 +795,7 @@ def test_the_mappings_of_public_destinations() -> None:
 
 
 DOCUMENTED: dict[str, Change] = {
-    # by the first column of the table in docs/definition-reference.md
+    # by the first column of the table in docs/reference/definition/checks.md
     "An unknown key": _set("destination.nmae", "Sample"),
     "A number in quotes": _set(STATUS, {"status": "401"}),
     "A format that does not exist": _set(f"{SETTINGS}.apiKey.format", "pasword"),
@@ -841,7 +841,9 @@ DOCUMENTED: dict[str, Change] = {
 
 def _documented() -> dict[str, str]:
     """The messages of the table by the mistakes."""
-    page = (PUBLIC.parents[2] / "docs" / "definition-reference.md").read_text("utf-8")
+    page = (PUBLIC.parents[2] / "docs" / "reference" / "definition" / "checks.md").read_text(
+        "utf-8"
+    )
     section = page.partition("## Checks")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \| `.*` \| `(.+)` \|$", section, re.MULTILINE)
     return {mistake: message.replace("\\|", "|") for mistake, message in rows}

@@ -30,7 +30,7 @@ def _messages() -> Iterator[str]:
 
 def test_the_page_has_each_message() -> None:
     """Each message begins in lower case, and stands in the table of the documentation."""
-    page = (ROOT / "docs" / "observability.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "logs.md").read_text("utf-8")
     listed = "\n".join(
         re.findall(r"^\| ([^|]+) \| (?:debug|info|warning|error)", page, re.MULTILINE)
     )

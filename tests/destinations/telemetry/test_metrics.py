@@ -60,7 +60,7 @@ def read(metrics: Metrics) -> Read:
 
 def test_the_page_has_the_help_texts(metrics: Metrics) -> None:
     """The documentation lists every metric with the type and the help text that it has here."""
-    page = Path(__file__).parents[3] / "docs" / "observability.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
     row = re.compile(r"^\| `(destinations_\w+)` \| (\w+) \| (.+?) \|", re.MULTILINE)
     listed = {name: (kind, text) for name, kind, text in row.findall(page.read_text("utf-8"))}
     shown = metrics.exposition().decode()

@@ -1,0 +1,99 @@
+"""``destinations help``: the reference, in a terminal."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+from collections.abc import Iterator, Sequence
+
+import click
+
+from destinations.cli.commands import Command
+from destinations.cli.tables import Bold, say, styled, table_lines, terminal_width
+from destinations.reference import Topic, Topics, lines_of, read_topics
+
+__all__ = ["command"]
+
+_WIDTH = 100
+
+
+@click.command(
+    "help",
+    cls=Command,
+    short_help="Show a topic of the reference, such as a directive or a key.",
+    epilog="Example: destinations help @path",
+)
+@click.argument("topic", nargs=-1)
+@click.option("--search", metavar="WORDS", help="List the topics that have all of these words.")
+def command(topic: tuple[str, ...], search: str | None) -> None:
+    """Show a TOPIC of the reference: a directive, a key, a command, an outcome, an error code.
+
+    Without a topic, list all of them.
+    """
+    if topic and search is not None:
+        raise click.UsageError("give either a TOPIC or --search")
+    topics = read_topics()
+    if topic:
+        found = topics.find(" ".join(topic))
+        if len(found) > 1:
+            click.echo(f"{len(found)} topics are called {' '.join(topic)}:\n")
+            _list(found)
+        else:
+            _show(topics, found[0])
+    elif search is not None:
+        pages = topics.search(search)
+        if not pages:
+            raise click.UsageError(f"no topic has {search!r}; `destinations help` lists all topics")
+        _list(pages)
+    else:
+        click.echo("destinations help TOPIC shows one of these, or any heading of them.\n")
+        for heading, pages in _rooms(topics):
+            say(Bold(heading))
+            _list(pages)
+            click.echo()
+
+
+def _rooms(topics: Topics) -> Iterator[tuple[str, Sequence[Topic]]]:
+    """Yield the pages by their folder: its own page first, then the others."""
+    pages = sorted(topics.pages.values(), key=lambda one: posixpath.dirname(one.path))
+    for folder, found in itertools.groupby(pages, key=lambda one: posixpath.dirname(one.path)):
+        own, *others = sorted(found, key=lambda one: posixpath.basename(one.path) != "index.md")
+        yield (own.name, [own, *others]) if folder else ("general", others)
+
+
+def _list(pages: Sequence[Topic]) -> None:
+    rows = [(f"  {page.name}", page.summary) for page in pages]
+    for line in itertools.islice(table_lines(("", ""), rows, width=terminal_width()), 1, None):
+        say(line)
+
+
+def _show(topics: Topics, topic: Topic) -> None:
+    folder = posixpath.dirname(topic.path)
+
+    def topic_of(link: str) -> str | None:
+        path, _, anchor = link.partition("#")
+        page = topics.pages.get(posixpath.normpath(posixpath.join(folder, path)))
+        return None if page is None or (anchor and not path) else page.name
+
+    width = min(terminal_width() or _WIDTH, _WIDTH)
+    text = "\n".join(
+        lines_of(topic.text, width=width, table=_table, heading=_heading, topic_of=topic_of)
+    )
+    if _is_long(text):
+        click.echo_via_pager(text + "\n")
+    else:
+        click.echo(text)
+
+
+def _heading(text: str) -> str:
+    return styled(Bold(text))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    width = min(terminal_width() or _WIDTH, _WIDTH)
+    return (styled(line) for line in table_lines(head, rows, width=width))
+
+
+def _is_long(text: str) -> bool:
+    width = terminal_width()
+    return width is not None and text.count("\n") > 40

@@ -1,0 +1,10 @@
+"""The reference: what a definition and a configuration may say, and what the commands do.
+
+Its pages are docs/reference/ in the tree, most of them made from the code by docs/generate.py, and
+the package `destinations.reference.pages` once installed.
+"""
+
+from destinations.reference.terminal import lines_of
+from destinations.reference.topics import Topic, Topics, read_topics
+
+__all__ = ["Topic", "Topics", "lines_of", "read_topics"]

@@ -1,0 +1,164 @@
+"""Find a topic of the reference: a page, or one section of it."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from destinations.errors import UsageError
+
+__all__ = ["Topic", "Topics", "read_topics"]
+
+_FRONT: Final = re.compile(r"---\n(.*?)\n---\n\s*", re.DOTALL)
+_HEADING: Final = re.compile(r"^(#{1,4}) (.+?)\s*$", re.MULTILINE)
+_FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_MARKS: Final = re.compile(r"[`*\\]")
+_TABLE: Final = re.compile(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n?)+)", re.MULTILINE)
+_KEY: Final = re.compile(r"\| \[?`([^`]+)`")
+_ANY: Final = re.compile(r"\.\*|\[\]")
+_MOST_NEAR: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A page of the reference, or a section of one: its names, and its Markdown.
+
+    ``path`` is the page's, below the reference. ``section`` is the heading that it begins with;
+    empty for a whole page.
+    """
+
+    name: str
+    path: str
+    text: str
+    summary: str = ""
+    also: Sequence[str] = ()
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """All pages of the reference by their path, such as ``directives/path.md``."""
+
+    pages: Mapping[str, Topic] = field(default_factory=dict)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[Topic]]:
+        """The topics of each name in lower case: those of the best kind that there are."""
+        kinds: list[dict[str, list[Topic]]] = [{}, {}, {}, {}]
+        for page in self.pages.values():
+            kinds[0].setdefault(page.name.casefold(), []).append(page)
+            for name in page.also:
+                kinds[1].setdefault(name.casefold(), []).append(page)
+            for section in _sections(page):
+                kinds[2].setdefault(section.name.casefold(), []).append(section)
+            for row in _rows(page):
+                kinds[3].setdefault(row.name.casefold(), []).append(row)
+        return {name: found for kind in reversed(kinds) for name, found in kind.items()}
+
+    def find(self, name: str) -> Sequence[Topic]:
+        """Return the topics of this name, in upper or lower case: mostly one.
+
+        A page goes before a heading of another, and that before a row of a table. Raises
+        `UsageError` that names the nearest ones if there is none.
+        """
+        found = self._by_name.get(" ".join(name.split()).casefold())
+        if found is not None:
+            return found
+        near = self.near(name)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        msg = f"unknown topic {name!r}{hint}; `destinations help` lists all topics"
+        raise UsageError(msg)
+
+    def near(self, name: str) -> Sequence[str]:
+        """Return the names of topics that are like ``name``, the nearest first."""
+        from difflib import get_close_matches  # noqa: PLC0415 - slow to import, only for mistakes
+
+        wanted = name.casefold().strip()
+        known = self._by_name
+        alike = get_close_matches(wanted, known, n=_MOST_NEAR, cutoff=0.6)
+        bare = wanted.strip("@.-_ ")
+        within = [one for one in known if bare and bare in one and one not in alike]
+        return list(dict.fromkeys(known[one][0].name for one in [*alike, *within]))[:_MOST_NEAR]
+
+    def search(self, words: str) -> Sequence[Topic]:
+        """Return the pages that have all of these words, in upper or lower case."""
+        wanted = words.casefold().split()
+        return [
+            page
+            for page in self.pages.values()
+            if wanted and all(word in f"{page.name} {page.text}".casefold() for word in wanted)
+        ]
+
+
+def read_topics() -> Topics:
+    """Return the topics of the installed package."""
+    root = importlib.resources.files("destinations.reference.pages")
+    pages = (_page(path, text) for path, text in _files(root, ""))
+    return Topics({page.path: page for page in pages})
+
+
+def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
+    for one in sorted(folder.iterdir(), key=lambda each: each.name):
+        if one.is_dir():
+            yield from _files(one, f"{prefix}{one.name}/")
+        elif one.name.endswith(".md"):
+            yield prefix + one.name, one.read_text(encoding="utf-8")
+
+
+def _page(path: str, text: str) -> Topic:
+    """Read a page: what stands before its text says how it is called."""
+    found = _FRONT.match(text)
+    front = dict(_pairs(found[1])) if found else {}
+    body = text[found.end() :] if found else text
+    name = front.get("topic", path.removesuffix(".md"))
+    also = [one.strip() for one in front.get("also", "").split(",") if one.strip()]
+    return Topic(name, path, body, front.get("summary", ""), also)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        key, _, value = line.partition(": ")
+        yield key.strip(), value.strip().strip('"')
+
+
+def _sections(page: Topic) -> Iterator[Topic]:
+    """Yield the sections of a page, each with what is below it."""
+    # What looks like a heading in a code block is none.
+    masked = _FENCE.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), page.text)
+    headings = list(_HEADING.finditer(masked))
+    for number, heading in enumerate(headings):
+        level = len(heading[1])
+        if level == 1:
+            continue
+        end = next(
+            (one.start() for one in headings[number + 1 :] if len(one[1]) <= level), len(page.text)
+        )
+        name = _MARKS.sub("", heading[2])
+        yield Topic(name, page.path, page.text[heading.start() : end], section=name)
+
+
+def _rows(page: Topic) -> Iterator[Topic]:
+    """Yield the rows of tables that begin with code, each with the rows of what is below it."""
+    for found in _TABLE.finditer(page.text):
+        head = found[0][: found.start(1) - found.start()]
+        rows = found[1].splitlines()
+        keys = [key[1] if (key := _KEY.match(row)) else "" for row in rows]
+        for key in filter(None, keys):
+            below = [row for name, row in zip(keys, rows, strict=True) if _is_below(name, key)]
+            text = f"# {page.name}\n\n{head}" + "\n".join(below) + "\n"
+            for name in {_ANY.sub("", key), *_names_of_option(key)}:
+                yield Topic(name, page.path, text, section=key)
+
+
+def _is_below(name: str, key: str) -> bool:
+    return name == key or name.startswith((f"{key}.", f"{key}["))
+
+
+def _names_of_option(key: str) -> Iterator[str]:
+    """Yield the names of an option such as ``-h, --help`` or ``--limit N``."""
+    yield from re.findall(r"--[a-z-]+", key)

@@ -1,0 +1,1 @@
+"""Pages of the reference, which `destinations help` shows too: data, no code."""
