@@ -17,6 +17,8 @@ from making.commands import command_pages
 from making.directives import directive_pages
 from making.keys import key_pages
 from making.library import library_pages
+from making.machines import agents, llms
+from making.page import read_page
 from making.words import word_pages
 
 from destinations.console.api.table import OPERATIONS
@@ -52,17 +54,28 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def reference() -> Iterator[tuple[str, str]]:
-    """Yield the pages of the reference that are made from the code, with their texts."""
-    for make in (command_pages, directive_pages, key_pages, library_pages, word_pages):
-        for page in make():
-            yield f"docs/reference/{page.path}", page.markdown()
+def reference() -> Mapping[str, str]:
+    """Return the pages of the reference that are made from the code, and what lists them all."""
+    kinds = (command_pages, directive_pages, key_pages, library_pages, word_pages)
+    made = [page for make in kinds for page in make()]
+    known = {page.path for page in made}
+    root = ROOT / "docs" / "reference"
+    written = [
+        one
+        for path in sorted(root.rglob("*.md"))
+        if (one := read_page(path, root)).path not in known and one.made_from == ""
+    ]
+    return {
+        **{f"docs/reference/{page.path}": page.markdown() for page in made},
+        "docs/llms.txt": llms([*made, *written]),
+        "AGENTS.md": agents([*made, *written]),
+    }
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages; with ``--check`` return 1 if one is out of date, and write nothing."""
     stale = []
-    pages = {**{name: make() for name, make in PAGES.items()}, **dict(reference())}
+    pages = {**{name: make() for name, make in PAGES.items()}, **reference()}
     for name in _left(pages):
         stale.append(name)
         if "--check" not in arguments:

@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 
 from destinations._version import __version__
 from destinations.cli.commands import Group, ModuleGroup
-from destinations.errors import DestinationsError, TemporaryError
+from destinations.errors import DefinitionError, DestinationsError, TemporaryError
 from destinations.pipeline.output import FULL, write_failure
 from destinations.runtime.entry_points import plugin_slugs
 
@@ -143,7 +143,8 @@ def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
         error.show()
         return 2
     except DestinationsError as error:
-        return _fail(f"Error: {error}", _TEMPORARY if isinstance(error, TemporaryError) else 2)
+        code = _TEMPORARY if isinstance(error, TemporaryError) else 2
+        return _fail(f"Error: {error}{_help(error)}", code)
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing is left to say, and nowhere.
         sys.stderr.close()
@@ -168,6 +169,15 @@ def _check_addresses(arguments: Sequence[str]) -> None:
             # It takes a while to load.
             postgres = importlib.import_module("destinations.postgres")
             postgres.parse_store(found["text"])
+
+
+def _help(error: DestinationsError) -> str:
+    """Return a line that names the topics about what is wrong in a file; empty for others."""
+    if not isinstance(error, DefinitionError):
+        return ""
+    # Only mistakes wait for it.
+    line = importlib.import_module("destinations.reference").help_line(error.issues)
+    return f"\n{line}" if line else ""
 
 
 def _fail(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -23,6 +24,7 @@ from destinations.definition.schema_copies import update_schemas as renew_schema
 from destinations.errors import DefinitionError, Issue
 from destinations.kit.subjects import verb_without_subject
 from destinations.pipeline.output import naming
+from destinations.reference import help_line
 from destinations.runtime.destination import missing_code
 from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import find_plugin, plugin_code
@@ -53,11 +55,7 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
         click.echo(json_text([asdict(issue) for issue in issues], indent=2))
         return 2 if issues else 0
     if issues:
-        for issue in issues:
-            click.echo(str(issue))
-        click.echo(
-            f"{len(issues)} issue{'s' if len(issues) != 1 else ''} in {destination}.", err=True
-        )
+        _say_issues(issues, destination)
     else:
         definition = load_definition(folder)
         click.echo(
@@ -79,6 +77,14 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
     for name, file in missing_schemas(folder).items():
         click.echo(f"Missing: {name}, which $schema of {file} names; run {cure}")
     return 2 if issues else 0
+
+
+def _say_issues(issues: Sequence[Issue], destination: str) -> None:
+    for issue in issues:
+        click.echo(str(issue))
+    click.echo(f"{count(len(issues), 'issue')} in {destination}.", err=True)
+    if line := help_line(issues):
+        click.echo(line, err=True)
 
 
 def _say_descriptions(definition: DestinationDefinition) -> None:

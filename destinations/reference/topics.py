@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -20,6 +20,7 @@ _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _MARKS: Final = re.compile(r"[`*\\]")
 _TABLE: Final = re.compile(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n?)+)", re.MULTILINE)
 _KEY: Final = re.compile(r"\| \[?`([^`]+)`")
+_OPTION: Final = re.compile(r"--[a-z-]+")
 _ANY: Final = re.compile(r"\.\*|\[\]")
 _MOST_NEAR: Final = 5
 
@@ -44,7 +45,12 @@ class Topic:
 class Topics:
     """All pages of the reference by their path, such as ``directives/path.md``."""
 
-    pages: Mapping[str, Topic] = field(default_factory=dict)
+    pages: Mapping[str, Topic]
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> Topics:
+        """Return the topics of these pages: texts in Markdown by their paths."""
+        return cls({path: _page(path, text) for path, text in texts.items()})
 
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[Topic]]:
@@ -66,13 +72,19 @@ class Topics:
         A page goes before a heading of another, and that before a row of a table. Raises
         `UsageError` that names the nearest ones if there is none.
         """
-        found = self._by_name.get(" ".join(name.split()).casefold())
+        wanted = " ".join(name.split()).casefold()
+        # A command is asked for without the program, too: `help deliveries list`.
+        found = self._by_name.get(wanted) or self._by_name.get(f"destinations {wanted}")
         if found is not None:
             return found
         near = self.near(name)
         hint = f"; nearest: {', '.join(near)}" if near else ""
         msg = f"unknown topic {name!r}{hint}; `destinations help` lists all topics"
         raise UsageError(msg)
+
+    def has(self, name: str) -> bool:
+        """Return whether `find` knows a name."""
+        return name.casefold() in self._by_name
 
     def near(self, name: str) -> Sequence[str]:
         """Return the names of topics that are like ``name``, the nearest first."""
@@ -97,9 +109,7 @@ class Topics:
 
 def read_topics() -> Topics:
     """Return the topics of the installed package."""
-    root = importlib.resources.files("destinations.reference.pages")
-    pages = (_page(path, text) for path, text in _files(root, ""))
-    return Topics({page.path: page for page in pages})
+    return Topics.of(dict(_files(importlib.resources.files("destinations.reference.pages"), "")))
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
@@ -151,14 +161,10 @@ def _rows(page: Topic) -> Iterator[Topic]:
         for key in filter(None, keys):
             below = [row for name, row in zip(keys, rows, strict=True) if _is_below(name, key)]
             text = f"# {page.name}\n\n{head}" + "\n".join(below) + "\n"
-            for name in {_ANY.sub("", key), *_names_of_option(key)}:
+            for name in _OPTION.findall(key) or [_ANY.sub("", key)]:
                 yield Topic(name, page.path, text, section=key)
 
 
 def _is_below(name: str, key: str) -> bool:
     return name == key or name.startswith((f"{key}.", f"{key}["))
 
-
-def _names_of_option(key: str) -> Iterator[str]:
-    """Yield the names of an option such as ``-h, --help`` or ``--limit N``."""
-    yield from re.findall(r"--[a-z-]+", key)

@@ -30,7 +30,7 @@ def library_pages() -> Iterator[Page]:
         body = ""
         for name in names:
             value = getattr(module, name)
-            first = _inline(cell((inspect.getdoc(value) or "").partition("\n\n")[0]))
+            first = _inline(cell(_doc(value).partition("\n\n")[0]))
             rows.append((f"[`{name}`](#{name.lower()})", first))
             body += _entry(name, value)
         text += "\n" + table(("name", "what it is"), rows) + "\n" + body
@@ -48,13 +48,19 @@ def _entry(name: str, value: Any) -> str:
     text = f"\n## {name}\n\n"
     if inspect.isclass(value) or inspect.isfunction(value):
         text += f"```python\n{_signature(name, value)}\n```\n\n"
-    doc = inspect.getdoc(value) if inspect.isclass(value) or inspect.isfunction(value) else None
-    text += _markdown(doc or "A type; see its members.") + "\n"
+    text += _markdown(_doc(value)) + "\n"
     if inspect.isclass(value):
         for member, found in _members(value):
             text += f"\n- `{member}`: {found}" if found else f"\n- `{member}`"
         text += "\n"
     return text
+
+
+def _doc(value: Any) -> str:
+    """Return the docstring of what has one of its own."""
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return inspect.getdoc(value) or ""
+    return f"The type `{value}`.".replace("typing.", "").replace("collections.abc.", "")
 
 
 def _signature(name: str, value: Any) -> str:

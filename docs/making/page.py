@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from making import MADE
 
-__all__ = ["Page", "cell", "table"]
+__all__ = ["Page", "cell", "read_page", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,21 @@ class Page:
         front.append(f'summary: "{self.summary}"')
         note = f"{MADE}{self.made_from}; do not edit. -->"
         return "\n".join(["---", *front, "---", "", note, "", self.text.strip(), ""])
+
+
+def read_page(path: Path, root: Path) -> Page:
+    """Return a page that is there already; ``made_from`` is empty for one written by hand."""
+    text = path.read_text(encoding="utf-8")
+    front = dict(re.findall(r'^(topic|also|summary): "(.*)"$', text, re.MULTILINE))
+    made_from = re.search(re.escape(MADE) + "(.+); do not edit", text)
+    return Page(
+        path.relative_to(root).as_posix(),
+        front["topic"],
+        front["summary"],
+        text,
+        made_from[1] if made_from else "",
+        front.get("also", "").split(", "),
+    )
 
 
 def cell(text: str) -> str:

@@ -1,0 +1,54 @@
+"""``destinations help`` shows the reference, and what is near where there is no such topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("@path",), "Find a value of the event."),
+        (("transport.retry",), "transport.retry.backoff.cap"),
+        (("deliveries", "list"), "List deliveries, the oldest first"),
+        (("held",), "an operator decides"),
+        (("alerts",), "2 topics are called alerts:\n\n  destinations alerts  "),
+        (("--search", "retry-after"), "  transport "),
+        ((), "destinations help TOPIC shows one of these"),
+    ],
+)
+def test_a_topic(command: Command, arguments: tuple[str, ...], shown: str) -> None:
+    """It is printed, without the marks of Markdown."""
+    done = command("help", *arguments)
+    assert (done.code, done.err) == (0, "")
+    assert shown in done.out
+    assert "`" not in done.out.replace("`destinations help`", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("transprot",), "unknown topic 'transprot'; nearest: transport"),
+        (("\x1b[31m",), "unknown topic '\\x1b[31m'"),
+        (("--search", "zeppelin"), "no topic has 'zeppelin'"),
+        (("@path", "--search", "x"), "give either a TOPIC or --search"),
+    ],
+)
+def test_no_such_topic(command: Command, arguments: tuple[str, ...], error: str) -> None:
+    """The error names the nearest ones, and how all are listed."""
+    done = command("help", *arguments)
+    assert done.code == 2
+    assert error in done.err
+
+
+def test_an_issue_names_its_topic(command: Command, write: Callable[..., Any]) -> None:
+    """Who made a mistake in a file learns where to read about it."""
+    path = write("serve.yaml", {"store": {"pth": "x"}, "destinations": []})
+    done = command("serve", "--config", str(path), "--check")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("Help: destinations help ")
