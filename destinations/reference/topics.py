@@ -167,4 +167,3 @@ def _rows(page: Topic) -> Iterator[Topic]:
 
 def _is_below(name: str, key: str) -> bool:
     return name == key or name.startswith((f"{key}.", f"{key}["))
-

@@ -49,7 +49,8 @@ def agents(pages: Sequence[Page]) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    return guide.render(about=_ABOUT, reference="\n".join(lines))
+    text: str = guide.render(about=_ABOUT, reference="\n".join(lines))
+    return text
 
 
 def _title(name: str) -> str:
