@@ -49,7 +49,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "scaling",
             "erasure",
         ],
-        "Reference": ["reference/index", "glossary", "limits"],
+        "Reference": ["reference/index", "glossary", "limits", "release-notes"],
         "Understand": [
             "explanations/index",
             "guarantees",
