@@ -841,11 +841,9 @@ DOCUMENTED: dict[str, Change] = {
 
 def _documented() -> dict[str, str]:
     """The messages of the table by the mistakes."""
-    page = (PUBLIC.parents[2] / "docs" / "reference" / "definition" / "checks.md").read_text(
-        "utf-8"
-    )
-    section = page.partition("## Checks")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (.+?) \| `.*` \| `(.+)` \|$", section, re.MULTILINE)
+    path = PUBLIC.parents[2] / "docs" / "reference" / "definition" / "checks.md"
+    page = path.read_text("utf-8")
+    rows = re.findall(r"^\| (.+?) \| `.*` \| `(.+)` \|$", page, re.MULTILINE)
     return {mistake: message.replace("\\|", "|") for mistake, message in rows}
 
 
