@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 from kana_behaviour import kana_behaviour
 from making import MADE
+from making.codes import code_pages
 from making.commands import command_pages
 from making.directives import directive_pages
 from making.keys import key_pages
@@ -54,10 +55,19 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+_MAKERS = (
+    code_pages,
+    command_pages,
+    directive_pages,
+    key_pages,
+    library_pages,
+    word_pages,
+)
+
+
 def reference() -> Mapping[str, str]:
     """Return the pages of the reference that are made from the code, and what lists them all."""
-    kinds = (command_pages, directive_pages, key_pages, library_pages, word_pages)
-    made = [page for make in kinds for page in make()]
+    made = [page for make in _MAKERS for page in make()]
     known = {page.path for page in made}
     root = ROOT / "docs" / "reference"
     written = [

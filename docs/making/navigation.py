@@ -72,6 +72,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "commands/index",
             "outcomes",
             "codes",
+            "exit-codes",
             "metrics",
             "logs",
             "python/index",

@@ -1,4 +1,4 @@
-"""Pages on what becomes of an event: outcomes, states, effects, exit codes."""
+"""Pages on what becomes of an event: outcomes, states, effects."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,11 @@ from destinations.segment.validation.formats import FORMATS
 ROOT = Path(__file__).parents[3]
 PUBLIC = ROOT / "tests" / "conformance" / "definitions.json.gz"
 KINDS = ("destination", "action", "case")
+SCHEMAS = sorted(
+    path
+    for package in ("destinations", "kana_destination")
+    for path in (ROOT / package).rglob("*.schema.json")
+)
 DEFINITIONS = sorted(path.parent.name for path in ROOT.glob("definitions/*/destination.yaml"))
 
 GOOD: dict[str, object] = {
@@ -149,6 +155,30 @@ def test_each_directive_is_described() -> None:
         assert spec["description"].endswith("."), name
         for key, argument in spec.get("properties", {}).items():
             assert argument["description"].endswith("."), f"{name}.{key}"
+
+
+def _keys(schema: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each key that a schema knows, with what it says of it."""
+    for name, spec in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if name == "properties":
+            for key, below in spec.items():
+                yield f"{place}.{key}", below
+                yield from _keys(below if isinstance(below, dict) else {}, f"{place}.{key}")
+        elif isinstance(spec, dict | list) and name not in {"const", "default", "enum"}:
+            yield from _keys(spec, f"{place}/{name}")
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_each_key_is_described(path: Path) -> None:
+    """Every key of every file has a sentence, which editors and the reference show."""
+    schema = json.loads(path.read_text("utf-8"))
+    keys = [(place, spec) for place, spec in _keys(schema) if isinstance(spec, dict)]
+    assert len(keys) > 10
+    for place, spec in keys:
+        said = spec
+        while "description" not in said and "$ref" in said:
+            said = schema["$defs"][said["$ref"].rpartition("/")[2]]
+        assert said.get("description", "").rstrip("*`)").endswith("."), place
 
 
 def test_formats_are_those_of_the_runtime() -> None:
