@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from making.page import Page, cell, table
 
-__all__ = ["FILES", "File", "key_pages"]
+__all__ = ["FILES", "File", "key_pages", "read_examples"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+_EXAMPLES: Final = Path(__file__).parent / "examples.yaml"
 _MAPPINGS: Final = frozenset({"mapping", "textOrDirective", "objectOrDirective"})
 _MANY: Final = 8
 """Keys with at least so many below them have a page of their own."""
@@ -111,14 +114,22 @@ class _Key:
         return re.sub(r"\.\*|\[\]", "", self.path)
 
 
+def read_examples() -> Mapping[str, str]:
+    """Return the examples of examples.yaml, as YAML, by the topics of the pages that show them."""
+    examples: Mapping[str, str] = yaml.safe_load(_EXAMPLES.read_text(encoding="utf-8"))
+    return examples
+
+
 def key_pages() -> Iterator[Page]:
     """Yield the pages of all files."""
+    examples = read_examples()
     for file in FILES:
         schema = json.loads((ROOT / file.schema).read_text(encoding="utf-8"))
         keys = list(_nested(schema, schema, "")) if "items" in schema else None
         keys = keys or list(_keys(schema, schema, ""))
         made_from = (ROOT / file.schema).resolve().relative_to(ROOT).as_posix()
-        yield from _pages(file, made_from, schema, keys)
+        for page in _pages(file, made_from, schema, keys):
+            yield replace(page, text=page.text + _example(examples.get(page.name, "")))
 
 
 def _pages(
@@ -137,6 +148,10 @@ def _pages(
             name, also = f"{file.name} {key.topic}", [key.topic]
         path = f"{file.folder}/{key.topic}.md"
         yield Page(path, name, _plain(summary), body + "\n", made_from, also)
+
+
+def _example(text: str) -> str:
+    return f"\n## Example\n\n```yaml\n{text.rstrip()}\n```\n" if text else ""
 
 
 def _plain(text: str) -> str:
