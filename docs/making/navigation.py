@@ -79,8 +79,20 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ]
     },
     "reference/definition/index": {"": ["destination/index", "action/index", "*"]},
-    "how-to/index": {"": ["*"]},
-    "explanations/index": {"": ["*"]},
+    "how-to/index": {
+        "": [
+            "publish-a-destination",
+            "run-twice",
+            "decide-held",
+            "feed-back",
+            "move-to-postgresql",
+            "erase-a-user",
+            "upgrade",
+            "proxy-and-ca",
+            "windows-and-macos",
+        ]
+    },
+    "explanations/index": {"": ["assumptions", "order", "lost-answers", "segment", "alternatives"]},
 }
 """By page, the groups of pages below it, relative to its folder; ``*`` are all others there."""
 
