@@ -13,6 +13,7 @@ import yaml
 
 from destinations.definition.connection import connect, read_connection
 from destinations.definition.loader import check_folder, load_definition
+from destinations.kit import testing
 from destinations.sandbox.faults import Faults
 from destinations.server import read_config
 
@@ -21,7 +22,7 @@ REFERENCE = ROOT / "docs" / "reference"
 EXAMPLES: Mapping[str, str] = yaml.safe_load(
     (ROOT / "docs" / "making" / "examples.yaml").read_text("utf-8")
 )
-FOLDERS = ("connection", "definition/action", "definition/destination", "faults", "serve")
+FOLDERS = ("case", "connection", "definition/action", "definition/destination", "faults", "serve")
 
 DESTINATION: Mapping[str, Any] = {
     **yaml.safe_load(EXAMPLES["destination.yaml"]),
@@ -74,7 +75,7 @@ def test_each_page_has_an_example() -> None:
 
 def _names_what_it_shows(topic: str) -> list[str]:
     """Return the keys that the example of a topic must have, each in the one before."""
-    return re.split(r"\.", re.sub(r"^serve\.yaml ", "", topic))
+    return re.split(r"\.", re.sub(r"^(case|serve\.yaml) ", "", topic))
 
 
 def _has(value: Any, keys: list[str]) -> bool:
@@ -90,7 +91,7 @@ def _has(value: Any, keys: list[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "topic", [one for one in EXAMPLES if one not in {"action", "connection", "faults"}]
+    "topic", [one for one in EXAMPLES if one not in {"action", "case", "connection", "faults"}]
 )
 def test_an_example_has_what_its_page_is_about(topic: str) -> None:
     """The example of `requests.batch` has a batch in a request, and so on."""
@@ -142,6 +143,17 @@ def test_a_connection(tmp_path: Path) -> None:
     path.write_text(EXAMPLES["connection"], "utf-8")
     connected = connect(load_definition(ROOT / "definitions" / "kana"), read_connection(path))
     assert list(connected.warnings) == []
+
+
+@pytest.mark.parametrize("topic", ["case", "case interactions"])
+def test_a_case(topic: str, tmp_path: Path) -> None:
+    """The case is replayed without a difference, by the destination of which it speaks."""
+    path = tmp_path / "an-example.yaml"
+    case = {**yaml.safe_load(EXAMPLES["case"]), **yaml.safe_load(EXAMPLES[topic])}
+    path.write_text(yaml.safe_dump(case), "utf-8")
+    subject = testing.subject_in(ROOT / "definitions" / "webhook")
+    report = testing.replay(subject, testing.read_case(path, subject.definition))
+    assert list(map(str, report.differences)) == []
 
 
 def test_faults() -> None:
