@@ -88,6 +88,15 @@ def test_the_wheel_holds_the_definitions_and_their_schemas(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "examples/"))]
 
 
+def test_the_wheel_holds_the_reference(wheel: Path) -> None:
+    """`destinations help` has every page of the reference, however deep its folder is."""
+    folder = ROOT / "docs" / "reference"
+    pages = {path.relative_to(folder).as_posix() for path in folder.rglob("*.md")}
+    package = "destinations/reference/pages/"
+    names = {one for one in zipfile.ZipFile(wheel).namelist() if one.endswith(".md")}
+    assert {one.removeprefix(package) for one in names if one.startswith(package)} == pages
+
+
 def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     """It says who made it, for which Pythons, and what it is found by."""
     with zipfile.ZipFile(wheel) as archive:
