@@ -23,6 +23,7 @@ _KEY: Final = re.compile(r"\| \[?`([^`]+)`")
 _OPTION: Final = re.compile(r"--[a-z-]+")
 _ANY: Final = re.compile(r"\.\*|\[\]")
 _MOST_NEAR: Final = 5
+_MOST_ALIKE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,20 @@ class Topics:
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[Topic]]:
         """The topics of each name in lower case: those of the best kind that there are."""
-        kinds: list[dict[str, list[Topic]]] = [{}, {}, {}, {}]
+        kinds: list[dict[str, list[Topic]]] = [{}, {}, {}, {}, {}]
         for page in self.pages.values():
             kinds[0].setdefault(page.name.casefold(), []).append(page)
             for name in page.also:
                 kinds[1].setdefault(name.casefold(), []).append(page)
+            # Names of Python are those of classes too: `Unmapped` goes after the outcome.
+            rank = 4 if page.path.startswith("python/") else 2
             for section in _sections(page):
-                kinds[2].setdefault(section.name.casefold(), []).append(section)
+                kinds[rank].setdefault(section.name.casefold(), []).append(section)
             for row in _rows(page):
                 kinds[3].setdefault(row.name.casefold(), []).append(row)
+        # What many pages have, such as an example, names none of them.
+        few = {name: found for name, found in kinds[2].items() if len(found) <= _MOST_ALIKE}
+        kinds[2] = few
         return {name: found for kind in reversed(kinds) for name, found in kind.items()}
 
     def find(self, name: str) -> Sequence[Topic]:

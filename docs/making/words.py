@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from destinations.outcome import Effect, Outcome, State
-from making.page import Page, cell, table
+from making.page import Page, cell
 
 __all__ = ["documented", "word_pages"]
 
@@ -44,9 +44,8 @@ def word_pages() -> Iterator[Page]:
         found = documented(path, name)
         if set(found) != set(kind):
             raise LookupError(f"not all of {name} say what they are")
-        rows = [(f"`{value}`", meaning) for value, meaning in found.items()]
-        text += f"\n## {title}\n\n{more}\n\n".replace("\n\n\n\n", "\n\n")
-        text += table((title.lower().removesuffix("s"), "meaning"), rows) + "\n"
+        text += f"\n## {title}\n" + (f"\n{more}\n" if more else "")
+        text += "".join(f"\n### {value}\n\n{meaning}\n" for value, meaning in found.items())
     yield Page(
         "outcomes.md",
         "outcomes",
