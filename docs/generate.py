@@ -15,11 +15,14 @@ from kana_behaviour import kana_behaviour
 from making import MADE
 from making.codes import code_pages
 from making.commands import command_pages
+from making.conversions import conversion_pages
 from making.directives import directive_pages
+from making.fql import fql_pages
 from making.keys import key_pages
 from making.library import library_pages
+from making.liquid import liquid_pages
 from making.machines import agents, llms
-from making.page import read_page
+from making.page import Page, read_page
 from making.words import word_pages
 
 from destinations.console.api.table import OPERATIONS
@@ -55,12 +58,15 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
-_MAKERS = (
+_MAKERS: tuple[Callable[[], Iterator[Page]], ...] = (
     code_pages,
     command_pages,
+    conversion_pages,
     directive_pages,
+    fql_pages,
     key_pages,
     library_pages,
+    liquid_pages,
     word_pages,
 )
 
