@@ -29,7 +29,7 @@ from destinations.definition.url_pieces import (
     read_address,
 )
 from destinations.errors import DefinitionError, Issue, did_you_mean
-from destinations.segment.fql import check_fql, never_holds, unknown_types
+from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
@@ -222,13 +222,13 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     """Yield the issues in a valid definition that do no harm, though they are mistakes."""
     yield from _values_in_addresses(document)
     for index, preset in enumerate(document.data.get("presets", ())):
-        yield from _unknown_types(document, pointer("presets", index, "subscribe"), preset)
+        yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
     for action in actions.values():
-        yield from _unknown_types(action, "/defaultSubscription", action.data)
+        yield from _odd_conditions(action, "/defaultSubscription", action.data)
 
 
-def _unknown_types(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield conditions on types that no event has.
+def _odd_conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield conditions that do not mean what they seem to, or are on types that no event has.
 
     A whole subscription for which no event fits is an issue: it is there to deliver. The default
     of an action delivers nothing, and some of Segment's own are mistyped.
@@ -237,7 +237,8 @@ def _unknown_types(document: Document, place: str, data: Mapping[str, Any]) -> I
     if not isinstance(text, str):
         return
     never = never_holds(text)
-    for issue in [never] if never is not None else unknown_types(text):
+    on_types = [never] if never is not None else unknown_types(text)
+    for issue in (*compile_fql(text).warnings, *on_types):
         yield document.issue(place, str(issue))
 
 

@@ -146,9 +146,10 @@ def _subscribed(
         if issues:
             raise DefinitionError(issues)
     warnings = [
-        document.issue(place + pointer(at, "subscribe"), str(never))
+        document.issue(place + pointer(at, "subscribe"), str(issue))
         for at, one in enabled
-        if (never := never_holds(one.subscribe)) is not None
+        for issue in (never_holds(one.subscribe), *compile_fql(one.subscribe).warnings)
+        if issue is not None
     ]
     return replace(
         definition,

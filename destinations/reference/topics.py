@@ -75,13 +75,18 @@ class Topics:
     def find(self, name: str) -> Sequence[Topic]:
         """Return the topics of this name, in upper or lower case: mostly one.
 
-        A page goes before a heading of another, and that before a row of a table. Raises
-        `UsageError` that names the nearest ones if there is none.
+        A page goes before a heading of another, and that before a row of a table. After the name
+        of a page it is one of the page. Raises `UsageError` that names the nearest ones if there is
+        none.
         """
         wanted = " ".join(name.split()).casefold()
         # A command is asked for without the program, too: `help deliveries list`.
-        found = self._by_name.get(wanted) or self._by_name.get(f"destinations {wanted}")
-        if found is not None:
+        found = (
+            self._by_name.get(wanted)
+            or self._by_name.get(f"destinations {wanted}")
+            or self._of_page(wanted)
+        )
+        if found:
             return found
         near = self.near(name)
         hint = f"; nearest: {', '.join(near)}" if near else ""
@@ -91,6 +96,18 @@ class Topics:
     def has(self, name: str) -> bool:
         """Return whether `find` knows a name."""
         return name.casefold() in self._by_name
+
+    def _of_page(self, wanted: str) -> Sequence[Topic]:
+        """Return the headings, or else the rows, that are named after a page: ``liquid upcase``."""
+        for page in self.pages.values():
+            if not wanted.startswith(f"{page.name.casefold()} "):
+                continue
+            name = wanted[len(page.name) + 1 :]
+            for parts in (_sections(page), _rows(page)):
+                found = [part for part in parts if part.name.casefold() == name]
+                if found:
+                    return found
+        return ()
 
     def near(self, name: str) -> Sequence[str]:
         """Return the names of topics that are like ``name``, the nearest first."""

@@ -5,23 +5,22 @@ A test resolves every example.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from destinations.segment.mapping import compile_mapping
 from destinations.segment.mapping.directives import DIRECTIVES
 from destinations.segment.mapping.limits import DEEPEST_MAPPING, LARGEST_VALUE, MANY_DIRECTIVES
+from making.layout import json_block, yaml_block
 from making.page import Page, cell, table
 
 __all__ = ["directive_pages", "read_directives", "read_mapping_page"]
 
 _SOURCE: Final = Path(__file__).parent / "directives.yaml"
 _WHOLE: Final = Path(__file__).parent / "mapping.yaml"
-_LINE: Final = 76
 _MADE_FROM: Final = "docs/making/directives.yaml"
 
 
@@ -97,9 +96,9 @@ def _edge(one: Mapping[str, Any]) -> str:
 
 
 def _case(one: Mapping[str, Any]) -> str:
-    lines = [_block("yaml", _yaml(one["mapping"]))]
+    lines = [yaml_block(one["mapping"])]
     if "event" in one:
-        lines += ["With the event", _json(one["event"])]
+        lines += ["With the event", json_block(one["event"])]
     lines.append(_result(one))
     if "differs" in one:
         lines.append(f"*Differs from Segment:* {one['differs']}")
@@ -108,71 +107,9 @@ def _case(one: Mapping[str, Any]) -> str:
 
 def _result(one: Mapping[str, Any]) -> str:
     if "gives" in one:
-        return f"Gives\n\n{_json(one['gives'])}"
-    if "fails" in one:
-        return f"Fails when an event reaches it: `{one['fails']}`"
-    return f"Is refused when it is loaded: `{one['refused']}`"
-
-
-def _yaml(mapping: Mapping[str, Any]) -> str:
-    """Return a mapping with a line for each value that fits one."""
-    return "\n".join(_members(mapping, ""))
-
-
-def _members(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
-    for key, value in mapping.items():
-        yield from _entry(f"{indent}{_flow(key)}:", value, indent)
-
-
-def _items(values: Sequence[Any], indent: str) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, dict) and len(f"{indent}- {_flow(value)}") > _LINE:
-            first, *others = _members(value, f"{indent}  ")
-            yield f"{indent}- {first.lstrip()}"
-            yield from others
-        else:
-            yield from _entry(f"{indent}-", value, indent)
-
-
-def _entry(start: str, value: Any, indent: str) -> Iterator[str]:
-    line = f"{start} {_flow(value)}"
-    if not isinstance(value, dict | list) or len(line) <= _LINE:
-        yield line
-        return
-    yield start
-    inner = f"{indent}  "
-    yield from _members(value, inner) if isinstance(value, dict) else _items(value, inner)
-
-
-def _flow(value: Any) -> str:
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _json(value: Any) -> str:
-    return _block("json", "\n".join(_json_lines(value, "", "")))
-
-
-def _json_lines(value: Any, start: str, indent: str) -> Iterator[str]:
-    """Yield JSON with a line for each value that fits one."""
-    line = f"{start}{json.dumps(value, ensure_ascii=False)}"
-    if not isinstance(value, dict | list) or len(line) <= _LINE:
-        yield line
-        return
-    inner = f"{indent}  "
-    pairs = value.items() if isinstance(value, dict) else (("", item) for item in value)
-    left = len(value)
-    yield f"{start}{'{' if isinstance(value, dict) else '['}"
-    for key, item in pairs:
-        left -= 1
-        named = f"{json.dumps(key)}: " if isinstance(value, dict) else ""
-        *lines, last = _json_lines(item, f"{inner}{named}", inner)
-        yield from lines
-        yield last + ("," if left else "")
-    yield f"{indent}{'}' if isinstance(value, dict) else ']'}"
-
-
-def _block(language: str, text: str) -> str:
-    return f"```{language}\n{text.rstrip()}\n```"
+        return f"Gives\n\n{json_block(one['gives'])}"
+    if "refused" in one:
+        return f"Is refused: `{one['refused']}`"
+    if compile_mapping(one["mapping"]).warnings:
+        return f"Is refused; in Segment each event that reaches it fails: `{one['fails']}`"
+    return f"Fails: `{one['fails']}`"

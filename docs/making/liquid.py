@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from destinations.segment.mapping.liquid.liquid_environment import (
     RENDER_SECONDS,
 )
 from destinations.segment.mapping.liquid.values import LARGEST_TEXT
+from making.layout import json_block
 from making.page import Page, cell, table
 
 __all__ = ["GROUPS", "LiquidExample", "liquid_examples", "liquid_pages", "read_liquid_page"]
@@ -60,7 +60,7 @@ def liquid_pages() -> Iterator[Page]:
     """Yield the page."""
     said = read_liquid_page()
     text = said["text"].format(
-        event=f"```json\n{_event(said['event'])}\n```",
+        event=json_block(said["event"]),
         values=_plain(said["values"]),
         conditions=_plain(said["conditions"]),
         tags=_named("tag", said["tags"]),
@@ -79,11 +79,6 @@ def liquid_pages() -> Iterator[Page]:
         "docs/making/liquid.yaml",
         ("liquid filters", "liquid tags", "filters of liquid"),
     )
-
-
-def _event(event: Mapping[str, Any]) -> str:
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in event.items()]
-    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _plain(examples: Sequence[Sequence[str]]) -> str:

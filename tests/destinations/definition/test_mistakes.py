@@ -602,6 +602,19 @@ WARNED: dict[str, tuple[Change, str, str]] = {
         "/defaultSubscription",
         "never holds: no event has such a type; an event has one of alias, group, identify, page",
     ),
+    "mixed and and or": (
+        _set("destination.presets.0.subscribe", 'type = "track" and event = "A" or event = "B"'),
+        "/presets/0/subscribe",
+        "at character 32: and and or are mixed at one level, where the last one counts for all",
+    ),
+    "parentheses that end early": (
+        _set(
+            "count.defaultSubscription",
+            'type = "track" and (contains(event, "A") or event = "B")',
+        ),
+        "/defaultSubscription",
+        "parentheses around a function end at the function's own )",
+    ),
     "no event has not that type": (
         _set("count.defaultSubscription", 'type != "delet"'),
         "/defaultSubscription",
@@ -832,6 +845,9 @@ DOCUMENTED: dict[str, Change] = {
     "A subscription that fits no event": _set("destination.presets.0.subscribe", 'type = "trak"'),
     "Two conditions that exclude each other": _set(
         "destination.presets.0.subscribe", 'event = "A" and event = "B"'
+    ),
+    "Mixed `and` and `or` (a warning: it is loaded)": _set(
+        "destination.presets.0.subscribe", 'type = "track" and event = "A" or event = "B"'
     ),
     "An unknown type of events in a part (a warning: it is loaded)": _set(
         "destination.presets.0.subscribe", 'type = "page" or type = "trak"'
