@@ -32,6 +32,8 @@ GROUPS: Final[Mapping[str, str]] = {
 }
 """By the place on the page, the key of liquid.yaml with the filters that it lists."""
 
+_PLAIN: Final = ("values", "date_examples", "conditions")
+
 
 class LiquidExample(NamedTuple):
     """A template and the text that it gives for the event of the page."""
@@ -50,7 +52,7 @@ def read_liquid_page() -> Mapping[str, Any]:
 def liquid_examples() -> Iterator[LiquidExample]:
     """Yield every example of the page."""
     said = read_liquid_page()
-    for name in ("values", "conditions"):
+    for name in _PLAIN:
         yield from (LiquidExample(*one) for one in said[name])
     for name in ("tags", *GROUPS.values()):
         yield from (LiquidExample(*one) for one in said[name].values())
@@ -61,8 +63,7 @@ def liquid_pages() -> Iterator[Page]:
     said = read_liquid_page()
     text = said["text"].format(
         event=json_block(said["event"]),
-        values=_plain(said["values"]),
-        conditions=_plain(said["conditions"]),
+        **{name: _plain(said[name]) for name in _PLAIN},
         tags=_named("tag", said["tags"]),
         **{place: _named("filter", said[key]) for place, key in GROUPS.items()},
         disabled_tags=_codes(DISABLED_TAGS),

@@ -14,8 +14,8 @@ from destinations.segment.mapping.liquid.liquid_environment import (
 
 EXAMPLES = list(liquid_examples())
 SAID = read_liquid_page()
-LOOPS = {"break", "continue"}
-"""Tags that the page names in a sentence: they do nothing without those that are off."""
+LOOPS = ("break", "continue")
+"""Tags that the page names as a difference: they belong into those that are off."""
 INTERNAL = {"content", "illegal", "output"}
 """What python-liquid calls the pieces of a template that are no tags."""
 
@@ -38,7 +38,7 @@ def test_every_filter_has_a_line() -> None:
 
 def test_every_tag_has_a_line() -> None:
     """The page has the environment's tags that do something, each used by its example."""
-    on = _environment().tags.keys() - set(DISABLED_TAGS) - LOOPS - INTERNAL
+    on = _environment().tags.keys() - set(DISABLED_TAGS) - set(LOOPS) - INTERNAL
     assert SAID["tags"].keys() == on | {"raw"}  # which the library reads before all tags
     for name, (_, template, _) in SAID["tags"].items():
         assert f"{{% {name}" in template
@@ -72,10 +72,20 @@ def _off(kind: str) -> str:
     return row
 
 
-def test_what_is_said_of_loops_and_unknown_filters() -> None:
-    """Break and continue do nothing; a filter that does not exist leaves its value as it is."""
-    assert compile_liquid_template("a{{ userId | shout }}")(SAID["event"]) == "au1"
-    assert compile_liquid_template("a{% if false %}{% break %}{% endif %}")({}) == "a"
+def test_a_filter_that_does_not_exist() -> None:
+    """It leaves its value as it is, and a check finds it."""
+    template = "a{{ userId | shout }}"
+    assert compile_liquid_template(template)(SAID["event"]) == "au1"
+    assert liquid_reads(template).filter_issues
+
+
+@pytest.mark.parametrize(
+    "template", [*(f"{{% {tag} %}}" for tag in LOOPS), "{% if (a) %}{% endif %}"]
+)
+def test_what_cannot_be_rendered(template: str) -> None:
+    """What ends a loop fails outside of one, and so do parentheses in a condition."""
+    with pytest.raises(LiquidError):
+        compile_liquid_template(template)({})
 
 
 def test_false_values() -> None:
