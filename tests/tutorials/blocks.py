@@ -5,11 +5,12 @@ A mark is an HTML comment, which readers do not see:
 ==============================  ====================================================================
 mark                            what the block is
 ==============================  ====================================================================
-``file: NAME``                  the contents of a file; the sentence before it names the file
+``file: NAME``                  the contents of a file, in the folder in which the reader is; the
+                                sentence before it names the file
 ``change: NAME``                ``diff`` lines: those with ``-`` become those with ``+`` in the file
 ``shows: NAME``                 lines of a file, among others
 (a block ``sh``)                commands of the reader's terminal
-``another terminal``            commands ``sh`` that go on; ``another terminal: NAME`` if there are
+``another terminal``            commands ``sh`` that go on, at first in the same folder; ``another terminal: NAME`` if there are
                                 several. ``prints`` follows, and is waited for
 ``prints``                      lines that the last commands print, among others; ``...`` stands for
                                 what differs. ``prints in NAME`` waits for them in that terminal

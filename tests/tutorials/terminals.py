@@ -32,7 +32,7 @@ set -o pipefail
 while IFS= read -r _block <&8; do
     _failed=
     . "$_block"
-    printf '%s:%s\n' "$_code" "$_failed" >&9
+    printf '%s:%s:%s\n' "$_code" "$_failed" "$PWD" >&9
 done
 """
 _BEFORE: Final = "trap '_failed=\"$_failed $?\"' ERR\n"
@@ -40,11 +40,12 @@ _AFTER: Final = "_code=$?; trap - ERR\n"
 
 
 class Terminal:
-    """A shell in a folder, with what it printed."""
+    """A shell, the folder in which it is, and what it printed."""
 
     def __init__(self, name: str, folder: Path, logs: Path, environment: Mapping[str, str]) -> None:
         self._blocks = logs / f"{name}.sh"
         self._log = logs / f"{name}.txt"
+        self.folder = folder
         self._seen = 0
         self._took = 0
         commands, self._commands = os.pipe()
@@ -86,7 +87,8 @@ class Terminal:
                 told = os.read(self._codes, 10_000).decode()
                 if not told:
                     break
-                code, _, failed = told.strip().partition(":")
+                code, failed, path = told.rstrip("\n").split(":", 2)
+                self.folder = Path(path)
                 return int(code), [int(one) for one in failed.split()]
             if self._process.poll() is not None:
                 break
@@ -159,7 +161,7 @@ class _Player:
             elif block.kind == "stop":
                 self._stop(block)
             elif block.kind != "install":
-                _of_files[block.kind](self._home / block.name, block)
+                _of_files[block.kind](self._folder() / block.name, block)
 
     def close(self) -> None:
         for terminal in self._terminals.values():
@@ -168,9 +170,14 @@ class _Player:
     def _terminal(self, name: str) -> Terminal:
         if name not in self._terminals:
             self._terminals[name] = Terminal(
-                name or "first", self._home, self._logs, self._environment
+                name or "first", self._folder(), self._logs, self._environment
             )
         return self._terminals[name]
+
+    def _folder(self) -> Path:
+        """Return the folder in which the reader is."""
+        first = self._terminals.get("")
+        return self._home if first is None else first.folder
 
     def _run(self, block: Block) -> None:
         terminal = self._terminal("")
