@@ -54,6 +54,8 @@ INSTALLS: Final = frozenset(
         "pip install '.[kit]'",
         "pip install '.[postgres]'",
         "pip install segment-analytics-python",
+        "docker run --detach --name tutorial-postgres --env POSTGRES_PASSWORD=tutorial"
+        " --publish 127.0.0.1:5432:5432 postgres:17",
     }
 )
 """The lines that blocks ``install`` may have, so that all pages say the same."""

@@ -190,13 +190,15 @@ class _Player:
 
     def _repeat(self, commands: Block, block: Block) -> None:
         give_up = time.monotonic() + _LONGEST
+        pause = 0.1
         while True:
             self._run(commands)
             if not _missing(block, self._terminal("").printed()):
                 return
             if time.monotonic() > give_up:
                 self._prints(block, "", waits=False)
-            time.sleep(0.1)
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
 
     def _start(self, block: Block) -> None:
         if block.name in self._runs:
@@ -233,7 +235,7 @@ def _missing(block: Block, printed: Sequence[str]) -> str | None:
     lines = iter(printed)
     for line in block.text.splitlines():
         expected = " ".join(line.split())
-        pattern = re.compile(".*".join(map(re.escape, expected.split("..."))))
+        pattern = re.compile(".*".join(map(re.escape, re.split(r" ?\.\.\. ?", expected))))
         if expected in {"", "..."}:
             continue
         if not any(pattern.fullmatch(one) for one in lines):
