@@ -2,23 +2,24 @@
 
 A mark is an HTML comment, which readers do not see:
 
-==============================  ====================================================================
-mark                            what the block is
-==============================  ====================================================================
-``file: NAME``                  the contents of a file, in the folder in which the reader is; the
-                                sentence before it names the file
-``change: NAME``                ``diff`` lines: those with ``-`` become those with ``+`` in the file
-``shows: NAME``                 lines of a file, among others
-(a block ``sh``)                commands of the reader's terminal
-``another terminal``            commands ``sh`` that go on, at first in the same folder; ``another terminal: NAME`` if there are
-                                several. ``prints`` follows, and is waited for
-``prints``                      lines that the last commands print, among others; ``...`` stands for
-                                what differs. ``prints in NAME`` waits for them in that terminal
-``repeat``                      commands ``sh`` that are repeated until they print what follows
-``ends with N``                 the last command ends with this exit code
-``install``                     commands ``sh`` that need a network, which the tests have not
-``stop``                        no block: Ctrl-C in all other terminals; ``stop: NAME`` in one
-==============================  ====================================================================
+=========================  =========================================================================
+mark                       what the block is
+=========================  =========================================================================
+``file: NAME``             the contents of a file, in the folder in which the reader is; the
+                           sentence before it names the file
+``change: NAME``           ``diff`` lines: those with ``-`` become those with ``+`` in the file
+``shows: NAME``            lines of a file, among others
+(a block ``sh``)           commands of the reader's terminal
+``another terminal``       commands ``sh`` that go on, at first in the same folder. ``prints``
+                           follows, and is waited for. ``another terminal: NAME`` if there are more
+``prints``                 lines that the last commands print, among others; ``...`` stands for what
+                           differs, and a time for any. ``prints in NAME`` waits for them in that
+                           terminal
+``repeat``                 commands ``sh`` that are repeated until they print what follows
+``ends with N``            the last command ends with this exit code
+``install``                commands ``sh`` that need a network, which the tests have not
+``stop``                   no block: Ctrl-C in all other terminals; ``stop: NAME`` in one
+=========================  =========================================================================
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ _KNOWN: Final = re.compile(
 _NAMES: Final = ("name", "named", "where", "stopped")
 _KINDS: Final = frozenset({"kind", "terminal", "prints", "install", "stop"})
 
+_CONTAINER: Final = (
+    "docker run --detach --name tutorial-postgres --env POSTGRES_PASSWORD=tutorial"
+    " --publish 127.0.0.1:5432:5432 postgres:17"
+)
+
 INSTALLS: Final = frozenset(
     {
         "cd kana-destination",
@@ -54,8 +60,7 @@ INSTALLS: Final = frozenset(
         "pip install '.[kit]'",
         "pip install '.[postgres]'",
         "pip install segment-analytics-python",
-        "docker run --detach --name tutorial-postgres --env POSTGRES_PASSWORD=tutorial"
-        " --publish 127.0.0.1:5432:5432 postgres:17",
+        _CONTAINER,
     }
 )
 """The lines that blocks ``install`` may have, so that all pages say the same."""

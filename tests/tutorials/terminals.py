@@ -23,6 +23,7 @@ _LONGEST: Final = 90.0
 
 _PORT: Final = re.compile(r"(?:127\.0\.0\.1:|localhost:|--port[ =]|\bport: )([0-9]{4,5})\b")
 _DATABASE: Final = re.compile(r"postgresql://[^\s'\"`]+")
+_TIME: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}(?:\.[0-9]+)?Z")
 
 # Reads the paths of blocks and runs each in this shell, so that variables stay. Failed commands are
 # collected and do not end it, as in the terminal of a reader; Ctrl-C ends what runs, not the shell.
@@ -235,12 +236,17 @@ def _missing(block: Block, printed: Sequence[str]) -> str | None:
     lines = iter(printed)
     for line in block.text.splitlines():
         expected = " ".join(line.split())
-        pattern = re.compile(".*".join(map(re.escape, re.split(r" ?\.\.\. ?", expected))))
+        pattern = re.compile(".*".join(map(_literal, re.split(r" ?\.\.\. ?", expected))))
         if expected in {"", "..."}:
             continue
         if not any(pattern.fullmatch(one) for one in lines):
             return line
     return None
+
+
+def _literal(text: str) -> str:
+    """Return a pattern for a text in which each time, in UTC, stands for any."""
+    return _TIME.pattern.join(map(re.escape, _TIME.split(text)))
 
 
 def _joined(lines: Sequence[str]) -> str:
