@@ -161,7 +161,9 @@ class Stage:
         """Return the destination with only this action and with recording generators."""
         code = self._subject.code
         watched = {name: self._watched(made) for name, made in code.generators.items()}
-        definition = replace(self.definition, presets=(self._preset,))
+        # Waits are those that failures cause: not those for a turn.
+        transport = replace(self.definition.transport, rate_limit=None)
+        definition = replace(self.definition, presets=(self._preset,), transport=transport)
         return Destination(definition, self._settings, replace(code, generators=watched))
 
     def _watched(self, generator: Generator) -> Generator:

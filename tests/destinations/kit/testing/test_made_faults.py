@@ -37,6 +37,15 @@ def test_the_runtime_does_as_the_rules_say(make_subject: MakeSubject) -> None:
     }
 
 
+def test_a_rate_limit(make_subject: MakeSubject) -> None:
+    """Waits for a turn are no waits after a failure: the partner's Retry-After is still found."""
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["destination"]["transport"]["rateLimit"] = {"requests": 100, "per": 1}
+
+    assert _wrong(_play(make_subject(change))) == set()
+
+
 @pytest.mark.parametrize(
     ("request_name", "fault", "outcomes", "sent"),
     [
