@@ -124,7 +124,7 @@ def lint(  # noqa: PLR0913 - each option is one
 ) -> int:
     """Check pages against the rules for Segment's docs.
 
-    Without FILE, the pages in docs/ of all installed destinations are checked. Exits 1 if there is
+    Without FILE, all pages that `docs build` has written to docs/ are checked. Exits 1 if there is
     an error or a warning; suggestions are only shown.
     """
     from destinations.kit.lint import (  # noqa: PLC0415 - markdown-it is slow to import
@@ -135,7 +135,7 @@ def lint(  # noqa: PLR0913 - each option is one
     from destinations.kit.lint.formats import FORMATS, rules_text  # noqa: PLC0415 - as above
 
     form = "json" if as_json else form
-    pages = list(files) or ([] if list_rules else _committed_pages())
+    pages = list(files) or ([] if list_rules else _built_pages())
     # What is next to a page applies to all pages of its folder.
     configurations = {
         folder: configuration_of(folder / "page.md", config=config, styles=styles, words=words)
@@ -236,15 +236,16 @@ def _with_vale(
     return [*findings, *more]
 
 
-def _committed_pages() -> list[Path]:
-    """Return the pages in docs/ of the destinations that are installed."""
+def _built_pages() -> list[Path]:
+    """Return the pages that ``docs build`` has written to docs/, whatever is installed."""
     pages = [
         path
-        for slug in installed_destinations()
-        for path in sorted((_DOCS / slug).glob(f"{slug}*.md"))
+        for folder in sorted(_DOCS.glob("*/"))
+        if (folder / f"{folder.name}-submission.md").is_file()
+        for path in sorted(folder.glob(f"{folder.name}*.md"))
     ]
     if not pages:
-        msg = "docs/ has no page for an installed destination; name the files"
+        msg = "docs/ has no page: write one with `destinations docs build`, or name the files"
         raise UsageError(msg)
     return pages
 
