@@ -58,6 +58,8 @@ INSTALLS: Final = frozenset(
         ". .venv/bin/activate",
         "pip install .",
         "pip install '.[kit]'",
+        "pip install '.[kit,liquid]'",
+        "pip install '.[sealing]'",
         "pip install '.[postgres]'",
         "pip install segment-analytics-python",
         _CONTAINER,
