@@ -25,7 +25,7 @@ from destinations.cli.explain_text import print_explanation
 from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
-    bind_to_file,
+    bind_to_show,
     connect_to_file,
     connection_option,
     optional_destination_argument,
@@ -47,7 +47,8 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.runtime.plugins import plugin_code
 from destinations.secrets import Masker
-from destinations.server import DestinationConfig, bind_to_show, config_masker, read_config
+from destinations.server import DestinationConfig, config_masker, read_config
+from destinations.server import bind_to_show as bind_configured_to_show
 from destinations.store import OpenStore, TenantStore, default_path
 
 __all__ = ["command"]
@@ -150,9 +151,8 @@ def command(**given: Any) -> int:
     """Show every step of events, and the requests that would be sent.
 
     Nothing is sent. A FILE holds one event, an array, or one event a line; - is standard input.
-    Without settings, requests are shown with names in their place, and so they are for settings of
-    --config that are not there. What customers added, such as mapping rules, comes from the store.
-    Secrets are masked. Exits 1 if an event is invalid.
+    Requests are shown with names in place of settings that are not there. What customers added,
+    such as mapping rules, comes from the store. Secrets are masked. Exits 1 if an event is invalid.
     """
     options = _Options(**given)
     with _chosen(options) as (bound, masker):
@@ -217,7 +217,9 @@ def _configured(
         if kept is not None:
             stack.callback(kept.close)
         destination = (
-            bind_to_show(chosen, kept) if tenant is None else _of_tenant(chosen, kept, path, tenant)
+            bind_configured_to_show(chosen, kept)
+            if tenant is None
+            else _of_tenant(chosen, kept, path, tenant)
         )
         say_what_is_named(path, chosen)
         for warning in destination.definition.warnings:
@@ -232,7 +234,7 @@ def _of_tenant(
     if store is None:
         raise UsageError(f"unknown tenant {name!r}: there is no store of {path} yet")
     tenant = find_tenant(store, name, config.name)
-    return bind_to_show(
+    return bind_configured_to_show(
         config,
         TenantStore(store, tenant.id),
         connected=lambda definition: connected_as_tenant(store, tenant, definition),
@@ -254,7 +256,7 @@ def _bound(
             code = plugin_code(plugin, opened)
             bound = Destination(definition, named_settings(definition), code)
         else:
-            bound = bind_to_file(definition, plugin, settings, store=opened).destination
+            bound = bind_to_show(definition, plugin, settings, store=opened).destination
         yield bound, bound.settings.masker
     finally:
         if opened is not None:

@@ -86,6 +86,16 @@ def test_each_outcome_is_explained(
     assert "canary" not in done.out + done.err
 
 
+def test_settings_that_are_not_there(command: Callable[..., Any], write: Write) -> None:
+    """Nothing is sent, so a secret need not be there; the other settings are those of the file."""
+    settings = write("s.json", {"apiKey": "${NOT_SET}", "endpoint": "http://127.0.0.1:9/"})
+    done = command("explain", "kana", write("event.json", _event()), "--settings", settings)
+    assert done.code == 0
+    assert "POST http://127.0.0.1:9/" in done.out
+    assert "Authorization: <apiKey>" in done.out
+    assert "apiKey is shown as <apiKey>: the environment variable NOT_SET is not set" in done.err
+
+
 def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     """The same for machines: clauses, directives, changes, payload and request."""
     done = command("explain", "kana", write("event.json", _event()), "--json")
