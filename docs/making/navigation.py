@@ -90,6 +90,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "upgrade",
             "proxy-and-ca",
             "windows-and-macos",
+            "release",
         ]
     },
     "explanations/index": {"": ["assumptions", "order", "lost-answers", "segment", "alternatives"]},
