@@ -57,8 +57,7 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
         yield from _outcomes(planned)
     if followed.result is not None:
         yield 2, *_result(followed.result)
-        for error in followed.result.errors:
-            yield 4, error
+        yield from _errors(followed.result)
 
 
 def _change(change: dict[str, Any]) -> str:
@@ -107,6 +106,13 @@ def request_lines(planned: PlannedRequest) -> Iterable[Line]:
 def _result(result: Result) -> tuple[str, ...]:
     code = f" ({result.status} {result.code})" if result.status else ""
     return Bold(result.outcome.value), f"{code}: {result.reason}"
+
+
+def _errors(result: Result) -> Iterable[Line]:
+    """Yield all that is wrong with a payload, unless the reason says it."""
+    if result.errors != (result.reason,):
+        for error in result.errors:
+            yield 4, error
 
 
 def _json(value: Any) -> str:

@@ -274,6 +274,8 @@ def _tell(done: Restoration, *, hold: bool) -> None:
     click.echo(
         f"Open deliveries: {done.open:,}. The next server or run with this store asks the partner "
         "about them; see destinations deliveries list --all --restored."
+        if done.open
+        else "No delivery was open."
     )
     erased = erased_text(done.erased)
     if erased:

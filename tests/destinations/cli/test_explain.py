@@ -96,6 +96,25 @@ def test_settings_that_are_not_there(command: Callable[..., Any], write: Write) 
     assert "apiKey is shown as <apiKey>: the environment variable NOT_SET is not set" in done.err
 
 
+@pytest.mark.parametrize(
+    ("properties", "errors"),
+    [
+        ({"featureId": "f", "delta": 1.5}, ["/delta must be a whole number"]),
+        ({"featureId": {}, "delta": 1.5}, ["/featureId", "/delta must be a whole number"]),
+    ],
+)
+def test_errors_of_an_invalid_payload(
+    command: Callable[..., Any], write: Write, properties: dict[str, Any], errors: list[str]
+) -> None:
+    """One error is in the line of the outcome alone; of several, each has a line of its own."""
+    done = command("explain", "kana", write("event.json", _event(properties=properties)))
+    (_, _, told) = done.out.partition("invalid (400 PAYLOAD_VALIDATION_FAILED)")
+    lines = [line for line in told.splitlines()[1:] if line.startswith("    /")]
+    assert len(lines) == (len(errors) if len(errors) > 1 else 0), done.out
+    for error in errors:
+        assert error in told
+
+
 def test_explain_as_json(command: Callable[..., Any], write: Write) -> None:
     """The same for machines: clauses, directives, changes, payload and request."""
     done = command("explain", "kana", write("event.json", _event()), "--json")

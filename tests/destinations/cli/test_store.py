@@ -297,6 +297,7 @@ def test_restore(command: Run, path: Path, backup: Path, there: str) -> None:
     assert done.code == 0
     assert done.out.startswith(f"{path}: restored from {backup}, a copy of ")
     assert "are held" in done.out
+    assert "\nNo delivery was open.\n" in done.out
     for _ in range(2):
         SqliteStore(path).close()
     listed = command("deliveries", "list", "--all", "--store", path, "--json").json
