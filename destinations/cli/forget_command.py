@@ -93,11 +93,11 @@ def command(  # noqa: PLR0913 - its options
     if dry_run:
         _tell_what_is_left(place, found)
         return 0
+    place.check()  # nobody is asked about what cannot be done
     if not yes and not confirmed(
         f"Erase {plain(user)} for good? It cannot be undone, and nothing that waits is sent."
     ):
         return 1
-    place.check()
     done = forget(
         place.address,
         user,

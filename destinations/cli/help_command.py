@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import click
 
@@ -37,7 +38,7 @@ def command(topic: tuple[str, ...], search: str | None) -> None:
         found = topics.find(" ".join(topic))
         if len(found) > 1:
             click.echo(f"{len(found)} topics are called {' '.join(topic)}:\n")
-            _list(found)
+            _list([_with_its_page(topics, one) for one in found])
         else:
             _show(topics, found[0])
     elif search is not None:
@@ -65,6 +66,14 @@ def _list(pages: Sequence[Topic]) -> None:
     rows = [(f"  {page.name}", page.summary) for page in pages]
     for line in itertools.islice(table_lines(("", ""), rows, width=terminal_width()), 1, None):
         say(line)
+
+
+def _with_its_page(topics: Topics, topic: Topic) -> Topic:
+    """Return a section under the name that leads to it alone."""
+    if not topic.section:
+        return topic
+    page = topics.pages[topic.path]
+    return replace(topic, name=f"{page.name} {topic.name}", summary=page.summary)
 
 
 def _show(topics: Topics, topic: Topic) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import select
@@ -40,6 +41,15 @@ _BEFORE: Final = "trap '_failed=\"$_failed $?\"' ERR\n"
 _AFTER: Final = "_code=$?; trap - ERR\n"
 
 
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe, with numbers that the shell does not use itself."""
+    ends = os.pipe()
+    high = tuple(fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 20) for one in ends)
+    for one in ends:
+        os.close(one)
+    return high[0], high[1]
+
+
 class Terminal:
     """A shell, the folder in which it is, and what it printed."""
 
@@ -49,8 +59,8 @@ class Terminal:
         self.folder = folder
         self._seen = 0
         self._took = 0
-        commands, self._commands = os.pipe()
-        self._codes, codes = os.pipe()
+        commands, self._commands = _pipe()
+        self._codes, codes = _pipe()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["bash", "-c", f"exec 8<&{commands} 9>&{codes}\n{_SHELL}"],

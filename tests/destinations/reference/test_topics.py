@@ -162,4 +162,4 @@ def test_no_page_of_the_package_shows_marks(topics: Topics) -> None:
         )
         text = "\n".join(line for line in shown if not line.startswith("    "))
         assert "](" not in text, page.path
-        assert "**" not in text, page.path
+        assert "**" not in text.replace("***", ""), page.path  # what a secret prints as

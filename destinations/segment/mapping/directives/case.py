@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from destinations.errors import ResolveError
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.values import UNDEFINED, is_truthy
 from destinations.segment.mapping.checks import (
@@ -36,15 +35,13 @@ def compile_case(compiler: ValueCompiler, argument: object, place: Place) -> Res
         return Constant(UNDEFINED)
     inner = compiler.value(value, place.child("value", sparse=place.sparse))
     change = _CASES.get(operator) if isinstance(operator, str) else None
+    if change is None:
+        message = f'should be "lower" or "upper" but is {to_string(operator)}'
+        change = compiler.failing(place.child("operator"), message)
 
     def apply(data: Any) -> Any:
         text = inner(data)
-        if not isinstance(text, str):
-            return text
-        if change is None:
-            at = place.child("operator").path
-            raise ResolveError(at, f'should be "lower" or "upper" but is {to_string(operator)}')
-        return change(text)
+        return change(text) if isinstance(text, str) else text
 
     return apply
 

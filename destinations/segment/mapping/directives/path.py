@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from destinations.segment.mapping.checks import (
-    Checker,
-)
+from destinations.segment.javascript.values import type_name
+from destinations.segment.mapping.checks import Checker
 from destinations.segment.mapping.directive import Directive, text_at, whole
 from destinations.segment.mapping.nodes import Constant, Place, Resolver, ValueCompiler
 from destinations.segment.mapping.paths import compile_path, may_give_function, strip_root
@@ -22,6 +21,8 @@ def compile_path_directive(compiler: ValueCompiler, argument: object, place: Pla
         if may_give_function(path):
             compiler.leaves_undefined()
         return compile_path(path)
+    if isinstance(inner, Constant):
+        return compiler.failing(place, f"should be a string but is {type_name(inner.value)}")
     compiler.leaves_undefined()
     return lambda data: compile_path(strip_root(text_at(place, inner(data))))(data)
 
