@@ -20,6 +20,7 @@ BOXES: Final[Mapping[str, str]] = {
     "left-over": "Left-overs of merges, to be removed in the dashboard",
     "waiting": "Changes that the API cannot make: import the file that flags --csv writes",
 }
+"""What to look at, by the name of its box: the title that people see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,11 @@ from destinations.definition.settings import named_settings
 from destinations.errors import UsageError
 from destinations.opening import open_definition, open_store
 from destinations.operations import connected_as_tenant, find_tenant
-from destinations.outcome import Outcome
+from destinations.outcome import Outcome, Result
 from destinations.pipeline.input_file import STANDARD_INPUT, InputFile
 from destinations.pipeline.undelivered import unwrap
 from destinations.postgres import StoreAddress
+from destinations.reference import help_on_codes
 from destinations.runtime.destination import Destination
 from destinations.runtime.explain import Explanation, explain
 from destinations.runtime.plugins import plugin_code
@@ -167,10 +168,12 @@ def _explain(options: _Options, bound: Destination, masker: Masker) -> int:
     if first is None:
         raise UsageError(f"no events in {', '.join(options.events)}")
     has_invalid = False
+    codes: dict[str | None, None] = {}
     for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
         explanation = explain(bound, one.data, one.fault)
         is_named = second is not None or bool(one.sample)
         has_invalid = has_invalid or _is_invalid(explanation)
+        codes |= dict.fromkeys(result.code for result in _results(explanation))
         if options.as_json:
             place = one.place if is_named else {}
             click.echo(json_text({**place, **masker.value(explanation.to_json())}))
@@ -180,6 +183,8 @@ def _explain(options: _Options, bound: Destination, masker: Masker) -> int:
         if is_named:
             say(Bold(one.title))
         print_explanation(explanation, masker)
+    if not options.as_json and (topics := help_on_codes(codes)):
+        click.echo(f"Help: {topics}", err=True)
     return 1 if has_invalid else 0
 
 
@@ -264,8 +269,13 @@ def _bound(
 
 
 def _is_invalid(explanation: Explanation) -> bool:
-    results = [explanation.result, *(one.result for one in explanation.subscriptions)]
-    return any(result is not None and result.outcome is Outcome.INVALID for result in results)
+    return any(result.outcome is Outcome.INVALID for result in _results(explanation))
+
+
+def _results(explanation: Explanation) -> Iterator[Result]:
+    for result in (explanation.result, *(one.result for one in explanation.subscriptions)):
+        if result is not None:
+            yield result
 
 
 def _samples(definition: DestinationDefinition) -> Iterator[_Given]:

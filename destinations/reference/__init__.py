@@ -4,8 +4,8 @@ Its pages are docs/reference/ in the tree, most of them made from the code by do
 the package `destinations.reference.pages` once installed.
 """
 
-from destinations.reference.hints import help_line
+from destinations.reference.hints import help_line, help_on_codes
 from destinations.reference.terminal import lines_of
 from destinations.reference.topics import Topic, Topics, read_topics
 
-__all__ = ["Topic", "Topics", "help_line", "lines_of", "read_topics"]
+__all__ = ["Topic", "Topics", "help_line", "help_on_codes", "lines_of", "read_topics"]

@@ -9,7 +9,7 @@ from typing import Final
 from destinations.errors import DestinationsError, Issue
 from destinations.reference.topics import Topics, read_topics
 
-__all__ = ["help_line"]
+__all__ = ["help_line", "help_on_codes"]
 
 _LANGUAGES: Final = {
     "subscribe": "fql",
@@ -34,6 +34,14 @@ def help_line(issues: Iterable[Issue]) -> str:
                 topics.append(found)
     shown = [f"destinations help {topic}" for topic in topics[:_MOST]]
     return f"Help: {', '.join(shown)}" if shown else ""
+
+
+def help_on_codes(codes: Iterable[str | None]) -> str:
+    """Return the commands that explain these codes, with commas between; empty without any."""
+    named = [code for code in dict.fromkeys(codes) if code]
+    known = read_topics() if named else None
+    shown = [f"destinations help {one}" for one in named if known is not None and known.has(one)]
+    return ", ".join(shown[:_MOST])
 
 
 def _topic(known: Topics, path: str) -> str | None:

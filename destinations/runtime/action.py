@@ -41,6 +41,7 @@ __all__ = [
 T = TypeVar("T")
 
 Payload = dict[str, Any]
+"""The fields of an action, filled for one event and checked."""
 
 
 @dataclass(frozen=True, slots=True)

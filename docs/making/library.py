@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from making.page import Page, cell, table
@@ -29,10 +33,9 @@ def library_pages() -> Iterator[Page]:
         rows = []
         body = ""
         for name in names:
-            value = getattr(module, name)
-            first = _inline(cell(_doc(value).partition("\n\n")[0]))
+            first = _inline(cell(_doc(module, name).partition("\n\n")[0]))
             rows.append((f"[`{name}`](#{name.lower()})", first))
-            body += _entry(name, value)
+            body += _entry(module, name)
         text += "\n" + table(("name", "what it is"), rows) + "\n" + body
         yield Page(
             f"python/{package}.md",
@@ -44,11 +47,12 @@ def library_pages() -> Iterator[Page]:
         )
 
 
-def _entry(name: str, value: Any) -> str:
+def _entry(module: ModuleType, name: str) -> str:
+    value = getattr(module, name)
     text = f"\n## {name}\n\n"
     if inspect.isclass(value) or inspect.isfunction(value):
         text += f"```python\n{_signature(name, value)}\n```\n\n"
-    text += _markdown(_doc(value)) + "\n"
+    text += _markdown(_doc(module, name)) + "\n"
     if inspect.isclass(value):
         for member, found in _members(value):
             text += f"\n- `{member}`: {found}" if found else f"\n- `{member}`"
@@ -56,11 +60,43 @@ def _entry(name: str, value: Any) -> str:
     return text
 
 
-def _doc(value: Any) -> str:
-    """Return the docstring of what has one of its own."""
+def _doc(module: ModuleType, name: str) -> str:
+    """Return what the code says of a public name: its docstring, or the text below a constant."""
+    value = getattr(module, name)
     if inspect.isclass(value) or inspect.isfunction(value):
         return inspect.getdoc(value) or ""
-    return f"The type `{value}`.".replace("typing.", "").replace("collections.abc.", "")
+    said = _below(_home(module, name), name)
+    if isinstance(value, bool | int | float | str):
+        return f"{said} Its value is `{value!r}`.".strip()
+    if not said:
+        raise LookupError(f"nothing below {name} says what it is")
+    return said
+
+
+def _home(module: ModuleType, name: str) -> ast.Module:
+    """Return the code that defines a name: stubs and imports say where it comes from."""
+    file = Path(module.__file__ or "")
+    stub = file.with_suffix(".pyi")
+    code = ast.parse((stub if stub.exists() else file).read_text(encoding="utf-8"))
+    for node in code.body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if name in {one.asname or one.name for one in node.names}:
+            place = "." * node.level + (node.module or "")
+            return _home(importlib.import_module(place, module.__package__), name)
+    return code
+
+
+def _below(code: ast.Module, name: str) -> str:
+    """Return the text right below the line that gives a name its value; empty without one."""
+    for one, after in itertools.pairwise([*code.body, ast.Pass()]):
+        targets = one.targets if isinstance(one, ast.Assign) else []
+        targets = [one.target] if isinstance(one, ast.AnnAssign) else targets
+        if any(isinstance(each, ast.Name) and each.id == name for each in targets):
+            match after:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    return inspect.cleandoc(text)
+    return ""
 
 
 def _signature(name: str, value: Any) -> str:

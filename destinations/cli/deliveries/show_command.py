@@ -29,6 +29,7 @@ from destinations.operations import (
 )
 from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
+from destinations.reference import help_on_codes
 from destinations.runtime.subscription_key import MARK
 
 __all__ = ["command", "shown_evidence"]
@@ -263,6 +264,7 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
     yield "effect", entry.effect.value
     yield "reason", entry.reason
     yield "code", f"{entry.code or ''} {entry.http_status or ''}".strip()
+    yield "help", help_on_codes([entry.code])
     yield "stage", entry.stage
     yield "attempts", entry.attempts
     yield "definition", entry.plan.partition(MARK)[0]
