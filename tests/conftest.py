@@ -207,7 +207,7 @@ def _import_share(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `few_in_postgres` says; begin with the tests of the whole.
 
-    Those build packages and play drills. They take longest, and the last tests are shared between
+    Those build packages, and play drills and tutorials. They take longest, and the last tests are shared between
     all workers: each of these would build a package of its own, or wait for the one that plays a
     drill. Those with SDKs, which mostly wait, come next.
     """
@@ -216,7 +216,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=leave)
         gone = set(leave)
         items[:] = [item for item in items if item not in gone]
-    first = {_TESTS: 0, _TESTS / "sdks": 1}
+    first = {_TESTS: 0, _TESTS / "tutorials": 0, _TESTS / "sdks": 1}
     turns: dict[pytest.Item | pytest.Collector | None, int] = {}
     for item in items:
         if item.parent not in turns:
