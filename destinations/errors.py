@@ -5,6 +5,7 @@
     DestinationsError
     ├── UsageError                     fix the call: a name, a file, an option (exit code 2)
     │   ├── CursorError                console: begin the list again
+    │   ├── FilterError                fix the value of a filter of deliveries
     │   ├── InputError                 console: fix the request; it names each place
     │   ├── MissingExtraError          install the extra that the message names
     │   ├── PluginError                fix the plugin: the message names its package and generator
