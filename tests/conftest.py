@@ -207,9 +207,9 @@ def _import_share(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `few_in_postgres` says; begin with the tests of the whole.
 
-    Those build packages, and play drills and tutorials. They take longest, and the last tests are shared between
-    all workers: each of these would build a package of its own, or wait for the one that plays a
-    drill. Those with SDKs, which mostly wait, come next.
+    Those build packages, and play drills and tutorials. They take longest, and the last tests are
+    shared between all workers: each of these would build a package of its own, or wait for the one
+    that plays a drill. Those with SDKs, which mostly wait, come next.
     """
     is_named = any("[" in argument for argument in config.args)
     if not is_named and (leave := left_out(items)):

@@ -177,21 +177,23 @@ class StoredLedger:
             last = found[-1].id
             more = None if more is None else more - len(found)
 
-    def ended_since(self, since: float, most: int) -> Sequence[tuple[int, Status, float]]:
-        """Return scope, outcome and time of what has ended since a time, of the newest ``most``.
+    def ended_by_minute(self, since: float, most: int) -> Sequence[tuple[Status, float, int]]:
+        """Return how many have ended in each minute since a time, of the newest ``most``.
 
-        The newest first, by when they were accepted; times are in seconds since 1970, UTC.
+        The newest are those that were accepted last. Each is an outcome, the minute's beginning in
+        seconds since 1970, UTC, and a number; they are counted where they are, as there are many.
         """
         rows = self._database.all(
-            "SELECT scope, status, accepted_at + took FROM"
-            " (SELECT id, scope, status, accepted_at, took FROM ledger ORDER BY id DESC LIMIT ?)"
+            "SELECT status, minute, count(*) FROM"
+            " (SELECT status, (accepted_at + took) / 60000 AS minute FROM"
+            " (SELECT id, status, accepted_at, took FROM ledger ORDER BY id DESC LIMIT ?)"
             " AS last WHERE accepted_at + took >= ?"
-            " UNION ALL SELECT scope, status, settled_at FROM"
-            " (SELECT id, scope, status, settled_at FROM kept ORDER BY id DESC LIMIT ?) AS last"
-            " WHERE settled_at >= ?",
+            " UNION ALL SELECT status, settled_at / 60000 FROM"
+            " (SELECT id, status, settled_at FROM kept ORDER BY id DESC LIMIT ?) AS last"
+            " WHERE settled_at >= ?) AS ended GROUP BY 1, 2",
             (most, round(since * 1000), most, round(since * 1000)),
         )
-        return [(scope, STATUSES[status], at / 1000) for scope, status, at in rows]
+        return [(STATUSES[status], minute * 60.0, number) for status, minute, number in rows]
 
     def page(
         self,

@@ -77,7 +77,7 @@ _LAST: Final = """
 
 _OF_DELIVERY: Final = """
     SELECT raw FROM recent_events WHERE fingerprint = ? AND message_id = ?
-        AND id IN (SELECT event FROM recent_scopes WHERE scope = ?)
+        AND EXISTS (SELECT 1 FROM recent_scopes WHERE event = recent_events.id AND scope = ?)
 """
 
 

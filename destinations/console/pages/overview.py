@@ -117,14 +117,17 @@ def daily(tallies: Iterable[Tally], today: int) -> Html:
     return _plot(values, first * DAY, DAY, "The last 14 days", "days")
 
 
-def recent_rates(ended: Iterable[tuple[int, Status, float]], now: float) -> Html:
-    """Return the plot of what ended in each of the last 60 minutes."""
+def recent_rates(ended: Iterable[tuple[Status, float, int]], now: float) -> Html:
+    """Return the plot of what ended in each of the last 60 minutes.
+
+    ``ended`` has outcomes, times of minutes and numbers.
+    """
     values = {outcome: [0] * _MINUTES for outcome in Outcome}
     began = (now // 60 - _MINUTES + 1) * 60
-    for _, status, at in ended:
+    for status, at, how_many in ended:
         minute = int((at - began) // 60)
         if isinstance(status, Outcome) and 0 <= minute < _MINUTES:
-            values[status][minute] += 1
+            values[status][minute] += how_many
     return _plot(values, began, 60, "The last hour", "hour")
 
 
@@ -221,7 +224,7 @@ def overview(visit: Visit) -> Answered:
     with visit.verbs.reading() as store:
         status = store_status(store, now, server_status(store))
         tallies = store.ledger().tallies(0 if period == "all" else today - 30)
-        ended = store.ledger().ended_since(now - 3_600, _MOST_LATEST)
+        ended = store.ledger().ended_by_minute(now - 3_600, _MOST_LATEST)
         names = _tenant_names(store) if query.text("by") == "tenant" else {}
         # How much is free where a database is, is not known here.
         free = free_bytes(store.path) if isinstance(store, SqliteStore) else None
@@ -256,7 +259,7 @@ def overview(visit: Visit) -> Answered:
             "groups": groups,
             "days_plot": daily(tallies, today),
             "hour_plot": recent_rates(ended, now),
-            "is_cut": len(ended) >= _MOST_LATEST,
+            "is_cut": sum(how_many for _, _, how_many in ended) >= _MOST_LATEST,
             "lines": _lines(status, breakers, now),
             "knows_breakers": breakers is not None,
             "free": free,

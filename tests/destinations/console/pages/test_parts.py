@@ -199,9 +199,10 @@ def test_what_ended_lately(path: StoreAddress, put: Put) -> None:
     put(status=Outcome.DELIVERED, settled_at=7_000.0)
     with open_at(path, read_only=True) as store:
         ledger = store.ledger()
-        found = {(status, at) for _, status, at in ledger.ended_since(5_500.0, 100)}
-        assert found == {(Outcome.DEAD, 6_000.0), (Outcome.DELIVERED, 7_000.0)}
-        assert len(ledger.ended_since(0.0, 1)) == 2  # one of each table
+        found = {(status, at) for status, at, _ in ledger.ended_by_minute(5_500.0, 100)}
+        assert found == {(Outcome.DEAD, 6_000.0), (Outcome.DELIVERED, 6_960.0)}  # of minutes
+        newest = ledger.ended_by_minute(0.0, 1)
+        assert sum(number for _, _, number in newest) == 2  # one of each table
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
