@@ -420,11 +420,12 @@ def _time_ticks(began: float, end: float, step: float) -> tuple[float, list[floa
     size = _STEPS[at] if at < len(_STEPS) else (end - began) / _TIMES
     if not size or began + size == began:  # too far from 1970 for any step
         return 1, [began]
-    first = math.ceil(began / size)
+    # Times since 1970 have no more than a quarter of a microsecond.
+    first = math.ceil(began / size - 1e-3)
     found = [
         place * size
         for place in range(first, first + _TIMES + 2)
-        if place * size <= end + size * 1e-6
+        if place * size <= end + size * 1e-3
     ]
     return size, found or [began]
 

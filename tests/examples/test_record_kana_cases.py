@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from destinations._version import __version__
 from destinations.kit.testing import Case, RecordedResponse, Subject, open_subject
 from destinations.kit.testing.wire import http_response
 from destinations.sandbox.answers import conditions_of, rule_that_reads
@@ -126,7 +127,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(record_kana_cases, "TABLE", table)
     assert record_kana_cases.main(["--cases", str(tmp_path)]) == 0
     for path in tmp_path.glob("*-*.yaml"):
-        text = path.read_text(encoding="utf-8").replace("version: 0.1.0", "version: 0.0.1")
+        text = path.read_text(encoding="utf-8")
+        text = text.replace(f"version: {__version__}", "version: 0.0.1")
         path.write_text(text, encoding="utf-8")
     return tmp_path
 
