@@ -65,6 +65,7 @@ BAD: dict[str, object] = {
     "a literal with a mistake": {"@literal": {"@paht": "$.a"}},
     "if with nothing to test": {"@if": {"then": 1}},
     "if that is a text": {"@if": "$.a"},
+    "case of no kind": {"@case": {"operator": "title", "value": "a"}},
     "case without operator": {"@case": {"value": "a"}},
     "case of a number": {"@case": {"operator": "upper", "value": 1}},
     "replace without pattern": {"@replace": {"value": "a"}},
@@ -91,7 +92,6 @@ BAD: dict[str, object] = {
 }
 UNKNOWN: dict[str, object] = {
     # The runtime ignores these, so they are mistyped.
-    "case of no kind": {"@case": {"operator": "title", "value": "a"}},
     "a key of if": {"@if": {"exists": 1, "than": 2}},
     "a key of replace": {"@replace": {"pattern": "a", "value": "b", "ignoreCase": True}},
     "a key of flatten": {"@flatten": {"separator": ".", "value": {}, "omitarrays": True}},
