@@ -137,10 +137,10 @@ def test_pages_of_destinations(
 def _yaml_examples() -> list[tuple[str, str]]:
     """Each block of YAML in a page, with the page and the line where it begins."""
     found = []
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted((ROOT / "docs").rglob("*.md")):
         for block in re.finditer(r"(?ms)^```yaml\n(.*?)^```", page.read_text("utf-8")):
             line = block.string.count("\n", 0, block.start()) + 1
-            found.append((f"{page.name}:{line}", block[1]))
+            found.append((f"{page.relative_to(ROOT)}:{line}", block[1]))
     return found
 
 

@@ -15,8 +15,6 @@ _LANGUAGES: Final = {
     "subscribe": "fql",
     "defaultSubscription": "fql",
     "drop": "fql",
-    "keep": "fql",
-    "sample": "fql",
 }
 """The topics of keys whose values are of a language of their own."""
 

@@ -44,9 +44,26 @@ def _entry(start: str, value: Any, indent: str) -> Iterator[str]:
     yield from _members(value, inner) if isinstance(value, dict) else _items(value, inner)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what readers of YAML disagree on, as definitions have to: ``y`` is true for some."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "'" if value in {"y", "Y", "n", "N"} else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
     )
     return text.removesuffix("\n").removesuffix("\n...")
 
