@@ -143,13 +143,13 @@ class Masker:
         known = {**other._traces, **self._traces}
         return Masker(known, known)
 
-    def text(self, text: str) -> str:
-        """Return ``text`` with every secret replaced by ``***``."""
+    def text(self, text: str, mask: str = MASK) -> str:
+        """Return ``text`` with every secret replaced by ``***``, or another mask."""
         pieces: list[str] = []
         end = 0
         for start, stop in self._spans(text):
             if start > end or not pieces:
-                pieces += [text[end:start], MASK]
+                pieces += [text[end:start], mask]
             end = max(end, stop)
         return "".join([*pieces, text[end:]])
 

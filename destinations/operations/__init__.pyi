@@ -228,7 +228,7 @@ from .versions import (
     entry_version,
     version_of_all,
 )
-from .wording import shown_content, shown_entry, shown_key
+from .wording import shown_attempt, shown_bytes, shown_content, shown_entry, shown_key
 
 __all__ = [
     "DEDUPE_DAYS",
@@ -384,6 +384,8 @@ __all__ = [
     "server_status",
     "settle",
     "settle_held",
+    "shown_attempt",
+    "shown_bytes",
     "shown_content",
     "shown_duration",
     "shown_entry",

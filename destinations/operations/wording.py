@@ -8,10 +8,11 @@ from typing import Any
 
 from destinations.errors import EventError
 from destinations.pipeline.ledger import LedgerEntry
-from destinations.secrets import Masker
+from destinations.secrets import MASK, Masker
 from destinations.segment.event import read_json
+from destinations.store import Attempt
 
-__all__ = ["shown_content", "shown_entry", "shown_key"]
+__all__ = ["shown_attempt", "shown_bytes", "shown_content", "shown_entry", "shown_key"]
 
 
 def shown_content(data: bytes | None, masker: Masker) -> Any:
@@ -37,6 +38,37 @@ def shown_entry(entry: LedgerEntry, masker: Masker) -> LedgerEntry:
         evidence=masker.value(dict(entry.evidence)),
         increment=None if increment is None else increment._replace(key=masker.text(increment.key)),
     )
+
+
+def shown_attempt(attempt: Attempt, masker: Masker, mask: str = MASK) -> Attempt:
+    """Return an attempt in which the secrets that hold now are masked, too.
+
+    Those of its destination were masked when it was kept. What its ``***`` stand for is not known
+    any more, unless others have another ``mask``.
+    """
+
+    def masked(text: str) -> str:
+        return masker.text(text, mask)
+
+    def body(data: bytes | None) -> bytes | None:
+        return None if data is None else shown_bytes(data, masker, mask)
+
+    return replace(
+        attempt,
+        url=masked(attempt.url),
+        request_headers={key: masked(value) for key, value in attempt.request_headers.items()},
+        request_body=body(attempt.request_body),
+        answer_headers={key: masked(value) for key, value in attempt.answer_headers.items()},
+        answer_body=body(attempt.answer_body),
+        error=masked(attempt.error),
+        secret_names=None if mask == MASK else attempt.secret_names,
+    )
+
+
+def shown_bytes(data: bytes, masker: Masker, mask: str = MASK) -> bytes:
+    """Return text as bytes in which secrets are masked; what is no text stays."""
+    text = data.decode("utf-8", "surrogateescape")
+    return masker.text(text, mask).encode("utf-8", "surrogateescape")
 
 
 def shown_key(key: str) -> str:

@@ -23,7 +23,7 @@ from destinations.kit.testing.case import RecordedAgainst
 from destinations.kit.testing.case_reading import CASES_FOLDER
 from destinations.kit.testing.personal_data import PersonalKind, counted
 from destinations.kit.testing.subject import Subject, open_subject
-from destinations.operations import connected_as_tenant
+from destinations.operations import connected_as_tenant, shown_attempt, shown_bytes
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.queue import Scope
 from destinations.sandbox.placeholders import placeholder_settings
@@ -34,6 +34,7 @@ from destinations.store import Attempt, OpenStore, Tenants
 
 __all__ = ["CaseOptions", "event_in", "subject_of", "write_case"]
 
+_STAND_IN: Final = "stand-in-for-a-secret"
 _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -144,8 +145,12 @@ def write_case(
     event: bytes | None,
     attempts: Sequence[Attempt],
     options: CaseOptions,
+    masker: Masker,
 ) -> None:
-    """Write a case of a delivery's event and answers; raises `UsageError` if that cannot be."""
+    """Write a case of a delivery's event and answers; raises `UsageError` if that cannot be.
+
+    Secrets that hold now have a stand-in in the event, in requests and in answers alike.
+    """
     # Here, as they need the extra kit: other uses of the command do not.
     from destinations.kit.testing.incidents import Incident, incident_case  # noqa: PLC0415
     from destinations.kit.testing.pseudonyms import pseudonymised  # noqa: PLC0415
@@ -159,6 +164,8 @@ def write_case(
             "--event FILE. A server keeps events for some time after that with keepRecent"
         )
         raise UsageError(msg)
+    hidden = shown_bytes(event, masker, _STAND_IN)
+    attempts = [shown_attempt(one, masker, _STAND_IN) for one in attempts]
     known = dict(found.settings)
     # A run has no configuration; its requests show which secrets it had.
     for name in sorted({name for one in attempts for name in one.secret_names or ()}):
@@ -168,7 +175,7 @@ def write_case(
     incident = Incident(
         options.name,
         f"{options.name.replace('-', ' ').capitalize()}.",
-        event,
+        hidden,
         entry.key,
         attempts,
         found.against,
@@ -179,9 +186,11 @@ def write_case(
     replaced: Mapping[str, PersonalKind] = {}
     if not options.raw:
         case, replaced = pseudonymised(subject, case)
-    save_case(subject, case, path, Masker(()))
+    save_case(subject, case, path, masker)
     for note in (*made.notes, *_about_settings(found, case.settings)):
         click.echo(note)
+    if hidden != event:
+        click.echo(f"The event held a secret of the configuration: {_STAND_IN} stands for it.")
     if replaced:
         click.echo(f"Stand-ins replace {counted(replaced)}.")
     requests = len(case.interactions)

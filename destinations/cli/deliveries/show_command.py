@@ -23,6 +23,7 @@ from destinations.operations import (
     delivery_details,
     evidence_rows,
     open_ledger,
+    shown_attempt,
     shown_content,
     shown_entry,
     shown_time,
@@ -148,12 +149,13 @@ def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
         event = store.recent().event(entry) if raw is None else raw
         attempts = store.attempts().of(delivery_id)
         found = subject_of(store, place, options.definition, entry)
+        masker = place.masker(store)
     if options.event_file is not None:
         event = event_in(options.event_file, entry)
     if options.number is not None:
         chosen_attempt(attempts, options.number)
     chosen = CaseOptions(options.case, options.cases, options.raw, options.number)
-    write_case(found, entry, event, attempts, chosen)
+    write_case(found, entry, event, attempts, chosen, masker)
     return 0
 
 
@@ -161,15 +163,18 @@ def _attempts(delivery_id: int, place: StorePlace, options: _Options) -> int:
     with place.read() as store:
         open_ledger(store).get(delivery_id)
         attempts = store.attempts().of(delivery_id)
+        masker = place.masker(store)
+    shown = [shown_attempt(one, masker) for one in attempts]
     if options.as_json:
-        shown = {"id": delivery_id, "kept_attempts": [attempt_record(one) for one in attempts]}
-        click.echo(json_text(shown))
+        kept = [attempt_record(one) for one in shown]
+        click.echo(json_text({"id": delivery_id, "kept_attempts": kept}))
         return 0
     chosen = chosen_attempt(attempts, options.number)
     if options.as_curl:
-        click.echo(curl_command(chosen))
+        # What its own secrets stand for is known, so others are masked after them.
+        click.echo(masker.text(curl_command(chosen)))
     else:
-        print_attempts(delivery_id, attempts)
+        print_attempts(delivery_id, shown)
     return 0
 
 
@@ -191,7 +196,7 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
             **record(entry),
             "payload": payload,
             "event": event,
-            "kept_attempts": masker.value([attempt_record(one) for one in attempts]),
+            "kept_attempts": [attempt_record(shown_attempt(one, masker)) for one in attempts],
             "commands": [text for text, _ in commands],
         }
         click.echo(json_text(shown))

@@ -17,6 +17,7 @@ from destinations.operations import attempt_record, chosen_attempt, curl_command
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import Attempt
+from tests.serving import store_spec
 
 Run = Callable[..., Any]
 
@@ -292,3 +293,48 @@ def test_bodies_as_json(body: bytes, shown: dict[str, Any], *, cut: bool) -> Non
     """Text where it is text, also if it is cut within a character; else Base64."""
     attempt = _attempt(request_body=body, request_bytes=9, is_request_cut=cut)
     assert attempt_record(attempt)["body"] == shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--attempts",),
+        ("--attempts", "--json"),
+        ("--json",),
+        ("--curl",),
+        ("--as-case", "leak", "--cases", "cases"),
+        ("--as-case", "leak", "--cases", "cases", "--raw"),
+    ],
+    ids=" ".join,
+)
+def test_secrets_of_the_configuration(  # noqa: PLR0917 - the parts of a server
+    command: Run,
+    path: StoreAddress,
+    sandbox: Any,
+    write: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    """Those of senders, which the destination's own do not mask, are in nothing that is shown."""
+    secret = "key-of-a-sender-0123456789"
+    monkeypatch.setenv("SENDER_KEY", secret)
+    monkeypatch.setenv("KANA_KEY", sandbox.settings["apiKey"])
+    monkeypatch.chdir(tmp_path)
+    properties = {"featureId": f"no {secret}", "delta": 2}
+    events = write("events.ndjson", [{**EVENTS[0], "properties": properties}])
+    settings = write("settings.yaml", dict(sandbox.settings))
+    given = ("--settings", settings, "--events", events, "--store", path)
+    assert command("run", "kana", *given).code == 1
+    config = tmp_path / "serve.yaml"
+    endpoint = json.dumps(sandbox.settings["endpoint"])
+    config.write_text(
+        f"store: {store_spec(path)}\n"
+        "destinations: [{name: kana, destination: kana, receiver: {keys: [{env: SENDER_KEY}]},"
+        f" settings: {{apiKey: {{env: KANA_KEY}}, endpoint: {endpoint}}}}}]\n"
+    )
+    done = command("deliveries", "show", str(_entry(path).id), *arguments, "--config", str(config))
+    assert done.code == 0, done.err
+    written = "".join(one.read_text("utf-8") for one in tmp_path.glob("cases/*"))
+    assert secret not in done.out + done.err + written
+    assert ("no ***" in done.out) or ("no stand-in" in written)
