@@ -13,7 +13,16 @@ from functools import cached_property
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus
 
-__all__ = ["MASK", "Masker", "Secret", "has_userinfo", "query_pieces", "reveal", "shown_url"]
+__all__ = [
+    "MASK",
+    "Masker",
+    "Secret",
+    "has_userinfo",
+    "query_pieces",
+    "query_secrets",
+    "reveal",
+    "shown_url",
+]
 
 MASK: Final = "***"
 
@@ -93,6 +102,20 @@ def shown_url(url: str, hidden: Container[str] | None = None) -> str:
 def query_pieces(url: str) -> list[str]:
     """Return each ``name=value`` in a URL's query, unchanged."""
     return _PIECE.findall(_at_query(url)[1])
+
+
+def query_secrets(text: str) -> list[str]:
+    """Return the values in a URL's query that may be secrets: those of at least 8 characters.
+
+    Shorter ones would be masked wherever they stand by chance. None for a text that is no URL.
+    """
+    if "://" not in text:
+        return []
+    values = [piece.partition("=")[2] for piece in query_pieces(text)]
+    return [value for value in values if len(value) >= _SHORTEST_VALUE]
+
+
+_SHORTEST_VALUE: Final = 8
 
 
 def _at_query(url: str) -> tuple[str, str]:

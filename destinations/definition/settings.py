@@ -15,7 +15,7 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.definition.secret_sources import SourceError, Sources
 from destinations.errors import SettingsError, UsageError, did_you_mean
-from destinations.secrets import Masker, Secret, has_userinfo, reveal
+from destinations.secrets import Masker, Secret, has_userinfo, query_secrets, reveal
 from destinations.segment.javascript.values import article, type_name
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation import CompiledSchema, compile_schema
@@ -49,6 +49,17 @@ class Settings(dict[str, Any]):
     def masker(self) -> Masker:
         """A masker of the secrets among them."""
         return _masker(tuple(reveal(one) for one in self.values() if isinstance(one, Secret)))
+
+    @property
+    def masker_of_answers(self) -> Masker:
+        """A masker for what others say: also of the values in the queries of addresses.
+
+        Partners, and proxies before them, repeat the address that they were asked at.
+        """
+        texts = [reveal(one) for one in self.values() if isinstance(one, str)]
+        values = [value for text in texts for value in query_secrets(text)]
+        secrets = (reveal(one) for one in self.values() if isinstance(one, Secret))
+        return _masker((*secrets, *values))
 
 
 @lru_cache(maxsize=64)

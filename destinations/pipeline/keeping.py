@@ -152,7 +152,7 @@ def _prepared(
     *,
     failed: bool,
 ) -> KeptExchange:
-    request, response, masker = one.request, one.response, settings.masker
+    request, response, masker = one.request, one.response, settings.masker_of_answers
     body, is_request_cut, names = _request_body(request, one.request_bytes, settings)
     answer, is_answer_cut = None, False
     if response is not None and response.body:

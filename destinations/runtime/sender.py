@@ -757,7 +757,7 @@ class Sender:
             if message.only is not None:
                 verdicts = [_narrowed(one, message.only) for one in verdicts]
         if log is not None:
-            reach = self._destination.settings.masker.reach
+            reach = self._destination.settings.masker_of_answers.reach
             kept, answer = bounded(message, response, reach)
             log.append(
                 Exchange(

@@ -76,6 +76,8 @@ _CAPITAL: Final = re.compile("[A-Z]")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _BYTES: Final[Mapping[str, int]] = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 _LEAST_ATTEMPT_BYTES: Final = 65_536
+_PASSED_PLACE: Final = re.compile(r"/alerts/\d+/to(/\d+)?/command/env/\d+")
+_SHORTEST_PASSED: Final = 8
 _SECRET_PLACE: Final = re.compile(
     r"(/destinations/\d+/receiver/(keys|signatureSecrets)/\d+|/sources/\d+/keys/\d+"
     r"|/sealing/(key|formerKeys/\d+)|/api/keys/\d+"
@@ -211,12 +213,20 @@ def config_of_text(text: str, current: ServeConfig, environment: Mapping[str, st
 
 
 def named_secrets(document: Document, sources: Sources) -> list[str]:
-    """Return the secrets that a configuration names beside settings, as far as they can be had."""
+    """Return the secrets that a configuration names beside settings, as far as they can be had.
+
+    Variables that the program of an alert is given count as such.
+    """
     found: list[str] = []
     for place, given in _places(document.data, ""):
         if _SECRET_PLACE.fullmatch(place) and names_a_secret(_source(given)):
             with contextlib.suppress(SourceError):
                 found.append(reveal(sources.value(_source(given))))
+        elif _PASSED_PLACE.fullmatch(place) and isinstance(given, str):
+            # What a program is given is for it alone; a short value would be masked by chance.
+            with contextlib.suppress(SourceError):
+                value = str(sources.value({"env": given}))
+                found += [value] if len(value) >= _SHORTEST_PASSED else []
     return found
 
 

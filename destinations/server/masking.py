@@ -10,7 +10,7 @@ from pathlib import Path
 from destinations.definition.secret_sources import SourceError, Sources, names_a_secret
 from destinations.errors import DefinitionError, UsageError
 from destinations.opening import open_definition
-from destinations.secrets import Masker, reveal
+from destinations.secrets import Masker, query_secrets, reveal
 from destinations.server.config import config_to_show, named_secrets
 from destinations.server.config_model import DestinationConfig, ServeConfig
 
@@ -50,14 +50,16 @@ def _secret_settings(destination: str) -> Collection[str] | None:
 def _of_settings(
     config: DestinationConfig, names: Collection[str] | None, sources: Sources
 ) -> list[str]:
-    """Return the secrets in the settings of a destination.
+    """Return the secrets in the settings of a destination, and in the queries of its addresses.
 
     Without their ``names``, all are taken for secrets that are only named in the configuration.
     """
     found = []
     for key, given in config.spec.get("settings", {}).items():
         is_secret = names_a_secret(given) if names is None else key in names
-        if is_secret:
-            with contextlib.suppress(SourceError):
-                found.append(sources.value(given))
-    return [reveal(one) for one in found if isinstance(one, str) and one]
+        with contextlib.suppress(SourceError):
+            value = sources.value(given)
+            if isinstance(value, str) and value:
+                text = reveal(value)
+                found += [text] if is_secret else query_secrets(text)
+    return found

@@ -209,6 +209,17 @@ def test_credentials_in_urls(keep: Callable[..., KeptExchange], url: str, shown:
     assert "t0ken" not in _texts(one)
 
 
+@pytest.mark.parametrize("form", ["plain", "percent", "JSON", "Base64"])
+def test_a_query_that_the_partner_repeats(keep: Callable[..., KeptExchange], form: str) -> None:
+    """What stands in the query of an address is masked in answers, too; what is short is not."""
+    value = "t0ken-of/the+hook"
+    written = FORMS[form](value)
+    answer = HttpResponse(404, {"x-path": f"/in?token={written}"}, f"no {written}, x=1".encode())
+    one = keep(answer=answer, endpoint=f"https://a.example/in?token={value}&x=1")
+    assert written not in _texts(one)
+    assert "x=1" in _texts(one)
+
+
 def test_which_secret_a_mask_stands_for(keep: Callable[..., KeptExchange]) -> None:
     """It is noted in order, and a mask that is none has no name."""
     one = keep(
