@@ -20,6 +20,7 @@ from destinations.definition.mapping_places import (
     touches_shape,
 )
 from destinations.definition.parameters import nested_parameters
+from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import (
     beginnings,
@@ -35,7 +36,13 @@ from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
 from destinations.segment.validation import compile_schema
 
-__all__ = ["check_action", "check_destination", "preset_issues", "warnings"]
+__all__ = [
+    "check_action",
+    "check_destination",
+    "plain_text_issues",
+    "preset_issues",
+    "warnings",
+]
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -130,7 +137,10 @@ def preset_issues(
         if never is not None:
             yield document.issue(own + "/subscribe", str(never))
         if "mapping" in preset:
-            yield from mapping_issues(document, own + "/mapping", preset["mapping"], EVENT)
+            # Subscriptions may be Segment's, which sends such text without a word: see `warnings`.
+            yield from mapping_issues(
+                document, own + "/mapping", preset["mapping"], EVENT, refuses_text=False
+            )
 
 
 def _unknown(kind: str, name: str, known: Collection[str]) -> str:
@@ -200,11 +210,17 @@ def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> It
 
 
 def mapping_issues(
-    document: Document, place: str, value: object, shape: Shape | None
+    document: Document,
+    place: str,
+    value: object,
+    shape: Shape | None,
+    *,
+    refuses_text: bool = True,
 ) -> Iterator[Issue]:
     """Yield the issues in one mapping value, also in branches that no event may ever reach.
 
-    ``shape`` is that of the data it reads.
+    ``shape`` is that of the data it reads. Text that looks like a path or a template is an issue
+    unless ``refuses_text`` is false.
     """
     try:
         compiled = compile_value(value)
@@ -216,6 +232,16 @@ def mapping_issues(
         yield document.issue(place + issue.path, issue.message)
     for path, message in unreadable(value, place, shape):
         yield document.issue(path, message)
+    if refuses_text:
+        yield from plain_text_issues(document, place, value, shape)
+
+
+def plain_text_issues(
+    document: Document, place: str, value: object, shape: Shape | None = EVENT
+) -> Iterator[Issue]:
+    """Yield the plain text in a mapping that was meant as a path or a template."""
+    for path, message in sent_as_it_is(value, place, shape):
+        yield document.issue(path, message)
 
 
 def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -223,6 +249,8 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     yield from _values_in_addresses(document)
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
+        place = pointer("presets", index, "mapping")
+        yield from plain_text_issues(document, place, preset.get("mapping"))
     for action in actions.values():
         yield from _odd_conditions(action, "/defaultSubscription", action.data)
 

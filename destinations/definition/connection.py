@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from destinations.definition.check import preset_issues
+from destinations.definition.check import plain_text_issues, preset_issues
 from destinations.definition.defaults import broken_mapping
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
@@ -151,6 +151,9 @@ def _subscribed(
         for issue in (never_holds(one.subscribe), *compile_fql(one.subscribe).warnings)
         if issue is not None
     ]
+    for at, _ in enabled:
+        mapping = given[at].get("mapping")
+        warnings += plain_text_issues(document, place + pointer(at, "mapping"), mapping)
     return replace(
         definition,
         presets=tuple(one for _, one in enabled),

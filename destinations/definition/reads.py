@@ -20,7 +20,7 @@ from destinations.segment.mapping.parts import Split, alternatives, members, spl
 from destinations.segment.mapping.paths import split_path, strip_root
 from destinations.segment.mapping.templates import split_template
 
-__all__ = ["Shape", "unreadable"]
+__all__ = ["Found", "Shape", "single_braces", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +163,22 @@ _SINGLE: Final = re.compile(r"(?<!\{)\{\s*((?:\$\.)?([A-Za-z_]\w*)((?:\.[\w\\-]+
 
 
 def _single_braces(rest: str, shape: Shape | None) -> Iterator[str]:
-    """Yield placeholders in single braces: paths from a known root, which are printed as they are.
+    for placeholder, meant in single_braces(rest, shape):
+        shown = re.sub(r"\s", "", placeholder)
+        yield f"has {shown}, which is printed as it is; did you mean {meant}?"
+
+
+def single_braces(text: str, shape: Shape | None) -> Iterator[tuple[str, str]]:
+    """Yield placeholders in single braces of a known root, each with what was meant.
 
     A single word, such as ``{name}``, may be the partner's own placeholder, unless it is written as
     only keys of events are.
     """
-    for path, root, below in _SINGLE.findall(rest):
+    for found in _SINGLE.finditer(text):
+        path, root, below = found.groups()
         is_meant = bool(below) or not root.islower()
         if shape is not None and root in shape.keys and is_meant:
-            meant = f"{{{{{strip_root(path)}}}}}"
-            yield f"has {{{path}}}, which is printed as it is; did you mean {meant}?"
+            yield found[0], f"{{{{{strip_root(path)}}}}}"
 
 
 _LIQUID: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)

@@ -137,6 +137,16 @@ def test_what_can_match_no_event(connected: Callable[..., DestinationDefinition]
     assert "/subscriptions/0/subscribe" in str(warning)
 
 
+def test_plain_text_that_looks_like_a_path(
+    connected: Callable[..., DestinationDefinition],
+) -> None:
+    """It is a warning with its place: Segment, from which subscriptions come, sends it as it is."""
+    given = {"@if": {"exists": {"@path": "$.userId"}, "then": "{{properties.plan}}"}}
+    (warning,) = connected({"mapping": {"featureId": given}}).warnings
+    assert "/subscriptions/0/mapping/featureId/@if/then" in str(warning)
+    assert "did you mean {'@template': '{{properties.plan}}'}?" in str(warning)
+
+
 FILTERS = """
 filters:
   - {blockProperties: [email, context.ip]}

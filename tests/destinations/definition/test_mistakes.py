@@ -13,6 +13,7 @@ import pytest
 
 from destinations.definition import DestinationDefinition, check_folder
 from destinations.definition.mapping_places import EVENT
+from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import unreadable
 from destinations.errors import DefinitionError
 
@@ -590,6 +591,105 @@ BAD: dict[str, tuple[Change, str, str]] = {
     ),
 }
 
+REST = "/requests/save/rest"
+PLAIN: dict[str, tuple[Change, str, str]] = {
+    "a template as a segment": (
+        _set(f"{SAVE}.path", ["v1", "{{payload.page}}"]),
+        f"{REST}/path/1",
+        (
+            "'{{payload.page}}' is plain text and sent as it is; did you mean"
+            " {'@template': '{{payload.page}}'}? If the text is meant, write {'@literal': ...}"
+        ),
+    ),
+    "a path as a body": (
+        _set(f"{SAVE}.json", "$.payload.page"),
+        f"{REST}/json",
+        "did you mean {'@path': '$.payload.page'}?",
+    ),
+    "a path in a body": (
+        _set(f"{SAVE}.json", {"a": [{"b": "$.event['user id'].c[0]"}]}),
+        f"{REST}/json/a/0/b",
+        "did you mean {'@path': \"$.event['user id'].c[0]\"}?",
+    ),
+    "a template as a header": (
+        _set(f"{SAVE}.headers", {"X-Key": "Key {{ settings.apiKey }}"}),
+        f"{REST}/headers/X-Key",
+        "did you mean {'@template': 'Key {{ settings.apiKey }}'}?",
+    ),
+    "a template as a header of all": (
+        _set("destination.transport.headers.X-Key", "{{settings.apiKey}}"),
+        "/transport/headers/X-Key",
+        "did you mean {'@template': '{{settings.apiKey}}'}?",
+    ),
+    "a template as a URL": (
+        _set(f"{SAVE}.url", "https://a.example/{{$.settings.apiKey}}"),
+        f"{REST}/url",
+        "did you mean {'@template': 'https://a.example/{{$.settings.apiKey}}'}?",
+    ),
+    "a template as the URL of all": (
+        _set("destination.transport.baseUrl", "https://{{settings.apiKey}}.a.example"),
+        "/transport/baseUrl",
+        "did you mean {'@template': 'https://{{settings.apiKey}}.a.example'}?",
+    ),
+    "a template in single braces": (
+        _set(f"{SAVE}.url", "https://a.example/{settings.apiKey}/{payload.page}"),
+        f"{REST}/url",
+        "did you mean {'@template': 'https://a.example/{{settings.apiKey}}/{{payload.page}}'}?",
+    ),
+    "a path in a query": (
+        _set(f"{SAVE}.query", {"id": "$.payload.page"}),
+        f"{REST}/query/id",
+        "did you mean {'@path': '$.payload.page'}?",
+    ),
+    "a path as a secret": (
+        _set(
+            f"{SAVE}.sign",
+            {"header": "X-Sign", "algorithm": "sha256", "secret": "$.settings.apiKey"},
+        ),
+        f"{REST}/sign/secret",
+        "did you mean {'@path': '$.settings.apiKey'}?",
+    ),
+    "a path as a variable": (
+        _set("destination.requests.count.graphql.variables", {"by": "$.payload.by"}),
+        "/requests/count/graphql/variables/by",
+        "did you mean {'@path': '$.payload.by'}?",
+    ),
+    "a path of an answer": (
+        _set("destination.requests.count.refusals.0.message", "not counted: {{answer.why}}"),
+        "/requests/count/refusals/0/message",
+        "did you mean {'@template': 'not counted: {{answer.why}}'}?",
+    ),
+    "a path as a default": (
+        _set(f"{THING}.default", "$.properties.plan"),
+        "/fields/properties/thing/default",
+        "did you mean {'@path': '$.properties.plan'}?",
+    ),
+    "a template with the root": (
+        _set(f"{THING}.default", "{{$.properties.plan}} of {{$.userId}}"),
+        "/fields/properties/thing/default",
+        "did you mean {'@template': '{{properties.plan}} of {{userId}}'}?",
+    ),
+    "Liquid": (
+        _set(f"{THING}.default", "{{ properties.plan | upcase }}"),
+        "/fields/properties/thing/default",
+        "did you mean {'@liquid': '{{ properties.plan | upcase }}'}?",
+    ),
+    "a path within a directive": (
+        _set(f"{THING}.default", {"@if": {"exists": {"@path": "$.a"}, "then": "$.traits.b"}}),
+        "/fields/properties/thing/default/@if/then",
+        "did you mean {'@path': '$.traits.b'}?",
+    ),
+    "long text": (
+        _set(f"{THING}.default", "x" * 100 + "{{userId}}"),
+        "/fields/properties/thing/default",
+        (
+            f"'{'x' * 60}...' is plain text and sent as it is; did you mean"
+            f" {{'@template': '{'x' * 60}...'}}?"
+        ),
+    ),
+}
+"""Text that looks like a mapping: it would be sent, and nobody would know."""
+
 WARNED: dict[str, tuple[Change, str, str]] = {
     # A definition with one of these is loaded: it does at Segment what it does here.
     "a type in a part of a subscription": (
@@ -619,6 +719,11 @@ WARNED: dict[str, tuple[Change, str, str]] = {
         _set("count.defaultSubscription", 'type != "delet"'),
         "/defaultSubscription",
         'type != "delet" always holds',
+    ),
+    "a path as plain text of a subscription": (
+        _set("destination.presets.0.mapping", {"thing": "$.properties.plan"}),
+        "/presets/0/mapping/thing",
+        "did you mean {'@path': '$.properties.plan'}?",
     ),
 }
 
@@ -742,12 +847,33 @@ GOOD: dict[str, Change] = {
     "a URL whose template begins at the root": _set(
         f"{SAVE}.url", {"@template": "{{$.settings.endpoint}}/pages"}
     ),
+    "text that is meant": _set(
+        f"{SAVE}.json",
+        {"a": {"@literal": "{{payload.page}}"}, "b": {"@literal": {"c": ["$.payload.page"]}}},
+    ),
+    "plain text": _set(
+        f"{SAVE}.json",
+        ["$", "$5", "$.50", "$ .a", "{}", "{{}}", "{{${name}}}", "{id}", "{user.id} {payload}"],
+    ),
+    "code in directives": _set(
+        f"{THING}.default",
+        {
+            "@if": {
+                "exists": {"@arrayPath": ["$.properties.products", {"id": {"@path": "$.id"}}]},
+                "then": {"@path": {"@template": "$.properties.{{userId}}"}},
+                "else": {"@liquid": "{{userId}}"},
+            }
+        },
+    ),
     "types": _set(
         "count.defaultSubscription",
         'type = "identify" or type = "track" or type = "page" or type = "screen"'
         ' or type = "group" or type = "alias" or event = "trak"',
     ),
 }
+
+
+BAD |= {f"plain text: {name}": one for name, one in PLAIN.items()}
 
 
 @pytest.mark.parametrize(("change", "place", "message"), BAD.values(), ids=BAD)
@@ -803,7 +929,7 @@ def test_the_mappings_of_public_destinations() -> None:
     assert [
         (place, found)
         for place, mapping in (*fields, *presets)
-        for found in unreadable(mapping, "", EVENT)
+        for found in (*unreadable(mapping, "", EVENT), *sent_as_it_is(mapping, "", EVENT))
     ] == []
 
 
@@ -839,6 +965,11 @@ DOCUMENTED: dict[str, Change] = {
     "Liquid in `@template`": _set(f"{THING}.default", {"@template": "{{userId | upcase}}"}),
     "A Liquid filter that does not exist": _set(
         f"{THING}.default", {"@liquid": "{{traits.email | md5}}"}
+    ),
+    "A template without `@template`": _set(f"{SAVE}.path", ["pages", "{{payload.page}}"]),
+    "A path without `@path`": _set(f"{SAVE}.json", "$.payload.page"),
+    "A path without `@path` in a subscription (a warning: it is loaded)": _set(
+        "destination.presets.0.mapping", {"thing": "$.properties.plan"}
     ),
     "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
     "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
