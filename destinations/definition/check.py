@@ -22,6 +22,7 @@ from destinations.definition.mapping_places import (
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
+from destinations.definition.setting_uses import names_read
 from destinations.definition.url_pieces import (
     beginnings,
     holds_values,
@@ -247,6 +248,7 @@ def plain_text_issues(
 def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
     """Yield the issues in a valid definition that do no harm, though they are mistakes."""
     yield from _values_in_addresses(document)
+    yield from _unused_credentials(document, actions)
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -454,11 +456,40 @@ def _authentication(document: Document) -> Iterator[Issue]:
         yield document.issue(
             "/authentication/fields",
             "must name two settings, the user and the password of HTTP Basic; or say in"
-            " transport.headers how Authorization is made",
+            " transport.headers how Authorization is made, with scheme: custom",
         )
     if authentication["test"] not in document.data["requests"]:
         message = _unknown("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
+
+
+def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield the credentials that reach no request, and a scheme that is not followed."""
+    data = document.data
+    authentication = data.get("authentication")
+    if authentication is None or basic_settings(data) is not None:
+        return
+    if authentication["scheme"] == "basic":
+        yield document.issue("/authentication/scheme", _HEADER_WINS)
+    # Code may put settings into the payload, and what is pending is not written yet.
+    has_code = any("generator" in action.data["perform"] for action in actions.values())
+    if has_code or any("pending" in request for request in data["requests"].values()):
+        return
+    mappings = [value for _, value, _ in destination_mappings(data, [])]
+    for index, key in enumerate(authentication["fields"]):
+        if not any(names_read(value, [key]) for value in mappings):
+            place = pointer("authentication", "fields", index)
+            yield document.issue(place, f"{key} is in no request: {_SEND_KEY.format(key)}")
+
+
+_HEADER_WINS = (
+    "basic has no effect: the header Authorization of transport is sent, and none is made of"
+    " fields; remove that header, or say scheme: custom"
+)
+_SEND_KEY = (
+    "put it into transport.headers, such as Authorization:"
+    " {{'@template': 'Bearer {{{{settings.{}}}}}'}}"
+)
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:

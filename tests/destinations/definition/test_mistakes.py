@@ -52,6 +52,22 @@ def _all(*changes: Change) -> Change:
     return change
 
 
+def _without_code(documents: Any) -> None:
+    """Removes the actions that need a plugin, with what names them."""
+    made_by_code = {
+        name for name, one in documents.items() if "generator" in one.get("perform", {})
+    }
+    for name in made_by_code:
+        del documents[name]
+    destination = documents["destination"]
+    destination["presets"] = [
+        one for one in destination["presets"] if one["partnerAction"] not in made_by_code
+    ]
+
+
+CUSTOM = {"scheme": "custom", "fields": ["apiKey", "limit"], "test": "find"}
+
+
 def _setting(**spec: Any) -> Change:
     return _set(f"{SETTINGS}.more", {"title": "More", "description": "More.", **spec})
 
@@ -725,6 +741,31 @@ WARNED: dict[str, tuple[Change, str, str]] = {
         "/presets/0/mapping/thing",
         "did you mean {'@path': '$.properties.plan'}?",
     ),
+    "HTTP Basic beside a header": (
+        _set("destination.authentication.scheme", "basic"),
+        "/authentication/scheme",
+        (
+            "basic has no effect: the header Authorization of transport is sent, and none is made of"
+            " fields; remove that header, or say scheme: custom"
+        ),
+    ),
+    "a credential that is not sent": (
+        _all(_without_code, _set("destination.transport.headers", {})),
+        "/authentication/fields/0",
+        (
+            "apiKey is in no request: put it into transport.headers, such as Authorization:"
+            " {'@template': 'Bearer {{settings.apiKey}}'}"
+        ),
+    ),
+    "one of two credentials that is not sent": (
+        _all(
+            _without_code,
+            _set("destination.authentication", CUSTOM),
+            _set("destination.transport.headers", {"X-Key": {"@path": "$.settings.apiKey"}}),
+        ),
+        "/authentication/fields/1",
+        "limit is in no request",
+    ),
 }
 
 GOOD: dict[str, Change] = {
@@ -865,6 +906,42 @@ GOOD: dict[str, Change] = {
             }
         },
     ),
+    "a credential in an address": _all(
+        _without_code,
+        _set("destination.transport.headers", {}),
+        _set(f"{SAVE}.query", {"key": {"@path": "$.settings.apiKey"}}),
+    ),
+    "a credential in a signature": _all(
+        _without_code,
+        _set("destination.transport.headers", {}),
+        _set(
+            f"{SAVE}.sign",
+            {
+                "header": "X-Sign",
+                "algorithm": "sha256",
+                "secret": {"@path": "$.settings.apiKey"},
+            },
+        ),
+    ),
+    "a credential among all settings": _all(
+        _without_code,
+        _set("destination.transport.headers", {}),
+        _set(f"{SAVE}.json", {"@path": "$.settings"}),
+    ),
+    "credentials that code may send": _set("destination.transport.headers", {}),
+    "HTTP Basic": _all(
+        _without_code,
+        _set("destination.authentication", {**CUSTOM, "scheme": "basic"}),
+        _set("destination.transport.headers", {}),
+    ),
+    "credentials of a request to be written": _all(
+        _without_code,
+        _set("destination.transport.headers", {}),
+        _set(
+            "destination.requests.save",
+            {"description": "Save.", "idempotent": True, "pending": "What it takes."},
+        ),
+    ),
     "types": _set(
         "count.defaultSubscription",
         'type = "identify" or type = "track" or type = "page" or type = "screen"'
@@ -970,6 +1047,12 @@ DOCUMENTED: dict[str, Change] = {
     "A path without `@path`": _set(f"{SAVE}.json", "$.payload.page"),
     "A path without `@path` in a subscription (a warning: it is loaded)": _set(
         "destination.presets.0.mapping", {"thing": "$.properties.plan"}
+    ),
+    "HTTP Basic beside a header `Authorization` (a warning: it is loaded)": _set(
+        "destination.authentication.scheme", "basic"
+    ),
+    "A credential that no request has (a warning: it is loaded)": _all(
+        _without_code, _set("destination.transport.headers", {})
     ),
     "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
     "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),
