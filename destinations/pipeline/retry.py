@@ -13,11 +13,16 @@ from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, St
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.pipeline.refusals import is_refused_key
+from destinations.statuses import UNKNOWN_CODE
 
 __all__ = ["LossRule", "RetryPolicy"]
 
 _NOT_APPLIED: Final = "its answer was lost, and the partner shows that it was not applied"
 _CANNOT_ASK: Final = "the answer was lost, and the partner cannot be asked whether it was applied"
+_NOT_SAID: Final = (
+    "the answer does not say whether it was applied, and the partner cannot be asked; if such an"
+    " answer proves that nothing was, add an error rule with nothingApplied: true"
+)
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one, whose answer was lost,"
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
@@ -203,7 +208,7 @@ class RetryPolicy:
         may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
         if not (rule.resend and may_pass) or result.applied_in_part:
             held = replace(result, outcome=State.HELD, retry=None)
-            evidence = {"why": _CANNOT_ASK}
+            evidence = {"why": _NOT_SAID if _is_answered(result) else _CANNOT_ASK}
             return Transition(
                 delivery, held, stage, attempts, effect=Effect.MAYBE, evidence=evidence
             )
@@ -306,10 +311,10 @@ class RetryPolicy:
             failure = Failure(reason, "internal", 500, retryable=True, nothing_applied=True)
             return self.ask_later(delivery, failure, now, rule=rule)
         if was_sent:
-            lost = Result(State.UNKNOWN, reason, "UNKNOWN_ERROR", 500)
+            lost = Result(State.UNKNOWN, reason, UNKNOWN_CODE, 500)
             return self.after(delivery, lost, now, rule=rule)
         # One event of the batch may be to blame, which must not take the others with it for long.
-        again = Result(State.READY, reason, "UNKNOWN_ERROR", 500, retry=Retry())
+        again = Result(State.READY, reason, UNKNOWN_CODE, 500, retry=Retry())
         return self.after(delivery, again, now, rule=rule)
 
     @property
@@ -358,6 +363,11 @@ class RetryPolicy:
     def _began(self, delivery: QueuedDelivery) -> float | None:
         first = delivery.first_attempt_at
         return None if first is None else max(first, self.began_at)
+
+
+def _is_answered(result: Result) -> bool:
+    """Return whether the partner has answered, as opposed to a lost answer or an internal error."""
+    return result.status is not None and result.code not in {ANSWER_LOST, UNKNOWN_CODE}
 
 
 def _is_suspicious(result: Result, retry: Retry) -> bool:

@@ -745,8 +745,8 @@ WARNED: dict[str, tuple[Change, str, str]] = {
         _set("destination.authentication.scheme", "basic"),
         "/authentication/scheme",
         (
-            "basic has no effect: the header Authorization of transport is sent, and none is made of"
-            " fields; remove that header, or say scheme: custom"
+            "basic has no effect: the header Authorization of transport is sent, and none is made"
+            " of fields; remove that header, or say scheme: custom"
         ),
     ),
     "a credential that is not sent": (

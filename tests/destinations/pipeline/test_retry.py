@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.http import Failure, HttpResponse
-from destinations.outcome import Effect, Outcome, Result, Retry, State, Status, WaitFor
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State, Status, WaitFor
 from destinations.pipeline.queue import QueuedDelivery, QueuedEvent
 from destinations.pipeline.retry import LossRule, RetryPolicy
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -272,6 +272,25 @@ def test_a_lost_answer(
     assert (found.state, found.next_at, found.attempts) == (state, next_at, 1)
     assert found.resent is (state is State.READY)
     assert bool(found.evidence) is (state is State.HELD)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "why"),
+    [
+        (ANSWER_LOST, None, "the answer was lost, and the partner cannot be asked"),
+        ("UNKNOWN_ERROR", 500, "the answer was lost, and the partner cannot be asked"),  # ours
+        ("INTERNAL_SERVER_ERROR", 500, "the answer does not say whether it was applied"),
+        ("BAD_REQUEST", 400, "the answer does not say whether it was applied"),
+    ],
+)
+def test_why_it_is_held(code: str, status: int | None, why: str) -> None:
+    """An answer that came is not called lost, and what would have helped is said."""
+    result = Result(State.UNKNOWN, "why", code, status)
+    evidence = POLICY.after(_delivery(), result, 50.0).evidence
+    assert evidence is not None
+    assert why in evidence["why"]
+    helps = "add an error rule with nothingApplied: true" in evidence["why"]
+    assert helps is ("does not say" in why)
 
 
 @pytest.mark.parametrize(
