@@ -176,7 +176,7 @@ def _to_json(report: _Report) -> dict[str, Any]:
                 "action": one.case.action,
                 "request": one.case.way.request,
                 "fault": one.case.fault.name,
-                "outcomes": [outcome.value for outcome in one.outcomes],
+                "outcomes": [outcome.value for outcome in one.ends],
                 "sent": one.sent,
                 "passed": one.passed,
                 "differences": [difference.to_json() for difference in one.differences],
@@ -242,5 +242,5 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
 
 
 def _outcomes(group: Sequence[FaultReport]) -> str:
-    found = {outcome for one in group for outcome in one.outcomes}
+    found = {outcome for one in group for outcome in one.ends}
     return ", ".join(status.value for status in SHOWN if status in found)

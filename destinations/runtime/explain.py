@@ -15,13 +15,13 @@ from typing import Any
 from destinations.clock import unix_time
 from destinations.definition.settings import named_settings
 from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
-from destinations.http import Answer, CompiledRequest, HttpRequest
+from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.envelope import STAND_IN_HEADER
-from destinations.outcome import Result, State, Status
+from destinations.outcome import Result
 from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
+from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
-from destinations.runtime.sender import status_of
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import Event, read_json
 from destinations.segment.javascript import UNDEFINED, NativeFunction
@@ -247,7 +247,8 @@ def _planned(
     except ResolveError as error:
         return PlannedRequest(name, after, note=f"cannot be made: {error}")
     shown = _shown(message, destination)
-    return PlannedRequest(name, after, shown, outcomes=_outcomes(destination, request))
+    loss = Loss.of(one.definition for one in action.requests.values())
+    return PlannedRequest(name, after, shown, outcomes=_outcomes(destination, request, loss))
 
 
 def _shown(message: HttpRequest, destination: Destination) -> dict[str, Any]:
@@ -285,7 +286,9 @@ def _named_basic(message: HttpRequest, destination: Destination) -> dict[str, st
     return {"Authorization": f"Basic {text}"} if is_it else {}
 
 
-def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple[str, str], ...]:
+def _outcomes(
+    destination: Destination, request: CompiledRequest, loss: Loss
+) -> tuple[tuple[str, str], ...]:
     """Return (answer, outcome) pairs for the event, in the order in which rules are tried."""
     definition = request.definition
     found = [("a success", "delivered" if not definition.answers else "goes on")]
@@ -295,19 +298,13 @@ def _outcomes(destination: Destination, request: CompiledRequest) -> tuple[tuple
     for rule in (*definition.error_rules, *destination.definition.error_rules):
         if rule.when.body is None and rule.when in read:
             continue
-        status = status_of(
-            request,
-            error_class=rule.error_class,
-            retryable=rule.retryable,
-            nothing_applied=rule.nothing_applied,
+        concerns = "event" if rule.retryable or rule.concerns is None else rule.concerns
+        failure = Failure(
+            *("", rule.error_class, 0, rule.retryable, rule.nothing_applied), concerns=concerns
         )
-        is_refused = rule.error_class == "authentication"
-        found.append((str(rule.when), "stops the run" if is_refused else _end(status)))
-    lost = status_of(request, error_class="timeout", retryable=True, nothing_applied=False)
-    found.append(("sent, but no answer", _end(lost)))
-    found.append(("no connection", "tried again, then dead"))
+        found.append((str(rule.when), ending(request, failure, loss)))
+    found += endings_by_status(request, loss)
+    lost = Failure("", "timeout", 0, retryable=True, nothing_applied=False)
+    found.append(("sent, but no answer", ending(request, lost, loss)))
+    found.append(("no connection", AGAIN))
     return tuple(found)
-
-
-def _end(status: Status) -> str:
-    return "tried again, then dead" if status is State.READY else status.value

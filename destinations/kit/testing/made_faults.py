@@ -13,6 +13,7 @@ from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.ways import Played, Stage, Way, find_ways
 from destinations.kit.testing.wire import CutResponse, Reply, transport_error
 from destinations.outcome import Outcome, State, Status
+from destinations.runtime.endings import Loss
 from destinations.runtime.sender import status_of
 
 __all__ = ["FaultCase", "FaultReport", "fault_cases", "play_fault"]
@@ -52,6 +53,14 @@ class FaultReport:
     def passed(self) -> bool:
         """Return whether all outcomes were as expected."""
         return not self.differences
+
+    @property
+    def ends(self) -> tuple[Status, ...]:
+        """The outcomes as at a run or server, which holds what it cannot ask the partner about."""
+        stage = self.case.stage
+        action = stage.destination.actions[stage.action.slug]
+        state = Loss.of(one.definition for one in action.requests.values()).state
+        return tuple(state if one is State.UNKNOWN else one for one in self.outcomes)
 
 
 def fault_cases(subject: Subject) -> Iterator[FaultCase]:

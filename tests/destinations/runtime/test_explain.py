@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ def _matched(explanation: Explanation) -> SubscriptionExplanation:
     return found
 
 
+ASKED = "unknown; the partner is asked"
+PAGE = {"type": "page", "userId": "u", "name": "home"}
 TRACK = {"type": "track", "event": "Used", "userId": "u", "properties": {"by": 1, "thing": "t"}}
 
 
@@ -95,14 +98,81 @@ def test_a_rest_request(bind: Bind) -> None:
     assert outcomes["sent, but no answer"] == "tried again, then dead"
 
 
-def test_what_may_not_be_repeated_ends_as_unknown(bind: Bind) -> None:
+def _asking(documents: Any) -> None:
+    """Lets the partner be asked about lost answers of the request ``count``."""
+    documents["destination"]["requests"]["count"]["reconcile"] = {
+        "ask": "find",
+        "key": {"@path": "$.payload.thing"},
+        "amount": {"@path": "$.payload.by"},
+        "shown": {"@path": "$.answer.name"},
+    }
+
+
+def _resending(documents: Any) -> None:
+    documents["destination"]["requests"]["count"]["onLostAnswer"] = "resend"
+
+
+BY_STATUS = [
+    # an event, a change of the definition, and what follows answers that no rule reads
+    (
+        PAGE,
+        None,
+        {
+            "status 401": "stops the run",
+            "status 403": "waits; its action pauses",
+            "status 408, 423 or 429": "tried again, then dead",
+            "another 4xx": "rejected",
+            "status 501": "rejected",
+            "another 5xx": "tried again, then dead",
+        },
+    ),
+    (
+        TRACK,
+        None,
+        {
+            "status 401": "stops the run",
+            "status 403, 404, 405, 410 or 415": "waits; its action pauses",
+            "status 413": "rejected",
+            "status 429": "tried again, then dead",
+            "another 4xx": "held",
+            "another 5xx": "held",
+        },
+    ),
+    (TRACK, _asking, {"another 4xx": ASKED, "another 5xx": ASKED, "sent, but no answer": ASKED}),
+    (
+        TRACK,
+        _resending,
+        {
+            "another 4xx": "held",
+            "status 501": "held",
+            "another 5xx": "sent again; it may count twice",
+            "sent, but no answer": "sent again; it may count twice",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "change", "expected"), BY_STATUS)
+def test_what_answers_without_a_rule_mean(
+    bind: Bind, event: Any, change: Any, expected: dict[str, str]
+) -> None:
+    """Statuses are listed by what follows, and the words are those of a run or a server."""
+    (planned,) = _matched(_explain(bind(change), event)).requests
+    outcomes = dict(planned.outcomes)
+    assert {name: outcomes.get(name) for name in expected} == expected
+    if change is None:
+        found = [name for name in outcomes if re.match(r"status \d|another \dxx", name)]
+        assert found == list(expected)
+
+
+def test_what_may_not_be_repeated_is_held(bind: Bind) -> None:
     """The table of answers is that of delivery: it depends on whether a repeat does harm."""
     (planned,) = _matched(_explain(bind(), TRACK)).requests
     outcomes = dict(planned.outcomes)
     assert outcomes["an answer that matches a refusal"] == "rejected"
     assert outcomes["code BUSY"] == "tried again, then dead"
-    assert outcomes["code BROKEN"] == "unknown"
-    assert outcomes["sent, but no answer"] == "unknown"
+    assert outcomes["code BROKEN"] == "held"
+    assert outcomes["sent, but no answer"] == "held"
     assert outcomes["no connection"] == "tried again, then dead"
     assert outcomes["message like ^Who are you"] == "stops the run"
 

@@ -80,6 +80,27 @@ def test_what_must_hold_for_a_fault(
     assert report.sent == sent
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_a_run_would_make_of_it(make_subject: MakeSubject, asks: bool) -> None:
+    """What may have been applied is held, unless the partner can be asked."""
+
+    def change(documents: dict[str, Any]) -> None:
+        if asks:
+            documents["destination"]["requests"]["count"]["reconcile"] = {
+                "ask": "find",
+                "key": {"@path": "$.payload.thing"},
+                "amount": {"@path": "$.payload.by"},
+                "shown": {"@path": "$.answer.name"},
+            }
+
+    cases = fault_cases(make_subject(change))
+    (report,) = [
+        play_fault(case) for case in cases if (case.action, case.fault.name) == ("count", "500")
+    ]
+    assert report.outcomes == (State.UNKNOWN, State.UNKNOWN)
+    assert report.ends == ((State.UNKNOWN if asks else State.HELD),) * 2
+
+
 def test_a_runtime_that_repeats_what_it_must_not(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,91 @@
+"""Say what becomes of an event after a failed request, without sending one.
+
+The words are those of a run and a server, which go on where the sender says ``unknown``: they ask
+the partner, send again, or hold the event for an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.definition import RequestDefinition
+from destinations.http import CompiledRequest, Failure, HttpResponse
+from destinations.outcome import State
+from destinations.runtime.sender import status_of
+
+__all__ = ["AGAIN", "Loss", "ending", "endings_by_status"]
+
+AGAIN: Final = "tried again, then dead"
+PAUSES: Final = "waits; its action pauses"
+STOPS: Final = "stops the run"
+ASKED: Final = "unknown; the partner is asked"
+HELD: Final = "held"
+RESENT: Final = "sent again; it may count twice"
+
+_STATUSES: Final = {"4xx": range(400, 500), "5xx": range(500, 600)}
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What follows where a request may have been applied: the partner is asked, or not."""
+
+    asks: bool = False
+    resends: bool = False
+
+    @classmethod
+    def of(cls, requests: Iterable[RequestDefinition]) -> Loss:
+        """Return what follows for an action with these requests, as far as a definition says."""
+        once = [one for one in requests if not one.idempotent]
+        has_question = any(one.reconcile is not None for one in once)
+        return cls(
+            asks=bool(once) and once[0].reconcile is not None,
+            resends=not has_question and all(one.on_lost_answer == "resend" for one in once),
+        )
+
+    @property
+    def state(self) -> State:
+        """The state of what may have been applied, unless it is sent again."""
+        return State.UNKNOWN if self.asks else State.HELD
+
+
+def ending(request: CompiledRequest, failure: Failure, loss: Loss) -> str:
+    """Return what becomes of an event after this failure of a request."""
+    status = status_of(
+        request,
+        error_class=failure.error_class,
+        retryable=failure.retryable or failure.concerns != "event",
+        nothing_applied=failure.nothing_applied,
+    )
+    if failure.error_class == "authentication":
+        return STOPS
+    if status is State.UNKNOWN:
+        if loss.asks:
+            return ASKED
+        may_pass = failure.retryable and failure.concerns == "event"
+        return RESENT if loss.resends and may_pass else HELD
+    if status is not State.READY:
+        return status.value
+    return AGAIN if failure.concerns == "event" else PAUSES
+
+
+def endings_by_status(request: CompiledRequest, loss: Loss) -> Iterator[tuple[str, str]]:
+    """Yield (statuses, ending) for the answers that no rule of the definition reads."""
+    for name, statuses in _STATUSES.items():
+        found: dict[str, list[int]] = {}
+        for status in statuses:
+            (read,) = request.read(HttpResponse(status, {}, b""), 1)
+            if isinstance(read, Failure) and not read.rule:
+                found.setdefault(ending(request, read, loss), []).append(status)
+        usual = max(found, key=lambda one: len(found[one]), default="")
+        for end, those in found.items():
+            if end != usual:
+                yield f"status {_listed(those)}", end
+        if usual:
+            yield f"another {name}", usual
+
+
+def _listed(statuses: list[int]) -> str:
+    *others, last = map(str, statuses)
+    return f"{', '.join(others)} or {last}" if others else last
