@@ -148,3 +148,16 @@ def _yaml_examples() -> list[tuple[str, str]]:
 def test_examples_of_yaml_are_read(place: str, text: str) -> None:
     """Readers copy them, so the package's own reader takes each."""
     read_document(text, name=place)
+
+
+def test_links_have_words_as_text() -> None:
+    """No link between pages has the name of a file as its text: on the site there are no files."""
+    found = [
+        f"{_name(page)}: [{text}]({target})"
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        for text, target in re.findall(
+            r"\[([^\]]+)\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")
+        )
+        if ".md" in target and text.strip("`").endswith(".md")
+    ]
+    assert found == []
