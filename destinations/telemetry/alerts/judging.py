@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,13 +75,18 @@ class _Subject:
             what,
             limit,
             f"destinations {command}{self.options}" if command else "",
-            {"value": value, "over": over, **numbers},
+            {name: _whole(one) for name, one in {"value": value, "over": over, **numbers}.items()},
         )
 
     def listed(self, status: str) -> str:
         """Return the command that lists deliveries of a status."""
         tenant = f" --tenant {shlex.quote(self.rule.tenant)}" if self.rule.tenant else ""
         return f"deliveries list {status} --destination {self.destination}{tenant}"
+
+
+def _whole(number: float) -> float:
+    """Return a whole number as an integer, which JSON writes without a fraction."""
+    return int(number) if math.isfinite(number) and number == int(number) else number
 
 
 def judged(
