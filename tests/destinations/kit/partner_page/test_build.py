@@ -106,7 +106,7 @@ def test_everything_comes_from_the_definition(render: Render) -> None:
         "- [Page](/docs/connections/spec/page/)",
         "| `properties.by` | Required | What it is. |",
         "| `properties.thing` | Optional | What it is. |",
-        "answers with `400 Bad Request`",
+        "refuses events without one with `400 Bad Request`, and sends nothing to Sample.",
         "write to [team@example.com](mailto:team@example.com)",
         '(https://www.example.com?utm_source=segment&utm_medium=docs){:target="_blank"}',
         "analytics.track('Order Completed', {\n  by: 1,\n  thing: 'Thing'\n});",
