@@ -130,6 +130,9 @@ class HttpServer:
             is_named = isinstance(error, socket.gaierror) or error.errno is None
             why = (error.strerror or error) if is_named else os.strerror(error.errno or 0)
             kind = TemporaryError if error.errno in _PASSING else UsageError
+            if error.errno == errno.EADDRINUSE:
+                setting = "listen.port" if setting == "listen" else setting
+                why = f"{why}; end the process that has it, or choose another port"
             raise kind(f"{setting}: cannot listen on {host} port {port}: {why}") from None
         self.host = host
         self.port: int = self._socket.getsockname()[1]

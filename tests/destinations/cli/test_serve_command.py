@@ -465,7 +465,7 @@ def _store_that_a_server_has(_document: dict[str, Any], store: Path) -> Iterator
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        (_port_in_use, "cannot listen on 127.0.0.1 port"),
+        (_port_in_use, "listen.port: cannot listen on 127.0.0.1 port"),
         (_store_that_a_run_has, "another process delivers from the store"),
         (_store_that_a_server_has, "another process delivers from the store"),
     ],
