@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import click
 
 from destinations.cli.commands import Command
+from destinations.cli.definition_text import definition_page
 from destinations.cli.tables import Bold, say, styled, table_lines, terminal_width
+from destinations.definition import load_definition
+from destinations.errors import DefinitionError, UsageError
 from destinations.reference import Topic, Topics, lines_of, read_topics
+from destinations.runtime.installed import installed
 
 __all__ = ["command"]
 
 _WIDTH = 100
+_INSTALLED = "installed/"
 
 
 @click.command(
@@ -29,29 +35,59 @@ _WIDTH = 100
 def command(topic: tuple[str, ...], search: str | None) -> None:
     """Show a TOPIC of the reference: a directive, a key, a command, an outcome, an error code.
 
-    Without a topic, list all of them.
+    The name of an installed destination shows its settings, its actions with their fields, and its
+    presets. Without a topic, list all of them.
     """
     if topic and search is not None:
         raise click.UsageError("give either a TOPIC or --search")
     topics = read_topics()
     if topic:
+        words = " ".join(topic).split()
+        slug = words[0].casefold() if words else ""
+        others = _others(topics, slug) if len(words) == 1 else ()
+        topics = topics.plus(_definitions(slug))
         found = topics.find(" ".join(topic))
         if len(found) > 1:
             click.echo(f"{len(found)} topics are called {' '.join(topic)}:\n")
             _list([_with_its_page(topics, one) for one in found])
         else:
             _show(topics, found[0])
+            if found[0].path.startswith(_INSTALLED) and others:
+                names = ", ".join(f"destinations help {one}" for one in others)
+                click.echo(f"\nOther topics of this name: {names}")
     elif search is not None:
-        pages = topics.search(search)
+        pages = topics.plus(_definitions()).search(search)
         if not pages:
             raise click.UsageError(f"no topic has {search!r}; `destinations help` lists all topics")
         _list(pages)
     else:
-        click.echo("destinations help TOPIC shows one of these, or any heading of them.\n")
+        click.echo("destinations help TOPIC shows one of these, or any heading of them.")
+        slugs = ", ".join(installed().destinations)
+        click.echo(f"It also shows the settings and actions of what is installed: {slugs}.\n")
         for heading, pages in _rooms(topics):
             say(Bold(heading))
             _list(pages)
             click.echo()
+
+
+def _definitions(slug: str | None = None) -> Mapping[str, str]:
+    """Return the pages of the installed destination of this name, or of all, by their paths.
+
+    One that cannot be loaded has none here: `destinations list` says why.
+    """
+    pages = {}
+    for name, one in installed().destinations.items():
+        if slug in {None, name}:
+            with contextlib.suppress(DefinitionError):
+                pages[f"{_INSTALLED}{name}.md"] = definition_page(load_definition(one.folder))
+    return pages
+
+
+def _others(topics: Topics, slug: str) -> Sequence[str]:
+    """Return the topics of the reference that have the name of a destination."""
+    with contextlib.suppress(UsageError):
+        return [_with_its_page(topics, one).name for one in topics.find(slug)]
+    return ()
 
 
 def _rooms(topics: Topics) -> Iterator[tuple[str, Sequence[Topic]]]:
@@ -73,7 +109,9 @@ def _with_its_page(topics: Topics, topic: Topic) -> Topic:
     if not topic.section:
         return topic
     page = topics.pages[topic.path]
-    return replace(topic, name=f"{page.name} {topic.name}", summary=page.summary)
+    is_alone = topics.find(topic.name) == [topic]
+    name = topic.name if is_alone else f"{page.name} {topic.name}"
+    return replace(topic, name=name, summary=page.summary)
 
 
 def _show(topics: Topics, topic: Topic) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ Command = Callable[..., Any]
         (("transport.retry",), "transport.retry.backoff.cap"),
         (("deliveries", "list"), "List deliveries, the oldest first"),
         (("held",), "an operator decides"),
+        (("webhook",), "sharedSecret            string, secret  The secret that signs requests."),
+        (("Webhook", "send"), "event  yes       object"),
+        (("kana",), "Other topics of this name: destinations help destinations kana"),
+        (("--search", "sharedSecret"), "  webhook  Settings and actions of Webhook."),
+        (("show",), "\n  destinations tenants show     Show"),
+        ((), "of what is installed: braze, kana, slack, webhook."),
         (("alerts",), "2 topics are called alerts:\n\n  destinations alerts  "),
         (("--search", "retry-after"), "  transport "),
         ((), "destinations help TOPIC shows one of these"),
@@ -52,3 +59,14 @@ def test_an_issue_names_its_topic(command: Command, write: Callable[..., Any]) -
     done = command("serve", "--config", str(path), "--check")
     assert done.code == 2
     assert done.err.splitlines()[-1].startswith("Help: destinations help ")
+
+
+def test_an_installed_package(command: Command, install: Callable[..., Path]) -> None:
+    """The destinations of other packages are shown, too; one that cannot be loaded is no topic."""
+    folder = install("acme-destinations", "acme", "acme-two")
+    (folder / "acme-two" / "destination.yaml").write_text("slug: acme-two\n", encoding="utf-8")
+    shown = command("help", "acme")
+    assert (shown.code, shown.err) == (0, "")
+    assert "Settings\n\nsetting " in shown.out
+    assert "destinations explain acme EVENTS" in shown.out
+    assert command("help", "acme-two").code == 2

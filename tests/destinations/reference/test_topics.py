@@ -10,6 +10,7 @@ import pytest
 from destinations.errors import Issue, UsageError
 from destinations.outcome import Effect, Outcome, State
 from destinations.reference import Topics, help_line, lines_of, read_topics
+from destinations.reference.synonyms import SYNONYMS
 from destinations.segment.mapping.directives import DIRECTIVES
 
 PAGES: Mapping[str, str] = {
@@ -18,6 +19,13 @@ PAGES: Mapping[str, str] = {
     "b.md": '---\ntopic: "keys"\nsummary: "Two."\n---\n\n# Keys\n\n| key | meaning |\n|---|---|\n'
     "| `box` | A box. |\n| `box.*.lid` | Its lid. |\n| `box.*.lid.hinge` | On it. |\n"
     "| `--force` | Do it. |\n\n## fruit\n\nBelow.\n",
+    "c.md": '---\ntopic: "destinations fruit"\nsummary: "Three."\n---\n\n# destinations fruit\n\n'
+    "## destinations fruit eat\n\nEat it.\n",
+    "python/d.md": '---\ntopic: "python"\nsummary: "Four."\n---\n\n# python\n\n'
+    "| name | what |\n|---|---|\n| `eat` | A function. |\n\n## eat\n\n## bite\n",
+    "e.md": '---\ntopic: "codes"\nsummary: "Five."\n---\n\n# Codes\n\n## Statuses of a partner\n\n'
+    "| code | status |\n|---|---|\n| `LOST` | 404 |\n| `BROKEN` | 500 |\n\n"
+    "## Statuses of a receiver\n\n| status | when |\n|---|---|\n| 404 | No path. |\n",
 }
 
 
@@ -44,6 +52,14 @@ def few() -> Topics:
         ("colour", "### Colour\n\nRed.", "Core"),
         ("box.lid", "# keys\n\n| key | meaning |\n|---|---|\n| `box.*.lid` |", "`box` |"),
         ("--force", "# keys", "lid"),
+        # The end of a key, words that are written otherwise, and a plural.
+        ("hinge", "# keys\n\n| key | meaning |\n|---|---|\n| `box.*.lid.hinge`", "`box` |"),
+        ("lid.hinge", "# keys\n\n| key | meaning |\n|---|---|\n| `box.*.lid.hinge`", "`box` |"),
+        ("peels", "## Peel", "Core"),
+        # The end of a command goes before what Python calls so.
+        ("eat", "## destinations fruit eat", "function"),
+        ("bite", "## bite", ""),
+        ("404", "# codes\n\n## Statuses of a partner\n", "500"),
     ],
 )
 def test_found(few: Topics, name: str, begins: str, lacks: str) -> None:
@@ -55,7 +71,7 @@ def test_found(few: Topics, name: str, begins: str, lacks: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("appel", "apple"), ("bocks.lid", "box.*.lid"), ("hinge", "hinge"), ("no heading", "")],
+    [("appel", "apple"), ("bocks.lid", "box.*.lid"), ("hing", "hinge"), ("no heading", "")],
 )
 def test_not_found(few: Topics, name: str, near: str) -> None:
     """The error names what is near; what stands in a block of code is no heading."""
@@ -63,6 +79,54 @@ def test_not_found(few: Topics, name: str, near: str) -> None:
         few.find(name)
     assert f"unknown topic '{name}'" in str(caught.value)
     assert near.replace("*.", "") in str(caught.value).partition("nearest")[2]
+
+
+def test_a_status_has_the_rows_of_all_tables(few: Topics) -> None:
+    """What a partner means by it, and what a receiver does."""
+    (found,) = few.find("404")
+    assert "| `LOST` | 404 |" in found.text
+    assert "| 404 | No path. |" in found.text
+
+
+def test_ends_that_several_keys_have(topics: Topics) -> None:
+    """All of them are found, also where other keys are called so; too many name none of them."""
+    named = [one.name for one in topics.find("subscriptions")]
+    assert named == ["subscriptions", "subscriptions", "destinations.subscriptions"]
+    assert len(topics.find("show")) > 1
+    rows = "".join(f"| `a{number}.end` | - |\n" for number in range(13))
+    many = Topics.of({"x.md": f"# x\n\n| key | meaning |\n|---|---|\n{rows}"})
+    with pytest.raises(UsageError, match="nearest"):
+        many.find("end")
+
+
+@pytest.mark.parametrize("word", SYNONYMS)
+def test_words_of_readers(topics: Topics, word: str) -> None:
+    """Each leads to every topic that it stands for."""
+    found = topics.find(word)
+    assert len(found) >= len(SYNONYMS[word])
+    for name in SYNONYMS[word]:
+        assert any(name in {one.name, *one.also} for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("idempotent", "requests.idempotent"),
+        ("settleAfterSeconds", "destinations.delivery.settleAfterSeconds"),
+        ("x-otherwise", "fields.properties.x-otherwise"),
+        ("expect", "requests.expect"),
+        ("replay", "destinations deliveries replay"),
+        ("retry.backoff", "transport.retry.backoff"),
+        ("401", "401"),
+        ("writeKey", "sources.keys"),
+        ("source", "sources"),
+        ("preset", "presets"),
+        ("from", "destinations.from"),
+    ],
+)
+def test_ends_of_names(topics: Topics, name: str, found: str) -> None:
+    """The end of a key or a command leads to it, where no other has the whole name."""
+    assert [one.name for one in topics.find(name)] == [found]
 
 
 def test_names_that_several_pages_have() -> None:

@@ -43,7 +43,10 @@ def test_a_port_that_is_taken() -> None:
     """It is said before anything is served, as something that may pass."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(TemporaryError, match=f"127.0.0.1 port {port}: Address already in use$"):
+        said = (
+            rf"^listen\.port: cannot listen on 127\.0\.0\.1 port {port}: Address already in use; "
+        )
+        with pytest.raises(TemporaryError, match=said):
             HttpServer(_receiver(), "127.0.0.1", port)
 
 
