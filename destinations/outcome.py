@@ -29,7 +29,8 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     """The partner has it; its answer fits the rules of a success."""
     FILTERED = "filtered"
-    """Not meant to be sent: no subscription, the integrations object, a duplicate."""
+    """Not meant to be sent: no subscription takes it, a filter dropped it (`drop`, `sample`), the
+    integrations object excludes it, or it is a duplicate or was replaced by a corrected event."""
     UNMAPPED = "unmapped"
     """Names nothing to deliver to yet; kept until a rule maps it."""
     INVALID = "invalid"

@@ -281,8 +281,8 @@ def _statuses(page: Topic) -> Iterator[Topic]:
             head = part[0][: part.start(1) - part.start()]
             for row in part[1].splitlines():
                 for cell in filter(_STATUS.fullmatch, (one.strip() for one in row.split("|"))):
-                    said = f"## {section.name}\n\n{head}{row}\n"
-                    found.setdefault(cell, [f"# {page.name}\n"]).append(said)
+                    line = f"## {section.name}\n\n{head}{row}\n"
+                    found.setdefault(cell, [f"# {page.name}\n"]).append(line)
     for status, said in found.items():
         yield Topic(status, page.path, "\n".join(said), section=status)
 

@@ -26,6 +26,11 @@ _BEFORE: Final = """\
 Every row that was not simply delivered has a reason in words and a code. Words may change, codes do
 not: `destinations deliveries list --code CODE` selects by them, and alerts, logs and metrics have
 them. Where Segment has a name for something, the code is that name.
+
+Beside a code stands a status, as in `invalid (400 PAYLOAD_VALIDATION_FAILED)`. Often nobody
+answered with it: nothing is sent for an invalid event, and an error in an answer of 200, as in
+GraphQL, has the status of its class (`NOT_FOUND`, 404). `destinations deliveries show ID
+--attempts` shows what the partner answered.
 """
 _OF_PARTNERS: Final = """\
 ## Statuses of a partner

@@ -15,6 +15,8 @@ mark                       what the block is
 ``prints``                 lines that the last commands print, among others; ``...`` stands for what
                            differs, and a time for any. ``prints in NAME`` waits for them in that
                            terminal
+``instead``                commands ``sh``, with what they print, in place of those of the block
+                           ``sh`` before: the page is played with either
 ``repeat``                 commands ``sh`` that are repeated until they print what follows
 ``ends with N``            the last command ends with this exit code
 ``install``                commands ``sh`` that need a network, which the tests have not
@@ -40,7 +42,7 @@ _KNOWN: Final = re.compile(
     r"(?P<kind>file|change|shows): (?P<name>\S+)"
     r"|(?P<terminal>another terminal)(?:: (?P<named>\S+))?"
     r"|(?P<prints>prints)(?: in (?P<where>\S+))?"
-    r"|(?P<repeat>repeat)|ends with (?P<code>[0-9]+)|(?P<install>install)"
+    r"|(?P<repeat>repeat)|(?P<instead>instead)|ends with (?P<code>[0-9]+)|(?P<install>install)"
     r"|(?P<stop>stop)(?:: (?P<stopped>\S+))?"
 )
 _NAMES: Final = ("name", "named", "where", "stopped")
@@ -85,6 +87,7 @@ class Block:
     """That of a file, or of a terminal other than the reader's first."""
     code: int = 0
     is_repeated: bool = False
+    is_instead: bool = False
     before: str = field(default="")
     """The paragraph before it."""
 
@@ -93,15 +96,35 @@ class Block:
         return BlockError(f"{self.page}:{self.line}: {message}")
 
 
-def blocks_of(path: Path) -> list[Block]:
-    """Return the blocks of a page; raises `BlockError` for one that would be left out."""
+def blocks_of(path: Path, *, instead: bool = False) -> list[Block]:
+    """Return the blocks of a page; raises `BlockError` for one that would be left out.
+
+    Where the page has two ways, they are those of the first one, or ``instead`` of the second.
+    """
     page = path.name
-    blocks = list(_blocks(page, path.read_text(encoding="utf-8").splitlines()))
+    found = list(_blocks(page, path.read_text(encoding="utf-8").splitlines()))
+    blocks = list(_of_one_way(found, instead=instead))
     for number, block in enumerate(blocks):
         following = blocks[number + 1].kind if number + 1 < len(blocks) else ""
         if (block.kind == "terminal" or block.is_repeated) and following != "prints":
             raise block.error("nothing says what is waited for: a block `prints` has to follow")
     return blocks
+
+
+def _of_one_way(blocks: list[Block], *, instead: bool) -> Iterator[Block]:
+    """Yield the blocks without those of the other way, each with what it prints."""
+    of_other = False
+    for number, block in enumerate(blocks):
+        following = blocks[number + 1] if number + 1 < len(blocks) else None
+        is_first = block.kind == "run" and following is not None and following.is_instead
+        if block.is_instead and (number == 0 or blocks[number - 1].kind != "run"):
+            raise block.error("`instead` follows the commands in whose place it stands")
+        if block.is_instead or is_first:
+            of_other = block.is_instead != instead
+        elif block.kind != "prints":
+            of_other = False
+        if not of_other:
+            yield block
 
 
 def _blocks(page: str, lines: list[str]) -> Iterator[Block]:
@@ -146,6 +169,7 @@ def _read_marks(block: Block, marks: list[str]) -> None:
         block.name = next((said[one] for one in _NAMES if one in said), block.name)
         block.code = int(said.get("code", block.code))
         block.is_repeated |= "repeat" in said
+        block.is_instead |= "instead" in said
         for one in _KINDS & said.keys():
             if block.kind:
                 raise block.error(f"two things at once: {', '.join(marks)}")

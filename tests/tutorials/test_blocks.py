@@ -153,6 +153,7 @@ def test_what_is_not_so(old: str, new: str, message: str, tmp_path: Path) -> Non
         ("`a`\n\nSave it.\n\n<!-- file: a -->\n```\na\n```", "does not tell the reader"),
         ("<!-- another terminal -->\n```sh\na\n```", "page.md:2: nothing says what is waited for"),
         ("<!-- repeat -->\n```sh\na\n```", "page.md:2: nothing says what is waited for"),
+        ("<!-- instead -->\n```sh\na\n```", "page.md:2: `instead` follows the commands"),
     ],
 )
 def test_blocks_that_are_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -161,3 +162,20 @@ def test_blocks_that_are_refused(text: str, message: str, tmp_path: Path) -> Non
     page.write_text(f"{text}\n", encoding="utf-8")
     with pytest.raises(BlockError, match=message):
         blocks_of(page)
+
+
+@pytest.mark.parametrize(("instead", "texts"), [(False, "acbe"), (True, "acDPe")])
+def test_two_ways(instead: bool, texts: str, tmp_path: Path) -> None:
+    """A page is played with the commands, or with those that stand in their place."""
+    shown = "<!-- prints -->\n```\n{}\n```\n"
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sh\na\n```\n"
+        + shown.format("c")
+        + "```sh\nb\n```\n<!-- instead -->\n```sh\nD\n```\n"
+        + shown.format("P")
+        + "```sh\ne\n```\n",
+        encoding="utf-8",
+    )
+    found = [block.text.strip() for block in blocks_of(page, instead=instead)]
+    assert found == list(texts)

@@ -16,19 +16,25 @@ from tests.tutorials.terminals import play
 
 _DOCS = ROOT / "docs"
 PAGES = sorted([*_DOCS.glob("start.md"), *(_DOCS / "tutorials").glob("*.md")])
+WAYS = [
+    pytest.param(page, instead, id=f"{page.stem}-instead" if instead else page.stem)
+    for page in PAGES
+    for instead in (False, True)
+    if not instead or "<!-- instead -->" in page.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("bash")), reason="a tutorial needs bash and curl"
 )
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_tutorials(page: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "instead"), WAYS)
+def test_tutorials(page: Path, tmp_path: Path, *, instead: bool) -> None:
     """Each command of a page ends as it says, and prints what it shows."""
     programs = tmp_path / "bin"
     programs.mkdir()
     with forking_program(programs):
         play(
-            blocks_of(page),
+            blocks_of(page, instead=instead),
             tmp_path,
             {
                 **os.environ,
