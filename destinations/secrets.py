@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 __all__ = [
     "MASK",
+    "REPLACE_KEY",
     "Masker",
     "Secret",
     "has_userinfo",
@@ -25,6 +26,12 @@ __all__ = [
 ]
 
 MASK: Final = "***"
+
+REPLACE_KEY: Final = (
+    "replace the key, then reload the server if the key is in a file, or restart it if the key is "
+    "in its environment"
+)
+"""What helps against refused credentials: a process has the environment of its start."""
 
 # A shorter value would mask ordinary words, and a real credential is longer.
 _SHORTEST: Final = 4

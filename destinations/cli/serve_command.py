@@ -239,6 +239,11 @@ def _reload(service: Service, path: Path, signals: Signals, observation: Observa
             configuration=str(path.resolve()),
             destinations=[each.name for each in config.destinations],
         )
+        if config.variables:  # whoever reloads to exchange one of them would wait in vain
+            logger.info(
+                "secrets from the environment are those of the start; to change one, restart",
+                variables=sorted(config.variables),
+            )
         for warning in config.warnings:
             logger.warning(warning)
     observation.loaded(successful=is_loaded)

@@ -17,7 +17,7 @@ from destinations.cli.store_type import STORE, STORE_METAVAR
 from destinations.errors import UsageError
 from destinations.operations import check_migration, shown_time
 from destinations.postgres import StoreAddress, open_at, open_complete
-from destinations.secrets import Masker
+from destinations.secrets import REPLACE_KEY, Masker
 from destinations.store import (
     MOVED_TO,
     OpenStore,
@@ -119,7 +119,7 @@ class StorePlace:
         """Return a line that says since when credentials are refused, and what helps."""
         return (
             f"{destination}: the partner refuses the credentials since {shown_time(since)}: its "
-            "events wait. Replace the key and reload the server, or try again with: "
+            f"events wait. {REPLACE_KEY.capitalize()}. Try the same key again with: "
             f"{self._resume(destination, '')}"
         )
 

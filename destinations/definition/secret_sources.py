@@ -51,6 +51,8 @@ class Sources:
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._environment = environment
         self._folder = folder
+        self.variables: set[str] = set()
+        """The environment variables that were looked up."""
 
     def value(self, given: Any) -> Any:
         """Return ``given`` with what it names in its place, once: what comes is not looked into.
@@ -110,6 +112,7 @@ class Sources:
         return f"the file {self._folder / given['file']}"
 
     def _require(self, *names: str) -> None:
+        self.variables.update(names)
         missing = list(dict.fromkeys(name for name in names if name not in self._environment))
         if len(missing) == 1:
             raise SourceMissingError(f"the environment variable {missing[0]} is not set")

@@ -122,6 +122,7 @@ def read_config(
         for_console=for_console,
     )
     config = replace(reader.config(), path=path.resolve(), document=document)
+    config = replace(config, variables=reader.variables)
     issues = [
         *reader.issues,
         *_names(document),
@@ -373,6 +374,10 @@ class _Reader:
         self._to_show = to_show
         self._needs_api_keys = for_console or (secrets is True and not to_show)
         self._sources = sources or Sources(environment, folder)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        return frozenset(self._sources.variables)
 
     def config(self, store: StoreConfig | None = None) -> ServeConfig:
         data = self._document.data

@@ -291,6 +291,8 @@ class ServeConfig:
     path: Path | None = field(default=None, compare=False)
     document: Document | None = field(default=None, compare=False, repr=False)
     """What it was read from, to say where something stands; None for one that is not in a file."""
+    variables: frozenset[str] = field(default=frozenset(), compare=False)
+    """The environment variables that it names: a running process cannot get other values."""
 
     def at(self, pointer: str) -> str:
         """Return a place as issues show it: with file and line, as far as they are known."""

@@ -49,6 +49,7 @@ from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
 from destinations.runtime.sender import Sender
+from destinations.secrets import REPLACE_KEY
 from destinations.server.alerting import Alerting, BreakerTimes
 from destinations.server.app import Receiver
 from destinations.server.auth import Authenticator
@@ -503,8 +504,8 @@ class Service:
         Events for them are accepted, and wait: others must not go without because of them.
         """
         refused = [
-            f"{name}: the partner refuses the credentials, its events wait; replace the key and "
-            "reload, or let destinations resume try again"
+            f"{name}: the partner refuses the credentials, its events wait; {REPLACE_KEY}; "
+            "destinations resume tries the same key again"
             for name in self._credentials.unaccepted
         ]
         stopped = [

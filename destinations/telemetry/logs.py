@@ -18,6 +18,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
+from destinations.secrets import REPLACE_KEY
 from destinations.statuses import CODES, FINAL_REFUSALS
 from destinations.telemetry.bursts import Burst, Bursts, Timer
 
@@ -217,7 +218,7 @@ class Logs(Observer):
         """See `Observer.credentials`."""
         if state == "refused":
             self._logger.error(
-                "credentials refused by the partner: deliveries wait; replace the key and reload",
+                f"credentials refused by the partner: deliveries wait; {REPLACE_KEY}",
                 destination=destination,
             )
         else:

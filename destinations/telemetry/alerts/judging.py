@@ -11,6 +11,7 @@ from typing import Final
 from destinations.operations import shown_duration
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import summed
+from destinations.secrets import REPLACE_KEY
 from destinations.telemetry.alerts.figures import Figures
 from destinations.telemetry.alerts.rules import AlertRule, Kind
 from destinations.telemetry.alerts.windows import Window, Windows, standing
@@ -183,7 +184,7 @@ def _credentials(of: _Subject) -> Finding:
         return of.found(0, "the partner takes the credentials, as far as is known", "", command)
     what = (
         f"the partner refuses the credentials ({refusal.reason}); all events wait, and none is "
-        "lost. Replace the key and reload the server; the command tries again at once"
+        f"lost. {REPLACE_KEY.capitalize()}; the command tries again at once"
     )
     return of.found(1, what, "", command)
 

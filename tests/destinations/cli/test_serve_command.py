@@ -170,10 +170,15 @@ def test_from_http_to_the_partner(
         "new store made",
         "receiver started",
         "configuration reloaded",
+        "secrets from the environment are those of the start",
         "server stopping",
         "server stopped",
     ]
     began = lines[0]
+    # A reload cannot exchange them, so whoever tried it has to know.
+    (told,) = [line for line in lines if line["message"].startswith("secrets from")]
+    assert told["message"].endswith("; to change one, restart")
+    assert told["variables"] == ["KANA_KEY", "RECEIVER_KEY"]
     assert (began["version"], began["role"]) == (__version__, "both")
     assert began["configuration"] == str(path)
     assert began["store"] == str(path.parent / "s.sqlite3")

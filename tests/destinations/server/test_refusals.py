@@ -295,13 +295,15 @@ def test_the_credentials_are_refused(
     _until(lambda: f"{metric} 1.0" in _text(service, "/metrics"))
     # Ready all the same: what comes is kept, for this destination and the others.
     assert _text(service, "/readyz") == (
-        "ready\none: the partner refuses the credentials, its events wait; replace the key and "
-        "reload, or let destinations resume try again\n"
+        "ready\none: the partner refuses the credentials, its events wait; replace the key, then "
+        "reload the server if the key is in a file, or restart it if the key is in its environment; "
+        "destinations resume tries the same key again\n"
     )
     assert "destinations_ready 1.0" in _text(service, "/metrics")
     shown = command("status", "--store", path).out
     assert "one: the partner refuses the credentials since 20" in shown
-    assert f"try again with: destinations resume one --store {path}" in shown
+    assert "restart it if the key is in its environment. Try the same key again" in shown
+    assert f"again with: destinations resume one --store {path}" in shown
     (status,) = json.loads(command("status", "--store", path, "--json").out)["destinations"]
     assert status["credentials_refused"]["reason"] == "INVALID_AUTHENTICATION 401"
     # It pauses: what comes now waits, and is not tried.
@@ -324,7 +326,10 @@ def test_the_credentials_are_refused(
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     said = [(one["level"], one["message"]) for one in lines]
     told = [one for one in said if one[1].startswith("credentials")]
-    refused = "credentials refused by the partner: deliveries wait; replace the key and reload"
+    refused = (
+        "credentials refused by the partner: deliveries wait; replace the key, then reload the "
+        "server if the key is in a file, or restart it if the key is in its environment"
+    )
     assert told == [("error", refused)] * 2 + [("info", "credentials accepted again")]
 
 
