@@ -12,9 +12,10 @@ from typing import Any, Final
 import click
 
 from destinations.cli.commands import Command, Group
-from destinations.errors import DestinationsError, UsageError
+from destinations.cli.starting import WITH_SERVER
+from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.extras import libraries_of
-from destinations.server import ServeConfig, read_config
+from destinations.server import LogConfig, ServeConfig, read_config
 from destinations.server.signals import Signals, Wish
 from destinations.telemetry import Observation, observe
 
@@ -24,6 +25,7 @@ _NEEDED_BY: Final = "the console"
 _NICE: Final = 10
 """How much less of a processor it gets than its server, where both want it."""
 _SLICE_SECONDS: Final = 0.5
+_TEMPORARY: Final = 75
 
 _config_option = click.option(
     "--config",
@@ -41,7 +43,7 @@ _config_option = click.option(
     epilog="Example: destinations console --config serve.yaml",
 )
 @_config_option
-@click.option("--with-server", is_flag=True, hidden=True)
+@click.option(WITH_SERVER, "with_server", is_flag=True, hidden=True)
 @click.pass_context
 def command(ctx: click.Context, path: Path | None, *, with_server: bool) -> int:
     """Serve the pages and the API of operators until stopped, or add one who may sign in.
@@ -56,9 +58,29 @@ def command(ctx: click.Context, path: Path | None, *, with_server: bool) -> int:
     if path is None:
         raise click.UsageError("Missing option '--config'.")
     with Signals() as signals:
+        if with_server:
+            return _serve_as_child(path, signals)
         config = _read(path)
         with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
-            return _serve(config, path, signals, opened, with_server=with_server)
+            return _serve(config, path, signals, opened, with_server=False)
+
+
+def _serve_as_child(path: Path, signals: Signals) -> int:
+    """Serve for a server, in whose log all is told: errors as well are lines of it."""
+    config, issue = None, None
+    try:
+        config = _read(path)
+    except DestinationsError as error:
+        issue = error
+    log = LogConfig() if config is None else config.log
+    with contextlib.closing(observe(level=log.level, form=log.form)) as opened:
+        if config is not None:
+            try:
+                return _serve(config, path, signals, opened, with_server=True)
+            except DestinationsError as error:
+                issue = error
+        opened.logger.error(f"console not started: {issue}")
+    return _TEMPORARY if isinstance(issue, TemporaryError) else 2
 
 
 def _read(path: Path) -> ServeConfig:

@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 
 from destinations._version import __version__
 from destinations.cli.commands import Group, ModuleGroup
+from destinations.cli.starting import WITH_SERVER
 from destinations.errors import DefinitionError, DestinationsError, TemporaryError
 from destinations.pipeline.output import FULL, write_failure
 from destinations.runtime.entry_points import plugin_slugs
@@ -138,6 +139,8 @@ def run(arguments: Sequence[str], loaded: Callable[[], None]) -> int:
             args=arguments, prog_name="destinations", standalone_mode=False, obj=loaded
         )
     except (click.exceptions.Abort, KeyboardInterrupt):
+        if WITH_SERVER in arguments:  # its server has a log, and says itself what it ends
+            return 130
         return _fail("Interrupted.", 130)
     except click.ClickException as error:
         error.show()

@@ -6,10 +6,14 @@ import os
 import signal
 from collections.abc import Sequence
 from types import FrameType
+from typing import Final
 
 from destinations.pipeline.signal_handlers import SignalHandlers
 
-__all__ = ["Starting"]
+__all__ = ["WITH_SERVER", "Starting"]
+
+WITH_SERVER: Final = "--with-server"
+"""What a server gives to the commands that it runs itself; their output is its log."""
 
 
 class Starting(SignalHandlers):
@@ -25,6 +29,7 @@ class Starting(SignalHandlers):
     def __init__(self, arguments: Sequence[str]) -> None:
         super().__init__()
         self._serves = arguments[:1] == ["serve"] and "--check" not in arguments
+        self._has_log = WITH_SERVER in arguments
         self._is_loaded = False
 
     def loaded(self) -> None:
@@ -37,5 +42,7 @@ class Starting(SignalHandlers):
             return
         if self._is_loaded:
             raise KeyboardInterrupt
+        if self._has_log:  # of its server, in which plain text has no place
+            os._exit(130)
         os.write(2, b"Stopped before it began.\n" if self._serves else b"Interrupted.\n")
         os._exit(0 if self._serves else 130)

@@ -41,6 +41,8 @@ class ConsoleChild:
         self._command = command
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
+        # Ends a pause: at the end, or as another configuration may mend what was wrong.
+        self._wake = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="console", daemon=True)
@@ -56,8 +58,9 @@ class ConsoleChild:
         self._thread.start()
 
     def reload(self) -> None:
-        """Let it read its configuration again."""
+        """Let it read its configuration again; one that waits for its next start begins at once."""
         with self._lock:
+            self._wake.set()
             if self._process is not None and hasattr(signal, "SIGHUP"):
                 self._process.send_signal(signal.SIGHUP)
 
@@ -65,6 +68,7 @@ class ConsoleChild:
         """End it; safe to repeat."""
         self._stop.set()
         with self._lock:
+            self._wake.set()
             process = self._process
             if process is not None:
                 process.terminate()
@@ -87,9 +91,10 @@ class ConsoleChild:
             if code == 0 and lived >= _FIRST_PAUSE:  # it wants another configuration
                 continue
             _LOG.warning("console ended", extra={"exit_code": code, "again_in": pause})
-            if self._clock.wait(pause, self._stop):
+            is_woken = self._clock.wait(pause, self._wake)
+            if self._stop.is_set():
                 return
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = _FIRST_PAUSE if is_woken else min(2 * pause, _LONGEST_PAUSE)
 
     def _run(self) -> int | None:
         """Run it until it ends, and return its exit code; None if it could not be started."""
@@ -97,6 +102,7 @@ class ConsoleChild:
             with self._lock:
                 if self._stop.is_set():
                     return None
+                self._wake.clear()  # it reads what there is now
                 self._process = subprocess.Popen(  # noqa: S603 - this Python, with our own module
                     self._command,
                     stdin=subprocess.PIPE,

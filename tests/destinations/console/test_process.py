@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -251,7 +252,7 @@ class _Clock:
         self.now += seconds
         self._left -= 1
         if not self._left:
-            stop.set()
+            stop.wait(_SECONDS)  # until the test ends it
         return bool(stop.is_set())
 
 
@@ -267,6 +268,37 @@ def test_growing_pauses(command: list[str]) -> None:
     child.stop()
     assert clock.waited == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert child.pid is None
+
+
+def test_a_reload_ends_a_pause() -> None:
+    """The new configuration may mend what was wrong: it is tried at once, with short pauses."""
+    clock = _Clock(waits=4)
+    child = ConsoleChild([sys.executable, "-c", "raise SystemExit(3)"], clock)
+    child.start()
+    _until(lambda: len(clock.waited) == 4)
+    child.reload()
+    _until(lambda: len(clock.waited) >= 6)
+    child.stop()
+    assert clock.waited[:6] == [1.0, 2.0, 4.0, 8.0, 1.0, 2.0]
+
+
+def test_an_address_that_is_taken(start: Callable[..., Process], file: Path) -> None:
+    """The server goes on, each line of its log is JSON, and another address is taken at once."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = file.read_text()
+        file.write_text(text.replace("'127.0.0.1:0'", f"'127.0.0.1:{port}'"))
+        server = start("serve", "--config", str(file))
+        server.wait_for('"console not started: console.listen: ')
+        server.wait_for('"console ended"', 3)  # the next pause is 4 s
+        file.write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        url = server.wait_for(_URL)
+    assert _get(url, "/api/v1/status")[0] == 200
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    said = {(one["level"], one["message"].partition(":")[0]) for one in lines}
+    assert ("error", "console not started") in said
 
 
 def test_stop_before_start() -> None:
