@@ -244,8 +244,10 @@ def print_kept(  # noqa: PLR0913 - the facts of a store
     many rows are ready: some may be only in its input. If it ``is_shared``, another run goes on.
     """
     if text := summary(_only(counts, *NEEDS_OPERATOR, Outcome.UNMAPPED)):
+        only_unmapped = not any(counts.get(status) for status in NEEDS_OPERATOR)
+        filters = " --outcome unmapped" if only_unmapped else ""
         click.echo(
-            f"Kept for you to decide: {text}. See: destinations deliveries list --all{options}",
+            f"Kept for you to decide: {text}. See: destinations deliveries list{filters}{options}",
             err=to_stderr,
         )
     if text := summary(_only(counts, State.READY, State.UNKNOWN)):

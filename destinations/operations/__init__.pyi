@@ -18,6 +18,7 @@ from .attempts import (
     attempt_record,
     chosen_attempt,
     curl_command,
+    what_is_missing,
 )
 from .backup import (
     back_up,
@@ -403,6 +404,7 @@ __all__ = [
     "unknown_names",
     "unserved_destinations",
     "version_of_all",
+    "what_is_missing",
     "why_in_conflict",
     "why_not_dropped",
     "why_not_replayed",

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.errors import UsageError
+from destinations.outcome import Outcome, Status
 from destinations.secrets import MASK
 from destinations.store import Attempt
 
-__all__ = ["attempt_record", "chosen_attempt", "curl_command"]
+__all__ = ["attempt_record", "chosen_attempt", "curl_command", "what_is_missing"]
 
 _ANY_SECRET: Final = "SECRET"  # noqa: S105 - the name of a variable
 _WORDS: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
@@ -36,6 +37,21 @@ def chosen_attempt(attempts: Sequence[Attempt], number: int | None) -> Attempt:
             return one
     numbers = ", ".join(str(one.number) for one in attempts)
     raise UsageError(f"no attempt {number} of this delivery is kept; there are: {numbers}")
+
+
+def what_is_missing(outcome: Status | None, attempts: Sequence[Attempt]) -> str:
+    """Return a sentence if the request that delivered an event is not among its kept attempts.
+
+    After a replay a delivery begins anew: if it is delivered at once then, that is kept only for a
+    share, as with any other.
+    """
+    sent = [one for one in attempts if one.kind == "send"]
+    if outcome is not Outcome.DELIVERED or not sent or sent[-1].error_class is None:
+        return ""
+    return (
+        "The request that delivered it is not among them: of what is delivered at once, also after "
+        "a replay, only a share is kept (keepAttempts: sample)."
+    )
 
 
 def attempt_record(attempt: Attempt) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -61,7 +62,7 @@ def _lines(one: Attempt) -> Iterator[str]:
     yield f"  {plain(one.method)} {plain(one.url)}".rstrip()
     yield from _headers(one.request_headers)
     if one.deliveries > 1:
-        yield f"  (one request for {one.deliveries:,} deliveries)"
+        yield f"  (one request for {one.deliveries:,} deliveries; {_which(one)})"
     yield from _body(one.request_body, one.request_bytes, cut=one.is_request_cut)
     if one.status is None:
         yield f"  no answer: {plain(one.error.removeprefix('no answer: '))}"
@@ -71,6 +72,14 @@ def _lines(one: Attempt) -> Iterator[str]:
     yield from _body(one.answer_body, one.answer_bytes, cut=one.is_answer_cut)
     if one.is_erased:
         yield f"  {_ERASED}"
+
+
+def _which(one: Attempt) -> str:
+    """Return which of the deliveries of a request it is, and what a joined document calls it."""
+    place = f"this is number {one.item + 1} of them"
+    alias = f"e{one.item}"
+    is_joined = re.search(rb"\b%b\b" % alias.encode(), one.request_body or b"") is not None
+    return f"{place}, {alias} in the document" if is_joined else place
 
 
 def _headers(headers: Mapping[str, str]) -> Iterator[str]:

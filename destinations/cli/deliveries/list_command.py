@@ -28,7 +28,7 @@ from destinations.operations import (
     shown_entry,
     shown_time,
 )
-from destinations.outcome import State
+from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import NEEDS_OPERATOR, DeliveryClass, LedgerEntry, Selection
 
 __all__ = ["command"]
@@ -112,6 +112,8 @@ def command(
         classes = ledger.classes(selection)
         unknown = replace(selection, statuses=frozenset({State.UNKNOWN}))
         asked = ledger.classes(unknown) if needs_operator else ()
+        of_no_name = replace(selection, statuses=frozenset({Outcome.UNMAPPED}))
+        unmapped = ledger.classes(of_no_name) if needs_operator else ()
         pauses = {} if as_json else pauses_of_servers(store, ledger.totals(0.0))
     if as_json:
         shown = {
@@ -136,6 +138,11 @@ def command(
             click.echo(
                 f"{what} unknown: a run or server asks the partner. "
                 f"See: destinations deliveries list --state unknown{place.options}"
+            )
+        if number := sum(one.deliveries for one in unmapped):
+            click.echo(
+                f"And {number:,} unmapped, which wait for a rule. "
+                f"See: destinations deliveries list --outcome unmapped{place.options}"
             )
         for name, actions in pauses.items():
             for action, reason in actions.items():

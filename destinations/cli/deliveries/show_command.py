@@ -27,9 +27,11 @@ from destinations.operations import (
     shown_content,
     shown_entry,
     shown_time,
+    what_is_missing,
 )
-from destinations.outcome import State
-from destinations.pipeline.ledger import LedgerEntry
+from destinations.outcome import Effect, Outcome, State
+from destinations.pipeline.dedupe import CONFLICT
+from destinations.pipeline.ledger import Ledger, LedgerEntry
 from destinations.reference import help_on_codes
 from destinations.runtime.subscription_key import MARK
 
@@ -38,6 +40,8 @@ __all__ = ["command", "shown_evidence"]
 _EVENT: Final = "The event:"
 _RECENT: Final = "The event, which is kept to try a change with it (keepRecent):"
 _DELETED: Final = "The event itself was deleted: it is no longer needed."
+_NOT_CORRECTED: Final = frozenset({CONFLICT, "REPLACED", "MESSAGE_ID_MISSING"})
+"""Codes of events whose messageId is another's, or none."""
 
 
 @click.command(
@@ -161,7 +165,7 @@ def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
 
 def _attempts(delivery_id: int, place: StorePlace, options: _Options) -> int:
     with place.read() as store:
-        open_ledger(store).get(delivery_id)
+        entry = open_ledger(store).get(delivery_id)
         attempts = store.attempts().of(delivery_id)
         masker = place.masker(store)
     shown = [shown_attempt(one, masker) for one in attempts]
@@ -175,12 +179,16 @@ def _attempts(delivery_id: int, place: StorePlace, options: _Options) -> int:
         click.echo(masker.text(curl_command(chosen)))
     else:
         print_attempts(delivery_id, shown)
+        if missing := what_is_missing(entry.status, attempts):
+            click.echo(missing)
     return 0
 
 
 def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
     with place.read() as store:
-        details = delivery_details(store, open_ledger(store), delivery_id)
+        ledger = open_ledger(store)
+        details = delivery_details(store, ledger, delivery_id)
+        may_be_corrected = _may_be_corrected(ledger, details.entry)
         attempts = store.attempts().of(delivery_id)
         masker = place.masker(store)
     entry, raw, recent = shown_entry(details.entry, masker), details.raw, details.recent
@@ -211,6 +219,10 @@ def _show(delivery_id: int, place: StorePlace, *, as_json: bool) -> int:
         click.echo("\nNothing needs to be done.")
     for text, meaning in commands:
         click.echo(f"  {text}  # {meaning}")
+    if commands:
+        click.echo("Those that change something ask first; in a script, add --yes.")
+    if may_be_corrected:
+        click.echo("Or send the event again, corrected, with the same messageId.")
     if attempts:
         text = f"destinations deliveries show {entry.id} --attempts{place.options}"
         click.echo(f"\nKept attempts: {len(attempts):,}, shown by: {text}")
@@ -280,6 +292,17 @@ def _lines(entry: LedgerEntry) -> Iterator[tuple[str, object]]:
         yield "not before", shown_time(entry.next_at)
     # A held one keeps the time too, but readers of "ended" would take it for finished.
     yield ("held since" if entry.status is State.HELD else "ended"), shown_time(entry.settled_at)
+
+
+def _may_be_corrected(ledger: Ledger, entry: LedgerEntry) -> bool:
+    """Return whether another event with its messageId would take the place of a delivery's."""
+    if entry.status not in {Outcome.INVALID, Outcome.REJECTED} or entry.code in _NOT_CORRECTED:
+        return False
+    # Not once it had an effect by any of its deliveries: then the other is in conflict with it.
+    others = ledger.of_message(entry)
+    return bool(others) and all(
+        isinstance(one.status, Outcome) and one.effect is Effect.NONE for one in others
+    )
 
 
 def _commands(details: DeliveryDetails) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from destinations.operations import (
     RESOLVED,
     DeliveryDetails,
     evidence_rows,
+    what_is_missing,
 )
 from destinations.outcome import State, Status
 from destinations.pages import Html, badge, duration, time
@@ -141,6 +142,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
     entry = details.entry
     verbs = visit.verbs
     raw = details.raw if details.raw is not None else details.recent
+    attempts = verbs.attempts(entry.id)
     steps = fault = None
     if raw is not None:
         try:
@@ -158,7 +160,8 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "steps": steps,
         "steps_fault": fault,
         "siblings": event_rows((one for one in verbs.siblings(entry) if one.id != entry.id), verbs),
-        "attempts": [attempt_shown(one, verbs.masker) for one in verbs.attempts(entry.id)],
+        "attempts": [attempt_shown(one, verbs.masker) for one in attempts],
+        "missing_attempt": what_is_missing(entry.status, attempts),
         "keeps_attempts": verbs.config.keep_attempts is not None,
         "next_step": details.next_step,
         "can_resolve": not details.why_not_resolved,

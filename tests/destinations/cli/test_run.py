@@ -233,7 +233,7 @@ def test_the_store_keeps_what_is_not_delivered(
         done = command("run", "kana", "--events", events, "--sandbox", "--store", store)
     assert done.code == 1
     assert "Kept for you to decide: 1 unmapped, 1 invalid, 1 rejected." in done.out
-    assert f"destinations deliveries list --all --store '{store}'" in done.out
+    assert f"destinations deliveries list --store '{store}'" in done.out
     listed = command("deliveries", "list", "--store", store, "--json", "--outcome", "unmapped").json
     assert [one["message_id"] for one in listed["deliveries"]] == ["m2"]
 

@@ -130,7 +130,15 @@ def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
         (
             {Outcome.DEAD: 20, State.HELD: 1},
             0,
-            "Kept for you to decide: 20 dead, 1 held. See: destinations deliveries list --all X\n",
+            "Kept for you to decide: 20 dead, 1 held. See: destinations deliveries list X\n",
+        ),
+        (
+            {Outcome.UNMAPPED: 2},
+            0,
+            (
+                "Kept for you to decide: 2 unmapped. "
+                "See: destinations deliveries list --outcome unmapped X\n"
+            ),
         ),
         ({Outcome.DELIVERED: 5}, 1, "1 user has changes to make by hand.\n"),
         (

@@ -244,6 +244,20 @@ def test_drift(deliveries: Callable[..., Any], drifted: None) -> None:  # noqa: 
     assert (done.code, "0 unexpected balances" in done.out) == (0, True)
 
 
+def test_unmapped_ones_are_told(deliveries: Run, put: Put, path: StoreAddress) -> None:
+    """They need a rule, as the console says, and are not in the list: a line counts them."""
+    put(status=Outcome.UNMAPPED)
+    put(status=Outcome.UNMAPPED)
+    told = (
+        "And 2 unmapped, which wait for a rule. "
+        f"See: destinations deliveries list --outcome unmapped --store {path}"
+    )
+    assert deliveries("list").out.splitlines()[-1] == told
+    assert told in deliveries("list", "--needs-operator").out
+    assert "And 2 unmapped" not in deliveries("list", "--all").out
+    assert deliveries("list", "--outcome", "unmapped", "--json").json["total"] == 2
+
+
 def test_after_a_process_was_killed(deliveries: Run, put: Put, path: StoreAddress) -> None:
     """What it was sending is unknown, also to whoever looks for what needs an operator."""
     put(sending=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ import yaml
 
 from destinations.errors import UsageError
 from destinations.kit.testing.subject import open_subject
-from destinations.operations import attempt_record, chosen_attempt, curl_command
+from destinations.operations import (
+    attempt_record,
+    chosen_attempt,
+    curl_command,
+    what_is_missing,
+)
+from destinations.outcome import Outcome
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import Attempt
+from destinations.store.attempts import StoredAttempts
 from tests.serving import store_spec
 
 Run = Callable[..., Any]
@@ -79,6 +87,48 @@ def test_its_attempts(deliveries: Run, rejected: LedgerEntry) -> None:
     assert "Kept attempts: 1, shown by: destinations deliveries show" in " ".join(
         deliveries("show", rejected.id).out.split()
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"a": 1}', "(one request for 4 deliveries; this is number 3 of them)"),
+        (
+            b"mutation { e0: a e1: a e2: a e20: a }",
+            "(one request for 4 deliveries; this is number 3 of them, e2 in the document)",
+        ),
+        (b"e20 e12 e2x", "(one request for 4 deliveries; this is number 3 of them)"),
+    ],
+)
+def test_one_of_several(
+    deliveries: Run,
+    rejected: LedgerEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
+    told: str,
+) -> None:
+    """Where a request carried several deliveries, it is said which of them this one is."""
+    known = StoredAttempts.of
+
+    def of_several(self: StoredAttempts, delivery: int) -> list[Attempt]:
+        return [
+            replace(one, deliveries=4, item=2, request_body=body) for one in known(self, delivery)
+        ]
+
+    monkeypatch.setattr(StoredAttempts, "of", of_several)
+    lines = deliveries("show", rejected.id, "--attempts").out.splitlines()
+    assert f"  {told}" in lines
+
+
+def test_what_is_missing(rejected: LedgerEntry, path: StoreAddress) -> None:
+    """What was delivered at once after a replay is kept for a share only, which is said."""
+    with open_at(path, read_only=True) as store:
+        attempts = store.attempts().of(rejected.id)
+    assert "also after a replay" in what_is_missing(Outcome.DELIVERED, attempts)
+    assert what_is_missing(Outcome.REJECTED, attempts) == ""
+    assert what_is_missing(Outcome.DELIVERED, []) == ""
+    sent = replace(attempts[-1], error_class=None)
+    assert what_is_missing(Outcome.DELIVERED, [*attempts, sent]) == ""
 
 
 def test_as_json(deliveries: Run, rejected: LedgerEntry) -> None:

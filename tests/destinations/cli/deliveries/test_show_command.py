@@ -54,6 +54,28 @@ def test_a_dead_one(deliveries: Run, dead: Put, path: StoreAddress) -> None:
     assert f"  destinations deliveries replay 1000 --dry-run --store {path}  # show" in done.out
     assert f"  destinations deliveries drop 1000 --reason TEXT --store {path}  # give" in done.out
     assert "resolve" not in done.out
+    assert "Those that change something ask first; in a script, add --yes." in lines
+    assert "corrected" not in done.out
+
+
+@few_in_postgres
+@pytest.mark.parametrize(
+    ("columns", "is_told"),
+    [
+        ({"status": Outcome.INVALID}, True),
+        ({"status": Outcome.REJECTED}, True),
+        ({"status": Outcome.REJECTED, "effect": Effect.MAYBE}, False),
+        ({"status": Outcome.INVALID, "code": "CONFLICT"}, False),
+        ({"status": Outcome.DROPPED}, False),
+    ],
+)
+def test_one_that_may_be_corrected(
+    deliveries: Run, put: Put, columns: Mapping[str, Any], is_told: bool
+) -> None:
+    """A sender is told that the same messageId may be used again, where that is so."""
+    text = deliveries("show", put(**columns)).out
+    told = "Or send the event again, corrected, with the same messageId."
+    assert (told in text.splitlines()) == is_told
 
 
 @few_in_postgres
