@@ -281,6 +281,11 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
         "replay.html",
         {
             "number_of": changing,
+            "sent": sum(
+                number
+                for (before, after), number in shown.changes.items()
+                if after == "sent" and before != "no delivery"
+            ),
             "count": shown.count,
             "refused": shown.refused,
             "skipped": {},
