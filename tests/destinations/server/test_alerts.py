@@ -201,7 +201,10 @@ def test_refused_credentials_are_told(
     data = pager.got[0]["data"]
     assert (data["rule"], data["destination"]) == ("credentials", "one")
     assert "INVALID_AUTHENTICATION 401" in data["summary"]
-    assert "Replace the key, then reload the server if the key is in a file, or restart it" in data["summary"]
+    assert (
+        "Replace the key, then reload the server if the key is in a file, or restart it"
+        in data["summary"]
+    )
     assert data["command"] == f"destinations resume one --config {tmp_path / 'c.yaml'}"
     assert "api-key-one" not in json.dumps(pager.got)
     metrics = _text(service, "/metrics")

@@ -296,8 +296,8 @@ def test_the_credentials_are_refused(
     # Ready all the same: what comes is kept, for this destination and the others.
     assert _text(service, "/readyz") == (
         "ready\none: the partner refuses the credentials, its events wait; replace the key, then "
-        "reload the server if the key is in a file, or restart it if the key is in its environment; "
-        "destinations resume tries the same key again\n"
+        "reload the server if the key is in a file, or restart it if the key is in its "
+        "environment; destinations resume tries the same key again\n"
     )
     assert "destinations_ready 1.0" in _text(service, "/metrics")
     shown = command("status", "--store", path).out
