@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -132,6 +133,21 @@ def _shown(status: StoreStatus, place: StorePlace, now: float) -> Iterator[str]:
             columns = ("outcome", "today", "all")
             yield from map(styled, table_lines(columns, outcomes, width=terminal_width()))
         yield ""
+    if status.refused_events:
+        yield from (_refused(status, place), "")
+
+
+def _refused(status: StoreStatus, place: StorePlace) -> str:
+    """Return a line that counts the events that the receiver refused, by their codes."""
+    codes: Counter[str] = Counter()
+    for one in status.refused_events:
+        codes[one.code] += one.events
+    shown = ", ".join(f"{number:,} {code}" for code, number in codes.most_common())
+    of = "" if status.tenant is None else f" --tenant {status.tenant.tenant.id}"
+    return styled(
+        Bold(f"{count(codes.total(), 'refused event')}"),
+        f" ({shown}): kept, but no deliveries; destinations refused list{of}{place.options}",
+    )
 
 
 def _pauses(status: StoreStatus, one: ScopeTotals, place: StorePlace) -> Iterator[str]:

@@ -25,7 +25,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.lease import Worker
 from destinations.pipeline.ledger import ScopeTotals, summed
 from destinations.pipeline.queue import Scope
-from destinations.store import OpenStore, SqliteStore, TenantNumbers, Tenants
+from destinations.store import OpenStore, RefusedCount, SqliteStore, TenantNumbers, Tenants
 
 __all__ = [
     "StoreStatus",
@@ -50,6 +50,8 @@ class StoreStatus:
     own (``tenants``) are one of the ``scopes`` together, see
     `destinations.pipeline.ledger.summed`. If it is the status of one customer only, that is
     ``tenant``, and the paused actions are its own. ``workers`` are as `OpenStore.workers` has them.
+    ``refused_events`` counts the events that the receiver refused and keeps, which are no
+    deliveries.
     """
 
     path: str
@@ -65,6 +67,7 @@ class StoreStatus:
     tenants: Mapping[str, TenantFigures] = field(default_factory=dict)
     tenant: TenantStatus | None = None
     workers: Sequence[Worker] | None = None
+    refused_events: Sequence[RefusedCount] = ()
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the status as JSON values; durations are in seconds."""
@@ -74,6 +77,7 @@ class StoreStatus:
             "engine": self.engine,
             "served": self.served,
             "workers": None if self.workers is None else [asdict(one) for one in self.workers],
+            "refused": [asdict(one) for one in self.refused_events],
             "destinations": [
                 {
                     "name": one.destination,
@@ -144,6 +148,7 @@ def store_status(
         count_tenants(store),
         status,
         store.workers(),
+        store.refused().totals(None if found is None else found.scope.id),
     )
 
 

@@ -42,6 +42,11 @@ _TOTALS: Final = """
         ON other.destination = own.destination AND other.served AND other.tenant <> ''
     JOIN refused_totals ON refused_totals.scope = other.id WHERE own.id = ?1 AND own.tenant <> ''
 """
+_KEPT: Final = """
+    SELECT destination, code, CAST(sum(events) AS BIGINT)
+    FROM refused_totals JOIN scopes ON scopes.id = refused_totals.scope
+    WHERE events > 0 {condition} GROUP BY 1, 2 ORDER BY 1, 2
+"""
 _FROM: Final = (
     "FROM refused JOIN scopes ON scopes.id = refused.scope"
     " LEFT JOIN partner_accounts AS account ON account.id = scopes.partner_account"
@@ -145,13 +150,17 @@ class StoredRefused:
             return _displace(connection, events[0].scope, most_events, most_bytes)
 
     def find(
-        self, selection: RefusedSelection, *, limit: int | None = None
+        self, selection: RefusedSelection, *, limit: int | None = None, before: int | None = None
     ) -> Sequence[RefusedEntry]:
-        """Return the latest ``limit`` events of a selection, the oldest of them first."""
+        """Return the latest ``limit`` events of a selection, the oldest of them first.
+
+        With ``before``, an id, the latest of those that were refused earlier.
+        """
         where, values = self._condition(selection)
         rows = self._database.all(
-            f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY refused.id DESC LIMIT ?",
-            (*values, _ALL if limit is None else limit),
+            f"SELECT {_COLUMNS} {_FROM} WHERE {where} AND refused.id < ?"
+            " ORDER BY refused.id DESC LIMIT ?",
+            (*values, _ALL if before is None else before, _ALL if limit is None else limit),
         )
         return [_entry(row) for row in reversed(rows)]
 
@@ -162,6 +171,12 @@ class StoredRefused:
             f"SELECT destination, code, count(*) {_FROM} WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2",
             values,
         )
+        return [RefusedCount(*row) for row in rows]
+
+    def totals(self, scope: int | None = None) -> Sequence[RefusedCount]:
+        """Return how many events are kept, of one scope or of all; reads none of them."""
+        condition, values = ("", ()) if scope is None else ("AND scopes.id = ?", (scope,))
+        rows = self._database.all(_KEPT.format(condition=condition), values)
         return [RefusedCount(*row) for row in rows]
 
     @property

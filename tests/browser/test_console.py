@@ -30,6 +30,7 @@ PATHS: Final = {
     "held delivery": "/deliveries/{held}",
     "held": "/held",
     "drifts": "/drifts",
+    "refused": "/refused",
     "wrong filter": "/deliveries?since=yesterday",
     "replay": "/replay?outcome=dead",
     "drop": "/drop?outcome=dead",

@@ -38,6 +38,7 @@ from destinations.runtime.plan import plan
 from destinations.server import ServeConfig, bind_to_show, read_config
 from destinations.store import (
     RecentBounds,
+    RefusedEvent,
     SealedValues,
     Sealer,
     SealingKey,
@@ -111,6 +112,15 @@ class Filler:
         slug = self._bound[destination].definition.slug
         identity = AccountIdentity(slug, f"https://{destination}.example", "", "key", None)
         return self.store.accounts().served(destination, identity)
+
+    def refuse(self, raw: bytes, code: str, reason: str, *, age: float = 800.0) -> None:
+        """Keep an event that the receiver refused."""
+        scope, at = self.scope("kana").id, self.world.now - age
+        event = RefusedEvent(
+            *(scope, at, 400, code, reason, "/v1/kana", "192.0.2.7", raw, len(raw)),
+            message_id="evt-refused",
+        )
+        self.store.refused().add([event], 100, 1_000_000)
 
     def put(
         self,
@@ -289,6 +299,10 @@ def _fill(filler: Filler, sealed: SealedValues) -> None:
         http_status=400,
         name="invalid",
         reason="/delta must be a whole number",
+    )
+    filler.refuse(b'{"event": "Seat Added"}', "NO_USER_ANON_ID", "needs a userId or an anonymousId")
+    filler.refuse(
+        f'{{"key": "{SECRET}", "name": "<b>&'.encode(), "NOT_JSON", f"it ends early, after {SECRET}"
     )
     filler.put(
         track("teleport"),

@@ -32,7 +32,7 @@ from destinations.operations import (
 )
 from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
-from destinations.store import Attempt, AuditLine
+from destinations.store import Attempt, AuditLine, RefusedEntry
 
 __all__ = [
     "attempt_json",
@@ -430,6 +430,27 @@ def drift_json(one: LedgerDrift, verbs: Verbs) -> dict[str, Any]:
         "found": drift.found,
         "noticedAt": when(drift.noticed_at),
         "deliveries": list(drift.deliveries),
+    }
+
+
+def refused_json(entry: RefusedEntry, verbs: Verbs) -> dict[str, Any]:
+    """Return a refused event, with what is kept of it; as text where that is no JSON."""
+    event, masked = entry.event, verbs.masker.value
+    return {
+        "id": entry.id,
+        "at": when(event.at),
+        "destination": entry.destination,
+        "tenant": entry.tenant or None,
+        "path": masked(event.path),
+        "peer": event.peer,
+        "status": event.status,
+        "code": event.code,
+        "reason": masked(event.reason),
+        "messageId": masked(event.message_id),
+        "user": masked(event.user),
+        "bytes": event.length,
+        "whole": event.is_whole,
+        "event": verbs.shown_json(event.raw),
     }
 
 

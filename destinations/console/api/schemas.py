@@ -18,6 +18,7 @@ __all__ = [
     "LIMIT",
     "NAME",
     "OF_DRIFTS",
+    "OF_REFUSED",
     "SELECTION",
     "TENANT",
     "page_of",
@@ -126,6 +127,15 @@ OF_DRIFTS: Final[Mapping[str, Schema]] = {
     FILTERS[name].key: _condition(FILTERS[name]) for name in DRIFT_FILTERS
 }
 """The conditions by which balances are chosen that were not as expected."""
+
+OF_REFUSED: Final[Mapping[str, Schema]] = {
+    FILTERS[name].key: _condition(FILTERS[name])
+    for name in ("destination", "tenant", "code", "user", "since")
+} | {
+    "destination": {**NAME, "description": "The source or destination that refused them."},
+    "since": {**_TIME, "description": f"Select events refused since this time: {_TIME_WORDS}."},
+}
+"""The conditions by which refused events are chosen."""
 
 _TARGETS: Final[Mapping[str, Schema]] = {
     "ids": {"type": "array", "items": ID, "minItems": 1, "maxItems": MOST_TARGETS},
@@ -389,6 +399,23 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
     ),
     "Drifts": _object(items=_list(ref("Drift"))),
     "AuditLines": page_of("AuditLine"),
+    "RefusedEvent": _object(
+        id=_NUMBER,
+        at=_WHEN,
+        destination={**TEXT, "description": "The source or destination that refused it."},
+        tenant=_or_null(TEXT),
+        path=TEXT,
+        peer=TEXT,
+        status=_NUMBER,
+        code=TEXT,
+        reason=TEXT,
+        messageId=_or_null(TEXT),
+        user=_or_null(TEXT),
+        bytes=_NUMBER,
+        whole=_FLAG,
+        event=_ANY,
+    ),
+    "RefusedEvents": page_of("RefusedEvent"),
     "Explanation": {
         "type": "object",
         "description": "What destinations explain --json prints, with keys in camel case.",

@@ -7,12 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from destinations.console.api import forms
-from destinations.console.api.schemas import CURSOR, ID, LIMIT, NAME, OF_DRIFTS, SELECTION, TENANT
+from destinations.console.api.schemas import (
+    CURSOR,
+    ID,
+    LIMIT,
+    NAME,
+    OF_DRIFTS,
+    OF_REFUSED,
+    SELECTION,
+    TENANT,
+)
 from destinations.console.operators import Operator, Role
 from destinations.console.planning import LAST
 from destinations.console.shown import Targets
 from destinations.console.verbs import Verbs
 from destinations.operations import TenantState
+from destinations.store import RefusedSelection
 
 __all__ = ["OPERATIONS", "Call", "Operation"]
 
@@ -160,6 +170,17 @@ def _drifts(call: Call) -> Any:
     return {"items": [forms.drift_json(one, call.verbs) for one in found]}
 
 
+def _refused(call: Call) -> Any:
+    given = dict(call.query)
+    cursor, limit = given.pop("cursor", None), given.pop("limit", 50)
+    chosen = forms.selection_of(given, call.verbs.now, "query: ")
+    selection = RefusedSelection(
+        chosen.destination, chosen.code, chosen.user, chosen.since, chosen.tenant
+    )
+    page = call.verbs.refused(selection, cursor=cursor, limit=limit)
+    return forms.page_json(page, lambda entry: forms.refused_json(entry, call.verbs))
+
+
 def _explain(call: Call) -> Any:
     body = call.body
     found = call.verbs.explain(body["destination"], body["event"], body.get("tenant"))
@@ -204,6 +225,13 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "List the latest balances that were not as expected, and what may count twice there.",
         *("Drifts", _drifts),
         query=OF_DRIFTS,
+        faults=(404,),
+    ),
+    Operation(
+        *("listRefused", "GET", "/refused", "read"),
+        "List the events that the receiver refused, with their reasons, the latest first.",
+        *("RefusedEvents", _refused),
+        query={**OF_REFUSED, **_PAGED},
         faults=(404,),
     ),
     Operation(

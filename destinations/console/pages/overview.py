@@ -21,6 +21,7 @@ from destinations.operations import (
 from destinations.outcome import Outcome, State, Status
 from destinations.pages import Html, Series, number, stacked_rates
 from destinations.pipeline.ledger import ScopeTotals, Tally
+from destinations.secrets import REPLACE_KEY
 from destinations.store import (
     OpenStore,
     SqliteStore,
@@ -149,7 +150,7 @@ def _plot(
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """A number of deliveries that need an operator, with where they are shown."""
+    """A number of deliveries or events that need an operator, with where they are shown."""
 
     status: str
     number: int
@@ -164,6 +165,12 @@ def _needs(status: StoreStatus) -> Sequence[_Need]:
         url = "/held" if one is State.HELD else link("/deliveries", outcome=one.value)
         found.append(_Need(one.value, count, url, _ADVICE[one]))
     return found
+
+
+def _refused(status: StoreStatus) -> _Need:
+    """Return the number of events that are no deliveries, as the receiver refused them."""
+    count = sum(one.events for one in status.refused_events)
+    return _Need("refused", count, "/refused", "events that were not accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +255,7 @@ def overview(visit: Visit) -> Answered:
         "overview.html",
         {
             "status": status,
-            "needs": _needs(status),
+            "needs": [*_needs(status), _refused(status)],
             "flows": found[:_MOST_ROWS],
             "more_flows": max(0, len(found) - _MOST_ROWS),
             "flow_rows": [_cells(one, since) for one in found[:_MOST_ROWS]],
@@ -261,6 +268,7 @@ def overview(visit: Visit) -> Answered:
             "hour_plot": recent_rates(ended, now),
             "is_cut": sum(how_many for _, _, how_many in ended) >= _MOST_LATEST,
             "lines": _lines(status, breakers, now),
+            "replace_key": REPLACE_KEY,
             "knows_breakers": breakers is not None,
             "free": free,
             "limit": visit.verbs.config.store.max_bytes,

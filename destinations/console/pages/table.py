@@ -11,6 +11,7 @@ from destinations.console.pages.deliveries import deliveries, delivery
 from destinations.console.pages.held import drifts, held
 from destinations.console.pages.live import live, live_events
 from destinations.console.pages.overview import overview
+from destinations.console.pages.refused import refused
 from destinations.console.pages.tenants import tenant, tenants
 from destinations.console.pages.tester import test_event, tester
 from destinations.console.pages.visit import ConsolePage
@@ -31,6 +32,7 @@ _FIRST: Final = (
     ConsolePage("/deliveries/{id}/drop", act=actions.drop_one),
     ConsolePage("/held", held, title="Held"),
     ConsolePage("/drifts", drifts),
+    ConsolePage("/refused", refused),
     ConsolePage("/resolve", actions.confirm_resolve, actions.resolve_many),
     ConsolePage("/drop", actions.confirm_drop, actions.drop_many),
     ConsolePage("/replay", actions.confirm_replay, actions.replay_many),

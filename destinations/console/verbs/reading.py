@@ -8,11 +8,13 @@ from typing import Final
 
 from destinations.console.cursors import make_cursor, read_cursor
 from destinations.console.shown import ConnectionShown, Page, SubscriptionShown
+from destinations.console.verbs.errors import UnknownError
 from destinations.console.verbs.store_verbs import (
     MOST_ON_A_PAGE,
     StoreVerbs,
     check_ids,
     found_tenant,
+    none_called,
 )
 from destinations.errors import DefinitionError, EventError, UsageError
 from destinations.operations import (
@@ -32,7 +34,15 @@ from destinations.operations import (
 from destinations.pipeline.ledger import LedgerDrift, LedgerEntry, Selection
 from destinations.segment.event import read_json
 from destinations.server import DestinationConfig, bind_to_show
-from destinations.store import Attempt, AuditLine, OpenStore
+from destinations.store import (
+    Attempt,
+    AuditLine,
+    OpenStore,
+    RefusedCount,
+    RefusedEntry,
+    RefusedSelection,
+    StoredRefused,
+)
 
 __all__ = ["ReadingVerbs"]
 
@@ -109,6 +119,40 @@ class ReadingVerbs(StoreVerbs):
         with self._stores.read() as store:
             self.check_names(store, selection)
             return find_drifts(open_ledger(store), selection)[: -_MOST_DRIFTS - 1 : -1]
+
+    def refused(
+        self, selection: RefusedSelection, *, cursor: str | None = None, limit: int = 50
+    ) -> Page[RefusedEntry]:
+        """Return a page of the events that the receiver refused, the latest first.
+
+        Raises `UnknownError` for a receiver or a tenant that there is not.
+        """
+        limit = max(1, min(limit, MOST_ON_A_PAGE))
+        of = ("refused", replace(selection, since=None))  # an age is another time with each page
+        before = read_cursor(cursor, of)
+        with self._stores.read() as store:
+            refused = store.refused()
+            self._check_refused(store, refused, selection)
+            found = refused.find(selection, limit=limit + 1, before=before)[::-1]
+        more = len(found) > limit
+        return Page(found[:limit], make_cursor(found[limit - 1].id, of) if more else None)
+
+    def refused_counts(self) -> Sequence[RefusedCount]:
+        """Return how many refused events are kept, by receiver and code."""
+        with self._stores.read() as store:
+            return store.refused().totals()
+
+    def _check_refused(
+        self, store: OpenStore, refused: StoredRefused, selection: RefusedSelection
+    ) -> None:
+        own = {one.name for one in self.config.destinations}
+        own |= {one.name for one in self.config.sources}
+        known = {*refused.names, *own}
+        if selection.destination is not None and selection.destination not in known:
+            message = none_called("source or destination", selection.destination, sorted(known))
+            raise UnknownError(message, "destination")
+        if selection.tenant is not None:
+            found_tenant(store, selection.tenant, selection.destination)
 
     def siblings(self, entry: LedgerEntry) -> Sequence[LedgerEntry]:
         """Return the deliveries of the event of a delivery, itself included."""

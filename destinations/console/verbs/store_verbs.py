@@ -34,6 +34,7 @@ __all__ = [
     "check_version",
     "found_tenant",
     "ids_of",
+    "none_called",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -143,14 +144,14 @@ class StoreVerbs:
             configured = _configured_names(self.config, store, selection.destination)
             known = sorted({*one.known, *configured.get(one.what, ())})
             if one.name not in known:
-                raise UnknownError(_none_called(one.what, one.name, known), one.what)
+                raise UnknownError(none_called(one.what, one.name, known), one.what)
         if selection.tenant:
             found_tenant(store, selection.tenant, selection.destination)
 
     def _tenant(self, store: OpenStore, destination: str, tenant: str | None) -> Tenant | None:
         known = known_destinations(store)
         if destination not in known:
-            raise UnknownError(_none_called("destination", destination, known), "destination")
+            raise UnknownError(none_called("destination", destination, known), "destination")
         return None if tenant is None else found_tenant(store, tenant, destination)
 
 
@@ -158,7 +159,8 @@ _NAMED: Final = 10
 """How many names a message lists."""
 
 
-def _none_called(what: str, name: str, known: Sequence[str]) -> str:
+def none_called(what: str, name: str, known: Sequence[str]) -> str:
+    """Return a sentence that says that there is nothing of a name, with what there is."""
     listed = ", ".join(known[:_NAMED]) or "none"
     more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
     near = did_you_mean(name, known)

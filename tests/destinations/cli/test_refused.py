@@ -46,6 +46,21 @@ def path(tmp_path: Path, add: Callable[..., None]) -> Path:
     return tmp_path / "store.sqlite3"
 
 
+def test_the_status_counts_them(command: Command, path: Path) -> None:
+    """They are no deliveries, so no outcome counts them: a line does, by code."""
+    text = command("status", "--store", path).out
+    assert (
+        "4 refused events (2 NO_USER_ANON_ID, 1 BAD_REQUEST, 1 TOO_LARGE): kept, but no "
+        f"deliveries; destinations refused list --store {path}"
+    ) in text
+    assert command("status", "--store", path, "--json").json["refused"] == [
+        {"destination": "kana", "code": "BAD_REQUEST", "events": 1},
+        {"destination": "kana", "code": "NO_USER_ANON_ID", "events": 1},
+        {"destination": "kana", "code": "TOO_LARGE", "events": 1},
+        {"destination": "other", "code": "NO_USER_ANON_ID", "events": 1},
+    ]
+
+
 def test_the_list(command: Command, path: Path) -> None:
     """Each with its reason, and how many there are of each; no character does anything."""
     done = command("refused", "list", "--store", path, "--raw")

@@ -29,6 +29,7 @@ def test_an_empty_store(command: Run, store: SqliteStore) -> None:
     assert str(store.path) in done.out
     assert "no server delivers from it" in done.out
     assert "It holds no deliveries yet." in done.out
+    assert "refused event" not in done.out
 
 
 def test_what_is_in_it(command: Run, store: SqliteStore, add_delivery: Callable[..., int]) -> None:

@@ -30,7 +30,7 @@ from destinations.server.config_model import (
     SourceConfig,
 )
 from destinations.server.network_addresses import Address
-from destinations.store import OpenStore
+from destinations.store import OpenStore, RefusedEvent
 from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
 from tests.serving import delivering
@@ -106,7 +106,7 @@ def test_a_condition_names_what_there_is(
         assert words in answer.json["detail"]
 
 
-@pytest.mark.parametrize("listed", ["/status", "/tenants", "/drifts"])
+@pytest.mark.parametrize("listed", ["/status", "/tenants", "/drifts", "/refused"])
 def test_other_lists_of_a_destination(console: RunningConsole, dead: Put, listed: str) -> None:
     """They say as well that there is none of this name."""
     dead()
@@ -129,6 +129,47 @@ def test_pages_by_an_age(console: RunningConsole, put: Put) -> None:
     console.clock.now += 30
     second = console.reader.api(f"/deliveries?since=2h&limit=2&cursor={first.json['next']}")
     assert (_ids(first), _ids(second)) == ([3_000, 2_000], [1_000])
+
+
+def test_refused(console: RunningConsole, dead: Put, path: StoreAddress) -> None:
+    """Events that were refused are listed, the latest first, by conditions and in pages."""
+    dead()
+    raw = f'{{"key": "{SECRET}"}}'.encode()
+    with open_at(path) as store:
+        (scope,) = (one.id for one in store.ledger().totals(0.0))
+        for at, code, content in ((1_000.0, "NOT_JSON", b"{\xff"), (9_000.0, "CONFLICT", raw)):
+            event = RefusedEvent(
+                *(scope, at, 400, code, f"wrong {SECRET}", "/v1/sample", "192.0.2.1", content),
+                *(len(content), code == "CONFLICT", "m1", None),
+            )
+            assert store.refused().add([event], 10, 10_000) == 0
+    found = console.reader.api("/refused").json
+    assert [one["code"] for one in found["items"]] == ["CONFLICT", "NOT_JSON"]
+    assert SECRET not in json.dumps(found)
+    assert found["items"][0]["event"] == {"key": "***"}
+    assert found["items"][1] == {
+        "id": 1,
+        "at": "1970-01-01T00:16:40.000Z",
+        "destination": "sample",
+        "tenant": None,
+        "path": "/v1/sample",
+        "peer": "192.0.2.1",
+        "status": 400,
+        "code": "NOT_JSON",
+        "reason": "wrong ***",
+        "messageId": "m1",
+        "user": None,
+        "bytes": 2,
+        "whole": False,
+        "event": "{\ufffd",
+    }
+    for query, ids in (("code=NOT_JSON", [1]), ("since=1h", [2]), ("user=u9", []), ("code=X", [])):
+        items = console.reader.api(f"/refused?{query}").json["items"]
+        assert [one["id"] for one in items] == ids, query
+    first = console.reader.api("/refused?limit=1").json
+    second = console.reader.api(f"/refused?limit=1&cursor={first['next']}").json
+    assert [one["id"] for one in (*first["items"], *second["items"])] == [2, 1]
+    assert second["next"] is None
 
 
 def test_drifts(console: RunningConsole, dead: Put, path: StoreAddress) -> None:

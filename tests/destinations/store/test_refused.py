@@ -61,6 +61,21 @@ def test_what_is_kept(store: AnyStore, open_store: OpenStore, make: Make) -> Non
     assert (found.destination, found.account, found.event) == ("kana", "kana", event)
 
 
+def test_pages_and_totals(store: AnyStore, make: Make) -> None:
+    """Earlier ones follow an id; what is counted is what is kept, by name and code."""
+    events = [make(raw=str(number).encode()) for number in range(5)]
+    store.refused().add(events, MANY, MANY)
+    store.refused().add([make("other", code="CONFLICT")], 1, MANY)
+    found = store.refused().find(RefusedSelection("kana"), limit=2)
+    assert [one.event.raw for one in found] == [b"3", b"4"]
+    earlier = store.refused().find(RefusedSelection("kana"), limit=2, before=found[0].id)
+    assert [one.event.raw for one in earlier] == [b"1", b"2"]
+    totals = store.refused().totals()
+    assert totals == [RefusedCount("kana", "MALFORMED", 5), RefusedCount("other", "CONFLICT", 1)]
+    assert totals == store.refused().counts(ALL)
+    assert store.refused().totals(events[0].scope) == totals[:1]
+
+
 @few_in_postgres("so many", "none", "so many bytes", "one alone")
 @pytest.mark.parametrize(
     ("most_events", "most_bytes", "left"),

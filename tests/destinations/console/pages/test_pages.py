@@ -169,6 +169,7 @@ def _paths(world: World) -> Iterator[str]:
     yield from (f"/tester?id={identity}" for identity in world.ids.values())
     yield from (f"/tenants/{identity}?destination=partner" for identity in world.tenants.values())
     yield "/drifts"
+    yield from ("/refused", "/refused?code=NOT_JSON", "/refused?destination=kana&code=NONE")
     yield from ("/?period=all&by=subscription", "/?period=7d&by=tenant", "/?refresh=off")
     yield from ("/replay?outcome=dead", "/replay?outcome=unmapped", "/replay?outcome=delivered")
     yield from ("/drop?outcome=dead", "/resolve?state=held", "/resolve?outcome=delivered")
@@ -271,6 +272,45 @@ def test_a_number_leads_to_as_many(pages: Pages, period: str, by: str) -> None:
         page = pages.show(link.replace("&amp;", "&"))
         assert "no such" not in page.text.lower()
         assert _listed(page) == min(50, int(number.replace(",", ""))), link
+
+
+def test_a_replay_that_changes_nothing(tmp_path: Path) -> None:
+    """Where the payload is as before, it says that the same request is sent again."""
+    world = make_world(tmp_path, time.time(), empty=True)
+    with SqliteStore(world.store) as store:
+        filler = Filler(world, store)
+        filler.put(track(), Outcome.REJECTED, reason="no such feature", code="NOT_FOUND")
+    text = Pages(world).show("/replay?outcome=rejected").text
+    assert "Of 1 chosen, 1 would be sent again as today's definition has them." in text
+    assert "The same request would be sent again: the payload is as before." in text
+    assert "would change" not in text
+
+
+def test_refused(pages: Pages, empty: Pages) -> None:
+    """They are no deliveries: the overview counts them, and the page has each with its reason."""
+    assert '<a href="/refused"><b>2</b> refused</a>' in pages.html("/")
+    text = pages.show("/refused").text
+    for part in (
+        "NO_USER_ANON_ID 400 needs a userId or an anonymousId",
+        '"event": "Seat Added"',
+        "NOT_JSON 400 it ends early, after ***",
+        '{"key": "***", "name": "<b>&',
+        "evt-refused",
+        "kana /v1/kana",
+        "destinations refused export --config ",
+    ):
+        assert part in text
+    of_code = pages.show("/refused?code=NOT_JSON").text
+    assert ("it ends early" in of_code, "needs a userId" in of_code) == (True, False)
+    assert "refused list --code NOT_JSON --config" in of_code
+    none = pages.show("/refused?code=NONE").text
+    assert "No refused event fits these filters." in none
+    unknown = pages.answer("/refused?destination=kanna")
+    assert isinstance(unknown, Shown)
+    assert unknown.status == 404
+    assert "did you mean kana?" in unknown.values["issues"]["destination"]
+    assert "Nothing needs to be done here." in empty.show("/refused").text
+    assert '<a href="/refused"><b>0</b> refused</a>' in empty.html("/")
 
 
 def _listed(page: Page) -> int:
