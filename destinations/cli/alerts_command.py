@@ -143,7 +143,9 @@ def test_command(path: Path, sink: str | None, *, as_json: bool) -> int:
         click.echo(json_text({"sinks": found}))
     else:
         for one, why in results:
-            shown = f"{one.name} ({plain(shown_sink(one))})"
+            shown, what = one.name, plain(shown_sink(one))
+            # Without a name of its own it is called what it is.
+            shown = what if what.startswith(f"{shown} ") else f"{shown} ({what})"
             click.echo(f"{shown}: sent." if why is None else f"{shown}: not sent: {plain(why)}")
     return int(any(why is not None for _, why in results))
 

@@ -36,6 +36,8 @@ def command() -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is out of date.")
 @click.option(
     "--out",
+    "--output",
+    "out",
     type=click.Path(path_type=Path, file_okay=False),
     default=_DOCS,
     show_default=True,
@@ -73,9 +75,7 @@ def build(destinations: Sequence[str], out: Path, *, check: bool) -> int:
 
 
 @command.command("lint", epilog="Example: destinations docs lint docs/kana/kana.md --json")
-@click.argument(
-    "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, dir_okay=False)
-)
+@click.argument("files", metavar="[FILE|DESTINATION]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -124,7 +124,8 @@ def lint(  # noqa: PLR0913 - each option is one
 ) -> int:
     """Check pages against the rules for Segment's docs.
 
-    Without FILE, all pages that `docs build` has written to docs/ are checked. Exits 1 if there is
+    Of a DESTINATION, the pages that `docs build` has written to docs/ are checked; without any
+    argument, those of all. Exits 1 if there is
     an error or a warning; suggestions are only shown.
     """
     from destinations.kit.lint import (  # noqa: PLC0415 - markdown-it is slow to import
@@ -135,7 +136,8 @@ def lint(  # noqa: PLR0913 - each option is one
     from destinations.kit.lint.formats import FORMATS, rules_text  # noqa: PLC0415 - as above
 
     form = "json" if as_json else form
-    pages = list(files) or ([] if list_rules else _built_pages())
+    pages = [page for given in files for page in _pages_of(given)]
+    pages = pages or ([] if list_rules else _built_pages())
     # What is next to a page applies to all pages of its folder.
     configurations = {
         folder: configuration_of(folder / "page.md", config=config, styles=styles, words=words)
@@ -234,6 +236,19 @@ def _with_vale(
         if (one.file, one.line, one.rule.rpartition(".")[2].lower()) not in known
     ]
     return [*findings, *more]
+
+
+def _pages_of(given: Path) -> list[Path]:
+    """Return a file that is given, or the pages in docs/ of a destination that is named."""
+    if given.is_file() or not (given.is_dir() or str(given) in installed_destinations()):
+        return [given]
+    definition, _ = open_definition(str(given))
+    folder = _DOCS / definition.slug
+    pages = sorted(folder.glob(f"{definition.slug}*.md"))
+    if not pages:
+        msg = f"{folder} has no page: write one with `destinations docs build {given}`"
+        raise UsageError(msg)
+    return pages
 
 
 def _built_pages() -> list[Path]:

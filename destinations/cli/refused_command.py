@@ -28,7 +28,8 @@ from destinations.store import RefusedCount, RefusedEntry, RefusedSelection, Sto
 
 __all__ = ["command"]
 
-_COLUMNS: Final = ("id", "refused", "destination", "path", "from", "event", "status", "reason")
+_RECEIVER: Final = "source/destination"
+_COLUMNS: Final = ("id", "refused", _RECEIVER, "path", "from", "event", "status", "reason")
 
 _selection_options = with_options(
     BY_DESTINATION, tenant_option, BY_CODE, BY_USER, since_option("events refused")
@@ -153,7 +154,7 @@ def _print(
     if found:
         print_table(
             "By code",
-            ("destination", "code", "events"),
+            (_RECEIVER, "code", "events"),
             [(one.destination, one.code, one.events) for one in counts],
         )
 

@@ -66,6 +66,11 @@ _DEEPEST: Final = 200
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
+_PLAIN_WORDS: Final = {
+    "expected ident": "expected true, false or null, or a text in quotation marks",
+    "EOF while parsing": "it ends within",
+}
+"""What the strict reader says, in the words of whoever sent the event."""
 
 # An infinite number in memory (IEEE 754, little endian). Searching the bytes that `marshal` makes
 # of a value takes a third of the time of searching the text or walking the value.
@@ -102,6 +107,8 @@ def _read_strictly(data: bytes) -> Any:
     except ValueError as error:
         # Line 1 of the event may be any line of a file.
         place = str(error).replace(" at line 1 column ", " at column ")
+        for jargon, words in _PLAIN_WORDS.items():
+            place = place.replace(jargon, words)
         raise EventError(NOT_JSON, f"is not JSON: {place}") from None
     packed = marshal.dumps(value)
     if (_INFINITE in packed or _MINUS_INFINITE in packed) and _has_infinity(value):

@@ -123,7 +123,7 @@ def test_test(command: Command, config: Path, tmp_path: Path) -> None:
     pager, failing = done.out.splitlines()
     assert pager == f"pager (command {sys.executable}): sent."
     assert failing == (
-        f"command (command {sys.executable}): not sent: {sys.executable} ended with 3: no pager"
+        f"command {sys.executable}: not sent: {sys.executable} ended with 3: no pager"
     )
     message = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert message["type"] == "alert.test"

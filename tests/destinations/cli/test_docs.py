@@ -96,6 +96,16 @@ def test_lint_prints_places(command: Command, here: Path) -> None:
     assert done.err == "0 errors, 1 warning, 0 suggestions in 1 page.\n"
 
 
+def test_lint_of_a_destination(command: Command, here: Path) -> None:
+    """As its neighbours, it takes the name of one: its pages in docs/ are checked."""
+    done = command("docs", "lint", "kana")
+    assert (done.code, "docs/kana has no page" in done.err) == (2, True)
+    assert command("docs", "build", "kana", "--output", "docs").code == 0
+    done = command("docs", "lint", "kana")
+    assert (done.code, "in 2 pages." in done.err) == (0, True)
+    assert len(list((here / "docs" / "kana").glob("*.md"))) == 2
+
+
 def test_lint_prints_json(command: Command, here: Path) -> None:
     """The same as an array of objects."""
     (here / "page.md").write_text("# Sample\n\nIt will count.\n", encoding="utf-8")

@@ -101,7 +101,8 @@ def test_an_event_has_a_delivery_for_each_subscription(
     ("raw", "code", "reason"),
     [
         (b"", "NOT_JSON", "is not JSON: "),
-        (b"{", "NOT_JSON", "is not JSON: "),
+        (b"{", "NOT_JSON", "is not JSON: it ends within an object at column 1"),
+        (b"[nope]", "NOT_JSON", "is not JSON: expected true, false or null, or a text in quo"),
         (b"\xff", "NOT_JSON", "is not JSON: "),
         (b"[]", "NOT_OBJECT", "must be a JSON object, not an array"),
         (b'{"a":1,"a":1}', "NOT_JSON", "is not JSON: Detected duplicate key"),
