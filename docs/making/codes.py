@@ -164,7 +164,8 @@ _EXIT_AFTER: Final = """\
   they are `ready`. See [Running](../running.md#exit-codes).
 - `serve` ends with 0 after SIGTERM or SIGINT, also while it starts; see
   [Serving](../serving.md#stop). A second signal gives 130.
-- Commands that only check, such as `check` and `portal-check`, end with 2 where the partner is away: nothing waits.
+- Commands that only check, such as `check` and `portal-check`, end with 2 where the partner is
+  away: nothing waits.
 - 75 is `EX_TEMPFAIL` of `sysexits.h`. A unit of systemd starts the server again after it, and with
   `RestartPreventExitStatus=2` not after 2.
 - An unknown command or option is 2, as is any other wrong usage.
