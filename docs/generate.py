@@ -23,6 +23,7 @@ from making.library import library_pages
 from making.liquid import liquid_pages
 from making.machines import agents, llms
 from making.page import Page, read_page
+from making.statuses import status_pages
 from making.words import word_pages
 
 from destinations.console.api.table import OPERATIONS
@@ -67,6 +68,7 @@ _MAKERS: tuple[Callable[[], Iterator[Page]], ...] = (
     key_pages,
     library_pages,
     liquid_pages,
+    status_pages,
     word_pages,
 )
 

@@ -38,7 +38,8 @@ _OF_PARTNERS: Final = """\
 If no error rule of the definition says otherwise, the status of an answer decides. The class is one
 of those that `errorRules` give. *Tried again* is what happens to the event. *Nothing applied* means
 that the status proves that the request had no effect. Where it does not, and it must not be
-sent twice, the delivery is `unknown`. A status from 300 to 399 is not followed, and counts as 400.
+sent twice, the delivery is `unknown` or `held`: [statuses](definition/statuses.md) has what follows
+each. A status from 300 to 399 is not followed, and counts as 400.
 """
 _AFTER_PARTNERS: Final = """\
 - A 401 gives `INVALID_AUTHENTICATION`, and a 408 `SELF_TIMEOUT`, as the class says more than the
