@@ -29,7 +29,7 @@ _STATUSES: Final = {"4xx": range(400, 500), "5xx": range(500, 600)}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What follows where a request may have been applied: the partner is asked, or not."""
+    """The rule for a request that may have been applied: ask the partner, send again, or hold."""
 
     asks: bool = False
     resends: bool = False
