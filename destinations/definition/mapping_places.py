@@ -48,6 +48,9 @@ _WITHIN_EVENT: Final = {
     for key in _EVENT_KEYS
     if key != "event"
 }
+_PAYLOAD_FIRST: Final = (
+    "$.payload.{0} for the field of the action, or $.event.{0} for what the event has"
+)
 _ANSWER: Final = Shape("root", {"answer": None})
 
 Placed = tuple[str, object, Shape | None]
@@ -95,7 +98,11 @@ class _Shapes:
 
     def of_request(self, payload: Shape | None) -> Shape:
         roots = {"event": _EVENT_OF_REQUEST, "payload": payload, "settings": self._settings}
-        return Shape("root", roots, _WITHIN_EVENT)
+        names = () if payload is None else payload.keys.keys() & _WITHIN_EVENT.keys()
+        of_fields = {
+            name: f"unknown root {name!r}: write {_PAYLOAD_FIRST.format(name)}" for name in names
+        }
+        return Shape("root", roots, {**_WITHIN_EVENT, **of_fields})
 
     def shared_by(self, name: str) -> Shape:
         """Return the shape that all events of a batch of this request share."""

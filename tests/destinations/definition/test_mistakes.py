@@ -950,6 +950,20 @@ GOOD: dict[str, Change] = {
 }
 
 
+_OBJECT = {"title": "P", "description": "P.", "type": "object"}
+BAD["a root that is a field as well"] = (
+    _all(
+        _set("count.fields.properties.properties", _OBJECT),
+        _set(
+            "destination.requests.count.graphql.variables", {"by": {"@path": "$.properties.plan"}}
+        ),
+    ),
+    "/requests/count/graphql/variables/by/@path",
+    (
+        "unknown root 'properties': write $.payload.properties for the field of the action, or"
+        " $.event.properties for what the event has"
+    ),
+)
 BAD |= {f"plain text: {name}": one for name, one in PLAIN.items()}
 
 
