@@ -61,6 +61,7 @@ from .masking import (
 from .partners import (
     configured_partners,
     configured_tenant,
+    partners_of,
 )
 from .plan_report import (
     PlanReport,
@@ -121,6 +122,7 @@ __all__ = [
     "connected_definition",
     "destination_changes",
     "masked",
+    "partners_of",
     "read_alert_config",
     "read_body",
     "read_config",

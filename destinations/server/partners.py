@@ -32,7 +32,7 @@ from destinations.store import (
     TenantStore,
 )
 
-__all__ = ["configured_partners", "configured_tenant"]
+__all__ = ["configured_partners", "configured_tenant", "partners_of"]
 
 
 def configured_partners(
@@ -75,6 +75,25 @@ def configured_partners(
             if (each.name, tenant.id) in tenants
         ),
     ]
+
+
+def partners_of(
+    path: Path, environment: Mapping[str, str], store: OpenStore, slug: str
+) -> Sequence[Partner]:
+    """Return the destinations of a configuration with one definition, but those of customers.
+
+    Only their secrets are read. Raises `DefinitionError`, and `SecretMissingError` if one is not
+    there.
+    """
+    config = read_config(path, environment, secrets=False)
+    names = {
+        one.name
+        for one in config.destinations
+        if one.receiver.tenants is None
+        and load_definition(find_folder(one.destination)).slug == slug
+    }
+    _, bound = _bound(path, environment, store, names) if names else (None, ())
+    return [_partner(each) for each in bound]
 
 
 def configured_tenant(

@@ -30,12 +30,31 @@ from destinations.runtime.account_identity import identity_of
 from destinations.secrets import shown_url
 from kana_destination.plugin import SLUG
 
-__all__ = ["open_account", "open_named", "open_place"]
+__all__ = ["configured_accounts", "open_account", "open_named", "open_place"]
 
 
 def open_named(place: StorePlace, *, existing: bool = False) -> OpenStore:
     """Open the store of a place, to read and change it; see `destinations.open_store`."""
     return open_store(place.address if place.options else None, existing=existing)
+
+
+@contextlib.contextmanager
+def configured_accounts(place: StorePlace, store: OpenStore) -> Iterator[list[OpenDestination]]:
+    """Open the accounts at Kana that the configuration of a place has, only to ask Kana.
+
+    Raises `DefinitionError` if it cannot be used here, as without the server's secrets.
+    """
+    path = place.config_path
+    partners = [] if path is None else server.partners_of(path, os.environ, store, SLUG)
+    with contextlib.ExitStack() as stack:
+        found = []
+        for one in partners:
+            timeouts = one.destination.definition.transport.timeouts
+            http = HttpTransport(timeouts, allow_private=one.allow_private)
+            stack.callback(http.close)
+            # Nothing is delivered, so no account of the store is needed.
+            found.append(OpenDestination(one.destination, store, 0, one.identity, http))
+        yield found
 
 
 @contextlib.contextmanager

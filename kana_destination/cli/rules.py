@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from destinations import OpenDestination, OpenStore
+from destinations import IntegrationError, OpenDestination, OpenStore
 from destinations.cli.accounts import account_options
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
@@ -22,7 +22,7 @@ from destinations.definition.input_files import read_input, read_text_input
 from destinations.errors import DefinitionError, EventError, UsageError
 from destinations.operations import find_tenant
 from destinations.segment.event import Event, read_event
-from kana_destination.cli.opening import open_account, open_named
+from kana_destination.cli.opening import configured_accounts, open_account, open_named
 from kana_destination.mapping_rules import Rule, RuleMapper, read_rules
 from kana_destination.plugin import SLUG
 from kana_destination.rules import add_rules, check_features, list_rules, remove_rule
@@ -90,7 +90,8 @@ def add(
     """Add a rule, or those of a file, and queue the unmapped events that match.
 
     With --settings, check that Kana has the features, and deliver what waits for the account at
-    once. Without it, the next run delivers that. A server delivers what it accepted by itself.
+    once. Without it, the next run delivers that. A server delivers what it accepted by itself; with
+    --config, the features are checked with its settings, as far as its secrets are here.
     With --tenant, the rules are those of one customer of an endpoint.
     """
     new = _given(given)
@@ -101,10 +102,14 @@ def add(
             msg = "--account, --same-account and --new-account need --settings"
             raise click.UsageError(msg)
         with open_named(place) as opened:
+            unchecked = "" if tenant is not None else _check_configured(place, opened, new)
             waiting = _added(opened, new, _id_of(opened, tenant))
             if tenant is None:
                 _tell_of_tenants(opened, place)
-        click.echo("The features were not checked at Kana: that needs --settings.", err=True)
+        if tenant is not None:
+            click.echo("The features were not checked at Kana.", err=True)
+        elif unchecked:
+            click.echo(f"The features were not checked at Kana: {unchecked}.", err=True)
         if waiting:
             click.echo(f"Deliver what waits: {place.delivering(SLUG, served=False)}", err=True)
         return 0
@@ -263,6 +268,24 @@ def _added(store: OpenStore, new: Sequence[Rule], tenant: str = "") -> int:
             err=True,
         )
     return remapped.to_deliver
+
+
+def _check_configured(place: StorePlace, store: OpenStore, new: Sequence[Rule]) -> str:
+    """Check features with the settings of a configuration; returns why they were not, if so.
+
+    Raises `UsageError` for a feature that Kana does not have. A rule is no less right if Kana
+    cannot be asked from here.
+    """
+    try:
+        with configured_accounts(place, store) as accounts:
+            for one in accounts:
+                for warning in check_features(one, new):
+                    click.echo(f"Warning: {warning}", err=True)
+    except DefinitionError as error:
+        return f"the settings of the server cannot be had here: {error}"
+    except IntegrationError as error:
+        return error.message.rstrip(".")
+    return "" if accounts else "that needs --settings"
 
 
 def _tell_of_tenants(store: OpenStore, place: StorePlace) -> None:

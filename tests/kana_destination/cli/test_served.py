@@ -49,6 +49,40 @@ def outcomes(cli: Any, command: Callable[..., Any]) -> Callable[[], list[str]]:
 SEATS = ("Seats", "--event", "Seat Added", "--feature", "seats")
 
 
+def test_features_are_checked_with_the_configuration(
+    cli: Any, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the settings of the server; where they cannot be had, that is said."""
+    monkeypatch.setenv("RECEIVER_KEY", "0123456789abcdef-of-a-key")
+    monkeypatch.setenv("KANA_API_KEY", cli.sandbox.api_key)
+    kana = {
+        "name": "kana",
+        "destination": "kana",
+        "settings": {"apiKey": {"env": "KANA_API_KEY"}, "endpoint": cli.sandbox.url},
+        "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
+    }
+    document = {"store": {"path": str(cli.store)}, "destinations": [kana]}
+    config = cli.write("serve.json", document)
+    SqliteStore(cli.store).close()
+    add = ("kana", "rules", "add", "--config", config)
+    done = command(*add, *SEATS)
+    assert (done.code, "not checked" in done.err) == (0, False)
+    wrong = command(*add, "Wrong", "--event", "E", "--feature", "nosuch")
+    assert wrong.code == 2
+    assert "rule 'Wrong': Kana has no feature 'nosuch'; it has: calls, seats, sso" in wrong.err
+    assert "users have it or not" in command(*add, "Sso", "--event", "S", "--feature", "sso").err
+    assert "Wrong" not in command("kana", "rules", "list", "--config", config).out
+    monkeypatch.delenv("KANA_API_KEY")
+    done = command(*add, "Later", "--event", "L", "--feature", "nosuch")
+    assert done.code == 0
+    assert "not checked at Kana: the settings of the server cannot be had here: " in done.err
+    assert "KANA_API_KEY is not set" in done.err
+    assert "that needs --settings" in cli.local("rules", "add", "X", *CALLS).err
+
+
+CALLS = ("--event", "API Called", "--feature", "calls")
+
+
 def test_unmapped_counts_both(cli: Any, track: Make, accepted: Callable[..., None]) -> None:
     """What a run has kept and what servers have accepted are one number, whatever they call Kana.
 
