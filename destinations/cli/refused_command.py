@@ -144,7 +144,9 @@ def _print(
 ) -> None:
     total = sum(one.events for one in counts)
     tenants = [entry.tenant_name or entry.tenant for entry in found]
-    columns, rows = with_tenants(_COLUMNS, [_row(entry) for entry in found], tenants)
+    columns, rows = with_tenants(
+        _COLUMNS, [_row(entry) for entry in found], tenants, after=_RECEIVER
+    )
     print_table(f"{count(total, 'refused event')}, in {place.address}", columns, rows)
     if len(found) < total:
         click.echo(f"These are the latest {len(found):,}; --limit shows more.\n")

@@ -34,12 +34,15 @@ tenant_destination_option: Final = click.option(
 
 
 def with_tenants(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], tenants: Sequence[str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    tenants: Sequence[str],
+    after: str = "destination",
 ) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
-    """Return a table with the tenant of each row after its destination, if any row has one."""
+    """Return a table with the tenant of each row after a column, if any row has one."""
     if not any(tenants):
         return columns, rows
-    at = columns.index("destination") + 1
+    at = columns.index(after) + 1
     return (*columns[:at], "tenant", *columns[at:]), [
         (*row[:at], bounded(tenant), *row[at:]) for row, tenant in zip(rows, tenants, strict=True)
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from destinations.runtime.account_identity import AccountIdentity
-from destinations.store import RefusedEvent, SqliteStore
+from destinations.store import RefusedEntry, RefusedEvent, SqliteStore, StoredRefused
 
 pytestmark = pytest.mark.usefixtures("sandbox_thread")
 
@@ -44,6 +45,25 @@ def path(tmp_path: Path, add: Callable[..., None]) -> Path:
     add("kana", b'{"a":"', code="TOO_LARGE", length=90_000, is_whole=False, user="u1")
     add("other", b"{}", at=1_700_000_100.0)
     return tmp_path / "store.sqlite3"
+
+
+def test_the_table_of_a_tenant(
+    command: Command, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tenant stands after the source or destination that an event was sent to."""
+    find = StoredRefused.find
+
+    def of_tenant(self: StoredRefused, *given: Any, **more: Any) -> list[RefusedEntry]:
+        return [
+            replace(one, tenant="a1b2c3", tenant_name="acme") for one in find(self, *given, **more)
+        ]
+
+    monkeypatch.setattr(StoredRefused, "find", of_tenant)
+    columns, row = (
+        line.split() for line in command("refused", "list", "--store", path).out.splitlines()[1:3]
+    )
+    assert columns[:4] == ["id", "refused", "source/destination", "tenant"]
+    assert row[2:4] == ["kana", "acme"]
 
 
 def test_the_status_counts_them(command: Command, path: Path) -> None:
