@@ -26,9 +26,7 @@ files, over HTTP, on one machine or many."""
 def llms(pages: Sequence[Page]) -> str:
     """Return llms.txt: every page of the reference with a line on each."""
     parts = [f"# destinations\n\n> {_ABOUT.replace(chr(10), ' ')}"]
-    parts.append(
-        "Where the package is installed, `destinations help TOPIC` shows the reference."
-    )
+    parts.append("Where the package is installed, `destinations help TOPIC` shows the reference.")
     for group, names in NAVIGATION["index"].items():
         lines = [f"- [{_title(name)}]({name}.html)" for name in names if "/index" not in name]
         parts.append(f"## {group}\n\n" + "\n".join(lines))
