@@ -1,5 +1,5 @@
 from .operators import Operator
-from .pages.query import Query, link
+from .pages.query import Parameter, Query, link
 from .pages.visit import Answered, ConsolePage, PageError, Redirected, Shown, Visit, chosen
 
 __all__ = [
@@ -7,6 +7,7 @@ __all__ = [
     "ConsolePage",
     "Operator",
     "PageError",
+    "Parameter",
     "Query",
     "Redirected",
     "Shown",

@@ -16,9 +16,9 @@ from kana_destination.mapping_rules import Rule, overlap, read_rules
 from kana_destination.rules import add_rules, list_rules, remove_rule
 from kana_destination.unmapped import unmapped_events
 
-__all__ = ["remove", "rule_of", "rules", "save"]
+__all__ = ["FIELDS", "remove", "rule_of", "rules", "save"]
 
-_FIELDS: Final = ("name", "when", "event", "where", "feature", "amount")
+FIELDS: Final = ("name", "when", "event", "where", "feature", "amount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ def _shown(visit: Visit, given: Query, fault: str = "", status: int = 200) -> Sh
             "rules": [
                 (rule.name, masked(rule.conditions), rule.feature, rule.amount) for rule in known
             ],
-            "given": {name: masked(given.text(name)) for name in _FIELDS},
+            "given": {name: masked(given.text(name)) for name in FIELDS},
             "tenant": given.text("tenant"),
             "trial": trial,
             "condition": "" if trial is None else masked(trial.rule.conditions),
             "fault": masked(fault),
-            "fields": [(name, text) for name in (*_FIELDS, "tenant") if (text := given.text(name))],
+            "fields": [(name, text) for name in (*FIELDS, "tenant") if (text := given.text(name))],
         },
         status,
     )

@@ -146,6 +146,9 @@ def _choice(visit: Visit, given: Query) -> _Choice:
             raise PageError(404, "No such delivery", f"There is no delivery {text[:40]!r}.")
         ids.append(int(text))
     pairs = [(name, given.text(name)) for name in FILTERS if given.text(name)]
+    if ids and pairs:
+        text = "They are chosen by ids and by filters at once: expected one of both."
+        raise PageError(400, "No deliveries are chosen", text)
     if not ids and not pairs:
         raise PageError(
             400,

@@ -12,7 +12,14 @@ from destinations.console.pages.events import Filters, event_rows, read_filters
 from destinations.console.pages.query import link
 from destinations.console.pages.steps import steps_of
 from destinations.console.pages.templating import json_shown, linked
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit, command_line
+from destinations.console.pages.visit import (
+    Answered,
+    PageError,
+    Shown,
+    Visit,
+    command_line,
+    wrong_cursor,
+)
 from destinations.console.shown import Page
 from destinations.console.verbs import UnknownError
 from destinations.errors import DestinationsError, EventError
@@ -58,12 +65,9 @@ def deliveries(visit: Visit) -> Answered:
         return _deliveries(visit, filters, Page(()), None, 400)
     cursor = visit.query.text("after") or None
     try:
-        try:
-            page = visit.verbs.deliveries(filters.selection, cursor=cursor, limit=_SIZE)
-        except CursorError:
-            # A link from elsewhere, or with other filters: it begins at the first page.
-            cursor = None
-            page = visit.verbs.deliveries(filters.selection, limit=_SIZE)
+        page = visit.verbs.deliveries(filters.selection, cursor=cursor, limit=_SIZE)
+    except CursorError:
+        raise wrong_cursor(visit) from None
     except UnknownError as error:
         filters = replace(filters, issues={error.what: str(error)})
         return _deliveries(visit, filters, Page(()), None, 404)

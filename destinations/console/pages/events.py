@@ -91,7 +91,13 @@ class Filters:
 def read_filters(query: Query, now: float) -> Filters:
     """Return the filters in a query."""
     given = {name: text for name in FILTERS if (text := query.text(name))}
+    issues = {
+        name: f"invalid {name} {text[:_LONGEST]!r}: expected 1, or none"
+        for name, text in given.items()
+        if FILTERS[name].kind == "flag" and text != "1"
+    }
     try:
-        return Filters(select(given, now, lambda one: one.label), given)
+        selection = select(given, now, lambda one: one.label)
     except FilterError as error:
-        return Filters(Selection(), given, dict(error.issues))
+        issues = {**dict(error.issues), **issues}
+    return Filters(Selection(), given, issues) if issues else Filters(selection, given)

@@ -11,7 +11,7 @@ from destinations.console.cursors import CursorError
 from destinations.console.pages.deliveries import masked_evidence
 from destinations.console.pages.events import EventRow, event_rows
 from destinations.console.pages.query import link
-from destinations.console.pages.visit import Answered, Shown, Visit, command_line
+from destinations.console.pages.visit import Answered, Shown, Visit, command_line, wrong_cursor
 from destinations.console.verbs import UnknownError, Verbs
 from destinations.operations import (
     DRIFT_FILTERS,
@@ -120,7 +120,7 @@ def held(visit: Visit) -> Answered:
     try:
         page = visit.verbs.deliveries(selection, cursor=cursor, limit=_SIZE, newest_first=False)
     except CursorError:
-        page = visit.verbs.deliveries(selection, limit=_SIZE, newest_first=False)
+        raise wrong_cursor(visit) from None
     following = f"/held?{visit.query.changed(after=page.next)}" if page.next else ""
     return Shown(
         "held.html",

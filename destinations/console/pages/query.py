@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Query", "link"]
+from destinations.errors import UsageError, did_you_mean
+
+__all__ = ["Parameter", "Query", "check_parameters", "link"]
 
 _MOST: Final = 200
-"""The most parameters that are read; more make no page of this console."""
+"""The most parameters that a URL may have; no page of this console has more."""
+_LONGEST: Final = 100
+"""The characters of what somebody else wrote that a message repeats."""
 
 
 class Query(Mapping[str, str]):
     """The parameters of a URL or a form: of each name the first value, and `all_of` them."""
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_pairs", "is_readable")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs = tuple(pairs)[:_MOST]
+    def __init__(self, pairs: Iterable[tuple[str, str]] = (), *, is_readable: bool = True) -> None:
+        self._pairs = tuple(pairs)
+        self.is_readable = is_readable
 
     @classmethod
     def parse(cls, text: str) -> Query:
-        """Return the parameters of a URL's query, or of a form's body; what is odd is left out."""
+        """Return the parameters of a URL's query; none of them is readable if they are many."""
         try:
             return cls(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST))
         except ValueError:
-            return cls()
+            return cls(is_readable=False)
 
     def __getitem__(self, name: str) -> str:
         for key, value in self._pairs:
@@ -62,6 +68,47 @@ class Query(Mapping[str, str]):
         kept = [(key, value) for key, value in self._pairs if value and key not in changes]
         added = [(key, str(value)) for key, value in changes.items() if value not in {None, ""}]
         return urlencode([*kept, *added])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a page or a field of its form.
+
+    If it has ``values``, it is one of them, or empty. Only one that ``repeats`` may be given more
+    than once.
+    """
+
+    name: str
+    values: Sequence[str] = ()
+    repeats: bool = False
+
+
+def check_parameters(given: Query, expected: Iterable[str | Parameter]) -> None:
+    """Raise `UsageError` unless all that is given is expected: nothing may be left unread.
+
+    A page that left out what it does not know would show, or change, more than was asked for.
+    """
+    if not given.is_readable:
+        raise UsageError(f"too many parameters: expected at most {_MOST}")
+    known = {
+        one.name: one
+        for one in (Parameter(one) if isinstance(one, str) else one for one in expected)
+    }
+    for name in given:
+        one = known.get(name)
+        shown = repr(name[:_LONGEST])
+        if one is None:
+            names = f"one of {', '.join(known)}" if known else "none"
+            near = did_you_mean(name[:_LONGEST], known)
+            raise UsageError(f"unknown parameter {shown}: expected {names}{near}")
+        values = given.all_of(name)
+        if len(values) > 1 and not one.repeats:
+            raise UsageError(f"the parameter {shown} is given {len(values)} times: expected one")
+        for value in values if one.values else ():
+            if value and value not in one.values:
+                expects = " or ".join(one.values)
+                found = repr(value[:_LONGEST])
+                raise UsageError(f"invalid {name} {found}: expected {expects}, or none")
 
 
 def link(path: str, **parameters: object) -> str:

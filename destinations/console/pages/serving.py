@@ -11,7 +11,6 @@ from destinations.console.pages.query import Query
 from destinations.console.pages.table import all_pages
 from destinations.console.pages.templating import render
 from destinations.console.pages.visit import (
-    Answered,
     ConsolePage,
     Frame,
     PageError,
@@ -49,31 +48,28 @@ def routes(config: ServeConfig | None = None) -> Sequence[BaseRoute]:
     found: list[BaseRoute] = [_SharedStyle("/shared")]
     for one in pages:
         if one.show is not None:
-            found.append(page(one.path, _endpoint(one, one.show, pages), needs="read"))
+            found.append(page(one.path, _endpoint(one, pages), needs="read"))
         if one.act is not None:
-            found.append(
-                page(one.path, _endpoint(one, one.act, pages), needs="operate", methods=["POST"])
-            )
+            acting = _endpoint(one, pages, acts=True)
+            found.append(page(one.path, acting, needs="operate", methods=["POST"]))
     return [*found, StaticFolder("/static", _STATIC)]
 
 
 def _endpoint(
-    shown: ConsolePage, answer: Callable[[Visit], Answered], pages: Sequence[ConsolePage]
+    shown: ConsolePage, pages: Sequence[ConsolePage], *, acts: bool = False
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         form = Query((key, str(value)) for key, value in request.state.form.multi_items())
         visit = _visit(request, pages, form)
-        return await run_in_threadpool(_answer, request, visit, shown, answer)
+        return await run_in_threadpool(_answer, request, visit, shown, acts=acts)
 
     return endpoint
 
 
-def _answer(
-    request: Request, visit: Visit, shown: ConsolePage, answer: Callable[[Visit], Answered]
-) -> Response:
+def _answer(request: Request, visit: Visit, shown: ConsolePage, *, acts: bool) -> Response:
     sessions, session = request.app.state.gate.sessions, request.state.session
     try:
-        found = answer(visit)
+        found = shown.answer(visit, acts=acts)
     except PageError as error:
         values = {"title": error.title, "text": error.text}
         found, shown = Shown("error.html", values, error.status), _plain(shown)

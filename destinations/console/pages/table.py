@@ -11,38 +11,69 @@ from destinations.console.pages.deliveries import deliveries, delivery
 from destinations.console.pages.held import drifts, held
 from destinations.console.pages.live import live, live_events
 from destinations.console.pages.overview import overview
+from destinations.console.pages.query import Parameter
 from destinations.console.pages.refused import refused
 from destinations.console.pages.tenants import tenant, tenants
 from destinations.console.pages.tester import test_event, tester
 from destinations.console.pages.visit import ConsolePage
 from destinations.errors import DestinationsError, UsageError
 from destinations.opening import open_definition
+from destinations.operations import DRIFT_FILTERS, FILTERS
 from destinations.runtime.plugins import plugin_console_pages
 from destinations.server import ServeConfig
 
 __all__ = ["PAGES", "all_pages"]
 
+_CHOSEN: Final[Sequence[str | Parameter]] = (*FILTERS, Parameter("id", repeats=True))
+"""What chooses deliveries that are changed together."""
+_ONE: Final = ("seen", "was", "back")
+"""What a form repeats of the page of a delivery."""
+_LIVE: Final = ("filter", "destination")
+_PAUSED: Final = ("destination", "tenant", "seen")
+_TESTED: Final = ("destination", "tenant")
+
 _FIRST: Final = (
-    ConsolePage("/", overview, title="Overview"),
-    ConsolePage("/live", live, title="Live"),
-    ConsolePage("/live/events", live_events),
-    ConsolePage("/deliveries", deliveries, title="Deliveries"),
+    ConsolePage(
+        "/", overview, title="Overview", parameters=("period", "by", Parameter("refresh", ["off"]))
+    ),
+    ConsolePage("/live", live, title="Live", parameters=_LIVE),
+    ConsolePage("/live/events", live_events, parameters=_LIVE),
+    ConsolePage("/deliveries", deliveries, title="Deliveries", parameters=(*FILTERS, "after")),
     ConsolePage("/deliveries/{id}", delivery),
-    ConsolePage("/deliveries/{id}/resolve", act=actions.resolve_one),
-    ConsolePage("/deliveries/{id}/drop", act=actions.drop_one),
-    ConsolePage("/held", held, title="Held"),
-    ConsolePage("/drifts", drifts),
-    ConsolePage("/refused", refused),
-    ConsolePage("/resolve", actions.confirm_resolve, actions.resolve_many),
-    ConsolePage("/drop", actions.confirm_drop, actions.drop_many),
-    ConsolePage("/replay", actions.confirm_replay, actions.replay_many),
-    ConsolePage("/destinations/pause", act=actions.pause),
-    ConsolePage("/destinations/resume", act=actions.resume),
-    ConsolePage("/tester", tester, test_event, title="Tester"),
+    ConsolePage("/deliveries/{id}/resolve", act=actions.resolve_one, fields=(*_ONE, "decision")),
+    ConsolePage("/deliveries/{id}/drop", act=actions.drop_one, fields=(*_ONE, "reason")),
+    ConsolePage("/held", held, title="Held", parameters=("destination", "tenant", "after")),
+    ConsolePage("/drifts", drifts, parameters=DRIFT_FILTERS),
+    ConsolePage("/refused", refused, parameters=("destination", "code", "after")),
+    ConsolePage(
+        *("/resolve", actions.confirm_resolve, actions.resolve_many),
+        parameters=_CHOSEN,
+        fields=(*_CHOSEN, "seen", "decision"),
+    ),
+    ConsolePage(
+        *("/drop", actions.confirm_drop, actions.drop_many),
+        parameters=_CHOSEN,
+        fields=(*_CHOSEN, "seen", "reason"),
+    ),
+    ConsolePage(
+        *("/replay", actions.confirm_replay, actions.replay_many),
+        parameters=_CHOSEN,
+        fields=(*_CHOSEN, "seen"),
+    ),
+    ConsolePage("/destinations/pause", act=actions.pause, fields=_PAUSED),
+    ConsolePage("/destinations/resume", act=actions.resume, fields=_PAUSED),
+    ConsolePage(
+        *("/tester", tester, test_event),
+        title="Tester",
+        parameters=(*_TESTED, "id", "recent"),
+        fields=(*_TESTED, "event", Parameter("do", ["explain", "send"])),
+    ),
 )
 _LAST: Final = (
-    ConsolePage("/tenants", tenants, title="Tenants"),
-    ConsolePage("/tenants/{name}", tenant),
+    ConsolePage(
+        "/tenants", tenants, title="Tenants", parameters=("destination", "status", "after")
+    ),
+    ConsolePage("/tenants/{name}", tenant, parameters=("destination",)),
     ConsolePage("/configuration", configuration, title="Configuration"),
 )
 

@@ -7,7 +7,7 @@ from typing import Final
 from destinations.console.cursors import CursorError
 from destinations.console.pages.query import link
 from destinations.console.pages.templating import json_shown
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit, chosen
+from destinations.console.pages.visit import Answered, PageError, Shown, Visit, chosen, wrong_cursor
 from destinations.console.verbs import UnknownError
 from destinations.operations import TenantState
 from destinations.outcome import Outcome, State
@@ -28,7 +28,7 @@ def tenants(visit: Visit) -> Answered:
     try:
         page = visit.verbs.tenants(destination, states=states, cursor=cursor, limit=_SIZE)
     except CursorError:
-        page = visit.verbs.tenants(destination, states=states, limit=_SIZE)
+        raise wrong_cursor(visit) from None
     return Shown(
         "tenants.html",
         {

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from destinations.console.operators import Operator
-from destinations.console.pages.query import Query
+from destinations.console.pages.query import Parameter, Query, check_parameters
 from destinations.console.verbs import Verbs
-from destinations.errors import did_you_mean
+from destinations.errors import UsageError, did_you_mean
 
 __all__ = [
     "Answered",
@@ -23,6 +23,8 @@ __all__ = [
     "Visit",
     "chosen",
     "command_line",
+    "sentence",
+    "wrong_cursor",
 ]
 
 
@@ -120,6 +122,13 @@ def chosen(given: Query, name: str, choices: Iterable[str], default: str) -> str
     raise PageError(404, f"No such {name}", f"There is no {name} {text[:100]!r}: {expected}{end}")
 
 
+def wrong_cursor(visit: Visit) -> PageError:
+    """Return the answer to an ``after`` that no page of this list has led to."""
+    after = visit.query.text("after")[:100]
+    text = f"Invalid after {after!r}: expected the link of a page of the same list and filters."
+    return PageError(400, "No such page of the list", text)
+
+
 @dataclass(frozen=True, slots=True)
 class ConsolePage:
     """A page of the console, at a path such as ``/deliveries/{id}``.
@@ -128,6 +137,9 @@ class ConsolePage:
     something. ``title`` is what the menu calls it; without one it is not in the menu. ``package``
     is the Python package whose folder ``templates`` has its templates. Templates extend
     ``layout.html``, and everything that they show is escaped.
+
+    ``parameters`` are what its URL may have when it is shown, and ``fields`` what the form has that
+    is sent to it, beside its token. Anything else is answered 400.
     """
 
     path: str
@@ -135,3 +147,28 @@ class ConsolePage:
     act: Callable[[Visit], Answered] | None = None
     title: str = ""
     package: str = "destinations.console.pages"
+    parameters: Sequence[str | Parameter] = ()
+    fields: Sequence[str | Parameter] = ()
+
+    def answer(self, visit: Visit, *, acts: bool = False) -> Answered:
+        """Answer a visit, or a form if it ``acts``.
+
+        Raises `PageError` for parameters and fields that the page does not have.
+        """
+        answer = self.act if acts else self.show
+        if answer is None:
+            raise PageError(405, "Nothing was changed", "This page cannot be used in this way.")
+        try:
+            check_parameters(visit.query, () if acts else self.parameters)
+            if acts:
+                check_parameters(visit.form, ("csrf", *self.fields))
+        except UsageError as error:
+            title = "Nothing was changed" if acts else "This page cannot be shown"
+            text = sentence(visit.verbs.masker.text(str(error)))
+            raise PageError(400, title, text) from None
+        return answer(visit)
+
+
+def sentence(text: str) -> str:
+    """Return a message as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"

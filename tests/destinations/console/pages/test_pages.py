@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from destinations.console.routing import ConsoleRoute
 from destinations.console.stores import Stores
 from destinations.console.verbs import Verbs
 from destinations.errors import UsageError
+from destinations.operations import FILTERS
 from destinations.outcome import Outcome, State
 from destinations.pipeline.queue import Increment
 from destinations.runtime.plugins import Plugin
@@ -97,8 +98,8 @@ class Pages:
 
     def answer(self, path: str, form: dict[str, str] | None = None) -> Answered:
         """Return what a page gives."""
-        _, visit, answer = self._find(path, form)
-        return answer(visit)
+        page, visit = self._find(path, form)
+        return page.answer(visit, acts=form is not None)
 
     def show(self, path: str, form: dict[str, str] | None = None) -> Page:
         """Return a page as it is shown."""
@@ -106,14 +107,12 @@ class Pages:
 
     def html(self, path: str, form: dict[str, str] | None = None) -> str:
         """Return a page as HTML."""
-        page, visit, answer = self._find(path, form)
-        shown = answer(visit)
+        page, visit = self._find(path, form)
+        shown = page.answer(visit, acts=form is not None)
         assert isinstance(shown, Shown)
         return render(shown, visit, page)
 
-    def _find(
-        self, path: str, form: dict[str, str] | None
-    ) -> tuple[ConsolePage, Visit, Callable[[Visit], Answered]]:
+    def _find(self, path: str, form: dict[str, str] | None) -> tuple[ConsolePage, Visit]:
         place, _, query = path.partition("?")
         for page in self.pages:
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", page.path)
@@ -127,11 +126,16 @@ class Pages:
                     csrf="token",
                     pages=self.pages,
                     verbs=self.verbs,
-                    form=Query((form or {}).items()),
+                    # Of a form that was read, what is not a field of it is not sent.
+                    form=Query(
+                        (key, value)
+                        for key, value in (form or {}).items()
+                        if key not in {"action", "method"}
+                    ),
                     parts=found.groupdict(),
                     now=self.world.now,
                 )
-                return page, visit, answer
+                return page, visit
         raise AssertionError(f"no page at {path}")
 
 
@@ -326,7 +330,6 @@ def _listed(page: Page) -> int:
         ("user=margaret&state=ready", 2),
         ("code=NOT_FOUND", 1),
         ("message_id=evt-0001", 1),
-        ("after=nonsense&outcome=dead", 3),
         ("needs_operator=1&outcome=", 8),
     ],
 )
@@ -349,6 +352,11 @@ def test_filters(pages: Pages, query: str, shown: int) -> None:
         ("since=yesterday", 400, "invalid time 'yesterday': expected ISO 8601, such as 2026"),
         ("ended_until=1x", 400, "invalid time '1x'"),
         ("since=1h&until=2h", 400, "must be before"),
+        *(
+            (f"{name}={value}", 400, f"invalid {name} '{value}': expected 1, or none")
+            for name in ("needs_operator", "restored")
+            for value in ("false", "0", "no", "maybe")
+        ),
     ],
 )
 def test_filters_that_cannot_be_used(pages: Pages, query: str, status: int, issue: str) -> None:
@@ -363,8 +371,63 @@ def test_filters_that_cannot_be_used(pages: Pages, query: str, status: int, issu
     assert issue in answer.values["issues"][name]
     assert f'aria-describedby="e-{name}' in text
     given = dict(part.split("=") for part in query.split("&"))[name].replace("+", " ")
-    assert f'value="{given}"' in text
+    assert FILTERS[name].kind == "flag" or f'value="{given}"' in text
     assert "/replay" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/drop?outcome=rejected&destinaton=kana", "'destinaton': expected one of state, outcome"),
+        ("/drop?outcome=rejected&destinaton=kana", "did you mean destination?"),
+        ("/replay?outcome=dead&sicne=1h", "did you mean since?"),
+        ("/resolve?state=held&nosuch=1", "Unknown parameter 'nosuch'"),
+        ("/replay?outcome=dead&after=x", "Unknown parameter 'after'"),
+        ("/deliveries?outcom=dead", "did you mean outcome?"),
+        ("/deliveries?messageId=evt-0001", "did you mean message_id?"),
+        ("/deliveries?destination=kana&destination=w", "'destination' is given 2 times"),
+        ("/drop?destination=kana&destination=kana", "'destination' is given 2 times"),
+        ("/drop?outcome=dead&needs_operator=false", "invalid needs_operator 'false'"),
+        ("/drop?id=1&destination=kana", "by ids and by filters at once"),
+        ("/deliveries?outcome=dead&after=x", "Invalid after 'x'"),
+        ("/held?after=x", "Invalid after 'x'"),
+        ("/tenants?after=x", "Invalid after 'x'"),
+        ("/held?outcome=dead", "expected one of destination, tenant, after"),
+        ("/drifts?tenant=x", "Unknown parameter 'tenant'"),
+        ("/kana/unmapped?destination=nix", "Unknown parameter 'destination'"),
+        ("/kana/unmapped?since=x", "Unknown parameter 'since'"),
+        ("/kana/users?ask=nix", "Invalid ask 'nix': expected 1, or none"),
+        ("/kana/rules?try=yes", "Invalid try 'yes'"),
+        ("/kana/rules?feture=seats", "did you mean feature?"),
+        ("/tester?delivery=nix", "Unknown parameter 'delivery'"),
+        ("/?nosuch=1", "Unknown parameter 'nosuch': expected one of period, by, refresh"),
+        ("/?refresh=of", "Invalid refresh 'of': expected off, or none"),
+        ("/configuration?x=1", "Unknown parameter 'x': expected none."),
+        ("/deliveries/1?attempt=77", "Unknown parameter 'attempt'"),
+        ("/live/events?user=ada", "Unknown parameter 'user'"),
+        (f"/deliveries?{'destination=kana&' * 201}", "Too many parameters"),
+    ],
+)
+def test_parameters_that_no_page_reads(pages: Pages, url: str, expected: str) -> None:
+    """Nothing in a URL is left out: neither the page nor a change is about more than it says."""
+    with pytest.raises(PageError) as caught:
+        pages.answer(url)
+    assert caught.value.status == 400
+    assert expected in caught.value.text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_every_page_names_its_parameters(pages: Pages, page: ConsolePage) -> None:
+    """Each page refuses what it does not have, also in the form that is sent to it."""
+    path = page.path.replace("{id}", "1").replace("{name}", "x")
+    if page.show is not None:
+        with pytest.raises(PageError, match="Unknown parameter 'nosuch'"):
+            pages.answer(f"{path}?nosuch=")
+    if page.act is not None:
+        with pytest.raises(PageError, match="Unknown parameter 'nosuch'"):
+            pages.answer(path, {"nosuch": ""})
+        with pytest.raises(PageError, match="Unknown parameter 'destination': expected none"):
+            pages.answer(f"{path}?destination=kana", {"seen": "x"})
 
 
 @pytest.mark.parametrize(
@@ -627,6 +690,16 @@ def own(tmp_path: Path) -> Pages:
     return Pages(make_world(tmp_path, time.time()))
 
 
+def test_a_form_changes_no_more_than_it_says(own: Pages) -> None:
+    """A filter of a form that cannot be read is not left out."""
+    form = _form(own.show("/drop?outcome=dead&destination=kana"), "/drop", reason="x")
+    form["destinaton"] = form.pop("destination")
+    with pytest.raises(PageError, match="did you mean destination") as caught:
+        own.answer("/drop", form)
+    assert caught.value.title == "Nothing was changed"
+    assert _status(own, "dead") == "dead"
+
+
 def _status(pages: Pages, name: str) -> str:
     return pages.verbs.delivery(pages.world.ids[name]).entry.status.value
 
@@ -658,7 +731,8 @@ def test_decide_on_one(own: Pages) -> None:
 def test_what_was_not_seen_is_not_decided(own: Pages, action: str) -> None:
     """A form that has seen something else changes nothing, though it still could be."""
     path = f"/deliveries/{own.world.ids['held']}"
-    form = _form(own.show(path), f"{path}/{action}", reason="x", seen="0" * 16)
+    form = _form(own.show(path), f"{path}/{action}", seen="0" * 16)
+    form |= {"reason": "x"} if action == "drop" else {}
     answer = own.answer(f"{path}/{action}", form)
     assert isinstance(answer, Shown)
     assert answer.status == 409
