@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from destinations.cli.commands import Command, Group
+from destinations.cli.parent import watch_parent
 from destinations.cli.starting import WITH_SERVER
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.extras import libraries_of
@@ -97,7 +98,7 @@ def _serve(
 ) -> int:
     with libraries_of("console", _NEEDED_BY):
         from destinations.console.login_link import own_terminal  # noqa: PLC0415 - with an extra
-        from destinations.console.running import Console, watch_parent  # noqa: PLC0415 - as above
+        from destinations.console.running import Console  # noqa: PLC0415 - as above
     ended = threading.Event()
     if with_server:
         watch_parent(sys.stdin, ended.set)

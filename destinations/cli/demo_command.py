@@ -169,11 +169,12 @@ def _configure(
 @contextlib.contextmanager
 def _serving(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Give a server, which ends with the block."""
-    arguments = ["serve", "--config", str(folder / "serve.json")]
+    arguments = ["serve", "--until-eof", "--config", str(folder / "serve.json")]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - this Python, and a file of our own
             [sys.executable, "-P", "-m", "destinations", *arguments],
-            stdin=subprocess.DEVNULL,
+            # Its other end is closed by the end of this process, also if that is killed.
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             # Ctrl-C is for this process, which ends the server when it has sent its last event.

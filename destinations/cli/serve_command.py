@@ -16,6 +16,7 @@ import click
 from destinations._version import __version__
 from destinations.cli.commands import Command
 from destinations.cli.garbage_collection import collect_less_often
+from destinations.cli.parent import watch_parent
 from destinations.console.checking import check_console
 from destinations.console.child import ConsoleChild, command_line
 from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
@@ -60,7 +61,8 @@ _SLICE_SECONDS = 0.1
     " PostgreSQL (both).",
 )
 @click.option("--check", is_flag=True, help="Only check whether the configuration can be used.")
-def command(path: Path, role: Role, *, check: bool) -> int:
+@click.option("--until-eof", is_flag=True, hidden=True)
+def command(path: Path, role: Role, *, check: bool, until_eof: bool) -> int:
     """Receive events over HTTP and deliver them, until stopped.
 
     SIGTERM and SIGINT stop the server once the requests under way have ended; waiting deliveries
@@ -79,6 +81,8 @@ def command(path: Path, role: Role, *, check: bool) -> int:
         return 0
     # Before the configuration is read: a SIGHUP after that reads it again.
     with Signals() as signals:
+        if until_eof:  # it must not outlive who started it, however that ends
+            watch_parent(sys.stdin, signals.stop)
         config = _read(path)
         with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
             return _run(config, path, signals, opened, role)

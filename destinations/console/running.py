@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from destinations.clock import SystemClock
@@ -19,7 +17,7 @@ from destinations.console.verbs import Verbs
 from destinations.errors import UsageError
 from destinations.server import ConsoleConfig, HttpServer, ServeConfig
 
-__all__ = ["Console", "console_of", "watch_parent"]
+__all__ = ["Console", "console_of"]
 
 _LOG = logging.getLogger(__name__)
 _MOST_CONNECTIONS: Final = 256
@@ -119,14 +117,3 @@ class Console:
         self._stores.close()
         if self._link is not None:
             self._link.close()
-
-
-def watch_parent(stream: TextIO, ended: Callable[[], None]) -> None:
-    """Call ``ended`` once the other end of a pipe is closed, as by the end of its process."""
-
-    def wait() -> None:
-        while stream.readline():  # nothing comes
-            pass
-        ended()
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -46,6 +46,11 @@ class Signals:
         """Whether a signal to stop has arrived; `wait` may not have said so yet."""
         return self._stopping
 
+    def stop(self) -> None:
+        """Wish to stop, as SIGTERM does; any thread may."""
+        self._stopping = True
+        self._wishes.put("stop")
+
     def wait(self, seconds: float) -> Wish | None:
         """Return the next wish; None if none comes in time."""
         give_up = time.monotonic() + seconds

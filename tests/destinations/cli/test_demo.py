@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +48,48 @@ def test_demo() -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert errors == ""
+
+
+def test_a_demo_that_is_killed() -> None:
+    """Neither its server nor the console outlives it, though nothing ends them."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "destinations", "demo", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        started = _below(process.pid)
+        assert len(started) >= 3, started  # the sandbox, the server, and the console
+    finally:
+        process.kill()
+        process.communicate()
+    ends = time.monotonic() + 60
+    while (left := [one for one in started if _is_alive(one)]) and time.monotonic() < ends:
+        time.sleep(0.1)
+    for one in left:
+        os.kill(one, signal.SIGKILL)
+    assert left == []
+
+
+def _below(pid: int) -> list[int]:
+    """Return the ids of all processes that a process has started, or these."""
+    shown = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in shown.stdout.splitlines()]
+    found = [pid]
+    for one in found:  # which grows
+        found += [child for child, parent in pairs if parent == one]
+    return found[1:]
+
+
+def _is_alive(pid: int) -> bool:
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
 
 
 def test_events() -> None:
