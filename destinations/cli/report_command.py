@@ -59,8 +59,10 @@ def command(
     click.echo(f"Wrote {file}: the run of {what}: {rows or 'no rows'}.")
     if later is not None:
         click.echo(
-            f"The run that began {shown_time(later)} has no record: it is going on, or was ended "
-            "from outside, as by a kill.",
+            f"The run that began {shown_time(later.began)} has no record: it is going on, or was "
+            "ended from outside, as by a kill.",
             err=True,
         )
+        if later.continued_by:
+            click.echo(f"If it was ended, go on with: {later.continued_by}", err=True)
     return 0

@@ -77,7 +77,7 @@ class RecordedRun:
         if self._options.dry_run:
             return
         with contextlib.suppress(DestinationsError):  # the run itself says what is wrong with it
-            note_begin(store, run.scope.id, self._began)
+            note_begin(store, run.scope.id, self._began, self.masker.text(self._options.repeated))
 
     def failed(self, error: BaseException) -> None:
         """Record a run that an error ended, unless it was recorded; tell if that fails as well."""

@@ -123,6 +123,7 @@ from .retention import (
 )
 from .run_records import (
     AccountFigures,
+    BegunRun,
     RunContext,
     RunReason,
     RunRecord,
@@ -246,6 +247,7 @@ __all__ = [
     "AccountWords",
     "AlertStatus",
     "AskedOfServer",
+    "BegunRun",
     "DeliveryDetails",
     "Filter",
     "FilterError",

@@ -28,6 +28,7 @@ from destinations.store import BEGAN_RUN, FORGOTTEN, LAST_RUN, OpenStore
 
 __all__ = [
     "AccountFigures",
+    "BegunRun",
     "RunContext",
     "RunReason",
     "RunRecord",
@@ -270,26 +271,42 @@ def note_run(store: OpenStore, scope: int, record: RunRecord) -> None:
     store.note({f"{LAST_RUN}{scope}": record.to_json()})
 
 
-def note_begin(store: OpenStore, scope: int, began: float) -> str:
+@dataclass(frozen=True, slots=True)
+class BegunRun:
+    """A run without a record: when it began, and the command that goes on with it, if known."""
+
+    began: float
+    continued_by: str = ""
+
+
+def note_begin(store: OpenStore, scope: int, began: float, continued_by: str = "") -> str:
     """Note that a run of a scope has begun, and has no record yet; returns the name of the note."""
     name = f"{BEGAN_RUN}{scope} {secrets.token_hex(4)}"
-    store.note({name: began})
+    store.note({name: {"began": began, "continuedBy": continued_by}})
     return name
 
 
-def run_without_record(store: OpenStore, scope: int, since: float = 0.0) -> float | None:
-    """Return when the last run of a scope began that has no record; None if there is none.
+def run_without_record(store: OpenStore, scope: int, since: float = 0.0) -> BegunRun | None:
+    """Return the last run of a scope that began and has no record; None if there is none.
 
     It is going on, or was ended from outside. Those that began before ``since`` do not count.
     """
-    found: Mapping[str, float] = store.notes_with_prefix(f"{BEGAN_RUN}{scope} ")
-    return max((one for one in found.values() if one > since), default=None)
+    notes = store.notes_with_prefix(f"{BEGAN_RUN}{scope} ").values()
+    found = [one for one in map(_begun, notes) if one.began > since]
+    return max(found, key=lambda one: one.began, default=None)
+
+
+def _begun(note: Any) -> BegunRun:
+    """Return the run of a note; earlier versions wrote only when it began."""
+    if isinstance(note, dict):
+        return BegunRun(float(note["began"]), str(note["continuedBy"]))
+    return BegunRun(float(note))
 
 
 def forget_begin(store: OpenStore, scope: int, began: float) -> None:
     """Forget runs that have a record now, or that one after them has."""
     for name, one in store.notes_with_prefix(f"{BEGAN_RUN}{scope} ").items():
-        if one <= began:
+        if _begun(one).began <= began:
             store.forget(name)
 
 
@@ -313,18 +330,20 @@ def last_run(
     if not found:
         began = max(
             (
-                at
+                begun
                 for one in totals.values()
                 if destination in {None, one.destination}
                 and account in {None, one.label, one.account}
-                if (at := run_without_record(store, one.id)) is not None
+                if (begun := run_without_record(store, one.id)) is not None
             ),
+            key=lambda one: one.began,
             default=None,
         )
         if began is not None:
             raise UsageError(
-                f"the run that began {shown_time(began)} has no record: it is going on, or was "
-                "ended from outside, as by a kill. The next one records itself when it ends"
+                f"the run that began {shown_time(began.began)} has no record: it is going on, or "
+                "was ended from outside, as by a kill. The next one records itself when it ends"
+                + (f". Go on with: {began.continued_by}" if began.continued_by else "")
             )
         if of_scopes:
             raise UsageError(

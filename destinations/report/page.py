@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from destinations.operations import (
     AccountFigures,
+    BegunRun,
     RunReason,
     RunRecord,
     SubscriptionCounts,
@@ -72,7 +74,7 @@ def run_page(
     figures: AccountFigures | None = None,
     mask: Mask = str,
     *,
-    later: float | None = None,
+    later: BegunRun | None = None,
 ) -> Html:
     """Return the page of a run, and of its account in the store as it stands now, if it is kept.
 
@@ -85,8 +87,8 @@ def run_page(
     return document(
         title,
         element("h1", f"{what} of {context.name}"),
-        _result(record),
         _later(record, later),
+        _result(record),
         _facts(record),
         _outcomes(record),
         _rates(record),
@@ -130,20 +132,36 @@ def _result(record: RunRecord) -> Html:
     return message("warning", _paragraph(f"Not every row was delivered: {listed}."))
 
 
-def _later(record: RunRecord, later: float | None) -> Html:
+def _later(record: RunRecord, later: BegunRun | None) -> Html:
     """Return what is to be known of a run after this one that has no record."""
     if later is None:
         return EMPTY
     text = _paragraph(
         "This is not the last run: the one that began ",
-        time(later),
+        time(later.began),
         " has no record. It is going on, or was ended from outside, as by a kill or a power cut. "
         "What it delivered is among the deliveries of the account below, not among the rows of "
-        "this run.",
+        "the run that this page is about.",
     )
-    going_on = record.context.delivering
-    how = [_paragraph("Deliver what it left:"), command(going_on)] if going_on else []
-    return message("warning", text, *how)
+    how: list[Html] = []
+    if later.continued_by:
+        how = [_paragraph("If it was ended, go on with:"), command(later.continued_by)]
+    elif record.context.delivering:
+        how = [
+            _paragraph("Deliver what it left in the store, and feed its input again after that:"),
+            command(_without_report(record.context.delivering)),
+        ]
+    about = _paragraph("Of the run that began ", time(record.began), ", which has a record:")
+    return joined([message("warning", text, *how), about])
+
+
+def _without_report(command_line: str) -> str:
+    """Return a command without the file of its page, which is of another run."""
+    words = shlex.split(command_line)
+    if "--report" in words:
+        at = words.index("--report")
+        del words[at : at + 2]
+    return shlex.join(words)
 
 
 def _going_on(record: RunRecord) -> Iterator[Html]:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from destinations.cli.run_recording import RecordedRun
 from destinations.errors import StoreFullError
 from destinations.operations import note_begin
 from destinations.store import SqliteStore
@@ -217,7 +218,9 @@ def test_a_run_that_was_killed(runs: Any, use: Use, tmp_path: Path) -> None:
     _leave_begun(runs.store)
     done = runs.command(*report)
     assert (done.code, "has no record: it is going on, or was ended from" in done.err) == (0, True)
-    assert "This is not the last run: the one that began" in _said(path)
+    said = _said(path)
+    assert "This is not the last run: the one that began" in said
+    assert "Of the run that began" in said.partition("Every row was delivered")[0]
     with SqliteStore(runs.store) as store:
         store.forget("lastRun 1")
     done = runs.command(*report)
@@ -228,10 +231,39 @@ def test_a_run_that_was_killed(runs: Any, use: Use, tmp_path: Path) -> None:
     assert "This is not the last run" not in _said(path)
 
 
-def _leave_begun(store: Path) -> None:
+def test_the_inputs_of_a_run_that_was_killed(runs: Any, use: Use, tmp_path: Path) -> None:
+    """It names the command of that run, with its inputs, and not the page of another run."""
+    path, first = tmp_path / "again.html", tmp_path / "first.html"
+    assert runs("--report", first, events=runs.file(use())).code == 0
+    again = "destinations run kana --events more.jsonl"
+    _leave_begun(runs.store, again)
+    done = runs.command("report", path, "--store", runs.store)
+    assert f"If it was ended, go on with: {again}\n" in done.err
+    assert f"If it was ended, go on with: {again}" in _said(path)
+    with SqliteStore(runs.store) as store:  # as an earlier version has noted it
+        store.note({"beganRun 1 0000": time.time()})
+    assert runs.command("report", path, "--store", runs.store).code == 0
+    said = _said(path).partition("Of the run that began")[0]
+    assert "Deliver what it left in the store, and feed its input again after that:" in said
+    assert "--report" not in said
+
+
+def test_a_run_notes_its_inputs(
+    runs: Any, use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends without a record is gone on with by its own command."""
+    events = runs.file(use())
+    monkeypatch.setattr(RecordedRun, "ended", lambda *_: None)  # as if it was killed just before
+    assert runs(events=events).code == 0
+    done = runs.command("report", tmp_path / "run.html", "--store", runs.store)
+    assert done.code == 2
+    assert f"Go on with: destinations run kana --events {events}" in done.err
+
+
+def _leave_begun(store: Path, continued_by: str = "") -> None:
     """Leave a store as a run that is killed does."""
     with SqliteStore(store) as opened:
-        note_begin(opened, 1, time.time())
+        note_begin(opened, 1, time.time(), continued_by)
 
 
 def test_after_an_erasure(runs: Any, use: Use, tmp_path: Path) -> None:
