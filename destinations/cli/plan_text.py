@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -33,6 +33,8 @@ _OF_NO_CUSTOMER: Final = (
 )
 _FIELDS: Final = 10
 """Changed fields of one delivery that are shown to people."""
+_NAMES: Final = 5
+"""Destinations that are named in a line."""
 _VALUE: Final = 200
 """Characters of a value that are shown to people."""
 
@@ -52,9 +54,15 @@ def print_plan(report: PlanReport) -> None:
         if report.unreadable > len(report.faults):
             click.echo(f"  and {report.unreadable - len(report.faults):,} more")
     click.echo()
+    same = []
     for one in report.changes.destinations:
-        _print_destination(one, report.of(one.name), is_recent=report.asked is not None)
-    for note in report.notes:
+        found, is_recent = report.of(one.name), report.asked is not None
+        if _is_same(one, found):
+            same.append(one)
+        else:
+            _print_destination(one, found, is_recent=is_recent)
+    _print_same(same, report)
+    for note in report.notes_with("with --destination"):
         click.echo(f"{note[0].upper()}{note[1:]}.\n")
     if report.lost:
         click.echo(
@@ -65,6 +73,24 @@ def print_plan(report: PlanReport) -> None:
         click.echo("Nothing is lost in what was looked at. Nothing was sent or changed.")
     else:
         click.echo("Whatever is delivered today would still be. Nothing was sent or changed.")
+
+
+def _is_same(change: DestinationChange, found: PlanChanges) -> bool:
+    has_changes = any(found.kinds[kind] for kind in KINDS) or found.examples
+    return change.state == "kept" and not change.differs and not has_changes
+
+
+def _print_same(same: Sequence[DestinationChange], report: PlanReport) -> None:
+    """Print what does not differ: one of it whole, and of several a line for all."""
+    is_recent = report.asked is not None
+    if len(same) == 1:
+        _print_destination(same[0], report.of(same[0].name), is_recent=is_recent)
+    elif same:
+        made = sum(report.of(one.name).unchanged for one in same)
+        names = ", ".join(str(masked(one, one.name)) for one in same[:_NAMES])
+        more = f" and {len(same) - _NAMES:,} more" if len(same) > _NAMES else ""
+        say(Bold(f"{len(same):,} destinations"), f": nothing differs: {names}{more}")
+        click.echo(f"  deliveries: {made:,} as now\n")
 
 
 def _print_destination(change: DestinationChange, found: PlanChanges, *, is_recent: bool) -> None:

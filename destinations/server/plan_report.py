@@ -88,6 +88,10 @@ class PlanReport:
     @property
     def notes(self) -> Sequence[str]:
         """What was not looked at, in sentences; empty if all was."""
+        return self.notes_with("as destination")
+
+    def notes_with(self, naming: str) -> Sequence[str]:
+        """Return the notes; ``naming`` says how a destination is named where they are read."""
         found = []
         if self.changes.left_out:
             of = len(self.changes.destinations) + self.changes.left_out
@@ -96,8 +100,8 @@ class PlanReport:
             found.append(
                 f"only {len(self.changes.destinations):,} of {of:,} destinations were looked at, "
                 f"first those that differ in the configurations. The other "
-                f"{self.changes.left_out:,} are not shown or counted; {others}. Name one as "
-                "destination to look at it"
+                f"{self.changes.left_out:,} are not shown or counted; {others}. Name one "
+                f"{naming} to look at it"
             )
         if self.left_out_events:
             found.append(

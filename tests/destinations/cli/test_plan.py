@@ -247,13 +247,26 @@ def test_many_destinations(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> Non
     path = plans.config("new.json", *new)
     shown = plans.command("plan", "--config", path, "--events", plans.events, "--against", former)
     assert "Only 3 of 40 destinations were looked at" in shown.out
-    assert "37 of them differ" in shown.out
+    assert "37 of them differ. Name one with --destination to look at it." in shown.out
     assert "Nothing is lost in what was looked at." in shown.out
     assert shown.code == 1  # what was not looked at may be lost
     done = plans(path, "--against", former, "--destination", "d10")
     assert (len(done.json["destinations"]), done.json["left_out"], done.code) == (1, 0, 0)
     done = plans(path, "--against", former, "--destination", "d40")
     assert done.err.count("d0") == 3
+
+
+def test_destinations_that_do_not_differ(plans: Plans) -> None:
+    """All of them have one line; what differs is shown beside it."""
+    names = [f"d{one:02}" for one in range(9)]
+    former = plans.config("former.json", *[_kana(CALLS, name=name) for name in names])
+    new = [_kana(*([CALLS, SEATS] if name == "d08" else [CALLS]), name=name) for name in names]
+    path = plans.config("new.json", *new)
+    done = plans.command("plan", "--config", path, "--events", plans.events, "--against", former)
+    assert done.out.count("nothing differs") == 1
+    assert "8 destinations: nothing differs: d00, d01, d02, d03, d04 and 3 more" in done.out
+    assert "  deliveries: 16 as now" in done.out
+    assert "d08: " in done.out
 
 
 def test_broken_lines(plans: Plans) -> None:
