@@ -21,11 +21,13 @@ _MOST: Final = 1_000
 _TOKEN_BYTES: Final = 32
 _MOST_NOTICES: Final = 20
 _NOTICE_SECONDS: Final = 60.0
+_NOTICE_BYTES: Final = 9
 
 
 class _Notice(NamedTuple):
-    """A notice of what was done, for the page at ``place``: said there once, if that is soon."""
+    """A notice of what was done, for the redirect with a ``token``: said once, if that is soon."""
 
+    token: str
     place: object
     text: str
     at: float
@@ -82,22 +84,25 @@ class Sessions:
             session.used_at = now
             return session
 
-    def keep_notice(self, session: Session, url: str, text: str) -> None:
-        """Keep what was done, to be said by the page of this URL when it is loaded next.
+    def keep_notice(self, session: Session, url: str, text: str) -> str:
+        """Keep what was done, to be said by the page of this URL; returns the token for it.
 
-        Each is for one page, so that another tab of the operator does not take it away.
+        Each is for one redirect, so that another tab of the operator does not take it away.
         """
+        token = secrets.token_urlsafe(_NOTICE_BYTES)
         with self._lock:
-            notice = _Notice(_place(url), text, self._clock.monotonic())
+            notice = _Notice(token, _place(url), text, self._clock.monotonic())
             session.notices = [*session.notices[1 - _MOST_NOTICES :], notice]
+        return token
 
-    def take_notice(self, session: Session, url: str) -> str:
+    def take_notice(self, session: Session, url: str, token: str) -> str:
         """Return what the page of this URL has to say, which it says once; empty for nothing."""
         place, now = _place(url), self._clock.monotonic()
         with self._lock:
             fresh = [one for one in session.notices if now - one.at < _NOTICE_SECONDS]
-            session.notices = [one for one in fresh if one.place != place]
-            return " ".join(one.text for one in fresh if one.place == place)
+            own = [one for one in fresh if is_same(one.token, token) and one.place == place]
+            session.notices = [one for one in fresh if one not in own]
+            return " ".join(one.text for one in own)
 
     def end(self, token: str) -> None:
         """End the session of a token, if there is one."""

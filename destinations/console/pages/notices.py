@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["NOTICES", "notice_of"]
+__all__ = ["NOTICE", "NOTICES", "notice_of"]
+
+NOTICE: Final = "said"
+"""The parameter of a redirect with the token of its notice; `console.js` takes it off the URL."""
 
 NOTICES: Final = {
     "applied": ("1 delivery counts as delivered now.", "{:,} deliveries count as delivered now."),

@@ -63,6 +63,11 @@ class Query(Mapping[str, str]):
         """Return what is given and not empty, for the hidden fields of a form."""
         return [(key, value) for key, value in self._pairs if value and key not in left_out]
 
+    def without(self, name: str) -> Query:
+        """Return all parameters but one."""
+        kept = [pair for pair in self._pairs if pair[0] != name]
+        return Query(kept, is_readable=self.is_readable)
+
     def changed(self, **changes: object) -> str:
         """Return the query of a link to the same page with these changes; None takes one out."""
         kept = [(key, value) for key, value in self._pairs if value and key not in changes]

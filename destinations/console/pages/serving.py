@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from destinations.console.operators import Operator
+from destinations.console.pages.notices import NOTICE
 from destinations.console.pages.query import Query
 from destinations.console.pages.table import all_pages
 from destinations.console.pages.templating import render
@@ -74,9 +75,11 @@ def _answer(request: Request, visit: Visit, shown: ConsolePage, *, acts: bool) -
         values = {"title": error.title, "text": error.text}
         found, shown = Shown("error.html", values, error.status), _plain(shown)
     if isinstance(found, Redirected):
+        url = found.url
         if found.notice and session is not None:
-            sessions.keep_notice(session, found.url, found.notice)
-        return RedirectResponse(found.url, 303)
+            token = sessions.keep_notice(session, url, found.notice)
+            url += f"{'&' if '?' in url else '?'}{NOTICE}={token}"
+        return RedirectResponse(url, 303)
     if isinstance(found, Streamed):
         # Proxies must not keep events back until there are more.
         headers = {"X-Accel-Buffering": "no"}
@@ -84,8 +87,9 @@ def _answer(request: Request, visit: Visit, shown: ConsolePage, *, acts: bool) -
     notice = ""
     # A part of a page that refreshes itself does not show it.
     if request.method == "GET" and session is not None and "hx-request" not in request.headers:
-        here = f"{request.url.path}?{request.url.query}"
-        notice = visit.verbs.masker.text(sessions.take_notice(session, here))
+        token = Query.parse(request.url.query).text(NOTICE)
+        if token:
+            notice = visit.verbs.masker.text(sessions.take_notice(session, visit.here, token))
     values = {"notice": notice, **found.values}
     return HTMLResponse(render(Shown(found.template, values), visit, shown), found.status)
 
@@ -100,7 +104,7 @@ def _visit(request: Request, pages: Sequence[ConsolePage], form: Query) -> Visit
     return Visit(
         operator=operator_of(request),
         path=request.url.path,
-        query=Query.parse(request.url.query),
+        query=Query.parse(request.url.query).without(NOTICE),
         csrf=request.state.csrf,
         pages=pages,
         verbs=verbs,

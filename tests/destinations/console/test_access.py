@@ -614,20 +614,40 @@ def test_a_notice_is_said_once(console: RunningConsole, dead: Callable[..., int]
     client, token = _with_token(console)
     said = "sample is paused: its events wait."
     answer = client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
-    assert (answer.status, answer.headers["location"]) == (303, "/")
-    assert said not in client.get("/deliveries").text
-    assert said not in client.get("/", **{"HX-Request": "true"}).text
-    other, _ = _with_token(console)
-    assert said not in other.get("/").text
-    assert said in client.get("/").text
+    place = answer.headers["location"]
+    assert (answer.status, place.partition("=")[0]) == (303, "/?said")
     assert said not in client.get("/").text
+    assert said not in client.get("/deliveries").text
+    assert said not in client.get(place, **{"HX-Request": "true"}).text
+    other, _ = _with_token(console)
+    assert said not in other.get(place).text
+    assert said not in client.get(place.replace("/?", "/live?")).text
+    text = client.get(place).text
+    assert said in text
+    assert "said=" not in text  # no link of the page repeats the token
+    assert said not in client.get(place).text
     assert client.get("/?done=paused&number=3").status == 400
+
+
+def test_notices_of_two_tabs(console: RunningConsole, dead: Callable[..., int]) -> None:
+    """Each tab is told what was done there, though both go to the same page."""
+    dead()
+    client, token = _with_token(console)
+    form = {"csrf": token, "destination": "sample"}
+    first, second = (
+        client.post(f"/destinations/{action}", form).headers["location"]
+        for action in ("pause", "resume")
+    )
+    texts = [client.get(place).text for place in (second, first)]
+    assert ["sample is resumed" in text for text in texts] == [True, False]
+    assert ["sample is paused: its events wait." in text for text in texts] == [False, True]
 
 
 def test_a_notice_that_nobody_reads(console: RunningConsole, dead: Callable[..., int]) -> None:
     """It is of no use after a while: who comes back later has not just done something."""
     dead()
     client, token = _with_token(console)
-    client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
+    answer = client.post("/destinations/pause", {"csrf": token, "destination": "sample"})
     console.clock.now += 61
-    assert "sample is paused: its events wait." not in client.get("/").text
+    place = answer.headers["location"]
+    assert "sample is paused: its events wait." not in client.get(place).text

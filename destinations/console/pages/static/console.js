@@ -138,6 +138,13 @@
     localPlots(document);
   }
 
+  // What was done is said once: its token is of no use in an address that is shared or kept.
+  const here = new URL(window.location.href);
+  if (here.searchParams.has("said")) {
+    here.searchParams.delete("said");
+    window.history.replaceState(window.history.state, "", here);
+  }
+
   localAll();
   document.addEventListener("htmx:afterSettle", localAll);
   const place = document.getElementById("live");
