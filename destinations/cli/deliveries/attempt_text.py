@@ -13,6 +13,7 @@ import click
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import count, plain, print_table
 from destinations.errors import EventError
+from destinations.outcome import State
 from destinations.segment.event import read_json
 from destinations.store import Attempt
 
@@ -20,9 +21,10 @@ __all__ = ["print_attempts"]
 
 _COLUMNS: Final = ("no.", "time", "took", "request", "status", "class", "rule", "outcome")
 _KINDS: Final[Mapping[str, str]] = {
-    "question": "asks about it",
+    "question": "asks about it",  # after a lost answer
     "credentials": "tests the credentials",
 }
+_BEFORE: Final = "asks for the balance before"
 _ERASED: Final = "URL, headers and bodies were deleted: they had data of a user who was erased."
 
 
@@ -31,7 +33,7 @@ def print_attempts(delivery: int, attempts: Sequence[Attempt]) -> None:
     print_table(
         f"{count(len(attempts), 'kept attempt')} of delivery {delivery}",
         _COLUMNS,
-        [_row(one) for one in attempts],
+        [_row(one, about) for one, about in zip(attempts, _kinds(attempts), strict=True)],
     )
     for one in attempts:
         click.echo(f"Attempt {one.number}:")
@@ -40,12 +42,22 @@ def print_attempts(delivery: int, attempts: Sequence[Attempt]) -> None:
         click.echo()
 
 
-def _row(one: Attempt) -> tuple[object, ...]:
+def _kinds(attempts: Sequence[Attempt]) -> Iterator[str]:
+    """Yield what each attempt is for; empty for one that sends the delivery."""
+    is_lost = False  # whether the answer to what was sent is unknown
+    for one in attempts:
+        is_before = one.kind == "question" and not is_lost
+        yield _BEFORE if is_before else _KINDS.get(one.kind, "")
+        if one.outcome is not None:
+            is_lost = one.outcome in {State.UNKNOWN, State.HELD}
+
+
+def _row(one: Attempt, about: str) -> tuple[object, ...]:
     return (
         one.number,
         _time(one.at),
         f"{one.seconds * 1000:,.0f} ms",
-        f"{one.request} ({_KINDS[one.kind]})" if one.kind in _KINDS else one.request,
+        f"{one.request} ({about})" if about else one.request,
         "none" if one.status is None else one.status,
         one.error_class or "",
         one.rule,

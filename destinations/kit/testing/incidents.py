@@ -191,8 +191,12 @@ def _ways(subject: Subject, attempts: Sequence[Attempt], amounts: Sequence[int])
         yield _Way(attempts, Served(asks=True))
         yield from _with_balance_before(subject, attempts, lost, amounts)
     else:
-        yield _Way(sent, None)
-        yield _Way(sent, Served())
+        asked = [one for one in attempts[:lost] if one.kind == "question"]
+        if any(_is_failed(one) for one in asked):  # it had to wait for the balance before
+            yield _Way(attempts, Served(asks=True))
+        note = _without(asked)
+        yield _Way(sent, None, note)
+        yield _Way(sent, Served(), note)
     if is_asked or lost < len(attempts) - 1:
         ended = attempts[-1].outcome
         note = (
@@ -201,8 +205,25 @@ def _ways(subject: Subject, attempts: Sequence[Attempt], amounts: Sequence[int])
             "server for lost answers, which a case does not have."
         )
         before = [one for one in attempts[: lost + 1] if one.kind != "question"]
+        left_out = _without([one for one in attempts[:lost] if one.kind == "question"])
+        note = f"{note} {left_out}".rstrip()
         yield _Way(before, None, note)
         yield _Way(before, Served(), note)
+
+
+def _is_failed(question: Attempt) -> bool:
+    return question.status is None or question.status >= 300 or bool(question.error_class)
+
+
+def _without(asked: Sequence[Attempt]) -> str:
+    """Return a sentence on the questions that a case does not have; empty if there are none."""
+    if not asked:
+        return ""
+    numbers = ", ".join(str(one.number) for one in asked)
+    which = (
+        f"attempt {numbers}, which asks" if len(asked) == 1 else f"attempts {numbers}, which ask"
+    )
+    return f"The case leaves out {which} for the balance before: it is sent without asking."
 
 
 def _with_balance_before(

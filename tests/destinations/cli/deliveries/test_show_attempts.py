@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from destinations.cli.deliveries.attempt_text import print_attempts
 from destinations.errors import UsageError
 from destinations.kit.testing.subject import open_subject
 from destinations.operations import (
@@ -20,7 +21,7 @@ from destinations.operations import (
     curl_command,
     what_is_missing,
 )
-from destinations.outcome import Outcome
+from destinations.outcome import AttemptKind, Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import Attempt
@@ -388,3 +389,44 @@ def test_secrets_of_the_configuration(  # noqa: PLR0917 - the parts of a server
     written = "".join(one.read_text("utf-8") for one in tmp_path.glob("cases/*"))
     assert secret not in done.out + done.err + written
     assert ("no ***" in done.out) or ("no stand-in" in written)
+
+
+def test_what_questions_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those before anything was sent ask for the balance, those after a lost answer about it."""
+    outcomes: list[tuple[AttemptKind, Status | None]] = [
+        ("question", State.READY),
+        ("question", None),
+        ("send", State.UNKNOWN),
+        ("question", State.UNKNOWN),
+        ("question", State.READY),
+        ("question", None),
+        ("send", Outcome.DELIVERED),
+    ]
+    attempts = [
+        Attempt(
+            number=number,
+            at=1_700_000_000.0 + number,
+            seconds=0.1,
+            kind=kind,
+            request="currentUsage" if kind == "question" else "recordUsage",
+            method="POST",
+            url="***",
+            request_headers={},
+            request_body=b"",
+            request_bytes=0,
+            status=200,
+            answer_headers={},
+            answer_body=b"",
+            answer_bytes=0,
+            error="",
+            error_class=None,
+            rule="",
+            outcome=outcome,
+        )
+        for number, (kind, outcome) in enumerate(outcomes, start=1)
+    ]
+    print_attempts(1, attempts)
+    lines = capsys.readouterr().out.splitlines()[2:9]
+    before, about = "(asks for the balance before)", "(asks about it)"
+    assert [before in line for line in lines] == [True, True, False, False, False, True, False]
+    assert [about in line for line in lines] == [False, False, False, True, True, False, False]

@@ -233,6 +233,38 @@ def test_an_answer_that_was_lost(subject: Subject, *, is_kept: bool) -> None:
     assert first.json == _balance(3)
 
 
+def _asks(number: int, at: float, status: int = 503) -> Attempt:
+    """A question about the balance before, which the partner answers only when it is well."""
+    asked = _attempt(_balance(3), number=number, at=1_700_000_000.0 + at, kind="question")
+    asked = replace(asked, request="currentUsage", status=status)
+    if status == 200:
+        return asked
+    body, failed = b"busy", "unavailable"
+    return replace(asked, answer_body=body, error_class=failed, outcome=State.READY)
+
+
+def test_questions_before_that_failed(subject: Subject) -> None:
+    """What waited for the balance before has all of its requests."""
+    asked = [_asks(1, 0), _asks(2, 1), _asks(3, 3), _asks(4, 7, 200)]
+    made = _made(subject, *asked, _good(5, 7.2))
+    assert made.notes == []
+    assert _ends(made.case) == (5, "delivered")
+    assert made.case.served == Served(asks=True)
+    results = [one.result for one in made.case.interactions]
+    assert [one.status for one in results if isinstance(one, RecordedResponse)] == (
+        [503, 503, 503, 200, 200]
+    )
+    assert replay(subject, made.case).passed
+
+
+def test_a_question_before_that_is_left_out(subject: Subject) -> None:
+    """A case that is sent as by a run does not ask, which is told."""
+    made = _made(subject, _asks(1, 0, 200), _good(2, 0.2))
+    assert (_ends(made.case), made.case.served) == ((1, "delivered"), None)
+    (note,) = made.notes
+    assert note.startswith("The case leaves out attempt 1, which asks for the balance before")
+
+
 def test_what_a_case_cannot_ask_about(subject: Subject) -> None:
     """It ends with the lost answer, and that is told."""
     lost = _attempt(error="the connection broke", error_class="unavailable", outcome=State.UNKNOWN)
