@@ -47,7 +47,7 @@ class Signals:
         return self._stopping
 
     def stop(self) -> None:
-        """Wish to stop, as SIGTERM does; any thread may."""
+        """Ask to stop, as SIGTERM does; any thread may."""
         self._stopping = True
         self._wishes.put("stop")
 
