@@ -133,12 +133,21 @@ def _has_infinity(value: object) -> bool:
     return isinstance(value, float) and math.isinf(value)
 
 
+_WORDS = {
+    "expected ident": "expected true, false or null, or a text in quotation marks",
+    "EOF while parsing": "it ends within",
+}
+
+
 def _strictly(data: bytes) -> tuple[str, str]:
     """What a reader that knows no shortcut says: a value with its types, or an error."""
     try:
         value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        return "error", "is not JSON: " + str(error).replace(" at line 1 column ", " at column ")
+        said = str(error).replace(" at line 1 column ", " at column ")
+        for jargon, words in _WORDS.items():
+            said = said.replace(jargon, words)
+        return "error", f"is not JSON: {said}"
     if _has_infinity(value):
         return "error", "is not JSON: a number is too large to be represented"
     return "value", repr(value)
