@@ -113,7 +113,7 @@ def test_the_column_of_what_was_refused(
 ) -> None:
     """Who sent it is in the table where there are tenants, by the name or else the id."""
     title, first, second = command("refused", "list", "--store", store.path).out.splitlines()[1:4]
-    assert title.split()[2:4] == ["destination", "tenant"]
+    assert title.split()[2:4] == ["source/destination", "tenant"]
     assert first.split()[2:4] == ["kana", "Acme"]
     assert second.split()[2:4] == ["kana", tenants[1].id]
     found = command("refused", "list", "--store", store.path, "--json").json["refused"]
