@@ -37,8 +37,9 @@ def help_line(issues: Iterable[Issue]) -> str:
 def help_on_codes(codes: Iterable[str | None]) -> str:
     """Return the commands that explain these codes, with commas between; empty without any."""
     named = [code for code in dict.fromkeys(codes) if code]
-    known = read_topics() if named else None
-    shown = [f"destinations help {one}" for one in named if known is not None and known.has(one)]
+    # One page has all codes: nobody who looks at a delivery waits for the others.
+    known = read_topics("codes.md") if named else Topics({})
+    shown = [f"destinations help {one}" for one in named if known.has(one)]
     return ", ".join(shown[:_MOST])
 
 

@@ -81,22 +81,17 @@ class Topics:
     def _of_python(self) -> Mapping[str, Sequence[Topic]]:
         """The topics of Python's names, which are asked for last: classes share many words."""
         found: dict[str, list[Topic]] = {}
+        rows: dict[str, list[Topic]] = {}
         for page in self.pages.values():
-            if page.path.startswith(_PYTHON):
-                for name in (page.name, *page.also):
-                    found.setdefault(name.casefold(), []).append(page)
-                for section in _sections(page):
-                    found.setdefault(section.name.casefold(), []).append(section)
-        rows = [
-            row
-            for page in self.pages.values()
-            if page.path.startswith(_PYTHON)
-            for row in _rows(page)
-            if row.name.casefold() not in found
-        ]
-        for row in rows:
-            found.setdefault(row.name.casefold(), []).append(row)
-        return found
+            if not page.path.startswith(_PYTHON):
+                continue
+            for name in (page.name, *page.also):
+                found.setdefault(name.casefold(), []).append(page)
+            for section in _sections(page):
+                found.setdefault(section.name.casefold(), []).append(section)
+            for row in _rows(page):
+                rows.setdefault(row.name.casefold(), []).append(row)
+        return {**rows, **found}
 
     @cached_property
     def _by_ending(self) -> Mapping[str, Sequence[Topic]]:
@@ -213,9 +208,12 @@ def _few(found: Sequence[Topic]) -> Sequence[Topic]:
     return found if len(found) <= _MOST_LISTED else ()
 
 
-def read_topics() -> Topics:
-    """Return the topics of the installed package."""
-    return Topics.of(dict(_files(importlib.resources.files("destinations.reference.pages"), "")))
+def read_topics(*paths: str) -> Topics:
+    """Return the topics of the installed package: of all pages, or of these alone."""
+    root = importlib.resources.files("destinations.reference.pages")
+    if paths:
+        return Topics.of({path: (root / path).read_text(encoding="utf-8") for path in paths})
+    return Topics.of(dict(_files(root, "")))
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
