@@ -8,11 +8,11 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from destinations.cli.commands import Group
+from destinations.cli.commands import Group, ParsedNumber
 from destinations.cli.json_output import json_text
 from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import Bold, plain, styled, table_lines, terminal_width
@@ -42,22 +42,6 @@ def command() -> None:
     A rule of the configuration (alerts) says when somebody is told, and by what sinks. All of these
     commands work while the server runs.
     """
-
-
-class _Duration(click.ParamType[float]):
-    """A duration of an option, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
 
 
 @command.command("list", epilog="Example: destinations alerts list --config serve.yaml")
@@ -173,7 +157,7 @@ def _tested(sink: Sink, masks: Masks) -> str | None:
 @click.option(
     "--for",
     "seconds",
-    type=_Duration(),
+    type=ParsedNumber("duration", parse_duration),
     metavar="DURATION",
     help="Silence RULE for so long, such as 30m, 2h or 1d.",
 )

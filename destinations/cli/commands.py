@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import click
 
-__all__ = ["Command", "Group", "ModuleGroup"]
+from destinations.errors import UsageError
+
+__all__ = ["Command", "Group", "ModuleGroup", "ParsedNumber"]
 
 _WHOLE: Final = 10_000
 """The characters of a first sentence that are shown: click cuts it at the terminal's width."""
+
+
+class ParsedNumber(click.ParamType[float]):
+    """A number of an option that is written as text, such as a time; ``parse`` reads it.
+
+    What ``parse`` raises as `UsageError` is told with the option's name.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], float]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; a default is one already."""
+        if isinstance(value, float):
+            return value
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Command(click.Command):

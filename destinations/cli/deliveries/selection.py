@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from destinations.cli.commands import ParsedNumber
 from destinations.cli.tables import plain
 from destinations.cli.tenant_options import tenant_option
-from destinations.errors import UsageError
 from destinations.operations import (
     FILTERS,
     Filter,
@@ -43,24 +43,8 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Time(click.ParamType[float]):
-    """A time of an option, in seconds since 1970, UTC."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_time(value, time.time())
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
-
-
-TIME: Final = _Time()
-"""The type of an option that is a time."""
+TIME: Final = ParsedNumber("time", lambda text: parse_time(text, time.time()))
+"""The type of an option that is a time, in seconds since 1970, UTC."""
 
 
 def since_option(what: str) -> Callable[[F], F]:
