@@ -20,7 +20,7 @@ from destinations.clock import SystemClock, WallClock
 from destinations.errors import DestinationsError, StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.account_names import folded
-from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
+from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
@@ -73,6 +73,7 @@ from destinations.store.rows import (
     array_of,
 )
 from destinations.store.tallies import Tallies
+from destinations.store.unwritten_attempts import RoundExchange, UnwrittenAttempts
 
 __all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
 
@@ -204,6 +205,7 @@ class StoredQueue:
         self.attempts: AttemptPolicy | None = AttemptPolicy()
         self._attempts = StoredAttempts(database)
         self._attempt_room = 0
+        self._unwritten = UnwrittenAttempts()
         self._names = Names(database)
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
@@ -325,7 +327,9 @@ class StoredQueue:
                 recent = self.keep_recent if round_.transitions else None
                 if recent is not None and self._database.has_room(connection):
                     work.keep_recent = recent
-                work.keeps_attempts = not round_.exchanges or self._database.has_room(connection)
+                work.unwritten = self._unwritten
+                has_attempts = round_.exchanges or self._unwritten
+                work.keeps_attempts = not has_attempts or self._database.has_room(connection)
                 work.write(round_, self._process)
         except BaseException:
             self._names.forget()
@@ -342,9 +346,14 @@ class StoredQueue:
         self._names.keep()
         self._database.latest_event = work.latest_event
         self.committed(work)
-        if round_.exchanges:
-            self._bound_attempts(work.attempt_bytes)
+        self._kept_attempts(round_, work)
         return Committed(work.gone, work.excluded, changed=changed)
+
+    def _kept_attempts(self, round_: Round, work: Commit) -> None:
+        if work.keeps_attempts:
+            self._unwritten.committed(round_.exchanges)
+        if work.attempt_bytes:
+            self._bound_attempts(work.attempt_bytes)
 
     def _bound_attempts(self, written: int) -> None:
         """Delete the oldest attempts if all of them take too much, now that more are written.
@@ -539,6 +548,7 @@ class Commit:
         self.excluded: set[QueuedDelivery] = set()
         self.keep_recent: RecentBounds | None = None
         self.keeps_attempts = True
+        self.unwritten = UnwrittenAttempts()
         self.attempt_bytes = 0
 
     def settle_at(self, time: float) -> None:
@@ -577,13 +587,11 @@ class Commit:
         if round_.arrivals:
             self.arrivals(round_.arrivals)
             keep_settings(self._to, (arrival.settings for _, arrival in round_.arrivals))
-        self.exchanges(round_.exchanges)
+        self.exchanges([*self.unwritten.ready(), *round_.exchanges])
         self.finish()
 
-    def exchanges(
-        self, exchanges: Sequence[tuple[Scope, Sequence[QueuedDelivery], KeptExchange]]
-    ) -> None:
-        """Write requests that are kept, when all deliveries have their ids."""
+    def exchanges(self, exchanges: Sequence[RoundExchange]) -> None:
+        """Write requests that are kept, as far as their deliveries have ids by now."""
         if not exchanges or not self.keeps_attempts:
             return
         rows = [

@@ -26,6 +26,7 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres import StoreAddress, open_at
 from destinations.store import Attempt
 from destinations.store.attempts import StoredAttempts
+from kana_destination.sandbox import Sandbox
 from tests.serving import store_spec
 
 Run = Callable[..., Any]
@@ -430,3 +431,24 @@ def test_what_questions_ask(capsys: pytest.CaptureFixture[str]) -> None:
     before, about = "(asks for the balance before)", "(asks about it)"
     assert [before in line for line in lines] == [True, True, False, False, False, True, False]
     assert [about in line for line in lines] == [False, False, False, True, True, False, False]
+
+
+def test_of_what_a_run_could_not_send_at_once(command: Run, path: StoreAddress, write: Any) -> None:
+    """A run keeps it in memory at first; the questions that failed are its attempts as well."""
+    events = [
+        {**EVENTS[0], "userId": f"user_000{number}", "messageId": f"m-{number}"}
+        for number in (1, 2, 3)
+    ]
+    with Sandbox() as partner:
+        partner.faults.add({"match": {"operation": "CurrentUsage"}, "status": 503, "times": 3})
+        settings = write("settings.yaml", {"apiKey": partner.api_key, "endpoint": partner.url})
+        given = ("--settings", settings, "--events", write("e.ndjson", events), "--store", path)
+        assert command("run", "kana", *given, "--no-check").code == 1
+    with open_at(path, read_only=True) as store:
+        entries = store.ledger().find(Selection())
+        kept = {one.user: store.attempts().of(one.id) for one in entries}
+    for user, attempts in kept.items():
+        # Asked with all others, and then with half of them or alone.
+        assert [one.status for one in attempts][:2] == [503, 503], user
+        assert [one.number for one in attempts] == list(range(1, len(attempts) + 1))
+        assert attempts[-1].outcome is Outcome.REJECTED
