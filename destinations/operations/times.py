@@ -13,13 +13,24 @@ __all__ = ["parse_duration", "parse_time", "shown_duration", "shown_time"]
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+_LONGEST: Final = 36_500 * 86_400.0
+_LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def parse_time(text: str, now: float) -> float:
     """Return the Unix time of an ISO 8601 text, UTC if it names no zone, or of ``2h``, ``3d`` ago.
 
-    Raises `UsageError` for anything else.
+    Raises `UsageError` for anything else, and for what is not within the years 1970 to 9999: no
+    delivery has such a time, and no text shows it.
     """
+    found = _parsed_time(text, now)
+    if not 0 <= found <= _LATEST:
+        msg = f"invalid time {text!r}: expected one within the years 1970 to 9999"
+        raise UsageError(msg)
+    return found
+
+
+def _parsed_time(text: str, now: float) -> float:
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
         return now - int(ago[1]) * _UNITS[ago[2]]
@@ -37,7 +48,7 @@ def parse_time(text: str, now: float) -> float:
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as ``90s``, ``15m``, ``4h``, ``30d`` or ``2w``.
 
-    Raises `UsageError` for anything else.
+    Raises `UsageError` for anything else, and for more than a hundred years.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -46,7 +57,10 @@ def parse_duration(text: str) -> float:
             "90s, 15m or 4h"
         )
         raise UsageError(msg)
-    return float(int(found[1]) * _UNITS[found[2]])
+    seconds = float(int(found[1]) * _UNITS[found[2]])
+    if seconds > _LONGEST:
+        raise UsageError(f"invalid duration {text!r}: expected at most 36500d, a hundred years")
+    return seconds
 
 
 def shown_time(seconds: float | None) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from destinations.errors import UsageError
-from destinations.operations import parse_time, shown_duration, shown_time
+from destinations.operations import parse_duration, parse_time, shown_duration, shown_time
 
 NOW = 1_000_000.0
 
@@ -37,6 +37,16 @@ def test_no_times(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["999999999w", "20d", "1969-12-31", "0001-01-01T00:00+14:00", "9999-12-31T23:59:59-14:00"],
+)
+def test_times_that_nothing_has(text: str) -> None:
+    """What no text could show is refused, so that nothing fails where it is shown."""
+    with pytest.raises(UsageError, match="within the years 1970 to 9999"):
+        parse_time(text, NOW)
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (None, ""),
@@ -60,3 +70,18 @@ def test_a_shown_time_is_read_again() -> None:
     assert shown_time(None) == ""
     assert shown_time(60.7) == "1970-01-01T00:01:00Z"
     assert parse_time(shown_time(60.0), NOW) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90.0), ("2w", 1_209_600.0), ("36500d", 3_153_600_000.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """A whole number with its unit."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["36501d", "999999w"])
+def test_too_long_durations(text: str) -> None:
+    """What ends after all times that can be shown is refused."""
+    with pytest.raises(UsageError, match="at most 36500d"):
+        parse_duration(text)
