@@ -75,7 +75,7 @@ def test_a_shown_time_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90.0), ("2w", 1_209_600.0), ("36500d", 3_153_600_000.0)]
 )
-def test_durations(text: str, seconds: float) -> None:
+def test_read_durations(text: str, seconds: float) -> None:
     """A whole number with its unit."""
     assert parse_duration(text) == seconds
 
