@@ -84,7 +84,8 @@ def request_lines(planned: PlannedRequest) -> Iterable[Line]:
     if planned.name is None:
         yield 2, Bold("done"), f"{after}: {planned.note}"
         return
-    yield 2, Bold(f"request {planned.name}"), after
+    step = f"step {planned.step}, " if planned.step else ""
+    yield 2, Bold(f"{step}request {planned.name}"), after
     if planned.request is None:
         yield 4, planned.note
         return

@@ -13,6 +13,7 @@ from destinations.definition.model import (
     Preset,
     RateLimit,
     RetryDefinition,
+    Step,
     Timeouts,
     TransportDefinition,
     Unmapped,
@@ -86,6 +87,11 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
             generator=perform.get("generator"),
             requests=tuple(perform.get("requests", ())),
             batch_size=perform.get("batch", {}).get("size", 1),
+            steps=tuple(
+                Step(step["name"], step["request"], step.get("when", {}))
+                for step in perform.get("steps", ())
+            ),
+            repeatable=perform.get("repeatable", False),
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
@@ -137,6 +143,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         name=name,
         description=data["description"],
         idempotent=data["idempotent"],
+        read_only=data.get("readOnly", False),
         atomic=data.get("atomic", False),
         call=call,
         batch_size=data.get("batch", {}).get("size", 1),

@@ -18,11 +18,13 @@ from destinations.definition.mapping_places import (
     destination_mappings,
     reconcile_key,
     touches_shape,
+    with_payload,
 )
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.setting_uses import names_read
+from destinations.definition.step_checks import step_issues
 from destinations.definition.url_pieces import (
     beginnings,
     holds_values,
@@ -95,10 +97,24 @@ def _request(
         place = pointer("requests", name, "refusals", index, "when")
         yield from _schema(document, place, refusal["when"])
     yield from _conditions(document, pointer("requests", name), request)
+    yield from _read_only(document, name, request)
     yield from _batch(document, name, request)
     yield from _parameters(document, name, request, actions)
     yield from _reconcile(document, name, request)
     yield from _listed(document, name, request)
+
+
+def _read_only(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield that a request cannot only read, or does so anyway."""
+    if "readOnly" not in request:
+        return
+    place = pointer("requests", name, "readOnly")
+    if not request["idempotent"]:
+        yield document.issue(place, f"{name} must be idempotent, as it only reads")
+    if request.get("rest", {}).get("method") == "GET":
+        yield document.issue(place, "has no effect: a GET request only reads anyway")
+    if "reconcile" in request or "settle" in request:
+        yield document.issue(place, f"must not be set: {name} adds to an amount")
 
 
 _BODY_OF_GET = "must not be set: a GET request has no body; use query, or another method"
@@ -170,9 +186,14 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
         (pointer("perform", "requests", index), name)
         for index, name in enumerate(perform.get("requests", ()))
     ]
+    named += [
+        (pointer("perform", "steps", index, "request"), step["request"])
+        for index, step in enumerate(perform.get("steps", ()))
+    ]
     for place, name in named:
         if name not in requests:
             yield document.issue(place, _unknown("request", name, requests))
+    yield from step_issues(document, requests)
     yield from _of_operator(document)
     if "defaultSubscription" in data:
         yield from _fql(document, "/defaultSubscription", data["defaultSubscription"])
@@ -356,7 +377,7 @@ def _parameters(
     fields = [
         action.data["fields"]
         for action in actions.values()
-        if action.data["perform"].get("request") == name
+        if name in with_payload(action.data["perform"])
     ]
     for key in ("query", "form"):
         for parameter, kind in nested_parameters(rest.get(key, {}), fields):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
+from destinations.definition.model import (
+    ActionDefinition,
+    DestinationDefinition,
+    Perform,
+    Preset,
+    Step,
+)
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["Bump", "Difference", "Version", "compare"]
@@ -88,11 +94,47 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
         message = "it is only for operators from now on: events no longer reach it"
         yield Difference(Bump.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
-    if old.perform != new.perform:
-        yield Difference(Bump.MINOR, place + "/perform", "it makes another request")
+    yield from _perform(place + "/perform", old.perform, new.perform)
     if old.default_subscription != new.default_subscription:
         message = "the default subscription has changed; existing ones keep theirs"
         yield Difference(Bump.MINOR, place + "/defaultSubscription", message)
+
+
+def _perform(place: str, old: Perform, new: Perform) -> Iterator[Difference]:
+    if old == new:
+        return
+    if not (old.steps and new.steps):
+        yield Difference(Bump.MINOR, place, "it makes another request")
+        return
+    yield from _steps(place + "/steps", old.steps, new.steps)
+    if old.repeatable != new.repeatable:
+        message = (
+            "after a lost answer, its steps are made again"
+            if new.repeatable
+            else "after a lost answer, its steps are not made again: an operator decides"
+        )
+        yield Difference(Bump.MINOR, place + "/repeatable", message)
+    if old.batch_size != new.batch_size:
+        yield Difference(Bump.PATCH, place + "/batch/size", "it takes other numbers of events")
+
+
+def _steps(place: str, old: Sequence[Step], new: Sequence[Step]) -> Iterator[Difference]:
+    before, after = ({step.name: step for step in steps} for steps in (old, new))
+    for name in before:
+        if name not in after:
+            yield Difference(Bump.MINOR, place, f"the step {name!r} is gone")
+    for number, (name, step) in enumerate(after.items()):
+        own = place + pointer(number)
+        if name not in before:
+            yield Difference(Bump.MINOR, own, f"the step {name!r} is new")
+        elif step.request != before[name].request:
+            message = f"the step {name!r} makes another request"
+            yield Difference(Bump.MINOR, own + "/request", message)
+        elif step.when != before[name].when:
+            message = f"the step {name!r} is made after other answers than before"
+            yield Difference(Bump.MINOR, own + "/when", message)
+    if [name for name in before if name in after] != [name for name in after if name in before]:
+        yield Difference(Bump.MINOR, place, "the steps have another order")
 
 
 def _object(

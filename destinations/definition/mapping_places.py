@@ -6,7 +6,7 @@ what a batch shares sees only the settings; mappings on answers see what the par
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,14 @@ from destinations.definition.reads import Shape
 from destinations.segment.javascript.values import article
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["EVENT", "destination_mappings", "payload_shape", "reconcile_key", "touches_shape"]
+__all__ = [
+    "EVENT",
+    "destination_mappings",
+    "payload_shape",
+    "reconcile_key",
+    "touches_shape",
+    "with_payload",
+]
 
 _EVENT_KEYS: Final = (
     "type", "event", "name", "category", "userId", "anonymousId", "groupId", "previousId",
@@ -25,7 +32,7 @@ _EVENT_KEYS: Final = (
 
 _ELSEWHERE: Final = {
     name: f"must not read {name}: a field's mapping reads only the event, such as $.properties.plan"
-    for name in ("payload", "settings", "answer")
+    for name in ("payload", "settings", "answer", "answers")
 }
 _NAME: Final = Shape(
     "key of event",
@@ -52,6 +59,9 @@ _PAYLOAD_FIRST: Final = (
     "$.payload.{0} for the field of the action, or $.event.{0} for what the event has"
 )
 _ANSWER: Final = Shape("root", {"answer": None})
+_NO_STEP: Final = (
+    "must not read answers: these are of the steps before a request, and no step makes this one"
+)
 
 Placed = tuple[str, object, Shape | None]
 """The JSON pointer of a mapping, the mapping, and what it can read."""
@@ -93,21 +103,83 @@ class _Shapes:
     def __init__(self, data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
         self._requests = data["requests"]
         self._actions = actions
+        self._test = data.get("authentication", {}).get("test")
         settings = data["settings"]["properties"]
         self._settings = Shape("setting", {key: _of_schema(spec) for key, spec in settings.items()})
 
-    def of_request(self, payload: Shape | None) -> Shape:
+    def of_request(self, payload: Shape | None, answers: Shape | str = _NO_STEP) -> Shape:
+        """Return the shape that a request can read; ``answers`` may be why it has none."""
         roots = {"event": _EVENT_OF_REQUEST, "payload": payload, "settings": self._settings}
+        elsewhere = {}
+        if isinstance(answers, Shape):
+            roots["answers"] = answers
+        else:
+            elsewhere["answers"] = answers
         names = () if payload is None else payload.keys.keys() & _WITHIN_EVENT.keys()
         of_fields = {
             name: f"unknown root {name!r}: write {_PAYLOAD_FIRST.format(name)}" for name in names
         }
-        return Shape("root", roots, {**_WITHIN_EVENT, **of_fields})
+        return Shape("root", roots, {**_WITHIN_EVENT, **of_fields, **elsewhere})
+
+    def answers(self, name: str) -> Shape | str:
+        """Return the shape of earlier answers that a request can read; why, if it can read none.
+
+        A step has the answers of the steps before it. What several steps make reads only what
+        each of them has.
+        """
+        uses = [
+            (action["slug"], step["name"], [one["name"] for one in steps[:index]])
+            for action in self._actions
+            for steps in [action["perform"].get("steps", ())]
+            for index, step in enumerate(steps)
+            if step["request"] == name
+        ]
+        if not uses:
+            return _NO_STEP
+        other = self._maker_beside_steps(name)
+        if other:
+            return f"must not read answers: {other} makes this request as well, without steps"
+        slugs = {slug for slug, _, _ in uses}
+        found: dict[str, Shape | None] = {}
+        elsewhere: dict[str, str] = {}
+        for one in self._steps_of(slugs):
+            lacking = next((use for use in uses if one not in use[2]), None)
+            if lacking is None:
+                found[one] = None
+                continue
+            slug, step, before = lacking
+            known = ", ".join(before) or "none"
+            elsewhere[one] = (
+                f"the step {one} does not come before the step {step} of {slug}, which makes this"
+                f" request; before it: {known}"
+            )
+        return Shape("step", found, elsewhere)
+
+    def _steps_of(self, slugs: Collection[str]) -> list[str]:
+        performs = [one["perform"] for one in self._actions if one["slug"] in slugs]
+        return [step["name"] for perform in performs for step in perform.get("steps", ())]
+
+    def _maker_beside_steps(self, name: str) -> str:
+        """Return what makes a request without steps before it; empty if nothing does."""
+        for action in self._actions:
+            perform = action["perform"]
+            if name == perform.get("request") or name in perform.get("requests", ()):
+                return f"the action {action['slug']}"
+        for other, request in self._requests.items():
+            asked = {
+                "reconcile": request.get(reconcile_key(request), {}).get("ask"),
+                "list": request.get("list", {}).get("request"),
+            }
+            for key, one in asked.items():
+                if one == name:
+                    return f"{key} of {other}"
+        return "the authentication test" if name == self._test else ""
 
     def shared_by(self, name: str) -> Shape:
         """Return the shape that all events of a batch of this request share."""
         message = f"must not use event or payload: the batches of {name} share it"
         elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
+        elsewhere["answers"] = f"must not use answers: the batches of {name} share it"
         return Shape("root", {"settings": self._settings}, elsewhere)
 
     @property
@@ -131,7 +203,7 @@ class _Shapes:
         found: list[Shape | None] = [
             payload_shape(action["fields"])
             for action in self._actions
-            if action["perform"].get("request") == name
+            if name in with_payload(action["perform"])
         ]
         found += [
             self.payload(other, asking | {name})
@@ -144,6 +216,12 @@ class _Shapes:
             }
         ]
         return _united(found)
+
+
+def with_payload(perform: Mapping[str, Any]) -> list[str]:
+    """Return the names of the requests that are made with the action's own payload."""
+    named = [perform["request"]] if "request" in perform else []
+    return [*named, *(step["request"] for step in perform.get("steps", ()))]
 
 
 def _united(shapes: Sequence[Shape | None]) -> Shape | None:
@@ -188,7 +266,7 @@ def _is_batched(request: Mapping[str, Any]) -> bool:
 
 
 def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Iterator[Placed]:
-    own = shapes.of_request(shapes.payload(name))
+    own = shapes.of_request(shapes.payload(name), shapes.answers(name))
     if "graphql" in request:
         yield "/graphql/variables", request["graphql"].get("variables", {}), own
     for key, value in request.get("rest", {}).items():

@@ -23,6 +23,7 @@ __all__ = [
     "Preset",
     "RateLimit",
     "RetryDefinition",
+    "Step",
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
@@ -91,17 +92,44 @@ class Unmapped:
 
 
 @dataclass(frozen=True, slots=True)
-class Perform:
-    """One request, or a plugin's generator with the requests it may make.
+class Step:
+    """One of several requests of an event, which is made if all earlier answers fit ``when``.
 
-    ``batch_size`` events at most go through a generator together; see
-    `destinations.runtime.generated`.
+    It holds, by the name of an earlier step, the name of an answer or the JSON Schema of a success.
+    """
+
+    name: str
+    request: str
+    when: Mapping[str, str | JsonSchema] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """One request, steps, or a plugin's generator with the requests it may make.
+
+    ``batch_size`` events at most go through a generator or steps together; see
+    `destinations.runtime.generator_run`. ``repeatable`` steps may be made again after a lost
+    answer, from the first one on.
     """
 
     request: str | None = None
     generator: str | None = None
     requests: tuple[str, ...] = ()
     batch_size: int = 1
+    steps: tuple[Step, ...] = ()
+    repeatable: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all requests that it may make, each once."""
+        if self.request is not None:
+            return (self.request,)
+        return tuple(dict.fromkeys((*self.requests, *(one.request for one in self.steps))))
+
+    @property
+    def with_payload(self) -> tuple[str, ...]:
+        """The names of the requests that are made with the action's own payload."""
+        return () if self.generator is not None else self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +220,7 @@ class DestinationDefinition:
 
     def adds(self, action: ActionDefinition) -> bool:
         """Return whether an action adds to an amount at the partner, so that twice is double."""
-        perform = action.perform
-        names = perform.requests if perform.request is None else (perform.request,)
-        return any(self.requests[name].reconcile is not None for name in names)
+        return any(self.requests[name].reconcile is not None for name in action.perform.names)
 
     @property
     def pending_requests(self) -> tuple[str, ...]:

@@ -214,6 +214,7 @@ class ListedDefinition:
 class RequestDefinition:
     """One named request; ``call`` is its GraphQL or REST part, ``example`` an answer to it.
 
+    ``read_only`` says that it changes nothing, though its method may.
     ``atomic`` says that it never leaves an event half done when an event needs several requests.
     ``on_lost_answer`` decides after a lost answer that the partner cannot be asked about. A batch
     has at most ``batch_size`` events and, unless it is a single event, ``batch_bytes`` bytes. Its
@@ -224,6 +225,7 @@ class RequestDefinition:
     description: str
     idempotent: bool
     call: GraphQLDefinition | RestDefinition | PendingDefinition
+    read_only: bool = False
     atomic: bool = False
     batch_size: int = 1
     batch_bytes: int | None = None

@@ -40,7 +40,7 @@ __all__ = [
     "read_address",
 ]
 
-OF_ONE_EVENT: Final = ("event", "payload")
+OF_ONE_EVENT: Final = ("event", "payload", "answers")
 """The roots of a request's mappings that depend on the event."""
 
 

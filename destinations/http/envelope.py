@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -117,6 +117,13 @@ class Envelope:
         if known is None or known[0] is not settings:
             known = self._fixed = (settings, self._made(context))
         return known[1]
+
+    def key(self, context: Context) -> Hashable:
+        """Return a key that requests with the same URL and headers share; raises `ResolveError`."""
+        if self.is_fixed:
+            return ()
+        url, headers = self._made(context)
+        return url, tuple(headers.items())
 
     def _made(self, context: Context) -> Target:
         url, headers = self._address.url(context), self.headers(context)

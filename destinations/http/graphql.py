@@ -7,7 +7,7 @@ event with several root fields, the value is an object with the values of all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
@@ -51,7 +51,7 @@ class GraphQLRequest:
     ) -> None:
         self.definition = definition
         self._operation = parse_operation(call.document)
-        self.is_safe = self._operation.kind == "query"
+        self.is_safe = self._operation.kind == "query" or definition.read_only
         self._names = [name for name, _ in self._operation.variables]
         self._keys = self._operation.keys
         self._variables = compile_value(dict(call.variables))
@@ -84,6 +84,11 @@ class GraphQLRequest:
         """Return the variables for one event; raises `ResolveError`."""
         resolved: Mapping[str, Any] = self._variables.resolve(context)
         return {name: encode_json(value) for name, value in resolved.items()}
+
+    def key(self, part: Part | bytes, context: Context) -> Hashable:
+        """Return a key that equal questions share; raises `ResolveError`."""
+        own = part if isinstance(part, bytes) else tuple(sorted(part.items()))
+        return own, self._envelope.key(context)
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
         """Return the HTTP request that carries the events with these parts, in this order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from destinations.definition import PendingDefinition, RequestDefinition
@@ -28,6 +28,10 @@ class PendingRequest:
 
     def part(self, context: Context) -> Part:  # noqa: ARG002 - as every request
         """Raise `ResolveError`: it cannot carry an event."""
+        self._refuse()
+
+    def key(self, part: Part | bytes, context: Context) -> Hashable:  # noqa: ARG002 - as all requests
+        """Raise `ResolveError`: it asks nothing."""
         self._refuse()
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:  # noqa: ARG002 - as all requests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition import (
@@ -12,6 +12,7 @@ from destinations.definition import (
     RestDefinition,
     TransportDefinition,
 )
+from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.envelope import (
     Envelope,
@@ -47,7 +48,7 @@ class RestRequest:
     ) -> None:
         self.definition = definition
         self._method = call.method
-        self.is_safe = call.method == "GET"
+        self.is_safe = call.method == "GET" or definition.read_only
         headers: dict[str, object] = {"Accept": "application/json"}
         if call.json is not None:
             headers["Content-Type"] = "application/json"
@@ -64,7 +65,7 @@ class RestRequest:
         self._sign = call.sign
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
         rules = (*definition.error_rules, *error_rules)
-        fixed = self._envelope.is_fixed and not reads(dict(call.query), "event", "payload")
+        fixed = self._envelope.is_fixed and not reads(dict(call.query), *OF_ONE_EVENT)
         self._errors = ErrorReader(
             *(definition.answers, rules),
             fixed_address=fixed,
@@ -111,6 +112,11 @@ class RestRequest:
             form = self._form.resolve(context)
             part["form"] = write_parameters(form, self._array_format).encode()
         return part
+
+    def key(self, part: Part | bytes, context: Context) -> Hashable:
+        """Return a key that equal questions share; raises `ResolveError`."""
+        own = part if isinstance(part, bytes) else tuple(sorted(part.items()))
+        return own, self._envelope.key(context)
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
         """Return the HTTP request for the events with these parts, in this order."""

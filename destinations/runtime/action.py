@@ -109,7 +109,8 @@ class VersionedMapper(Protocol):
 class Action:
     """An action with its only request, or with a generator that chooses among ``requests``.
 
-    ``source`` says where generator and mapper come from, for messages.
+    Steps are such a generator, made of data. ``source`` says where generator and mapper come from,
+    for messages.
     """
 
     definition: ActionDefinition
@@ -142,8 +143,10 @@ class Action:
 
     @cached_property
     def is_idempotent(self) -> bool:
-        """Whether all its requests can be sent again without harm."""
-        return all(request.definition.idempotent for request in self.requests.values())
+        """Whether all that it does can be done again without harm, from the first request on."""
+        return self.definition.perform.repeatable or all(
+            request.definition.idempotent for request in self.requests.values()
+        )
 
     @property
     def touches(self) -> bool:
@@ -170,6 +173,14 @@ class Action:
         what = f"the {kind} {name!r}"
         return f"{self.source}: {what}" if self.source else what
 
+    @property
+    def who(self) -> str:
+        """Return how a message calls what chooses among its requests."""
+        perform = self.definition.perform
+        if perform.steps:
+            return f"the steps of {self.slug}"
+        return self.part("generator", perform.generator)
+
     def generate(self, payload: Payload, *, resumes: bool) -> Generated:
         """Start the generator on a payload; ``resumes`` says that an earlier attempt began it.
 
@@ -178,7 +189,7 @@ class Action:
         """
         generator = self.generator
         assert generator is not None  # noqa: S101 - checked by the caller
-        who = self.part("generator", self.definition.perform.generator)
+        who = self.who
         try:
             if resumes and isinstance(generator, ResumingGenerator):
                 steps = generator.resume(payload)

@@ -29,6 +29,7 @@ from destinations.runtime.action import (
     Subscription,
     VersionedMapper,
 )
+from destinations.runtime.steps import Steps
 from destinations.runtime.subscription_key import MARK, SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
@@ -114,11 +115,14 @@ class Code:
     """A plugin's generators and mappers, by the names that the definition uses.
 
     ``source`` says where they come from, for messages; it is set when a plugin is asked for them.
+    ``around`` is put around each generator, and around the steps of actions, by those who test
+    them.
     """
 
     generators: Mapping[str, Generator] = field(default_factory=dict)
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
     source: str = field(default="", compare=False)
+    around: Callable[[Generator], Generator] | None = field(default=None, compare=False)
 
 
 class Destination:
@@ -384,13 +388,15 @@ class Destination:
     def _action(self, definition: ActionDefinition, code: Code) -> Action:
         perform = definition.perform
         mapper = _mapper(definition, code)
-        if perform.generator is None:
-            assert perform.request is not None  # noqa: S101 - the schema demands one of them
-            requests = {perform.request: self.requests[perform.request]}
-            return Action(definition, requests, mapper=mapper, source=code.source)
-        requests = {name: self.requests[name] for name in perform.requests}
-        name = perform.generator
-        generator = _named("generator", code.generators, name, definition, code.source)
+        requests = {name: self.requests[name] for name in perform.names}
+        generator: Generator | None = None
+        if perform.steps:
+            generator = Steps(perform)
+        elif perform.generator is not None:
+            name = perform.generator
+            generator = _named("generator", code.generators, name, definition, code.source)
+        if generator is not None and code.around is not None:
+            generator = code.around(generator)
         return Action(definition, requests, generator, mapper, code.source)
 
 

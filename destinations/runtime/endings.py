@@ -29,19 +29,24 @@ _STATUSES: Final = {"4xx": range(400, 500), "5xx": range(500, 600)}
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The rule for a request that may have been applied: ask the partner, send again, or hold."""
+    """The rule for a request that may have been applied: ask the partner, send again, or hold.
+
+    What is ``repeatable`` is done again from its first request on, which does no harm.
+    """
 
     asks: bool = False
     resends: bool = False
+    repeatable: bool = False
 
     @classmethod
-    def of(cls, requests: Iterable[RequestDefinition]) -> Loss:
+    def of(cls, requests: Iterable[RequestDefinition], *, repeatable: bool = False) -> Loss:
         """Return what follows for an action with these requests, as far as a definition says."""
         once = [one for one in requests if not one.idempotent]
         has_question = any(one.reconcile is not None for one in once)
         return cls(
             asks=bool(once) and once[0].reconcile is not None,
             resends=not has_question and all(one.on_lost_answer == "resend" for one in once),
+            repeatable=repeatable,
         )
 
     @property
@@ -56,7 +61,7 @@ def ending(request: CompiledRequest, failure: Failure, loss: Loss) -> str:
         request,
         error_class=failure.error_class,
         retryable=failure.retryable or failure.concerns != "event",
-        nothing_applied=failure.nothing_applied,
+        nothing_applied=failure.nothing_applied or loss.repeatable,
     )
     if failure.error_class == "authentication":
         return STOPS

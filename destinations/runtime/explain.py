@@ -18,10 +18,11 @@ from destinations.errors import DestinationsError, EventError, PluginError, Reso
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.envelope import STAND_IN_HEADER
 from destinations.outcome import Result
-from destinations.runtime.action import Action, Done, Generated, Payload, Subscription
+from destinations.runtime.action import Action, Call, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
+from destinations.runtime.steps import AssumedAnswer, StepCall, assumed_answers
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import Event, read_json
 from destinations.segment.javascript import UNDEFINED, NativeFunction
@@ -36,7 +37,8 @@ class PlannedRequest:
     """A request that would be sent, after the answers ``after`` to the previous requests.
 
     ``request`` is None if no request follows; then ``note`` says what happened instead.
-    ``outcomes`` pairs each possible answer with the outcome that follows from it.
+    ``outcomes`` pairs each possible answer with the outcome that follows from it. ``step`` is the
+    name of the step that makes it, of an action that has steps.
     """
 
     name: str | None
@@ -44,6 +46,7 @@ class PlannedRequest:
     request: Mapping[str, Any] | None = None
     note: str = ""
     outcomes: tuple[tuple[str, str], ...] = ()
+    step: str = ""
 
 
 @dataclass(slots=True)
@@ -180,41 +183,51 @@ def _requests(
 ) -> Iterator[PlannedRequest]:
     if action.generator is None:
         (name,) = action.requests
-        yield _planned(destination, action, name, delivery, delivery.payload, ())
+        yield _planned(destination, action, Call(name, delivery.payload), delivery, ())
         return
     pending: list[tuple[Answer, ...]] = [()]
     while pending:
         answers = pending.pop(0)
-        after = tuple(answer.name for answer in answers)
-        call = _play(action.generate(delivery.payload, resumes=False), answers)
+        calls, call = _play(action.generate(delivery.payload, resumes=False), answers)
+        after = tuple(_shown_answer(*pair) for pair in zip(calls, answers, strict=True))
         if isinstance(call, str):
             yield PlannedRequest(None, after, note=call)
             continue
-        name, payload = call
-        yield _planned(destination, action, name, delivery, payload, after)
+        yield _planned(destination, action, call, delivery, after)
         if len(answers) < _MAX_ANSWERS:
-            pending += [(*answers, answer) for answer in _answers(action.requests[name], payload)]
+            payload = dict(call.payload)
+            found = _answers(action.requests[call.request], payload)
+            if isinstance(call, StepCall):
+                found = assumed_answers(action.definition.perform.steps, call.step, found)
+            pending += [(*answers, answer) for answer in found]
 
 
-def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[str, Payload] | str:
-    """Return a generator's next call after these answers, or its result.
+def _shown_answer(call: Call, answer: Answer) -> str:
+    shown = str(answer) if isinstance(answer, AssumedAnswer) else answer.name
+    return f"{call.step}: {shown}" if isinstance(call, StepCall) else shown
+
+
+def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[list[Call], Call | str]:
+    """Return a generator's calls before these answers, and its next call or its result.
 
     Raises `PluginError` for a mistake of the generator: every event that comes here would end dead.
     """
+    made: list[Call] = []
     try:
         call = next(steps)
         for answer in answers:
+            made.append(call)
             call = steps.send(answer)
     except StopIteration as done:
         ended: Done = done.value
-        return ended.note
+        return made, ended.note
     except PluginError:
         raise
     except DestinationsError as error:
-        return f"the event fails: {error}"
+        return made, f"the event fails: {error}"
     finally:
         steps.close()
-    return call.request, dict(call.payload)
+    return made, call
 
 
 def _answers(request: CompiledRequest, payload: Payload) -> Iterator[Answer]:
@@ -235,20 +248,30 @@ def _answers(request: CompiledRequest, payload: Payload) -> Iterator[Answer]:
 def _planned(
     destination: Destination,
     action: Action,
-    name: str,
+    call: Call,
     delivery: Delivery,
-    payload: Payload,
     after: tuple[str, ...],
 ) -> PlannedRequest:
-    request = action.requests[name]
-    context = {"event": delivery.event, "payload": payload, "settings": destination.settings}
+    name, step, request = call.request, "", action.requests[call.request]
+    context = {
+        "event": delivery.event,
+        "payload": call.payload,
+        "settings": destination.settings,
+    }
+    if isinstance(call, StepCall):
+        step, context["answers"] = call.step, call.answers
     try:
         message = request.prepare([request.part(context)], context)
     except ResolveError as error:
-        return PlannedRequest(name, after, note=f"cannot be made: {error}")
+        return PlannedRequest(name, after, note=f"cannot be made: {error}", step=step)
     shown = _shown(message, destination)
-    loss = Loss.of(one.definition for one in action.requests.values())
-    return PlannedRequest(name, after, shown, outcomes=_outcomes(destination, request, loss))
+    loss = Loss.of(
+        (one.definition for one in action.requests.values()),
+        repeatable=action.definition.perform.repeatable,
+    )
+    is_last = not step or step == action.definition.perform.steps[-1].name
+    outcomes = _outcomes(destination, request, loss, is_last=is_last)
+    return PlannedRequest(name, after, shown, outcomes=outcomes, step=step)
 
 
 def _shown(message: HttpRequest, destination: Destination) -> dict[str, Any]:
@@ -287,11 +310,12 @@ def _named_basic(message: HttpRequest, destination: Destination) -> dict[str, st
 
 
 def _outcomes(
-    destination: Destination, request: CompiledRequest, loss: Loss
+    destination: Destination, request: CompiledRequest, loss: Loss, *, is_last: bool
 ) -> tuple[tuple[str, str], ...]:
     """Return (answer, outcome) pairs for the event, in the order in which rules are tried."""
     definition = request.definition
-    found = [("a success", "delivered" if not definition.answers else "goes on")]
+    ends = is_last and not definition.answers
+    found = [("a success", "delivered" if ends else "goes on")]
     found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
     read = {answer.when for answer in definition.answers if answer.when.body is None}
     found += [("an answer that matches a refusal", "rejected")] if definition.refusals else []

@@ -59,6 +59,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
+from destinations.runtime.steps import StepCall
 from destinations.segment.mapping import compile_value
 
 __all__ = ["Sender", "status_of"]
@@ -185,6 +186,10 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
 
     log: list[Exchange] | None = None
     place: int = 0
+    repeatable: bool = False
+    """Whether all that it does may be done again, from the first request on."""
+    at: Call | None = None
+    """The latest request, also when it is over."""
 
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
@@ -392,6 +397,7 @@ class Sender:
         ]
         for place, run in enumerate(runs):
             run.log, run.place = log, place
+            run.repeatable = action.definition.perform.repeatable
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
@@ -411,15 +417,17 @@ class Sender:
         except IntegrationError as error:
             result = self._of_plugin(Outcome.REJECTED, error)
         except Exception as error:  # noqa: BLE001 - an error in a plugin must only fail its event
-            repeatable = all(request.definition.idempotent for request, _ in made)
+            repeatable = run.repeatable or all(one.definition.idempotent for one, _ in made)
             text = str(error)
             if not isinstance(error, PluginError):
-                text = failed(action.part("generator", action.definition.perform.generator), error)
+                text = failed(action.who, error)
             reason = self._shown(text)
             outcome: Status = Outcome.DEAD if repeatable else State.UNKNOWN
             result = Result(outcome, reason, "UNKNOWN_ERROR", 500)
         is_over = result.outcome in {Outcome.DELIVERED, State.HELD}
-        if not is_over and any(map(_was_applied_once, made)):
+        if result.outcome is not Outcome.DELIVERED:
+            result = replace(result, reason=_in_step(run.at, result.reason))
+        if not (is_over or run.repeatable) and any(map(_was_applied_once, made)):
             # Another attempt would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)
@@ -472,14 +480,20 @@ class Sender:
         items: dict[Hashable, _Item] = {}
         asking: list[tuple[_Run[Any], _Item]] = []
         for run in runs:
+            call = run.at = cast("Call", run.call)
+            answers = call.answers if isinstance(call, StepCall) else None
             try:
-                item = self._item(request, run.event(), cast("Call", run.call).payload)
-            except (_EndedError, ResolveError) as error:
+                item = self._item(request, run.event(), call.payload, answers)
+                # The same question is asked once.
+                key = request.key(item.part, item.context) if request.is_safe else id(item)
+            except ResolveError as error:
+                run.fail(self._ended(request, error))
+                continue
+            except _EndedError as error:
                 run.fail(error)
                 continue
             item.only = only
-            # The same question is asked once.
-            item = items.setdefault(_key_of(item.part) if request.is_safe else id(item), item)
+            item = items.setdefault(key, item)
             if run.log is not None:
                 item.log, item.places = run.log, (*item.places, run.place)
             run.made.append((request, item))
@@ -492,7 +506,8 @@ class Sender:
             if isinstance(item.verdict, Answer):
                 run.answer(item.verdict)
             else:
-                run.fail(_EndedError(self._result(request, item), item.verdict))
+                result = self._result(request, item, repeatable=run.repeatable)
+                run.fail(_EndedError(result, item.verdict))
 
     def _try(
         self, request: CompiledRequest, items: list[_Item], lists: dict[str, Listed], tries: int
@@ -517,8 +532,16 @@ class Sender:
             raise self._ended(request, error) from None
         return self._item(request, event, payload)
 
-    def _item(self, request: CompiledRequest, event: Mapping[str, Any], payload: Any) -> _Item:
+    def _item(
+        self,
+        request: CompiledRequest,
+        event: Mapping[str, Any],
+        payload: Any,
+        answers: Mapping[str, Any] | None = None,
+    ) -> _Item:
         context = {"event": event, "payload": payload, "settings": self._destination.settings}
+        if answers is not None:
+            context["answers"] = answers
         try:
             return _Item(context, request.part(context))
         except ResolveError as error:
@@ -771,8 +794,11 @@ class Sender:
             self.requests_sent += 1
         return verdicts
 
-    def _result(self, request: CompiledRequest, item: _Item) -> Result:
-        """Return the result for an item's verdict."""
+    def _result(self, request: CompiledRequest, item: _Item, *, repeatable: bool = False) -> Result:
+        """Return the result for an item's verdict.
+
+        ``repeatable`` says that the whole of which the request is a step may be made again.
+        """
         verdict = item.verdict
         if verdict is None:
             return replace(_NOT_SENT, attempts=item.attempts)
@@ -785,7 +811,7 @@ class Sender:
             request,
             error_class=verdict.error_class,
             retryable=verdict.retryable or verdict.concerns != "event",
-            nothing_applied=verdict.nothing_applied,
+            nothing_applied=verdict.nothing_applied or repeatable,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
         if outcome is State.UNKNOWN and not verdict.is_answered:
@@ -836,9 +862,11 @@ def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
     return request.definition.idempotent or verdict.nothing_applied
 
 
-def _key_of(part: Part | bytes) -> Hashable:
-    """Return a key that equal questions share."""
-    return part if isinstance(part, bytes) else tuple(sorted(part.items()))
+def _in_step(at: Call | None, reason: str) -> str:
+    """Return a reason with the step in which an event failed, of an action that has steps."""
+    if not isinstance(at, StepCall):
+        return reason
+    return f"{reason} ({at.where})" if reason else at.where
 
 
 def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:

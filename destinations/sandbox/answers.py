@@ -13,6 +13,7 @@ from destinations.definition import (
     DestinationDefinition,
     ErrorCondition,
     GraphQLDefinition,
+    JsonSchema,
     RequestDefinition,
     RestDefinition,
 )
@@ -22,6 +23,7 @@ from destinations.sandbox.patterns import text_with
 from destinations.sandbox.sample_value import sample
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.paths import split_path, strip_root
+from destinations.segment.validation import compile_schema
 
 __all__ = [
     "MESSAGE",
@@ -29,6 +31,7 @@ __all__ = [
     "conditions_of",
     "error_answer",
     "failed_answer",
+    "fitting_value",
     "graphql_error",
     "partial_answer",
     "rule_that_reads",
@@ -47,6 +50,25 @@ def success_value(request: RequestDefinition) -> Any:
     if request.example is not None:
         return request.example
     return sample(request.expect) if request.expect is not None else {}
+
+
+def fitting_value(request: RequestDefinition, schema: JsonSchema) -> Any:
+    """Return the value of a success that fits a schema as well; None if none can be made.
+
+    It is the usual one where that fits, or else has of it what the schema leaves open.
+    """
+    usual, made = success_value(request), sample(schema)
+    fits = [compile_schema(dict(one)).is_valid for one in (schema, request.expect or {})]
+    candidates = (usual, _over(usual, made), made)
+    return next((one for one in candidates if all(test(one) for test in fits)), None)
+
+
+def _over(below: Any, above: Any) -> Any:
+    """Return an object with the members of two; where both have one, it is that ``above``."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    both = {key: _over(below[key], value) for key, value in above.items() if key in below}
+    return {**below, **above, **both}
 
 
 def success(request: RequestDefinition, count: int) -> HttpResponse:

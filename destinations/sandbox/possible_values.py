@@ -211,8 +211,8 @@ def _payload_of(definition: DestinationDefinition, name: str) -> Mapping[str, Po
     asked = {request.reconcile.ask for request in definition.requests.values() if request.reconcile}
     asked |= {request.listed.request for request in definition.requests.values() if request.listed}
     asked |= {authentication.test} if authentication is not None else set()
-    asked |= {one for action in actions for one in action.perform.requests}
-    own = [action for action in actions if action.perform.request == name]
+    asked |= {one for action in actions if action.perform.generator for one in action.perform.names}
+    own = [action for action in actions if name in action.perform.with_payload]
     if name in asked or len(own) != 1:
         return None
     fields = own[0].fields

@@ -83,10 +83,11 @@ def _number(schema: Mapping[str, Any]) -> int | float:
 
 
 def _array(schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
-    items = schema.get("items")
+    items, count = schema.get("items"), max(1, schema.get("minItems", 1))
+    count = min(count, schema.get("maxItems", count))
     if depth >= _MAX_DEPTH or not isinstance(items, Mapping):
-        return [f"sample-{name}"] * max(1, schema.get("minItems", 1))
-    return [sample(items, name, depth=depth + 1)] * max(1, schema.get("minItems", 1))
+        return [f"sample-{name}"] * count
+    return [sample(items, name, depth=depth + 1)] * count
 
 
 def _object(schema: Mapping[str, Any], depth: int) -> dict[str, Any]:

@@ -411,6 +411,135 @@ class Replies:
         return cls.data(*[{"done": True}] * len(aliases))
 
 
+class Contacts:
+    """A partner that finds contacts by email, creates and changes them, over REST.
+
+    ``created`` has the email of each creation, ``changed`` the id and body of each change,
+    ``asked`` what each request was. ``hook`` is called with what a request is (``find``,
+    ``create``, ``change`` or ``delete``) before it is carried out (False) and after (True): what it
+    returns is the answer.
+    """
+
+    def __init__(self) -> None:
+        self.people: dict[str, str] = {}
+        self.created: list[str] = []
+        self.changed: list[tuple[str, Any]] = []
+        self.deleted: list[str] = []
+        self.asked: list[str] = []
+        self.hook: Callable[[str, bool], Reply | None] = lambda _what, _done: None
+
+    def __call__(self, request: HttpRequest) -> Reply:
+        """Answer a request."""
+        status, body = self.answer(request.method, request.url, request.body or b"null")
+        return (
+            body if isinstance(body, HttpResponse | TransportError) else Replies.http(status, body)
+        )
+
+    def answer(self, method: str, url: str, body: bytes) -> tuple[int, Any]:
+        """Return the status and the body of an answer, or what the hook gave."""
+        path, sent = url.partition("/v1")[2], json.loads(body)
+        names = {
+            ("POST", "/search"): "find",
+            ("POST", "/contacts"): "create",
+            ("PATCH", ""): "change",
+        }
+        names |= {("DELETE", ""): "delete"}
+        what = names.get((method, path)) or names[method, ""]
+        self.asked.append(what)
+        for done in (False, True):
+            reply = self.hook(what, done)
+            if reply is not None:
+                return 0, reply
+            if not done:
+                answer = getattr(self, f"_{what}")(path.rpartition("/")[2], sent)
+        return answer  # type: ignore[no-any-return]
+
+    def _find(self, _name: str, sent: Any) -> tuple[int, Any]:
+        found = self.people.get(sent["email"])
+        return 200, {"results": [] if found is None else [{"id": found}]}
+
+    def _create(self, _name: str, sent: Any) -> tuple[int, Any]:
+        self.created.append(sent["email"])
+        self.people[sent["email"]] = f"c{len(self.created)}"
+        return 201, {"id": self.people[sent["email"]]}
+
+    def _change(self, name: str, sent: Any) -> tuple[int, Any]:
+        self.changed.append((name, sent))
+        return 200, {"id": name}
+
+    def _delete(self, name: str, _sent: Any) -> tuple[int, Any]:
+        self.deleted.append(name)
+        return (204, None)
+
+
+@pytest.fixture
+def contacts() -> Contacts:
+    """A partner without contacts."""
+    return Contacts()
+
+
+CONTACTS = "http://127.0.0.1:9/v1"
+
+
+def _found(least: int, most: int | None = None) -> dict[str, Any]:
+    """The schema of a search that found so many."""
+    many = {"type": "array", "minItems": least} | ({} if most is None else {"maxItems": most})
+    return {"type": "object", "required": ["results"], "properties": {"results": many}}
+
+
+def _email() -> dict[str, str]:
+    return {"@path": "$.payload.email"}
+
+
+def _rest(method: str, path: list[object], body: object) -> dict[str, Any]:
+    return {"method": method, "url": CONTACTS, "path": path, "json": body}
+
+
+@pytest.fixture
+def with_steps() -> Change:
+    """Lets the action ``sync`` find a contact, create it, or else change it, as data."""
+
+    def change(documents: Documents) -> None:
+        name = {"name": {"@path": "$.payload.name"}}
+        documents["destination"]["requests"] |= {
+            "search": {
+                "description": "Finds contacts.",
+                "idempotent": True,
+                "readOnly": True,
+                "rest": _rest("POST", ["search"], {"email": _email()}),
+                "expect": _found(0),
+                "example": {"results": [{"id": "c7"}]},
+            },
+            "add": {
+                "description": "Creates a contact.",
+                "idempotent": False,
+                "rest": _rest("POST", ["contacts"], {"email": _email(), **name}),
+                "example": {"id": "c7"},
+            },
+            "alter": {
+                "description": "Changes a contact.",
+                "idempotent": True,
+                "rest": _rest(
+                    "PATCH", ["contacts", {"@path": "$.answers.find.results[0].id"}], name
+                ),
+                "example": {"id": "c7"},
+            },
+        }
+        documents["sync"]["fields"]["properties"] |= {
+            "email": _field("string", {"@path": "$.traits.email"}),
+            "name": _field("string", {"@path": "$.traits.name"}),
+        }
+        documents["sync"]["perform"] = {
+            "steps": [
+                {"name": "find", "request": "search"},
+                {"name": "create", "request": "add", "when": {"find": _found(0, 0)}},
+                {"name": "change", "request": "alter", "when": {"find": _found(1)}},
+            ]
+        }
+
+    return change
+
+
 @pytest.fixture
 def replies() -> type[Replies]:
     """Answers for scripts."""

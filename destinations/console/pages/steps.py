@@ -67,7 +67,9 @@ class Steps:
     def delivers(self) -> bool:
         """Whether anything would be sent."""
         return any(
-            part.title.startswith("Request") for one in self.subscriptions for part in one.parts
+            part.title.startswith(("Request", "Step"))
+            for one in self.subscriptions
+            for part in one.parts
         )
 
 
@@ -133,6 +135,8 @@ def _request(planned: Mapping[str, Any]) -> Part:
     if planned["name"] is None:
         return Part("Done", note, code=planned["note"])
     title = f"Request {planned['name']}"
+    if planned["step"]:
+        title = f"Step {planned['step']}: request {planned['name']}"
     request = planned["request"]
     if request is None:
         return Part(title, note, code=planned["note"])

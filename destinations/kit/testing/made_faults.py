@@ -37,7 +37,12 @@ class FaultCase:
     @property
     def name(self) -> str:
         """Return the name: action, request and fault."""
-        return f"{self.action}, {self.way.request}, {self.fault.name}"
+        return f"{self.action}, {self.way.step or self.way.request}, {self.fault.name}"
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Return whether the action's steps may be made again from the first one on."""
+        return self.stage.action.perform.repeatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,9 @@ def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Differe
     request = case.stage.destination.requests[case.way.request]
     verdicts = _verdicts(request, case)
     if isinstance(verdicts[0], Answer):
-        if case.stage.action.perform.generator is not None:
-            return  # the plugin's code decides about this answer
+        perform = case.stage.action.perform
+        if perform.generator is not None or perform.steps:
+            return  # the plugin's code, or the next steps, decide about this answer
         if case.fault.kind == "status":
             yield Difference(f"{case.name}: read as", "an error", "a success")
             return
@@ -193,7 +199,7 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
         request,
         error_class=verdict.error_class,
         retryable=verdict.retryable,
-        nothing_applied=verdict.nothing_applied,
+        nothing_applied=verdict.nothing_applied or case.is_repeatable,
     )
     if status is State.UNKNOWN and verdict.retryable and _is_resent(request):
         status = State.READY if verdict.whole_request else State.UNKNOWN
@@ -220,12 +226,12 @@ def _is_halfway(case: FaultCase) -> bool:
     Another attempt would begin with the event's first request.
     """
     requests = case.stage.definition.requests
-    return any(not requests[name].idempotent for name in case.way.before)
+    return not case.is_repeatable and any(not requests[name].idempotent for name in case.way.before)
 
 
 def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
     may = request.definition.idempotent or failure.nothing_applied or _is_resent(request)
-    return may and not _is_halfway(case)
+    return (may and not _is_halfway(case)) or case.is_repeatable
 
 
 def _is_resent(request: CompiledRequest) -> bool:

@@ -1,18 +1,19 @@
 """Find and play the sequences of an action's requests, with answers made from the definition.
 
-An action with one request has one such way. The ways of a plugin's generator are found by playing
-it: with successes first, then with each answer that the definition declares in place of one.
+An action with one request has one such way. The ways of steps and of a plugin's generator are found
+by playing them: with successes first, then with each answer that the definition declares in place
+of one, and with a success for each choice that steps make by one.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from destinations.definition import ActionDefinition, Preset, RequestDefinition
+from destinations.definition import ActionDefinition, JsonSchema, Preset, RequestDefinition
 from destinations.errors import UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
@@ -32,23 +33,41 @@ from destinations.runtime.action import (
     Subscription,
 )
 from destinations.runtime.destination import Destination
-from destinations.sandbox.answers import error_answer, success
+from destinations.runtime.steps import OK, StepCall
+from destinations.sandbox.answers import error_answer, fitting_value, success
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.sandbox.sample_value import sample
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 
 _MAX_STEPS: Final = 5
-_OK: Final = "ok"
+_FITS: Final = "ok for "
+"""An answer of this name and that of a step is a success with which the step is made."""
+
+
+class Made(NamedTuple):
+    """A request that an action makes, and the step that it is; empty if it has none."""
+
+    request: str
+    step: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that tells it apart from others of its action."""
+        return self.step or self.request
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An action makes ``request`` ``after`` these answers to the requests named in ``before``."""
+    """An action makes ``request`` ``after`` these answers to the requests named in ``before``.
+
+    ``step`` is the name of its step; empty if the action has none.
+    """
 
     request: str
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ class Played:
     ``waits`` are in seconds.
     """
 
-    calls: tuple[str, ...]
+    calls: tuple[Made, ...]
     sent: tuple[int, ...]
     results: tuple[Result, ...]
     waits: tuple[float, ...]
@@ -77,12 +96,14 @@ class Stage:
         self._settings = placeholder_settings(
             subject.definition, dict.fromkeys(subject.definition.secret_settings)
         )
-        self._calls: list[str] = []
+        self._calls: list[Made] = []
         payload = self._sample()
         # The mapping is the payload itself, so any event leads to it.
         self._preset = Preset(action.slug, action.slug, 'type = "track"', {"@literal": payload})
         self.destination = self._bind()
-        self.count = 2 if self.destination.subscriptions[0].action.batch_size > 1 else 1
+        is_joined = self.destination.subscriptions[0].action.batch_size > 1
+        # Steps choose for each event, so one is played at a time.
+        self.count = 2 if is_joined and not action.perform.steps else 1
 
     def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
         """Deliver sample payloads; ``reply`` gets a request's number from 0, name and attempt."""
@@ -104,7 +125,7 @@ class Stage:
         finally:
             transport.close()
         request = self.action.perform.request  # of a batch that failed before it was sent
-        calls = tuple(self._calls) or (() if request is None else (request,))
+        calls = tuple(self._calls) or (() if request is None else (Made(request),))
         results = tuple(one.row.result for one in rows)
         return Played(calls, tuple(sent), results, tuple(clock.waits))
 
@@ -135,36 +156,62 @@ class Stage:
             for number in range(self.count)
         )
 
-    def answer(self, name: str, request: RequestDefinition) -> Reply:
-        """Return a success, or the definition's answer ``name``."""
-        if name != _OK:
+    def answer(self, name: str, request: RequestDefinition, step: str = "") -> Reply:
+        """Return a success, or the answer ``name`` to this step; see `answers`."""
+        if name.startswith(_FITS):
+            schema = self._choices(step)[name]
+            fitting = fitting_value(request, schema)
+            if fitting is None:
+                raise UsageError(
+                    f"no answer to {request.name} can be made that fits the condition of the step"
+                    f" {name.removeprefix(_FITS)}: {schema}; give it `examples` or constants"
+                )
+            return success(replace(request, example=fitting), self.count)
+        if name != OK:
             condition = next(one.when for one in request.answers if one.name == name)
             made = error_answer(condition, request)
             if made is not None:
                 return made
         return success(request, self.count)
 
+    def answers(self, made: Made) -> list[str]:
+        """Return the names of the answers to a request that lead on in another way."""
+        perform = self.action.perform
+        if perform.generator is None and not perform.steps:
+            return []
+        declared = [answer.name for answer in self.definition.requests[made.request].answers]
+        return [*declared, *self._choices(made.step)]
+
+    def _choices(self, step: str) -> Mapping[str, JsonSchema]:
+        """Return the schemas by which later steps choose with an answer, by names of answers."""
+        found: dict[str, JsonSchema] = {}
+        for one in self.action.perform.steps:
+            schema = one.when.get(step)
+            if schema is not None and not isinstance(schema, str) and schema not in found.values():
+                found[_FITS + one.name] = schema
+        return found
+
     def scripted(self, way: tuple[str, ...]) -> Callable[[int, str, int], Reply]:
         """Reply with these answers, then with successes."""
 
         def reply(place: int, request: str, _attempt: int) -> Reply:
-            name = way[place] if place < len(way) else _OK
-            return self.answer(name, self.definition.requests[request])
+            name = way[place] if place < len(way) else OK
+            step = self._calls[place].step if place < len(self._calls) else ""
+            return self.answer(name, self.definition.requests[request], step)
 
         return reply
 
     def _name(self, place: int) -> str:
         perform = self.action.perform
-        return perform.request if perform.request is not None else self._calls[place]
+        return perform.request if perform.request is not None else self._calls[place].request
 
     def _bind(self) -> Destination:
-        """Return the destination with only this action and with recording generators."""
-        code = self._subject.code
-        watched = {name: self._watched(made) for name, made in code.generators.items()}
+        """Return the destination with only this action, whose calls are recorded."""
+        code = replace(self._subject.code, around=self._watched)
         # Waits are those that failures cause: not those for a turn.
         transport = replace(self.definition.transport, rate_limit=None)
         definition = replace(self.definition, presets=(self._preset,), transport=transport)
-        return Destination(definition, self._settings, replace(code, generators=watched))
+        return Destination(definition, self._settings, code)
 
     def _watched(self, generator: Generator) -> Generator:
         if isinstance(generator, ResumingGenerator):
@@ -191,7 +238,7 @@ class _Watched:
     """A generator that records the requests of its last attempt in ``calls``."""
 
     generator: Generator
-    calls: list[str]
+    calls: list[Made]
 
     def __call__(self, payload: Payload) -> Generated:
         """See `destinations.Generator`."""
@@ -207,7 +254,9 @@ class _Watched:
         try:
             call = next(steps)
             while True:
-                self.calls.append(getattr(call, "request", repr(call)))  # it may be anything
+                step = call.step if isinstance(call, StepCall) else ""
+                name = getattr(call, "request", repr(call))  # of a plugin, so it may be anything
+                self.calls.append(Made(name, step))
                 answer: Answer = yield call
                 call = steps.send(answer)
         except StopIteration as stop:
@@ -222,7 +271,7 @@ class _WatchedResuming:
 
     generator: Generator
     resuming: ResumingGenerator
-    calls: list[str]
+    calls: list[Made]
 
     def __call__(self, payload: Payload) -> Generated:
         """See `destinations.Generator`."""
@@ -241,15 +290,12 @@ def find_ways(stage: Stage) -> tuple[Played, list[Way]]:
     while pending:
         script = pending.pop(0)
         played = whole if not script else stage.play(stage.scripted(script))
-        for place, name in enumerate(played.calls):
-            is_known = name in stage.definition.requests  # if not, the event ended dead
-            if not is_known or name in found or place > _MAX_STEPS:
+        for place, made in enumerate(played.calls):
+            is_known = made.request in stage.definition.requests  # if not, the event ended dead
+            if not is_known or made.name in found or place > _MAX_STEPS:
                 continue
-            before = (*script, *[_OK] * place)[:place]
-            found[name] = Way(name, before, played.calls[:place])
-            pending += [
-                (*before, answer.name)
-                for answer in stage.definition.requests[name].answers
-                if stage.action.perform.generator is not None
-            ]
+            after = (*script, *[OK] * place)[:place]
+            before = tuple(one.request for one in played.calls[:place])
+            found[made.name] = Way(made.request, after, before, made.step)
+            pending += [(*after, name) for name in stage.answers(made)]
     return whole, list(found.values())
