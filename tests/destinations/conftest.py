@@ -525,6 +525,7 @@ def with_steps() -> Change:
                 "example": {"id": "c7"},
             },
         }
+        documents["sync"]["fields"]["additionalProperties"] = False
         documents["sync"]["fields"]["properties"] |= {
             "email": _field("string", {"@path": "$.traits.email"}),
             "name": _field("string", {"@path": "$.traits.name"}),

@@ -202,6 +202,39 @@ def test_plugin_code_is_played_through(bind: Bind) -> None:
     ]
 
 
+def test_steps_are_played_through(bind: Bind, with_steps: Any) -> None:
+    """Each choice of a step leads on, with the answers that the mappings of later steps read."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        documents["sync"]["perform"]["repeatable"] = True
+
+    event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x", "name": "A"}}
+    followed = _matched(_explain(bind(change), event))
+    shown = [(one.after, one.step, one.name, one.note) for one in followed.requests]
+    created, changed = (f"find: ok, with which {one} goes on" for one in ("create", "change"))
+    assert shown == [
+        ((), "find", "search", ""),
+        ((created,), "create", "add", ""),
+        ((changed,), "change", "alter", ""),
+        ((created, "create: ok"), "", None, "steps: find, create"),
+        ((changed, "change: ok"), "", None, "steps: find, change"),
+    ]
+    first, second, third = followed.requests[:3]
+    assert third.request is not None
+    assert third.request["url"] == "http://127.0.0.1:9/v1/contacts/c7"
+    assert dict(first.outcomes)["a success"] == "goes on"
+    assert dict(second.outcomes)["sent, but no answer"] == "tried again, then dead"
+    assert dict(third.outcomes)["a success"] == "delivered"
+
+
+def test_a_lost_answer_of_a_step_that_must_not_be_repeated(bind: Bind, with_steps: Any) -> None:
+    """An operator decides, unless the steps say that they are repeatable."""
+    event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x"}}
+    followed = _matched(_explain(bind(with_steps), event))
+    assert dict(followed.requests[1].outcomes)["sent, but no answer"] == "held"
+
+
 def test_it_can_be_written_as_json(bind: Bind) -> None:
     """Every step is made of JSON values, also where a directive gave nothing."""
     explanation = _explain(bind(), {**TRACK, "properties": {"thing": "t", "more": ""}})

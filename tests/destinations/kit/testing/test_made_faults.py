@@ -181,6 +181,23 @@ def test_an_event_that_is_sent_again(make_subject: MakeSubject, request_name: st
     )
 
 
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_faults_in_each_step(make_subject: MakeSubject, with_steps: Any, repeatable: bool) -> None:
+    """What was lost in a step leads to another attempt only where all may be made again."""
+
+    def change(documents: dict[str, Any]) -> None:
+        with_steps(documents)
+        if repeatable:
+            documents["sync"]["perform"]["repeatable"] = True
+
+    reports = [one for one in _play(make_subject(change)) if one.case.action == "sync"]
+    assert _wrong(reports) == set()
+    assert {report.case.way.step for report in reports} == {"find", "create", "change"}
+    (lost,) = [one for one in reports if one.case.name == "sync, create, time-out after sending"]
+    assert [one.value for one in lost.ends] == (["ready"] if repeatable else ["held"])
+    assert (lost.sent > 1) is repeatable
+
+
 def test_an_error_that_is_not_tried_for_ever(make_subject: MakeSubject) -> None:
     """A rule bounds the attempts that meet it: then the event is dead, however the partner is."""
 

@@ -1,0 +1,325 @@
+"""What is wrong with steps is told with file and line, and what changes of them is told by diff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.definition import DestinationDefinition, check_folder
+from destinations.definition.comparison import Bump, compare
+
+Write = Callable[..., Path]
+Load = Callable[..., DestinationDefinition]
+
+STEPS = "sync.perform.steps"
+
+
+def _set(path: str, value: object) -> Callable[[Any], None]:
+    """Sets what a dotted path leads to; ``...`` removes it."""
+
+    def change(documents: Any) -> None:
+        *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+        place = documents
+        for key in parents:
+            place = place[key]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+
+    return change
+
+
+def _reads(request: str, step: str) -> Callable[[Any], None]:
+    path = ["contacts", {"@template": f"{{{{answers.{step}.id}}}}"}]
+    return _set(f"destination.requests.{request}.rest.path", path)
+
+
+def _also_outside(documents: Any) -> None:
+    documents["save"]["perform"]["request"] = "alter"
+
+
+def _in_two_places(documents: Any) -> None:
+    """A second action makes the same request without the step that it reads."""
+    documents["save"]["perform"] = {
+        "steps": [{"name": "look", "request": "search"}, {"name": "change", "request": "alter"}]
+    }
+
+
+ISSUES: dict[str, tuple[Callable[[Any], None], str, str, str]] = {
+    "a name twice": (
+        _set(f"{STEPS}.2.name", "find"),
+        "sync.yaml",
+        "/perform/steps/2/name",
+        "step 1 is called 'find' as well; give each its own name",
+    ),
+    "a mistyped request": (
+        _set(f"{STEPS}.1.request", "ad"),
+        "sync.yaml",
+        "/perform/steps/1/request",
+        "unknown request 'ad'; known: find, create, count, save, search, add, alter; did you mean",
+    ),
+    "a mistyped step": (
+        _set(f"{STEPS}.1.when", {"fnid": "ok"}),
+        "sync.yaml",
+        "/perform/steps/1/when/fnid",
+        "unknown step 'fnid'; steps before create: find; did you mean find?",
+    ),
+    "a later step": (
+        _set(f"{STEPS}.1.when", {"change": "ok"}),
+        "sync.yaml",
+        "/perform/steps/1/when/change",
+        "the step change does not come before create; steps before it: find",
+    ),
+    "itself": (
+        _set(f"{STEPS}.1.when", {"create": "ok"}),
+        "sync.yaml",
+        "/perform/steps/1/when/create",
+        "a step cannot wait for its own answer",
+    ),
+    "a circle": (
+        lambda documents: (
+            _set(f"{STEPS}.1.when", {"change": "ok"})(documents),
+            _set(f"{STEPS}.2.when", {"create": "ok"})(documents),
+        ),
+        "sync.yaml",
+        "/perform/steps/1/when/change",
+        "create and change wait for each other: remove one of the two conditions",
+    ),
+    "a condition of the first": (
+        _set(f"{STEPS}.0.when", {"nobody": "ok"}),
+        "sync.yaml",
+        "/perform/steps/0/when/nobody",
+        "unknown step 'nobody'; steps before find: none, as it is the first one",
+    ),
+    "an answer that the request does not have": (
+        _set(f"{STEPS}.1.when", {"find": "missing"}),
+        "sync.yaml",
+        "/perform/steps/1/when/find",
+        "the request of find has no answer 'missing'; it has: ok",
+    ),
+    "a broken schema": (
+        _set(f"{STEPS}.1.when", {"find": {"type": "objekt"}}),
+        "sync.yaml",
+        "/perform/steps/1/when/find/type",
+        "",
+    ),
+    "no condition": (
+        _set(f"{STEPS}.1.when", {}),
+        "sync.yaml",
+        "/perform/steps/1/when",
+        "",
+    ),
+    "neither name nor schema": (
+        _set(f"{STEPS}.1.when", {"find": 1}),
+        "sync.yaml",
+        "/perform/steps/1/when/find",
+        "",
+    ),
+    "a name with a space": (
+        _set(f"{STEPS}.0.name", "look up"),
+        "sync.yaml",
+        "/perform/steps/0/name",
+        "a name of letters",
+    ),
+    "repeatable without steps": (
+        _set("count.perform.repeatable", value=True),
+        "count.yaml",
+        "/perform/repeatable",
+        "has no effect without steps",
+    ),
+    "an answer of a later step": (
+        _reads("search", "change"),
+        "destination.yaml",
+        "/requests/search/rest/path/1/@template",
+        "the step change does not come before the step find of sync, which makes this request",
+    ),
+    "an answer of its own step": (
+        _reads("alter", "change"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "the step change does not come before the step change of sync",
+    ),
+    "a mistyped answer": (
+        _reads("alter", "fnid"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown step 'fnid'; known: find, create; did you mean find?",
+    ),
+    "answers without steps": (
+        _reads("save", "find"),
+        "destination.yaml",
+        "/requests/save/rest/path/1/@template",
+        "must not read answers: these are of the steps before a request",
+    ),
+    "a request that is made without steps as well": (
+        _also_outside,
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@path",
+        "must not read answers: the action save makes this request as well, without steps",
+    ),
+    "a request that another action makes without the step": (
+        _in_two_places,
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@path",
+        "the step find does not come before the step change of save",
+    ),
+    "an answer in the address of all": (
+        _set("destination.transport.headers.X-Id", {"@path": "$.answers.find.id"}),
+        "destination.yaml",
+        "/transport/headers/X-Id/@path",
+        "must not read answers",
+    ),
+    "an answer in a field": (
+        _set("sync.fields.properties.id.default", {"@path": "$.answers.find.id"}),
+        "sync.yaml",
+        "/fields/properties/id/default/@path",
+        "must not read answers",
+    ),
+    "an unknown field of the payload": (
+        _set("destination.requests.add.rest.json", {"email": {"@path": "$.payload.emial"}}),
+        "destination.yaml",
+        "/requests/add/rest/json/email/@path",
+        "unknown field 'emial'; known: id, email, name; did you mean email?",
+    ),
+    "it only reads, but not twice": (
+        _set("destination.requests.search.idempotent", value=False),
+        "destination.yaml",
+        "/requests/search/readOnly",
+        "search must be idempotent, as it only reads",
+    ),
+    "it only reads anyway": (
+        lambda documents: (
+            _set("destination.requests.search.rest.method", "GET")(documents),
+            _set("destination.requests.search.rest.json", ...)(documents),
+        ),
+        "destination.yaml",
+        "/requests/search/readOnly",
+        "has no effect: a GET request only reads anyway",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "file", "place", "message"), ISSUES.values(), ids=ISSUES)
+def test_what_is_wrong(
+    write_definition: Write,
+    with_steps: Any,
+    change: Any,
+    file: str,
+    place: str,
+    message: str,
+) -> None:
+    """Each issue has its file, its line, its place, and what would be right."""
+
+    def changed(documents: Any) -> None:
+        with_steps(documents)
+        change(documents)
+
+    issues = check_folder(write_definition(changed))
+    found = [one for one in issues if one.path.startswith(place) and message in one.message]
+    assert found, list(map(str, issues))
+    assert Path(found[0].file or "").name == file
+    assert found[0].line is not None
+
+
+def test_an_amount_is_not_added_again(write_definition: Write, with_steps: Any) -> None:
+    """Where a balance settles lost answers, steps cannot be repeatable."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        documents["sync"]["perform"]["repeatable"] = True
+        documents["destination"]["requests"]["add"]["reconcile"] = {
+            "ask": "find",
+            "key": {"@path": "$.payload.id"},
+            "amount": 1,
+            "shown": {"@path": "$.answer.name"},
+        }
+
+    (issue,) = check_folder(write_definition(change))
+    assert issue.path == "/perform/repeatable"
+    assert issue.message.startswith("must not be set: add adds to an amount")
+
+
+def test_steps_are_valid(write_definition: Write, with_steps: Any) -> None:
+    """The definition of the other tests has no issue, and no warning."""
+    assert check_folder(write_definition(with_steps)) == ()
+
+
+def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Removes the request that reads an answer as well, as nothing makes it any more."""
+
+    def changed(documents: Any) -> None:
+        del documents["destination"]["requests"]["alter"]
+        change(documents)
+
+    return changed
+
+
+CHANGES: dict[str, tuple[Callable[[Any], None], list[tuple[str, str]]]] = {
+    "nothing": (lambda _: None, []),
+    "a step less": (
+        _without_alter(_set(f"{STEPS}.2", ...)),
+        [("/actions/sync/perform/steps", "the step 'change' is gone")],
+    ),
+    "a step more": (
+        lambda documents: documents["sync"]["perform"]["steps"].append(
+            {"name": "again", "request": "search"}
+        ),
+        [("/actions/sync/perform/steps/3", "the step 'again' is new")],
+    ),
+    "another request": (
+        _without_alter(_set(f"{STEPS}.2.request", "search")),
+        [("/actions/sync/perform/steps/2/request", "the step 'change' makes another request")],
+    ),
+    "another condition": (
+        _set(f"{STEPS}.2.when", {"find": "ok"}),
+        [
+            (
+                "/actions/sync/perform/steps/2/when",
+                "the step 'change' is made after other answers than before",
+            )
+        ],
+    ),
+    "another order": (
+        lambda documents: documents["sync"]["perform"]["steps"].append(
+            documents["sync"]["perform"]["steps"].pop(1)
+        ),
+        [("/actions/sync/perform/steps", "the steps have another order")],
+    ),
+    "repeatable": (
+        _set("sync.perform.repeatable", value=True),
+        [
+            (
+                "/actions/sync/perform/repeatable",
+                "after a lost answer, its steps are made again",
+            )
+        ],
+    ),
+    "batches": (
+        _set("sync.perform.batch", {"size": 3}),
+        [("/actions/sync/perform/batch/size", "it takes other numbers of events")],
+    ),
+    "one request": (
+        _without_alter(_set("sync.perform", {"request": "add"})),
+        [("/actions/sync/perform", "it makes another request")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "differences"), CHANGES.values(), ids=CHANGES)
+def test_what_changes(
+    load: Load, with_steps: Any, change: Any, differences: list[tuple[str, str]]
+) -> None:
+    """Users see which steps are made otherwise; none of it needs them to act."""
+    before = load(with_steps)
+
+    def changed(documents: Any) -> None:
+        with_steps(documents)
+        change(documents)
+
+    found = [one for one in compare(before, load(changed)) if one.path.startswith("/actions")]
+    assert [(one.path, one.message) for one in found] == differences
+    assert all(one.bump in {Bump.MINOR, Bump.PATCH} for one in found)
