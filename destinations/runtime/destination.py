@@ -115,14 +115,11 @@ class Code:
     """A plugin's generators and mappers, by the names that the definition uses.
 
     ``source`` says where they come from, for messages; it is set when a plugin is asked for them.
-    ``around`` is put around each generator, and around the steps of actions, by those who test
-    them.
     """
 
     generators: Mapping[str, Generator] = field(default_factory=dict)
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
     source: str = field(default="", compare=False)
-    around: Callable[[Generator], Generator] | None = field(default=None, compare=False)
 
 
 class Destination:
@@ -395,8 +392,6 @@ class Destination:
         elif perform.generator is not None:
             name = perform.generator
             generator = _named("generator", code.generators, name, definition, code.source)
-        if generator is not None and code.around is not None:
-            generator = code.around(generator)
         return Action(definition, requests, generator, mapper, code.source)
 
 

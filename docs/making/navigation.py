@@ -25,6 +25,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "partner-page",
             "linting",
             "importing",
+            "how-to/look-up-then-create",
             "how-to/extend",
         ],
         "Receive and deliver": [

@@ -41,6 +41,22 @@ SERVE: Mapping[str, Any] = {
     ],
 }
 
+STEP_REQUESTS: Mapping[str, Any] = {
+    name: {"description": "Does it.", "idempotent": idempotent, "rest": rest}
+    for name, idempotent, rest in (
+        ("createUser", False, {"method": "POST", "path": ["users"], "json": {}}),
+        ("updateUser", True, {"method": "PUT", "path": ["users"], "json": {}}),
+    )
+} | {
+    "findUser": {
+        "description": "Finds a user.",
+        "idempotent": True,
+        "rest": {"method": "GET", "path": ["users"]},
+        "answers": [{"name": "missing", "when": {"status": 404}}],
+    }
+}
+"""The requests of which the example of steps speaks."""
+
 ENVIRONMENT = {
     "DATABASE_URL": "postgresql://events:hidden@db.example.com/events",
     "KANA_API_KEY": "prv_test_0123456789",
@@ -102,11 +118,13 @@ def test_an_example_has_what_its_page_is_about(topic: str) -> None:
 def _definition(topic: str, folder: Path) -> None:
     """Write a definition that has the example of a topic."""
     part = yaml.safe_load(EXAMPLES[topic])
-    is_action = topic == "action" or topic.startswith("fields")
+    is_action = topic == "action" or topic.startswith(("fields", "perform"))
     destination = {**DESTINATION, **({} if is_action else part)}
     action = {**ACTION, **(part if is_action else {})}
     if not is_action and "whoami" not in destination["requests"]:
         destination["requests"]["whoami"] = DESTINATION["requests"]["whoami"]
+    if topic == "perform":
+        destination["requests"] = {**destination["requests"], **STEP_REQUESTS}
     if "{'@path': $.payload.amount}" in EXAMPLES[topic]:
         amount = yaml.safe_load(EXAMPLES["fields.properties"])["fields"]["properties"]["amount"]
         fields = action["fields"]

@@ -207,11 +207,15 @@ class Stage:
 
     def _bind(self) -> Destination:
         """Return the destination with only this action, whose calls are recorded."""
-        code = replace(self._subject.code, around=self._watched)
         # Waits are those that failures cause: not those for a turn.
         transport = replace(self.definition.transport, rate_limit=None)
         definition = replace(self.definition, presets=(self._preset,), transport=transport)
-        return Destination(definition, self._settings, code)
+        destination = Destination(definition, self._settings, self._subject.code)
+        (subscription,) = destination.subscriptions
+        action = subscription.action
+        if action.generator is not None:
+            subscription.action = replace(action, generator=self._watched(action.generator))
+        return destination
 
     def _watched(self, generator: Generator) -> Generator:
         if isinstance(generator, ResumingGenerator):
