@@ -49,7 +49,7 @@ def _in_two_places(documents: Any) -> None:
     }
 
 
-ISSUES: dict[str, tuple[Callable[[Any], None], str, str, str]] = {
+ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
     "a name twice": (
         _set(f"{STEPS}.2.name", "find"),
         "sync.yaml",
@@ -258,7 +258,7 @@ def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
     return changed
 
 
-CHANGES: dict[str, tuple[Callable[[Any], None], list[tuple[str, str]]]] = {
+CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
     "nothing": (lambda _: None, []),
     "a step less": (
         _without_alter(_set(f"{STEPS}.2", ...)),
