@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 DOCS: Final = Path(__file__).resolve().parent
 _LINK: Final = re.compile(r"\[([^\]]+)\]\(((?!\w+:|#)[^)\s]+)\)")
-_ELSEWHERE: Final = ("../", "braze/", "kana/", "slack/", "webhook/")
+_SHIPPED: Final = sorted(
+    path.parent.name for path in DOCS.parent.glob("definitions/*/destination.yaml")
+)
+_ELSEWHERE: Final = ("../", *(f"{slug}/" for slug in _SHIPPED))
 """Where links lead to that is not of this site."""
 
 project = "destinations"
@@ -31,7 +34,7 @@ extensions = ["myst_parser", "sphinx_copybutton", "sphinx_design"]
 myst_enable_extensions = ["colon_fence"]
 source_suffix = {".md": "markdown"}
 # The pages of destinations are for another site.
-exclude_patterns = ["braze", "kana", "slack", "webhook", "making", "_build"]
+exclude_patterns = [*_SHIPPED, "making", "_build"]
 highlight_language = "text"
 smartquotes = False
 myst_heading_anchors = 4

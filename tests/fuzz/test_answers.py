@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from destinations.definition import DestinationDefinition, load_definition
 from destinations.http import Answer, Failure, HttpResponse, compile_request
 from destinations.segment.validation import compile_schema
+from tests.shipped import SHIPPED as NAMES
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
 LONGEST = 66_000
 """Of a message: what is read of an answer, and what is said around it. It is cut when shown."""
-
-NAMES = ["kana", "braze", "slack", "webhook"]
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from destinations.errors import DefinitionError, DestinationsError, Issue, Setti
 from destinations.http import compile_request
 from destinations.kit.testing.case_reading import build_case
 from destinations.runtime.action import Action, Subscription
+from tests.shipped import SHIPPED as NAMES
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
-NAMES = ["kana", "braze", "slack", "webhook"]
 FEW = settings(
     settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 2
 )

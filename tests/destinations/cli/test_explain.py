@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.shipped import SHIPPED
+
 Write = Callable[[str, Any], Path]
 
 
@@ -248,7 +250,7 @@ def test_the_samples_of_a_definition(command: Callable[..., Any]) -> None:
     assert [json.loads(line)["sample"] for line in found] == ["identify", "track"]
 
 
-@pytest.mark.parametrize("slug", ["kana", "braze", "slack", "webhook"])
+@pytest.mark.parametrize("slug", SHIPPED)
 def test_samples_are_valid(command: Callable[..., Any], slug: str) -> None:
     """Every destination has some, also where its definition names none, and none is invalid."""
     done = command("explain", slug, "--sample")

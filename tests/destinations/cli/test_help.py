@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.shipped import SHIPPED
+
 Command = Callable[..., Any]
 
 
@@ -23,7 +25,7 @@ Command = Callable[..., Any]
         (("kana",), "Other topics of this name: destinations help destinations kana"),
         (("--search", "sharedSecret"), "  webhook  Settings and actions of Webhook."),
         (("show",), "\n  destinations tenants show     Show"),
-        ((), "of what is installed: braze, kana, slack, webhook."),
+        ((), f"of what is installed: {', '.join(SHIPPED)}."),
         (("alerts",), "2 topics are called alerts:\n\n  destinations alerts  "),
         (("--search", "retry-after"), "  transport "),
         ((), "destinations help TOPIC shows one of these"),

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.shipped import SHIPPED
+
 Install = Callable[..., Path]
 Command = Callable[..., Any]
 
 PLUGIN = "from destinations import Plugin\nclass Acme(Plugin):\n    pass\n"
-SHIPPED = ["braze", "kana", "slack", "webhook"]
 
 
 def test_packages_are_shown(install: Install, command: Command) -> None:

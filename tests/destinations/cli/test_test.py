@@ -10,8 +10,7 @@ import pytest
 
 from destinations._version import __version__
 from destinations.runtime.installed import installed
-
-ROOT = Path(__file__).parents[3]
+from tests.shipped import SHIPPED
 
 
 @pytest.fixture
@@ -65,9 +64,6 @@ def _shown(table: str) -> dict[tuple[str, str], set[str]]:
     """Return the outcomes that a table shows of each action and fault."""
     rows = [re.split(r" {2,}", line) for line in table.strip().splitlines()[1:]]
     return {(action, fault): set(outcomes.split(", ")) for action, fault, _, outcomes, _ in rows}
-
-
-SHIPPED = sorted(path.parent.name for path in (ROOT / "definitions").glob("*/destination.yaml"))
 
 
 def test_what_is_shipped_is_installed() -> None:

@@ -11,6 +11,7 @@ import pytest
 from destinations.definition import load_definition
 from destinations.errors import UsageError
 from destinations.runtime.installed import find_folder, installed
+from tests.shipped import SHIPPED
 
 Install = Callable[..., Path]
 
@@ -18,7 +19,7 @@ Install = Callable[..., Path]
 def test_what_this_distribution_brings() -> None:
     """The shipped destinations are there by their slugs, with their package and its version."""
     known = installed()
-    assert list(known.destinations) == ["braze", "kana", "slack", "webhook"]
+    assert list(known.destinations) == SHIPPED
     assert known.destinations["kana"].package.name == "kana-destination"
     assert known.destinations["kana"].package.version
     assert (known.conflicts, known.issues) == ({}, [])
@@ -31,7 +32,7 @@ def test_definitions_of_other_packages(install: Install) -> None:
     (folder / "notes").mkdir()
     (folder / "notes" / "readme.txt").write_text("none", encoding="utf-8")
     known = installed().destinations
-    assert list(known) == ["braze", "kana", "sample", "slack", "webhook"]
+    assert list(known) == sorted([*SHIPPED, "sample"])
     assert str(known["sample"].package) == "acme-destinations 1.5"
     assert load_definition(find_folder("sample")).name == "Sample"
 

@@ -13,13 +13,10 @@ from destinations.http.json_bytes import encode_json
 from destinations.kit.partner_page import read_page
 from destinations.kit.partner_page.markdown import Table
 from destinations.runtime.installed import find_folder
+from tests.shipped import SHIPPED
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
-PAGES = sorted(
-    path
-    for slug in ("braze", "kana", "slack", "webhook")
-    for path in (DOCS / slug).glob(f"{slug}*.md")
-)
+PAGES = sorted(path for slug in SHIPPED for path in (DOCS / slug).glob(f"{slug}*.md"))
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.name)
