@@ -100,6 +100,8 @@ def request_lines(planned: PlannedRequest) -> Iterable[Line]:
             yield 6 + 2 * depth, line.strip()
             depth += line.rstrip().endswith("{")
         yield 6, f"variables {_json(body.get('variables'))}"
+    elif isinstance(body, str) and "\n" in body:  # such as NDJSON
+        yield from ((6, line) for line in body.splitlines())
     elif body is not None:
         yield 6, _json(body)
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from destinations.definition.model import (
     ActionDefinition,
+    ApiKeyAuth,
     Authentication,
+    BasicAuth,
+    BearerAuth,
     DestinationDefinition,
     Perform,
     Preset,
     RateLimit,
+    RequestAuth,
     RetryDefinition,
     Step,
     Timeouts,
@@ -35,9 +39,15 @@ from destinations.definition.request_model import (
 )
 from destinations.outcome import WaitFor
 
-__all__ = ["basic_settings", "build_action", "build_destination", "build_preset"]
+__all__ = [
+    "basic_settings",
+    "build_action",
+    "build_destination",
+    "build_preset",
+    "request_auth",
+]
 
-_RENAMED = ("sign", "path", "arrayFormat")
+_RENAMED = ("sign", "path", "arrayFormat", "ndjson")
 _CATALOG_KEYS = (
     "id",
     "website",
@@ -59,7 +69,7 @@ def build_destination(
         version=data["version"],
         description=data["description"],
         settings=data["settings"],
-        transport=_transport(data["transport"], basic_settings(data)),
+        transport=_transport(data["transport"], request_auth(data)),
         requests={name: _request(name, spec) for name, spec in data["requests"].items()},
         actions=actions,
         presets=tuple(build_preset(spec, actions) for spec in data.get("presets", ())),
@@ -104,15 +114,29 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
 def basic_settings(data: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the settings of which HTTP Basic is made; None if the definition does not use it.
 
-    It does if its authentication says so, and it has no ``Authorization`` header of its own.
+    It does if its authentication says so, and it has neither an ``Authorization`` header of its own
+    nor ``transport.auth``.
     """
     authentication, headers = data.get("authentication", {}), data["transport"].get("headers", {})
-    is_basic = authentication.get("scheme") == "basic"
+    is_basic = authentication.get("scheme") == "basic" and "auth" not in data["transport"]
     has_header = any(name.lower() == "authorization" for name in headers)
     return tuple(authentication["fields"]) if is_basic and not has_header else None
 
 
-def _transport(data: Mapping[str, Any], basic: tuple[str, ...] | None) -> TransportDefinition:
+def request_auth(data: Mapping[str, Any]) -> RequestAuth | None:
+    """Return how requests show whose they are, by ``transport.auth`` or by the scheme basic."""
+    given = data["transport"].get("auth", {})
+    if "basic" in given:
+        return BasicAuth(**given["basic"])
+    if "bearer" in given:
+        return BearerAuth(given["bearer"])
+    if "apiKey" in given:
+        return ApiKeyAuth(**given["apiKey"])
+    basic = basic_settings(data)
+    return None if basic is None else BasicAuth(*basic[:2])  # two, says the check
+
+
+def _transport(data: Mapping[str, Any], auth: RequestAuth | None) -> TransportDefinition:
     timeout, retry = data["timeout"], data.get("retry", {})
     backoff = retry.get("backoff", {})
     return TransportDefinition(
@@ -126,7 +150,7 @@ def _transport(data: Mapping[str, Any], basic: tuple[str, ...] | None) -> Transp
         ),
         concurrency=data.get("concurrency", 4),
         rate_limit=RateLimit(**data["rateLimit"]) if "rateLimit" in data else None,
-        basic=None if basic is None else (basic[0], basic[1]),  # two, says the check
+        auth=auth,
     )
 
 
@@ -197,6 +221,7 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
     return RestDefinition(
         **{key: value for key, value in data.items() if key not in _RENAMED},
         path=tuple(data.get("path", ())),
+        ndjson=tuple(data.get("ndjson", ())),
         array_format=data.get("arrayFormat"),
         sign=None if sign is None else Signature(**sign),
         batch_json=batch.get("json"),

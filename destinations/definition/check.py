@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.definition.build import basic_settings
+from destinations.definition.build import basic_settings, request_auth
 from destinations.definition.defaults import (
     broken_field_defaults,
     broken_mapping,
@@ -20,6 +20,7 @@ from destinations.definition.mapping_places import (
     touches_shape,
     with_payload,
 )
+from destinations.definition.model import BasicAuth, BearerAuth, RequestAuth
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
@@ -27,6 +28,7 @@ from destinations.definition.setting_uses import names_read
 from destinations.definition.step_checks import step_issues
 from destinations.definition.url_pieces import (
     beginnings,
+    chosen_urls,
     holds_values,
     is_fixed,
     is_relative,
@@ -62,6 +64,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _conditions(document, "", data)
     yield from _awaited(document, actions)
     yield from _authentication(document)
+    yield from _auth(document)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
     presets = data.get("presets", ())
     yield from preset_issues(document, "/presets", presets, actions, of_operator)
@@ -86,10 +89,11 @@ def _request(
     is_written = "pending" not in request
     rest = request.get("rest", {})
     given = {**document.data["transport"], **rest}
-    for key in ("json", "form"):
+    for key in _BODIES:
         if rest.get("method") == "GET" and rest.get(key) is not None:
             place = pointer("requests", name, "rest", key)
             yield document.issue(place, _BODY_OF_GET)
+    yield from _compressed(document, name, rest)
     if is_written and not given.keys() & {"url", "baseUrl"}:
         yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
     yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
@@ -115,6 +119,23 @@ def _read_only(document: Document, name: str, request: Mapping[str, Any]) -> Ite
         yield document.issue(place, "has no effect: a GET request only reads anyway")
     if "reconcile" in request or "settle" in request:
         yield document.issue(place, f"must not be set: {name} adds to an amount")
+
+
+_BODIES: Final = ("json", "form", "text", "ndjson")
+"""The keys of bodies, of which a request has at most one."""
+
+
+def _compressed(document: Document, name: str, rest: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield that there is nothing to compress, or that a header says otherwise."""
+    if not rest.get("gzip"):
+        return
+    place = pointer("requests", name, "rest")
+    if all(rest.get(key) is None for key in _BODIES):
+        yield document.issue(place + "/gzip", "has no effect: the request has no body")
+    for key in rest.get("headers", {}):
+        if key.lower() == "content-encoding":
+            message = "must not be set: gzip makes this header"
+            yield document.issue(place + pointer("headers", key), message)
 
 
 _BODY_OF_GET = "must not be set: a GET request has no body; use query, or another method"
@@ -310,8 +331,10 @@ def _addresses(document: Document) -> Iterator[Issue]:
     for place, value in _address_mappings(data):
         if place == _BASE_URL and not is_fixed(read_address(value)):
             yield document.issue(place, "must read only settings: put values into rest.path")
-        if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, value)):
-            yield document.issue(place, _RELATIVE)
+        yield from _chosen(document, place, value)
+        for own, url in _urls(place, value):
+            if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, url)):
+                yield document.issue(own, _RELATIVE)
     if {"url", "baseUrl"} <= data["transport"].keys():
         yield document.issue("/transport/url", "is the old name of baseUrl: keep only baseUrl")
     for name, request in data["requests"].items():
@@ -323,6 +346,44 @@ def _addresses(document: Document) -> Iterator[Issue]:
 
 
 _RELATIVE = "must be an absolute URL that begins with https:// or http://"
+
+
+def _urls(place: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield the URLs of an address, each with its place: one, or one for each choice."""
+    chosen = chosen_urls(value)
+    if chosen is None:
+        yield place, value
+    else:
+        yield from ((place + pointer("urls", key), url) for key, url in chosen[1].items())
+
+
+def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
+    """Yield what is wrong with a choice of URLs: each value of the setting needs one."""
+    chosen = chosen_urls(value)
+    if chosen is None:
+        return
+    name, urls = chosen
+    settings = document.data["settings"]
+    spec = settings["properties"].get(name)
+    own = place + "/setting"
+    if spec is None:
+        yield document.issue(own, _unknown("setting", name, settings["properties"]))
+        return
+    values = spec.get("enum")
+    if spec["type"] != "string" or not values:
+        message = f"{name} must be a setting of type string with an enum, whose values have URLs"
+        yield document.issue(own, message)
+        return
+    if name not in settings.get("required", ()) and "default" not in spec:
+        yield document.issue(own, f"{name} must be required or have a default, to choose a URL")
+    for one in values:
+        if one not in urls:
+            message = f"has no URL for {one!r}, a value of the setting {name}"
+            yield document.issue(place + "/urls", message)
+    for key in urls:
+        if key not in values:
+            message = _unknown(f"value of the setting {name}", key, values)
+            yield document.issue(place + pointer("urls", key), message)
 
 
 def _beginnings(document: Document, url: object) -> Iterator[tuple[str, bool]]:
@@ -359,13 +420,16 @@ def _issue_of_segment(segment: object, *, is_last: bool) -> str | None:
 
 
 def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield that a batch of REST requests has no body: it is made from ``rest.json``."""
+    """Yield that a batch of REST requests has no body, or that a mapping of it has no effect."""
     if request.get("batch", {}).get("size", 1) == 1:
         return
     rest = request.get("rest", {})
-    if "rest" in request and "json" not in rest:
+    if "rest" in request and not {"json", "ndjson"} & rest.keys():
         place = pointer("requests", name, "batch")
-        yield document.issue(place, "needs rest.json: a batch's body is made from it")
+        yield document.issue(place, "needs rest.json or rest.ndjson: its body is made from it")
+    if "ndjson" in rest and "json" in request["batch"]:
+        place = pointer("requests", name, "batch", "json")
+        yield document.issue(place, "has no effect: the body is the lines of rest.ndjson")
 
 
 def _parameters(
@@ -490,15 +554,17 @@ def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> 
     authentication = data.get("authentication")
     if authentication is None or basic_settings(data) is not None:
         return
-    if authentication["scheme"] == "basic":
+    auth = request_auth(data)
+    if authentication["scheme"] == "basic" and auth is None:
         yield document.issue("/authentication/scheme", _HEADER_WINS)
     # Code may put settings into the payload, and what is pending is not written yet.
     has_code = any("generator" in action.data["perform"] for action in actions.values())
     if has_code or any("pending" in request for request in data["requests"].values()):
         return
     mappings = [value for _, value, _ in destination_mappings(data, [])]
+    sent = () if auth is None else auth.settings
     for index, key in enumerate(authentication["fields"]):
-        if not any(names_read(value, [key]) for value in mappings):
+        if key not in sent and not any(names_read(value, [key]) for value in mappings):
             place = pointer("authentication", "fields", index)
             yield document.issue(place, f"{key} is in no request: {_SEND_KEY.format(key)}")
 
@@ -507,10 +573,59 @@ _HEADER_WINS = (
     "basic has no effect: the header Authorization of transport is sent, and none is made of"
     " fields; remove that header, or say scheme: custom"
 )
-_SEND_KEY = (
-    "put it into transport.headers, such as Authorization:"
-    " {{'@template': 'Bearer {{{{settings.{}}}}}'}}"
-)
+_SEND_KEY = "put it into transport.auth, such as {{bearer: {}}}, or into transport.headers"
+
+
+def _auth(document: Document) -> Iterator[Issue]:
+    """Yield the issues in ``transport.auth``: its settings, and what is made twice."""
+    given = document.data["transport"].get("auth")
+    auth = request_auth(document.data) if given else None
+    if auth is None:
+        return
+    settings = document.data["settings"]["properties"]
+    for place, name, is_secret in _auth_settings(auth):
+        spec = settings.get(name)
+        if spec is None:
+            yield document.issue(_AUTH + place, _unknown("setting", name, settings))
+        elif is_secret and spec.get("format") != "password":
+            message = f"{name} is a credential: give it format: password, so that it is masked"
+            yield document.issue(_AUTH + place, message)
+    (kind,) = given
+    scheme = document.data.get("authentication", {}).get("scheme", "custom")
+    if scheme in {"basic", "bearer"} and scheme != kind:
+        message = f"is not what transport.auth says: write {_SCHEMES.get(kind, 'custom')}"
+        yield document.issue("/authentication/scheme", message)
+    yield from _beside_auth(document, auth)
+
+
+_AUTH: Final = "/transport/auth"
+_SCHEMES: Final = {"basic": "basic", "bearer": "bearer"}
+
+
+def _auth_settings(auth: RequestAuth) -> Iterator[tuple[str, str, bool]]:
+    """Yield the place of each setting below ``auth``, its name, and whether it is a secret."""
+    if isinstance(auth, BasicAuth):
+        yield "/basic/user", auth.user, auth.password is None
+        if auth.password is not None:
+            yield "/basic/password", auth.password, True
+    elif isinstance(auth, BearerAuth):
+        yield "/bearer", auth.setting, True
+    else:
+        yield "/apiKey/setting", auth.setting, True
+
+
+def _beside_auth(document: Document, auth: RequestAuth) -> Iterator[Issue]:
+    """Yield the header of all requests, or the parameters, that are made twice."""
+    header = auth.header
+    for name in document.data["transport"].get("headers", {}):
+        if header is not None and name.lower() == header.lower():
+            message = "is made by transport.auth as well: keep one of them"
+            yield document.issue(pointer("transport", "headers", name), message)
+    for name, request in document.data["requests"].items():
+        query = request.get("rest", {}).get("query", {})
+        if auth.query is not None and auth.query in query:
+            place = pointer("requests", name, "rest", "query", auth.query)
+            yield document.issue(place, "is made by transport.auth as well: keep one of them")
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:

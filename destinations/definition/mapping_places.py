@@ -236,6 +236,8 @@ def _united(shapes: Sequence[Shape | None]) -> Shape | None:
 
 
 _SHARED: Final = ("url", "path", "headers", "query")
+_MAPPED: Final = (*_SHARED, "json", "form", "text", "ndjson", "sign")
+"""The parts of a REST request that are mappings, or hold some."""
 
 
 def destination_mappings(
@@ -270,6 +272,8 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
     if "graphql" in request:
         yield "/graphql/variables", request["graphql"].get("variables", {}), own
     for key, value in request.get("rest", {}).items():
+        if key not in _MAPPED:
+            continue
         is_shared = key in _SHARED and _is_batched(request)
         seen = shapes.shared_by(name) if is_shared else own
         yield pointer("rest", key), value, replace(seen, of_url=key == "url")

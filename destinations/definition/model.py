@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from destinations.definition.request_model import (
     ErrorRule,
@@ -16,18 +16,27 @@ from destinations.errors import Issue
 from destinations.segment.filters import EventFilter
 
 __all__ = [
+    "AUTHORIZATION",
     "ActionDefinition",
+    "ApiKeyAuth",
     "Authentication",
+    "BasicAuth",
+    "BearerAuth",
     "DestinationDefinition",
     "Perform",
     "Preset",
     "RateLimit",
+    "RequestAuth",
     "RetryDefinition",
     "Step",
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
 ]
+
+
+AUTHORIZATION: Final = "Authorization"
+"""The header of most credentials (RFC 9110, 11.6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +70,62 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class TransportDefinition:
-    """Settings that all requests share; ``base_url`` and ``headers`` are mappings.
+class BasicAuth:
+    """HTTP Basic, by the settings of user and password; without ``password`` it is empty."""
 
-    ``basic`` names the settings that hold the user and the password of HTTP Basic, if the header
-    ``Authorization`` is made of them. ``stand_in`` is the origin of a stand-in for the partner,
-    such as ``http://127.0.0.1:4000``, to which all requests go instead; no file says it.
+    header: ClassVar[str] = AUTHORIZATION
+    query: ClassVar[None] = None
+
+    user: str
+    password: str | None = None
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the settings that it is made of."""
+        return (self.user,) if self.password is None else (self.user, self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    """The header ``Authorization: Bearer ...`` with the value of a setting."""
+
+    header: ClassVar[str] = AUTHORIZATION
+    query: ClassVar[None] = None
+
+    setting: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the settings that it is made of."""
+        return (self.setting,)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyAuth:
+    """The value of a setting in a header, or as a parameter of the query."""
+
+    setting: str
+    header: str | None = None
+    query: str | None = None
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the settings that it is made of."""
+        return (self.setting,)
+
+
+RequestAuth = BasicAuth | BearerAuth | ApiKeyAuth
+"""How requests show whose they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportDefinition:
+    """Settings that all requests share; ``headers`` is a mapping.
+
+    ``base_url`` is a mapping, or an object that chooses a URL by a setting; see `chosen_urls`.
+    ``auth`` says which settings are sent as credentials. ``stand_in`` is the origin of a stand-in
+    for the partner, such as ``http://127.0.0.1:4000``, to which all requests go instead; no file
+    says it.
     """
 
     base_url: object
@@ -75,7 +134,7 @@ class TransportDefinition:
     retry: RetryDefinition
     concurrency: int
     rate_limit: RateLimit | None = None
-    basic: tuple[str, str] | None = None
+    auth: RequestAuth | None = None
     stand_in: str | None = None
 
 

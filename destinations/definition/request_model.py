@@ -149,12 +149,13 @@ class FailedItems:
 
 @dataclass(frozen=True, slots=True)
 class RestDefinition:
-    """An HTTP call; every part but ``method`` is a mapping. At most one body (``json``, ``form``).
+    """An HTTP call; every part but ``method`` and ``gzip`` is a mapping.
 
-    The URL is ``url``, or the transport's base URL followed by each item of ``path`` as one
-    segment. ``array_format`` is the format of lists and objects in ``query`` and ``form``.
-    ``batch_json`` maps ``items`` (the events' ``json``) and ``settings`` to the body of a batch;
-    without it, the body is the list of items.
+    It has at most one body: ``json``, ``form``, ``text``, or ``ndjson``, the lines of one event.
+    ``gzip`` says that it is sent compressed. The URL is ``url``, or the transport's base URL
+    followed by each item of ``path`` as one segment. ``array_format`` is the format of lists and
+    objects in ``query`` and ``form``. ``batch_json`` maps ``items`` (the events' ``json``) and
+    ``settings`` to the body of a batch; without it, the body is the list of items.
     """
 
     method: str
@@ -165,6 +166,9 @@ class RestDefinition:
     headers: Mapping[str, object] = field(default_factory=dict)
     json: object = None
     form: Mapping[str, object] | None = None
+    text: object = None
+    ndjson: tuple[object, ...] = ()
+    gzip: bool = False
     sign: Signature | None = None
     batch_json: object = None
     failed_items: FailedItems | None = None

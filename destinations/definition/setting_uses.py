@@ -15,6 +15,7 @@ from destinations.definition.request_model import (
     RequestDefinition,
     RestDefinition,
 )
+from destinations.definition.url_pieces import chosen_urls
 from destinations.segment.mapping.roots import reads
 
 __all__ = ["account_settings", "address_settings", "host_settings", "names_read"]
@@ -32,9 +33,9 @@ def address_settings(definition: DestinationDefinition) -> frozenset[str]:
 def _of_addresses(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     definition = key.value
     transport, authentication = definition.transport, definition.authentication
-    named = {*definition.secret_settings, *(transport.basic or ())}
+    named = {*definition.secret_settings, *(transport.auth.settings if transport.auth else ())}
     named.update(() if authentication is None else authentication.fields)
-    sources: list[object] = [transport.base_url, dict(transport.headers)]
+    sources: list[object] = [_url(transport.base_url), dict(transport.headers)]
     for request in definition.requests.values():
         sources += _address_of(request)
     return frozenset(named) | _read(definition, sources)
@@ -50,7 +51,7 @@ def _of_hosts(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     definition = key.value
     calls = [one.call for one in definition.requests.values()]
     urls = [call.url for call in calls if isinstance(call, RestDefinition)]
-    return _read(definition, [definition.transport.base_url, *urls])
+    return _read(definition, [*map(_url, [definition.transport.base_url, *urls])])
 
 
 def account_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -69,6 +70,12 @@ def account_settings(definition: DestinationDefinition) -> frozenset[str]:
     return address_settings(definition) | _read(definition, sources)
 
 
+def _url(source: object) -> object:
+    """Return a URL's mapping, such that it also reads the setting by which it is chosen."""
+    chosen = chosen_urls(source)
+    return source if chosen is None else [{"@path": f"$.settings.{chosen[0]}"}, source]
+
+
 def _reads_all(source: object) -> bool:
     """Return whether a mapping may read the settings as a whole: no name of one follows."""
     return _WHOLE.search(json.dumps(source, default=str)) is not None
@@ -80,7 +87,7 @@ _WHOLE: Final = re.compile(r"\bsettings\b(?![\\\"'\s]*[.\[])")
 def _address_of(request: RequestDefinition) -> Iterator[object]:
     call = request.call
     if isinstance(call, RestDefinition):
-        yield from (call.url, list(call.path), dict(call.query), dict(call.headers))
+        yield from (_url(call.url), list(call.path), dict(call.query), dict(call.headers))
         if call.sign is not None:
             yield call.sign.secret
 
@@ -88,7 +95,7 @@ def _address_of(request: RequestDefinition) -> Iterator[object]:
 def _content_of(request: RequestDefinition) -> Iterator[object]:
     call = request.call
     if isinstance(call, RestDefinition):
-        yield from (call.json, call.batch_json)
+        yield from (call.json, call.text, list(call.ndjson), call.batch_json)
         if call.form is not None:
             yield dict(call.form)
     elif isinstance(call, GraphQLDefinition):

@@ -233,7 +233,9 @@ def settings_to_show(
 
 
 def _named(key: str, spec: Mapping[str, Any]) -> str:
-    """Return the name of a setting in place of its value."""
+    """Return the name of a setting in place of its value, or its first choice."""
+    if spec.get("enum"):
+        return str(spec["enum"][0])  # a request may depend on it, as its URL does on a region
     return f"https://<{key}>" if is_url(spec) else f"<{key}>"
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "AddressWithin",
     "Roots",
     "beginnings",
+    "chosen_urls",
     "holds_values",
     "is_fixed",
     "is_relative",
@@ -155,12 +156,27 @@ AddressMapping = (
 
 
 _OF_REQUEST: Final = Roots()
+_CHOSEN: Final = frozenset({"setting", "urls"})
+
+
+def chosen_urls(source: object) -> tuple[str, Mapping[str, object]] | None:
+    """Return the setting that chooses a URL, and the URLs by its values; None for any other URL."""
+    if not isinstance(source, Mapping) or source.keys() != _CHOSEN:
+        return None
+    setting, urls = source["setting"], source["urls"]
+    is_choice = isinstance(setting, str) and isinstance(urls, Mapping)
+    return (setting, urls) if is_choice else None
 
 
 def read_address(source: object, roots: Roots = _OF_REQUEST) -> AddressMapping:
     """Split a URL's mapping into pieces; ``roots`` are the roots it can read."""
     if isinstance(source, str):
         return AddressTemplate((AddressText(source),))
+    chosen = None if roots.is_inner else chosen_urls(source)
+    if chosen is not None:
+        setting, urls = chosen
+        path = "$.settings." + setting.replace(".", r"\.")
+        return AddressChoice({"@path": path}, {k: read_address(v, roots) for k, v in urls.items()})
     found = split(source)
     address = None if found is None else _of_directive(source, found, roots)
     return AddressWhole(source, roots.has(source)) if address is None else address

@@ -100,7 +100,16 @@ def _compile(address: AddressMapping) -> _Pieces:
                 place: _compile(branch) for place, branch in address.branches.items()
             }
             branches[UNDEFINED] = lambda _: []
-            return lambda context: branches[choose.resolve(context)](context)
+            return lambda context: _branch(branches, choose.resolve(context))(context)
+
+
+def _branch(branches: dict[Any, _Pieces], key: Any) -> _Pieces:
+    """Return the chosen branch, which a setting may name that was never checked."""
+    try:
+        return branches[key]
+    except (KeyError, TypeError):
+        known = ", ".join(str(one) for one in branches if one is not UNDEFINED)
+        raise ResolveError("/url", f"has no URL for this setting; known: {known}") from None
 
 
 def _compile_template(address: AddressTemplate) -> _Pieces:

@@ -36,10 +36,11 @@ Part = Mapping[str, bytes]
 class HttpRequest:
     """One HTTP request as it goes over the wire.
 
-    ``host_of_event`` says that its host or port depends on the event, ``public_only`` that a
-    stranger chose them in another way. An answer may have
-    ``answer_bytes``, once it is decompressed. ``list_path`` leads to what may be a list in it, of
-    which items that ``only`` does not take may be left out; None takes all.
+    With ``gzip``, ``body`` is compressed only when it is sent, so that whatever shows requests can
+    read it. ``host_of_event`` says that its host or port depends on the event, ``public_only`` that
+    a stranger chose them in another way. An answer may have ``answer_bytes``, once it is
+    decompressed. ``list_path`` leads to what may be a list in it, of which items that ``only`` does
+    not take may be left out; None takes all.
     """
 
     method: str
@@ -51,6 +52,7 @@ class HttpRequest:
     list_path: tuple[str, ...] | None = None
     only: Selection | None = None
     public_only: bool = False
+    gzip: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,18 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import jiter
 
 from destinations.clock import unix_time
-from destinations.definition import TransportDefinition
+from destinations.definition import (
+    ApiKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    RequestAuth,
+    TransportDefinition,
+)
 from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.errors import ResolveError
 from destinations.http.address import Address
@@ -52,21 +58,47 @@ class _Basic(NamedTuple):
     """HTTP Basic (RFC 7617, in UTF-8), by the names of the settings that hold the credentials."""
 
     user: str
-    password: str
+    password: str | None
 
     def resolve(self, data: Any) -> Any:
         """Return the header; UNDEFINED without a user."""
-        user, password = (data["settings"].get(name, "") for name in self)
-        if user == "":
+        settings = data["settings"]
+        user = _setting(settings, self.user)
+        if not user:
             return UNDEFINED
-        texts = [
-            reveal(value) if isinstance(value, str) else to_string(value)
-            for value in (user, password)
-        ]
-        if ":" in texts[0]:
+        if ":" in user:
             message = f"the setting {self.user} must not contain a colon, which ends a user's name"
             raise ResolveError("/headers/Authorization", message)
-        return "Basic " + base64.b64encode(":".join(texts).encode()).decode()
+        password = "" if self.password is None else _setting(settings, self.password)
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+class _Credential(NamedTuple):
+    """The value of a setting, with something before it."""
+
+    setting: str
+    prefix: str = ""
+
+    def resolve(self, data: Any) -> Any:
+        """Return the header; UNDEFINED without a value."""
+        value = _setting(data["settings"], self.setting)
+        return f"{self.prefix}{value}" if value else UNDEFINED
+
+
+def _setting(settings: Mapping[str, Any], name: str) -> str:
+    """Return the value of a setting as text; empty if there is none."""
+    value = settings.get(name, "")
+    return reveal(value) if isinstance(value, str) else to_string(value)
+
+
+def _credential_header(auth: RequestAuth | None) -> tuple[str, _Value] | None:
+    """Return the header that shows whose a request is; None if there is none."""
+    if auth is None or auth.header is None:
+        return None
+    if isinstance(auth, BasicAuth):
+        return auth.header, _Basic(auth.user, auth.password)
+    prefix = "Bearer " if isinstance(auth, BearerAuth) else ""
+    return auth.header, _Credential(auth.setting, prefix)
 
 
 class Envelope:
@@ -89,10 +121,14 @@ class Envelope:
         ]
         own = [name for name, value in merged.values() if not reads(value, *OF_ONE_EVENT)]
         self._fixed_headers = [one for one in self._headers if one[0] in own]
-        if transport.basic is not None and "authorization" not in merged:
-            basic = ("Authorization", _Basic(*transport.basic))
-            self._headers.append(basic)
-            self._fixed_headers.append(basic)
+        auth = transport.auth
+        credential = _credential_header(auth)
+        if credential is not None and credential[0].lower() not in merged:
+            self._headers.append(credential)
+            self._fixed_headers.append(credential)
+        self._key: tuple[str, str] | None = None
+        if isinstance(auth, ApiKeyAuth) and auth.query is not None:
+            self._key = (auth.query, auth.setting)
         self.is_fixed = self._address.is_fixed and len(own) == len(merged)
         """Whether the URL is the same for every event, as it depends only on settings."""
         self._fixed: tuple[Mapping[str, Any], Target] | None = None
@@ -127,13 +163,15 @@ class Envelope:
 
     def _made(self, context: Context) -> Target:
         url, headers = self._address.url(context), self.headers(context)
+        if self._key is not None:
+            url = _with_key(url, *self._key, context["settings"])
         if self._stand_in is None:
             return url, headers
         own, rest = _split_origin(url)
         return self._stand_in + rest, {**headers, STAND_IN_HEADER: own}
 
     def url(self, context: Context) -> str:
-        """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
+        """Return the URL, without a key in its query; raises `ResolveError` if it is relative."""
         url = self._address.url(context)
         return url if self._stand_in is None else self._stand_in + _split_origin(url)[1]
 
@@ -145,6 +183,19 @@ class Envelope:
             if text is not None:
                 result[name] = text
         return result
+
+
+def _with_key(url: str, name: str, setting: str, settings: Mapping[str, Any]) -> str:
+    """Return a URL with the key in its query that a setting has, if it has one."""
+    value = _setting(settings, setting)
+    if not value:
+        return url
+    try:
+        query = urlencode({name: value})
+    except UnicodeEncodeError:
+        message = f"the setting {setting} holds a lone surrogate (half of a character)"
+        raise ResolveError("/url", message) from None
+    return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
 def _split_origin(url: str) -> tuple[str, str]:

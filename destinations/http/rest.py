@@ -13,6 +13,7 @@ from destinations.definition import (
     TransportDefinition,
 )
 from destinations.definition.url_pieces import OF_ONE_EVENT
+from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.envelope import (
     Envelope,
@@ -27,7 +28,7 @@ from destinations.http.json_bytes import decode_json, encode_json
 from destinations.http.parameters import write_parameters
 from destinations.http.success import SuccessCheck
 from destinations.secrets import reveal
-from destinations.segment.javascript import UNDEFINED
+from destinations.segment.javascript import UNDEFINED, article, to_string, type_name
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -54,6 +55,10 @@ class RestRequest:
             headers["Content-Type"] = "application/json"
         elif call.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif call.text is not None:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+        elif call.ndjson:
+            headers["Content-Type"] = "application/x-ndjson"
         self._envelope = Envelope(
             transport, headers | dict(call.headers), url=call.url, path=call.path
         )
@@ -61,6 +66,9 @@ class RestRequest:
         self._array_format = call.array_format
         self._json = None if call.json is None else compile_value(call.json)
         self._form = None if call.form is None else compile_value(dict(call.form))
+        self._text = None if call.text is None else compile_value(call.text)
+        self._lines = tuple(map(compile_value, call.ndjson))
+        self._gzip = call.gzip
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._sign = call.sign
         self._secret = None if call.sign is None else compile_value(call.sign.secret)
@@ -82,6 +90,7 @@ class RestRequest:
         self._success = SuccessCheck(definition)
         address = [transport.base_url, call.url, list(call.path)]
         sources = [dict(call.headers), dict(call.query), call.json, call.form, transport.headers]
+        sources += [call.text, list(call.ndjson)]
         self.reads_event = reads([*address, *sources], "event")
         self.takes_payload_bytes = (
             self._envelope.is_fixed
@@ -96,7 +105,7 @@ class RestRequest:
         return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
-        """Return one event's part of the request: ``query`` and ``form`` as text, and ``json``.
+        """Return one event's part of the request: its parameters, and its part of the body.
 
         Raises `ResolveError`.
         """
@@ -111,12 +120,26 @@ class RestRequest:
         elif self._form is not None:
             form = self._form.resolve(context)
             part["form"] = write_parameters(form, self._array_format).encode()
+        elif self._lines:
+            part["ndjson"] = self._written_lines(context)
+        elif self._text is not None:
+            text = self._text.resolve(context)
+            if text is not None and text is not UNDEFINED:
+                part["text"] = _written_text(text)
         return part
 
     def key(self, part: Part | bytes, context: Context) -> Hashable:
         """Return a key that equal questions share; raises `ResolveError`."""
         own = part if isinstance(part, bytes) else tuple(sorted(part.items()))
         return own, self._envelope.key(context)
+
+    def _written_lines(self, context: Context) -> bytes:
+        """Return the lines of an event, each with its end; null and undefined are no lines."""
+        values = [line.resolve(context) for line in self._lines]
+        lines = [encode_json(one) for one in values if one is not None and one is not UNDEFINED]
+        if not lines:
+            raise ResolveError("/ndjson", "gives no line; expected at least one for each event")
+        return b"\n".join([*lines, b""])
 
     def prepare(self, parts: Sequence[Part | bytes], context: Context) -> HttpRequest:
         """Return the HTTP request for the events with these parts, in this order."""
@@ -132,8 +155,19 @@ class RestRequest:
                 body = self._body(parts, context)
             elif "form" in first:
                 body = first["form"]
+            elif "ndjson" in first:
+                body = b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
+            elif "text" in first:
+                body = first["text"]
         if self._sign is not None:
             headers = {**headers, **self._signature(body or b"", context)}
+        if self._gzip and body is not None:
+            headers = {**headers, "Content-Encoding": "gzip"}
+            return HttpRequest(
+                *(self._method, url, headers, body),
+                answer_bytes=self.definition.answer_bytes,
+                gzip=True,
+            )
         return HttpRequest(
             self._method, url, headers, body, answer_bytes=self.definition.answer_bytes
         )
@@ -158,6 +192,21 @@ class RestRequest:
         key = reveal(secret).encode()
         return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
 
+    def _values(self, parts: Sequence[Part | bytes]) -> list[bytes]:
+        """Return what mappings on events read: their JSON, or of several lines a list."""
+        if not self._lines:
+            return _bodies(parts)
+        texts = [
+            part if isinstance(part, bytes) else part["ndjson"].removesuffix(b"\n")
+            for part in parts
+        ]
+        if len(self._lines) == 1:
+            return texts
+        return [
+            text if isinstance(part, bytes) else b"[" + text.replace(b"\n", b",") + b"]"
+            for text, part in zip(texts, parts, strict=True)
+        ]
+
     def read(
         self, response: HttpResponse, count: int, parts: Sequence[Part | bytes] = ()
     ) -> list[Answer | Failure]:
@@ -172,7 +221,10 @@ class RestRequest:
             body = body_text(response)
         if self._failed_items is not None:
             told_apart = self._failed_items.read(
-                response.status, body, count, lambda: [decode_json(one) for one in _bodies(parts)]
+                response.status,
+                body,
+                count,
+                lambda: [decode_json(one) for one in self._values(parts)],
             )
             if told_apart is not None:
                 return told_apart
@@ -181,6 +233,15 @@ class RestRequest:
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
         return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
+
+
+def _written_text(value: Any) -> bytes:
+    if isinstance(value, dict | list):
+        raise ResolveError("/text", f"must be text, not {article(type_name(value))}")
+    try:
+        return (reveal(value) if isinstance(value, str) else to_string(value)).encode()
+    except UnicodeEncodeError:
+        raise ResolveError("/text", "holds a lone surrogate (half of a character)") from None
 
 
 def _bodies(parts: Sequence[Part | bytes]) -> list[bytes]:

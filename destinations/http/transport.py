@@ -6,6 +6,7 @@ says which of the two it is.
 
 from __future__ import annotations
 
+import gzip
 import ssl
 import threading
 import time
@@ -39,6 +40,9 @@ after 5 s), and a request sent just then is lost without an answer."""
 
 _MOST_PREPARED: Final = 256
 """The most cached request heads: URLs that depend on events make many."""
+
+_GZIP_LEVEL: Final = 6
+"""How hard gzip tries; more of it costs far more time for hardly fewer bytes."""
 
 _CERTIFICATE_ALERTS: Final = frozenset(
     {
@@ -109,8 +113,12 @@ class _Session(requests.Session):
         if request.body is None:
             return known
         whole = known.copy()
-        whole.body = request.body
-        whole.headers["Content-Length"] = str(len(request.body))
+        body = request.body
+        if request.gzip:
+            # Without a time, so that what is sent again is the same.
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        whole.body = body
+        whole.headers["Content-Length"] = str(len(body))
         return whole
 
     def environment(self, url: str) -> Mapping[str, Any]:

@@ -119,6 +119,9 @@ def curl_command(attempt: Attempt) -> str:
     if attempt.request_body is None:
         return _joined(parts)
     text = attempt.request_body.decode("utf-8", "surrogateescape")
+    headers = {name.lower(): value for name, value in attempt.request_headers.items()}
+    if headers.get("content-encoding") == "gzip":  # the body is kept as it was before
+        return f"{names.printed(text)} | gzip -c | {_joined([*parts, '--data-binary @-'])}"
     if text.isprintable():
         # A body that begins with @ would be the name of a file.
         return _joined([*parts, f"--data-raw {names.quoted(text)}"])

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from destinations._version import __version__
 from destinations.definition import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.settings import Settings
+from destinations.definition.url_pieces import chosen_urls
 from destinations.errors import DefinitionError, Issue, ResolveError
 from destinations.http import CompiledRequest, compile_request
 from destinations.http.environment import check_address, environment_issues
@@ -368,7 +369,11 @@ class Destination:
         if self.definition.transport.stand_in is not None:
             return self.definition.transport.stand_in
         context = {"event": {}, "payload": {}, "settings": self.settings}
-        url = str(compile_value(self.definition.transport.base_url).resolve(context))
+        base = self.definition.transport.base_url
+        chosen = chosen_urls(base)
+        if chosen is not None:
+            base = chosen[1].get(str(self.settings.get(chosen[0])))
+        url = str(compile_value(base).resolve(context))
         return self.settings.masker.text(url)
 
     @property
@@ -417,7 +422,7 @@ class _Requests:
         # They live as long as the key, so that no other object gets their identity.
         self._parts = (
             *(id(definition.requests), id(definition.error_rules)),
-            *(id(transport.base_url), id(transport.headers), transport.basic),
+            *(id(transport.base_url), id(transport.headers), transport.auth),
             transport.stand_in,
         )
 

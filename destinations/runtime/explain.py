@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from destinations.clock import unix_time
+from destinations.definition import BasicAuth
 from destinations.definition.settings import named_settings
 from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
@@ -299,11 +300,14 @@ def _named_basic(message: HttpRequest, destination: Destination) -> dict[str, st
 
     A setting that is not given has its name as its value, such as ``<apiKey>``.
     """
-    basic = destination.definition.transport.basic
+    auth = destination.definition.transport.auth
     named = named_settings(destination.definition)
-    if basic is None or any(destination.settings.get(name) != named.get(name) for name in basic):
+    if not isinstance(auth, BasicAuth):
         return {}
-    text = ":".join(str(named.get(name, "")) for name in basic)
+    if any(destination.settings.get(name) != named.get(name) for name in auth.settings):
+        return {}
+    password = "" if auth.password is None else named.get(auth.password, "")
+    text = f"{named.get(auth.user, '')}:{password}"
     encoded = "Basic " + base64.b64encode(text.encode()).decode()
     is_it = message.headers.get("Authorization") == encoded
     return {"Authorization": f"Basic {text}"} if is_it else {}

@@ -89,7 +89,7 @@ class DefinitionAccount(ServedAccount[DefinitionRecord]):
 
     def read(self, number: int, request: WireRequest) -> ReadRequest[DefinitionRecord]:
         """Return a request, matched with those that are expected."""
-        return _Read(self, number, request)
+        return _Read(self, number, request.decompressed())
 
     def url(self, request: WireRequest) -> str:
         """Return the URL that a request would have had at the partner, with secrets masked."""

@@ -12,8 +12,12 @@ from urllib.parse import parse_qsl
 from jsonschema import Draft202012Validator
 
 from destinations.definition import (
+    ApiKeyAuth,
+    BasicAuth,
+    BearerAuth,
     DestinationDefinition,
     GraphQLDefinition,
+    RequestAuth,
     RequestDefinition,
     RestDefinition,
     TransportDefinition,
@@ -32,6 +36,7 @@ from destinations.sandbox.possible_values import PossibleValue, PossibleValues
 from destinations.sandbox.schema_issues import schema_issues
 from destinations.sandbox.wire import WireError, WireRequest, read_json
 from destinations.secrets import reveal
+from destinations.segment.javascript import to_string
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.directives.path import DIRECTIVE as PATH
 from destinations.segment.mapping.parts import members
@@ -40,6 +45,8 @@ __all__ = ["ExpectedRequest"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
+_NDJSON: Final = "application/x-ndjson"
+_TEXT: Final = "text/plain; charset=utf-8"
 
 
 class ExpectedRequest:
@@ -55,7 +62,7 @@ class ExpectedRequest:
         self.name = request.name
         transport = definition.transport
         self.compiled: CompiledRequest = compile_request(request, transport, definition.error_rules)
-        self._body: _JsonBody | _FormBody | _NoBody | DocumentCheck
+        self._body: _Body
         headers: dict[str, object] = {}
         call = request.call
         if isinstance(call, GraphQLDefinition):
@@ -69,8 +76,9 @@ class ExpectedRequest:
             base = transport.base_url if call.url is None else call.url
             self.address = AddressCheck(values, base, call.path)
             self._body = _body_of(request, call, values)
-            if call.json is not None or call.form is not None:
-                headers["Content-Type"] = _JSON if call.json is not None else _FORM
+            kind = _content_type(call)
+            headers |= {} if kind is None else {"Content-Type": kind}
+            headers |= {"Content-Encoding": "gzip"} if call.gzip else {}
             headers |= dict(call.headers)
         self._query = (
             Parameters(values, call.query, call.array_format)
@@ -78,6 +86,9 @@ class ExpectedRequest:
             else Parameters(values, {}, None)
         )
         self._headers = _header_checks(transport, headers, values)
+        if isinstance(self._body, _JsonBody | _TextBody) and "content-encoding" in self._headers:
+            self._headers["content-encoding"].optional |= self._body.optional
+        self._key = _query_key(transport, values)
         self._signature = _Signature(call, values) if isinstance(call, RestDefinition) else None
 
     def is_at(self, origin: str | None, path: str) -> bool:
@@ -102,6 +113,8 @@ class ExpectedRequest:
             if (issue := check.issue(f"header {check.name}", request.headers.get(name)))
         ]
         query, expected = query_of(request.target), self.address.query
+        if self._key is not None:
+            issues += self._key.take(query)
         for name, value in expected:
             if (name, value) in query:
                 query.remove((name, value))
@@ -124,8 +137,9 @@ class ExpectedRequest:
             "url": self.address.shown,
             "headers": {check.name: check.shown for check in self._headers.values()},
         }
-        if self._query.shown:
-            shown["query"] = dict(self._query.shown)
+        parameters = {**self._query.shown, **({} if self._key is None else self._key.shown)}
+        if parameters:
+            shown["query"] = parameters
         return shown | self._body.to_json()
 
 
@@ -143,23 +157,64 @@ class _Header(TextCheck):
         return super().issue(place, text)
 
 
-class _BasicHeader(_Header):
-    """The header of HTTP Basic, made of two settings."""
+class _CredentialHeader(_Header):
+    """A header made of settings, which is left out without the first of them."""
 
-    def __init__(self, values: PossibleValues, user: str, password: str) -> None:
-        super().__init__("Authorization", values, "")
-        self._texts = [str(reveal(values.settings.get(name, ""))) for name in (user, password)]
-        self.optional = not self._texts[0]
-        self.shown = f"Basic base64({{settings.{user}}}:{{settings.{password}}})"
+    def __init__(self, values: PossibleValues, auth: RequestAuth) -> None:
+        super().__init__(auth.header or "", values, "")
+        texts = [_text_of(values, name) for name in auth.settings]
+        shown = [f"{{settings.{name}}}" for name in auth.settings]
+        self.optional = not texts[0]
         self.is_credential = True
+        if isinstance(auth, BasicAuth):
+            # Without a password there is nothing after the colon.
+            pair = ":".join([*texts, ""][:2])
+            self._expected = "Basic " + b64encode(pair.encode()).decode()
+            self.shown = f"Basic base64({':'.join([*shown, ''][:2])})"
+        else:
+            prefix = "Bearer " if isinstance(auth, BearerAuth) else ""
+            self._expected, self.shown = prefix + texts[0], prefix + shown[0]
 
     def issue(self, place: str, text: str | None) -> RequestIssue | None:
         """Return what is wrong with it; see `TextCheck.issue`."""
-        expected = "Basic " + b64encode(":".join(self._texts).encode()).decode()
-        if text == expected or (text is None and self.optional):
+        if text == self._expected or (text is None and self.optional):
             return None
         what = "is missing" if text is None else "is wrong"
         return RequestIssue(place, f"{what}: expected {self.shown}", of_credential=True)
+
+
+class _QueryKey:
+    """A key in the query, which is left out without its setting."""
+
+    def __init__(self, values: PossibleValues, name: str, setting: str) -> None:
+        self._name = name
+        self._expected = _text_of(values, setting)
+        self.shown: Mapping[str, str] = {name: f"{{settings.{setting}}}"}
+
+    def take(self, query: list[tuple[str, str]]) -> Iterator[RequestIssue]:
+        """Take the key out of a query; yield what is wrong with it."""
+        pair = (self._name, self._expected)
+        if pair in query:
+            query.remove(pair)
+        elif self._expected:
+            sent = [one for one in query if one[0] == self._name]
+            for one in sent:
+                query.remove(one)
+            what = "is wrong" if sent else "is missing"
+            message = f"{what}: expected {self.shown[self._name]}"
+            yield RequestIssue(f"query {self._name}", message, of_credential=True)
+
+
+def _query_key(transport: TransportDefinition, values: PossibleValues) -> _QueryKey | None:
+    auth = transport.auth
+    if not isinstance(auth, ApiKeyAuth) or auth.query is None:
+        return None
+    return _QueryKey(values, auth.query, auth.setting)
+
+
+def _text_of(values: PossibleValues, setting: str) -> str:
+    value = values.settings.get(setting, "")
+    return reveal(value) if isinstance(value, str) else to_string(value)
 
 
 def _header_checks(
@@ -169,8 +224,10 @@ def _header_checks(
     merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
     merged |= {name.lower(): (name, value) for name, value in headers.items()}
     checks = {key: _Header(name, values, value) for key, (name, value) in merged.items()}
-    if transport.basic is not None and "authorization" not in checks:
-        checks["authorization"] = _BasicHeader(values, *transport.basic)
+    auth = transport.auth
+    if auth is not None and auth.header is not None:
+        check = _CredentialHeader(values, auth)
+        checks.setdefault(check.name.lower(), check)
     return checks
 
 
@@ -235,14 +292,14 @@ class _JsonBody:
 
     def __init__(self, expected: PossibleValue, path: tuple[str, ...] | None) -> None:
         self._validator = Draft202012Validator(expected.schema)
-        self._optional = expected.optional
+        self.optional = expected.optional
         self._path = path
 
     def read(self, body: bytes) -> tuple[list[RequestIssue], ReadEvents]:
         """Return what is wrong with a body, and the events in it."""
         if not body:
             issue = RequestIssue("body", "is missing: expected JSON")
-            return [] if self._optional else [issue], ReadEvents(())
+            return [] if self.optional else [issue], ReadEvents(())
         try:
             value = read_json(body)
         except WireError as error:
@@ -266,11 +323,116 @@ class _JsonBody:
         return {"bodySchema": schema}
 
 
+class _TextBody:
+    """A body of plain text."""
+
+    def __init__(self, values: PossibleValues, mapping: object) -> None:
+        self._check = TextCheck(values, mapping)
+        self.optional = self._check.optional
+
+    def read(self, body: bytes) -> tuple[list[RequestIssue], ReadEvents]:
+        """Return what is wrong with a body, and the events in it: one."""
+        try:
+            text = body.decode() if body else None
+        except UnicodeDecodeError:
+            return [RequestIssue("body", "is not text in UTF-8")], ReadEvents(())
+        issue = self._check.issue("body", text)
+        return [] if issue is None else [issue], ReadEvents(())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the text to show."""
+        return {"text": self._check.shown}
+
+
+class _LinesBody:
+    """A body of NDJSON: the lines of each event, one event after the other."""
+
+    def __init__(self, lines: Sequence[PossibleValue], most: int) -> None:
+        self._validators = [Draft202012Validator(one.schema) for one in lines]
+        self._needed = [not one.optional for one in lines]
+        self._most = most
+
+    def read(self, body: bytes) -> tuple[list[RequestIssue], ReadEvents]:
+        """Return what is wrong with a body, and the events in it."""
+        if not body:
+            return [RequestIssue("body", "is missing: expected NDJSON")], ReadEvents(())
+        issues: list[RequestIssue] = []
+        if not body.endswith(b"\n"):
+            issues.append(RequestIssue("body", "must end with a line break"))
+        values = []
+        for number, line in enumerate(body.removesuffix(b"\n").split(b"\n"), start=1):
+            try:
+                values.append(read_json(line, f"Line {number}"))
+            except WireError as error:
+                return [RequestIssue("body", str(error))], ReadEvents(())
+        events: list[list[Any]] = []
+        at = 0
+        while at < len(values):
+            taken, found = self._take(values, at)
+            issues += found
+            taken = max(1, taken)
+            events.append(values[at : at + taken])
+            at += taken
+        if len(events) > self._most:
+            message = f"has {len(events)} events: expected at most {self._most}"
+            issues.append(RequestIssue("body", message))
+        items = [one[0] for one in events] if len(self._validators) == 1 else events
+        return issues, ReadEvents(items)
+
+    def _take(
+        self, values: Sequence[Any], at: int, line: int = 0
+    ) -> tuple[int, list[RequestIssue]]:
+        """Return how many lines from this one on are of one event, and what is wrong with them.
+
+        ``line`` is the next one of the event. A line that may be left out was, if less is wrong so.
+        """
+        if line == len(self._validators):
+            return 0, []
+        ways = [self._with(values, at, line)]
+        if not self._needed[line]:
+            ways.append(self._take(values, at, line + 1))
+        return min(ways, key=lambda way: (len(way[1]), -way[0]))
+
+    def _with(self, values: Sequence[Any], at: int, line: int) -> tuple[int, list[RequestIssue]]:
+        """Return the same where this line of the event was not left out."""
+        place = f"body line {at + 1}"
+        if at >= len(values):
+            return 0, [RequestIssue(place, "is missing")]
+        found = [
+            RequestIssue(f"{place} {one.path}".rstrip(), one.message)
+            for one in schema_issues(self._validators[line], values[at])
+        ]
+        taken, issues = self._take(values, at + 1, line + 1)
+        return taken + 1, [*found, *issues]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON Schemas to show, of each line of an event."""
+        schemas: Any = json.loads(json.dumps([one.schema for one in self._validators]))
+        return {"lineSchemas": schemas}
+
+
+_Body = _JsonBody | _FormBody | _NoBody | _TextBody | _LinesBody | DocumentCheck
+
+
+def _content_type(call: RestDefinition) -> str | None:
+    if call.json is not None:
+        return _JSON
+    if call.form is not None:
+        return _FORM
+    if call.text is not None:
+        return _TEXT
+    return _NDJSON if call.ndjson else None
+
+
 def _body_of(
     request: RequestDefinition, call: RestDefinition, values: PossibleValues
-) -> _JsonBody | _FormBody | _NoBody:
+) -> _JsonBody | _FormBody | _NoBody | _TextBody | _LinesBody:
     if call.form is not None:
         return _FormBody(call, values)
+    if call.text is not None:
+        return _TextBody(values, call.text)
+    if call.ndjson:
+        return _LinesBody([values.of(one) for one in call.ndjson], request.batch_size)
     if call.json is None:
         return _NoBody()
     one = values.of(call.json)

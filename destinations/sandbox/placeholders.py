@@ -39,7 +39,8 @@ def _placeholder(definition: DestinationDefinition, key: str) -> Any:
     spec: Mapping[str, Any] = definition.settings["properties"][key]
     texts = (_PLACEHOLDER.format(key), _PLACEHOLDER_URL.format(key.lower()))
     only = replace(definition, settings={**definition.settings, "required": [key]})
-    for candidate in (*spec.get("examples", ()), *texts, 1, True):
+    given = (*spec.get("examples", ()), *spec.get("enum", ()))
+    for candidate in (*given, *texts, 1, True):
         try:
             check_settings(only, Document("settings", {key: candidate}, {}))
         except SettingsError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from destinations.http.answer import HttpResponse
@@ -24,6 +25,12 @@ JSON: Final = "application/json"
 
 ORIGIN_HEADER: Final = STAND_IN_HEADER.lower()
 
+_GZIP: Final = 31
+"""The number by which zlib reads gzip."""
+
+_MOST_BYTES: Final = 50 * 1024 * 1024
+"""The most bytes of a body once it is decompressed: a few may become very many."""
+
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
@@ -41,6 +48,17 @@ class WireRequest:
     def path(self) -> str:
         """The target without its query."""
         return self.target.partition("?")[0]
+
+    def decompressed(self) -> WireRequest:
+        """Return the request with its body before it was compressed by gzip; itself for others."""
+        if self.headers.get("content-encoding", "").lower() != "gzip":
+            return self
+        reader = zlib.decompressobj(_GZIP)
+        try:
+            body = reader.decompress(self.body, _MOST_BYTES)
+        except zlib.error:
+            return self
+        return replace(self, body=body) if reader.eof else self
 
 
 class WireError(Exception):

@@ -50,7 +50,6 @@ _TRANSPORT: Final = TransportDefinition(
     retry=RetryDefinition(0.5, 120, 3600),
     concurrency=1,
     rate_limit=None,
-    basic=None,
 )
 _KINDS: Final = (
     ("idempotent", True, Loss()),

@@ -141,6 +141,8 @@ class Stage:
             return False
         if message.body is None:
             return request.json is ABSENT and request.body is None
+        if request.json is ABSENT:
+            return request.body == message.body.decode()
         return bool(request.json == json.loads(message.body))
 
     def _entries(self) -> list[Entry]:

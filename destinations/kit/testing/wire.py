@@ -5,6 +5,7 @@ The transport itself is that of a run, including time-outs and broken connection
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -112,6 +113,8 @@ def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
         if name.lower() not in _OF_THE_LIBRARY and (name, value) != ("Accept", "*/*")
     }
     body = request.body
+    if isinstance(body, bytes) and request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
     if isinstance(body, bytes):
         body = body.decode("utf-8", "replace")
     value = _json(body, headers)
@@ -126,7 +129,7 @@ def recorded_request(request: requests.PreparedRequest) -> RecordedRequest:
 
 def _json(body: object, headers: Mapping[str, str]) -> Any:
     kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-    if not isinstance(body, str) or "json" not in kind:
+    if not isinstance(body, str) or "json" not in kind or "ndjson" in kind:
         return ABSENT
     try:
         return json.loads(body)

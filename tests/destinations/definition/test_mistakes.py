@@ -41,6 +41,16 @@ def _set(path: str, value: object) -> Change:
     return change
 
 
+def _auth(**auth: object) -> Change:
+    """Sends credentials by ``transport.auth``, and by no header."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["transport"] |= {"headers": {}, "auth": auth}
+
+    return change
+
+
+REGION = {"title": "Region", "description": "Where it is.", "type": "string", "default": "us"}
 CLOSED = "save.fields.additionalProperties"
 
 
@@ -753,8 +763,8 @@ WARNED: dict[str, tuple[Change, str, str]] = {
         _all(_without_code, _set("destination.transport.headers", {})),
         "/authentication/fields/0",
         (
-            "apiKey is in no request: put it into transport.headers, such as Authorization:"
-            " {'@template': 'Bearer {{settings.apiKey}}'}"
+            "apiKey is in no request: put it into transport.auth, such as {bearer: apiKey}, or into"
+            " transport.headers"
         ),
     ),
     "one of two credentials that is not sent": (
@@ -1036,6 +1046,15 @@ DOCUMENTED: dict[str, Change] = {
     ),
     "A type that does not exist": _field(type="strng"),
     "A relative URL": _set(f"{SAVE}.url", "/pages"),
+    "A region without an address": _all(
+        _set(f"{SETTINGS}.region", {**REGION, "enum": ["us", "eu"]}),
+        _set(
+            "destination.transport.baseUrl",
+            {"setting": "region", "urls": {"us": "https://api.example.com"}},
+        ),
+    ),
+    "Two bodies": _set(SAVE, {"method": "POST", "json": {"a": 1}, "text": "b"}),
+    "Compression without a body": _set(SAVE, {"method": "POST", "gzip": True}),
     "A body of `GET`": _set(f"{SAVE}.method", "GET"),
     "An unknown root": _set(f"{SAVE}.json", {"@path": "$.setting.apiKey"}),
     "The event's keys in a request": _set(f"{SAVE}.json", {"@path": "$.properties.plan"}),
@@ -1067,6 +1086,10 @@ DOCUMENTED: dict[str, Change] = {
     ),
     "A credential that no request has (a warning: it is loaded)": _all(
         _without_code, _set("destination.transport.headers", {})
+    ),
+    "A key that would be shown": _auth(bearer="endpoint"),
+    "A header that is made twice": _all(
+        _auth(bearer="apiKey"), _set("destination.transport.headers", {"Authorization": "x"})
     ),
     "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
     "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.definition import RetryDefinition, Timeouts, TransportDefinition
+from destinations.definition import BasicAuth, RetryDefinition, Timeouts, TransportDefinition
 from destinations.errors import MappingError, ResolveError
 from destinations.http import HttpResponse
 from destinations.http.envelope import (
@@ -359,6 +359,6 @@ def _basic(url: object = None, **headers: object) -> Envelope:
         Timeouts(1, 1, 1),
         RetryDefinition(1, 1, 1),
         1,
-        basic=("user", "word"),
+        auth=BasicAuth("user", "word"),
     )
     return Envelope(transport, headers, url=url)

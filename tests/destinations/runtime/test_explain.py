@@ -287,6 +287,67 @@ def _basic(documents: Any) -> None:
     }
 
 
+def _key_as_user(documents: Any) -> None:
+    _basic(documents)
+    documents["destination"]["transport"]["auth"] = {"basic": {"user": "apiKey"}}
+
+
+def test_a_key_as_the_user_is_readable_without_settings(load: Any) -> None:
+    """Without a password there is nothing after the colon."""
+
+    def change(documents: Any) -> None:
+        _key_as_user(documents)
+        del documents["sync"]  # which code makes
+        documents["destination"]["presets"].pop()
+
+    definition = load(change)
+    named = Destination(definition, named_settings(definition), Code())
+    (request,) = _matched(_explain(named, TRACK)).requests
+    assert request.request is not None
+    assert request.request["headers"]["Authorization"] == "Basic <apiKey>:"
+
+
+REGION = {
+    "title": "Region",
+    "description": "Where it is.",
+    "type": "string",
+    "enum": ["us", "eu"],
+}
+
+
+def test_an_address_is_readable_without_settings(load: Any) -> None:
+    """The first of several addresses is shown where no setting chooses one."""
+
+    def change(documents: Any) -> None:
+        destination = documents["destination"]
+        destination["settings"]["properties"]["region"] = REGION
+        destination["settings"]["required"].append("region")
+        urls = {"us": "https://us.example.com", "eu": "https://eu.example.com"}
+        destination["transport"]["baseUrl"] = {"setting": "region", "urls": urls}
+        del documents["sync"]  # which code makes
+        destination["presets"].pop()
+
+    definition = load(change)
+    named = Destination(definition, named_settings(definition), Code())
+    (request,) = _matched(_explain(named, TRACK)).requests
+    assert request.request is not None
+    assert request.request["url"] == "https://us.example.com"
+
+
+def test_lines_are_shown_as_they_are_sent(bind: Bind) -> None:
+    """Each line of a body, before it is compressed."""
+
+    def change(documents: Any) -> None:
+        rest = documents["destination"]["requests"]["save"]["rest"]
+        del rest["json"]
+        rest |= {"gzip": True, "ndjson": [{"index": {}}, {"page": {"@path": "$.payload.page"}}]}
+
+    (request,) = _matched(_explain(bind(change), PAGE)).requests
+    assert request.request is not None
+    assert request.request["body"] == '{"index":{}}\n{"page":"home"}\n'
+    assert request.request["headers"]["Content-Encoding"] == "gzip"
+
+
 def test_basic_authentication_is_readable_without_settings(load: Any) -> None:
     """Names of settings are shown as such, and what real settings make is not."""
 

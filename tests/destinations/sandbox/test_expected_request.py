@@ -34,6 +34,19 @@ def _rest(**parts: Any) -> Change:
     return change
 
 
+def _auth(auth: object) -> Change:
+    """Send credentials by ``transport.auth`` with the request ``save``."""
+
+    def change(documents: dict[str, Any]) -> None:
+        _rest(json={"page": PAGE})(documents)
+        user = {"title": "User", "description": "A user.", "type": "string", "default": "me"}
+        documents["destination"]["settings"]["properties"]["user"] = user
+        documents["destination"]["transport"] |= {"auth": auth, "headers": {}}
+        documents["destination"]["authentication"]["scheme"] = "custom"
+
+    return change
+
+
 def _settings(definition: DestinationDefinition) -> Settings:
     given = {"apiKey": "k-12345678", "endpoint": "http://127.0.0.1:9/graphql"}
     return check_settings(definition, Document("settings", given, {}))
@@ -67,6 +80,16 @@ FORMS: dict[str, Change] = {
     ),
     "headers": _rest(headers={"X-Page": PAGE, "X-Fixed": "yes", "Content-Type": "text/x-page"}),
     "path": _rest(path=["pages", PAGE, {"@template": "v{{settings.apiKey}}"}]),
+    "text": _rest(text={"@template": "page={{payload.page}}"}),
+    "text that may be absent": _rest(text={"@path": "$.payload.none"}, gzip=True),
+    "a line": _rest(ndjson=[{"page": PAGE}]),
+    "lines": _rest(ndjson=[{"index": {}}, {"@path": "$.payload.none"}, {"page": PAGE}]),
+    "compressed": _rest(json={"page": PAGE}, gzip=True),
+    "key as user": _auth({"basic": {"user": "apiKey"}}),
+    "user and key": _auth({"basic": {"user": "user", "password": "apiKey"}}),
+    "bearer": _auth({"bearer": "apiKey"}),
+    "key in a header": _auth({"apiKey": {"setting": "apiKey", "header": "X-Key"}}),
+    "key in the query": _auth({"apiKey": {"setting": "apiKey", "query": "key"}}),
 }
 
 
@@ -94,6 +117,67 @@ def test_what_is_sent_is_expected(load: Load, form: str, page: str) -> None:
         ("signature", {"headers": {}}, "header X-Sign: is missing", True),
         ("headers", {"headers": {}}, "header X-Fixed: is missing: expected yes", False),
         ("path", {"body": b"{}"}, "body: is unexpected: expected none", False),
+        ("text", {"body": b"pag=a"}, "body: is wrong: expected page={payload.page}", False),
+        ("text", {"body": b""}, "body: is missing: expected page={payload.page}", False),
+        ("text", {"body": b"\xff"}, "body: is not text in UTF-8", False),
+        ("a line", {"body": b""}, "body: is missing: expected NDJSON", False),
+        ("a line", {"body": b'{"page":"a"}'}, "body: must end with a line break", False),
+        ("a line", {"body": b'{"page":"a"}\n{\n'}, "body: Line 2 is not JSON", False),
+        (
+            "a line",
+            {"body": b'{"pag":"a"}\n'},
+            "body line 1: Additional properties are not allowed ('pag'",
+            False,
+        ),
+        (
+            "a line",
+            {"body": b'{"page":"a"}\n' * 2},
+            "body: has 2 events: expected at most 1",
+            False,
+        ),
+        ("lines", {"body": b'{"index":{}}\n'}, "body line 2: is missing", False),
+        (
+            "compressed",
+            {"headers": {}},
+            "header Content-Encoding: is missing: expected gzip",
+            False,
+        ),
+        (
+            "key as user",
+            {"headers": {}},
+            "header Authorization: is missing: expected Basic base64({settings.apiKey}:)",
+            True,
+        ),
+        (
+            "user and key",
+            {"headers": {"authorization": "Basic eDp5"}},
+            "header Authorization: is wrong: expected Basic base64({settings.user}:{settings",
+            True,
+        ),
+        (
+            "bearer",
+            {"headers": {"authorization": "k-12345678"}},
+            "header Authorization: is wrong: expected Bearer {settings.apiKey}",
+            True,
+        ),
+        (
+            "key in a header",
+            {"headers": {"x-key": "k"}},
+            "header X-Key: is wrong: expected {settings.apiKey}",
+            True,
+        ),
+        (
+            "key in the query",
+            {"target": "/pages"},
+            "query key: is missing: expected {settings.apiKey}",
+            True,
+        ),
+        (
+            "key in the query",
+            {"target": "/pages?key=k-1"},
+            "query key: is wrong: expected {settings.apiKey}",
+            True,
+        ),
     ],
 )
 def test_what_is_not_sent(
@@ -215,3 +299,42 @@ def test_answers_that_list_all_events(load: Load, failures: dict[str, Any]) -> N
     parts = [json.dumps(one).encode() for one in events.items]
     verdicts = expected.compiled.read(response, 3, parts)
     assert [isinstance(one, Answer) for one in verdicts] == [True] * 3, response
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("text", {"text": "page={payload.page}"}),
+        ("key in the query", {"query": {"key": "{settings.apiKey}"}}),
+    ],
+)
+def test_what_is_shown(load: Load, form: str, shown: dict[str, Any]) -> None:
+    """The nearest request is shown with names in place of values, also of keys."""
+    expected, _ = _expected(load, FORMS[form], "save")
+    found = expected.to_json()
+    assert {name: found[name] for name in shown} == shown
+    assert "k-12345678" not in json.dumps(found)
+
+
+def test_the_schemas_of_lines_are_shown(load: Load) -> None:
+    """Each line of an event has its own."""
+    expected, _ = _expected(load, FORMS["lines"], "save")
+    first, _, last = expected.to_json()["lineSchemas"]
+    assert first["properties"] == {"index": {"type": "object", "properties": {}, "required": [],
+                                             "additionalProperties": False}}  # fmt: skip
+    assert list(last["properties"]) == ["page"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_events_in_lines(load: Load, count: int) -> None:
+    """A batch of lines is read event by event, whether optional lines are there or not."""
+    rest = {"method": "POST", "url": "http://127.0.0.1:9/x", "ndjson": [{"a": 1}, PAGE]}
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["destination"]["requests"]["save"] |= {"rest": rest, "batch": {"size": 3}}
+
+    expected, settings = _expected(load, change, "save")
+    wire = _sent(expected, settings, *[{"page": f"p{at}"} for at in range(count)])
+    issues, events = expected.read(wire)
+    assert list(map(str, issues)) == []
+    assert list(events.items) == [[{"a": 1}, f"p{at}"] for at in range(count)]

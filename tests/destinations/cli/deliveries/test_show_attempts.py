@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -273,6 +274,23 @@ def test_any_body(body: bytes, tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout == body
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_compressed_body(body: bytes, tmp_path: Path) -> None:
+    """What is kept is the body before it was compressed: the command compresses it again."""
+    headers = {"content-encoding": "gzip"}
+    text = curl_command(_attempt(request_body=body, request_headers=headers))
+    (tmp_path / "curl").write_text("#!/bin/sh\ncat\n", encoding="utf-8")
+    (tmp_path / "curl").chmod(0o700)
+    done = subprocess.run(
+        ["/bin/sh", "-c", text],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert gzip.decompress(done.stdout) == body
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,44 @@ def test_a_rate_limit(make_subject: MakeSubject) -> None:
     assert _wrong(_play(make_subject(change))) == set()
 
 
+BODIES: dict[str, dict[str, Any]] = {
+    "text": {"rest": {"text": {"@path": "$.payload.page"}, "gzip": True}},
+    "lines": {"rest": {"ndjson": [{"index": {}}, {"page": {"@path": "$.payload.page"}}]}},
+    "a batch of lines": {
+        "rest": {"ndjson": [{"page": {"@path": "$.payload.page"}}], "gzip": True},
+        "batch": {
+            "size": 3,
+            "failures": {
+                "status": [200],
+                "items": {"@path": "$.errors"},
+                "index": {"@path": "$.index"},
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_other_bodies(make_subject: MakeSubject, body: dict[str, Any]) -> None:
+    """Every fault has the same outcome whatever the body is, and wherever the key is."""
+
+    def change(documents: dict[str, Any]) -> None:
+        destination = documents["destination"]
+        destination["requests"]["save"] |= {
+            **body,
+            "rest": {"method": "POST", "url": "http://127.0.0.1:9/pages", **body["rest"]},
+        }
+        destination["transport"] |= {
+            "headers": {},
+            "auth": {"apiKey": {"setting": "apiKey", "query": "key"}},
+        }
+        destination["authentication"]["scheme"] = "custom"
+
+    reports = [one for one in _play(make_subject(change)) if one.case.action == "save"]
+    assert len(reports) > 10
+    assert _wrong(reports) == set()
+
+
 @pytest.mark.parametrize(
     ("request_name", "fault", "outcomes", "sent"),
     [

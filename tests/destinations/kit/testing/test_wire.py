@@ -60,6 +60,8 @@ def test_a_request_is_seen_as_it_is_sent() -> None:
         ("application/json", b"{", ABSENT, "{"),
         ("application/json", b"null", None, None),
         ("application/json", None, ABSENT, None),
+        # One line or many: lines are text, so that a batch of one is like any other.
+        ("application/x-ndjson", b'{"a":1}\n', ABSENT, '{"a":1}\n'),
     ],
 )
 def test_a_body_that_is_no_json_is_text(
@@ -72,6 +74,23 @@ def test_a_body_that_is_no_json_is_text(
     )
     assert seen.json is json
     assert seen.body == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "json", "text"),
+    [
+        ("application/json", b'{"a":1}', {"a": 1}, None),
+        ("application/x-ndjson", b'{"a":1}\n{"a":2}\n', ABSENT, '{"a":1}\n{"a":2}\n'),
+    ],
+)
+def test_a_compressed_body_is_seen_as_it_was_made(
+    kind: str, body: bytes, json: Any, text: str | None
+) -> None:
+    """A case has what a person can read, beside the header that says it was compressed."""
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    request = HttpRequest("POST", "https://example.com/", headers, body, gzip=True)
+    _, seen = _send(HttpResponse(204, {}, b""), request)
+    assert (seen.json, seen.body, seen.headers) == (json, text, headers)
 
 
 def test_an_answer_arrives_as_it_is() -> None:
