@@ -1054,7 +1054,7 @@ DOCUMENTED: dict[str, Change] = {
         ),
     ),
     "Two bodies": _set(SAVE, {"method": "POST", "json": {"a": 1}, "text": "b"}),
-    "Compression without a body": _set(SAVE, {"method": "POST", "gzip": True}),
+    "Compression without a body": _set(SAVE, {"method": "DELETE", "gzip": True}),
     "A body of `GET`": _set(f"{SAVE}.method", "GET"),
     "An unknown root": _set(f"{SAVE}.json", {"@path": "$.setting.apiKey"}),
     "The event's keys in a request": _set(f"{SAVE}.json", {"@path": "$.properties.plan"}),
