@@ -32,6 +32,14 @@ ARGUMENTS: dict[str, list[Any]] = {
     "@transform": [{"apply": {"a": "?", "b": "?"}, "mapping": {"c": "?"}}, {"apply": "?"}],
     "@excludeWhenNull": ["?", {"a": "?", "b": None}],
     "@liquid": ["{{ a | append: b }}", "{{ a | json }}", "{% if a > b %}x{% endif %}", "{{", "?"],
+    "@convert": [
+        {"to": "iso", "value": "?"},
+        {"to": ["text", "trim", "digits", "integer"], "value": "?"},
+        {"to": ["lower", "sha256"], "value": "?"},
+        {"to": ["number", "milliseconds"], "value": "?"},
+        {"to": "?", "value": "?"},
+        {},
+    ],
     "@nothing": ["?"],
 }
 EVENTS: list[dict[str, Any]] = [

@@ -22,6 +22,8 @@ from making.directives import read_directives, read_mapping_page
 from making.fql import TABLES, event_of, read_fql
 from making.liquid import liquid_examples, read_liquid_page
 
+from destinations.segment.mapping.parts import beyond_segment
+
 __all__ = ["INPUTS", "VECTORS", "Record", "documented", "key_of", "kind_of", "mapping_examples"]
 
 Record = dict[str, Any]
@@ -65,7 +67,8 @@ def kind_of(path: Path) -> str:
 
 def _mappings() -> Iterator[Record]:
     for _, one in mapping_examples():
-        if "differs" not in one:
+        # What only we have, Segment's runtime cannot be asked about.
+        if "differs" not in one and not any(beyond_segment(one["mapping"])):
             yield {"mapping": one["mapping"], "event": one.get("event", {})}
     event = read_liquid_page()["event"]
     for example in liquid_examples():

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.connection import Connection, connect
+from destinations.errors import DefinitionError, Issue
 from destinations.kit.importer.connection_import import ALL_EVENTS
 from destinations.segment.filters import property_path
+from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.parts import beyond_segment
 
 __all__ = ["export_connection"]
 
@@ -23,7 +26,8 @@ _TYPES: Final = {"blockProperties": "DROP_PROPERTIES", "allowProperties": "ALLOW
 def export_connection(definition: DestinationDefinition, connection: Connection) -> dict[str, Any]:
     """Return ``{subscriptions, filters}``, each if the connection has them.
 
-    Raises `DefinitionError` with every issue if it does not fit the definition.
+    Raises `DefinitionError` with every issue if it does not fit the definition, or has directives
+    that Segment lacks.
     """
     connect(definition, connection)
     found: dict[str, Any] = {}
@@ -31,6 +35,14 @@ def export_connection(definition: DestinationDefinition, connection: Connection)
         found["subscriptions"] = [
             _subscription(definition, one) for one in connection.subscriptions
         ]
+        issues = [
+            Issue(f"Segment has no {name}; map this without it", f"{pointer(*place)}{inner}")
+            for index, one in enumerate(found["subscriptions"])
+            for place in [("subscriptions", index, "mapping")]
+            for inner, name in beyond_segment(one["settings"])
+        ]
+        if issues:
+            raise DefinitionError(issues)
     if connection.filters:
         found["filters"] = [_filter(one) for one in connection.filters]
     return found

@@ -133,11 +133,28 @@ def _computed(mapping: object) -> Iterator[str]:
         yield f"Made from the {_TEMPLATES[name]} `{' '.join(code.value.split())}`."
     elif name == "@case" and text is not None:
         yield f"In {value_at(mapping, '/@case/operator')} case."
+    elif name == "@convert":
+        to = value_at(mapping, "/@convert/to")
+        said = ", ".join(_CONVERTED[word] for word in ([to] if isinstance(to, str) else to))
+        yield f"{said[:1].upper()}{said[1:]}."
     elif name in _RESULTS:
         yield _RESULTS[name]
 
 
 _TEMPLATES: Final = {"@template": "template", "@liquid": "Liquid template"}
+_CONVERTED: Final = {
+    "iso": "as a time in ISO 8601",
+    "seconds": "in seconds since 1970",
+    "milliseconds": "in milliseconds since 1970",
+    "number": "as a number",
+    "integer": "as a whole number",
+    "text": "as text",
+    "lower": "in lower case",
+    "upper": "in upper case",
+    "trim": "without white space around it",
+    "digits": "only its digits",
+    "sha256": "hashed with SHA-256",
+}
 _RESULTS: Final = {
     "@arrayPath": "A list with an entry for each item.",
     "@flatten": "Flattened into one object.",

@@ -63,7 +63,8 @@ class Directive:
 
     ``check`` looks at an argument when a mapping is loaded, and finds what the reference refuses.
     ``paths`` yields the keys of each path that its ``code``, a string, reads. ``gives`` is the
-    type of JSON Schema that its result has as a rule, None if that may be anything.
+    type of JSON Schema that its result has as a rule, None if that may be anything. One that is not
+    ``in_segment`` has no counterpart in Segment's runtime; see `beyond_segment`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Directive:
     parts: PartsOf
     paths: Callable[[str], Iterable[tuple[str, ...]]] = _path
     gives: Literal["array", "object", "string"] | None = None
+    in_segment: bool = True
 
 
 def text_at(place: Place, value: Any) -> str:

@@ -11,7 +11,7 @@ from destinations.segment.mapping.compiler import ROOT_DIRECTIVE
 from destinations.segment.mapping.directive import Directive, Part, Role
 from destinations.segment.mapping.directives import DIRECTIVES
 
-__all__ = ["Split", "alternatives", "members", "split"]
+__all__ = ["Split", "alternatives", "beyond_segment", "members", "split"]
 
 
 class Split(NamedTuple):
@@ -52,6 +52,20 @@ def alternatives(mapping: object) -> Iterator[Part]:
         for inner in alternatives(part.value):
             on = inner.on if part.on == "data" else part.on
             yield Part(part.place + inner.place, inner.value, "result", on)
+
+
+def beyond_segment(mapping: object) -> Iterator[tuple[str, str]]:
+    """Yield the place and the name of each directive that Segment's runtime does not have."""
+    found = split(mapping)
+    if found is not None:
+        if not found.directive.in_segment:
+            yield "", found.directive.name
+        for part in found.parts:
+            yield from ((part.place + place, name) for place, name in beyond_segment(part.value))
+    elif isinstance(mapping, dict | list):
+        items = mapping.items() if isinstance(mapping, dict) else enumerate(mapping)
+        for key, item in items:
+            yield from ((pointer(key) + place, name) for place, name in beyond_segment(item))
 
 
 def members(mapping: object) -> Mapping[str, Any] | None:

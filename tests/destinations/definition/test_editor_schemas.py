@@ -51,6 +51,8 @@ GOOD: dict[str, object] = {
     "transform": {"@transform": {"apply": {"a": {"@path": "$.b"}}, "mapping": {"@path": "$.a"}}},
     "exclude": {"@excludeWhenNull": {"a": None}},
     "liquid": {"@liquid": "{{ a | upcase }}"},
+    "convert": {"@convert": {"value": {"@path": "$.a"}, "to": "iso"}},
+    "convert in steps": {"@convert": {"value": "a", "to": ["trim", "lower", "sha256"]}},
 }
 BAD: dict[str, object] = {
     "no directive": {"@paht": "$.a"},
@@ -87,6 +89,13 @@ BAD: dict[str, object] = {
     "merge of texts": {"@merge": {"objects": ["a"], "direction": "left"}},
     "transform without apply": {"@transform": {"mapping": {}}},
     "transform of a text": {"@transform": {"apply": "a", "mapping": {"b": 1}}},
+    "convert without a word": {"@convert": {"value": 1}},
+    "convert without a value": {"@convert": {"to": "iso"}},
+    "convert to an unknown word": {"@convert": {"value": 1, "to": "second"}},
+    "convert to an unknown word after another": {"@convert": {"value": 1, "to": ["iso", "x"]}},
+    "convert to no words": {"@convert": {"value": 1, "to": []}},
+    "convert to a number": {"@convert": {"value": 1, "to": 5}},
+    "convert with a mistake": {"@convert": {"value": {"@paht": "$.a"}, "to": "iso"}},
     "liquid that is an object": {"@liquid": {"@path": "$.a"}},
     "liquid that is too long": {"@liquid": "a" * 1001},
 }
@@ -94,6 +103,7 @@ UNKNOWN: dict[str, object] = {
     # The runtime ignores these, so they are mistyped.
     "a key of if": {"@if": {"exists": 1, "than": 2}},
     "a key of replace": {"@replace": {"pattern": "a", "value": "b", "ignoreCase": True}},
+    "a key of convert": {"@convert": {"value": 1, "to": "iso", "from": "seconds"}},
     "a key of flatten": {"@flatten": {"separator": ".", "value": {}, "omitarrays": True}},
 }
 

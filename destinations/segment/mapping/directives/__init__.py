@@ -9,6 +9,7 @@ from destinations.segment.mapping.directive import Directive
 from destinations.segment.mapping.directives import (
     array_path,
     case,
+    convert,
     exclude_when_null,
     flatten,
     if_,
@@ -40,6 +41,7 @@ DIRECTIVES: Final[Mapping[str, Directive]] = {
         transform,
         exclude_when_null,
         liquid,
+        convert,
     )
 }
-"""Every directive by its name, as Segment's reference runtime has them."""
+"""Every directive by its name: those of Segment's reference runtime, and our own after them."""

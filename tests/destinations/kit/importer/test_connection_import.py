@@ -378,6 +378,23 @@ def test_there_and_back(
     assert {**back, "filters": _sorted(back)} == {**data, "filters": _sorted(data)}
 
 
+def test_what_segment_lacks_is_not_exported(kana: DestinationDefinition) -> None:
+    """A mapping that Segment would refuse is named with its place, instead of being written."""
+    convert = {"@convert": {"value": {"@path": "$.properties.n"}, "to": "integer"}}
+    subscription = {
+        "name": "Usage",
+        "partnerAction": "track",
+        "subscribe": 'type = "track"',
+        "mapping": {"delta": convert},
+    }
+    data = {"subscriptions": [subscription]}
+    with pytest.raises(DefinitionError) as caught:
+        export_connection(kana, Connection.of(Document("c", data, {}), data))
+    assert list(map(str, caught.value.issues)) == [
+        "/subscriptions/0/mapping/delta: Segment has no @convert; map this without it"
+    ]
+
+
 def _sorted(data: Any) -> Any:
     """Return filters with their properties in one order: that makes no difference."""
     keys = ("blockProperties", "allowProperties")

@@ -105,6 +105,23 @@ SAID: dict[str, tuple[dict[str, Any], str, str]] = {
         " Made from the Liquid template `{{ event | upcase }}`.",
     ),
     "lower case": ({"default": LOWER}, "`traits.email`", " In lower case."),
+    "a time": (
+        {"default": {"@convert": {"value": {"@path": "$.timestamp"}, "to": "seconds"}}},
+        "`timestamp`",
+        " In seconds since 1970.",
+    ),
+    "a hash": (
+        {
+            "default": {
+                "@convert": {
+                    "value": {"@path": "$.traits.email"},
+                    "to": ["trim", "lower", "sha256"],
+                }
+            }
+        },
+        "`traits.email`",
+        " Without white space around it, in lower case, hashed with SHA-256.",
+    ),
     "a list": (
         {"type": "array", "default": {"@arrayPath": ["$.properties.items", {}]}},
         "`properties.items`",

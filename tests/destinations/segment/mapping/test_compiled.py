@@ -153,6 +153,10 @@ def directives(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "@liquid": st.sampled_from(
             ["{{ userId | upcase }}", "{% if %}", "{{ properties | first }}"]
         ),
+        "@convert": options("value", "to")
+        | st.fixed_dictionaries(
+            {"value": values, "to": st.sampled_from(["iso", "integer", "text", "sha256"])}
+        ),
         "@nope": values,
     }
     return st.one_of(

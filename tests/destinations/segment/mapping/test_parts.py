@@ -53,6 +53,8 @@ PARTS: list[tuple[dict[str, Any], list[tuple[str, str, str]]]] = [
         [("/@transform/apply", "root", "data"), ("/@transform/mapping", "result", "root")],
     ),
     ({"@transform": 1}, []),
+    ({"@convert": {"value": A, "to": "iso"}}, [("/@convert/value", "input", "data")]),
+    ({"@convert": 1}, []),
 ]  # fmt: skip
 
 
