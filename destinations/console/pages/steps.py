@@ -135,7 +135,7 @@ def _request(planned: Mapping[str, Any]) -> Part:
     if planned["name"] is None:
         return Part("Done", note, code=planned["note"])
     title = f"Request {planned['name']}"
-    if planned["step"]:
+    if planned.get("step"):  # a server of an earlier version has none
         title = f"Step {planned['step']}: request {planned['name']}"
     request = planned["request"]
     if request is None:
