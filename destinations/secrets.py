@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 __all__ = [
     "MASK",
+    "NO_TOKEN",
     "REPLACE_KEY",
     "Masker",
     "Secret",
@@ -32,6 +33,9 @@ REPLACE_KEY: Final = (
     "in its environment"
 )
 """What helps against refused credentials: a process has the environment of its start."""
+
+NO_TOKEN: Final = "no access token from"  # noqa: S105 - the beginning of a message
+"""How each message begins about a token (OAuth2) that is not got; the rest says what to do."""
 
 # A shorter value would mask ordinary words, and a real credential is longer.
 _SHORTEST: Final = 4

@@ -13,10 +13,13 @@ from destinations.cli.opening import (
     bind_to_file,
     destination_argument,
     settings_option,
+    store_option,
 )
+from destinations.cli.sealing_key import needs_store, open_tokens, sealing_key_option
 from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
-from destinations.opening import open_definition
+from destinations.opening import open_definition, open_store
+from destinations.postgres import StoreAddress
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.secrets import shown_url
@@ -32,19 +35,34 @@ __all__ = ["command"]
 @click.option(
     "--live", is_flag=True, help="Fail unless the credentials belong to the live environment."
 )
+@store_option
+@sealing_key_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(destination: str, settings: Path | None, *, live: bool, as_json: bool) -> int:
+def command(
+    destination: str,
+    settings: Path | None,
+    *,
+    live: bool,
+    store: StoreAddress | None,
+    sealing_key: Path | None,
+    as_json: bool,
+) -> int:
     """Test the credentials of DESTINATION with its authentication request.
 
     Says whether they are valid, refused, of the wrong kind or environment, or whether the partner
-    cannot be reached. Exits 0 if they are valid, else 2.
+    cannot be reached. Exits 0 if they are valid, else 2. Only a destination with refresh tokens has
+    a store here: the partner may replace its token, and the store keeps the new one.
     """
     definition, plugin = open_definition(destination)
     if definition.authentication is None:
         msg = f"{definition.name} has no credentials to test"
         raise UsageError(msg)
     bound = bind_to_file(definition, plugin, settings).destination
-    status, message = _test(bound)
+    with contextlib.ExitStack() as stack:
+        if definition.oauth2 is not None:
+            opened = stack.enter_context(open_store(store)) if needs_store(definition) else None
+            bound.keep_tokens(open_tokens(definition, opened, sealing_key))
+        status, message = _test(bound)
     environments = bound.environments
     if status == "valid" and live and "live" not in environments:
         status = "wrong environment"

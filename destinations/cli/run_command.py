@@ -53,6 +53,7 @@ from destinations.cli.run_tables import (
     print_report,
     summary,
 )
+from destinations.cli.sealing_key import open_tokens, sealing_key_option
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
@@ -144,6 +145,7 @@ _NO_ANSWER: Final = "no answer so far"
     help="Write a page of the run to FILE: outcomes, reasons, what can be done, rates over time.",
 )
 @store_option
+@sealing_key_option
 @click.option(
     "--no-store", is_flag=True, help="Remember nothing: the same events would be sent again."
 )
@@ -272,6 +274,7 @@ def _run_recorded(
             overrides=overrides,
             store=store,
         )
+        _keep_tokens(opened, store, options)
         name = options.account or opened.account
         if options.use_sandbox and name is None:
             name = _SANDBOX_ACCOUNT
@@ -297,6 +300,15 @@ def _run_recorded(
                     print_table(title, columns, rows, to_stderr=options.as_json)
         runner.prune(report)
     return report, runner
+
+
+def _keep_tokens(opened: BoundDestination, store: OpenStore | None, options: Options) -> None:
+    """Let access tokens be kept in the store; raises `UsageError` without a key for them."""
+    definition = opened.destination.definition
+    if options.dry_run or definition.oauth2 is None:
+        return
+    tokens = open_tokens(definition, store, options.sealing_key, is_real=not options.use_sandbox)
+    opened.destination.keep_tokens(tokens)
 
 
 class _Runner:

@@ -31,6 +31,7 @@ class Options:
     undelivered: Path | None
     report: Path | None
     store: StoreAddress | None
+    sealing_key: Path | None
     no_store: bool
     account: str | None
     same: bool | None
@@ -89,6 +90,7 @@ class Options:
             "--settings": self.settings,
             "--connection": self.connection,
             "--store": self.store,
+            "--sealing-key": self.sealing_key,
             "--undelivered": self.undelivered,
             "--report": self.report,
             "--account": self.account,

@@ -156,7 +156,7 @@ def _pauses(status: StoreStatus, one: ScopeTotals, place: StorePlace) -> Iterato
     if (stopped := status.stopped.get(name)) is not None:
         yield styled(Bold(place.stopped(name, stopped)))
     if not one.tenants and (refused := status.refused.get(name)) is not None:
-        yield styled(Bold(place.refused(name, refused.since)))
+        yield styled(Bold(place.refused(name, refused.since, refused.cure)))
     for action, reason in status.paused.get(name, {}).items():
         yield styled(Bold(place.pause(name, action, reason, tenant=one.tenant)))
 

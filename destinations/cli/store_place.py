@@ -115,11 +115,11 @@ class StorePlace:
             f"{self._resume(destination, tenant)}"
         )
 
-    def refused(self, destination: str, since: float) -> str:
-        """Return a line that says since when credentials are refused, and what helps."""
+    def refused(self, destination: str, since: float, cure: str = REPLACE_KEY) -> str:
+        """Return a line that says since when credentials are refused, and the ``cure``."""
         return (
             f"{destination}: the partner refuses the credentials since {shown_time(since)}: its "
-            f"events wait. {REPLACE_KEY.capitalize()}. Try the same key again with: "
+            f"events wait. {cure[:1].upper()}{cure[1:]}. Try the same key again with: "
             f"{self._resume(destination, '')}"
         )
 

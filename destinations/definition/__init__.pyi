@@ -1,5 +1,6 @@
 from .loader import DefinitionFiles, check_folder, is_definition, load_definition, other_files
 from .model import (
+    AccessTokenAuth,
     ActionDefinition,
     ApiKeyAuth,
     Authentication,
@@ -16,6 +17,7 @@ from .model import (
     TransportDefinition,
     Unmapped,
 )
+from .oauth2_model import ACCESS_TOKEN, OAuth2Definition, UrlChoice
 from .request_model import (
     ANSWER_BYTES,
     AnswerRule,
@@ -36,7 +38,9 @@ from .request_model import (
 )
 
 __all__ = [
+    "ACCESS_TOKEN",
     "ANSWER_BYTES",
+    "AccessTokenAuth",
     "ActionDefinition",
     "AnswerRule",
     "ApiKeyAuth",
@@ -53,6 +57,7 @@ __all__ = [
     "GraphQLDefinition",
     "JsonSchema",
     "ListedDefinition",
+    "OAuth2Definition",
     "PendingDefinition",
     "Perform",
     "Preset",
@@ -68,6 +73,7 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
+    "UrlChoice",
     "check_folder",
     "is_definition",
     "load_definition",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from destinations.definition.model import (
+    AccessTokenAuth,
     ActionDefinition,
     ApiKeyAuth,
     Authentication,
@@ -22,6 +23,7 @@ from destinations.definition.model import (
     TransportDefinition,
     Unmapped,
 )
+from destinations.definition.oauth2 import build_oauth2
 from destinations.definition.request_model import (
     ANSWER_BYTES,
     AnswerRule,
@@ -124,7 +126,9 @@ def basic_settings(data: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def request_auth(data: Mapping[str, Any]) -> RequestAuth | None:
-    """Return how requests show whose they are, by ``transport.auth`` or by the scheme basic."""
+    """Return how requests show whose they are, by ``transport.auth`` or by the scheme."""
+    if "oauth2" in data.get("authentication", {}):
+        return AccessTokenAuth()
     given = data["transport"].get("auth", {})
     if "basic" in given:
         return BasicAuth(**given["basic"])
@@ -269,4 +273,10 @@ def build_preset(data: Mapping[str, Any], actions: Mapping[str, ActionDefinition
 def _authentication(data: Mapping[str, Any] | None) -> Authentication | None:
     if data is None:
         return None
-    return Authentication(data["scheme"], tuple(data["fields"]), data["test"], data.get("account"))
+    return Authentication(
+        data["scheme"],
+        tuple(data["fields"]),
+        data["test"],
+        data.get("account"),
+        build_oauth2(data.get("oauth2")),
+    )

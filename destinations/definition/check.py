@@ -20,7 +20,14 @@ from destinations.definition.mapping_places import (
     touches_shape,
     with_payload,
 )
-from destinations.definition.model import BasicAuth, BearerAuth, RequestAuth
+from destinations.definition.model import (
+    AccessTokenAuth,
+    ApiKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    RequestAuth,
+)
+from destinations.definition.oauth2 import check_oauth2, oauth2_names
 from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
@@ -546,6 +553,7 @@ def _authentication(document: Document) -> Iterator[Issue]:
     if authentication["test"] not in document.data["requests"]:
         message = _unknown("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
+    yield from check_oauth2(document)
 
 
 def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -563,8 +571,10 @@ def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> 
         return
     mappings = [value for _, value, _ in destination_mappings(data, [])]
     sent = () if auth is None else auth.settings
+    of_tokens = oauth2_names(data)
     for index, key in enumerate(authentication["fields"]):
-        if key not in sent and not any(names_read(value, [key]) for value in mappings):
+        is_sent = key in sent or key in of_tokens
+        if not is_sent and not any(names_read(value, [key]) for value in mappings):
             place = pointer("authentication", "fields", index)
             yield document.issue(place, f"{key} is in no request: {_SEND_KEY.format(key)}")
 
@@ -581,6 +591,10 @@ def _auth(document: Document) -> Iterator[Issue]:
     given = document.data["transport"].get("auth")
     auth = request_auth(document.data) if given else None
     if auth is None:
+        return
+    if isinstance(auth, AccessTokenAuth):
+        message = "must not be set: scheme oauth2 makes the header Authorization"
+        yield document.issue(_AUTH, message)
         return
     settings = document.data["settings"]["properties"]
     for place, name, is_secret in _auth_settings(auth):
@@ -610,7 +624,7 @@ def _auth_settings(auth: RequestAuth) -> Iterator[tuple[str, str, bool]]:
             yield "/basic/password", auth.password, True
     elif isinstance(auth, BearerAuth):
         yield "/bearer", auth.setting, True
-    else:
+    elif isinstance(auth, ApiKeyAuth):
         yield "/apiKey/setting", auth.setting, True
 
 

@@ -192,6 +192,13 @@ class _Shapes:
         """The shape that all requests can read: every field of every action."""
         return self.of_request(_united([self.payload(name) for name in self._requests]))
 
+    @property
+    def of_settings(self) -> Shape:
+        """The shape that token requests can read, which are of no event."""
+        message = "must read only settings: a token is asked for without an event"
+        elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
+        return Shape("root", {"settings": self._settings}, elsewhere)
+
     def payload(self, name: str, asking: frozenset[str] = frozenset()) -> Shape | None:
         """Return the payload that a request sees; None if plugin code makes it.
 
@@ -257,6 +264,13 @@ def destination_mappings(
                     yield f"/transport/{key}", transport[key], replace(seen, of_url=key == "url")
     if "account" in data.get("authentication", {}):
         yield "/authentication/account", data["authentication"]["account"], _ANSWER
+    oauth2 = data.get("authentication", {}).get("oauth2", {})
+    url = oauth2.get("tokenUrl")
+    if isinstance(url, dict) and "urls" not in url:
+        yield "/authentication/oauth2/tokenUrl", url, replace(shapes.of_settings, of_url=True)
+    for name, value in oauth2.get("parameters", {}).items():
+        place = pointer("authentication", "oauth2", "parameters", name)
+        yield place, value, shapes.of_settings
     for name, request in data["requests"].items():
         for place, value, shape in _of_request(name, request, shapes):
             yield pointer("requests", name) + place, value, shape

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from destinations.definition.oauth2_model import OAuth2Definition
 from destinations.definition.request_model import (
     ErrorRule,
     JsonSchema,
@@ -17,6 +18,7 @@ from destinations.segment.filters import EventFilter
 
 __all__ = [
     "AUTHORIZATION",
+    "AccessTokenAuth",
     "ActionDefinition",
     "ApiKeyAuth",
     "Authentication",
@@ -114,7 +116,16 @@ class ApiKeyAuth:
         return (self.setting,)
 
 
-RequestAuth = BasicAuth | BearerAuth | ApiKeyAuth
+@dataclass(frozen=True, slots=True)
+class AccessTokenAuth:
+    """The header ``Authorization: Bearer ...`` with an access token (OAuth2)."""
+
+    header: ClassVar[str] = AUTHORIZATION
+    query: ClassVar[None] = None
+    settings: ClassVar[tuple[str, ...]] = ()
+
+
+RequestAuth = BasicAuth | BearerAuth | ApiKeyAuth | AccessTokenAuth
 """How requests show whose they are."""
 
 
@@ -232,12 +243,14 @@ class Authentication:
     """The settings that are credentials, and the request that tests them.
 
     ``account`` is a mapping on its answer: the partner's ID of the account; None if there is none.
+    ``oauth2`` says how access tokens are got, if requests are sent with one.
     """
 
     scheme: str
     fields: tuple[str, ...]
     test: str
     account: object = None
+    oauth2: OAuth2Definition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +289,11 @@ class DestinationDefinition:
     def event_actions(self) -> Mapping[str, ActionDefinition]:
         """Return the actions that events can reach, by slug: all but operator actions."""
         return {slug: action for slug, action in self.actions.items() if not action.operator}
+
+    @property
+    def oauth2(self) -> OAuth2Definition | None:
+        """Return how access tokens are got; None if requests have none."""
+        return None if self.authentication is None else self.authentication.oauth2
 
     def adds(self, action: ActionDefinition) -> bool:
         """Return whether an action adds to an amount at the partner, so that twice is double."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from destinations.by_identity import ByIdentity
 from destinations.definition.model import DestinationDefinition
+from destinations.definition.oauth2_model import OAuth2Definition, UrlChoice
 from destinations.definition.request_model import (
     GraphQLDefinition,
     RequestDefinition,
@@ -36,6 +37,9 @@ def _of_addresses(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     named = {*definition.secret_settings, *(transport.auth.settings if transport.auth else ())}
     named.update(() if authentication is None else authentication.fields)
     sources: list[object] = [_url(transport.base_url), dict(transport.headers)]
+    if definition.oauth2 is not None:
+        named.update(_named_in(definition.oauth2))
+        sources += [*_token_urls(definition), dict(definition.oauth2.parameters)]
     for request in definition.requests.values():
         sources += _address_of(request)
     return frozenset(named) | _read(definition, sources)
@@ -51,7 +55,8 @@ def _of_hosts(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     definition = key.value
     calls = [one.call for one in definition.requests.values()]
     urls = [call.url for call in calls if isinstance(call, RestDefinition)]
-    return _read(definition, [*map(_url, [definition.transport.base_url, *urls])])
+    bases = [*map(_url, [definition.transport.base_url, *urls])]
+    return _read(definition, [*bases, *_token_urls(definition)])
 
 
 def account_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -74,6 +79,19 @@ def _url(source: object) -> object:
     """Return a URL's mapping, such that it also reads the setting by which it is chosen."""
     chosen = chosen_urls(source)
     return source if chosen is None else [{"@path": f"$.settings.{chosen[0]}"}, source]
+
+
+def _token_urls(definition: DestinationDefinition) -> list[object]:
+    """Return the mapping to the token endpoint's URL; none for a choice among fixed ones."""
+    if definition.oauth2 is None or isinstance(definition.oauth2.token_url, UrlChoice):
+        return []
+    return [definition.oauth2.token_url]
+
+
+def _named_in(oauth2: OAuth2Definition) -> Iterator[str]:
+    yield from oauth2.credentials
+    if isinstance(oauth2.token_url, UrlChoice):
+        yield oauth2.token_url.setting
 
 
 def _reads_all(source: object) -> bool:

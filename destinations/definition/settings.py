@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -44,11 +44,14 @@ class Settings(dict[str, Any]):
                 for key, value in values.items()
             }
         )
+        self.issued: Callable[[], Sequence[str]] = tuple
+        """Returns further secrets that the partner has issued for them, such as access tokens."""
 
     @property
     def masker(self) -> Masker:
-        """A masker of the secrets among them."""
-        return _masker(tuple(reveal(one) for one in self.values() if isinstance(one, Secret)))
+        """A masker of the secrets among them, and of what was issued for them."""
+        secrets = (reveal(one) for one in self.values() if isinstance(one, Secret))
+        return _masker((*secrets, *self.issued()))
 
     @property
     def masker_of_answers(self) -> Masker:
@@ -59,7 +62,7 @@ class Settings(dict[str, Any]):
         texts = [reveal(one) for one in self.values() if isinstance(one, str)]
         values = [value for text in texts for value in query_secrets(text)]
         secrets = (reveal(one) for one in self.values() if isinstance(one, Secret))
-        return _masker((*secrets, *values))
+        return _masker((*secrets, *values, *self.issued()))
 
 
 @lru_cache(maxsize=64)

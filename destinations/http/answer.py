@@ -40,7 +40,8 @@ class HttpRequest:
     read it. ``host_of_event`` says that its host or port depends on the event, ``public_only`` that
     a stranger chose them in another way. An answer may have ``answer_bytes``, once it is
     decompressed. ``list_path`` leads to what may be a list in it, of which items that ``only`` does
-    not take may be left out; None takes all.
+    not take may be left out; None takes all. One ``for_token`` asks for an access token, and
+    belongs to no request of the definition.
     """
 
     method: str
@@ -53,6 +54,7 @@ class HttpRequest:
     only: Selection | None = None
     public_only: bool = False
     gzip: bool = False
+    for_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)

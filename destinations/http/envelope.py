@@ -14,6 +14,8 @@ import jiter
 
 from destinations.clock import unix_time
 from destinations.definition import (
+    ACCESS_TOKEN,
+    AccessTokenAuth,
     ApiKeyAuth,
     BasicAuth,
     BearerAuth,
@@ -36,6 +38,7 @@ __all__ = [
     "Target",
     "body_text",
     "error_text",
+    "led_to_stand_in",
     "one_line",
     "parse_body",
     "retry_after",
@@ -97,6 +100,8 @@ def _credential_header(auth: RequestAuth | None) -> tuple[str, _Value] | None:
         return None
     if isinstance(auth, BasicAuth):
         return auth.header, _Basic(auth.user, auth.password)
+    if isinstance(auth, AccessTokenAuth):
+        return auth.header, compile_value(ACCESS_TOKEN)
     prefix = "Bearer " if isinstance(auth, BearerAuth) else ""
     return auth.header, _Credential(auth.setting, prefix)
 
@@ -167,8 +172,7 @@ class Envelope:
             url = _with_key(url, *self._key, context["settings"])
         if self._stand_in is None:
             return url, headers
-        own, rest = _split_origin(url)
-        return self._stand_in + rest, {**headers, STAND_IN_HEADER: own}
+        return led_to_stand_in(self._stand_in, url, headers)
 
     def url(self, context: Context) -> str:
         """Return the URL, without a key in its query; raises `ResolveError` if it is relative."""
@@ -196,6 +200,12 @@ def _with_key(url: str, name: str, setting: str, settings: Mapping[str, Any]) ->
         message = f"the setting {setting} holds a lone surrogate (half of a character)"
         raise ResolveError("/url", message) from None
     return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def led_to_stand_in(stand_in: str, url: str, headers: Mapping[str, str]) -> Target:
+    """Return URL and headers of a request that goes to a stand-in, in place of its own origin."""
+    own, rest = _split_origin(url)
+    return stand_in + rest, {**headers, STAND_IN_HEADER: own}
 
 
 def _split_origin(url: str) -> tuple[str, str]:

@@ -12,11 +12,13 @@ from types import UnionType
 from typing import Any, Final, Self, TypeVar
 
 from destinations.clock import SystemClock, WallClock
+from destinations.definition import DestinationDefinition
 from destinations.definition.connection import Connection, connect, read_connection
 from destinations.definition.document import Document
 from destinations.errors import StoreDamagedError, TemporaryError, UsageError
 from destinations.http import Answer, Failure
 from destinations.http.transport import HttpTransport, Transport
+from destinations.oauth2 import AccessTokens
 from destinations.opening.binding import bind_destination, check_written, open_definition
 from destinations.opening.deliveries import (
     Deliveries,
@@ -26,7 +28,13 @@ from destinations.opening.deliveries import (
     type_of,
 )
 from destinations.opening.store import open_store
-from destinations.operations import AccountWords, choose_account, open_run_store, prune_after_run
+from destinations.operations import (
+    AccountWords,
+    choose_account,
+    open_run_store,
+    prune_after_run,
+    stored_tokens,
+)
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.report import Row
@@ -37,7 +45,7 @@ from destinations.runtime.action import Call
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.runtime.store import ManualChanges
-from destinations.store import OpenStore
+from destinations.store import OpenStore, SealedValues, Sealer, SealingKey
 
 __all__ = ["OpenDestination", "open_destination"]
 
@@ -233,6 +241,7 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     same_account: bool | None = None,
     outage: float = OUTAGE,
     losses: LossOptions | None = None,
+    sealing_key: str | None = None,
     transport: Transport | None = None,
     clock: WallClock | None = None,
 ) -> OpenDestination:
@@ -247,6 +256,9 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     forgotten when the destination is closed. ``same_account`` says whether new credentials at a
     known endpoint belong to the account that is known there.
 
+    ``sealing_key`` is what ``destinations store new-key`` makes: it seals the access tokens of a
+    destination with OAuth2, which a store keeps.
+
     It waits ``outage`` seconds for a partner that does not answer, and ``losses`` says what follows
     a lost answer. ``transport`` sends requests, and stays open; ``clock`` is the machine's by
     default.
@@ -260,6 +272,7 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
     _check_type("connection", connection, str | Path | Connection | None, "a path or a Connection")
     _check_type("store", store, str | Path | None, "a path")
     _check_type("account", account, str | None, "a name")
+    _check_type("sealing_key", sealing_key, str | None, "a text")
     _check_type("losses", losses, LossOptions | None, "LossOptions")
     _check_seconds("outage", outage)
     _check_method("transport", transport, "send")
@@ -278,6 +291,8 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
         opened = stack.enter_context(open_store(_forgotten(stack) if store is None else store))
         document = Document("settings", dict(settings or {}), {})
         bound = bind_destination(definition, plugin, document, opened)
+        if definition.oauth2 is not None and store is not None:
+            bound.destination.keep_tokens(_tokens(definition, opened, sealing_key, clock))
         if transport is None:
             issues = bound.destination.environment_issues()
             if issues:
@@ -297,6 +312,23 @@ def open_destination(  # noqa: PLR0913 - all but the first have a default
             losses=losses,
             clock=clock,
         ).closes(stack)
+
+
+def _tokens(
+    definition: DestinationDefinition,
+    store: OpenStore,
+    key: str | None,
+    clock: WallClock | None,
+) -> AccessTokens:
+    """Return what keeps access tokens in a store; raises `UsageError` without a key."""
+    if key is None:
+        raise UsageError(
+            f"the store keeps the access tokens of {definition.name} sealed: give a sealing_key, "
+            "which destinations store new-key makes"
+        )
+    sealed = SealedValues(store.database, Sealer(SealingKey.parse(key)))
+    sealed.check()
+    return stored_tokens(store, sealed, clock)
 
 
 def _until_error(events: Iterable[EventLike], errors: list[Exception]) -> Iterator[EventLike]:

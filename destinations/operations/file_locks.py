@@ -14,6 +14,7 @@ import contextlib
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +50,8 @@ _PATIENCE: Final = 1.0
 """Seconds: a process that asks if a server is there holds the lock for a moment."""
 
 _POLL_SECONDS: Final = 0.05
+
+_RENEWAL_FILES: Final = 16
 
 
 @contextlib.contextmanager
@@ -124,6 +127,14 @@ class FileLocks:
         path = _account_path(_followed(self._store), account, is_followed=True)
         if _is_file_held(path, shared=True):
             raise TemporaryError(by_command(str(self._store), shown))
+
+    @contextlib.contextmanager
+    def renewing(self, name: str, seconds: float) -> Iterator[None]:
+        """Let nobody else renew the tokens of this name within."""
+        message = f"another process renews the access token; the lock is next to {self._store}"
+        path = _renewal_path(_followed(self._store), name)
+        with _locked(path, message, shared=False, patience=seconds):
+            yield
 
     @contextlib.contextmanager
     def block_servers(self) -> Iterator[None]:
@@ -289,6 +300,12 @@ def _lock_path(store: Path) -> Path:
 def _run_path(store: Path, scope: int) -> Path:
     store = store.resolve()
     return store.with_name(f"{store.name}.run-{scope}")
+
+
+def _renewal_path(store: Path, name: str) -> Path:
+    # Few files for any number of accounts: those that share one only wait for each other.
+    number = zlib.crc32(name.encode()) % _RENEWAL_FILES
+    return store.with_name(f"{store.name}.oauth2-{number}")
 
 
 def _account_path(store: Path, account: int, *, is_followed: bool = False) -> Path:

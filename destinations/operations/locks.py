@@ -72,6 +72,13 @@ class Locks(Protocol):
         """Raise `TemporaryError` if a command delivers to an account; see `check_account`."""
         ...
 
+    def renewing(self, name: str, seconds: float) -> AbstractContextManager[None]:
+        """Let nobody else renew the tokens of this name within, in this process or another.
+
+        Waits up to ``seconds`` for who does.
+        """
+        ...
+
     def block_servers(self) -> AbstractContextManager[None]:
         """Let no server deliver, where only one process can."""
         ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
+from destinations.secrets import NO_TOKEN, REPLACE_KEY
 from destinations.store import PAUSED, OpenStore
 
 __all__ = [
@@ -75,11 +76,17 @@ class StoredPauses:
 class RefusedCredentials:
     """A destination that pauses as the partner refuses its credentials.
 
-    ``since`` is in seconds since 1970, ``reason`` the class and the HTTP status of the refusal.
+    ``since`` is in seconds since 1970, ``reason`` the class and the HTTP status of the refusal, or
+    why there is no access token.
     """
 
     since: float
     reason: str
+
+    @property
+    def cure(self) -> str:
+        """What to do about it, as a part of a sentence."""
+        return self.reason if self.reason.startswith(NO_TOKEN) else REPLACE_KEY
 
 
 def refused_credentials(store: OpenStore) -> Mapping[str, RefusedCredentials]:

@@ -55,6 +55,7 @@ from destinations.runtime.heirs import heir
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import Sender
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.secrets import NO_TOKEN
 
 __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
 
@@ -765,7 +766,11 @@ class Pipeline:
             self._note_pauses()
         if self.refusals.is_key_refused is not was_refused:
             self._observer.credentials(self.name, "accepted" if was_refused else "refused")
-            refused = [describe(one.code, one.status) for one in judged if is_refused_key(one)]
+            refused = [
+                one.reason if one.reason.startswith(NO_TOKEN) else describe(one.code, one.status)
+                for one in judged
+                if is_refused_key(one)
+            ]
             self._note_key("" if was_refused else refused[0])
         return judged
 
@@ -970,7 +975,8 @@ class Pipeline:
             if is_refused and not self.refusals.is_key_refused:
                 self.refusals.refuse_key()
                 self._observer.credentials(self.name, "refused")
-                self._note_key(why)
+                refused = failures[0].message
+                self._note_key(refused if refused.startswith(NO_TOKEN) else why)
             concerned.failed(monotonic, why, self._longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)

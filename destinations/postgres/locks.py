@@ -32,6 +32,7 @@ _OTHER_IN_POOL: Final = (
 )
 _BEATS: Final = "SELECT id, beats, lease FROM workers WHERE state = 'alive'"
 _KEY: Final = "hashtextextended(current_schema() || '/account/' || $1::text, 0)"
+_RENEWAL_KEY: Final = "hashtextextended(current_schema() || '/oauth2/' || $1::text, 0)"
 
 
 class PostgresLocks:
@@ -62,16 +63,34 @@ class PostgresLocks:
             self.check_account(account, shown)
             yield
             return
+        store = self._database.address
+        message = f"another command delivers to {shown} from the store {store}; ask again"
+        with self._held("account", _KEY, str(account), _PATIENCE_SECONDS, message):
+            yield
+
+    def renewing(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Let nobody else renew the tokens of this name within, on whatever machine."""
+        message = (
+            f"another process renews the access token, by the lock in the store "
+            f"{self._database.address}"
+        )
+        return self._held("oauth2", _RENEWAL_KEY, name, seconds, message)
+
+    @contextlib.contextmanager
+    def _held(
+        self, role: str, key: str, value: str, seconds: float, message: str
+    ) -> Iterator[None]:
+        """Hold an advisory lock; raises `TemporaryError` if another session keeps it so long."""
         address = self._database.address
-        connection = connect(address, role="account")
+        connection = connect(address, role=role)
         with contextlib.closing(connection.raw) as raw:
             try:
-                raw.execute("SELECT set_config('lock_timeout', $1, false)", (_timeout(),))
-                raw.execute(f"SELECT pg_advisory_lock({_KEY})", (str(account),))
+                raw.execute(
+                    "SELECT set_config('lock_timeout', $1, false)", (f"{round(seconds * 1000)}ms",)
+                )
+                raw.execute(f"SELECT pg_advisory_lock({key})", (value,))
             except errors.LockNotAvailable:
-                raise TemporaryError(
-                    f"another command delivers to {shown} from the store {address}; ask again"
-                ) from None
+                raise TemporaryError(message) from None
             except psycopg.Error as error:
                 raise failure("use", address, error) from None
             try:
@@ -79,7 +98,7 @@ class PostgresLocks:
             finally:
                 # Closing it frees the lock as well, but a moment later.
                 with contextlib.suppress(psycopg.Error):
-                    raw.execute(f"SELECT pg_advisory_unlock({_KEY})", (str(account),))
+                    raw.execute(f"SELECT pg_advisory_unlock({key})", (value,))
 
     def check_account(self, account: int, shown: str) -> None:
         """Raise `TemporaryError` if a command delivers to an account now."""
@@ -143,7 +162,3 @@ class _Watch:
                 seen[worker] = (count, since)
         self._seen = seen
         return bool(seen)
-
-
-def _timeout() -> str:
-    return f"{round(_PATIENCE_SECONDS * 1000)}ms"

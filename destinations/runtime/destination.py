@@ -21,6 +21,7 @@ from destinations.errors import DefinitionError, Issue, ResolveError
 from destinations.http import CompiledRequest, compile_request
 from destinations.http.environment import check_address, environment_issues
 from destinations.http.json_bytes import decode_json
+from destinations.oauth2 import Access, AccessTokens, TokenEndpoint, check_library
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import (
     Action,
@@ -161,6 +162,23 @@ class Destination:
         self._texts: list[str] = []
         self.public_only = False
         """Whether its requests only go to addresses of the public internet."""
+        self.tokens: AccessTokens | None = AccessTokens()
+        """Its access tokens (OAuth2); they are in memory only unless `keep_tokens` is called."""
+
+    @cached_property
+    def access(self) -> Access | None:
+        """What sends its requests with access tokens; None if they need none."""
+        if self.tokens is None:
+            return None
+        return self.tokens.of(self.definition, self.settings, public_only=self.public_only)
+
+    def keep_tokens(self, tokens: AccessTokens | None) -> None:
+        """Let access tokens be kept elsewhere, also those of what `with_settings` returns.
+
+        With None none are asked for: requests have a placeholder, which no partner takes.
+        """
+        self.tokens = tokens
+        self.__dict__.pop("access", None)
 
     def with_settings(
         self, settings: Settings, code: Code | None = None, *, public_only: bool = False
@@ -173,7 +191,7 @@ class Destination:
         """
         other = copy.copy(self)
         other.public_only = public_only
-        for name in ("by_key", "actions", "_versioned_mappers", "_static_digest"):
+        for name in ("access", "by_key", "actions", "_versioned_mappers", "_static_digest"):
             other.__dict__.pop(name, None)
         other._bind(settings, code)  # noqa: SLF001 - its own
         return other
@@ -203,10 +221,15 @@ class Destination:
                 issue = None if url is None else check_address(url)
             if issue is not None:
                 prevented.setdefault(self.settings.masker.text(issue), []).append(name)
-        return [
+        found = [
             f"with these settings the {_requests(names)} cannot be sent: {issue}"
             for issue, names in prevented.items()
         ]
+        if self.definition.oauth2 is not None:
+            check_library()
+            why = TokenEndpoint(self.definition.oauth2, self.settings).issue()
+            found += [self.settings.masker.text(why)] if why else []
+        return found
 
     def environment_issues(self) -> Sequence[str]:
         """Return the issues in the environment that prevent connections."""

@@ -45,6 +45,8 @@ from destinations.http import (
     Selection,
 )
 from destinations.http.transport import Transport
+from destinations.oauth2 import RULE as OF_TOKENS
+from destinations.oauth2 import TokenError
 from destinations.outcome import (
     ANSWER_LOST,
     AttemptKind,
@@ -381,7 +383,10 @@ class Sender:
     def _masked(self, verdict: T) -> T:
         """Return a failure with masked secrets, as the partner may have repeated them."""
         if isinstance(verdict, Failure):
-            return replace(verdict, message=self._shown(verdict.message))
+            # What the OAuth2 server said is masked already; the rest is our own text.
+            is_own = verdict.rule == OF_TOKENS
+            masked = self._destination.settings.masker.text if is_own else self._shown
+            return replace(verdict, message=masked(verdict.message))
         return verdict
 
     def _shown(self, message: str) -> str:
@@ -684,6 +689,9 @@ class Sender:
         decides after several refusals in a row.
         """
         authentication = self._destination.definition.authentication
+        verdict = refused[0].verdict
+        if isinstance(verdict, Failure) and verdict.rule == OF_TOKENS:
+            return {"error_class": "authentication"}  # no request can be made to test it
         if authentication is None:
             return {"error_class": "permission"}
         if request.definition.name == authentication.test:
@@ -762,10 +770,18 @@ class Sender:
             wall, began = self._clock.time(), self._clock.monotonic()
         response: HttpResponse | None = None
         lost: TransportError | None = None
+        unauthorized: Failure | None = None
+        access = self._destination.access
         try:
-            response = self._transport.send(message)
+            if access is None:
+                response = self._transport.send(message)
+            else:
+                response = access.send(message, self._transport)
         except UnsendableError:
             raise
+        except TokenError as error:
+            unauthorized = error.failure
+            lost = TransportError(unauthorized.message, sent=False, for_operator=True)
         except TransportError as error:
             lost = error
         if log is not None:
@@ -774,7 +790,7 @@ class Sender:
         verdicts: list[Answer | Failure]
         if response is None:
             assert lost is not None  # noqa: S101 - there was one or the other
-            verdicts = [_lost(lost)] * len(parts)
+            verdicts = [unauthorized or _lost(lost)] * len(parts)
         else:
             verdicts = request.read(response, len(parts), parts)
             if message.only is not None:

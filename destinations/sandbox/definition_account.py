@@ -23,6 +23,7 @@ from destinations.sandbox.faults import (
 from destinations.sandbox.form_check import ReadEvents
 from destinations.sandbox.log import RequestLog, RequestRecord
 from destinations.sandbox.matching import Matcher
+from destinations.sandbox.token_issuer import TOKEN_REQUEST, TokenIssuer
 from destinations.sandbox.wire import ORIGIN_HEADER, WireRequest, json_response
 from destinations.secrets import MASK, Masker
 from destinations.statuses import CODES
@@ -79,9 +80,15 @@ class DefinitionRecord(RequestRecord):
 class DefinitionAccount(ServedAccount[DefinitionRecord]):
     """The requests that a sandbox expects, and those that it has taken, with their events."""
 
-    def __init__(self, matcher: Matcher, masker: Masker, origin: str) -> None:
-        super().__init__(RequestLog("byName"), Faults(matcher.names))
+    def __init__(
+        self, matcher: Matcher, masker: Masker, origin: str, tokens: TokenIssuer | None = None
+    ) -> None:
+        names = matcher.names
+        if tokens is not None:
+            names = {**names, "request": [*names["request"], TOKEN_REQUEST]}
+        super().__init__(RequestLog("byName"), Faults(names))
         self.matcher = matcher
+        self.tokens = tokens
         self.masker = masker
         self.origin = origin
         self.taken_requests: Counter[str] = Counter()
@@ -89,6 +96,9 @@ class DefinitionAccount(ServedAccount[DefinitionRecord]):
 
     def read(self, number: int, request: WireRequest) -> ReadRequest[DefinitionRecord]:
         """Return a request, matched with those that are expected."""
+        origin = request.headers.get(ORIGIN_HEADER)
+        if self.tokens is not None and self.tokens.is_at(origin, request.path):
+            return _TokenRead(self, self.tokens, number, request)
         return _Read(self, number, request.decompressed())
 
     def url(self, request: WireRequest) -> str:
@@ -183,6 +193,47 @@ class _Read(ReadRequest[DefinitionRecord]):
         name = self._matched.nearest.name
         self._account.taken_requests[name] += 1
         self._account.taken_events[name] += events
+
+
+class _TokenRead(ReadRequest[DefinitionRecord]):
+    """A request for an access token."""
+
+    def __init__(
+        self, account: DefinitionAccount, tokens: TokenIssuer, number: int, wire: WireRequest
+    ) -> None:
+        self._account = account
+        self._tokens = tokens
+        self._wire = wire
+        self.refusal = None
+        self.facts = RequestFacts(number, "", wire.body, request=TOKEN_REQUEST)
+
+    def run(self, rule: FaultRule) -> HttpResponse:  # noqa: ARG002 - it has no events
+        """Issue a token, or refuse it."""
+        return self._tokens.answer(self._wire)
+
+    def repeat(self) -> None:
+        """Issue another one, which nobody gets."""
+        self._tokens.answer(self._wire)
+
+    def fail(self, error: InjectedError) -> HttpResponse:
+        """Return an error of OAuth2."""
+        return json_response({"error": error.code, "error_description": error.message}, 400)
+
+    def record(self, status: int | None, *, fault: bool) -> DefinitionRecord:
+        """Return the request to show, without its body, which is all credentials."""
+        account = self._account
+        return DefinitionRecord(
+            number=self.facts.number,
+            request=TOKEN_REQUEST,
+            method=self._wire.method,
+            url=account.url(self._wire),
+            headers=account.headers(self._wire),
+            body=MASK,
+            events=0,
+            status=status,
+            fault=fault,
+            issues=(),
+        )
 
 
 def success_for(expected: ExpectedRequest, events: ReadEvents) -> HttpResponse:

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from destinations.definition import DestinationDefinition, PendingDefinition
+from destinations.definition import DestinationDefinition, PendingDefinition, UrlChoice
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
 from destinations.definition.url_pieces import AddressTemplate, AddressText, read_address
@@ -26,6 +26,7 @@ from destinations.sandbox.matching import Matcher
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.sandbox.possible_values import values_of
 from destinations.sandbox.server import RunningServer, Service
+from destinations.sandbox.token_issuer import TokenIssuer
 from destinations.sandbox.wire import WireRequest
 from destinations.secrets import reveal
 from destinations.segment.mapping.paths import split_path, strip_root
@@ -37,7 +38,8 @@ class DefinitionSandbox(RunningSandbox):
     """A stand-in for the partner of a definition, in a thread of this process.
 
     It answers each request of the definition with a success: its ``example``, or a value that fits
-    ``expect``. Anything else gets a 4xx that says what would be right. ``settings`` are those that
+    ``expect``. Anything else gets a 4xx that says what would be right. Its ``tokens`` are issued at
+    the token endpoint of a definition with OAuth2; None for others. ``settings`` are those that
     it expects; by default placeholders, with its own address where a setting has the partner's.
     Port 0 picks a free one.
 
@@ -63,8 +65,14 @@ class DefinitionSandbox(RunningSandbox):
             self._settings, self.leads_here = (
                 (settings, False) if settings is not None else _settings(definition, self.url)
             )
+            self.tokens: TokenIssuer | None = None
+            if definition.oauth2 is not None:
+                self.tokens = TokenIssuer(definition.oauth2, self._settings)
+            is_token = bool if self.tokens is None else self.tokens.accepts
             expected = [
-                ExpectedRequest(definition, one, values_of(definition, self._settings, one.name))
+                ExpectedRequest(
+                    definition, one, values_of(definition, self._settings, one.name), is_token
+                )
                 for one in written
             ]
             _check_answers(definition, expected)
@@ -72,7 +80,7 @@ class DefinitionSandbox(RunningSandbox):
             self.close()
             raise
         self._account = service.account = DefinitionAccount(
-            Matcher(expected), self._settings.masker, self.url
+            Matcher(expected), self._settings.masker, self.url, self.tokens
         )
         self.faults: Faults = self._account.faults
         self.requests: RequestLog[DefinitionRecord] = self._account.requests
@@ -134,15 +142,24 @@ def _settings(definition: DestinationDefinition, url: str) -> tuple[Settings, bo
     values = {
         key: reveal(value) if isinstance(value, str) else value for key, value in made.items()
     }
+    leads_here = definition.oauth2 is None or _leading(definition.oauth2.token_url) == name
     try:
-        return check_settings(definition, Document("settings", {**values, name: url}, {})), True
+        found = check_settings(definition, Document("settings", {**values, name: url}, {}))
     except SettingsError:  # it takes other URLs only
         return made, False
+    return found, leads_here
 
 
 def _address_setting(definition: DestinationDefinition) -> str | None:
     """Return the setting with which the base URL begins; None if there is none."""
-    address = read_address(definition.transport.base_url)
+    return _leading(definition.transport.base_url)
+
+
+def _leading(url: object) -> str | None:
+    """Return the setting with which a URL begins; None if there is none."""
+    if isinstance(url, UrlChoice):
+        return None
+    address = read_address(url)
     pieces = address.pieces if isinstance(address, AddressTemplate) else ()
     first = next((one for one in pieces if not isinstance(one, AddressText) or one.text), None)
     if first is None or isinstance(first, AddressText) or not first.of_settings:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
 
 from destinations.definition import (
+    AccessTokenAuth,
     ApiKeyAuth,
     BasicAuth,
     BearerAuth,
@@ -50,13 +51,17 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 class ExpectedRequest:
-    """One request of a definition with these settings, in every form that it can have."""
+    """One request of a definition with these settings, in every form that it can have.
+
+    ``is_token`` says whether an access token is good; by default every one is.
+    """
 
     def __init__(
         self,
         definition: DestinationDefinition,
         request: RequestDefinition,
         values: PossibleValues,
+        is_token: Callable[[str], bool] = bool,
     ) -> None:
         self.definition = request
         self.name = request.name
@@ -85,7 +90,7 @@ class ExpectedRequest:
             if isinstance(call, RestDefinition)
             else Parameters(values, {}, None)
         )
-        self._headers = _header_checks(transport, headers, values)
+        self._headers = _header_checks(transport, headers, values, is_token)
         if isinstance(self._body, _JsonBody | _TextBody) and "content-encoding" in self._headers:
             self._headers["content-encoding"].optional |= self._body.optional
         self._key = _query_key(transport, values)
@@ -217,15 +222,38 @@ def _text_of(values: PossibleValues, setting: str) -> str:
     return reveal(value) if isinstance(value, str) else to_string(value)
 
 
+class _BearerHeader(_Header):
+    """The header with an access token."""
+
+    def __init__(self, values: PossibleValues, is_token: Callable[[str], bool]) -> None:
+        super().__init__("Authorization", values, "")
+        self._is_token = is_token
+        self.shown = "Bearer {access token}"
+        self.is_credential = True
+
+    def issue(self, place: str, text: str | None) -> RequestIssue | None:
+        """Return what is wrong with it; see `TextCheck.issue`."""
+        kind, _, token = (text or "").partition(" ")
+        if kind == "Bearer" and self._is_token(token):
+            return None
+        what = "is missing" if text is None else "has no access token that is good now"
+        return RequestIssue(place, f"{what}: expected {self.shown}", of_credential=True)
+
+
 def _header_checks(
-    transport: TransportDefinition, headers: Mapping[str, object], values: PossibleValues
+    transport: TransportDefinition,
+    headers: Mapping[str, object],
+    values: PossibleValues,
+    is_token: Callable[[str], bool],
 ) -> dict[str, _Header]:
     # As `Envelope` merges them: a request's own header replaces the common one.
     merged = {name.lower(): (name, value) for name, value in transport.headers.items()}
     merged |= {name.lower(): (name, value) for name, value in headers.items()}
     checks = {key: _Header(name, values, value) for key, (name, value) in merged.items()}
     auth = transport.auth
-    if auth is not None and auth.header is not None:
+    if isinstance(auth, AccessTokenAuth):
+        checks.setdefault("authorization", _BearerHeader(values, is_token))
+    elif auth is not None and auth.header is not None:
         check = _CredentialHeader(values, auth)
         checks.setdefault(check.name.lower(), check)
     return checks

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.connection import connect
@@ -68,6 +68,11 @@ class Bound:
         return [*of_settings, *self.config.receiver.secrets]
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether it gets access tokens, which the store keeps."""
+        return self.destination.definition.oauth2 is not None
+
+    @property
     def warnings(self) -> Sequence[str]:
         """The problems that do not keep it from working.
 
@@ -107,6 +112,9 @@ def bind(
     for place, found in _defined(config, issues, has_fitted):
         each = found.config
         try:
+            if found.definition.oauth2 is not None and not config.has_sealing:
+                issues.append(replace(each.settings.issue("", _UNSEALED), path=place))
+                continue
             one = _bind(each, found.definition, found.folder, store, found.of_customers)
             bound.append(replace(one, files=found.files, fault=found.fault))
         except DefinitionError as error:
@@ -118,6 +126,12 @@ def bind(
     if issues:
         raise DefinitionError(issues)
     return bound
+
+
+_UNSEALED: Final = (
+    "gets access tokens, which the store keeps sealed: add sealing, with a key that destinations "
+    "store new-key makes"
+)
 
 
 def check_definitions(config: ServeConfig) -> None:

@@ -578,7 +578,9 @@ class _Reader:
             yield ApiKeyConfig(name, spec["role"], key, self._sources.exposed(source))
 
     def _sealing(self, given: Mapping[str, Any] | None) -> SealingConfig | None:
-        if given is None or self._to_show or not self._opens_tenants():
+        # Commands that ask a partner need it for access tokens, too; only then it has to be there.
+        is_optional = not self._opens_tenants()
+        if given is None or self._to_show or (is_optional and self._secrets_of is False):
             return None
         former = given.get("formerKeys", ())
         named = {pointer("sealing", "key"): given["key"]}
@@ -588,7 +590,8 @@ class _Reader:
             try:
                 keys.append(self._sources.secret(one, sealing_key_fault))
             except SourceError as error:
-                self._issue(place, error)
+                if not is_optional:
+                    self._issue(place, error)
         if len(keys) < len(named):
             return None
         exposed = {place: self._sources.exposed(one) for place, one in named.items()}

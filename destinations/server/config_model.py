@@ -294,6 +294,12 @@ class ServeConfig:
     variables: frozenset[str] = field(default=frozenset(), compare=False)
     """The environment variables that it names: a running process cannot get other values."""
 
+    @property
+    def has_sealing(self) -> bool:
+        """Whether secrets in the store can be sealed; the keys may not have been looked up."""
+        is_named = self.document is not None and "sealing" in self.document.data
+        return self.sealing is not None or is_named
+
     def at(self, pointer: str) -> str:
         """Return a place as issues show it: with file and line, as far as they are known."""
         return pointer if self.document is None else str(self.document.issue(pointer, ""))

@@ -13,7 +13,7 @@ from destinations.errors import (
     TemporaryError,
     UsageError,
 )
-from destinations.operations import Partner
+from destinations.operations import Partner, stored_tokens
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.installed import find_folder
@@ -122,7 +122,17 @@ def _bound(
     """Return a configuration, and of its destinations those with these names."""
     config = read_config(path, environment, secrets=names)
     chosen = tuple(one for one in config.destinations if one.name in names)
-    return config, bind(replace(config, destinations=chosen), store)
+    bound = bind(replace(config, destinations=chosen), store)
+    if any(each.has_tokens for each in bound):
+        if config.sealing is None:
+            raise UsageError(
+                f"{path}: the key of sealing cannot be read here: the partner is asked with an "
+                "access token, which the store keeps sealed"
+            )
+        tokens = stored_tokens(store, SealedValues(store.database, config.sealing.sealer()))
+        for each in bound:
+            each.destination.keep_tokens(tokens)
+    return config, bound
 
 
 def _partner(bound: Bound) -> Partner:

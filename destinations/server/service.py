@@ -21,6 +21,7 @@ from destinations.clock import SystemClock, WallClock
 from destinations.definition.setting_uses import account_settings
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http.transport import HttpTransport
+from destinations.oauth2 import AccessTokens
 from destinations.operations import (
     StoredPauses,
     ask_server,
@@ -30,8 +31,10 @@ from destinations.operations import (
     note_server,
     note_start,
     prune,
+    refused_credentials,
     resume_credentials,
     stopped_destinations,
+    stored_tokens,
 )
 from destinations.pipeline.breaker import Breaker
 from destinations.pipeline.engine import Engine
@@ -155,6 +158,7 @@ class Service:
         self.role: Final[Role] = role
         self._session: Session | None = None
         self._limits: SharedLimits | None = None
+        self._tokens: AccessTokens | None = None
         # What changes the destinations: reloads, and a lease that was lost.
         self._changing = threading.RLock()
         self._observation = observation
@@ -260,6 +264,8 @@ class Service:
             if self.config.store.max_bytes is not None:
                 self._store.database.limit_size(self.config.store.max_bytes)
             self._sealed = self._opened_seals(self.config)
+            if self._sealed is not None:
+                self._tokens = stored_tokens(self._store, self._sealed, self._clock)
             bound = self._bind(self.config, starts=True)
             self._note(bound, runs=True)
             if self.delivers:
@@ -503,10 +509,13 @@ class Service:
 
         Events for them are accepted, and wait: others must not go without because of them.
         """
+        unaccepted = self._credentials.unaccepted
+        noted = refused_credentials(self._store) if unaccepted else {}
         refused = [
-            f"{name}: the partner refuses the credentials, its events wait; {REPLACE_KEY}; "
+            f"{name}: the partner refuses the credentials, its events wait; "
+            f"{noted[name].cure if name in noted else REPLACE_KEY}; "
             "destinations resume tries the same key again"
-            for name in self._credentials.unaccepted
+            for name in unaccepted
         ]
         stopped = [
             f"{name} is paused by an operator: its events wait; destinations resume continues"
@@ -584,6 +593,12 @@ class Service:
         else:
             bound = bind(config, self._store)
         for each in bound:
+            if each.has_tokens and self._tokens is None:
+                raise UsageError(
+                    f"{each.name} gets access tokens, which the store keeps sealed: sealing is "
+                    "read when the server starts, so start it again"
+                )
+            each.destination.keep_tokens(self._tokens)
             if each.config.receiver.tenants is None:
                 self._store.accounts().find(each.identity)
         for source in config.sources:

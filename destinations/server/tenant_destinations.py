@@ -159,6 +159,7 @@ class TenantDestinations:
         try:
             definition = self._with(own)
             found = Destination(definition, self._base.settings, self._code(tenant.id))
+            found.keep_tokens(self._base.tokens)
         except DefinitionError:
             found = None
         with self._lock:

@@ -201,6 +201,30 @@ class SealedValues:
                 (name, value),
             )
 
+    def with_version(self, name: str) -> tuple[Secret | None, str]:
+        """Return the secret of this name and its version, for `replace`; an empty one for none."""
+        row = self._database.one("SELECT value FROM sealed WHERE name = ?", (name,))
+        return (None, "") if row is None else (self._opener().open(row[0], row=_row(name)), row[0])
+
+    def replace(self, name: str, text: str, version: str) -> str | None:
+        """Keep a secret in place of this version of it, and return the new version.
+
+        Returns None, and changes nothing, if there is another version by now.
+        """
+        value = self.sealed(name, text)
+        with self._database.transaction() as connection:
+            if version:
+                done = connection.execute(
+                    "UPDATE sealed SET value = ? WHERE name = ? AND value = ?",
+                    (value, name, version),
+                )
+            else:
+                done = connection.execute(
+                    "INSERT INTO sealed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (name, value),
+                )
+            return value if done.rowcount else None
+
     def remove(self, name: str, connection: Connection | None = None) -> bool:
         """Remove the secret of this name, and return whether there was one."""
         with self._writing(connection) as writing:

@@ -17,7 +17,7 @@ from destinations.store.open_files import close_file, open_file
 __all__ = ["check_not_sidecar", "store_of_sidecar"]
 
 _SIDECAR: Final = re.compile(
-    r"(?P<store>.+?)(-wal|-shm|-journal|\.lock|\.serving|\.identity|\.backed-up|\.erasures|\.(run|account)-\d+)"
+    r"(?P<store>.+?)(-wal|-shm|-journal|\.lock|\.serving|\.identity|\.backed-up|\.erasures|\.(run|account|oauth2)-\d+)"
 )
 _SQLITE: Final = b"SQLite format 3\0"
 

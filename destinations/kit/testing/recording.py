@@ -75,13 +75,15 @@ class _Exchange:
 class _RecordingTransport:
     """Passes requests on and records them with their results, masked."""
 
-    def __init__(self, inner: Transport, masker: Masker) -> None:
+    def __init__(self, inner: Transport, settings: Settings) -> None:
         self._inner = inner
-        self._masker = masker
+        self._settings = settings
         self.exchanges: list[_Exchange] = []
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """See `destinations.http.transport.Transport.send`."""
+        if request.for_token:  # a case has the place of a token only
+            return self._inner.send(request)
         try:
             # A case has the whole answer.
             response = self._inner.send(replace(request, only=None))
@@ -96,6 +98,10 @@ class _RecordingTransport:
     def close(self) -> None:
         """See `destinations.http.transport.Transport.close`."""
         self._inner.close()
+
+    @property
+    def _masker(self) -> Masker:
+        return self._settings.masker  # which knows new tokens as well
 
     def _keep(self, request: HttpRequest, result: RecordedResponse | FailureKind) -> None:
         shown = self._masker.text(f"{request.method} {request.url}")
@@ -137,13 +143,11 @@ def record(
     now = draft.now.astimezone(UTC).replace(microsecond=0)
     text = now.isoformat().replace("+00:00", "Z")
     events = tuple(_events(draft.entries, settings.masker))
-    transport = _RecordingTransport(
-        HttpTransport(subject.definition.transport.timeouts), settings.masker
-    )
+    transport = _RecordingTransport(HttpTransport(subject.definition.transport.timeouts), settings)
     try:
         with frozen_at(clock_seconds(text)):
             rows = deliver_in_sequence(
-                (reaching or subject).bind(settings),
+                (reaching or subject).bind(settings, with_tokens=True),
                 transport,
                 clock or PacedClock(),
                 _numbered(draft.entries),

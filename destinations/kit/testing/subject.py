@@ -66,12 +66,24 @@ class Subject:
         """Return the same destination, whose requests go to the sandbox."""
         return replace(self, definition=sandbox.connected(self.definition))
 
-    def bind(self, settings: Settings, presets: tuple[Preset, ...] | None = None) -> Destination:
-        """Return the destination with these settings and, if given, other subscriptions."""
+    def bind(
+        self,
+        settings: Settings,
+        presets: tuple[Preset, ...] | None = None,
+        *,
+        with_tokens: bool = False,
+    ) -> Destination:
+        """Return the destination with these settings and, if given, other subscriptions.
+
+        Without ``with_tokens`` no access token is asked for: its place is in the requests.
+        """
         definition = self.definition
         if presets is not None:
             definition = replace(definition, presets=presets)
-        return Destination(definition, settings, self.code)
+        destination = Destination(definition, settings, self.code)
+        if not with_tokens:
+            destination.keep_tokens(None)
+        return destination
 
 
 def open_subject(destination: str) -> Subject:

@@ -213,6 +213,7 @@ class Stage:
         transport = replace(self.definition.transport, rate_limit=None)
         definition = replace(self.definition, presets=(self._preset,), transport=transport)
         destination = Destination(definition, self._settings, self._subject.code)
+        destination.keep_tokens(None)
         (subscription,) = destination.subscriptions
         action = subscription.action
         if action.generator is not None:

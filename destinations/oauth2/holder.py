@@ -1,0 +1,285 @@
+"""Hold the token of an account for all threads, and renew it: one at a time, and in time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from destinations.clock import WallClock
+from destinations.errors import DestinationsError
+from destinations.http.answer import Failure
+from destinations.http.transport import Transport
+from destinations.oauth2.answers import RULE, TokenAnswer, TokenError
+from destinations.oauth2.endpoint import TokenEndpoint
+from destinations.oauth2.keeping import DEFAULT_LIFETIME, KeptToken, TokenKeeper
+from destinations.secrets import NO_TOKEN
+
+__all__ = ["TokenHolder"]
+
+_LOG: Final = logging.getLogger("destinations.oauth2")
+
+_EARLIEST: Final = 300.0
+_SHARE: Final = 0.2
+"""A token is renewed when a fifth of its life is left, but at most 5 minutes before it ends."""
+
+_AGAIN: Final = 1.0
+_REFUSED_AGAIN: Final = 5.0
+_EARLY_AGAIN: Final = 15.0
+"""Seconds before it is asked again: after a failure, after a refusal, while the old one is good."""
+
+_DOUBTED: Final = 60.0
+"""Seconds in which a token is not renewed again that was got because of a 401: it is refused, too.
+"""
+
+_PATIENCE: Final = 30.0
+"""Seconds to wait for another process that renews, beyond the longest time of a request."""
+
+_PAST: Final = 6
+"""How many secrets are masked that were of use before: partners repeat them in late answers."""
+
+_LOST_NOTE: Final = (
+    " (the answer to an earlier renewal was lost, and with it the token that it had)"
+)
+
+
+class TokenHolder:
+    """The token of one account, which the threads of a process share; ``name`` is how it is kept.
+
+    What is kept counts: other processes renew it as well.
+    """
+
+    def __init__(self, name: str, keeper: TokenKeeper, clock: WallClock) -> None:
+        self._name = name
+        self._keeper = keeper
+        self._clock = clock
+        self._lock = threading.Lock()
+        # Held by who renews; `_lock` is only for the values below.
+        self._renewing = threading.Lock()
+        self._token: str | None = None
+        self._renew_at = self._expires_at = 0.0
+        self._doubted_until = 0.0
+        self._ask_at = 0.0
+        self._error: TokenError | None = None
+        # Got, but not kept: it must not be used before it is, as it has a new refresh token.
+        self._unsaved: tuple[KeptToken, KeptToken, str] | None = None
+        self._past: deque[str] = deque(maxlen=_PAST)
+
+    def secrets(self) -> Sequence[str]:
+        """Return the tokens that must not be shown: those of now, and the last before them."""
+        with self._lock:
+            return tuple(self._past)
+
+    def current(self, endpoint: TokenEndpoint, transport: Transport) -> str:
+        """Return a token that is good as far as is known, renewed if it ends soon.
+
+        Raises `TokenError`.
+        """
+        with self._lock:
+            now, token = self._clock.monotonic(), self._token
+            if token is not None and now < self._renew_at:
+                return token
+            is_good = token is not None and now < self._expires_at
+            if is_good and now < self._ask_at:
+                return token or ""
+        if not is_good or token is None:
+            return self._renewed(endpoint, transport, rejected=None)
+        # It is still good: the others go on while one thread renews it.
+        if not self._renewing.acquire(blocking=False):
+            return token
+        try:
+            return self._renew(endpoint, transport, rejected=None)
+        except TokenError as error:
+            with self._lock:
+                wait = max(_EARLY_AGAIN, error.failure.retry_after or 0.0)
+                self._ask_at = self._clock.monotonic() + wait
+            _LOG.warning("access token not renewed yet, the old one is still good: %s", error)
+            return token
+        finally:
+            self._renewing.release()
+
+    def instead_of(
+        self, rejected: str, endpoint: TokenEndpoint, transport: Transport
+    ) -> str | None:
+        """Return a token in place of one that the partner rejects; raises `TokenError`.
+
+        Returns None if there is none: this one was got just now, for the same reason.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._token is not None and self._token != rejected and now < self._expires_at:
+                return self._token
+            if now < self._doubted_until:
+                return None
+        return self._renewed(endpoint, transport, rejected=rejected)
+
+    def accepted(self, token: str) -> None:
+        """Note that the partner has taken a token."""
+        if self._doubted_until:
+            with self._lock:
+                if token == self._token:
+                    self._doubted_until = 0.0
+
+    def _renewed(
+        self, endpoint: TokenEndpoint, transport: Transport, *, rejected: str | None
+    ) -> str:
+        """Wait for a thread that renews, and renew if it did not."""
+        with self._renewing:
+            with self._lock:
+                now, token = self._clock.monotonic(), self._token
+                if token is not None and token != rejected and now < self._renew_at:
+                    return token
+                if self._error is not None and now < self._ask_at:
+                    raise TokenError(self._error.failure)
+            try:
+                return self._renew(endpoint, transport, rejected=rejected)
+            except TokenError as error:
+                wait = _REFUSED_AGAIN if error.is_refused else _AGAIN
+                wait = max(wait, error.failure.retry_after or 0.0)
+                with self._lock:
+                    self._error, self._ask_at = error, self._clock.monotonic() + wait
+                if error.is_refused:
+                    _LOG.info("%s", error)
+                raise
+
+    def _renew(self, endpoint: TokenEndpoint, transport: Transport, *, rejected: str | None) -> str:
+        """Renew the token, unless another process has; only one thread is here."""
+        try:
+            with self._keeper.renewing(self._name, _PATIENCE):
+                kept, version = self._saved()
+                if not self._is_of_use(kept, rejected):
+                    kept = self._asked(kept, version, endpoint, transport)
+        except TokenError:
+            raise
+        except DestinationsError as error:
+            message = f"{NO_TOKEN} {endpoint.shown}: {error}"
+            raise _not_kept(message) from None
+        return self._take(kept, is_doubted=rejected is not None)
+
+    def _saved(self) -> tuple[KeptToken, str]:
+        """Return what is kept, and its version; first keeps what could not be kept before."""
+        if self._unsaved is not None:
+            self._replaced(*self._unsaved)
+            self._unsaved = None  # it is kept, or another process has renewed it since
+        kept, version = self._keeper.load(self._name)
+        kept = kept or KeptToken()
+        self._remember(kept.access_token, kept.refresh_token)
+        return kept, version
+
+    def _is_of_use(self, kept: KeptToken, rejected: str | None) -> bool:
+        if kept.access_token is None or kept.access_token == rejected:
+            return False
+        with self._lock:
+            # The wall clock may have been set back since; the one that it is held by goes on.
+            if kept.access_token == self._token and self._clock.monotonic() >= self._renew_at:
+                return False
+        return kept.remaining(self._clock.time()) > _margin(kept)
+
+    def _asked(
+        self, kept: KeptToken, version: str, endpoint: TokenEndpoint, transport: Transport
+    ) -> KeptToken:
+        """Ask for a new token, and keep it; if it has another refresh token, before its first use.
+
+        That a renewal has begun is kept before it does: only so a process that comes after one that
+        was killed in between knows why its refresh token may be refused.
+        """
+        seed = endpoint.refresh_token
+        refresh = None if seed is None else kept.refresh_token or seed
+        before = kept
+        if refresh is not None and not kept.is_lost:
+            before = replace(kept, is_lost=True)
+            version = self._keep(before, kept, version, endpoint)
+        try:
+            answer = endpoint.ask(refresh, transport, _LOST_NOTE if kept.is_lost else "")
+        except TokenError as error:
+            if before is not kept and not error.is_lost:
+                self._keep(kept, before, version, endpoint)  # it was answered, or never sent
+            raise
+        self._remember(answer.access_token, answer.refresh_token)
+        if answer.lifetime is None:
+            _LOG.info(
+                "the OAuth2 server names no expires_in: the access token is renewed within an "
+                "hour, or once it is refused"
+            )
+        made = self._made(kept, answer)
+        try:
+            saved = self._replaced(made, before, version)
+        except DestinationsError:
+            if answer.refresh_token in (None, refresh):
+                return made  # there is nothing new to lose
+            self._unsaved = made, before, version
+            raise
+        if saved is None:  # only where the lock was lost: what is kept may be newer
+            _LOG.warning("another process renewed an access token at the same time")
+            found, _ = self._keeper.load(self._name)
+            return found if found is not None and found.access_token is not None else made
+        return made
+
+    def _keep(
+        self, token: KeptToken, known: KeptToken, version: str, endpoint: TokenEndpoint
+    ) -> str:
+        saved = self._replaced(token, known, version)
+        if saved is None:
+            message = f"{NO_TOKEN} {endpoint.shown}: another process renews it now"
+            raise _not_kept(message)
+        return saved
+
+    def _replaced(self, token: KeptToken, known: KeptToken, version: str) -> str | None:
+        """Keep a token in place of one, which may have been sealed anew since; else return None."""
+        saved = self._keeper.save(self._name, token, version)
+        if saved is None:
+            found, version = self._keeper.load(self._name)
+            if found == known:
+                saved = self._keeper.save(self._name, token, version)
+        return saved
+
+    def _made(self, kept: KeptToken, answer: TokenAnswer) -> KeptToken:
+        return KeptToken(
+            answer.access_token,
+            self._clock.time(),
+            answer.lifetime,
+            answer.refresh_token or kept.refresh_token,
+        )
+
+    def _take(self, kept: KeptToken, *, is_doubted: bool) -> str:
+        token = kept.access_token or ""
+        remaining = kept.remaining(self._clock.time())
+        self._remember(kept.access_token, kept.refresh_token)
+        with self._lock:
+            now = self._clock.monotonic()
+            self._token, self._error = token, None
+            self._expires_at = now + remaining
+            self._renew_at = now + max(0.0, remaining - _margin(kept))
+            self._ask_at = 0.0
+            self._doubted_until = now + _DOUBTED if is_doubted else 0.0
+        return token
+
+    def _remember(self, *secrets: str | None) -> None:
+        with self._lock:
+            for one in secrets:
+                if one is not None and one not in self._past:
+                    self._past.append(one)
+
+
+def _margin(kept: KeptToken) -> float:
+    """Return how many seconds before its end a token is renewed."""
+    life = DEFAULT_LIFETIME if kept.lifetime is None else kept.lifetime
+    return min(_EARLIEST, life * _SHARE)
+
+
+def _not_kept(message: str) -> TokenError:
+    """Return the error for tokens that cannot be kept: nothing can be asked before they can."""
+    return TokenError(
+        Failure(
+            message,
+            "unavailable",
+            0,
+            retryable=True,
+            nothing_applied=True,
+            for_operator=True,
+            rule=RULE,
+        )
+    )

@@ -1,0 +1,140 @@
+"""Issue access tokens as a partner's token endpoint does (RFC 6749), for a sandbox."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from destinations.definition import OAuth2Definition, UrlChoice
+from destinations.definition.settings import Settings
+from destinations.http import HttpResponse
+from destinations.sandbox.form_check import AddressCheck
+from destinations.sandbox.possible_values import PossibleValues
+from destinations.sandbox.wire import WireRequest, json_response
+from destinations.secrets import reveal
+
+__all__ = ["TOKEN_REQUEST", "TokenIssuer"]
+
+TOKEN_REQUEST: Final = "accessToken"  # noqa: S105 - the name of a request
+"""How fault rules and the log call a request for a token."""
+
+_GRANTS: Final = {"clientCredentials": "client_credentials", "refreshToken": "refresh_token"}
+
+
+class TokenIssuer:
+    """The token endpoint of a sandbox, for a client with these settings; safe for threads.
+
+    Tokens live ``seconds``, and answers say so unless that is None. With ``rotates`` each renewal
+    replaces the refresh token, and a former one is refused from then on.
+    """
+
+    def __init__(
+        self,
+        oauth2: OAuth2Definition,
+        settings: Settings,
+        *,
+        seconds: float | None = 3600.0,
+        rotates: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._oauth2 = oauth2
+        self._settings = settings
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._until: dict[str, float] = {}
+        self._refresh = self._setting(oauth2.refresh_token)
+        self.seconds = seconds
+        self.rotates = rotates
+        self.issued = 0
+        """How many tokens it has issued."""
+        given = oauth2.token_url
+        values = PossibleValues(settings)
+        urls = list(given.urls.values()) if isinstance(given, UrlChoice) else [given]
+        self._addresses = [AddressCheck(values, url) for url in urls]
+
+    def is_at(self, origin: str | None, path: str) -> bool:
+        """Return whether a request to this path is for a token."""
+        return any(one.fits(origin, path) for one in self._addresses)
+
+    @property
+    def refresh_token(self) -> str:
+        """The refresh token that it takes now."""
+        return self._refresh
+
+    def accepts(self, token: str) -> bool:
+        """Return whether a token is good now."""
+        with self._lock:
+            return self._until.get(token, 0.0) > self._monotonic()
+
+    def revoke(self, *, refresh_token: bool = False) -> None:
+        """Let no token be good any more, and with ``refresh_token`` none be renewed either."""
+        with self._lock:
+            self._until.clear()
+            if refresh_token:
+                self._refresh = ""
+
+    def answer(self, request: WireRequest) -> HttpResponse:
+        """Issue a token, or refuse it."""
+        if request.method != "POST":
+            return json_response({"error": "invalid_request"}, 405, {"allow": "POST"})
+        form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+        if (why := self._client_issue(request, form)) is not None:
+            return _refused("invalid_client", why, 401)
+        grant = _GRANTS[self._oauth2.grant]
+        if form.get("grant_type") != grant:
+            return _refused("unsupported_grant_type", f"expected grant_type={grant}")
+        missing = [scope for scope in self._oauth2.scopes if scope not in _scopes(form)]
+        if missing:
+            return _refused("invalid_scope", f"expected scope with {' '.join(missing)}")
+        with self._lock:
+            if self._oauth2.refresh_token is not None:
+                if not self._refresh or form.get("refresh_token") != self._refresh:
+                    why = "the refresh token is unknown, was replaced or was revoked"
+                    return _refused("invalid_grant", why)
+                if self.rotates:
+                    self._refresh = f"sandbox-refresh-{secrets.token_urlsafe(24)}"
+            token = f"sandbox-access-{secrets.token_urlsafe(24)}"
+            life = 3600.0 if self.seconds is None else self.seconds
+            self._until[token] = self._monotonic() + life
+            self.issued += 1
+            made: dict[str, Any] = {"access_token": token, "token_type": "Bearer"}
+            if self.seconds is not None:
+                made["expires_in"] = int(self.seconds)
+            if self._oauth2.refresh_token is not None and self.rotates:
+                made["refresh_token"] = self._refresh
+        return json_response(made, headers={"cache-control": "no-store"})
+
+    def _client_issue(self, request: WireRequest, form: Mapping[str, str]) -> str | None:
+        """Return what is wrong with the credentials of the client; None if nothing is."""
+        secret = self._setting(self._oauth2.client_secret)
+        if secret and self._oauth2.client_authentication == "basic":
+            kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+            try:
+                user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+            except (binascii.Error, UnicodeDecodeError):
+                user = password = ""
+            if kind.lower() != "basic" or not user or password != secret:
+                return "expected id and secret of the client as HTTP Basic"
+            return None
+        if not form.get("client_id") or form.get("client_secret", "") != secret:
+            return "expected client_id and client_secret as fields of the form"
+        return None
+
+    def _setting(self, name: str | None) -> str:
+        value = "" if name is None else self._settings.get(name, "")
+        return reveal(value) if isinstance(value, str) else str(value)
+
+
+def _scopes(form: Mapping[str, str]) -> list[str]:
+    return form.get("scope", "").split()
+
+
+def _refused(code: str, why: str, status: int = 400) -> HttpResponse:
+    text = f"refused by the sandbox: {why}"
+    return json_response({"error": code, "error_description": text}, status)

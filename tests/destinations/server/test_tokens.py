@@ -1,0 +1,211 @@
+"""A server of a partner that takes requests with access tokens only (OAuth2)."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from destinations.definition import load_definition
+from destinations.errors import DefinitionError, UsageError
+from destinations.sandbox.definition_sandbox import DefinitionSandbox
+from destinations.server import ServeConfig, Service, read_config
+from destinations.server.partners import configured_partners
+from destinations.store import SqliteStore, make_sealing_key
+from destinations.telemetry import Observation
+from tests.oauth2_samples import SETTINGS, write_oauth2
+
+KEY = "the-key-of-receivers"
+SEAL = make_sealing_key().reveal()
+
+
+class Place:
+    """The folder of a server, with the partner that it delivers to."""
+
+    def __init__(self, path: Path, observation: Observation) -> None:
+        self.path = path
+        folder = write_oauth2(path / "ledgerly", "refreshToken")
+        self.partner = DefinitionSandbox(load_definition(folder))
+        assert self.partner.tokens is not None
+        self.tokens = self.partner.tokens
+        self.tokens.rotates = True
+        self._observation = observation
+        self.service: Service | None = None
+        self._number = 0
+
+    def config(
+        self, *, sealing: bool = True, refresh: str = SETTINGS["refreshToken"], **more: Any
+    ) -> ServeConfig:
+        document = {
+            "listen": {"port": 0},
+            "store": {"path": "s.sqlite3"},
+            "destinations": [
+                {
+                    "name": "usage",
+                    "destination": "./ledgerly",
+                    "account": "one",
+                    "receiver": {"keys": ["${RECEIVER}"]},
+                    "settings": {
+                        "endpoint": self.partner.url,
+                        "clientId": SETTINGS["clientId"],
+                        "clientSecret": "${SECRET}",
+                        "refreshToken": "${REFRESH}",
+                    },
+                }
+            ],
+            **({"sealing": {"key": "${SEAL}"}} if sealing else {}),
+            **more,
+        }
+        path = self.path / "serve.json"
+        path.write_text(json.dumps(document))
+        return read_config(path, self.environment | {"REFRESH": refresh})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "RECEIVER": KEY,
+            "SEAL": SEAL,
+            "SECRET": SETTINGS["clientSecret"],
+            "REFRESH": SETTINGS["refreshToken"],
+        }
+
+    def start(self, config: ServeConfig | None = None) -> Service:
+        service = Service(config or self.config(), self._observation)
+        service.start()
+        self.service = service
+        return service
+
+    def stop(self) -> None:
+        if self.service is not None:
+            self.service.stop()
+            self.service = None
+
+    def post(self, count: int = 1) -> None:
+        assert self.service is not None
+        for _ in range(count):
+            self._number += 1
+            event = {
+                "type": "track",
+                "event": "Used",
+                "userId": f"u{self._number}",
+                "messageId": f"m{self._number}",
+                "timestamp": "2026-05-01T10:00:00Z",
+            }
+            url = self.service.urls["usage"]
+            assert requests.post(url, json=event, auth=(KEY, ""), timeout=10).status_code == 200
+
+    @property
+    def taken(self) -> int:
+        count: int = self.partner.snapshot().get("record", (0, 0))[1]
+        return count
+
+
+@pytest.fixture
+def place(tmp_path: Path, observation: Observation) -> Iterator[Place]:
+    """A partner, and the folder of a server for it."""
+    made = Place(tmp_path, observation)
+    yield made
+    made.stop()
+    made.partner.close()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("it did not come to that")
+
+
+def test_a_server_keeps_its_tokens(place: Place) -> None:
+    """It delivers with one token, and the next server goes on with the refresh token it got."""
+    place.start()
+    place.post(3)
+    _until(lambda: place.taken == 3)
+    assert place.tokens.issued == 1
+    place.stop()
+    place.tokens.revoke()
+    place.start()
+    place.post()
+    _until(lambda: place.taken == 4)
+    assert place.tokens.issued == 2
+
+
+def test_a_server_without_sealing(place: Place) -> None:
+    """It does not start, and says which destination needs what."""
+    with pytest.raises(DefinitionError, match="the store keeps sealed: add sealing, with a key"):
+        place.start(place.config(sealing=False))
+
+
+def test_a_revoked_refresh_token_pauses(place: Place, stream: io.StringIO) -> None:
+    """Events wait, none is dead, what to do is said; another refresh token delivers them all."""
+    service = place.start()
+    place.post()
+    _until(lambda: place.taken == 1)
+    place.tokens.revoke(refresh_token=True)
+    place.post(3)
+    _until(lambda: "credentials refused" in stream.getvalue())
+    assert any("refuses the credentials" in one for one in service.remarks())
+    place.tokens._refresh = "another-refresh-token"
+    service.reload(place.config(refresh="another-refresh-token"))
+    _until(lambda: place.taken == 4)
+    assert "dead" not in stream.getvalue()
+
+
+def test_what_is_logged_says_what_to_do(place: Place, stream: io.StringIO) -> None:
+    """The log and the note for operators name the setting that needs another value."""
+    service = place.start()
+    place.tokens.revoke(refresh_token=True)
+    place.post()
+    _until(lambda: "credentials refused" in stream.getvalue())
+    _until(lambda: any("authorize again" in one for one in service.remarks()))
+    assert "authorize again, and put the new refresh token into the setting" in stream.getvalue()
+    assert SETTINGS["refreshToken"] not in stream.getvalue()
+
+
+def test_a_reload_that_brings_tokens_without_a_key(place: Place) -> None:
+    """The sealing key is read at the start: the reload is refused, and nothing is changed."""
+    config = place.config(sealing=False)
+    webhook = {
+        "name": "hook",
+        "destination": "webhook",
+        "receiver": {"keys": ["${RECEIVER}"]},
+        "settings": {"url": "http://127.0.0.1:9/"},
+    }
+    (place.path / "other.json").write_text(
+        json.dumps(
+            {
+                "listen": {"port": 0},
+                "store": {"path": "s.sqlite3"},
+                "destinations": [webhook],
+            }
+        )
+    )
+    del config
+    service = place.start(read_config(place.path / "other.json", place.environment))
+    with pytest.raises(UsageError, match="sealing is read when the server starts"):
+        service.reload(place.config())
+    assert set(service.urls) == {"hook"}
+
+
+def test_a_command_asks_with_the_tokens_of_the_server(place: Place) -> None:
+    """Partners of a configuration have its tokens; without the key they cannot be asked."""
+    place.start()
+    place.post()
+    _until(lambda: place.taken == 1)
+    place.stop()
+    path = place.path / "serve.json"
+    with SqliteStore(place.path / "s.sqlite3") as store:
+        scopes = store.ledger().totals(0.0)
+        (partner,) = configured_partners(path, place.environment, store, scopes)
+        assert partner.destination.tokens is not None
+        place.tokens.revoke()
+        without = {key: value for key, value in place.environment.items() if key != "SEAL"}
+        with pytest.raises(UsageError, match="the key of sealing cannot be read here"):
+            configured_partners(path, without, store, scopes)
