@@ -24,7 +24,7 @@ class UrlChoice:
 
 @dataclass(frozen=True, slots=True)
 class OAuth2Definition:
-    """How access tokens are got.
+    """The way to access tokens.
 
     ``client_id``, ``client_secret`` and ``refresh_token`` are names of settings; ``parameters`` are
     mappings on the settings, and so is ``token_url`` unless it is a choice.

@@ -56,7 +56,7 @@ def _client_class() -> Callable[..., Any]:
 
 
 class _Session:
-    """What the library sends with: a transport of ours, in place of a session of `requests`."""
+    """A transport of ours, in place of the session of `requests` that the library sends with."""
 
     def __init__(self, transport: Transport, stand_in: str | None, *, public_only: bool) -> None:
         self._transport = transport

@@ -208,11 +208,11 @@ class _TokenRead(ReadRequest[DefinitionRecord]):
         self.facts = RequestFacts(number, "", wire.body, request=TOKEN_REQUEST)
 
     def run(self, rule: FaultRule) -> HttpResponse:  # noqa: ARG002 - it has no events
-        """Issue a token, or refuse it."""
+        """Give a token, or refuse it."""
         return self._tokens.answer(self._wire)
 
     def repeat(self) -> None:
-        """Issue another one, which nobody gets."""
+        """Make another token, which nobody gets."""
         self._tokens.answer(self._wire)
 
     def fail(self, error: InjectedError) -> HttpResponse:

@@ -80,7 +80,7 @@ class TokenIssuer:
                 self._refresh = ""
 
     def answer(self, request: WireRequest) -> HttpResponse:
-        """Issue a token, or refuse it."""
+        """Give a token, or refuse it."""
         if request.method != "POST":
             return json_response({"error": "invalid_request"}, 405, {"allow": "POST"})
         form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -70,7 +70,7 @@ def _order() -> list[str]:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = text.partition("## Modules")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \|", section, flags=re.MULTILINE)
-    names = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]
+    names = [name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row)]
     # The version is a number, and what starts the command line comes after everything.
     return ["_version", *names, "__main__"]
 
