@@ -13,7 +13,7 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.input_files import read_text_input
 from destinations.errors import UsageError
 from destinations.oauth2 import AccessTokens
-from destinations.operations import stored_tokens
+from destinations.operations.tokens import stored_tokens
 from destinations.store import OpenStore, SealedValues, Sealer, SealingKey
 
 __all__ = ["VARIABLE", "needs_store", "open_tokens", "sealing_key_option"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -81,6 +81,7 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
     for slug, action in new.actions.items():
         found += _action(old.actions.get(slug), action)
     found += _presets(old, new)
+    found += _access(old, new)
     found += _prose(old, new)
     return found
 
@@ -220,6 +221,32 @@ def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Di
         if key not in old.mapping:
             message = f"subscriptions made from it lack the required field {key!r}"
             yield Difference(Bump.MAJOR, place + pointer("mapping", key), message)
+
+
+def _access(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
+    """Yield what changes in how access tokens are got (OAuth2)."""
+    before, after = old.oauth2, new.oauth2
+    place = pointer("authentication", "oauth2")
+    if before == after:
+        return
+    if before is None or after is None or before.grant != after.grant:
+        was, becomes = (
+            "no access tokens" if one is None else f"the grant {one.grant}"
+            for one in (before, after)
+        )
+        message = f"it uses {becomes} from now on, and {was} until now: other credentials are due"
+        yield Difference(Bump.MAJOR, place, message)
+        return
+    if more := [scope for scope in after.scopes if scope not in before.scopes]:
+        again = after.refresh_token is not None
+        message = f"it asks for further scopes: {' '.join(more)}"
+        message += "; refresh tokens without them have to be authorized again" if again else ""
+        yield Difference(Bump.MAJOR if again else Bump.MINOR, place + "/scopes", message)
+    if before.credentials != after.credentials:
+        message = f"its credentials are in other settings: {', '.join(after.credentials)}"
+        yield Difference(Bump.MAJOR, place, message)
+    if replace(before, scopes=after.scopes) != after:
+        yield Difference(Bump.PATCH, place, "its requests for access tokens have changed")
 
 
 def _prose(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:

@@ -33,8 +33,8 @@ from destinations.operations import (
     choose_account,
     open_run_store,
     prune_after_run,
-    stored_tokens,
 )
+from destinations.operations.tokens import stored_tokens
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.reconcile import LossOptions, longest_wait
 from destinations.pipeline.report import Row

@@ -226,7 +226,6 @@ from .times import (
     shown_duration,
     shown_time,
 )
-from .tokens import StoredTokens, stored_tokens
 from .versions import (
     entry_version,
     version_of_all,
@@ -278,7 +277,6 @@ __all__ = [
     "StoreStatus",
     "StoredAlerts",
     "StoredPauses",
-    "StoredTokens",
     "SubscriptionCounts",
     "TenantChange",
     "TenantDetails",
@@ -400,7 +398,6 @@ __all__ = [
     "split",
     "stopped_destinations",
     "store_status",
-    "stored_tokens",
     "stored_version_at",
     "tenant_status",
     "tenant_statuses",

@@ -13,7 +13,8 @@ from destinations.errors import (
     TemporaryError,
     UsageError,
 )
-from destinations.operations import Partner, stored_tokens
+from destinations.operations import Partner
+from destinations.operations.tokens import stored_tokens
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.installed import find_folder

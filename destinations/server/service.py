@@ -34,8 +34,8 @@ from destinations.operations import (
     refused_credentials,
     resume_credentials,
     stopped_destinations,
-    stored_tokens,
 )
+from destinations.operations.tokens import stored_tokens
 from destinations.pipeline.breaker import Breaker
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.exclusion import PartnerAccount

@@ -34,7 +34,7 @@ SNAKE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 WORD = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 NO_CODES = re.compile(
     r"(?:AF|CERT|O|RLIMIT|SSL|SSLV3|TCP|TLSV1|TLSV13|OTEL|WATCHDOG|XDG)_\w+"  # of the system
-    r"|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|NOTIFY_SOCKET"
+    r"|CURL_CA_BUNDLE|DESTINATIONS_SEALING_KEY|REQUESTS_CA_BUNDLE|NOTIFY_SOCKET"
     r"|GRAPHQL_\w+_FAILED"  # of a partner's answer, which an error rule reads
     r"|INCOMPLETE_EXPIRED"  # a state of a subscription at Kana
 )

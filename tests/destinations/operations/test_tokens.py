@@ -7,7 +7,7 @@ import pytest
 
 from destinations.errors import TemporaryError, UsageError
 from destinations.oauth2 import KeptToken
-from destinations.operations import StoredTokens
+from destinations.operations.tokens import StoredTokens
 from destinations.store import SealedValues, Sealer, SealingKey, make_sealing_key
 from tests.stores import AnyStore, both_kinds, open_again
 
