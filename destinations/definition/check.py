@@ -12,8 +12,10 @@ from destinations.definition.defaults import (
     broken_setting_defaults,
 )
 from destinations.definition.document import Document
+from destinations.definition.form_keywords import choice_fields, form_issues
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.mapping_places import (
+    ANSWER,
     EVENT,
     destination_mappings,
     reconcile_key,
@@ -244,7 +246,33 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
             document, pointer("touches", index), value, touches_shape(data["fields"])
         )
     yield from _schema(document, "/fields", data["fields"])
+    yield from form_issues(document, "/fields", data["fields"], "field")
+    yield from _choices(document, requests)
     yield from broken_field_defaults(document)
+
+
+_CHOICES: Final[Mapping[str, Shape | None]] = {
+    "items": ANSWER,
+    "next": ANSWER,
+    "value": None,
+    "label": None,
+}
+"""What the mappings of ``x-choices`` read; an item of the list can be anything."""
+
+
+def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in ``x-choices``: its request must exist, and only ask."""
+    for path, _, choices in choice_fields(document.data["fields"]):
+        place = f"/fields{path}/x-choices"
+        name = choices.get("request")
+        if name is not None and name not in requests:
+            yield document.issue(f"{place}/request", _unknown("request", name, requests))
+        elif name is not None and not requests[name]["idempotent"]:
+            message = f"{name} must be idempotent, as it only asks for choices"
+            yield document.issue(f"{place}/request", message)
+        for key, shape in _CHOICES.items():
+            if key in choices:
+                yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:
@@ -528,6 +556,7 @@ def _settings(document: Document) -> Iterator[Issue]:
             message += did_you_mean(key, settings["properties"])
             yield document.issue(pointer("settings", "required", index), message)
     yield from _schema(document, "/settings", settings)
+    yield from form_issues(document, "/settings", settings, "setting")
     yield from broken_setting_defaults(document)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from destinations.definition.model import (
     ActionDefinition,
@@ -15,10 +15,18 @@ from destinations.definition.model import (
     Step,
 )
 from destinations.segment.json_pointer import pointer
+from destinations.segment.validation.required_when import KEYWORD
 
 __all__ = ["Bump", "Difference", "Version", "compare"]
 
 _MISSING: Any = object()
+_OF_FORMS: Final = frozenset(
+    {
+        *("x-labels", "x-placeholder", "x-dependsOn", "x-hidden", "readOnly", "x-display"),
+        *("x-category", "x-objectUI", "x-disabledInputs", "x-choices"),
+    }
+)
+"""The keywords of a field or setting that say only how forms show it."""
 
 
 class Bump(IntEnum):
@@ -178,7 +186,14 @@ def _property(
         if before == after:
             continue
         own = place + pointer(key)
-        if key == "default" and kind == "field":
+        if key in _OF_FORMS:
+            yield Difference(Bump.PATCH, own, f"forms show the {kind} in another way")
+        elif key == KEYWORD and after is _MISSING:
+            yield Difference(Bump.MINOR, own, f"the {kind} is no longer required in some cases")
+        elif key == KEYWORD:
+            message = f"the {kind} is required in other cases now: refused where it is missing"
+            yield Difference(Bump.MAJOR, own, message)
+        elif key == "default" and kind == "field":
             message = "the default mapping has changed: new subscriptions send something else"
             yield Difference(Bump.MINOR if before is _MISSING else Bump.MAJOR, own, message)
         elif key == "default":

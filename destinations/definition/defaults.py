@@ -12,6 +12,7 @@ from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.parts import alternatives, split
 from destinations.segment.validation import compile_schema
+from destinations.segment.validation.required_when import unconditional
 
 __all__ = ["broken_field_defaults", "broken_mapping", "broken_setting_defaults"]
 
@@ -93,7 +94,8 @@ def _broken(
     if value is UNDEFINED:
         return
     try:
-        schema = compile_schema({"type": "object", "properties": {"value": spec}})
+        alone = unconditional(spec)
+        schema = compile_schema({"type": "object", "properties": {"value": alone}})
     except DefinitionError:  # as above
         return
     # As at run time: text that holds a number is one, and what is empty counts as absent.

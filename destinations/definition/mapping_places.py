@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from destinations.definition.form_keywords import choice_fields
 from destinations.definition.reads import Shape
 from destinations.segment.javascript.values import article
 from destinations.segment.json_pointer import pointer
 
 __all__ = [
+    "ANSWER",
     "EVENT",
     "destination_mappings",
     "payload_shape",
@@ -58,10 +60,11 @@ _WITHIN_EVENT: Final = {
 _PAYLOAD_FIRST: Final = (
     "$.payload.{0} for the field of the action, or $.event.{0} for what the event has"
 )
-_ANSWER: Final = Shape("root", {"answer": None})
 _NO_STEP: Final = (
     "must not read answers: these are of the steps before a request, and no step makes this one"
 )
+ANSWER: Final = Shape("root", {"answer": None})
+"""What a mapping on an answer reads."""
 
 Placed = tuple[str, object, Shape | None]
 """The JSON pointer of a mapping, the mapping, and what it can read."""
@@ -104,8 +107,21 @@ class _Shapes:
         self._requests = data["requests"]
         self._actions = actions
         self._test = data.get("authentication", {}).get("test")
+        self._of_choices = {
+            choices.get("request")
+            for action in actions
+            for _, _, choices in choice_fields(action["fields"])
+        }
         settings = data["settings"]["properties"]
         self._settings = Shape("setting", {key: _of_schema(spec) for key, spec in settings.items()})
+
+    def own(self, name: str) -> Shape:
+        """Return the shape that the mappings of a request read."""
+        if name in self._of_choices:
+            message = "must not use event or payload: choices are asked for without an event"
+            elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
+            return Shape("root", {"settings": self._settings, "page": None}, elsewhere)
+        return self.of_request(self.payload(name), self.answers(name))
 
     def of_request(self, payload: Shape | None, answers: Shape | str = _NO_STEP) -> Shape:
         """Return the shape that a request can read; ``answers`` may be why it has none."""
@@ -263,7 +279,7 @@ def destination_mappings(
                     seen = shapes.shared_by(name)
                     yield f"/transport/{key}", transport[key], replace(seen, of_url=key == "url")
     if "account" in data.get("authentication", {}):
-        yield "/authentication/account", data["authentication"]["account"], _ANSWER
+        yield "/authentication/account", data["authentication"]["account"], ANSWER
     oauth2 = data.get("authentication", {}).get("oauth2", {})
     url = oauth2.get("tokenUrl")
     if isinstance(url, dict) and "urls" not in url:
@@ -282,7 +298,7 @@ def _is_batched(request: Mapping[str, Any]) -> bool:
 
 
 def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Iterator[Placed]:
-    own = shapes.of_request(shapes.payload(name), shapes.answers(name))
+    own = shapes.own(name)
     if "graphql" in request:
         yield "/graphql/variables", request["graphql"].get("variables", {}), own
     for key, value in request.get("rest", {}).items():
@@ -292,7 +308,7 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
         seen = shapes.shared_by(name) if is_shared else own
         yield pointer("rest", key), value, replace(seen, of_url=key == "url")
     for index, refusal in enumerate(request.get("refusals", ())):
-        yield pointer("refusals", index, "message"), refusal["message"], _ANSWER
+        yield pointer("refusals", index, "message"), refusal["message"], ANSWER
     batch = request.get("batch", {})
     yield "/batch/json", batch.get("json"), shapes.of_batch
     yield "/batch/failures", batch.get("failures"), None
@@ -300,7 +316,7 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
     of_payload = Shape("root", {"payload": shapes.payload(name)})
     for key, value in request.get(named, {}).items():
         if key not in {"ask", "nothing", "after"}:
-            yield pointer(named, key), value, of_payload if key in {"key", "amount"} else _ANSWER
+            yield pointer(named, key), value, of_payload if key in {"key", "amount"} else ANSWER
     if "list" in request:
         yield "/list/value", request["list"]["value"], own
 

@@ -1,21 +1,26 @@
 """Convert Segment's field definitions to JSON Schema, with keywords that all drafts share.
 
 A field is ``{type, label, description, required, multiple, allowNull, choices, format, properties,
-additionalProperties, minimum, maximum, default}``. Rules that the reference runtime does not
-enforce are left out, so that every payload it accepts is valid here: bounds of integers, a minimum
-or maximum of 0, null for objects with properties.
+additionalProperties, minimum, maximum, default}``, and what forms show of it (``depends_on``,
+``placeholder``, ``category``, ...), which the keywords that begin with ``x-`` carry. Rules that the
+reference runtime does not enforce are left out, so that every payload it accepts is valid here:
+bounds of integers, a minimum or maximum of 0, null for objects with properties.
+
+A field that is required under conditions has them in ``x-requiredWhen``. What that cannot say with
+the meaning of the reference, such as several conditions of a property, stands in ``allOf``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from destinations.errors import DefinitionError, Issue
-from destinations.segment.fields.conditions import condition_schema
+from destinations.segment.fields.conditions import conditions_of
 from destinations.segment.json_pointer import pointer
+from destinations.segment.validation.required_when import KEYWORD, condition_schema
 
-__all__ = ["FIELD_TYPES", "fields_to_schema"]
+__all__ = ["ASKED_BY_CODE", "FIELD_TYPES", "FORM_KEYWORDS", "fields_to_schema"]
 
 FIELD_TYPES: Final[Mapping[str, str | list[str]]] = {
     "string": "string",
@@ -30,6 +35,23 @@ FIELD_TYPES: Final[Mapping[str, str | list[str]]] = {
 _FORMATS: Final = {"datetime": "date-like", "password": "password", "text": "text"}
 _BOUNDS: Final = {"string": ("minLength", "maxLength"), "number": ("minimum", "maximum")}
 
+FORM_KEYWORDS: Final[Mapping[str, str]] = {
+    "placeholder": "x-placeholder",
+    "category": "x-category",
+    "displayMode": "x-display",
+    "hidden": "x-hidden",
+    "unsafe_hidden": "x-hidden",
+    "readOnly": "readOnly",
+    "defaultObjectUI": "x-objectUI",
+    "disabledInputMethods": "x-disabledInputs",
+}
+"""The keywords for what Segment's forms show of a field, by Segment's names."""
+
+ASKED_BY_CODE: Final = (
+    "which request gives the choices; Segment asks the partner by code that its file does not hold."
+)
+"""What ``x-choices`` says of a dynamic field until its request is written."""
+
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
@@ -41,117 +63,170 @@ def fields_to_schema(fields: Mapping[str, Any], *, path: str = "") -> Schema:
     Raises `DefinitionError` with every issue: fields that are not objects, unknown types, invalid
     conditions. ``path`` is the JSON pointer that issues start with.
     """
-    issues: list[Issue] = []
-    schema = {"$schema": DIALECT, **_object(fields, path, issues)}
-    if issues:
-        raise DefinitionError(issues)
+    reader = _Reader(fields if isinstance(fields, dict) else ())
+    schema = {"$schema": DIALECT, **reader.of_object(fields, path)}
+    if reader.issues:
+        raise DefinitionError(reader.issues)
     return schema
 
 
-def _object(
-    fields: Mapping[str, Any],
-    path: str,
-    issues: list[Issue],
-    *,
-    additional: bool = False,
-    conditional_children: bool = False,
-) -> Schema:
-    """Return the schema of an object with ``fields``.
+class _Reader:
+    """Reads the fields of one payload; ``names`` are those of the fields that conditions know."""
 
-    With ``conditional_children``, required children are left to the enclosing object, whose
-    conditions may refer to them.
-    """
-    if not isinstance(fields, dict):
-        issues.append(Issue("should be an object of fields", path))
-        return {}
-    properties: Schema = {}
-    required: list[str] = []
-    conditions: dict[str, tuple[Any, str]] = {}
-    for key, definition in fields.items():
-        place = path + pointer(key)
-        if not isinstance(definition, dict):
-            issues.append(Issue("should be a field definition, an object", place))
-            continue
-        properties[key] = _field(definition, place, issues)
-        conditions.update(_conditions_of_children(key, definition, place))
-        if definition.get("required") is True:
-            required.append(key)
-        elif _is_condition(definition):
-            conditions[key] = (definition["required"], f"{place}/required")
-    schema: Schema = {
-        "type": "object",
-        "additionalProperties": additional,
-        "properties": properties,
-    }
-    if conditional_children:
+    def __init__(self, names: Iterable[str]) -> None:
+        self.issues: list[Issue] = []
+        self._names = frozenset(names)
+
+    def of_object(
+        self,
+        fields: Mapping[str, Any],
+        path: str,
+        *,
+        additional: bool = False,
+        parent: Mapping[str, Any] | None = None,
+    ) -> Schema:
+        """Return the schema of an object; ``parent`` is the field that has these as properties.
+
+        If some properties are required under conditions, none of them is required here: then the
+        reference does not ask for the others.
+        """
+        if not isinstance(fields, dict):
+            self._issue("should be an object of fields", path)
+            return {}
+        properties: Schema = {}
+        for key, definition in fields.items():
+            place = path + pointer(key)
+            if isinstance(definition, dict):
+                properties[key] = self._field(definition, place)
+                properties[key] |= self._conditions(key, definition, place, fields, parent)
+            else:
+                self._issue("should be a field definition, an object", place)
+        schema: Schema = {
+            "type": "object",
+            "additionalProperties": additional,
+            "properties": properties,
+        }
+        required = [key for key in properties if fields[key].get("required") is True]
+        if required and (parent is None or not any(map(_is_conditional, fields.values()))):
+            schema["required"] = required
+        rules = [] if parent is not None else list(self._left_rules(fields))
+        if rules:
+            schema["allOf"] = rules
         return schema
-    if required:
-        schema["required"] = required
-    parts = [condition_schema(key, rule, at, issues) for key, (rule, at) in conditions.items()]
-    if parts:
-        schema["allOf"] = parts
-    return schema
 
-
-def _conditions_of_children(
-    key: str, definition: Mapping[str, Any], path: str
-) -> dict[str, tuple[Any, str]]:
-    """Yield conditions of an object's properties, for the schema of the enclosing object."""
-    return {
-        f"{key}.{child}": (inner["required"], f"{path}/properties/{child}/required")
-        for child, inner in _children(definition).items()
-        if isinstance(inner, dict) and _is_condition(inner)
-    }
-
-
-def _is_condition(definition: Mapping[str, Any]) -> bool:
-    return isinstance(definition.get("required"), dict)
-
-
-def _children(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    children = definition.get("properties")
-    return children if definition.get("type") == "object" and isinstance(children, dict) else {}
-
-
-def _field(definition: Mapping[str, Any], path: str, issues: list[Issue]) -> Schema:
-    kind = definition.get("type")
-    if not isinstance(kind, str) or kind not in FIELD_TYPES:
-        known = ", ".join(FIELD_TYPES)
-        issues.append(Issue(f"should be one of {known} but is {kind!r}", f"{path}/type"))
-        return {}
-    schema = _described(definition)
-    schema.update(_scalar(kind, definition, path, issues))
-    if definition.get("multiple"):
-        schema["items"] = {"type": FIELD_TYPES[kind]}
-        schema["type"] = "array"
-        if "enum" in schema:
-            schema["items"]["enum"] = schema.pop("enum")
-    if kind == "object" and definition.get("properties") is not None:
-        inner = _object(
-            definition["properties"],
-            f"{path}/properties",
-            issues,
-            additional=bool(definition.get("additionalProperties")),
-            conditional_children=any(
-                isinstance(child, dict) and _is_condition(child)
-                for child in _children(definition).values()
-            ),
-        )
+    def _field(self, definition: Mapping[str, Any], path: str) -> Schema:
+        kind = definition.get("type")
+        if not isinstance(kind, str) or kind not in FIELD_TYPES:
+            known = ", ".join(FIELD_TYPES)
+            self._issue(f"should be one of {known} but is {kind!r}", f"{path}/type")
+            return {}
+        schema = _described(definition)
+        schema.update(_scalar(kind, definition, path, self.issues))
         if definition.get("multiple"):
-            schema["items"] = inner
-        else:
-            schema.update(inner)
-    return schema
+            schema["items"] = {"type": FIELD_TYPES[kind]}
+            schema["type"] = "array"
+            for keyword in ("enum", "x-labels"):
+                if keyword in schema:
+                    schema["items"][keyword] = schema.pop(keyword)
+        if kind == "object" and definition.get("properties") is not None:
+            inner = self.of_object(
+                definition["properties"],
+                f"{path}/properties",
+                additional=bool(definition.get("additionalProperties")),
+                parent=definition,
+            )
+            if definition.get("multiple"):
+                schema["items"] = inner
+            else:
+                schema.update(inner)
+        return schema
+
+    def _conditions(
+        self,
+        key: str,
+        definition: Mapping[str, Any],
+        path: str,
+        siblings: Mapping[str, Any],
+        parent: Mapping[str, Any] | None,
+    ) -> Schema:
+        """Return the conditions under which forms show a field, and those that require it."""
+        found: Schema = {}
+        if definition.get("depends_on") is not None:
+            rule = conditions_of(definition["depends_on"], f"{path}/depends_on", self.issues)
+            if rule is not None and _names_of(rule) <= {*self._names, *siblings}:
+                found["x-dependsOn"] = rule
+        if _is_conditional(definition):
+            rule = conditions_of(definition["required"], f"{path}/required", self.issues)
+            if rule is not None and self._is_sayable(key, rule, parent):
+                found[KEYWORD] = rule
+        return found
+
+    def _is_sayable(
+        self, key: str, rule: Mapping[str, Any], parent: Mapping[str, Any] | None
+    ) -> bool:
+        """Return whether ``x-requiredWhen`` of a field means the same as the reference's rule."""
+        if "." in key or not _names_of(rule) <= self._names:
+            return False
+        return parent is None or (len(rule["conditions"]) == 1 and not parent.get("multiple"))
+
+    def _left_rules(self, fields: Mapping[str, Any]) -> Iterator[Schema]:
+        """Yield the schemas of the rules that ``x-requiredWhen`` cannot say."""
+        for key, definition in fields.items():
+            for child, inner in _children(definition).items():
+                yield from self._left_rule(f"{key}.{child}", child, inner, definition)
+            yield from self._left_rule(key, key, definition, None)
+
+    def _left_rule(
+        self, place: str, key: str, definition: object, parent: Mapping[str, Any] | None
+    ) -> Iterator[Schema]:
+        if isinstance(definition, dict) and _is_conditional(definition):
+            # Its issues are those of the field, which has been read.
+            rule = conditions_of(definition["required"], "", [])
+            if rule is not None and not self._is_sayable(key, rule, parent):
+                yield _as_in_reference(place, rule)
+
+    def _issue(self, message: str, path: str) -> None:
+        self.issues.append(Issue(message, path))
+
+
+def _names_of(rule: Mapping[str, Any]) -> set[str]:
+    return {one["field"].split(".")[0] for one in rule["conditions"]}
+
+
+def _as_in_reference(key: str, rule: Mapping[str, Any]) -> Schema:
+    """Return the schema of a rule; with several conditions a dotted key names one field."""
+    parent, dot, child = key.partition(".")
+    is_property = dot and len(rule["conditions"]) == 1
+    return condition_schema((parent, child.split(".")[0]) if is_property else (key,), rule)
+
+
+def _is_conditional(definition: object) -> bool:
+    return isinstance(definition, dict) and isinstance(definition.get("required"), dict)
+
+
+def _children(definition: object) -> Mapping[str, Any]:
+    if not isinstance(definition, dict) or definition.get("type") != "object":
+        return {}
+    children = definition.get("properties")
+    return children if isinstance(children, dict) else {}
 
 
 def _described(definition: Mapping[str, Any]) -> Schema:
-    """Return title, description and default, which documentation and importers need."""
+    """Return title, description and default, and what else forms show of a field."""
     names = {"label": "title", "description": "description", "default": "default"}
-    return {
+    found = {
         keyword: definition[name]
         for name, keyword in names.items()
         if definition.get(name) is not None
     }
+    found |= {
+        keyword: definition[name]
+        for name, keyword in FORM_KEYWORDS.items()
+        if definition.get(name) not in (None, False, "", [])
+    }
+    if definition.get("dynamic"):
+        found["x-choices"] = {"pending": ASKED_BY_CODE}
+    return found
 
 
 def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Issue]) -> Schema:
@@ -166,6 +241,9 @@ def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Is
     choices = definition.get("choices")
     if isinstance(choices, list):
         schema["enum"] = [choice["value"] if _has_value(choice) else choice for choice in choices]
+        labels = [_label(choice) for choice in choices]
+        if any(label is not None for label in labels):
+            schema["x-labels"] = labels
     elif choices:
         issues.append(Issue("should be a list of values", f"{path}/choices"))
     if definition.get("allowNull"):
@@ -173,8 +251,18 @@ def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Is
         schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
         if "enum" in schema:
             schema["enum"].append(None)
+        if "x-labels" in schema:
+            schema["x-labels"].append(None)
     return schema
 
 
 def _has_value(choice: object) -> bool:
     return isinstance(choice, dict) and "value" in choice
+
+
+def _label(choice: object) -> str | None:
+    """Return the label of a choice, if forms show another text than its value."""
+    if not isinstance(choice, dict) or not _has_value(choice):
+        return None
+    label = choice.get("label")
+    return label if isinstance(label, str) and label != str(choice["value"]) else None

@@ -19,6 +19,7 @@ from destinations.segment.validation.filling import Member, compile_settler, fil
 from destinations.segment.validation.fits import ALWAYS, NEVER, Fit, compile_fit
 from destinations.segment.validation.keywords import Errors, Rule
 from destinations.segment.validation.library import library_validator
+from destinations.segment.validation.required_when import expanded
 from destinations.segment.validation.results import Checked, FieldError
 from destinations.segment.validation.schema_check import schema_issues
 from destinations.segment.validation.schema_rule import compile_object_rules, compile_rule
@@ -177,7 +178,7 @@ def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
     if issues:
         raise DefinitionError(issues)
     try:
-        return CompiledSchema(schema)
+        return CompiledSchema(expanded(schema))
     except (jsonschema_rs.ReferencingError, jsonschema_rs.ValidationError, ValueError) as error:
         message = f"has a reference that leads nowhere: {str(error).splitlines()[0]}"
         raise DefinitionError([Issue(message)]) from None

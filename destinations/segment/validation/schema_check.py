@@ -15,6 +15,7 @@ from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation.formats import FORMATS
 from destinations.segment.validation.keywords import ANNOTATIONS, VALUE_CHECKS
 from destinations.segment.validation.library import DIALECT, LEFT_TO_LIBRARY, library_validator
+from destinations.segment.validation.required_when import KEYWORD, OPERATORS
 from destinations.segment.validation.schema_wording import Mismatch, unknown_name, wording
 
 __all__ = ["schema_issues"]
@@ -40,7 +41,7 @@ def _meta_validator() -> jsonschema_rs.Validator:
 def schema_issues(schema: object) -> list[Issue]:
     """Return the issues of a schema: against the 2020-12 meta-schema, and unknown names.
 
-    Of the keywords that start with ``x-`` only ``x-refuse`` is looked at.
+    Of the keywords that start with ``x-``, only ``x-refuse`` and ``x-requiredWhen`` are looked at.
     """
     try:
         found = [
@@ -114,6 +115,8 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
         _check_pattern(value, path, issues)
     elif name == "x-refuse":
         _check_refusals(value, path, issues)
+    elif name == KEYWORD:
+        _check_conditions(value, path, issues)
     elif name not in _KNOWN and not name.startswith("x-"):
         message = "is not a keyword of JSON Schema; your own start with x-"
         issues.append(Issue(message + did_you_mean(name, _KNOWN), path))
@@ -139,6 +142,29 @@ def _check_refusals(entries: Any, path: str, issues: list[Issue]) -> None:
             issues.append(Issue("should have texts as its pattern and its message", place))
         else:
             _check_pattern(entry["pattern"], place + pointer("pattern"), issues)
+
+
+_PLACE: Final = re.compile(r"(/properties/[^/]*){1,2}/" + KEYWORD)
+
+
+def _check_conditions(rule: Any, path: str, issues: list[Issue]) -> None:
+    """Check ``x-requiredWhen``: where it stands, and that its conditions can be told."""
+    if not _PLACE.fullmatch(path):
+        message = "is only for fields of the payload, and for properties of its object fields"
+        issues.append(Issue(message, path))
+        return
+    conditions = rule.get("conditions") if isinstance(rule, dict) else None
+    if not isinstance(conditions, list) or not conditions:
+        issues.append(Issue("should have conditions, a list of at least one", path))
+        return
+    if rule.get("match", "all") not in ("all", "any"):
+        issues.append(Issue("should be all or any", path + pointer("match")))
+    for index, one in enumerate(conditions):
+        place = path + pointer("conditions", index)
+        if not isinstance(one, dict) or not isinstance(one.get("field"), str):
+            issues.append(Issue("should have a field, the name of one", place))
+        elif one.get("operator") not in OPERATORS:
+            issues.append(Issue("should be is or is_not", place + pointer("operator")))
 
 
 _LISTS_OF_SCHEMAS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})

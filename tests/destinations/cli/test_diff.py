@@ -59,6 +59,24 @@ def _setting(data: dict[str, Any]) -> None:
     data["settings"]["required"].append("region")
 
 
+_RULE = {"conditions": [{"field": "delta", "operator": "is_not"}]}
+
+
+def _form(data: dict[str, Any]) -> None:
+    data["fields"]["properties"]["delta"] |= {"x-placeholder": "5", "x-category": "amounts"}
+
+
+def _conditional(data: dict[str, Any]) -> None:
+    _optional(data)
+    data["fields"]["properties"]["note"]["x-requiredWhen"] = _RULE
+
+
+def _more_conditional(data: dict[str, Any]) -> None:
+    data["fields"]["properties"]["delta"]["x-requiredWhen"] = {
+        "conditions": [{"field": "userId", "operator": "is", "value": "x"}]
+    }
+
+
 def _without_preset(data: dict[str, Any]) -> None:
     data["presets"].pop()
 
@@ -74,6 +92,9 @@ CASES: dict[str, tuple[str, Change, str, str]] = {
     "another type": ("track.yaml", _type, "major", "type was 'integer' and is 'number'"),
     "another default": ("track.yaml", _default, "major", "default mapping has changed"),
     "a limit less": ("track.yaml", _limit, "minor", "maximum no longer restricts"),
+    "words of forms": ("track.yaml", _form, "patch", "forms show the field in another way"),
+    "a new field with conditions": ("track.yaml", _conditional, "minor", "new and optional"),
+    "conditions of a field": ("track.yaml", _more_conditional, "major", "in other cases now"),
     "a new required setting": ("destination.yaml", _setting, "major", "'region' is new"),
     "a preset less": ("destination.yaml", _without_preset, "major", "'Record usage' is gone"),
     "other words": ("destination.yaml", _words, "patch", "its wording has changed"),

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from destinations.definition import OAuth2Definition, UrlChoice, check_folder, load_definition
+from destinations.definition import (
+    AccessTokenAuth,
+    OAuth2Definition,
+    UrlChoice,
+    check_folder,
+    load_definition,
+)
 from destinations.definition.setting_uses import address_settings, host_settings
 from tests.oauth2_samples import oauth2_files, write_oauth2
 
@@ -39,7 +45,7 @@ def test_what_is_read(tmp_path: Path) -> None:
         "body",
         {"audience": "a"},
     )
-    assert definition.transport.access_token
+    assert isinstance(definition.transport.auth, AccessTokenAuth)
     assert definition.warnings == ()
 
 

@@ -33,7 +33,7 @@ from destinations.segment.validation import compile_schema
         ({"type": "integer", "minimum": 1}, {"type": "integer"}),
         (
             {"type": "string", "choices": ["a", {"label": "B", "value": "b"}]},
-            {"type": "string", "enum": ["a", "b"]},
+            {"type": "string", "enum": ["a", "b"], "x-labels": [None, "B"]},
         ),
         ({"type": "string", "allowNull": True}, {"type": ["string", "null"]}),
         (

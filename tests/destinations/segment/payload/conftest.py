@@ -16,6 +16,7 @@ from destinations.segment.mapping import compile_mapping
 from destinations.segment.payload import compile_payload
 from destinations.segment.validation import compile_schema
 from destinations.segment.validation.empties import compile_root_cleaner
+from destinations.segment.validation.required_when import expanded
 from destinations.segment.validation.schema_rule import compile_rule
 
 Made = tuple[str, list[tuple[str, str]]]
@@ -76,7 +77,8 @@ def _judged(schema: Mapping[str, Any], mapped: Any, errors: list[tuple[str, str]
         for key, part in fields.items():
             if isinstance(part, dict) and "x-otherwise" in part:
                 mapped.setdefault(key, part["x-otherwise"])
-    return compile_rule(schema, schema)(mapped, errors)
+    whole = expanded(schema)
+    return compile_rule(whole, whole)(mapped, errors)
 
 
 @pytest.fixture(scope="session")
