@@ -63,7 +63,10 @@ class SettingRow:
 
 
 def field_rows(action: ActionDefinition) -> list[FieldRow]:
-    """Return the fields of ``action`` in the order of its definition."""
+    """Return the fields of ``action`` in the order of its definition.
+
+    A field that forms hide and that reads nothing of the event is not the customer's affair.
+    """
     properties: dict[str, dict[str, Any]] = action.fields["properties"]
     # An event without this field is kept, not refused, so for the customer it is optional.
     kept = action.unmapped.missing if action.unmapped else None
@@ -77,6 +80,7 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
             sentence=_sentence(spec, *_computed(spec.get("default"))),
         )
         for key, spec in properties.items()
+        if "x-hidden" not in spec or any(first_sources(spec.get("default")))
     ]
 
 
@@ -95,14 +99,14 @@ def setting_rows(definition: DestinationDefinition) -> list[SettingRow]:
     return [
         SettingRow(key, spec["title"], key in required, _sentence(spec))
         for key, spec in definition.settings["properties"].items()
-        if spec.get("x-catalog", True)
+        if spec.get("x-catalog", True) and "x-hidden" not in spec
     ]
 
 
 def _sentence(spec: Mapping[str, Any], *computed: str) -> str:
     """Return what a row says of a field or a setting."""
     description = in_one_line(spec["description"])
-    sentences = [description, *_choices(spec), *computed]
+    sentences = [description, *_choices(spec), *_of_forms(spec), *computed]
     default = _default(spec.get("x-otherwise", spec.get("default")))
     if default and "default" not in description.lower():
         sentences.append(f"Defaults to `{default}`.")
@@ -114,9 +118,42 @@ def _choices(spec: Mapping[str, Any]) -> Iterator[str]:
     items = spec.get("items")
     for begin, schema in (("One of", spec), ("A list of", items)):
         values = schema.get("enum", ()) if isinstance(schema, dict) else ()
-        shown = [f"`{_text(value)}`" for value in values if value is not None]
+        labels = schema.get("x-labels") if isinstance(schema, dict) else None
+        shown = [
+            f"`{_text(value)}`" + (f" ({in_one_line(label)})" if label else "")
+            for value, label in zip(values, labels or [None] * len(values), strict=True)
+            if value is not None
+        ]
         if shown:
             yield f"{begin} {joined(shown, 'or')}."
+
+
+def _of_forms(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what forms say of a field: when it is required or shown, and what may be entered."""
+    for keyword, begin in (("x-requiredWhen", "Required if"), ("x-dependsOn", "Only used if")):
+        if keyword in spec and (begin != "Only used if" or "x-requiredWhen" not in spec):
+            yield f"{begin} {_rule(spec[keyword])}."
+    if "x-choices" in spec:
+        yield "Chosen from a list that the partner has."
+    if "x-placeholder" in spec:
+        yield f"For example, {_code(in_one_line(spec['x-placeholder']))}."
+    if spec.get("readOnly"):
+        yield "Its mapping can't be changed."
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    """Return conditions as a clause, such as ``"`kind` is `a` or `b`"``."""
+    word = "or" if rule.get("match") == "any" else "and"
+    return joined([_condition(one) for one in rule["conditions"]], word)
+
+
+def _condition(one: Mapping[str, Any]) -> str:
+    name, is_same = _code(one["field"]), one["operator"] == "is"
+    if "value" not in one:
+        return f"{name} is {'missing' if is_same else 'there'}"
+    value = one["value"]
+    values = [_code(_text(each)) for each in (value if isinstance(value, list) else [value])]
+    return f"{name} is {'' if is_same else 'not '}{joined(values, 'or')}"
 
 
 def _computed(mapping: object) -> Iterator[str]:

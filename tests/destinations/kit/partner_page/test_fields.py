@@ -137,6 +137,47 @@ SAID: dict[str, tuple[dict[str, Any], str, str]] = {
         "Title",
         " A list of `a`, `b`, or `c`.",
     ),
+    "choices with labels": (
+        {"enum": ["us", "eu", 1], "x-labels": ["United States", None, "One\nmore"]},
+        "Title",
+        " One of `us` (United States), `eu`, or `1` (One more).",
+    ),
+    "required under conditions": (
+        {
+            "x-requiredWhen": {
+                "match": "any",
+                "conditions": [
+                    {"field": "by", "operator": "is_not", "value": 5},
+                    {"field": "thing", "operator": "is"},
+                ],
+            },
+            "x-dependsOn": {"conditions": [{"field": "by", "operator": "is", "value": 5}]},
+        },
+        "Title",
+        " Required if `by` is not `5` or `thing` is missing.",
+    ),
+    "shown under conditions": (
+        {
+            "x-dependsOn": {
+                "conditions": [
+                    {"field": "thing", "operator": "is", "value": ["a", "b"]},
+                    {"field": "by", "operator": "is_not"},
+                ]
+            },
+        },
+        "Title",
+        " Only used if `thing` is `a` or `b` and `by` is there.",
+    ),
+    "a list of the partner": (
+        {"x-choices": {"pending": "the request"}, "x-placeholder": "board_1"},
+        "Title",
+        " Chosen from a list that the partner has. For example, `board_1`.",
+    ),
+    "a mapping that stays": (
+        {"readOnly": True, "x-hidden": True, "default": {"@path": "$.a"}},
+        "`a`",
+        " Its mapping can't be changed.",
+    ),
     "one choice": ({"enum": [True]}, "Title", " One of `true`."),
     "a literal": ({"default": "USD"}, "Title", " Defaults to `USD`."),
     "a value for none": (
@@ -159,6 +200,22 @@ def test_what_a_row_says_of_its_field(
 
     row = {row.key: row for row in field_rows(load(change).actions["count"])}["x"]
     assert (row.cell, row.sentence) == (cell, f"What it is.{said}")
+
+
+def test_what_forms_hide_has_no_row(load: Load) -> None:
+    """Unless the event fills it: then the customer has to know."""
+
+    def change(documents: Any) -> None:
+        fields = documents["count"]["fields"]["properties"]
+        fields["by"] |= {"x-hidden": True, "default": 5}
+        fields["thing"] |= {"x-hidden": True}
+        settings = documents["destination"]["settings"]["properties"]
+        words = {"title": "Title", "description": "What it is.", "type": "string"}
+        settings["region"] = {**words, "x-hidden": True, "default": "eu"}
+
+    definition = load(change)
+    assert [row.key for row in field_rows(definition.actions["count"])] == ["thing"]
+    assert "region" not in [row.key for row in setting_rows(definition)]
 
 
 def test_the_settings_of_the_catalog(load: Load) -> None:
