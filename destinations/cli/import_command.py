@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import click
 
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
+from destinations.errors import Issue
 from destinations.kit.importer import Imported, import_segment, import_subscriptions
 
 __all__ = ["command"]
+
+_SHOWN: Final = 3
+"""The places that are shown of a message that many have."""
 
 
 @click.group("import", cls=Group, epilog="Example: destinations import segment catalog.json")
@@ -83,6 +89,14 @@ def _as_json(imported: Imported) -> dict[str, object]:
     }
 
 
+def _grouped(notes: Iterable[Issue]) -> dict[str, list[str]]:
+    """Return the places of each message: many fields may have the same one."""
+    found: dict[str, list[str]] = {}
+    for note in notes:
+        found.setdefault(note.message, []).append(note.path or "/")
+    return found
+
+
 def _print(imported: Imported) -> None:
     for path in imported.files:
         click.echo(path)
@@ -90,8 +104,10 @@ def _print(imported: Imported) -> None:
         click.echo(f"Nothing was added to {imported.folder}.")
     if imported.notes:
         click.echo("\nImported with changes:")
-        for note in imported.notes:
-            click.echo(f"  {note.path or '/'}: {note.message}")
+        for message, paths in _grouped(imported.notes).items():
+            more = f" and {len(paths) - _SHOWN} more places" if len(paths) > _SHOWN + 1 else ""
+            shown = paths if not more else paths[:_SHOWN]
+            click.echo(f"  {', '.join(shown)}{more}: {message}")
     if imported.pending:
         names = ", ".join(imported.pending)
         click.echo(f"\nRequests to write in {imported.folder / 'destination.yaml'}: {names}")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from destinations.definition.defaults import broken_field_defaults
+from destinations.definition.document import Document
 from destinations.errors import DefinitionError
+from destinations.kit.importer.field_notes import prepared_fields
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.presets import checked_fql, checked_value
 from destinations.kit.importer.segment_model import SegmentAction
@@ -19,7 +22,7 @@ __all__ = ["action_schema", "action_text"]
 
 _HIDDEN: Final = "Segment does not show this action to people who set the destination up."
 _SCHEMA_LINE: Final = {"$schema": "schemas/action.schema.json"}
-_FIRST: Final = ("title", "description", "type", "format", "enum")
+_FIRST: Final = ("title", "description", "type", "format", "enum", "x-labels")
 _LAST: Final = ("items", "required", "additionalProperties", "properties", "allOf", "default")
 
 
@@ -33,7 +36,7 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": True, "properties": {}}
     place = f"{action.path}/fields"
     try:
-        schema = fields_to_schema(action.fields, path=place)
+        schema = fields_to_schema(prepared_fields(action.fields, place, findings), path=place)
     except DefinitionError as error:
         for issue in error.issues:
             findings.issue(issue.path, issue.message)
@@ -46,6 +49,14 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
             spec["default"], place + pointer(key, "default"), findings
         ):
             del spec["default"]
+    for issue in broken_field_defaults(Document("", {"fields": schema}, {})):
+        name = next(
+            name
+            for name in schema["properties"]
+            if issue.path.startswith(pointer("fields", "properties", name, "default"))
+        )
+        findings.note(place + pointer(name, "default"), f"{issue.message}: left out")
+        schema["properties"][name].pop("default", None)
     return schema
 
 
@@ -59,9 +70,9 @@ def action_text(
         "title": title,
         "description": action.description or NO_DESCRIPTION,
     }
-    hidden = comment(_HIDDEN) if action.hidden else ""
-    parts = [hidden, yaml_text(head), *_subscription(action, findings), "\n"]
-    parts += [*_fields(action, schema), "\n", yaml_text({"perform": {"request": request}})]
+    remarks = [_HIDDEN, *action.remarks] if action.hidden else action.remarks
+    parts = [*map(comment, remarks), yaml_text(head), *_subscription(action, findings), "\n"]
+    parts += [*_fields(schema), "\n", yaml_text({"perform": {"request": request}})]
     return "".join(parts)
 
 
@@ -82,7 +93,7 @@ def _method(fql: str) -> dict[str, str]:
     return {"method": min(types)} if len(types) == 1 else {}
 
 
-def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:
+def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
     around = {key: value for key, value in schema.items() if key != "properties"}
     after = {"allOf": around.pop("allOf")} if "allOf" in around else {}
     order = ("type", "required", "additionalProperties")
@@ -93,30 +104,10 @@ def _fields(action: SegmentAction, schema: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield "  properties:\n"
         for key, spec in schema["properties"].items():
-            yield from (comment(line, indent=4) for line in _remarks(action.fields[key]))
             yield yaml_text({key: _ordered(spec)}, indent=4)
     if after:
-        yield comment("Fields that are required under conditions.", indent=2)
+        yield comment("Conditions that require fields, as Segment's runtime reads them.", indent=2)
         yield yaml_text(after, indent=2)
-
-
-def _remarks(field: Mapping[str, Any]) -> Iterator[str]:
-    """Yield comments on a field that JSON Schema cannot express."""
-    placeholder = field.get("placeholder")
-    if isinstance(placeholder, str) and placeholder:
-        yield f"Placeholder: {placeholder}"
-    if field.get("dynamic"):
-        yield "Segment asks the partner for the choices of this field."
-    choices = field.get("choices")
-    labels = [
-        f"{choice['value']} ({choice['label']})"
-        for choice in (choices if isinstance(choices, list) else ())
-        if isinstance(choice, dict)
-        and "value" in choice
-        and choice.get("label") not in {None, str(choice["value"])}
-    ]
-    if labels:
-        yield "Choices: " + ", ".join(labels)
 
 
 def _ordered(schema: Mapping[str, Any]) -> dict[str, Any]:

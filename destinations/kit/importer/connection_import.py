@@ -33,8 +33,10 @@ from destinations.kit.importer.reading import (
 )
 from destinations.kit.importer.segment_model import SegmentPreset
 from destinations.kit.importer.subscriptions import SWITCHED_OFF, read_preset
+from destinations.kit.importer.sync_mode import refused_sync_mode
 from destinations.kit.importer.titles import numbered
 from destinations.kit.importer.yaml_text import comment, yaml_text
+from destinations.segment.fields import SYNC_MODE
 from destinations.segment.filters import property_path
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import directive_keys
@@ -64,6 +66,7 @@ _READ: Final = (
 _READ_OF_FILTERS: Final = ("if", "actions", "title", "description", "enabled")
 _BATCHING: Final = ("enable_batching", "batch_size", "batch_bytes", "batch_keys")
 _INTERNAL: Final = "__segment_internal"
+_HOOKS: Final = ("onMappingSave", "retlOnMappingSave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +216,14 @@ def _mapping(
     if action is None or directive_keys(given):
         return given
     fields, default = action.fields["properties"], action.default_mapping
+    refused = refused_sync_mode(given, fields, action.slug)
+    if refused is not None:
+        findings.issue(preset.mapping_path + pointer(SYNC_MODE), refused)
     for key in list(given):
-        is_internal = key.startswith(_INTERNAL) or key in _BATCHING
-        if is_internal and key not in fields:
-            path = preset.mapping_path + pointer(key)
-            findings.note(path, "is for Segment's own sending: left out")
+        message = _left_out(key)
+        if message and key not in fields:
+            if key != SYNC_MODE or refused is None:
+                findings.note(preset.mapping_path + pointer(key), message)
             del given[key]
     missing = [key for key in default if key not in given] if given else []
     if missing:
@@ -228,6 +234,15 @@ def _mapping(
         for key, value in given.items()
         if key not in default or canonical(value) != canonical(default[key])
     }
+
+
+def _left_out(key: str) -> str:
+    """Return why a key of a mapping is for Segment alone; empty if it may be a field."""
+    if key in _HOOKS:
+        return "holds what code of Segment's gave when the mapping was saved: left out"
+    if key.startswith(_INTERNAL) or key in _BATCHING:
+        return "is for Segment's own sending: left out"
+    return ""
 
 
 def _filters(found: Sequence[Placed[Any]], written: _Written, findings: Findings) -> None:

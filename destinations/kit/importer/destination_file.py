@@ -88,6 +88,7 @@ def _head(destination: SegmentDestination, slug: str, findings: Findings) -> str
     name = destination.name or title_of(destination.slug).title()
     return (
         comment(_HEAD)
+        + "".join(map(comment, destination.remarks))
         + yaml_text({"$schema": "schemas/destination.schema.json"})
         + ("" if destination.name else comment(_NO_NAME))
         + yaml_text({"name": name})

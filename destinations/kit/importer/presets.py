@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from destinations.definition.defaults import broken_mapping
+from destinations.definition.document import Document
 from destinations.errors import DefinitionError
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.fql import proper_fql
 from destinations.kit.importer.segment_model import SegmentPreset
+from destinations.kit.importer.sync_mode import refused_sync_mode
 from destinations.kit.importer.titles import numbered
 from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
 from destinations.segment.mapping import compile_mapping, compile_value
 
 __all__ = ["PlannedPreset", "canonical", "checked_fql", "checked_value", "plan_presets"]
+
+
+_NO_LINES: Final = Document("", {}, {})
+"""What issues come from whose places are those of Segment's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,12 @@ def plan_presets(
     presets: Iterable[SegmentPreset],
     titles: Mapping[str, str],
     defaults: Mapping[str, Mapping[str, Any]],
+    fields: Mapping[str, Mapping[str, Any]],
     findings: Findings,
 ) -> list[PlannedPreset]:
-    """Plan the import of each preset; ``titles`` and ``defaults`` (mappings) are by action.
+    """Plan the import of each preset.
+
+    By action there are ``titles``, ``defaults`` (mappings) and ``fields`` (JSON Schema).
 
     A preset of an unknown action is noted and left out. A mapping that equals the fields' defaults
     is omitted, as a preset without one has the defaults.
@@ -84,16 +94,20 @@ def plan_presets(
         own = preset.name or titles[preset.action]
         name = numbered(own, (taken for action, taken in names if action == preset.action))
         names.add((preset.action, name))
-        planned.append(_plan(preset, name, defaults[preset.action], findings))
+        planned.append(
+            _plan(preset, name, defaults[preset.action], fields[preset.action], findings)
+        )
     return planned
 
 
 def _plan(
-    preset: SegmentPreset, name: str, default: Mapping[str, Any], findings: Findings
+    preset: SegmentPreset,
+    name: str,
+    default: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    findings: Findings,
 ) -> PlannedPreset:
-    aside = preset.aside
-    if aside is not None:
-        findings.note(preset.path, f"the preset {name!r} is set aside: {aside}")
+    aside = preset.aside or refused_sync_mode(preset.mapping, fields["properties"], preset.action)
     entry: dict[str, Any] = {"name": name, "partnerAction": preset.action}
     comments = []
     subscribe = preset.subscribe
@@ -110,8 +124,13 @@ def _plan(
     if preset.mapping is not None:
         if not _compiles(preset.mapping, preset.mapping_path, findings):
             aside = aside or "a part of its mapping fails for every event that reaches it"
+        for issue in broken_mapping(_NO_LINES, preset.mapping_path, preset.mapping, fields):
+            findings.note(issue.path, issue.message)
+            aside = aside or "a value of its mapping does not fit its own field"
         if canonical(preset.mapping) != canonical(default):
             entry["mapping"] = preset.mapping
+    if aside is not None:
+        findings.note(preset.path, f"the preset {name!r} is set aside: {aside}")
     return PlannedPreset(entry, aside, comments)
 
 

@@ -9,33 +9,53 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
-from destinations.kit.importer.segment_model import SegmentAction, SegmentDestination, SegmentOption
-from destinations.kit.importer.subscriptions import read_preset
+from destinations.kit.importer.left_out import note_left_out
+from destinations.kit.importer.library import note_place
+from destinations.kit.importer.options import read_option
+from destinations.kit.importer.segment_model import SegmentAction, SegmentDestination
+from destinations.kit.importer.subscriptions import note_unread, read_preset
 
 __all__ = ["read_metadata"]
 
 # Segment's own bookkeeping, in every destination's options.
 _OF_SEGMENT: Final = ("metadata", "subscriptions", "versionSettings")
-_CLOUD: Final = "CLOUD"
 _HIDDEN: Final = "hidden"
+_READ: Final = (
+    *("id", "name", "slug", "description", "website", "categories", "contacts"),
+    *("supportedPlatforms", "options", "actions", "presets"),
+)
+_READ_OF_ACTIONS: Final = (
+    *("id", "slug", "name", "description", "platform", "hidden", "defaultTrigger", "fields"),
+)
+_READ_OF_FIELDS: Final = (
+    *("id", "sortOrder", "fieldKey", "type", "label", "description", "placeholder"),
+    *("defaultValue", "required", "multiple", "choices", "dynamic", "allowNull"),
+)
 
 
 def read_metadata(
     raw: Mapping[str, Any], slug: str, path: str, findings: Findings
 ) -> SegmentDestination:
     """Return the metadata at ``path``; issues are added to ``findings``."""
+    note_left_out(raw, "destination", _READ, path, findings)
     listed = findings.objects(raw["actions"], f"{path}/actions")
     slugs = {str(item.get("id")): str(item.get("slug")) for _, item in listed if "id" in item}
     actions = [_action(item, place, findings) for place, item in listed]
-    presets = [
-        read_preset(item, place, slugs, findings)
-        for place, item in findings.objects(raw.get("presets"), f"{path}/presets")
-    ]
+    presets = []
+    for place, item in findings.objects(raw.get("presets"), f"{path}/presets"):
+        note_unread(item, place, findings)
+        presets.append(read_preset(item, place, slugs, findings))
     options = None
     if raw.get("options") is not None:
         found = findings.objects(raw["options"], f"{path}/options")
         options = [
-            _option(item, place, findings)
+            read_option(
+                item,
+                findings.text(item, "name", place, required=True) or "",
+                place,
+                findings,
+                "defaultValue",
+            )
             for place, item in found
             if item.get("name") not in _OF_SEGMENT
         ]
@@ -57,11 +77,9 @@ def read_metadata(
 
 def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAction | None:
     slug = findings.text(raw, "slug", path, required=True)
-    platform = findings.text(raw, "platform", path) or _CLOUD
-    if platform.upper() in {"WEB", "MOBILE"}:
-        where = "browser" if platform.upper() == "WEB" else "app"
-        findings.note(path, f"the action {slug!r} runs in the {where}, not here: left out")
+    if not note_place(findings.text(raw, "platform", path), slug or "", path, findings):
         return None
+    note_left_out(raw, "action", _READ_OF_ACTIONS, path, findings)
     listed = findings.objects(raw.get("fields"), f"{path}/fields")
     orders = [item.get("sortOrder") for _, item in listed]
     if all(isinstance(order, int | float) for order in orders):
@@ -75,6 +93,9 @@ def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAct
             fields[key] = _field(item, key, place, findings)
     if slug is None:
         return None
+    is_hidden = findings.flag(raw, "hidden", path)
+    if is_hidden:
+        findings.note(f"{path}/hidden", "Segment does not show the action: a comment says so")
     return SegmentAction(
         slug=slug,
         fields=fields,
@@ -82,12 +103,13 @@ def _action(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentAct
         name=findings.text(raw, "name", path),
         description=findings.text(raw, "description", path),
         default_subscription=findings.text(raw, "defaultTrigger", path),
-        hidden=findings.flag(raw, "hidden", path),
+        hidden=is_hidden,
     )
 
 
 def _field(raw: Mapping[str, Any], key: str, path: str, findings: Findings) -> dict[str, Any]:
     """Return a field in the shape of the action library."""
+    note_left_out(raw, "field", _READ_OF_FIELDS, path, findings)
     kind = (findings.text(raw, "type", path, required=True) or "string").lower()
     if kind == _HIDDEN:
         findings.note(
@@ -105,23 +127,12 @@ def _field(raw: Mapping[str, Any], key: str, path: str, findings: Findings) -> d
         "allowNull": findings.flag(raw, "allowNull", path),
         "dynamic": findings.flag(raw, "dynamic", path),
     }
-    # Segment ignores these choices if it asks the partner for them.
-    if raw.get("choices") and not field["dynamic"]:
+    if raw.get("choices") and field["dynamic"]:
+        message = "Segment ignores them, as it asks the partner for the choices: left out"
+        findings.note(f"{path}/choices", message)
+    elif raw.get("choices"):
         field["choices"] = raw["choices"]
     return field
-
-
-def _option(raw: Mapping[str, Any], path: str, findings: Findings) -> SegmentOption:
-    return SegmentOption(
-        name=findings.text(raw, "name", path, required=True) or "",
-        type=(findings.text(raw, "type", path, required=True) or "").lower(),
-        path=path,
-        label=findings.text(raw, "label", path),
-        description=findings.text(raw, "description", path),
-        required=findings.flag(raw, "required", path),
-        default=raw.get("defaultValue"),
-        choices=raw["choices"] if isinstance(raw.get("choices"), list) else (),
-    )
 
 
 def _categories(raw: Mapping[str, Any], path: str, findings: Findings) -> Sequence[str]:

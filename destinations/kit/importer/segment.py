@@ -143,7 +143,7 @@ def _files(destination: SegmentDestination, slug: str, findings: Findings) -> di
         for key, schema in schemas.items()
     }
     _note_prose(destination, findings)
-    presets = plan_presets(destination.presets, titles, defaults, findings)
+    presets = plan_presets(destination.presets, titles, defaults, schemas, findings)
     settings = settings_schema(destination.options, findings)
     main = destination_text(destination, slug, settings, requests, presets, findings)
     return {"destination.yaml": main, **texts, **schema_copies()}

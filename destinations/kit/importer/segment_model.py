@@ -16,7 +16,10 @@ __all__ = ["SegmentAction", "SegmentDestination", "SegmentOption", "SegmentPrese
 
 @dataclass(frozen=True, slots=True)
 class SegmentAction:
-    """An action: its fields by key, in the order in which people see them."""
+    """An action: its fields by key, in the order in which people see them.
+
+    ``remarks`` are comments for the author, on what Segment runs and nothing here does.
+    """
 
     slug: str
     fields: Mapping[str, Any]
@@ -25,6 +28,7 @@ class SegmentAction:
     description: str | None = None
     default_subscription: str | None = None
     hidden: bool = False
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,11 @@ class SegmentPreset:
 
 @dataclass(frozen=True, slots=True)
 class SegmentOption:
-    """A setting; ``type`` is Segment's word for it, in lower case."""
+    """A setting; ``type`` is Segment's word for it, in lower case.
+
+    ``default_key`` is how the file calls the default. ``form`` has what forms show of it, and the
+    conditions that require it, by keyword.
+    """
 
     name: str
     type: str
@@ -56,12 +64,17 @@ class SegmentOption:
     description: str | None = None
     required: bool = False
     default: Any = None
+    default_key: str = "default"
     choices: Sequence[Any] = ()
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentDestination:
-    """A destination; ``options`` is None if the file has no settings at all."""
+    """A destination; ``options`` is None if the file has no settings at all.
+
+    ``remarks`` are comments for the author, on what the file says of authentication.
+    """
 
     slug: str
     actions: Sequence[SegmentAction]
@@ -75,3 +88,4 @@ class SegmentDestination:
     maintainer: Mapping[str, str] | None = None
     platforms: Mapping[str, bool] = field(default_factory=dict)
     options: Sequence[SegmentOption] | None = None
+    remarks: Sequence[str] = ()

@@ -53,7 +53,8 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
     actions = definition.event_actions
     titles = {slug: action.title for slug, action in actions.items()}
     defaults = {slug: action.default_mapping for slug, action in actions.items()}
-    planned = plan_presets(presets, titles, defaults, findings)
+    fields = {slug: action.fields for slug, action in actions.items()}
+    planned = plan_presets(presets, titles, defaults, fields, findings)
     findings.raise_issues()
     target = _target(folder)
     added = [preset for preset in planned if preset.aside is None]

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
+from destinations.kit.importer.left_out import note_left_out
 from destinations.kit.importer.segment_model import SegmentPreset
 
-__all__ = ["SWITCHED_OFF", "read_preset"]
+__all__ = ["SWITCHED_OFF", "note_unread", "read_preset"]
 
 SWITCHED_OFF: Final = "it is switched off in Segment"
 """Why a subscription or filter that is not enabled is set aside."""
@@ -22,6 +23,12 @@ _ACTION: Final = ("partnerAction", "actionSlug")
 _SUBSCRIBE: Final = ("subscribe", "trigger")
 _MAPPING: Final = ("mapping", "fields", "settings")
 _AUTOMATIC: Final = "automatic"
+
+
+def note_unread(raw: Mapping[str, Any], path: str, findings: Findings) -> None:
+    """Note the keys of a preset that nothing is made of."""
+    read = (*_ACTION, *_SUBSCRIBE, *_MAPPING, "actionId", "name", "type", "enabled", "modelId")
+    note_left_out(raw, "preset", read, path, findings)
 
 
 def read_preset(

@@ -91,7 +91,10 @@ def test_requests_are_left_to_be_written(sample: Imported) -> None:
 def test_notes(sample: Imported) -> None:
     """What is not taken over is said, with its place in the file."""
     assert [note.path.removeprefix("/data/destinationMetadata") for note in sample.notes] == [
+        "/actions/0/fields/6/choices",
+        "/actions/1/hidden",
         "/actions/2",
+        "/actions/0/fields/list/dynamic",
         "/presets/2",
         "/options/4/defaultValue",
         "/options/5",
@@ -106,9 +109,9 @@ def test_what_people_read(sample: Imported) -> None:
             (line,) = [text for text in path.read_text("utf-8").splitlines() if "$schema:" in text]
             assert (sample.folder / line.partition(": ")[2]).is_file()
     track = (sample.folder / "trackEvent.yaml").read_text("utf-8")
-    assert "    # Placeholder: user_123\n    user:\n" in track
-    assert "    # Choices: a (First), b (Second)\n    tags:\n" in track
-    assert "    # Segment asks the partner for the choices of this field.\n    list:\n" in track
+    assert "      x-placeholder: user_123\n" in track
+    assert "        enum: [a, b]\n        x-labels: [First, Second]\n" in track
+    assert "      x-choices:\n        pending: " in track
     save = (sample.folder / "save_user.yaml").read_text("utf-8")
     assert save.startswith("# Segment does not show this action")
 
