@@ -191,6 +191,7 @@ _CONVERTED: Final = {
     "trim": "without white space around it",
     "digits": "only its digits",
     "sha256": "hashed with SHA-256",
+    "uuid": "as a UUID",
 }
 _RESULTS: Final = {
     "@arrayPath": "A list with an entry for each item.",

@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 import unicodedata
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -146,10 +147,22 @@ def _sha256(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_UUID: Final = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+
+
+def _uuid(value: Any) -> str:
+    """Return the UUID of a text: always the same one for it (version 5, RFC 9562, section 5.5)."""
+    text = _text(value)
+    if not text or _UUID.fullmatch(text):
+        return text
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
 _OF_TIMES: Final = (
     "a time in ISO 8601, such as 2026-03-05T14:30:00Z, or a number of seconds or milliseconds"
 )
 _OF_TEXT: Final = "text"
+_OF_WHOLE_TEXT: Final = "text of whole characters"
 
 CONVERSIONS: Final[Mapping[str, Conversion]] = {
     "iso": Conversion(_iso, _OF_TIMES),
@@ -162,6 +175,7 @@ CONVERSIONS: Final[Mapping[str, Conversion]] = {
     "upper": Conversion(lambda value: _text(value).upper(), _OF_TEXT),
     "trim": Conversion(lambda value: trim(_text(value)), _OF_TEXT),
     "digits": Conversion(_digits, _OF_TEXT),
-    "sha256": Conversion(_sha256, "text of whole characters"),
+    "sha256": Conversion(_sha256, _OF_WHOLE_TEXT),
+    "uuid": Conversion(_uuid, _OF_WHOLE_TEXT),
 }
 """The conversions by the words that mappings have for them."""

@@ -25,6 +25,7 @@ def _converted(value: Any, to: object) -> Any:
 
 
 MAIL = hashlib.sha256(b"ada@example.com").hexdigest()
+UUID = "13c0b661-f48b-51cd-ba54-97c5999169c0"
 GIVEN: list[tuple[Any, object, Any]] = [
     # times
     ("2026-03-05T14:30:00Z", "seconds", 1772721000),
@@ -92,6 +93,12 @@ GIVEN: list[tuple[Any, object, Any]] = [
     ("", "sha256", ""),
     ("é", "sha256", hashlib.sha256("é".encode()).hexdigest()),
     (Secret("ada@example.com"), "sha256", MAIL),
+    # names of one form
+    ("m-1", "uuid", "ecb62ab8-f5aa-5a0e-bd79-ea2d50600a9c"),
+    ("", "uuid", ""),
+    (UUID, "uuid", UUID),
+    (UUID.upper(), "uuid", UUID.upper()),
+    (Secret("m-1"), "uuid", "ecb62ab8-f5aa-5a0e-bd79-ea2d50600a9c"),
     (15550109999, ["text", "sha256"], hashlib.sha256(b"15550109999").hexdigest()),
 ]
 
@@ -144,6 +151,8 @@ REFUSED: list[tuple[Any, object, str, str]] = [
     ],
     (5, "sha256", "sha256", "text of whole characters"),
     ("\ud800", "sha256", "sha256", "text of whole characters"),
+    (5, "uuid", "uuid", "text of whole characters"),
+    ("\ud800", "uuid", "uuid", "text of whole characters"),
     # The word that cannot be followed is named, not the first.
     ("x", ["trim", "number", "iso"], "number", NUMBER),
     ("5", ["integer", "lower"], "lower", "text"),
