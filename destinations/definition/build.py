@@ -227,10 +227,15 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
         path=tuple(data.get("path", ())),
         ndjson=tuple(data.get("ndjson", ())),
         array_format=data.get("arrayFormat"),
-        sign=None if sign is None else Signature(**sign),
+        sign=None if sign is None else _signature(sign),
         batch_json=batch.get("json"),
         failed_items=failed_items,
     )
+
+
+def _signature(data: Mapping[str, Any]) -> Signature:
+    names = {"timestampHeader": "timestamp_header", "secretEncoding": "secret_encoding"}
+    return Signature(**{names.get(key, key): value for key, value in data.items()})
 
 
 def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -103,6 +104,7 @@ def _request(
             place = pointer("requests", name, "rest", key)
             yield document.issue(place, _BODY_OF_GET)
     yield from _compressed(document, name, rest)
+    yield from _signed(document, name, rest)
     if is_written and not given.keys() & {"url", "baseUrl"}:
         yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
     yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
@@ -145,6 +147,44 @@ def _compressed(document: Document, name: str, rest: Mapping[str, Any]) -> Itera
         if key.lower() == "content-encoding":
             message = "must not be set: gzip makes this header"
             yield document.issue(place + pointer("headers", key), message)
+
+
+_PLACEHOLDER: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_SIGNED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    # By the key of ``sign``: the placeholder that it must have, and all that it may have.
+    "message": ("body", ("timestamp", "body")),
+    "value": ("signature", ("timestamp", "signature")),
+}
+
+
+def _signed(document: Document, name: str, rest: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in the templates of a signature, which the receiver has to make again."""
+    if "sign" not in rest:
+        return
+    sign = rest["sign"]
+    place = pointer("requests", name, "rest", "sign")
+    found: dict[str, list[str]] = {}
+    for key, (needed, known) in _SIGNED.items():
+        if key not in sign:
+            continue
+        found[key] = _PLACEHOLDER.findall(sign[key])
+        for one in found[key]:
+            if one not in known:
+                yield document.issue(f"{place}/{key}", _unknown("placeholder", one, known))
+        if needed not in found[key]:
+            yield document.issue(f"{place}/{key}", f"must have {{{{{needed}}}}}: {_MUST[key]}")
+    is_sent = "timestampHeader" in sign or "timestamp" in found.get("value", ())
+    if "timestamp" in found.get("message", ()) and not is_sent:
+        message = "signs a time that is not sent: set timestampHeader, or put it into value"
+        yield document.issue(f"{place}/message", message)
+    if sign.get("timestampHeader", "").lower() == sign["header"].lower():
+        yield document.issue(f"{place}/timestampHeader", "must be another header than header")
+
+
+_MUST: Final = {
+    "message": "a signature of anything else fits every body",
+    "value": "else nothing is signed",
+}
 
 
 _BODY_OF_GET = "must not be set: a GET request has no body; use query, or another method"
@@ -326,6 +366,7 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     """Yield the issues in a valid definition that do no harm, though they are mistakes."""
     yield from _values_in_addresses(document)
     yield from _unused_credentials(document, actions)
+    yield from _shown_secrets(document)
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -669,6 +710,18 @@ def _beside_auth(document: Document, auth: RequestAuth) -> Iterator[Issue]:
         if auth.query is not None and auth.query in query:
             place = pointer("requests", name, "rest", "query", auth.query)
             yield document.issue(place, "is made by transport.auth as well: keep one of them")
+
+
+def _shown_secrets(document: Document) -> Iterator[Issue]:
+    """Yield the settings by which requests are signed, and which would be shown."""
+    settings = document.data["settings"]["properties"]
+    shown = [name for name, spec in settings.items() if spec.get("format") != "password"]
+    for name, request in document.data["requests"].items():
+        secret = request.get("rest", {}).get("sign", {}).get("secret")
+        for one in sorted(names_read(secret, shown)):
+            place = pointer("requests", name, "rest", "sign", "secret")
+            message = f"{one} is a key: give it format: password, so that it is masked"
+            yield document.issue(place, message)
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:

@@ -259,8 +259,8 @@ def _united(shapes: Sequence[Shape | None]) -> Shape | None:
 
 
 _SHARED: Final = ("url", "path", "headers", "query")
-_MAPPED: Final = (*_SHARED, "json", "form", "text", "ndjson", "sign")
-"""The parts of a REST request that are mappings, or hold some."""
+_MAPPED: Final = (*_SHARED, "json", "form", "text", "ndjson")
+"""The parts of a REST request that are mappings."""
 
 
 def destination_mappings(
@@ -307,6 +307,8 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
         is_shared = key in _SHARED and _is_batched(request)
         seen = shapes.shared_by(name) if is_shared else own
         yield pointer("rest", key), value, replace(seen, of_url=key == "url")
+    if "sign" in request.get("rest", {}):
+        yield "/rest/sign/secret", request["rest"]["sign"]["secret"], own
     for index, refusal in enumerate(request.get("refusals", ())):
         yield pointer("refusals", index, "message"), refusal["message"], ANSWER
     batch = request.get("batch", {})

@@ -120,11 +120,21 @@ class GraphQLDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A header with the hex HMAC of the body; ``secret`` is a mapping on ``settings``."""
+    """A header with an HMAC; ``secret`` is a mapping on ``settings``.
+
+    ``message`` is what is signed, with the placeholders ``body`` and ``timestamp``. ``value`` is
+    what the header holds, with ``signature`` and ``timestamp``. The time is in whole seconds, and
+    is also sent in ``timestamp_header``. The body is signed before it is compressed.
+    """
 
     header: str
-    algorithm: Literal["sha1", "sha256"]
+    algorithm: Literal["sha1", "sha256", "sha512"]
     secret: object
+    encoding: Literal["hex", "base64"] = "hex"
+    timestamp_header: str | None = None
+    message: str = "{{body}}"
+    value: str = "{{signature}}"
+    secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105 - the name of an encoding
 
 
 @dataclass(frozen=True, slots=True)

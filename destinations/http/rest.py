@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
+from destinations.clock import unix_time
 from destinations.definition import (
     ErrorRule,
     RequestDefinition,
@@ -26,6 +26,7 @@ from destinations.http.error_rules import ErrorReader, Signal
 from destinations.http.failed_items import FailedItemReader
 from destinations.http.json_bytes import decode_json, encode_json
 from destinations.http.parameters import write_parameters
+from destinations.http.signing import Signer
 from destinations.http.success import SuccessCheck
 from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, article, to_string, type_name
@@ -70,8 +71,7 @@ class RestRequest:
         self._lines = tuple(map(compile_value, call.ndjson))
         self._gzip = call.gzip
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
-        self._sign = call.sign
-        self._secret = None if call.sign is None else compile_value(call.sign.secret)
+        self._signer = None if call.sign is None else Signer(call.sign)
         rules = (*definition.error_rules, *error_rules)
         fixed = self._envelope.is_fixed and not reads(dict(call.query), *OF_ONE_EVENT)
         self._errors = ErrorReader(
@@ -102,6 +102,8 @@ class RestRequest:
 
     def fixed_url(self, settings: Mapping[str, Any]) -> str | None:
         """Return the URL if it is the same for every event; see `Envelope.fixed_url`."""
+        if self._signer is not None:
+            self._signer.key({"event": {}, "payload": {}, "settings": settings})
         return self._envelope.fixed_url(settings)
 
     def part(self, context: Context) -> Part:
@@ -159,8 +161,8 @@ class RestRequest:
                 body = b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
             elif "text" in first:
                 body = first["text"]
-        if self._sign is not None:
-            headers = {**headers, **self._signature(body or b"", context)}
+        if self._signer is not None:
+            headers = {**headers, **self._signature(self._signer, body or b"", context)}
         if self._gzip and body is not None:
             headers = {**headers, "Content-Encoding": "gzip"}
             return HttpRequest(
@@ -183,14 +185,9 @@ class RestRequest:
         settings = context["settings"]
         return encode_json(self._batch_json.resolve({"items": values, "settings": settings}))
 
-    def _signature(self, body: bytes, context: Context) -> Mapping[str, str]:
-        if self._sign is None or self._secret is None:
-            return {}
-        secret = self._secret.resolve(context)
-        if not isinstance(secret, str) or not secret:
-            return {}
-        key = reveal(secret).encode()
-        return {self._sign.header: hmac.new(key, body, self._sign.algorithm).hexdigest()}
+    def _signature(self, signer: Signer, body: bytes, context: Context) -> Mapping[str, str]:
+        key = signer.key(context)
+        return {} if key is None else signer.headers(key, body, str(int(unix_time())))
 
     def _values(self, parts: Sequence[Part | bytes]) -> list[bytes]:
         """Return what mappings on events read: their JSON, or of several lines a list."""

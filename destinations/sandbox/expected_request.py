@@ -21,9 +21,12 @@ from destinations.definition import (
     RequestAuth,
     RequestDefinition,
     RestDefinition,
+    Signature,
     TransportDefinition,
 )
+from destinations.errors import ResolveError, UsageError
 from destinations.http import CompiledRequest, compile_request
+from destinations.http.signing import Signer
 from destinations.sandbox.form_check import (
     AddressCheck,
     Parameters,
@@ -38,7 +41,6 @@ from destinations.sandbox.schema_issues import schema_issues
 from destinations.sandbox.wire import WireError, WireRequest, read_json
 from destinations.secrets import reveal
 from destinations.segment.javascript import to_string
-from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.directives.path import DIRECTIVE as PATH
 from destinations.segment.mapping.parts import members
 
@@ -94,7 +96,8 @@ class ExpectedRequest:
         if isinstance(self._body, _JsonBody | _TextBody) and "content-encoding" in self._headers:
             self._headers["content-encoding"].optional |= self._body.optional
         self._key = _query_key(transport, values)
-        self._signature = _Signature(call, values) if isinstance(call, RestDefinition) else None
+        sign = call.sign if isinstance(call, RestDefinition) else None
+        self._signature = None if sign is None else _Signature(sign, values)
 
     def is_at(self, origin: str | None, path: str) -> bool:
         """Return whether it goes to this path, and to the ``origin`` if that is known."""
@@ -260,26 +263,48 @@ def _header_checks(
 
 
 class _Signature:
-    """The header that signs the body."""
+    """The header that signs the body, and that of its time."""
 
-    def __init__(self, call: RestDefinition, values: PossibleValues) -> None:
-        self._sign = call.sign
-        secret = None
-        if call.sign is not None:
-            secret = compile_value(call.sign.secret).resolve({"settings": values.settings})
-        self._key = reveal(secret).encode() if isinstance(secret, str) else b""
+    def __init__(self, sign: Signature, values: PossibleValues) -> None:
+        self._sign = sign
+        self._signer = Signer(sign)
+        try:
+            self._key = self._signer.key({"settings": values.settings})
+        except ResolveError as error:
+            message = f"no placeholder fits: {error}; give the setting `examples`"
+            raise UsageError(message) from None
 
     def issues(self, request: WireRequest) -> Iterator[RequestIssue]:
-        """Yield what is wrong with the signature of a request."""
-        if self._sign is None or not self._key:
+        """Yield what is wrong with the signature of a request, whenever it was signed."""
+        if self._key is None:
             return
-        place, algorithm = f"header {self._sign.header}", self._sign.algorithm
-        expected = hmac.new(self._key, request.body, algorithm).hexdigest()
-        sent = request.headers.get(self._sign.header.lower())
-        if sent is None or not hmac.compare_digest(sent.encode(), expected.encode()):
-            what = "is missing" if sent is None else "does not fit the body"
-            message = f"{what}: expected its HMAC-{algorithm.upper()} in hexadecimal digits"
+        sign, timestamp = self._sign, ""
+        place = f"header {sign.header}"
+        if request.headers.get(sign.header.lower()) is None:
+            yield RequestIssue(place, f"is missing: expected {self._expected}", of_credential=True)
+            return
+        if self._signer.has_time:
+            found = self._signer.time_of(request.headers)
+            if found is None or not (found.isascii() and found.isdigit()):
+                own = place if sign.timestamp_header is None else f"header {sign.timestamp_header}"
+                message = "has no time: expected whole seconds since 1970"
+                yield RequestIssue(own, message, of_credential=True)
+                return
+            timestamp = found
+        expected = self._signer.headers(self._key, request.body, timestamp)[sign.header]
+        sent = request.headers[sign.header.lower()]
+        if not hmac.compare_digest(sent.encode(), expected.encode()):
+            message = f"does not fit the body: expected {self._expected}"
             yield RequestIssue(place, message, of_credential=True)
+
+    @property
+    def _expected(self) -> str:
+        sign = self._sign
+        digits = "hexadecimal digits" if sign.encoding == "hex" else "Base64"
+        plain = f"its HMAC-{sign.algorithm.upper()} in {digits}"
+        if (sign.message, sign.value) == ("{{body}}", "{{signature}}"):
+            return plain
+        return f"{sign.value} with the HMAC-{sign.algorithm.upper()} of {sign.message} in {digits}"
 
 
 class _NoBody:

@@ -50,6 +50,11 @@ def _auth(**auth: object) -> Change:
     return change
 
 
+SIGN = {
+    "header": "X-Sign",
+    "algorithm": "sha256",
+    "secret": {"@path": "$.settings.apiKey"},
+}
 REGION = {"title": "Region", "description": "Where it is.", "type": "string", "default": "us"}
 CLOSED = "save.fields.additionalProperties"
 
@@ -1090,6 +1095,12 @@ DOCUMENTED: dict[str, Change] = {
     "A key that would be shown": _auth(bearer="endpoint"),
     "A header that is made twice": _all(
         _auth(bearer="apiKey"), _set("destination.transport.headers", {"Authorization": "x"})
+    ),
+    "A time that is signed and not sent": _set(
+        f"{SAVE}.sign", {**SIGN, "message": "{{timestamp}}.{{body}}"}
+    ),
+    "A key of signatures that would be shown (a warning: it is loaded)": _set(
+        f"{SAVE}.sign", {**SIGN, "secret": {"@path": "$.settings.endpoint"}}
     ),
     "An unknown directive": _set(f"{THING}.default", {"@paht": "$.event"}),
     "An unknown field of FQL": _set("destination.presets.0.subscribe", 'property.plan = "pro"'),

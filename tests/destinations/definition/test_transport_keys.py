@@ -15,6 +15,7 @@ from destinations.definition import (
     DestinationDefinition,
     RequestAuth,
     RestDefinition,
+    Signature,
     check_folder,
 )
 from destinations.definition.setting_uses import account_settings, address_settings, host_settings
@@ -66,6 +67,12 @@ def _rest(batch: object = None, **rest: object) -> Change:
             request["batch"] = batch
 
     return change
+
+
+def _sign(**sign: object) -> Change:
+    """Sign the request ``save`` with these changes."""
+    key = {"@path": "$.settings.apiKey"}
+    return _rest(text="x", sign={"header": "X-Sign", "algorithm": "sha256", "secret": key, **sign})
 
 
 def _both(*changes: Change) -> Change:
@@ -238,6 +245,61 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         f"{SAVE}/headers/content-encoding",
         "must not be set: gzip makes this header",
     ),
+    "an unknown placeholder of a message": (
+        _sign(message="{{tiemstamp}}.{{body}}"),
+        f"{SAVE}/sign/message",
+        "unknown placeholder 'tiemstamp'; known: timestamp, body; did you mean timestamp?",
+    ),
+    "an unknown placeholder of a value": (
+        _sign(value="{{body}}{{signature}}"),
+        f"{SAVE}/sign/value",
+        "unknown placeholder 'body'; known: timestamp, signature",
+    ),
+    "a message without the body": (
+        _sign(message="{{timestamp}}", timestampHeader="X-Time"),
+        f"{SAVE}/sign/message",
+        "must have {{body}}: a signature of anything else fits every body",
+    ),
+    "a value without the signature": (
+        _sign(value="t={{timestamp}}"),
+        f"{SAVE}/sign/value",
+        "must have {{signature}}: else nothing is signed",
+    ),
+    "a time that is not sent": (
+        _sign(message="{{timestamp}}.{{body}}"),
+        f"{SAVE}/sign/message",
+        "signs a time that is not sent: set timestampHeader, or put it into value",
+    ),
+    "a time in the header of the signature": (
+        _sign(timestampHeader="x-sign"),
+        f"{SAVE}/sign/timestampHeader",
+        "must be another header than header",
+    ),
+    "a header of a signature of no name": (
+        _sign(header="X-Sign\n"),
+        f"{SAVE}/sign/header",
+        "must be the name of a header, such as X-Api-Key",
+    ),
+    "a value that no header can have": (
+        _sign(value="{{signature}}\n"),
+        f"{SAVE}/sign/value",
+        "must be text of printable ASCII characters",
+    ),
+    "another hash": (
+        _sign(algorithm="md5"),
+        f"{SAVE}/sign/algorithm",
+        "must be one of sha1, sha256, sha512",
+    ),
+    "another encoding": (
+        _sign(encoding="base32"),
+        f"{SAVE}/sign/encoding",
+        "must be one of hex, base64",
+    ),
+    "a secret that is not there": (
+        _sign(secret={"@path": "$.settings.sharedSecret"}),
+        f"{SAVE}/sign/secret/@path",
+        "unknown setting 'sharedSecret'",
+    ),
     "a batch of text": (
         _rest({"size": 5}, text="x"),
         "/requests/save/batch",
@@ -276,6 +338,14 @@ RIGHT: dict[str, Change] = {
     "a bearer": _auth({"bearer": "apiKey"}, "bearer"),
     "a key in a header": _auth({"apiKey": {"setting": "apiKey", "header": "X-Key"}}),
     "a key in the query": _both(_auth(KEY_IN_QUERY), _rest(query={"other": "x"})),
+    "a plain signature": _sign(),
+    "a signature with a time": _sign(
+        message="{{timestamp}}.{{body}}", value="t={{timestamp}},v1={{signature}}"
+    ),
+    "a signature with a time in a header": _sign(
+        message="v0:{{ timestamp }}:{{ body }}", timestampHeader="X-Time", encoding="base64"
+    ),
+    "a signature of another key": _sign(algorithm="sha512", secretEncoding="base64"),
     "text": _rest(text={"@template": "{{payload.page}}"}, gzip=True),
     "lines": _rest(ndjson=[{"create": {}}, LINE], gzip=True),
     "a batch of lines": _rest({"size": 5}, ndjson=[LINE]),
@@ -347,6 +417,34 @@ def test_what_a_test_of_credentials_asks_with(load: Load) -> None:
         )
         assert "limit" in account_settings(load(remembered))
     assert "limit" not in account_settings(load())
+
+
+def test_signatures_are_read(load: Load) -> None:
+    """What the file says is in the model, with the defaults of before."""
+    call = load(_sign()).requests["save"].call
+    assert isinstance(call, RestDefinition)
+    key = {"@path": "$.settings.apiKey"}
+    assert call.sign == Signature("X-Sign", "sha256", key, "hex", None, "{{body}}", "{{signature}}")
+    made = _sign(timestampHeader="X-Time", secretEncoding="base64", encoding="base64")
+    call = load(made).requests["save"].call
+    assert isinstance(call, RestDefinition)
+    assert call.sign is not None
+    assert (call.sign.timestamp_header, call.sign.secret_encoding, call.sign.encoding) == (
+        "X-Time",
+        "base64",
+        "base64",
+    )
+
+
+def test_a_key_of_signatures_that_is_shown(load: Load) -> None:
+    """A setting that is no secret may sign, as it did before: it is a warning."""
+    definition = load(_sign(secret={"@path": "$.settings.endpoint"}))
+    assert [(one.path, one.message) for one in definition.warnings] == [
+        (
+            "/requests/save/rest/sign/secret",
+            "endpoint is a key: give it format: password, so that it is masked",
+        )
+    ]
 
 
 def test_bodies_are_read(load: Load) -> None:

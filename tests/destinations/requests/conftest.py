@@ -192,7 +192,11 @@ class Ways:
     def _serve(
         self, folder: Path | str, events: Sequence[Any], settings: Mapping[str, Any], store: Path
     ) -> str:
-        secret = {key: value for key, value in settings.items() if key in {"apiKey", "webhookUrl"}}
+        secret = {
+            key: value
+            for key, value in settings.items()
+            if key in {"apiKey", "signingKey", "webhookUrl"}
+        }
         names = {key: f"${{{key}}}" for key in secret}
         document = {
             "store": {"path": str(store)},

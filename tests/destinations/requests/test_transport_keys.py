@@ -1,10 +1,14 @@
-"""A region, compressed lines and a key in the query: over the wire, and in what is shown."""
+"""A region, signed lines and a key in the query: over the wire, and in what is shown."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
+import hashlib
+import hmac
 import json
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,7 +24,17 @@ from destinations.store import SqliteStore
 KEY = "sk_live/0123 456789+abcdef"
 """A key that is written in another way in a query (RFC 3986, 2.1)."""
 
-SHOWN = ("sk_live/0123", "sk_live%2F0123", "0123+456789", "0123 456789", "0123%20456789")
+SIGNING_KEY = base64.b64encode(b"the key of all signatures").decode()
+
+SHOWN = (
+    SIGNING_KEY[:12],
+    "key of all",
+    "sk_live/0123",
+    "sk_live%2F0123",
+    "0123+456789",
+    "0123 456789",
+    "0123%20456789",
+)
 
 DESTINATION: Mapping[str, Any] = {
     "name": "Lines",
@@ -28,7 +42,7 @@ DESTINATION: Mapping[str, Any] = {
     "description": "Takes lines.",
     "settings": {
         "type": "object",
-        "required": ["apiKey", "region"],
+        "required": ["apiKey", "signingKey", "region"],
         "additionalProperties": False,
         "properties": {
             "apiKey": {
@@ -36,6 +50,13 @@ DESTINATION: Mapping[str, Any] = {
                 "description": "The key.",
                 "type": "string",
                 "format": "password",
+            },
+            "signingKey": {
+                "title": "Signing Key",
+                "description": "The key of signatures.",
+                "type": "string",
+                "format": "password",
+                "examples": ["ZXhhbXBsZQ=="],
             },
             "endpoint": {
                 "title": "Endpoint",
@@ -75,6 +96,14 @@ DESTINATION: Mapping[str, Any] = {
                     {"@path": "$.payload"},
                 ],
                 "gzip": True,
+                "sign": {
+                    "header": "X-Sign",
+                    "algorithm": "sha256",
+                    "secret": {"@path": "$.settings.signingKey"},
+                    "secretEncoding": "base64",
+                    "message": "{{timestamp}}.{{body}}",
+                    "value": "t={{timestamp}},v1={{signature}}",
+                },
             },
             "batch": {"size": 10},
         }
@@ -129,10 +158,16 @@ def _lines(received: Any) -> list[Any]:
 
 def test_what_is_sent(deliver: Any, way: Any, partner: Any, folder: Path) -> None:
     """All lines of all events arrive, compressed, at the address of the region with the key."""
-    done = deliver(way, folder, EVENTS, apiKey=KEY, region="test")
+    done = deliver(way, folder, EVENTS, apiKey=KEY, signingKey=SIGNING_KEY, region="test")
     assert done.outcomes == {"m0": "delivered", "m1": "delivered", "m2": "delivered"}
     assert set(partner.targets) == {"/bulk?api_key=sk_live%2F0123+456789%2Babcdef&v=2"}
     lines = [line for one in partner.received for line in _lines(one)]
+    for one in partner.received:
+        found = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", one.headers["x-sign"])
+        assert found is not None
+        signed = f"{found[1]}.".encode() + gzip.decompress(one.body)
+        key = base64.b64decode(SIGNING_KEY)
+        assert hmac.new(key, signed, hashlib.sha256).hexdigest() == found[2]
     by_id = {lines[at]["create"]["_id"]: lines[at + 1] for at in range(0, len(lines), 2)}
     assert by_id == {f"m{number}": {"name": f"E{number}"} for number in range(3)}
 
@@ -154,7 +189,7 @@ def test_the_key_is_shown_nowhere(
 ) -> None:
     """Neither in output and logs nor in a store, kept attempts, commands and explanations."""
     partner.answer = lambda came: (status, {"message": f"no: {partner.url}{came.target}"})
-    done = deliver(way, folder, EVENTS[:1], apiKey=KEY, region="test")
+    done = deliver(way, folder, EVENTS[:1], apiKey=KEY, signingKey=SIGNING_KEY, region="test")
     assert partner.received
     store = deliver.folder / "store.sqlite3"
     texts = [done.shown, *done.reasons.values(), *_kept(store)]
@@ -169,10 +204,11 @@ def test_the_key_is_shown_nowhere(
     assert "api_key='\"$API_KEY\"'&v=2'" in asked.out
     assert "| gzip -c | curl" in asked.out
     texts.append(asked.out)
-    settings = write("settings.json", {"apiKey": KEY, "region": "test", "endpoint": partner.url})
+    given = {"apiKey": KEY, "signingKey": SIGNING_KEY, "region": "test", "endpoint": partner.url}
+    settings = write("settings.json", given)
     event = write("event.json", EVENTS[0])
-    for given in ([], ["--json"]):
-        explained = command("explain", folder, event, "--settings", settings, *given)
+    for form in ([], ["--json"]):
+        explained = command("explain", folder, event, "--settings", settings, *form)
         assert "api_key=***&v=2" in explained.out
         texts += [explained.out, explained.err]
     assert [_parts_of_key(text) for text in texts] == [set()] * len(texts)

@@ -71,12 +71,33 @@ def _sent(
     return WireRequest(made.method, target, headers, made.body or b"")
 
 
+SIGN = {"header": "X-Sign", "algorithm": "sha256", "secret": KEY}
+
 FORMS: dict[str, Change] = {
     "query": _rest(query={"page": PAGE, "key": KEY, "v": 2}),
     "lists in a query": _rest(query={"pages": PAGE}, arrayFormat="brackets"),
     "form": _rest(form={"page": PAGE, "kind": "page"}),
     "signature": _rest(
         json={"page": PAGE}, sign={"header": "X-Sign", "algorithm": "sha256", "secret": KEY}
+    ),
+    "signature with a time": _rest(
+        json={"page": PAGE},
+        gzip=True,
+        sign={
+            **SIGN,
+            "message": "{{timestamp}}.{{body}}",
+            "value": "t={{timestamp}},v={{signature}}",
+        },
+    ),
+    "signature with a time in a header": _rest(
+        text=PAGE,
+        sign={
+            **SIGN,
+            "algorithm": "sha512",
+            "encoding": "base64",
+            "message": "{{body}}{{timestamp}}",
+            "timestampHeader": "X-Time",
+        },
     ),
     "headers": _rest(headers={"X-Page": PAGE, "X-Fixed": "yes", "Content-Type": "text/x-page"}),
     "path": _rest(path=["pages", PAGE, {"@template": "v{{settings.apiKey}}"}]),
@@ -115,6 +136,30 @@ def test_what_is_sent_is_expected(load: Load, form: str, page: str) -> None:
         ("form", {"body": b"page=a&kind=page&x=1"}, "form x: is unexpected", False),
         ("signature", {"body": b'{"page": "b"}'}, "header X-Sign: does not fit the body", True),
         ("signature", {"headers": {}}, "header X-Sign: is missing", True),
+        (
+            "signature with a time",
+            {"body": b"{}"},
+            "header X-Sign: does not fit the body: expected t={{timestamp}},v={{signature}}",
+            True,
+        ),
+        (
+            "signature with a time",
+            {"headers": {"x-sign": "00"}},
+            "header X-Sign: has no time: expected whole seconds since 1970",
+            True,
+        ),
+        (
+            "signature with a time in a header",
+            {"headers": {"x-sign": "00"}},
+            "header X-Time: has no time: expected whole seconds since 1970",
+            True,
+        ),
+        (
+            "signature with a time in a header",
+            {"headers": {"x-sign": "00", "x-time": "5"}},
+            "header X-Sign: does not fit the body: expected {{signature}} with the HMAC-SHA512 of",
+            True,
+        ),
         ("headers", {"headers": {}}, "header X-Fixed: is missing: expected yes", False),
         ("path", {"body": b"{}"}, "body: is unexpected: expected none", False),
         ("text", {"body": b"pag=a"}, "body: is wrong: expected page={payload.page}", False),
