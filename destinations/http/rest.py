@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.clock import unix_time
 from destinations.definition import (
     ErrorRule,
     RequestDefinition,
@@ -162,7 +161,7 @@ class RestRequest:
             elif "text" in first:
                 body = first["text"]
         if self._signer is not None:
-            headers = {**headers, **self._signature(self._signer, body or b"", context)}
+            headers = {**headers, **self._signer.sign(body or b"", context)}
         if self._gzip and body is not None:
             headers = {**headers, "Content-Encoding": "gzip"}
             return HttpRequest(
@@ -184,10 +183,6 @@ class RestRequest:
         values = decode_json(joined)
         settings = context["settings"]
         return encode_json(self._batch_json.resolve({"items": values, "settings": settings}))
-
-    def _signature(self, signer: Signer, body: bytes, context: Context) -> Mapping[str, str]:
-        key = signer.key(context)
-        return {} if key is None else signer.headers(key, body, str(int(unix_time())))
 
     def _values(self, parts: Sequence[Part | bytes]) -> list[bytes]:
         """Return what mappings on events read: their JSON, or of several lines a list."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from destinations.clock import unix_time
 from destinations.definition import Signature
 from destinations.errors import ResolveError
 from destinations.http.answer import Context
@@ -32,6 +33,18 @@ class Signer:
         self._value = _PLACEHOLDER.split(sign.value)
         names = {*self._message[1::2], *self._value[1::2]}
         self.has_time: Final = sign.timestamp_header is not None or "timestamp" in names
+        self._is_text = sign.secret_encoding == "text"  # noqa: S105 - the name of an encoding
+        whole = (sign.message, sign.value, sign.encoding)
+        self._is_plain = whole == ("{{body}}", "{{signature}}", "hex") and not self.has_time
+
+    def sign(self, body: bytes, context: Context) -> Mapping[str, str]:
+        """Return the headers of a body that is sent now; none without a secret."""
+        key = self.key(context)
+        if key is None:
+            return {}
+        if self._is_plain:  # most are
+            return {self._sign.header: hmac.digest(key, body, self._sign.algorithm).hex()}
+        return self.headers(key, body, str(int(unix_time())))
 
     def key(self, context: Context) -> bytes | None:
         """Return the secret as bytes; None without one, as nothing is signed then.
@@ -42,8 +55,7 @@ class Signer:
         if not isinstance(secret, str) or not secret:
             return None
         text = reveal(secret)
-        is_text = self._sign.secret_encoding == "text"  # noqa: S105 - the name of an encoding
-        if is_text or _NAME_OF_SETTING.fullmatch(text):
+        if self._is_text or _NAME_OF_SETTING.fullmatch(text):
             return text.encode()
         try:
             return base64.b64decode(text, validate=True)
@@ -55,11 +67,10 @@ class Signer:
         """Return the headers of a body, signed at a time in whole seconds since 1970."""
         sign = self._sign
         values = {"body": body, "timestamp": timestamp.encode()}
-        digest = hmac.new(key, _filled(self._message, values), sign.algorithm)
-        made = digest.hexdigest()
-        if sign.encoding == "base64":
-            made = base64.b64encode(digest.digest()).decode()
-        signed = {"signature": made.encode(), "timestamp": timestamp.encode()}
+        digest = hmac.digest(key, _filled(self._message, values), sign.algorithm)
+        is_hex = sign.encoding == "hex"
+        made = digest.hex().encode() if is_hex else base64.b64encode(digest)
+        signed = {"signature": made, "timestamp": timestamp.encode()}
         found = {sign.header: _filled(self._value, signed).decode()}
         if sign.timestamp_header is not None:
             found[sign.timestamp_header] = timestamp

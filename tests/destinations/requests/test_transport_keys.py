@@ -210,6 +210,7 @@ def test_the_key_is_shown_nowhere(
     for form in ([], ["--json"]):
         explained = command("explain", folder, event, "--settings", settings, *form)
         assert "api_key=***&v=2" in explained.out
+        assert form or '      {"create":{"_id":"m0"}}\n' in explained.out
         texts += [explained.out, explained.err]
     assert [_parts_of_key(text) for text in texts] == [set()] * len(texts)
 
