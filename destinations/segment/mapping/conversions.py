@@ -23,7 +23,7 @@ __all__ = ["CONVERSIONS", "Conversion"]
 
 
 class Conversion(NamedTuple):
-    """What one word of ``@convert`` does; ``expected`` says what it takes.
+    """The function of one word of ``@convert``; ``expected`` says what it takes.
 
     ``convert`` gets any value but null and undefined, and raises ValueError for one that it does
     not take.
