@@ -267,11 +267,12 @@ def body_text(response: HttpResponse) -> str:
 def _own_words(body: Any) -> Iterator[str]:
     """Yield the messages in an error's body, from the usual places, the most telling first."""
     if isinstance(body, Mapping):
-        for key in ("error", "errors"):
+        for key in ("error", "errors", "meta"):
             yield from _own_words(body.get(key))
-        message = body.get("message")
-        if isinstance(message, str):
-            yield message
+        # The last two are those of problem details (RFC 9457).
+        for key in ("message", "detail", "title"):
+            if isinstance(body.get(key), str):
+                yield body[key]
     elif isinstance(body, list) and body:
         yield from _own_words(body[0])
     elif isinstance(body, str):
