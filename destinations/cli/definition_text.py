@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from destinations.cli.tables import plain
+from destinations.definition.form_keywords import rule_text
 from destinations.definition.model import ActionDefinition, DestinationDefinition
 
 __all__ = ["definition_page"]
@@ -62,6 +63,11 @@ def _type(spec: Mapping[str, Any]) -> str:
 
 def _meaning(spec: Mapping[str, Any]) -> str:
     text = _text(spec.get("description") or spec.get("title") or "")
+    for keyword, begin in (("x-requiredWhen", "Required if"), ("x-dependsOn", "Shown if")):
+        if keyword in spec:
+            text += f" {begin} {_escaped(rule_text(spec[keyword]))}."
+    if "x-choices" in spec:
+        text += " The partner has a list of its values: `destinations choices`."
     if "default" in spec:
         text += f" Default: {_code(json.dumps(spec['default'], ensure_ascii=False))}"
     return text

@@ -38,6 +38,7 @@ _ADDRESS: Final = re.compile(
 COMMANDS: Final = {
     "alerts": "Show, test and silence the alerts of a server.",
     "check": "Test the credentials of a destination.",
+    "choices": "Ask the partner for the values of a field.",
     "conformance": "Run test vectors made with Segment's runtime.",
     "connection": "Read and write subscriptions and filters as Segment has them.",
     "console": "Serve the pages and the API of operators; say who may sign in.",

@@ -19,6 +19,7 @@ from destinations.definition import (
     load_definition,
     other_files,
 )
+from destinations.definition.form_keywords import choice_fields
 from destinations.definition.schema_copies import FOLDER, missing_schemas, stale_schemas
 from destinations.definition.schema_copies import update_schemas as renew_schemas
 from destinations.errors import DefinitionError, Issue
@@ -64,8 +65,7 @@ def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
             f"{count(len(definition.requests), 'request')}, "
             f"{count(len(definition.presets), 'preset')}."
         )
-        for name in definition.pending_requests:
-            click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
+        _say_pending(definition)
         _say_descriptions(definition)
     for name, why in other_files(folder).items():
         click.echo(f"Skipped: {name}: {why}.")
@@ -85,6 +85,16 @@ def _say_issues(issues: Sequence[Issue], destination: str) -> None:
     click.echo(f"{count(len(issues), 'issue')} in {destination}.", err=True)
     if line := help_line(issues):
         click.echo(line, err=True)
+
+
+def _say_pending(definition: DestinationDefinition) -> None:
+    """Print what is still to be written: requests, and where choices come from."""
+    for name in definition.pending_requests:
+        click.echo(f"Left to do: write the request {name}; it is not sent while it is pending.")
+    for slug, action in definition.actions.items():
+        for _, name, choices in choice_fields(action.fields):
+            if "pending" in choices:
+                click.echo(f"Left to do: write x-choices of {slug}.{name}; it is pending.")
 
 
 def _say_descriptions(definition: DestinationDefinition) -> None:

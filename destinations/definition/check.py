@@ -49,6 +49,7 @@ from destinations.segment.fql import check_fql, compile_fql, never_holds, unknow
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.roots import reads
 from destinations.segment.validation import compile_schema
 
 __all__ = [
@@ -300,6 +301,11 @@ _CHOICES: Final[Mapping[str, Shape | None]] = {
 """What the mappings of ``x-choices`` read; an item of the list can be anything."""
 
 
+def _call(request: Mapping[str, Any]) -> list[object]:
+    """Return what a request sends, as far as its mappings say it."""
+    return [request.get("rest"), request.get("graphql", {}).get("variables")]
+
+
 def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]:
     """Yield the issues in ``x-choices``: its request must exist, and only ask."""
     for path, _, choices in choice_fields(document.data["fields"]):
@@ -310,6 +316,9 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         elif name is not None and not requests[name]["idempotent"]:
             message = f"{name} must be idempotent, as it only asks for choices"
             yield document.issue(f"{place}/request", message)
+        elif name is not None and "next" in choices and not reads(_call(requests[name]), "page"):
+            message = f"has no effect: no mapping of {name} reads $.page, so each page is the same"
+            yield document.issue(f"{place}/next", message)
         for key, shape in _CHOICES.items():
             if key in choices:
                 yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)

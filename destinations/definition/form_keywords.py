@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition.document import Document
@@ -10,7 +11,7 @@ from destinations.errors import Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.required_when import KEYWORD
 
-__all__ = ["choice_fields", "form_issues"]
+__all__ = ["choice_fields", "form_issues", "rule_text"]
 
 _DEPENDS_ON: Final = "x-dependsOn"
 
@@ -105,3 +106,32 @@ def _unknown(name: str, known: Mapping[str, Any], kind: str) -> str:
         return ""
     listed = ", ".join(inner) or "none"
     return f"{key!r} has no property {child!r}; it has: {listed}{did_you_mean(child, inner)}"
+
+
+def rule_text(rule: Mapping[str, Any]) -> str:
+    """Return conditions as a clause in Markdown, such as ``"`kind` is `a` or `b`"``."""
+    word = "or" if rule.get("match") == "any" else "and"
+    return _joined([_condition(one) for one in rule["conditions"]], word)
+
+
+def _condition(one: Mapping[str, Any]) -> str:
+    name, is_same = _code(one["field"]), one["operator"] == "is"
+    if "value" not in one:
+        return f"{name} is {'missing' if is_same else 'there'}"
+    value = one["value"]
+    values = [_code(_text(each)) for each in (value if isinstance(value, list) else [value])]
+    return f"{name} is {'' if is_same else 'not '}{_joined(values, 'or')}"
+
+
+def _joined(parts: Sequence[str], word: str) -> str:
+    if len(parts) < len(("a", "b", "c")):
+        return f" {word} ".join(parts)
+    return f"{', '.join(parts[:-1])}, {word} {parts[-1]}"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

@@ -62,6 +62,7 @@ from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
 from destinations.runtime.steps import StepCall
+from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import compile_value
 
 __all__ = ["Sender", "status_of"]
@@ -379,6 +380,23 @@ class Sender:
                 error.args = (error.message,)
                 raise error from None
             raise UsageError(ended.result.reason) from None
+
+    def ask_page(self, name: str, page: object) -> Answer | Failure:
+        """Return the partner's answer to a request for choices; ``page`` is UNDEFINED at first.
+
+        A request that may succeed later is retried a few times.
+        """
+        request = self._destination.requests[name]
+        context: dict[str, Any] = {"event": {}, "payload": {}}
+        context["settings"] = self._destination.settings
+        if page is not UNDEFINED:
+            context["page"] = page
+        try:
+            item = _Item(context, request.part(context))
+        except ResolveError as error:
+            return self._masked(_unsendable(request, error))
+        self._try(request, [item], {}, _PERFORM_ATTEMPTS)
+        return self._masked(item.verdict or _STOPPED)
 
     def _masked(self, verdict: T) -> T:
         """Return a failure with masked secrets, as the partner may have repeated them."""

@@ -34,6 +34,7 @@ __all__ = [
     "fitting_value",
     "graphql_error",
     "partial_answer",
+    "put",
     "rule_that_reads",
     "success",
     "success_value",
@@ -143,18 +144,18 @@ def complete_answer(request: RequestDefinition, events: Sequence[Any]) -> HttpRe
     items = []
     for place, event in enumerate(events):
         item: dict[str, Any] = {}
-        if failed.index is not None and not _put(item, failed.index, place):
+        if failed.index is not None and not put(item, failed.index, place):
             return None
-        if failed.item_status is not None and not _put(item, failed.item_status, _OK):
+        if failed.item_status is not None and not put(item, failed.item_status, _OK):
             return None
         if failed.item_id is not None:
             identity = compile_value(failed.event_id).resolve(event)
-            if not _put(item, failed.item_id, identity):
+            if not put(item, failed.item_id, identity):
                 return None
         items.append(item)
     value = success_value(request)
     body: dict[str, Any] = copy.deepcopy(value) if isinstance(value, dict) else {}
-    if not _put(body, failed.items, items):
+    if not put(body, failed.items, items):
         return None
     return _json(failed.statuses[0], body)
 
@@ -178,10 +179,10 @@ def _failed_items(
     for place, parts in places.items():
         item: dict[str, Any] = {"message": parts["message"]}
         placed = (
-            (place is None or _put(item, failed.index, place))
-            and (failed.message is None or _put(item, failed.message, parts["message"]))
+            (place is None or put(item, failed.index, place))
+            and (failed.message is None or put(item, failed.message, parts["message"]))
             and (
-                "code" not in parts or failed.code is None or _put(item, failed.code, parts["code"])
+                "code" not in parts or failed.code is None or put(item, failed.code, parts["code"])
             )
         )
         if not placed:
@@ -189,10 +190,10 @@ def _failed_items(
         items.append(item)
     value = success_value(request)
     body: dict[str, Any] = copy.deepcopy(value) if isinstance(value, dict) else {}
-    return _json(failed.statuses[0], body) if _put(body, failed.items, items) else None
+    return _json(failed.statuses[0], body) if put(body, failed.items, items) else None
 
 
-def _put(target: dict[str, Any], mapping: object, value: Any) -> bool:
+def put(target: dict[str, Any], mapping: object, value: Any) -> bool:
     """Set the value that a plain path leads to; False for any other mapping."""
     path = mapping.get("@path") if isinstance(mapping, Mapping) else None
     keys = split_path(strip_root(path)) if isinstance(path, str) else ()

@@ -12,6 +12,7 @@ from destinations.definition.settings import Settings, check_settings
 from destinations.definition.url_pieces import AddressTemplate, AddressText, read_address
 from destinations.errors import SettingsError, UsageError
 from destinations.runtime.plugins import Holdings, RunningSandbox
+from destinations.sandbox.choice_answers import with_choices
 from destinations.sandbox.definition_account import (
     DefinitionAccount,
     DefinitionRecord,
@@ -51,7 +52,7 @@ class DefinitionSandbox(RunningSandbox):
         self, definition: DestinationDefinition, *, settings: Settings | None = None, port: int = 0
     ) -> None:
         written = [
-            request
+            with_choices(definition, request)
             for request in definition.requests.values()
             if not isinstance(request.call, PendingDefinition)
         ]

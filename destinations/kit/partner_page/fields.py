@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition, DestinationDefinition
+from destinations.definition.form_keywords import rule_text
 from destinations.kit.partner_page.flavour import in_one_line, joined
 from destinations.segment.json_pointer import value_at
 from destinations.segment.mapping.parts import split
@@ -132,28 +133,13 @@ def _of_forms(spec: Mapping[str, Any]) -> Iterator[str]:
     """Yield what forms say of a field: when it is required or shown, and what may be entered."""
     for keyword, begin in (("x-requiredWhen", "Required if"), ("x-dependsOn", "Only used if")):
         if keyword in spec and (begin != "Only used if" or "x-requiredWhen" not in spec):
-            yield f"{begin} {_rule(spec[keyword])}."
+            yield f"{begin} {rule_text(spec[keyword])}."
     if "x-choices" in spec:
         yield "Chosen from a list that the partner has."
     if "x-placeholder" in spec:
         yield f"For example, {_code(in_one_line(spec['x-placeholder']))}."
     if spec.get("readOnly"):
         yield "Its mapping can't be changed."
-
-
-def _rule(rule: Mapping[str, Any]) -> str:
-    """Return conditions as a clause, such as ``"`kind` is `a` or `b`"``."""
-    word = "or" if rule.get("match") == "any" else "and"
-    return joined([_condition(one) for one in rule["conditions"]], word)
-
-
-def _condition(one: Mapping[str, Any]) -> str:
-    name, is_same = _code(one["field"]), one["operator"] == "is"
-    if "value" not in one:
-        return f"{name} is {'missing' if is_same else 'there'}"
-    value = one["value"]
-    values = [_code(_text(each)) for each in (value if isinstance(value, list) else [value])]
-    return f"{name} is {'' if is_same else 'not '}{joined(values, 'or')}"
 
 
 def _computed(mapping: object) -> Iterator[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from destinations.cli.definition_text import definition_page
+from destinations.definition import DestinationDefinition
 from tests.shipped import SHIPPED
 
 Command = Callable[..., Any]
@@ -61,6 +63,23 @@ def test_an_issue_names_its_topic(command: Command, write: Callable[..., Any]) -
     done = command("serve", "--config", str(path), "--check")
     assert done.code == 2
     assert done.err.splitlines()[-1].startswith("Help: destinations help ")
+
+
+def test_what_forms_know_of_a_field(load: Callable[..., DestinationDefinition]) -> None:
+    """The page of a destination says when a field is required or shown, and who has its values."""
+
+    def change(documents: Any) -> None:
+        thing = documents["count"]["fields"]["properties"]["thing"]
+        thing["x-choices"] = {"pending": "the request of things"}
+        by = documents["count"]["fields"]["properties"]["by"]
+        named = {"field": "thing", "operator": "is", "value": "a|b"}
+        by["x-requiredWhen"] = {"conditions": [named]}
+        by["x-dependsOn"] = {"conditions": [{"field": "thing", "operator": "is_not"}]}
+        documents["count"]["fields"]["required"] = ["thing"]
+
+    page = definition_page(load(change))
+    assert "Required if `thing` is `a\\|b`. Shown if `thing` is there." in page
+    assert "The partner has a list of its values: `destinations choices`." in page
 
 
 def test_an_installed_package(command: Command, install: Callable[..., Path]) -> None:

@@ -758,6 +758,19 @@ def test_a_url_that_holds_a_value_of_the_event(
             "unknown root 'anser'",
         ),
         ("by", {"x-choices": {"request": "find"}}, "/x-choices", ""),
+        (
+            "by",
+            {
+                "x-choices": {
+                    "request": "find",
+                    "items": {"@path": "$.answer"},
+                    "value": {"@path": "$.id"},
+                    "next": {"@path": "$.answer.next"},
+                }
+            },
+            "/x-choices/next",
+            "has no effect: no mapping of find reads $.page, so each page is the same",
+        ),
     ],
 )
 def test_keywords_of_fields_that_make_no_sense(
