@@ -12,6 +12,10 @@ from pathlib import Path
 
 import jinja2
 from kana_behaviour import kana_behaviour
+
+from destinations.console.api.table import OPERATIONS
+from destinations.operations import RunRecord
+from destinations.report import run_page
 from making import MADE
 from making.codes import code_pages
 from making.commands import command_pages
@@ -25,10 +29,6 @@ from making.machines import agents, llms
 from making.page import Page, read_page
 from making.statuses import status_pages
 from making.words import word_pages
-
-from destinations.console.api.table import OPERATIONS
-from destinations.operations import RunRecord
-from destinations.report import run_page
 
 ROOT = Path(__file__).resolve().parent.parent
 

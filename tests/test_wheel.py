@@ -97,6 +97,16 @@ def test_the_wheel_holds_the_reference(wheel: Path) -> None:
     assert {one.removeprefix(package) for one in names if one.startswith(package)} == pages
 
 
+def test_the_wheel_holds_the_guides(wheel: Path) -> None:
+    """It has the pages of the site as well, and nothing of what makes them."""
+    folder = ROOT / "docs"
+    pages = [folder.glob(f"{part}*.md") for part in ("", "explanations/", "how-to/", "tutorials/")]
+    expected = {path.relative_to(folder).as_posix() for found in pages for path in found}
+    package = "destinations/reference/guides/"
+    names = [one for one in zipfile.ZipFile(wheel).namelist() if one.startswith(package)]
+    assert {one.removeprefix(package) for one in names} == {*expected, "__init__.py"}
+
+
 def test_the_metadata_of_the_wheel(wheel: Path) -> None:
     """It says who made it, for which Pythons, and what it is found by."""
     with zipfile.ZipFile(wheel) as archive:

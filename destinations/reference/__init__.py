@@ -6,6 +6,7 @@ the package `destinations.reference.pages` once installed.
 
 from destinations.reference.hints import help_line, help_on_codes
 from destinations.reference.terminal import lines_of
-from destinations.reference.topics import Topic, Topics, read_topics
+from destinations.reference.topic import Topic
+from destinations.reference.topics import Topics, read_topics
 
 __all__ = ["Topic", "Topics", "help_line", "help_on_codes", "lines_of", "read_topics"]

@@ -13,6 +13,7 @@ from typing import Final
 
 __all__ = ["lines_of"]
 
+_IMAGE: Final = re.compile(r"!\[([^\]]*)\]\([^)\s]+\)")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CODE: Final = re.compile(r"(`+)(.+?)\1")
 _BOLD: Final = re.compile(r"\*\*(.+?)\*\*")
@@ -46,12 +47,14 @@ def lines_of(
 
     while number < len(lines):
         line = lines[number]
-        if line.startswith("```"):
+        if _is_fence(line):
             end = next(
-                (at for at in range(number + 1, len(lines)) if lines[at].startswith("```")),
+                (at for at in range(number + 1, len(lines)) if _is_fence(lines[at])),
                 len(lines),
             )
-            yield from (f"    {one}".rstrip() for one in lines[number + 1 : end])
+            # Blocks of list items stand further in.
+            block = textwrap.dedent("\n".join(lines[number + 1 : end])).split("\n")
+            yield from (f"    {one}".rstrip() for one in block)
             number = end + 1
         elif line.startswith("#"):
             yield heading(plain(line.lstrip("#").strip()))
@@ -66,15 +69,16 @@ def lines_of(
             number += 1
         else:
             item = _ITEM.match(line)
+            indent = line[: len(line) - len(line.lstrip())]
             end = _end(lines, number + 1, lambda one: bool(one.strip()) and not _begins(one))
             whole = " ".join(one.strip() for one in lines[number:end])
-            indent = ""
+            first = indent
             if item:
                 indent = item[1] + " " * (len(item[2]) + 1)
-                whole = item[1] + whole
             yield from textwrap.wrap(
                 plain(whole),
                 width,
+                initial_indent=first,
                 subsequent_indent=indent,
                 break_long_words=False,
                 break_on_hyphens=False,
@@ -82,9 +86,14 @@ def lines_of(
             number = end
 
 
+def _is_fence(line: str) -> bool:
+    """Return whether a block of code begins or ends; that of a list's item stands further in."""
+    return line.lstrip().startswith("```")
+
+
 def _begins(line: str) -> bool:
     """Return whether a line begins something of its own."""
-    return line.startswith(("```", "#", "|")) or bool(_ITEM.match(line))
+    return _is_fence(line) or line.startswith(("#", "|")) or bool(_ITEM.match(line))
 
 
 def _end(lines: Sequence[str], start: int, goes_on: Callable[[str], bool]) -> int:
@@ -107,7 +116,7 @@ def _inline(text: str, topic_of: Callable[[str], str | None]) -> str:
         shown = re.sub("\0(\\d+)\0", lambda one: kept[int(one[1])], found[1])
         return found[1] if topic is None or topic == shown else f"{found[1]} (help {topic})"
 
-    text = _CODE.sub(keep, text)
+    text = _IMAGE.sub(r"(picture: \1)", _CODE.sub(keep, text))
     text = _LINK.sub(link, text)
     text = _EMPHASIS.sub(r"\1", _BOLD.sub(r"\1", text))
     text = _ESCAPED.sub(r"\1", text)

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import importlib.resources
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.reference.guide import guide_of, parts_of
 from destinations.reference.synonyms import SYNONYMS
+from destinations.reference.topic import Topic, sections_of
 
 __all__ = ["Topic", "Topics", "read_topics"]
 
 _FRONT: Final = re.compile(r"---\n(.*?)\n---\n\s*", re.DOTALL)
-_HEADING: Final = re.compile(r"^(#{1,4}) (.+?)\s*$", re.MULTILINE)
-_FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_MARKS: Final = re.compile(r"[`*\\]")
 _TABLE: Final = re.compile(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n?)+)", re.MULTILINE)
 _KEY: Final = re.compile(r"\| \[?`([^`]+)`")
 _OPTION: Final = re.compile(r"--[a-z-]+")
 _ANY: Final = re.compile(r"\.\*|\[\]")
 _STATUS: Final = re.compile(r"[1-5]\d\d")
 _BETWEEN: Final = re.compile(r"[\s_-]+")
+_GUIDES: Final = ("", "explanations", "how-to", "tutorials")
+"""The folders of guides; others hold the reference, and pages of destinations."""
+
+_HOME: Final = frozenset({"index.md"})
+"""What a terminal does not show: the front page of the site."""
+
 _PYTHON: Final = "python/"
+_WORDS: Final = re.compile(r"[\W_]+")
+_ALIKE: Final = 0.75  # transprot and transport; not oauth and @path
+_SHORT: Final = 3
+_OF_ABOUT: Final = 30
+_OF_PHRASE: Final = 20
+_OF_HEADING: Final = 5
+_MOST_IN_TEXT: Final = 10
+_MOST_RELATED: Final = 6
 _MOST_NEAR: Final = 5
 _MOST_ALIKE: Final = 5
 _MOST_LISTED: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A page of the reference, or a section of one: its names, and its Markdown.
-
-    ``path`` is the page's, below the reference. ``section`` is the heading that it begins with;
-    empty for a whole page.
-    """
-
-    name: str
-    path: str
-    text: str
-    summary: str = ""
-    also: Sequence[str] = ()
-    section: str = ""
-
-
 @dataclass(frozen=True)
 class Topics:
-    """All pages of the reference by their path, such as ``directives/path.md``."""
+    """All pages by their path below the reference, such as ``directives/path.md``.
+
+    ``guides`` are the pages of the site that are no part of it: their paths begin with ``../``.
+    """
 
     pages: Mapping[str, Topic]
+    guides: Mapping[str, Topic] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, texts: Mapping[str, str]) -> Topics:
+    def of(cls, texts: Mapping[str, str], guides: Mapping[str, str] | None = None) -> Topics:
         """Return the topics of these pages: texts in Markdown by their paths."""
-        return cls({path: _page(path, text) for path, text in texts.items()})
+        read = [guide_of(path, text) for path, text in (guides or {}).items()]
+        return cls(
+            {path: _page(path, text) for path, text in texts.items()},
+            {one.path: one for one in read},
+        )
 
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[Topic]]:
@@ -68,7 +74,7 @@ class Topics:
             kinds[0].setdefault(page.name.casefold(), []).append(page)
             for name in page.also:
                 kinds[1].setdefault(name.casefold(), []).append(page)
-            for section in _sections(page):
+            for section in sections_of(page):
                 kinds[2].setdefault(section.name.casefold(), []).append(section)
             for row in (*_rows(page), *_statuses(page)):
                 kinds[3].setdefault(row.name.casefold(), []).append(row)
@@ -87,7 +93,7 @@ class Topics:
                 continue
             for name in (page.name, *page.also):
                 found.setdefault(name.casefold(), []).append(page)
-            for section in _sections(page):
+            for section in sections_of(page):
                 found.setdefault(section.name.casefold(), []).append(section)
             for row in _rows(page):
                 rows.setdefault(row.name.casefold(), []).append(row)
@@ -116,35 +122,76 @@ class Topics:
             mine += [one for one in topics if one not in mine]
         return found
 
+    @cached_property
+    def _of_guides(self) -> Mapping[str, Sequence[Topic]]:
+        """The guides of each name in lower case."""
+        found: dict[str, list[Topic]] = {}
+        for guide in self.guides.values():
+            for name in {one.casefold() for one in (guide.name, *guide.also)}:
+                found.setdefault(name, []).append(guide)
+        return found
+
+    @cached_property
+    def _in_guides(self) -> Mapping[str, Sequence[Topic]]:
+        """The sections of guides, and the words of the glossary, by their names' letters."""
+        found: dict[str, list[Topic]] = {}
+        for guide in self.guides.values():
+            for part in parts_of(guide):
+                found.setdefault(_letters(part.name), []).append(part)
+        # What many guides have, such as their steps, names none of them.
+        return {name: parts for name, parts in found.items() if len(parts) <= _MOST_ALIKE}
+
     def plus(self, pages: Mapping[str, str]) -> Topics:
         """Return these topics and those of more pages."""
-        return Topics({**self.pages, **Topics.of(pages).pages})
+        return Topics({**self.pages, **Topics.of(pages).pages}, self.guides)
+
+    def page_of(self, topic: Topic) -> Topic:
+        """Return the page that a topic is, or is a section of."""
+        return self.guides.get(topic.path) or self.pages[topic.path]
 
     def find(self, name: str) -> Sequence[Topic]:
         """Return the topics of this name, in upper or lower case: mostly one.
 
         A page goes before a heading of another, and that before a row of a table. After the name
         of a page it is one of the page. Else the end of a name will do, the last word of a command
-        before the last segments of a key, or a word that readers have for it. Raises `UsageError`
-        that names the nearest ones if there is none.
+        before the last segments of a key, or a word that readers have for it. Guides come after
+        the reference, and last what stands in them. Raises `UsageError` that names the nearest
+        ones if there is none.
         """
-        wanted = " ".join(name.split()).casefold()
+        wanted = _wanted(name)
         # A command is asked for without the program, too: `help deliveries list`.
         found = (
             self._named(wanted)
             or self._by_name.get(f"destinations {wanted}")
             or self._of_page(wanted)
+            or self._of_guides.get(wanted)
             or self._synonyms(wanted)
             or _few(self._by_ending.get(wanted, ()))
             or self._of_python.get(wanted)
             or _few(self._by_letters.get(_letters(wanted), ()))
+            or self._in_guides.get(_letters(wanted))
         )
         if found:
             return found
         near = self.near(name)
         hint = f"; nearest: {', '.join(near)}" if near else ""
-        msg = f"unknown topic {name!r}{hint}; `destinations help` lists all topics"
+        msg = (
+            f"unknown topic {name!r}{hint}; `destinations help` lists all topics, "
+            "`destinations help --search WORDS` finds words in them"
+        )
         raise UsageError(msg)
+
+    def related(self, name: str, shown: Iterable[Topic]) -> Sequence[Topic]:
+        """Return what else has to do with a name: what readers call so, guides, the glossary."""
+        wanted = _wanted(name)
+        found = [
+            *self._synonyms(wanted),
+            *self._of_guides.get(wanted, ()),
+            *self._in_guides.get(_letters(wanted), ()),
+        ]
+        known = {(one.path, one.section) for one in shown}
+        others = {(one.path, one.section): one for one in found}
+        return [one for place, one in others.items() if place not in known][:_MOST_RELATED]
 
     def _named(self, wanted: str) -> Sequence[Topic]:
         """Return the topics of a whole name; of several keys, also those that end in it."""
@@ -156,10 +203,11 @@ class Topics:
 
     def _synonyms(self, wanted: str) -> Sequence[Topic]:
         known = {_letters(word): names for word, names in SYNONYMS.items()}
+        names = [name.casefold() for name in known.get(_letters(wanted), ())]
         return [
             topic
-            for name in known.get(_letters(wanted), ())
-            for topic in self._by_name.get(name.casefold(), ())
+            for name in names
+            for topic in self._by_name.get(name) or self._of_guides.get(name, ())
         ]
 
     def has(self, name: str) -> bool:
@@ -172,10 +220,14 @@ class Topics:
             if not wanted.startswith(f"{page.name.casefold()} "):
                 continue
             name = wanted[len(page.name) + 1 :]
-            for parts in (_sections(page), _rows(page)):
+            for parts in (sections_of(page), _rows(page)):
                 found = [part for part in parts if part.name.casefold() == name]
                 if found:
                     return found
+        for guide in self.guides.values():
+            if wanted.startswith(f"{guide.name} "):
+                name = wanted[len(guide.name) + 1 :]
+                return [part for part in parts_of(guide) if part.name.casefold() == name]
         return ()
 
     def near(self, name: str) -> Sequence[str]:
@@ -183,20 +235,51 @@ class Topics:
         from difflib import get_close_matches  # noqa: PLC0415 - slow to import, only for mistakes
 
         wanted = name.casefold().strip()
-        known = {**self._of_python, **self._by_name}
-        alike = get_close_matches(wanted, known, n=_MOST_NEAR, cutoff=0.6)
+        ends = {end: found for end, found in self._by_ending.items() if _few(found)}
+        whole = {**self._in_guides, **self._of_guides, **self._of_python, **self._by_name}
+        known = {**ends, **whole}
+        # Of three letters two are those of many words.
+        is_short = len(wanted) <= _SHORT
+        alike = [] if is_short else get_close_matches(wanted, known, n=_MOST_NEAR, cutoff=_ALIKE)
         bare = wanted.strip("@.-_ ")
-        within = [one for one in known if bare and bare in one and one not in alike]
-        return list(dict.fromkeys(known[one][0].name for one in [*alike, *within]))[:_MOST_NEAR]
+        within = [one for one in known if bare in _WORDS.split(one) and one not in alike]
+        named = [known[one][0].name if one in whole else one for one in [*alike, *within]]
+        return list(dict.fromkeys(named))[:_MOST_NEAR] if bare else []
 
     def search(self, words: str) -> Sequence[Topic]:
-        """Return the pages that have all of these words, in upper or lower case."""
-        wanted = words.casefold().split()
-        return [
-            page
-            for page in self.pages.values()
-            if wanted and all(word in f"{page.name} {page.text}".casefold() for word in wanted)
-        ]
+        """Return the pages that have words which begin with all of these, the best ones first.
+
+        Upper and lower case count as the same. A name or a summary counts more than a heading, and
+        that more than the text.
+        """
+        wanted = [_beginning(word) for word in words.split()]
+        phrase = _beginning(" ".join(words.split()))
+        found = []
+        for page in (*self.pages.values(), *self.guides.values()):
+            about = " ".join([page.name, *page.also, page.summary])
+            headings = "\n".join(one.name for one in sections_of(page))
+            weight = 0
+            for word in wanted:
+                in_text = len(word.findall(page.text))
+                in_about = bool(word.search(about))
+                if not in_text and not in_about:
+                    break
+                weight += _OF_ABOUT * in_about + _OF_HEADING * len(word.findall(headings))
+                weight += min(in_text, _MOST_IN_TEXT)
+            else:
+                if len(wanted) > 1:
+                    weight += _OF_PHRASE * bool(phrase.search(" ".join(page.text.split())))
+                found.append((weight, page))
+        return [page for _, page in sorted(found, key=lambda one: -one[0])] if wanted else []
+
+
+def _beginning(word: str) -> re.Pattern[str]:
+    """Return the pattern of words that begin with this one."""
+    return re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE)
+
+
+def _wanted(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 def _letters(name: str) -> str:
@@ -213,7 +296,21 @@ def read_topics(*paths: str) -> Topics:
     root = importlib.resources.files("destinations.reference.pages")
     if paths:
         return Topics.of({path: (root / path).read_text(encoding="utf-8") for path in paths})
-    return Topics.of(dict(_files(root, "")))
+    guides = importlib.resources.files("destinations.reference.guides")
+    texts = {
+        path: text
+        for folder in _GUIDES
+        for path, text in _pages_in(guides / folder if folder else guides, folder)
+        if path not in _HOME
+    }
+    return Topics.of(dict(_files(root, "")), texts)
+
+
+def _pages_in(folder: Traversable, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the paths and texts of the pages that lie in a folder itself."""
+    for one in sorted(folder.iterdir(), key=lambda each: each.name):
+        if one.name.endswith(".md"):
+            yield posixpath.join(name, one.name), one.read_text(encoding="utf-8")
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
@@ -240,22 +337,6 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         yield key.strip(), value.strip().strip('"')
 
 
-def _sections(page: Topic) -> Iterator[Topic]:
-    """Yield the sections of a page, each with what is below it."""
-    # What looks like a heading in a code block is none.
-    masked = _FENCE.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), page.text)
-    headings = list(_HEADING.finditer(masked))
-    for number, heading in enumerate(headings):
-        level = len(heading[1])
-        if level == 1:
-            continue
-        end = next(
-            (one.start() for one in headings[number + 1 :] if len(one[1]) <= level), len(page.text)
-        )
-        name = _MARKS.sub("", heading[2])
-        yield Topic(name, page.path, page.text[heading.start() : end], section=name)
-
-
 def _rows(page: Topic) -> Iterator[Topic]:
     """Yield the rows of tables that begin with code, each with the rows of what is below it."""
     for found in _TABLE.finditer(page.text):
@@ -272,7 +353,7 @@ def _rows(page: Topic) -> Iterator[Topic]:
 def _statuses(page: Topic) -> Iterator[Topic]:
     """Yield what a page says of each HTTP status: the rows of its tables that have it."""
     found: dict[str, list[str]] = {}
-    for section in _sections(page):
+    for section in sections_of(page):
         if not section.name.startswith("Statuses"):
             continue
         for part in _TABLE.finditer(section.text):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import jinja2
 
+from destinations.reference.guide import guide_of
 from making.navigation import NAVIGATION
 from making.page import Page
 
@@ -26,9 +26,12 @@ files, over HTTP, on one machine or many."""
 def llms(pages: Sequence[Page]) -> str:
     """Return llms.txt: every page of the reference with a line on each."""
     parts = [f"# destinations\n\n> {_ABOUT.replace(chr(10), ' ')}"]
-    parts.append("Where the package is installed, `destinations help TOPIC` shows the reference.")
+    parts.append(
+        "Where the package is installed, `destinations help TOPIC` shows these pages, and "
+        "`destinations help --search WORDS` finds words in them."
+    )
     for group, names in NAVIGATION["index"].items():
-        lines = [f"- [{_title(name)}]({name}.html)" for name in names if "/index" not in name]
+        lines = [_line(guide) for name in names for guide in _guides(name)]
         parts.append(f"## {group}\n\n" + "\n".join(lines))
     for folder, found in _rooms(pages):
         lines = [f"- [{one.name}](reference/{_html(one.path)}): {one.summary}" for one in found]
@@ -51,12 +54,21 @@ def agents(pages: Sequence[Page]) -> str:
     return text
 
 
-def _title(name: str) -> str:
-    text = (_DOCS / f"{name}.md").read_text(encoding="utf-8")
-    found = re.search(r"^# (.+)$", text, re.MULTILINE)
-    if found is None:
-        raise LookupError(f"{name} has no title")
-    return found[1]
+def _guides(name: str) -> Iterator[str]:
+    """Yield a page of the menu, and those below it; the reference has its own list."""
+    if name != "reference/index":
+        yield name
+        for group in NAVIGATION.get(name, {}).values():
+            yield from (posixpath.join(posixpath.dirname(name), one) for one in group)
+
+
+def _line(name: str) -> str:
+    """Return the line of a page, with what `destinations help` says of it."""
+    path = f"{name}.md"
+    guide = guide_of(path, (_DOCS / path).read_text(encoding="utf-8"))
+    title = guide.also[1]
+    about = guide.summary.removeprefix(f"{title}.")
+    return f"- [{title}]({name}.html)" + (f":{about}" if about else "")
 
 
 def _rooms(pages: Sequence[Page]) -> Iterator[tuple[str, Sequence[Page]]]:

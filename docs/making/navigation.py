@@ -82,6 +82,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "reference/definition/index": {"": ["destination/index", "action/index", "*"]},
     "how-to/index": {
         "": [
+            "install",
             "publish-a-destination",
             "run-twice",
             "decide-held",

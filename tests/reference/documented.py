@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
 
 from differential_inputs.reference import Judge, Reference
+
 from making.conversions import DATES, EMPTIES, FORMATS, PLACES, READ, TYPES, VALUES, Schema
 from making.directives import read_directives, read_mapping_page
 from making.fql import TABLES, event_of, read_fql

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from making.conversions import conversion_pages, settled
 
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import compile_mapping
 from destinations.segment.mapping.liquid import compile_liquid_template
 from destinations.segment.validation import compile_schema
+from making.conversions import conversion_pages, settled
 
 (PAGE,) = conversion_pages()
 ABSENT = object()

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import yaml
-from making import directives as pages
 
 from destinations.errors import MappingError, ResolveError
 from destinations.segment.javascript.values import UNDEFINED
@@ -14,6 +13,7 @@ from destinations.segment.mapping import compile_mapping
 from destinations.segment.mapping.directives import DIRECTIVES
 from destinations.segment.mapping.parts import split
 from destinations.segment.mapping.paths import compile_path
+from making import directives as pages
 from tests.reference.documented import mapping_examples
 
 EXAMPLES = list(mapping_examples())

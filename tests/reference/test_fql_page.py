@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from making.fql import TABLES, event_of, fql_pages, read_fql
 
 from destinations.segment.event import EVENT_TYPES
 from destinations.segment.fql import check_fql, compile_fql, parser
+from making.fql import TABLES, event_of, fql_pages, read_fql
 
 EXAMPLES = read_fql()["examples"]
 (PAGE,) = fql_pages()

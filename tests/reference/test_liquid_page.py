@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from making.liquid import GROUPS, LiquidExample, liquid_examples, liquid_pages, read_liquid_page
 
 from destinations.segment.mapping.liquid import LiquidError, compile_liquid_template, liquid_reads
 from destinations.segment.mapping.liquid.liquid_environment import (
@@ -11,6 +10,7 @@ from destinations.segment.mapping.liquid.liquid_environment import (
     DISABLED_TAGS,
     _environment,
 )
+from making.liquid import GROUPS, LiquidExample, liquid_examples, liquid_pages, read_liquid_page
 
 EXAMPLES = list(liquid_examples())
 SAID = read_liquid_page()

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from making.liquid import GROUPS, read_liquid_page
 
 from destinations.errors import UsageError
 from destinations.reference import read_topics
+from making.liquid import GROUPS, read_liquid_page
 
 TOPICS = read_topics()
 SAID = read_liquid_page()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from making.statuses import ROWS, meanings, request_to_try
 
 from destinations.definition.build import _error_rules
 from destinations.http import Failure, HttpResponse
 from destinations.http.error_rules import StatusMeaning, meaning_of_status
 from destinations.runtime.endings import Loss, ending
+from making.statuses import ROWS, meanings, request_to_try
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "definition" / "statuses.md"
 ADDRESS = frozenset({404, 405, 410, 415})

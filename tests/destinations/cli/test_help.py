@@ -25,12 +25,18 @@ Command = Callable[..., Any]
         (("webhook",), "sharedSecret            string, secret  The secret that signs requests."),
         (("Webhook", "send"), "event  yes       object"),
         (("kana",), "Other topics of this name: destinations help destinations kana"),
-        (("--search", "sharedSecret"), "  webhook  Settings and actions of Webhook."),
+        (("--search", "sharedSecret"), "  webhook          Settings and actions of Webhook."),
         (("show",), "\n  destinations tenants show     Show"),
         ((), f"of what is installed: {', '.join(SHIPPED)}."),
         (("alerts",), "2 topics are called alerts:\n\n  destinations alerts  "),
         (("--search", "retry-after"), "  transport "),
         ((), "destinations help TOPIC shows one of these"),
+        ((), "\n  guide upgrade "),
+        (("guide", "upgrade"), "1. Read"),
+        (("guarantees",), "See also: destinations help"),
+        (("held",), "See also: destinations help guide decide-held"),
+        (("--search", "retry-after", "deadline"), "guide "),
+        (("gdpr",), "3 topics are called gdpr:\n\n  destinations forget  "),
     ],
 )
 def test_a_topic(command: Command, arguments: tuple[str, ...], shown: str) -> None:
@@ -38,7 +44,7 @@ def test_a_topic(command: Command, arguments: tuple[str, ...], shown: str) -> No
     done = command("help", *arguments)
     assert (done.code, done.err) == (0, "")
     assert shown in done.out
-    assert "`" not in done.out.replace("`destinations help`", "")
+    assert "`" not in done.out.replace("`destinations help`", "").replace("```", "")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +52,11 @@ def test_a_topic(command: Command, arguments: tuple[str, ...], shown: str) -> No
     [
         (("transprot",), "unknown topic 'transprot'; nearest: transport"),
         (("\x1b[31m",), "unknown topic '\\x1b[31m'"),
-        (("--search", "zeppelin"), "no topic has 'zeppelin'"),
-        (("@path", "--search", "x"), "give either a TOPIC or --search"),
+        (("transprot",), "`destinations help --search WORDS` finds words in them"),
+        (("--search", "zeppelin"), "no page has 'zeppelin'"),
+        (("--search", "zeppelin", "route"), "no page has 'zeppelin route'"),
+        (("./nowhere",), "unknown topic './nowhere'"),
+        (("kubernetes",), "Pages that have it:\n  guide scaling  "),
     ],
 )
 def test_no_such_topic(command: Command, arguments: tuple[str, ...], error: str) -> None:
@@ -80,6 +89,19 @@ def test_what_forms_know_of_a_field(load: Callable[..., DestinationDefinition]) 
     page = definition_page(load(change))
     assert "Required if `thing` is `a\\|b`. Shown if `thing` is there." in page
     assert "The partner has a list of its values: `destinations choices`." in page
+
+
+def test_a_folder(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a definition is shown as if it were installed; topics go before its name."""
+    monkeypatch.chdir(tmp_path)
+    assert command("init", "my-partner").code == 0
+    shown = command("help", "./my-partner")
+    assert (shown.code, shown.err) == (0, "")
+    assert "Settings\n\nsetting " in shown.out
+    assert command("help", "my-partner").out == shown.out
+    assert command("init", "transport").code == 0
+    assert command("help", "transport").out.lstrip().startswith("transport\n")
+    assert "Settings\n\nsetting " in command("help", "./transport").out
 
 
 def test_an_installed_package(command: Command, install: Callable[..., Path]) -> None:

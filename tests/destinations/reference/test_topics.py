@@ -28,6 +28,15 @@ PAGES: Mapping[str, str] = {
     "## Statuses of a receiver\n\n| status | when |\n|---|---|\n| 404 | No path. |\n",
 }
 
+GUIDES: Mapping[str, str] = {
+    "ripe.md": "# Ripe at *last*\n\nFor eaters. An apple that is [red](a.md) is ripe. Others.\n\n"
+    "## Press\n\nHard.\n\n## Steps\n\n## Core\n",
+    "how-to/pick.md": "<!-- made -->\n\n# Pick\n\n```sh\nls\n```\n",
+    "tutorials/index.md": "# Tutorials\n\n| a | b |\n|---|---|\n",
+    "glossary.md": "# Words\n\n| word | meaning |\n|---|---|\n| stalk | What holds it. |\n"
+    "| `pip` | A seed. |\n",
+}
+
 
 @pytest.fixture(scope="module")
 def topics() -> Topics:
@@ -37,8 +46,8 @@ def topics() -> Topics:
 
 @pytest.fixture
 def few() -> Topics:
-    """Topics of two pages."""
-    return Topics.of(PAGES)
+    """Topics of a few pages and guides."""
+    return Topics.of(PAGES, GUIDES)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,19 @@ def few() -> Topics:
         ("eat", "## destinations fruit eat", "function"),
         ("bite", "## bite", ""),
         ("404", "# codes\n\n## Statuses of a partner\n", "500"),
+        # Guides: by file, by title, by a heading that no page of the reference has, by a word.
+        ("ripe", "# Ripe at *last*\n\nFor eaters.", ""),
+        ("Ripe at last", "# Ripe at *last*", ""),
+        ("guide pick", "# Pick", "made"),
+        ("tutorials", "# Tutorials", ""),
+        ("press", "## Press\n\nHard.", "Steps"),
+        ("core", "## Core\n\n```", "Steps"),
+        ("stalk", "# guide glossary\n\n| word | meaning |\n|---|---|\n| stalk | What", "pip"),
+        (
+            "guide glossary pip",
+            "# guide glossary\n\n| word | meaning |\n|---|---|\n| `pip` |",
+            "stalk",
+        ),
     ],
 )
 def test_found(few: Topics, name: str, begins: str, lacks: str) -> None:
@@ -71,14 +93,71 @@ def test_found(few: Topics, name: str, begins: str, lacks: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("appel", "apple"), ("bocks.lid", "box.*.lid"), ("hing", "hinge"), ("no heading", "")],
+    [
+        ("appel", "apple"),
+        ("bocks.lid", "box.*.lid"),
+        ("hing", "hinge"),
+        ("no heading", ""),
+        ("pik", ""),
+        ("plea", ""),
+    ],
 )
 def test_not_found(few: Topics, name: str, near: str) -> None:
     """The error names what is near; what stands in a block of code is no heading."""
     with pytest.raises(UsageError) as caught:
         few.find(name)
     assert f"unknown topic '{name}'" in str(caught.value)
-    assert near.replace("*.", "") in str(caught.value).partition("nearest")[2]
+    named = str(caught.value).partition("nearest: ")[2].partition(";")[0]
+    assert near.replace("*.", "") in named
+    assert bool(near) == bool(named)
+
+
+def test_what_else_is_called_so(few: Topics) -> None:
+    """A page comes with the guides and the words of its name; what is shown is not named again."""
+    assert [one.name for one in few.related("core", few.find("core"))] == ["Core"]
+    assert [one.path for one in few.related("core", few.find("core"))] == ["../ripe.md"]
+    assert few.related("ripe", few.find("ripe")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("apple", ["apple", "guide ripe"]),  # its own name counts more than a text
+        ("LAST ripe", ["guide ripe"]),
+        ("app", ["apple", "guide ripe"]),
+        ("pple", []),
+        ("apple zeppelin", []),
+        ("its lid", ["keys"]),
+        ("404", ["codes"]),
+        (" ", []),
+    ],
+)
+def test_search(few: Topics, words: str, found: list[str]) -> None:
+    """Pages and guides with words that begin with all of these, the best ones first."""
+    assert [one.name for one in few.search(words)] == found
+
+
+def test_guides_are_found_by_name_and_title(topics: Topics) -> None:
+    """Each has a name of its own, and a sentence that says what it is about."""
+    assert len(topics.guides) > 40
+    for guide in topics.guides.values():
+        assert topics.find(guide.name) == [guide]
+        assert guide in [*topics.find(guide.also[1]), *topics.related(guide.also[1], ())]
+        assert re.fullmatch(r"[A-Z`].+[.?]", guide.summary), guide
+        assert not re.search(r"\]\(|\*", guide.summary), guide
+
+
+@pytest.mark.parametrize(
+    ("path", "summary"),
+    [
+        ("../ripe.md", "Ripe at last. An apple that is red is ripe."),
+        ("../how-to/pick.md", "Pick."),
+        ("../tutorials/index.md", "Tutorials."),
+    ],
+)
+def test_the_summary_of_a_guide(few: Topics, path: str, summary: str) -> None:
+    """Its title, and its first sentence if it begins with one."""
+    assert few.guides[path].summary == summary
 
 
 def test_a_status_has_the_rows_of_all_tables(few: Topics) -> None:
@@ -101,8 +180,9 @@ def test_ends_that_several_keys_have(topics: Topics) -> None:
 
 @pytest.mark.parametrize("word", SYNONYMS)
 def test_words_of_readers(topics: Topics, word: str) -> None:
-    """Each leads to every topic that it stands for."""
-    found = topics.find(word)
+    """Each leads to every topic that it stands for, if only after what is called so."""
+    shown = topics.find(word)
+    found = [*shown, *topics.related(word, shown)]
     assert len(found) >= len(SYNONYMS[word])
     for name in SYNONYMS[word]:
         assert any(name in {one.name, *one.also} for one in found)
@@ -204,6 +284,11 @@ def test_topics_of_issues_are_named_once() -> None:
         ("[q](q.md#part), [out](https://example.com)", ["q (help Q), out"]),
         ("<!-- Made -->\ntext", ["text"]),
         ("2 \\* 3 < 4 * 5", ["2 * 3 < 4 * 5"]),
+        (
+            "1. Do:\n\n   ```sh\n   if x\n     y\n   ```\n\n   And go on.\n",
+            ["1. Do:", "", "    if x", "      y", "", "   And go on."],
+        ),
+        ("![A way](a.svg)", ["(picture: A way)"]),
     ],
 )
 def test_markdown_in_a_terminal(text: str, lines: list[str]) -> None:
@@ -220,7 +305,7 @@ def test_markdown_in_a_terminal(text: str, lines: list[str]) -> None:
 
 def test_no_page_of_the_package_shows_marks(topics: Topics) -> None:
     """Nothing is left of Markdown outside of code, so each page uses what terminals can show."""
-    for page in topics.pages.values():
+    for page in (*topics.pages.values(), *topics.guides.values()):
         shown = lines_of(
             page.text, width=80, table=lambda _, rows: map("|".join, rows), heading=str
         )

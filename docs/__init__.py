@@ -1,0 +1,3 @@
+"""The pages of the site, which `destinations help` shows too: data, no code."""
+
+__all__: list[str] = []
