@@ -132,15 +132,27 @@ _NEAR: Final = 0.7  # trak and track, setting and settings; not key and apiKey
 
 
 class DestinationsError(Exception):
-    """Root of all errors raised on purpose by this package."""
+    """Root of all errors raised on purpose by this package.
+
+    ``topic`` is the one of `destinations help` that explains it, empty for none.
+    """
+
+    topic: str = ""
 
 
 class UsageError(DestinationsError):
     """The caller asked for something that does not exist or does not fit together."""
 
+    def __init__(self, *arguments: object, topic: str = "") -> None:
+        super().__init__(*arguments)
+        if topic:
+            self.topic = topic
+
 
 class MissingExtraError(UsageError):
     """A library is missing that comes with an extra; see `destinations.extras.libraries_of`."""
+
+    topic = "guide install"
 
 
 class PluginError(UsageError):
@@ -176,6 +188,8 @@ class StoreDeniedError(UsageError):
 
 class StoreDamagedError(UsageError):
     """The content of the store is damaged; it cannot be used."""
+
+    topic = "destinations store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +230,8 @@ class NewerCaseError(DefinitionError):
 
 class SettingsError(DefinitionError):
     """Settings that do not fit the destination's settings schema."""
+
+    topic = "settings"
 
 
 class SecretMissingError(DefinitionError, TemporaryError):

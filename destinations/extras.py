@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from destinations.errors import MissingExtraError
 
-__all__ = ["libraries_of", "missing_library", "pip_install"]
+__all__ = ["install_line", "libraries_of", "missing_library", "pip_install"]
 
 _PACKAGE: Final = "kana-destination"
 
@@ -35,18 +35,27 @@ def missing_library(library: str, extra: str, needed_by: str = "this command") -
 
     The command works without a release on an index: it installs from where this package came.
     """
-    origin = _origin()
-    if origin is None:
-        where, requirement = "", [f"{_PACKAGE}[{extra}]"]
-    elif found := _requirement(origin, extra):
-        where, requirement = "", found
-    else:
-        where, requirement = " from a checkout of this package", [f".[{extra}]"]
+    where, line = _installing(extra)
     message = (
         f"{needed_by} needs the library {library}, which is not installed; "
-        f"install the extra {extra}{where}: {pip_install(*requirement)}"
+        f"install the extra {extra}{where}: {line}"
     )
     return MissingExtraError(message)
+
+
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra from where this package came."""
+    return _installing(extra)[1]
+
+
+def _installing(extra: str) -> tuple[str, str]:
+    """Return from where the command installs that is the second, if that is not said by itself."""
+    origin = _origin()
+    if origin is None:
+        return "", pip_install(f"{_PACKAGE}[{extra}]")
+    if found := _requirement(origin, extra):
+        return "", pip_install(*found)
+    return " from a checkout of this package", pip_install(f".[{extra}]")
 
 
 def pip_install(*arguments: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import click
 
-from destinations.errors import UsageError
+from destinations.errors import UsageError, did_you_mean
 
 __all__ = ["Command", "Group", "ModuleGroup", "ParsedNumber"]
 
@@ -54,6 +54,22 @@ class Group(click.Group):
     """A group whose commands are `Command`, each shown with all of its first sentence."""
 
     command_class = Command
+
+    def known_commands(self, ctx: click.Context) -> Iterable[str]:
+        """Return the names that a mistyped one may have meant."""
+        return self.list_commands(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; the error for an unknown one names the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.known_commands(ctx))
+            if not hint or args[0].startswith("-"):
+                raise
+            raise click.UsageError(f"no such command {args[0]!r}{hint}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their first sentences, over several lines where they are long."""

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import click
@@ -78,6 +78,10 @@ class _Commands(ModuleGroup):
         if ctx.obj is not None:
             ctx.obj()  # a signal may be an exception from here on
         return command
+
+    def known_commands(self, ctx: click.Context) -> Iterable[str]:
+        """Return the commands, and the destinations that have some."""
+        return [*super().known_commands(ctx), *plugin_slugs()]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that a word may become; no module is loaded for that."""
@@ -176,11 +180,11 @@ def _check_addresses(arguments: Sequence[str]) -> None:
 
 
 def _help(error: DestinationsError) -> str:
-    """Return a line that names the topics about what is wrong in a file; empty for others."""
-    if not isinstance(error, DefinitionError):
-        return ""
-    # Only mistakes wait for it.
-    line = importlib.import_module("destinations.reference").help_line(error.issues)
+    """Return a line that names the topics about what is wrong; empty if there are none."""
+    line = f"Help: destinations help {error.topic}" if error.topic else ""
+    if isinstance(error, DefinitionError):
+        # Only mistakes wait for it.
+        line = importlib.import_module("destinations.reference").help_line(error.issues) or line
     return f"\n{line}" if line else ""
 
 

@@ -36,6 +36,8 @@ _MOST_FOUND = 8
     cls=Command,
     short_help="Show a topic of the reference, such as a directive or a key.",
     epilog="Example: destinations help @path",
+    # Options are topics, too: help --settings.
+    context_settings={"ignore_unknown_options": True},
 )
 @click.argument("topic", nargs=-1)
 @click.option("--search", metavar="WORDS", help="List the pages that have all of these words.")
@@ -44,7 +46,7 @@ def command(topic: tuple[str, ...], search: str | None) -> None:
 
     A guide is shown by its name, too: `guide upgrade`. The name of an installed destination, or the
     folder of one, shows its settings, its actions with their fields, and its presets. Without a
-    topic, list all of them.
+    topic, list all of them. On a terminal, a long topic is shown by the pager that PAGER names.
     """
     topics = read_topics()
     if search is not None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import click
 
 from destinations.cli.commands import Command
+from destinations.extras import install_line
 from destinations.kit.init import create_destination, create_package, package_definition
 from destinations.runtime.installed import installed
 
 __all__ = ["command"]
+
+_OF_KIT = "responses"
+"""A library that only the extra kit brings."""
 
 
 @click.command(
@@ -49,4 +54,6 @@ def command(name: str, parent: Path, *, plugin: bool) -> int:
     else:
         by_path = f".{os.sep}{folder}" if is_shadowed and not folder.is_absolute() else folder
         click.echo(f"\nNext: edit {folder / 'destination.yaml'}, then destinations test {by_path}")
+    if importlib.util.find_spec(_OF_KIT) is None:
+        click.echo(f"destinations test needs the extra kit: {install_line('kit')}")
     return 0

@@ -99,6 +99,8 @@ class _Options:
 def command(**given: Any) -> int:
     """Deliver events to DESTINATION once, and keep what was sent and answered as a case.
 
+    Needs the extra kit.
+
     Delivers to the destination's sandbox, or with --settings to the endpoint that they name. In the
     case, placeholders stand for the secrets; answers are masked by value. The case says against
     what it was recorded, and by which version: a sandbox (or any other stand-in on this machine), a

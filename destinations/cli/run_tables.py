@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 import click
@@ -206,6 +207,10 @@ def _print_reasons(
         for reason in report.totals.reasons
     ]
     print_table(title, columns, rows, to_stderr=to_stderr)
+    codes = [one.code for one in report.totals.reasons if one.outcome is not Outcome.FILTERED]
+    # Only what was not delivered waits for the reference.
+    if codes and (topics := import_module("destinations.reference").help_on_codes(codes)):
+        click.echo(f"Help: {topics}\n", err=to_stderr)
 
 
 def _unplaced(reason: Reason, report: Report) -> str:

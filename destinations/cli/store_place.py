@@ -140,10 +140,10 @@ class StorePlace:
                 f"there is no store {self.address} yet: the first run makes it; use --store FILE "
                 "for another one, or --config FILE for a server's"
             )
-            raise UsageError(msg)
+            raise UsageError(msg, topic="--store")
         of_config = self.config is not None and self.address == self.config.store.address
         hint = "its server makes it when it starts" if of_config else "check the path"
-        raise UsageError(f"there is no store {self.address}: {hint}")
+        raise UsageError(f"there is no store {self.address}: {hint}", topic="--store")
 
 
 def place_options(command: Callable[..., int]) -> Callable[..., int]:

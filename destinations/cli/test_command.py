@@ -68,8 +68,9 @@ def command(
     """Replay the cases of DESTINATION, then let its partner and the network fail in every way.
 
     DESTINATION is the name of an installed destination or a folder; without it, all that are
-    installed are tested. Nothing is sent. Exit codes: 0 all passed; 1 something differs, or there
-    are no cases; 2 wrong usage, definition or case file, or a case of a newer version.
+    installed are tested. Nothing is sent. Needs the extra kit. Exit codes: 0 all passed; 1
+    something differs, or there are no cases; 2 wrong usage, definition or case file, or a case of a
+    newer version.
 
     --update gives the recorded answers to the requests of today. It changes requests and outcomes
     of a case, never its answers, and keeps all else in its file.
@@ -201,13 +202,15 @@ def _print(report: _Report) -> None:
         )
     print_table(
         f"{report.destination}: {count(len(report.faults), 'simulated fault')}",
-        ("action", "fault", "times", "outcomes", "result"),
+        ("action", "fault", "times", "ends as", "result"),
         _fault_rows(report.faults),
     )
     for title, differences in _failed(report):
         click.echo(f"{title}:", err=True)
         for difference in differences:
             click.echo(f"  {difference}", err=True)
+    if topics := _topics(report):
+        click.echo(f"Help: {', '.join(f'destinations help {one}' for one in topics)}", err=True)
 
 
 def _result(case: CaseReport, report: _Report) -> str:
@@ -221,6 +224,12 @@ def _failed(report: _Report) -> list[tuple[str, Sequence[object]]]:
     faults = [one.differences for one in report.faults if not one.passed]
     together = [difference for found in faults for difference in found]
     return [*cases, *([("simulated faults", together)] if together else [])]
+
+
+def _topics(report: _Report) -> Sequence[str]:
+    """Return the topics about what failed."""
+    cases = [] if all(one.passed for one in report.cases) else ["case", "guide testing"]
+    return cases if all(one.passed for one in report.faults) else [*cases, "faults"]
 
 
 def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:

@@ -11,7 +11,7 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.opening import destination_argument
+from destinations.cli.opening import optional_destination_argument
 from destinations.cli.tables import count
 from destinations.definition import (
     DestinationDefinition,
@@ -34,19 +34,21 @@ __all__ = ["command"]
 
 
 @click.command("validate", cls=Command, epilog="Example: destinations validate ./my-destination")
-@destination_argument
+@optional_destination_argument
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of the issues.")
 @click.option(
     "--update-schemas",
     is_flag=True,
     help="Write the current schemas to schemas/, where editors read them.",
 )
-def command(destination: str, *, as_json: bool, update_schemas: bool) -> int:
+def command(destination: str | None, *, as_json: bool, update_schemas: bool) -> int:
     """Check the definition of DESTINATION and report every issue with file, line and path.
 
-    DESTINATION is the name of an installed destination or a folder. The cases next to the
-    definition are read as well, but not replayed. Exits 2 if anything is wrong.
+    DESTINATION is the name of an installed destination or a folder; without it, the current folder
+    is checked. The cases next to the definition are read as well, but not replayed. Exits 2 if
+    anything is wrong.
     """
+    destination = "." if destination is None else destination
     folder = find_folder(destination)
     updated = _updated(folder) if update_schemas else []
     issues = list(check_folder(folder))

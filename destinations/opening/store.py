@@ -34,6 +34,6 @@ def open_store(address: StoreAddress | str | None = None, *, existing: bool = Fa
         check_not_lost(path)
         if is_missing(path):
             hint = " yet: the first run makes it" if is_own else ": check the path"
-            raise UsageError(f"there is no store {path}{hint}")
+            raise UsageError(f"there is no store {path}{hint}", topic="--store")
     check_migration(path)
     return open_at(path)

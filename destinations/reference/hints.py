@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Final
 
 from destinations.errors import DestinationsError, Issue
@@ -18,6 +19,12 @@ _LANGUAGES: Final = {
 }
 """The topics of keys whose values are of a language of their own."""
 
+_YAML: Final = "YAML readers disagree"
+_DEFINITION: Final = "destination.yaml"
+_CASES: Final = "cases"
+_FILES: Final = {"serve": "serve.yaml", "connection": "connection"}
+"""Words in names of files, and the topics of such files: people name them as they like."""
+
 _MOST: Final = 3
 
 
@@ -27,7 +34,7 @@ def help_line(issues: Iterable[Issue]) -> str:
     with contextlib.suppress(DestinationsError, OSError):  # a message is better without than none
         known = read_topics()
         for issue in issues:
-            found = _topic(known, issue.path)
+            found = _topic(known, issue)
             if found is not None and found not in topics:
                 topics.append(found)
     shown = [f"destinations help {topic}" for topic in topics[:_MOST]]
@@ -43,8 +50,22 @@ def help_on_codes(codes: Iterable[str | None]) -> str:
     return ", ".join(shown[:_MOST])
 
 
-def _topic(known: Topics, path: str) -> str | None:
-    return next((name for name in _names(path) if known.has(name)), None)
+def _topic(known: Topics, issue: Issue) -> str | None:
+    if _YAML in issue.message:
+        return "yaml"
+    names = [*_names(issue.path), *_of_file(issue.file)]
+    return next((name for name in names if known.has(name)), None)
+
+
+def _of_file(file: str | None) -> Iterator[str]:
+    """Yield the topic of a whole file, for a place that has none of its own."""
+    path = PurePath(file or "")
+    if path.name == _DEFINITION:
+        yield _DEFINITION
+    elif path.parent.name == _CASES:
+        yield "case"
+    else:
+        yield from (topic for word, topic in _FILES.items() if word in path.name)
 
 
 def _names(path: str) -> Iterator[str]:
@@ -52,7 +73,7 @@ def _names(path: str) -> Iterator[str]:
     keys = [one.replace("~1", "/").replace("~0", "~") for one in path.split("/")[1:]]
     for key in reversed(keys):
         if key.startswith("@"):
-            yield key
+            yield from (key, "directives")
         if key in _LANGUAGES:
             yield _LANGUAGES[key]
     named = [key for key in keys if not key.isdigit()]

@@ -35,6 +35,7 @@ _PYTHON: Final = "python/"
 _WORDS: Final = re.compile(r"[\W_]+")
 _ALIKE: Final = 0.75  # transprot and transport; not oauth and @path
 _SHORT: Final = 3
+_LONGEST_SHOWN: Final = 100
 _OF_ABOUT: Final = 30
 _OF_PHRASE: Final = 20
 _OF_HEADING: Final = 5
@@ -174,9 +175,10 @@ class Topics:
         if found:
             return found
         near = self.near(name)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
+        hint = f"; nearest: {', '.join(map(repr, near))}" if near else ""
+        shown = name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
         msg = (
-            f"unknown topic {name!r}{hint}; `destinations help` lists all topics, "
+            f"unknown topic {shown!r}{hint}; `destinations help` lists all topics, "
             "`destinations help --search WORDS` finds words in them"
         )
         raise UsageError(msg)
@@ -283,7 +285,8 @@ def _wanted(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    return _BETWEEN.sub("", name.casefold()).rstrip("s")
+    joined = _BETWEEN.sub("", name.casefold())
+    return joined.rstrip("s") if len(joined) > _SHORT else joined
 
 
 def _few(found: Sequence[Topic]) -> Sequence[Topic]:

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from destinations.definition import is_definition
-from destinations.errors import UsageError
+from destinations.errors import UsageError, did_you_mean
 from destinations.runtime.entry_points import DEFINITIONS, InstalledPoint, Package, installed_points
 
 __all__ = ["Catalog", "InstalledDestination", "find_folder", "installed", "packages_with"]
@@ -73,10 +73,22 @@ def find_folder(destination: str) -> Traversable:
         return path
     if path.is_dir():
         msg = f"the folder {destination} holds no destination.yaml"
+    elif path.is_file() and is_definition(path.parent):
+        msg = f"{destination} is a file of a definition: give its folder, {path.parent}"
     else:
         names = ", ".join(known.destinations) or "none"
-        msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder"
-    raise UsageError("; ".join([msg, *known.issues]))
+        near = did_you_mean(destination, [*known.destinations, *_folders_beside(destination)])
+        msg = f"unknown destination {destination!r}: neither installed ({names}) nor a folder{near}"
+    raise UsageError("; ".join([msg, *known.issues]), topic="destinations list")
+
+
+def _folders_beside(destination: str) -> Iterator[str]:
+    """Yield the folders with definitions that lie where a path would be."""
+    parent = Path(destination).parent
+    with contextlib.suppress(OSError, ValueError):
+        for folder in sorted(parent.iterdir()):
+            if folder.is_dir() and is_definition(folder):
+                yield str(folder)
 
 
 def packages_with(folder: Traversable) -> set[Package]:

@@ -98,7 +98,7 @@ class _Key:
 
     path: str
     name: str
-    is_required: bool
+    required: str
     kind: str
     meaning: str
     below: list[_Key] = field(default_factory=list)
@@ -173,27 +173,35 @@ def _rows(keys: Sequence[_Key]) -> Iterator[Sequence[str]]:
     for key in keys:
         has_page = key.size >= _MANY
         shown = f"[`{key.path}`]({key.topic}.md)" if has_page else f"`{key.path}`"
-        yield shown, "yes" if key.is_required else "", key.kind, cell(key.meaning)
+        yield shown, key.required, key.kind, cell(key.meaning)
         if not has_page:
             yield from _rows(key.below)
 
 
-def _keys(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[_Key]:
+def _keys(
+    root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str, required: str = "yes"
+) -> Iterator[_Key]:
     for name, spec in schema.get("properties", {}).items():
         if name == "$schema":
             continue
         found = _resolve(root, spec)
         path = f"{prefix}{name}"
+        is_required = name in schema.get("required", ())
         key = _Key(
-            *(path, name, name in schema.get("required", ())), _type(root, found), _meaning(found)
+            *(path, name, required if is_required else ""),
+            _type(root, found),
+            _meaning(root, found),
         )
         if not found.get("deprecated") and found.get("$name") not in _MAPPINGS:
             key.below.extend(_nested(root, found, path))
         yield key
-    for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        found = _resolve(root, option)
-        if found.get("$name") not in _MAPPINGS and "properties" in found:
-            yield from _keys(root, found, prefix)
+    options = [
+        found
+        for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+        if (found := _resolve(root, option)).get("$name") not in _MAPPINGS and "properties" in found
+    ]
+    for found in options:
+        yield from _keys(root, found, prefix, "yes" if len(options) == 1 else "one of them")
 
 
 def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], path: str) -> Iterator[_Key]:
@@ -209,14 +217,49 @@ def _nested(root: Mapping[str, Any], spec: Mapping[str, Any], path: str) -> Iter
         yield from _keys(root, found, f"{path}[].")
 
 
-def _meaning(spec: Mapping[str, Any]) -> str:
-    """Return what a key is for, what it is without being given, and whether it is deprecated."""
+def _meaning(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """Return what a key is for, what it may be and is without being given, and if it is old."""
     text = "*Deprecated.* " if spec.get("deprecated") else ""
     text += str(spec.get("description", ""))
+    # What a description says already is not said again.
+    text += "".join(f" {one}" for one in _bounds(root, spec) if one.rstrip(".") not in text)
     default = spec.get("default")
     if default is not None and not isinstance(default, dict | list):
         text += f" Default: `{json.dumps(default)}`."
     return text
+
+
+def _bounds(root: Mapping[str, Any], spec: Mapping[str, Any]) -> Sequence[str]:
+    """Return sentences on the values that a key takes: a range, a length, a number, a form."""
+    found = [
+        _range(spec.get("minimum"), spec.get("maximum"), "", spec),
+        _range(spec.get("minLength"), spec.get("maxLength"), " characters", {}),
+        _range(spec.get("minItems"), spec.get("maxItems"), " items", {}),
+        _range(spec.get("minProperties"), spec.get("maxProperties"), " keys", {}),
+    ]
+    if "pattern" in spec and "x-expected" in spec:
+        found.append(f"Written as {spec['x-expected']}.")
+    for several in ("anyOf", "oneOf"):
+        for option in spec.get(several, ()):
+            resolved = _resolve(root, option)
+            if resolved.get("type") != "object":  # which has keys of its own
+                found += _bounds(root, resolved)
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _range(least: object, most: object, what: str, spec: Mapping[str, Any]) -> str:
+    over, under = spec.get("exclusiveMinimum"), spec.get("exclusiveMaximum")
+    if what and least == 1 and most is None:
+        return "Not empty."
+    if what and least == most and most is not None:
+        return f"Exactly {most}{what if most != 1 else what.removesuffix('s')}."
+    low = f"more than {over}" if over is not None else f"at least {least}"
+    high = f"less than {under}" if under is not None else f"at most {most}{what}"
+    has_low, has_high = (least, over) != (None, None), (most, under) != (None, None)
+    if least is not None and most is not None:
+        return f"From {least} to {most}{what}."
+    text = " and ".join([*([low] if has_low else []), *([high] if has_high else [])])
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _resolve(root: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +283,8 @@ def _type(root: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     for several in ("anyOf", "oneOf"):
         if several in spec and "type" not in spec:
             found = (_type(root, _resolve(root, option)) for option in spec[several])
-            return " or ".join(dict.fromkeys(found))
+            kinds = [kind for one in found for kind in one.split(" or ")]
+            return " or ".join(dict.fromkeys(kinds))
     if spec.get("type") == "array":
         return f"list of {_type(root, _resolve(root, spec.get('items', {})))}"
     types = spec.get("type", "any")

@@ -102,8 +102,9 @@ class Served:
 class ExpectedOutcome:
     """The outcome of event number ``event`` (from 1) in one matching subscription.
 
-    ``action`` is None for an event that reaches none. ``reason`` and ``code`` are compared unless
-    they are None, ``payload`` unless it is `ABSENT`.
+    ``held`` is for what is ``unknown`` and cannot be asked about. ``action`` is None for an event
+    that reaches none. ``reason`` and ``code`` are compared unless they are None, ``payload`` unless
+    it is `ABSENT`.
     """
 
     event: int

@@ -27,6 +27,7 @@ from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.pipeline.run_input import RunInput
 from destinations.runtime.destination import Destination
+from destinations.runtime.endings import Loss
 from destinations.runtime.plan import plan
 from destinations.runtime.subscription_key import SubscriptionKey
 
@@ -35,10 +36,14 @@ __all__ = ["Delivered", "deliver_in_sequence", "entries_of"]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The result of one event in one subscription; ``payload`` is `ABSENT` if there was none."""
+    """The result of one event in one subscription; ``payload`` is `ABSENT` if there was none.
+
+    ``is_held`` says that its outcome, which is ``unknown``, is ``held`` in a run and a server.
+    """
 
     row: Row
     payload: Any = ABSENT
+    is_held: bool = False
 
 
 class _Stopping(Observer):
@@ -130,7 +135,15 @@ def deliver_in_sequence(
         raise error
     place = {one: number for number, one in enumerate(order)}
     rows.sort(key=lambda row: (row.line, place.get((row.line, row.key), -1)))
-    return [Delivered(_as_unknown(row), payloads.get((row.line, row.key), ABSENT)) for row in rows]
+    asks = served is not None and served.asks
+    return [
+        Delivered(
+            _as_unknown(row),
+            payloads.get((row.line, row.key), ABSENT),
+            _is_held(row, destination, asks=asks),
+        )
+        for row in rows
+    ]
 
 
 _Place = tuple[int, SubscriptionKey | None]
@@ -148,6 +161,14 @@ def _planned(
             if planned.payload is not None:
                 payloads[entry.line, planned.key] = planned.payload
     return order, payloads
+
+
+def _is_held(row: Row, destination: Destination, *, asks: bool) -> bool:
+    """Return whether an operator would decide: the partner was asked, or can never be."""
+    if row.result.outcome is not State.HELD or row.key is None:
+        return False
+    action = destination.actions[row.key.action]
+    return asks or Loss.of(one.definition for one in action.requests.values()).state is State.HELD
 
 
 def _as_unknown(row: Row) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from destinations.kit.testing.sequence import Delivered
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.whole_files import replace_file
 from destinations.kit.testing.yaml_edits import edited
-from destinations.outcome import Outcome
+from destinations.outcome import Outcome, State
 from destinations.segment.javascript.equality import equal
 
 __all__ = ["CaseUpdate", "update_of"]
@@ -156,15 +156,16 @@ def _paired(
 
     Those that the file has come first, in its order.
     """
-    left = [expectation_of(row) for row in rows]
+    left = [(expectation_of(row), row.is_held) for row in rows]
     pairs: list[tuple[int | None, ExpectedOutcome]] = []
     for place, before in enumerate(expected):
-        for now in left:
+        for now, is_held in left:
             if (now.event, now.action) == (before.event, before.action):
-                left.remove(now)
-                pairs.append((place, now))
+                left.remove((now, is_held))
+                is_said = is_held and before.outcome is State.HELD
+                pairs.append((place, replace(now, outcome=State.HELD) if is_said else now))
                 break
-    return [*pairs, *((None, now) for now in left)]
+    return [*pairs, *((None, now) for now, _ in left)]
 
 
 def _expected(before: Mapping[str, Any], case: Case, now: ExpectedOutcome) -> dict[str, Any]:

@@ -36,6 +36,7 @@ Command = Callable[..., Any]
         (("guarantees",), "See also: destinations help"),
         (("held",), "See also: destinations help guide decide-held"),
         (("--search", "retry-after", "deadline"), "guide "),
+        (("--settings",), "topics are called --settings:\n\n  destinations check --settings  "),
         (("gdpr",), "3 topics are called gdpr:\n\n  destinations forget  "),
     ],
 )
@@ -50,13 +51,13 @@ def test_a_topic(command: Command, arguments: tuple[str, ...], shown: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("transprot",), "unknown topic 'transprot'; nearest: transport"),
+        (("transprot",), "unknown topic 'transprot'; nearest: 'transport'"),
         (("\x1b[31m",), "unknown topic '\\x1b[31m'"),
         (("transprot",), "`destinations help --search WORDS` finds words in them"),
         (("--search", "zeppelin"), "no page has 'zeppelin'"),
         (("--search", "zeppelin", "route"), "no page has 'zeppelin route'"),
         (("./nowhere",), "unknown topic './nowhere'"),
-        (("kubernetes",), "Pages that have it:\n  guide scaling  "),
+        (("nginx",), "Pages that have it:\n  guide "),
     ],
 )
 def test_no_such_topic(command: Command, arguments: tuple[str, ...], error: str) -> None:

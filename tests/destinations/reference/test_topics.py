@@ -99,6 +99,8 @@ def test_found(few: Topics, name: str, begins: str, lacks: str) -> None:
         ("hing", "hinge"),
         ("no heading", ""),
         ("pik", ""),
+        ("ap", ""),
+        ("x" * 100_000, ""),
         ("plea", ""),
     ],
 )
@@ -106,7 +108,8 @@ def test_not_found(few: Topics, name: str, near: str) -> None:
     """The error names what is near; what stands in a block of code is no heading."""
     with pytest.raises(UsageError) as caught:
         few.find(name)
-    assert f"unknown topic '{name}'" in str(caught.value)
+    assert f"unknown topic '{name[:100]}" in str(caught.value)
+    assert len(str(caught.value)) < 300
     named = str(caught.value).partition("nearest: ")[2].partition(";")[0]
     assert near.replace("*.", "") in named
     assert bool(near) == bool(named)
@@ -254,6 +257,7 @@ def test_what_the_code_has_is_a_topic(topics: Topics, name: str) -> None:
         ("/requests/send/rest/json/x", "requests.rest.json"),
         ("/fields/properties/plan/default/@path", "@path"),
         ("/presets/0/subscribe", "fql"),
+        ("/fields/properties/plan/default/@unknown", "directives"),
         ("", None),
         ("/never/heard/of", None),
     ],
@@ -262,6 +266,22 @@ def test_the_topic_of_an_issue(path: str, topic: str | None) -> None:
     """It is the nearest one to the place; a place without one has no line."""
     expected = "" if topic is None else f"Help: destinations help {topic}"
     assert help_line([Issue("is wrong", path)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("issue", "topic"),
+    [
+        (Issue("is wrong", "/bogus", "x/destination.yaml"), "destination.yaml"),
+        (Issue("is wrong", "/bogus", "x/cases/new.yaml"), "case"),
+        (Issue("is wrong", "/bogus", "serve-eu.yaml"), "serve.yaml"),
+        (Issue("is wrong", "/bogus", "my-connection.yaml"), "connection"),
+        (Issue("YAML readers disagree on what `n` is: quote it", "/a/@path/n", "x.yaml"), "yaml"),
+        (Issue("is wrong", "/transport", "x/destination.yaml"), "transport"),
+    ],
+)
+def test_the_topic_of_a_whole_file(issue: Issue, topic: str) -> None:
+    """A place that has none is explained with its file; what YAML reads has a topic of its own."""
+    assert help_line([issue]) == f"Help: destinations help {topic}"
 
 
 def test_topics_of_issues_are_named_once() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +11,10 @@ import pytest
 from destinations.clock import unix_time
 from destinations.definition.document import read_document
 from destinations.kit.testing.case import Case
-from destinations.kit.testing.case_reading import build_case
+from destinations.kit.testing.case_reading import build_case, read_case
 from destinations.kit.testing.replaying import replay
-from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.subject import Subject, open_subject, subject_in
+from destinations.outcome import State
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -143,6 +147,45 @@ def test_failures_of_the_network_are_replayed(
     report = replay(partner, make_case(fails_first))
     assert report.passed, report.differences
     assert report.requests == 2
+
+
+@pytest.mark.parametrize("result", [{"response": {"status": 500}}, {"failure": "lost"}])
+@pytest.mark.parametrize(
+    ("outcome", "differs"), [("held", False), ("unknown", False), ("dead", True)]
+)
+def test_what_may_have_been_applied(
+    template: Path, case_data: dict[str, Any], result: object, outcome: str, *, differs: bool
+) -> None:
+    """It is unknown, and held where a run and a server cannot ask about it: a case may say both."""
+    path = template / "destination.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert "idempotent: true" in text
+    path.write_text(text.replace("idempotent: true", "idempotent: false"), encoding="utf-8")
+    subject = subject_in(template)
+    request = case_data["interactions"][0]["request"]
+    made = result if isinstance(result, dict) else {}
+    case_data["events"] = case_data["events"][:1]
+    case_data["interactions"] = [{"request": request, **made}]
+    case_data["expected"] = [{"event": 1, "action": "trackEvent", "outcome": outcome}]
+    document = read_document(json.dumps(case_data), "case.yaml")
+    report = replay(subject, build_case(document, "case", subject.definition))
+    found = [str(one) for one in report.differences]
+    assert bool(found) == differs, found
+    assert all('outcome: expected "dead", got "unknown' in one for one in found)
+
+
+def test_what_can_be_asked_about_is_not_held() -> None:
+    """A run asks the partner about it, so a case that says held is wrong."""
+    subject = open_subject("kana")
+    assert isinstance(subject.folder, Path)
+    case = read_case(subject.folder / "cases" / "answer-lost.yaml", subject.definition)
+    (unknown,) = (one for one in case.expected if one.outcome is State.UNKNOWN)
+    assert replay(subject, case).passed
+    expected = [
+        replace(one, outcome=State.HELD) if one is unknown else one for one in case.expected
+    ]
+    (difference,) = replay(subject, replace(case, expected=tuple(expected))).differences
+    assert 'outcome: expected "held", got "unknown' in str(difference)
 
 
 def test_time_stands_still(make_case: Callable[..., Case], partner: Subject) -> None:
