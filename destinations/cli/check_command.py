@@ -55,8 +55,8 @@ def command(
     """
     definition, plugin = open_definition(destination)
     if definition.authentication is None:
-        msg = f"{definition.name} has no credentials to test"
-        raise UsageError(msg)
+        msg = f"{definition.name} has no authentication test, so its credentials cannot be checked"
+        raise UsageError(msg, topic="authentication.test")
     bound = bind_to_file(definition, plugin, settings).destination
     with contextlib.ExitStack() as stack:
         if definition.oauth2 is not None:

@@ -34,6 +34,7 @@ from destinations.segment.mapping.roots import reads
 
 __all__ = ["RestRequest"]
 
+_CONTENT: Final = "content-type"
 _PAYLOAD: Final = ({"@path": "$.payload"}, {"@path": "payload"})
 
 
@@ -68,6 +69,8 @@ class RestRequest:
         self._form = None if call.form is None else compile_value(dict(call.form))
         self._text = None if call.text is None else compile_value(call.text)
         self._lines = tuple(map(compile_value, call.ndjson))
+        self._has_body = call.json is not None or call.text is not None
+        """Whether there is a body, unless its mapping gives nothing."""
         self._gzip = call.gzip
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._signer = None if call.sign is None else Signer(call.sign)
@@ -160,6 +163,8 @@ class RestRequest:
                 body = b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
             elif "text" in first:
                 body = first["text"]
+        if body is None and self._has_body:  # there is nothing that the header would describe
+            headers = {name: text for name, text in headers.items() if name.lower() != _CONTENT}
         if self._signer is not None:
             headers = {**headers, **self._signer.sign(body or b"", context)}
         if self._gzip and body is not None:

@@ -54,7 +54,7 @@ _ADVICE: Final[Mapping[Status, tuple[str, str]]] = {
     Outcome.INVALID: (
         (
             "Nothing was sent. Correct the mapping or the definition and replay them; or correct "
-            "the events and deliver them again, as new ones."
+            "the events and run them again, each with its messageId."
         ),
         _REPLAY,
     ),

@@ -14,6 +14,16 @@ __all__ = ["documented", "word_pages"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_MORE: Mapping[str, str] = {
+    State.HELD: " [Read held and decide](../how-to/decide-held.md) has the steps.",
+    State.UNKNOWN: " [Why](../explanations/lost-answers.md) it is not simply sent again.",
+    Outcome.DEAD: " [Feed back](../how-to/feed-back.md) says how it is sent again.",
+    Outcome.INVALID: " [Feed back](../how-to/feed-back.md) says how it is corrected.",
+    Outcome.REJECTED: " [Feed back](../how-to/feed-back.md) says how it is corrected.",
+}
+"""What readers of an outcome or a state do next."""
+
+
 def documented(path: str, name: str) -> Mapping[str, str]:
     """Return the members of an enumeration in a file, with the text below each."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
@@ -45,7 +55,10 @@ def word_pages() -> Iterator[Page]:
         if set(found) != set(kind):
             raise LookupError(f"not all of {name} say what they are")
         text += f"\n## {title}\n" + (f"\n{more}\n" if more else "")
-        text += "".join(f"\n### {value}\n\n{meaning}\n" for value, meaning in found.items())
+        text += "".join(
+            f"\n### {value}\n\n{meaning}{_MORE.get(value, '')}\n"
+            for value, meaning in found.items()
+        )
     yield Page(
         "outcomes.md",
         "outcomes",

@@ -40,8 +40,8 @@ BODIES: dict[str, tuple[dict[str, Any], str | None, bytes | None]] = {
     "empty text": ({"text": ""}, TEXT, b""),
     "a number as text": ({"text": {"@path": "$.payload.by"}}, TEXT, b"2"),
     "true as text": ({"text": True}, TEXT, b"true"),
-    "no text": ({"text": ABSENT}, TEXT, None),
-    "null as text": ({"text": {"@literal": None}}, TEXT, None),
+    "no text": ({"text": ABSENT}, None, None),
+    "null as text": ({"text": {"@literal": None}}, None, None),
     "a secret as text": ({"text": {"@path": "$.settings.apiKey"}}, TEXT, b"sk_test_0123456789"),
     "text of another type": (
         {"text": "<a/>", "headers": {"content-type": "application/xml"}},

@@ -75,6 +75,19 @@ def _send(request: CompiledRequest, context: dict[str, Any]) -> Any:
             b"[1]",
         ),
         ({"method": "DELETE"}, "https://example.com/graphql", None, None),
+        # Without a body nothing says of which type it is.
+        (
+            {
+                "method": "PUT",
+                "url": URL,
+                "json": {"@path": "$.payload.none"},
+                "headers": {"Content-TYPE": "application/vnd.example+json"},
+            },
+            URL,
+            None,
+            None,
+        ),
+        ({"method": "PUT", "url": URL, "json": {"@literal": None}}, URL, None, None),
     ],
 )
 def test_requests(
