@@ -207,7 +207,8 @@ def _print_reasons(
         for reason in report.totals.reasons
     ]
     print_table(title, columns, rows, to_stderr=to_stderr)
-    codes = [one.code for one in report.totals.reasons if one.outcome is not Outcome.FILTERED]
+    failed = [one for one in report.totals.reasons if one.outcome is not Outcome.FILTERED]
+    codes = [one.code for one in failed if one.code.isupper()]  # and not a reason without a code
     # Only what was not delivered waits for the reference.
     if codes and (topics := import_module("destinations.reference").help_on_codes(codes)):
         click.echo(f"Help: {topics}\n", err=to_stderr)

@@ -131,6 +131,10 @@ def table_lines(
             max(map(_columns, column))
             for column in zip(columns, *cells, *([last] if last else []), strict=True)
         ],
+        [
+            max(_columns(word) for text in column for word in text.split(" "))
+            for column in zip(columns, *cells, *([last] if last else []), strict=True)
+        ],
         width,
     )
     yield from map(Bold, _folded_row(columns, widths, right))
@@ -157,16 +161,20 @@ def _columns_of(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
-def _fitting(widths: list[int], width: int | None) -> list[int]:
-    """Make the widest columns narrower until all of them fit, or none can be."""
+def _fitting(widths: list[int], words: Sequence[int], width: int | None) -> list[int]:
+    """Make the widest columns narrower until all of them fit, or none can be.
+
+    Columns keep their longest ``words`` whole as long as others can be narrower.
+    """
     if width is None:
         return widths
     room = width - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room:
-        widest = widths.index(max(widths))
-        if widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
+    for least in ([max(word, _NARROWEST) for word in words], [_NARROWEST] * len(widths)):
+        while sum(widths) > room:
+            wide = [number for number, one in enumerate(widths) if one > least[number]]
+            if not wide:
+                break
+            widths[max(wide, key=lambda number: widths[number])] -= 1
     return widths
 
 

@@ -111,6 +111,16 @@ def test_a_reason_without_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert last.split() == ["dead", "1", "-", "gone"]
 
 
+def test_a_reason_names_the_topic_of_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code has a topic; what was not meant to be sent needs none."""
+    report = Report()
+    for outcome, code in ((Outcome.FILTERED, "DUPLICATE"), (Outcome.INVALID, "NOT_JSON")):
+        report.totals.add(Row(1, KEY, Result(outcome, "because", code)))
+    print_report(report, Masker(), to_stderr=False)
+    *_, last = capsys.readouterr().out.rstrip().splitlines()
+    assert last == "Help: destinations help NOT_JSON"
+
+
 def test_why_it_was_not_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     """Each reason once, with how often and where first, and without secrets."""
     report = _report(Outcome.DELIVERED, Outcome.DEAD, Outcome.DEAD, State.HELD, lines=4)

@@ -106,6 +106,7 @@ def test_a_case_that_differs(command: Callable[..., Any], partner: Path) -> None
     assert done.err.splitlines() == [
         "case track:",
         '  request 1 json /name: expected "Report Opened", got "Something"',
+        "Help: destinations help case, destinations help guide testing",
     ]
     (case,) = command("test", partner, "--json").json["destinations"][0]["cases"]
     assert case["differences"] == [
