@@ -26,6 +26,9 @@ Ending = Literal["complete", "repeated", "limit"]
 MOST_PAGES: Final = 1_000
 """The pages after which a list ends in any case."""
 
+MOST_STALE: Final = 3
+"""Pages in a row without a new choice that end a list: a partner may have a few that are empty."""
+
 _SHOWN: Final = 80
 
 
@@ -65,7 +68,7 @@ def ask_choices(
     found: dict[str, Choice] = {}
     asked: set[str] = set()
     page: Any = UNDEFINED
-    unusable = 0
+    unusable = stale = 0
     for number in range(1, MOST_PAGES + 1):
         data = _answer(sender, given["request"], page, mask)
         before = len(found)
@@ -80,7 +83,8 @@ def ask_choices(
         if page is None:
             return Choices(tuple(found.values()), number, "complete", unusable)
         key = _key(page)
-        if key in asked or (number > 1 and len(found) == before):
+        stale = stale + 1 if len(found) == before else 0
+        if key in asked or stale == MOST_STALE:
             return Choices(tuple(found.values()), number, "repeated", unusable)
         asked.add(key)
     return Choices(tuple(found.values()), MOST_PAGES, "limit", unusable)

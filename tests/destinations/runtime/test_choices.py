@@ -95,7 +95,7 @@ def test_choices_that_never_end(ask: Callable[..., Any], replies: Any) -> None:
     def same(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - as all replies
         return _page(replies.http, "a", following=f"p{next(count)}")
 
-    assert ask(same)[0] == Choices((Choice("a", "List a"),), 2, "repeated")
+    assert ask(same)[0] == Choices((Choice("a", "List a"),), 4, "repeated")
 
     def more(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - as all replies
         number = next(count)
@@ -103,6 +103,16 @@ def test_choices_that_never_end(ask: Callable[..., Any], replies: Any) -> None:
 
     found, asked = ask(more, limit=5)
     assert (len(found.choices), found.ending, len(asked)) == (5, "limit", 6)
+
+
+def test_pages_that_are_empty(ask: Callable[..., Any], replies: Any) -> None:
+    """A few of them between others do not end the list."""
+    pages = [
+        _page(replies.http, following="p2"),
+        _page(replies.http, following="p3"),
+        _page(replies.http, "a"),
+    ]
+    assert ask(*pages)[0] == Choices((Choice("a", "List a"),), 3, "complete")
 
 
 def test_a_limit_that_is_just_enough(ask: Callable[..., Any], replies: Any) -> None:
