@@ -18,12 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
 
 from differential_inputs.reference import Judge, Reference
 
+from destinations.segment.mapping.parts import beyond_segment
 from making.conversions import DATES, EMPTIES, FORMATS, PLACES, READ, TYPES, VALUES, Schema
 from making.directives import read_directives, read_mapping_page
 from making.fql import TABLES, event_of, read_fql
 from making.liquid import liquid_examples, read_liquid_page
-
-from destinations.segment.mapping.parts import beyond_segment
 
 __all__ = ["INPUTS", "VECTORS", "Record", "documented", "key_of", "kind_of", "mapping_examples"]
 
