@@ -16,6 +16,7 @@ from .model import (
     Timeouts,
     TransportDefinition,
     Unmapped,
+    Window,
 )
 from .oauth2_model import ACCESS_TOKEN, OAuth2Definition, UrlChoice
 from .request_model import (
@@ -27,6 +28,7 @@ from .request_model import (
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
+    IdempotencyKey,
     JsonSchema,
     ListedDefinition,
     PendingDefinition,
@@ -55,6 +57,7 @@ __all__ = [
     "ErrorRule",
     "FailedItems",
     "GraphQLDefinition",
+    "IdempotencyKey",
     "JsonSchema",
     "ListedDefinition",
     "OAuth2Definition",
@@ -74,6 +77,7 @@ __all__ = [
     "TransportDefinition",
     "Unmapped",
     "UrlChoice",
+    "Window",
     "check_folder",
     "is_definition",
     "load_definition",

@@ -22,6 +22,7 @@ from destinations.definition.model import (
     Timeouts,
     TransportDefinition,
     Unmapped,
+    Window,
 )
 from destinations.definition.oauth2 import build_oauth2
 from destinations.definition.request_model import (
@@ -31,6 +32,7 @@ from destinations.definition.request_model import (
     ErrorRule,
     FailedItems,
     GraphQLDefinition,
+    IdempotencyKey,
     ListedDefinition,
     PendingDefinition,
     ReconcileDefinition,
@@ -39,6 +41,7 @@ from destinations.definition.request_model import (
     RestDefinition,
     Signature,
 )
+from destinations.durations import parse_duration
 from destinations.outcome import WaitFor
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
 ]
 
 _RENAMED = ("sign", "path", "arrayFormat", "ndjson")
+_EVENT_TIME = {"@path": "$.event.timestamp"}
 _CATALOG_KEYS = (
     "id",
     "website",
@@ -110,6 +114,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         unmapped=None if unmapped is None else Unmapped(**unmapped),
         touches=tuple(data.get("touches", ())),
         operator=data.get("operator", False),
+        window=_window(data.get("window")),
     )
 
 
@@ -190,6 +195,7 @@ def _request(name: str, data: Mapping[str, Any]) -> RequestDefinition:
         error_rules=_error_rules(data),
         reconcile=_reconcile(data),
         on_lost_answer=data.get("onLostAnswer", "hold"),
+        idempotency_key=_idempotency_key(data.get("idempotencyKey")),
         example=data.get("example"),
     )
 
@@ -199,6 +205,22 @@ def _reconcile(request: Mapping[str, Any]) -> ReconcileDefinition | None:
     if data is None:
         return None
     return ReconcileDefinition(**{**data, "nothing": tuple(data.get("nothing", ()))})
+
+
+def _idempotency_key(data: Mapping[str, Any] | None) -> IdempotencyKey | None:
+    if data is None:
+        return None
+    seconds = parse_duration(data["for"])
+    return IdempotencyKey(data["from"], seconds, data.get("header"), data.get("field"))
+
+
+def _window(data: Mapping[str, Any] | None) -> Window | None:
+    if data is None:
+        return None
+    grace, ahead = (
+        parse_duration(data[key]) if key in data else None for key in ("grace", "ahead")
+    )
+    return Window(data.get("from", _EVENT_TIME), data["then"], grace, ahead)
 
 
 def _listed(data: Mapping[str, Any] | None) -> ListedDefinition | None:
@@ -230,6 +252,7 @@ def _rest(data: Mapping[str, Any], batch: Mapping[str, Any]) -> RestDefinition:
         sign=None if sign is None else _signature(sign),
         batch_json=batch.get("json"),
         failed_items=failed_items,
+        all_or_nothing=batch.get("allOrNothing", False),
     )
 
 
@@ -249,6 +272,7 @@ def _error_rules(data: Mapping[str, Any]) -> tuple[ErrorRule, ...]:
             attempts=rule.get("attempts"),
             concerns=rule.get("concerns"),
             wait_for=WaitFor(**rule["waitFor"]) if "waitFor" in rule else None,
+            repeat_means=rule.get("repeatMeans"),
         )
         for rule in data.get("errorRules", ())
     )

@@ -21,6 +21,7 @@ from destinations.definition.mapping_places import (
     destination_mappings,
     reconcile_key,
     touches_shape,
+    window_shape,
     with_payload,
 )
 from destinations.definition.model import (
@@ -44,6 +45,7 @@ from destinations.definition.url_pieces import (
     is_relative,
     read_address,
 )
+from destinations.durations import parse_duration
 from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
 from destinations.segment.json_pointer import pointer
@@ -117,6 +119,7 @@ def _request(
     yield from _batch(document, name, request)
     yield from _parameters(document, name, request, actions)
     yield from _reconcile(document, name, request)
+    yield from _idempotency_key(document, name, request)
     yield from _listed(document, name, request)
 
 
@@ -237,7 +240,7 @@ def _unknown(kind: str, name: str, known: Collection[str]) -> str:
     return f"unknown {kind} {name!r}; known: {listed}{did_you_mean(name, known)}"
 
 
-_OF_EVENTS = ("method", "defaultSubscription", "unmapped")
+_OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window")
 
 
 def _of_operator(document: Document) -> Iterator[Issue]:
@@ -286,6 +289,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
         yield from mapping_issues(
             document, pointer("touches", index), value, touches_shape(data["fields"])
         )
+    yield from _window(document)
     yield from _schema(document, "/fields", data["fields"])
     yield from form_issues(document, "/fields", data["fields"], "field")
     yield from _choices(document, requests)
@@ -322,6 +326,17 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         for key, shape in _CHOICES.items():
             if key in choices:
                 yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)
+
+
+def _window(document: Document) -> Iterator[Issue]:
+    """Yield the issues in the window of an action: it needs a limit, and a time to compare."""
+    window = document.data.get("window")
+    if window is None:
+        return
+    if not window.keys() & {"grace", "ahead"}:
+        yield document.issue("/window", "needs grace, ahead or both: without, any time is fine")
+    shape = window_shape(document.data["fields"])
+    yield from mapping_issues(document, "/window/from", window.get("from"), shape)
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:
@@ -506,7 +521,11 @@ def _issue_of_segment(segment: object, *, is_last: bool) -> str | None:
 
 def _batch(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
     """Yield that a batch of REST requests has no body, or that a mapping of it has no effect."""
-    if request.get("batch", {}).get("size", 1) == 1:
+    batch = request.get("batch", {})
+    if batch.get("allOrNothing") and ("rest" not in request or batch["size"] == 1):
+        place = pointer("requests", name, "batch", "allOrNothing")
+        yield document.issue(place, "has no effect: expected a REST request of several events")
+    if batch.get("size", 1) == 1:
         return
     rest = request.get("rest", {})
     if "rest" in request and not {"json", "ndjson"} & rest.keys():
@@ -574,6 +593,74 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
             message = f"{reconcile['ask']} has no answer {answer!r}; it has: {listed}"
             message += did_you_mean(answer, known_answers)
             yield document.issue(f"{place}/nothing/{index}", message)
+
+
+_SHORTEST_KEY: Final = 60.0
+"""Seconds: a request, with all that it waits for, has to fit in."""
+
+
+def _idempotency_key(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield the issues in ``idempotencyKey``: where the key stands, and for how long it counts."""
+    if "idempotencyKey" not in request:
+        return
+    key, place = request["idempotencyKey"], pointer("requests", name, "idempotencyKey")
+    if request["idempotent"]:
+        yield document.issue(place, f"has no effect: {name} is idempotent and sent again")
+    if "onLostAnswer" in request and not request["idempotent"]:
+        message = (
+            f"must not be set: {name} has idempotencyKey, and what the key no longer protects is"
+            " never just sent again"
+        )
+        yield document.issue(pointer("requests", name, "onLostAnswer"), message)
+    if parse_duration(key["for"]) < _SHORTEST_KEY:
+        message = f"{key['for']} is too short: expected at least 1m, such as 24h"
+        yield document.issue(place + "/for", message)
+    if "header" in key:
+        yield from _key_in_header(document, name, request, key["header"])
+    else:
+        yield from _key_in_field(document, name, request, key["field"])
+
+
+def _key_in_header(
+    document: Document, name: str, request: Mapping[str, Any], header: str
+) -> Iterator[Issue]:
+    place = pointer("requests", name, "idempotencyKey", "header")
+    if request.get("batch", {}).get("size", 1) > 1:
+        message = f"needs batch.size 1: the batches of {name} share their headers; use field"
+        yield document.issue(place, message)
+    own = request.get("rest", {}).get("headers", {})
+    for headers, where in (
+        (own, "rest"),
+        (document.data["transport"].get("headers", {}), "transport"),
+    ):
+        if header.lower() in map(str.lower, headers):
+            yield document.issue(place, f"{where}.headers has {header} already: keep only one")
+
+
+def _key_in_field(
+    document: Document, name: str, request: Mapping[str, Any], field: str
+) -> Iterator[Issue]:
+    place = pointer("requests", name, "idempotencyKey", "field")
+    rest = request.get("rest")
+    if rest is None:
+        yield document.issue(place, f"is for REST requests: use header, as {name} is not one")
+        return
+    body = rest.get("json", rest.get("form"))
+    if body is None:
+        yield document.issue(place, "needs rest.json or rest.form: the key becomes a part of it")
+    elif not isinstance(body, dict):
+        yield document.issue(place, "needs an object as rest.json: the key becomes a member of it")
+    elif not directive_keys(body) and field in body:
+        yield document.issue(place, f"the body has {field!r} already: remove it there")
+
+
+def _repeat_means(document: Document, place: str, rule: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield that an error that proves an earlier success is not tried again."""
+    if "repeatMeans" in rule and rule["retryable"]:
+        message = (
+            "must be false: with repeatMeans the partner has the event, so nothing is repeated"
+        )
+        yield document.issue(place + "/retryable", message)
 
 
 def _listed(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
@@ -739,6 +826,7 @@ def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iter
         for index, rule in enumerate(data.get(kind, ())):
             body = place + pointer(kind, index, "when", "body")
             yield from _schema(document, body, rule["when"].get("body"))
+            yield from _repeat_means(document, place + pointer(kind, index), rule)
             field = rule["when"].get("rootField")
             known = root_keys(data.get("graphql", {}).get("document", ""))
             if field is not None and field not in known:

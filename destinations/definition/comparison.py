@@ -14,6 +14,7 @@ from destinations.definition.model import (
     Preset,
     Step,
 )
+from destinations.definition.request_model import RequestDefinition
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.required_when import KEYWORD
 
@@ -88,6 +89,9 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
             found.append(Difference(Bump.MAJOR, pointer("actions", slug), message))
     for slug, action in new.actions.items():
         found += _action(old.actions.get(slug), action)
+    for name, request in new.requests.items():
+        if name in old.requests:
+            found += _key(old.requests[name], request)
     found += _presets(old, new)
     found += _access(old, new)
     found += _prose(old, new)
@@ -104,6 +108,7 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
         yield Difference(Bump.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     yield from _perform(place + "/perform", old.perform, new.perform)
+    yield from _window(place, old, new)
     if old.default_subscription != new.default_subscription:
         message = "the default subscription has changed; existing ones keep theirs"
         yield Difference(Bump.MINOR, place + "/defaultSubscription", message)
@@ -144,6 +149,40 @@ def _steps(place: str, old: Sequence[Step], new: Sequence[Step]) -> Iterator[Dif
             yield Difference(Bump.MINOR, own + "/when", message)
     if [name for name in before if name in after] != [name for name in after if name in before]:
         yield Difference(Bump.MINOR, place, "the steps have another order")
+
+
+def _window(place: str, old: ActionDefinition, new: ActionDefinition) -> Iterator[Difference]:
+    """Yield that events are too late, or too early, that were not before."""
+    if old.window == new.window:
+        return
+    place += "/window"
+    if new.window is None:
+        yield Difference(Bump.MINOR, place, "no event is too late for it any more")
+    elif old.window is None:
+        verb = "rejected" if new.window.then == "reject" else "held for an operator"
+        yield Difference(Bump.MAJOR, place, f"events outside of its window are {verb} from now on")
+    else:
+        yield Difference(Bump.MAJOR, place, "other events are outside of its window than before")
+
+
+def _key(old: RequestDefinition, new: RequestDefinition) -> Iterator[Difference]:
+    """Yield that what is under way when the version changes is recognised differently."""
+    before, after = old.idempotency_key, new.idempotency_key
+    place = pointer("requests", new.name, "idempotencyKey")
+    if before == after:
+        return
+    if before is None:
+        message = "a lost answer is sent again from now on, with the same key"
+        yield Difference(Bump.MINOR, place, message)
+    elif after is None:
+        message = "a lost answer is no longer sent again; what is under way is held or asked about"
+        yield Difference(Bump.MAJOR, place, message)
+    elif (before.source, before.field) != (after.source, after.field):
+        message = "keys are made in another way: what is under way is held or asked about"
+        yield Difference(Bump.MAJOR, place + "/from", message)
+    elif before.seconds != after.seconds:
+        message = "a lost answer is sent again for another time than before"
+        yield Difference(Bump.MINOR, place + "/for", message)
 
 
 def _object(

@@ -22,6 +22,7 @@ __all__ = [
     "payload_shape",
     "reconcile_key",
     "touches_shape",
+    "window_shape",
     "with_payload",
 ]
 
@@ -78,6 +79,18 @@ def payload_shape(fields: Mapping[str, Any]) -> Shape | None:
 def touches_shape(fields: Mapping[str, Any]) -> Shape:
     """Return the shape that names of touched accounts can read."""
     return Shape("root", {"payload": payload_shape(fields)})
+
+
+def window_shape(fields: Mapping[str, Any]) -> Shape:
+    """Return the shape that the time of an event can be read from."""
+    return _of_event(payload_shape(fields))
+
+
+def _of_event(payload: Shape | None) -> Shape:
+    """Return the shape of what stays the same in all attempts: an event and its payload."""
+    message = "must not read settings: expected event or payload, which stay the same"
+    elsewhere = {**_WITHIN_EVENT, "settings": message}
+    return Shape("root", {"event": _EVENT_OF_REQUEST, "payload": payload}, elsewhere)
 
 
 def _of_schema(schema: object, what: str = "key") -> Shape | None:
@@ -319,6 +332,9 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
     for key, value in request.get(named, {}).items():
         if key not in {"ask", "nothing", "after"}:
             yield pointer(named, key), value, of_payload if key in {"key", "amount"} else ANSWER
+    if "idempotencyKey" in request:
+        place = "/idempotencyKey/from"
+        yield place, request["idempotencyKey"]["from"], _of_event(shapes.payload(name))
     if "list" in request:
         yield "/list/value", request["list"]["value"], own
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from destinations.definition.oauth2_model import OAuth2Definition
 from destinations.definition.request_model import (
@@ -34,6 +34,7 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
+    "Window",
 ]
 
 
@@ -203,11 +204,26 @@ class Perform:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The time within which the partner takes an event, by the mapping ``source``.
+
+    ``source`` reads ``event`` and ``payload``. An event may be ``grace`` seconds old and ``ahead``
+    seconds in the future; None sets no limit. ``then`` says what happens to any other event.
+    """
+
+    source: object
+    then: Literal["hold", "reject"]
+    grace: float | None = None
+    ahead: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ActionDefinition:
     """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
 
     ``touches`` are mappings from a payload to the names of further accounts that an event touches.
-    With ``operator``, only commands run the action, and no subscription may have it.
+    With ``operator``, only commands run the action, and no subscription may have it. Outside of its
+    ``window`` no event is sent.
     """
 
     slug: str
@@ -220,6 +236,7 @@ class ActionDefinition:
     unmapped: Unmapped | None = None
     touches: tuple[object, ...] = ()
     operator: bool = False
+    window: Window | None = None
 
     @property
     def default_mapping(self) -> dict[str, object]:
@@ -296,8 +313,13 @@ class DestinationDefinition:
         return None if self.authentication is None else self.authentication.oauth2
 
     def adds(self, action: ActionDefinition) -> bool:
-        """Return whether an action adds to an amount at the partner, so that twice is double."""
-        return any(self.requests[name].reconcile is not None for name in action.perform.names)
+        """Return whether an action must take an event once.
+
+        It adds to an amount at the partner, so that twice is double; or the partner recognises the
+        event by a key, and takes the second one for a repeat.
+        """
+        requests = [self.requests[name] for name in action.perform.names]
+        return any(one.reconcile is not None or one.idempotency_key is not None for one in requests)
 
     @property
     def pending_requests(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ __all__ = [
     "ErrorRule",
     "FailedItems",
     "GraphQLDefinition",
+    "IdempotencyKey",
     "JsonSchema",
     "ListedDefinition",
     "PendingDefinition",
@@ -82,6 +83,8 @@ class ErrorRule:
     ``attempts`` is the highest number of attempts for this error, including the first.
     ``concerns`` says what refused a whole request is about; None derives it from the status.
     ``wait_for`` names what a server waits for, instead of counting ``attempts``.
+    ``repeat_means`` says what the event is if an earlier attempt may have been applied: the error
+    proves that the partner has it.
     """
 
     when: ErrorCondition
@@ -92,6 +95,7 @@ class ErrorRule:
     attempts: int | None = None
     concerns: Literal["event", "request"] | None = None
     wait_for: WaitFor | None = None
+    repeat_means: Literal["delivered"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,8 @@ class RestDefinition:
     ``gzip`` says that it is sent compressed. The URL is ``url``, or the transport's base URL
     followed by each item of ``path`` as one segment. ``array_format`` is the format of lists and
     objects in ``query`` and ``form``. ``batch_json`` maps ``items`` (the events' ``json``) and
-    ``settings`` to the body of a batch; without it, the body is the list of items.
+    ``settings`` to the body of a batch; without it, the body is the list of items. With
+    ``all_or_nothing`` nothing of a batch is applied if one of its events fails.
     """
 
     method: str
@@ -182,6 +187,7 @@ class RestDefinition:
     sign: Signature | None = None
     batch_json: object = None
     failed_items: FailedItems | None = None
+    all_or_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,20 @@ class ReconcileDefinition:
     until: object = None
     nothing: tuple[str, ...] = ()
     after: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A key by which the partner recognises a repeated request for ``seconds``.
+
+    ``source`` is a mapping on ``event`` and ``payload``. The key stands in a ``header``, or in the
+    ``field`` of each event's ``json`` or ``form``.
+    """
+
+    source: object
+    seconds: float
+    header: str | None = None
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +272,5 @@ class RequestDefinition:
     error_rules: tuple[ErrorRule, ...] = ()
     reconcile: ReconcileDefinition | None = None
     on_lost_answer: Literal["hold", "resend"] = "hold"
+    idempotency_key: IdempotencyKey | None = None
     example: Any = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ from destinations.errors import (
     InvalidAuthenticationError,
     RetryableError,
     SelfTimeoutError,
+    TransportError,
 )
 from destinations.http.listed_items import ReadItems, Selection
 from destinations.outcome import Retry, WaitFor
@@ -41,7 +42,8 @@ class HttpRequest:
     a stranger chose them in another way. An answer may have ``answer_bytes``, once it is
     decompressed. ``list_path`` leads to what may be a list in it, of which items that ``only`` does
     not take may be left out; None takes all. One ``for_token`` asks for an access token, and
-    belongs to no request of the definition.
+    belongs to no request of the definition. It must not leave where
+    ``may_leave`` says so, right before its first byte would.
     """
 
     method: str
@@ -55,6 +57,12 @@ class HttpRequest:
     public_only: bool = False
     gzip: bool = False
     for_token: bool = False
+    may_leave: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
+
+    def check_turn(self) -> None:
+        """Raise `TransportError` if it must not leave any more."""
+        if self.may_leave is not None and not self.may_leave():
+            raise TransportError("its turn came too late, so it was not sent", sent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,10 @@ class Failure:
     this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     ``concerns`` is what it is about, as far as one answer shows; ``wait_for`` is what may end it.
     ``for_operator``: nothing can be sent before an operator has fixed something. ``made``: there
-    was a request at all. ``rule`` is the place of the rule that decided, as in ``errorRules[2]``;
-    empty if none of the definition did.
+    was a request at all. ``is_there`` says that the partner has this very event already, or some
+    event of the batch. ``beside``: the event itself is fine, but was not applied, as
+    others of its batch failed. ``rule`` is the place of the rule that decided, as in
+    ``errorRules[2]``; empty if none of the definition did.
     """
 
     message: str
@@ -115,6 +125,8 @@ class Failure:
     wait_for: WaitFor | None = None
     for_operator: bool = False
     made: bool = True
+    is_there: Literal["event", "batch"] | None = None
+    beside: bool = False
     rule: str = field(default="", compare=False)
 
     @property

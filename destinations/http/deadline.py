@@ -57,8 +57,8 @@ class Exchange:
     ``sent`` says whether a byte of the request may have left, which needs a connection, its TLS
     handshake and the consent of a proxy. ``complete`` says that the whole request was written;
     before that the partner cannot act on it. ``connected`` says that a watched connection was
-    used at all, ``expired`` that it was cut off. The ``permission`` is asked for after all that has
-    to be waited for, right before the first byte leaves.
+    used at all, ``expired`` that it was cut off. The ``permission`` is asked for, and ``check`` is
+    called, after all that has to be waited for, right before the first byte leaves.
 
     A request that is given up, or whose process ends, must not arrive later, when the network lets
     it pass again: the partner has been asked by then, and what it did not have was sent again. So
@@ -67,11 +67,12 @@ class Exchange:
 
     __slots__ = (
         *("_begun", "_connection", "_lock", "_permission", "_seconds", "_socket"),
-        *("complete", "connected", "done", "expired", "sent"),
+        *("check", "complete", "connected", "done", "expired", "sent"),
     )
 
     def __init__(self, permission: Permission | None = None, seconds: float | None = None) -> None:
         self._permission = permission
+        self.check: Callable[[], None] | None = None
         self._seconds = seconds
         self._socket: socket.socket | None = None
         self._begun = False
@@ -98,6 +99,8 @@ class Exchange:
             return
         if through is not None:
             self._bound(through)
+        if self.check is not None:
+            self.check()
         if self._permission is not None:
             self._permission.begin()
             self._begun = True

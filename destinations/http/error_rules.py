@@ -17,7 +17,7 @@ from destinations.http.answer import WITHOUT_REASON, Answer, Concern, Failure
 from destinations.segment.patterns import compile_pattern
 from destinations.segment.validation import compile_schema
 
-__all__ = ["ErrorReader", "Signal", "StatusMeaning", "meaning_of_status"]
+__all__ = ["ErrorReader", "Signal", "StatusMeaning", "meaning_of_status", "of_one"]
 
 _FORBIDDEN: Final = 403
 _UNREAD: Final = frozenset({307, 308, 413})
@@ -111,12 +111,15 @@ class ErrorReader:
             error_class=rule.error_class,
             status=signal.status,
             retryable=rule.retryable,
-            nothing_applied=rule.nothing_applied or (whole_request and signal.status in _UNREAD),
+            nothing_applied=rule.nothing_applied
+            or (rule.repeat_means is not None and not whole_request)
+            or (whole_request and signal.status in _UNREAD),
             whole_request=whole_request,
             retry_after=retry_after,
             attempts=rule.attempts,
             concerns=self._concern(signal, rule, whole_request=whole_request),
             wait_for=rule.wait_for,
+            is_there=None if rule.repeat_means is None else "event",
         )
 
     def _concern(self, signal: Signal, rule: ErrorRule, *, whole_request: bool) -> Concern:
@@ -139,6 +142,22 @@ def _shown(signal: Signal) -> str:
     if 200 <= signal.status < 300:
         return signal.message or WITHOUT_REASON
     return f"HTTP {signal.status}" + (f": {signal.message}" if signal.message else "")
+
+
+def of_one(verdict: Answer | Failure, count: int, *, is_refused: bool = False) -> Answer | Failure:
+    """Return what a verdict on a whole request of ``count`` events says about each of them.
+
+    That the partner has an event already is only said of a single one. ``is_refused`` says that
+    the partner applies all events of a request or none, and answered that it did not.
+    """
+    if not isinstance(verdict, Failure):
+        return verdict
+    if verdict.is_there is not None and count > 1:
+        verdict = replace(verdict, is_there="batch")
+    elif verdict.is_there is not None:
+        verdict = replace(verdict, nothing_applied=True, whole_request=False)
+    is_lost = verdict.error_class == "timeout"
+    return replace(verdict, nothing_applied=True) if is_refused and not is_lost else verdict
 
 
 class StatusMeaning(NamedTuple):

@@ -38,10 +38,21 @@ class _Found:
 
 
 class FailedItemReader:
-    """The ``failures`` of one request's batch, compiled; ``place`` is where they stand."""
+    """The ``failures`` of one request's batch, compiled; ``place`` is where they stand.
 
-    def __init__(self, definition: FailedItems, errors: ErrorReader, place: str = "") -> None:
+    With ``all_or_nothing`` no event was applied if one of them failed.
+    """
+
+    def __init__(
+        self,
+        definition: FailedItems,
+        errors: ErrorReader,
+        place: str = "",
+        *,
+        all_or_nothing: bool = False,
+    ) -> None:
         self._place = place
+        self._all_or_nothing = all_or_nothing
         self._statuses = definition.statuses
         self._items = compile_value(definition.items)
         self._index = _compiled(definition.index)
@@ -63,7 +74,9 @@ class FailedItemReader:
         found = self._found(items, status, count, sent)
         if not found.unplaced and not found.verdicts:
             return None
-        verdicts = (self._verdict(at, found, body, status, count) for at in range(count))
+        verdicts = [self._verdict(at, found, body, status, count) for at in range(count)]
+        if self._all_or_nothing:
+            verdicts = _none_applied(verdicts, status)
         return [
             replace(one, rule=self._place) if isinstance(one, Failure) and not one.rule else one
             for one in verdicts
@@ -229,6 +242,23 @@ def _unknown(message: str, status: int) -> Failure:
     return Failure(
         message, "internal", status, retryable=True, nothing_applied=False, whole_request=False
     )
+
+
+def _none_applied(verdicts: Sequence[Verdict], status: int) -> list[Verdict]:
+    """Return the verdicts on a batch of which nothing was applied, unless all of it was."""
+    if all(isinstance(one, Answer) for one in verdicts):
+        return list(verdicts)
+    beside = Failure(
+        *("not applied, as other events of its batch failed", "conflict", status),
+        retryable=True,
+        nothing_applied=True,
+        whole_request=False,
+        beside=True,
+    )
+    return [
+        replace(one, nothing_applied=True) if isinstance(one, Failure) else beside
+        for one in verdicts
+    ]
 
 
 def _unplaced(verdict: Verdict | None, status: int) -> Failure:

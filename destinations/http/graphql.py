@@ -26,7 +26,8 @@ from destinations.definition.graphql_document import (
 )
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.envelope import Envelope, error_text, one_line, parse_body, retry_after
-from destinations.http.error_rules import ErrorReader, Signal
+from destinations.http.error_rules import ErrorReader, Signal, of_one
+from destinations.http.idempotency import HEADER_PART, KeyMaker
 from destinations.http.json_bytes import encode_json
 from destinations.http.success import SuccessCheck
 from destinations.segment.mapping import compile_value
@@ -65,12 +66,19 @@ class GraphQLRequest:
             request=definition.name,
             own=len(definition.error_rules),
         )
+        key = definition.idempotency_key
+        self._key = None if key is None else KeyMaker(key, definition.name)
         self._success = SuccessCheck(definition)
         self.reads_event = reads(
-            [dict(call.variables), transport.base_url, transport.headers], "event"
+            [
+                *(dict(call.variables), transport.base_url, transport.headers),
+                None if key is None else key.source,
+            ],
+            "event",
         )
         self.takes_payload_bytes = (
             self._envelope.is_fixed
+            and key is None
             and len(self._names) == 1
             and dict(call.variables) in [{self._names[0]: path} for path in _PAYLOAD]
         )
@@ -83,7 +91,8 @@ class GraphQLRequest:
     def part(self, context: Context) -> Part:
         """Return the variables for one event; raises `ResolveError`."""
         resolved: Mapping[str, Any] = self._variables.resolve(context)
-        return {name: encode_json(value) for name, value in resolved.items()}
+        part = {name: encode_json(value) for name, value in resolved.items()}
+        return part if self._key is None else self._key.added_to(part, context)
 
     def key(self, part: Part | bytes, context: Context) -> Hashable:
         """Return a key that equal questions share; raises `ResolveError`."""
@@ -105,6 +114,9 @@ class GraphQLRequest:
         head = _head(self._operation, len(parts))
         body = b"".join((head, b",".join(pieces), b"}}"))
         url, headers = self._envelope.target(context)
+        first = parts[0]
+        if self._key is not None and self._key.header is not None and not isinstance(first, bytes):
+            headers = {**headers, self._key.header: first[HEADER_PART].decode()}
         may_list = self.is_safe and len(parts) == 1 and not self._keys
         return HttpRequest(
             *("POST", url, headers, body),
@@ -119,7 +131,9 @@ class GraphQLRequest:
         parts: Sequence[Part | bytes] = (),  # noqa: ARG002 - aliases name the events
     ) -> list[Answer | Failure]:
         """Return one answer or failure for each of the ``count`` events of the request."""
-        verdicts = self._read(response, count)
+        verdicts = [
+            of_one(one, count) if _is_whole(one) else one for one in self._read(response, count)
+        ]
         if not self._keys:
             return verdicts
         nothing = dict.fromkeys(self._keys)
@@ -301,6 +315,11 @@ def _places(count: int, keys: tuple[str, ...]) -> Mapping[str, tuple[int, int]]:
 @lru_cache(maxsize=4096)
 def _aliases(count: int) -> tuple[str, ...]:
     return tuple(alias(index) for index in range(count))
+
+
+def _is_whole(verdict: Answer | Failure) -> bool:
+    """Return whether a verdict is on the whole request, and says that the partner has an event."""
+    return isinstance(verdict, Failure) and verdict.whole_request and verdict.is_there is not None
 
 
 def _errors(body: Any) -> list[Mapping[str, Any]]:

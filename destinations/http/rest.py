@@ -21,8 +21,9 @@ from destinations.http.envelope import (
     parse_body,
     retry_after,
 )
-from destinations.http.error_rules import ErrorReader, Signal
+from destinations.http.error_rules import ErrorReader, Signal, of_one
 from destinations.http.failed_items import FailedItemReader
+from destinations.http.idempotency import HEADER_PART, KeyMaker
 from destinations.http.json_bytes import decode_json, encode_json
 from destinations.http.parameters import write_parameters
 from destinations.http.signing import Signer
@@ -86,19 +87,24 @@ class RestRequest:
             None
             if call.failed_items is None
             else FailedItemReader(
-                call.failed_items, self._errors, f"requests.{definition.name}.batch.failures"
+                *(call.failed_items, self._errors, f"requests.{definition.name}.batch.failures"),
+                all_or_nothing=call.all_or_nothing,
             )
         )
+        self._all_or_nothing = call.all_or_nothing
+        key = definition.idempotency_key
+        self._key = None if key is None else KeyMaker(key, definition.name)
         self._success = SuccessCheck(definition)
         address = [transport.base_url, call.url, list(call.path)]
         sources = [dict(call.headers), dict(call.query), call.json, call.form, transport.headers]
-        sources += [call.text, list(call.ndjson)]
+        sources += [call.text, list(call.ndjson), None if key is None else key.source]
         self.reads_event = reads([*address, *sources], "event")
         self.takes_payload_bytes = (
             self._envelope.is_fixed
             and call.json in _PAYLOAD
             and not call.query
             and self._batch_json is None
+            and key is None
         )
         """Whether the body is the payload, whose bytes can then be used unchanged."""
 
@@ -118,11 +124,11 @@ class RestRequest:
         if query:
             part["query"] = query.encode()
         if self._json is not None:
-            value = self._json.resolve(context)
+            value = self._with_key(self._json.resolve(context), context)
             if value is not None and value is not UNDEFINED:
                 part["json"] = encode_json(value)
         elif self._form is not None:
-            form = self._form.resolve(context)
+            form = self._with_key(self._form.resolve(context), context)
             part["form"] = write_parameters(form, self._array_format).encode()
         elif self._lines:
             part["ndjson"] = self._written_lines(context)
@@ -130,7 +136,15 @@ class RestRequest:
             text = self._text.resolve(context)
             if text is not None and text is not UNDEFINED:
                 part["text"] = _written_text(text)
+        if self._key is not None and self._key.header is not None:
+            return self._key.added_to(part, context)
         return part
+
+    def _with_key(self, body: Any, context: Context) -> Any:
+        """Return an event's body with its idempotency key, if that stands there."""
+        if self._key is None or self._key.field is None:
+            return body
+        return self._key.member_of(body, context)
 
     def key(self, part: Part | bytes, context: Context) -> Hashable:
         """Return a key that equal questions share; raises `ResolveError`."""
@@ -163,6 +177,8 @@ class RestRequest:
                 body = b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
             elif "text" in first:
                 body = first["text"]
+            if self._key is not None and self._key.header is not None:
+                headers = {**headers, self._key.header: first[HEADER_PART].decode()}
         if body is None and self._has_body:  # there is nothing that the header would describe
             headers = {name: text for name, text in headers.items() if name.lower() != _CONTENT}
         if self._signer is not None:
@@ -229,7 +245,9 @@ class RestRequest:
             return [self._success.judge(body, response.status)] * count
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
-        return [self._errors.read(signal, whole_request=True, retry_after=wait)] * count
+        verdict = self._errors.read(signal, whole_request=True, retry_after=wait)
+        is_refused = self._all_or_nothing and 400 <= response.status < 500
+        return [of_one(verdict, count, is_refused=is_refused)] * count
 
 
 def _written_text(value: Any) -> bytes:

@@ -172,6 +172,7 @@ class HttpTransport:
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send one request and read the whole answer within the total time-out."""
         with Exchange(self._permission, self._timeouts.total) as exchange:
+            exchange.check = request.check_turn
             self._watchdog.watch(exchange, self._timeouts.total)
             try:
                 response = self._exchange(request, exchange)

@@ -13,7 +13,7 @@ from typing import Final
 
 from destinations.http import Failure
 from destinations.http.json_bytes import decode_json
-from destinations.outcome import ANSWER_LOST, Outcome, Result, State
+from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State
 from destinations.pipeline.exclusion import PartnerAccount
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import (
@@ -72,6 +72,8 @@ class BalanceChecks:
             self._rechecks.load(scope, queue.rechecks(scope))
         # Keys under which nothing of a restored copy was delivered since.
         self._trusted: set[str] = set()
+        # By balance, what may have been applied and is sent again, as the partner recognises it.
+        self._repeated: dict[str, set[QueuedDelivery]] = {}
 
     def look_at_lanes(self) -> None:
         """Forget balances to which other processes may have added, and read what is checked again.
@@ -87,7 +89,41 @@ class BalanceChecks:
     def sends(self, deliveries: Sequence[QueuedDelivery]) -> Mapping[str, Balance]:
         """Note that deliveries are being sent; returns the balances that they add to, as before."""
         self._rechecks.sends(deliveries)
-        return self._balances.of(deliveries)
+        known = self._balances.of(deliveries)
+        # Before that, a repeated one may have been applied: what was held before its first attempt
+        # is kept already.
+        repeated = self._repeated_keys(deliveries)
+        return {key: one for key, one in known.items() if key not in repeated}
+
+    def _repeated_keys(self, deliveries: Iterable[QueuedDelivery]) -> set[str]:
+        return {
+            one.increment.key
+            for one in deliveries
+            if one.increment is not None
+            and (one.increment.key in self._repeated or one.effect is Effect.MAYBE)
+        }
+
+    def are_repeated(self, deliveries: Iterable[QueuedDelivery]) -> bool:
+        """Return whether something that may have been applied adds to the balances of these."""
+        return bool(self._repeated_keys(deliveries))
+
+    def repeated_beside(self, deliveries: Collection[QueuedDelivery]) -> set[QueuedDelivery]:
+        """Return what else may have been applied to the balances to which deliveries add."""
+        keys = {one.increment.key for one in deliveries if one.increment is not None}
+        found = {one for key in keys for one in self._repeated.get(key, ())}
+        return _without(found, deliveries)
+
+    def give_up(self, deliveries: Iterable[QueuedDelivery], round_: Round) -> None:
+        """Note that deliveries are not sent again; those that are held leave a balance unclear."""
+        held = {one.delivery for _, one in round_.transitions if one.result.outcome is State.HELD}
+        for delivery in deliveries:
+            if delivery.increment is not None and delivery in held:
+                self._forget(delivery.increment.key, round_)
+
+    def _forget(self, key: str, round_: Round) -> None:
+        round_.balances[self._scope, key] = None
+        self._balances.note(key, None)
+        self._rechecks.rebase(key, None)
 
     def sent(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Note that deliveries are no longer under way."""
@@ -102,11 +138,40 @@ class BalanceChecks:
 
     def settled(self, transition: Transition) -> None:
         """Note that a transition is durable."""
-        if transition.applied:
-            self._balances.add(transition.delivery)
+        delivery, increment = transition.delivery, transition.delivery.increment
+        if increment is not None:
+            self._note_repeated(transition, increment.key)
+        if transition.applied and delivery.effect is Effect.MAYBE and increment is not None:
+            self._balances.note(increment.key, None)  # it may have been applied before
+            self._rechecks.rebase(increment.key, None)
+        elif transition.applied:
+            self._balances.add(delivery)
         for name in transition.forget:
             self._balances.forget_user(name)
             self._rechecks.forget_user(name)
+
+    def _note_repeated(self, transition: Transition, key: str) -> None:
+        """Note whether a delivery is sent again, although it may have been applied."""
+        delivery, is_ready = transition.delivery, transition.result.outcome is State.READY
+        keyed = self._reconciler.loss(delivery).repeat_for is not None
+        if keyed and is_ready and transition.effect is Effect.MAYBE:
+            self._repeated.setdefault(key, set()).add(delivery)
+        else:
+            self._not_repeated(delivery)
+
+    def _not_repeated(self, delivery: QueuedDelivery) -> None:
+        for key, mine in list(self._repeated.items()):
+            mine -= {one for one in mine if one is delivery or (one.id and one.id == delivery.id)}
+            if not mine:
+                del self._repeated[key]
+
+    def begin(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        """Take in what an earlier process may have delivered, and what is sent again."""
+        self._repeated.clear()
+        for delivery in deliveries:
+            keyed = self._reconciler.loss(delivery).repeat_for is not None
+            if keyed and delivery.increment is not None:
+                self._repeated.setdefault(delivery.increment.key, set()).add(delivery)
 
     def changed_by_operator(
         self, settled: Sequence[QueuedDelivery], opened: Sequence[QueuedDelivery]
@@ -114,6 +179,7 @@ class BalanceChecks:
         """Note deliveries that an operator has settled, and those that wait again."""
         for delivery in (*settled, *opened):  # it may or may not have been applied
             self._balances.forget_user(delivery.user)
+            self._not_repeated(delivery)
             if delivery.increment is not None:
                 self._balances.note(delivery.increment.key, None)
                 self._rechecks.rebase(delivery.increment.key, None)
@@ -126,11 +192,16 @@ class BalanceChecks:
         """Make durable what was held before the answers that were lost: they are judged by it."""
         deliveries = set(batch.deliveries)
         mine = [one for _, one in round_.transitions if one.delivery in deliveries]
+        repeated = self._repeated_keys(deliveries)
+        self._keep_repeated(batch, mine, repeated, round_)
         lost = {
             one.delivery.increment.key
             for one in mine
-            if one.result.outcome is State.UNKNOWN and one.delivery.increment is not None
-        }
+            if (one.result.outcome is State.UNKNOWN or one.resent)
+            and one.delivery.increment is not None
+        } - repeated
+        for key in lost - batch.balances.keys():
+            round_.balances[self._scope, key] = None  # that of an earlier loss is not this one's
         for key in lost & batch.balances.keys():
             # The answer may tell of some of those that add to it.
             applied = sum(
@@ -144,6 +215,37 @@ class BalanceChecks:
             if known is not None and known.user == SEVERAL:  # it became so while this was sent
                 before = before.of(SEVERAL)
             round_.balances[self._scope, key] = before
+
+    def _keep_repeated(
+        self,
+        batch: ClaimedBatch,
+        transitions: Sequence[Transition],
+        keys: Collection[str],
+        round_: Round,
+    ) -> None:
+        """Keep what was held before the first attempts of what is repeated, while it counts."""
+        by_delivery = {one.delivery: one for one in transitions}
+        for key in keys:
+            mine = [
+                one
+                for one in batch.deliveries
+                if one.increment is not None and one.increment.key == key
+            ]
+            ended = {one for one in mine if one in by_delivery and _is_clear(by_delivery[one])}
+            left = _without(self._repeated.get(key, ()), mine) | (set(mine) - ended)
+            unclear = any(one in by_delivery and by_delivery[one].ends_waiting for one in left)
+            # What has no transition was not sent, or waits as before.
+            left = {one for one in left if one in by_delivery or one.effect is Effect.MAYBE}
+            if unclear or not left:
+                self._forget(key, round_)
+                continue
+            applied = [
+                by_delivery[one].delivery.increment for one in ended if by_delivery[one].applied
+            ]
+            added = sum(one.amount for one in applied if one is not None)
+            if added:
+                before = self._queue.balances(self._scope, [key]).get(key)
+                round_.balances[self._scope, key] = None if before is None else before.plus(added)
 
     def write_changes(self, round_: Round) -> None:
         """Make durable what is to be looked at again, with what has changed it."""
@@ -168,6 +270,13 @@ class BalanceChecks:
                 user = delivery.event.user
                 if users.setdefault(key, user) != user:
                     users[key] = SEVERAL
+        for key in self._repeated_keys(deliveries):
+            # What is held now may include a part of what is repeated.
+            repeated = {one.user for one in self._repeated.get(key, ())}
+            if users[key] and repeated <= {users[key]}:
+                del users[key]
+            else:  # that several users add to it must be known before more is sent
+                users[key] = SEVERAL
         restored = {
             one.increment.key
             for one in deliveries
@@ -257,7 +366,7 @@ class BalanceChecks:
         """
         asked: list[QueuedDelivery] = []
         for delivery in deliveries:
-            if delivery.increment is None or not delivery.payload:
+            if delivery.increment is None or not delivery.payload or self._repeats(delivery, now):
                 transition = self._policy.lost(
                     delivery,
                     Result(State.UNKNOWN, "its answer was lost", ANSWER_LOST),
@@ -289,6 +398,13 @@ class BalanceChecks:
             payload = decode_json(delivery.payload)
             questions.setdefault(delivery.increment.key, Question(delivery.user, payload))
         return asked, questions
+
+    def _repeats(self, delivery: QueuedDelivery, now: float) -> bool:
+        """Return whether what an earlier process has sent is sent again rather than asked about."""
+        if not delivery.is_left or self.is_restored(delivery):
+            return False
+        until = self._reconciler.loss(delivery).repeat_until(delivery)
+        return until is not None and now < until
 
     def answered_about(
         self,
@@ -474,6 +590,19 @@ class BalanceChecks:
                 self._compare(key, found, now, round_)
                 if self._balances.get(key) is not None:
                     self._balances.note(key, found)
+
+
+def _without(
+    deliveries: Iterable[QueuedDelivery], others: Collection[QueuedDelivery]
+) -> set[QueuedDelivery]:
+    """Return deliveries without others; what was read from the queue twice has the same id."""
+    ids = {one.id for one in others if one.id}
+    return {one for one in deliveries if one not in others and one.id not in ids}
+
+
+def _is_clear(transition: Transition) -> bool:
+    """Return whether a transition leaves no doubt whether the delivery was applied."""
+    return transition.applied or transition.effect is Effect.NONE
 
 
 def _failures_of_users(batch: ClaimedBatch, answered: Answered) -> dict[str, Failure]:

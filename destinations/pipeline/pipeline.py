@@ -47,14 +47,14 @@ from destinations.pipeline.reconcile import (
 )
 from destinations.pipeline.refusals import PauseNotes, Refusals, is_refused_key
 from destinations.pipeline.restored import Gap, hold_restored
-from destinations.pipeline.retry import RetryPolicy
+from destinations.pipeline.retry import ALSO_REPEATED, KEY_CHANGED, LossRule, RetryPolicy
 from destinations.runtime.action import Action
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.exchanges import Exchange
 from destinations.runtime.heirs import heir
 from destinations.runtime.plan import PlannedDelivery, plan
 from destinations.runtime.sender import Sender
-from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey, keys_of
 from destinations.secrets import NO_TOKEN
 
 __all__ = ["Feed", "Job", "Pipeline", "PipelineOptions"]
@@ -196,6 +196,7 @@ class Pipeline:
         self.options = options
         self.feed = feed
         self.has_source = source is not None
+        self._source = source
         self._sender = sender
         self._with_settings = with_settings
         self._queue = queue
@@ -224,6 +225,7 @@ class Pipeline:
             sole_writer=options.losses.sole_writer,
             looks_again=options.losses.asks,
         )
+        self._begin_repeated()
         self._lingering_since: float | None = None
         self.under_way = 0
         self._jobs: set[Job] = set()
@@ -303,6 +305,20 @@ class Pipeline:
         if is_resumed or (self._is_key_paused and pauses.is_key_gone):
             self._resume()
 
+    def _begin_repeated(self) -> None:
+        """Read what may have been applied and is sent again, where that spoils balances."""
+        is_asked = any(
+            self.reconciler.can_ask(slug) and self.reconciler.loss_of(slug).repeat_for is not None
+            for slug in self._actions
+        )
+        if is_asked and self._source is not None:
+            self._checks.begin(self._source.begun())
+
+    def stored(self, delivery_id: int) -> QueuedDelivery | None:
+        """Return a delivery that waits in the queue as an earlier process left it."""
+        found = [] if self._source is None else self._source.get([delivery_id])
+        return found[0] if found else None
+
     def look_for_more(self) -> None:
         """Read on: another process has added something to the queue."""
         self.prefetch.look_for_more()
@@ -314,6 +330,7 @@ class Pipeline:
         """
         self.prefetch.look_at_lanes(now, monotonic, only_unknown=self.feed is not None)
         self._checks.look_at_lanes()
+        self._begin_repeated()
 
     @property
     def holds_others(self) -> bool:
@@ -433,6 +450,7 @@ class Pipeline:
     ) -> Job | None:
         """Make the intent of a batch that is ready, or ask for the balances that it adds to."""
         left = self._checks.hold_restored(deliveries, round_)
+        left = self._repeatable(left, now, round_) if left else left
         ready = self._planned(left, round_) if left else []
         if not ready:
             return None
@@ -444,6 +462,67 @@ class Pipeline:
                 self.breaker.used()
                 return Job("ask", self, batch, questions, before=True)
         return self._intend(action, ready, now, round_)
+
+    def _repeatable(
+        self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
+    ) -> Sequence[QueuedDelivery]:
+        """Return the deliveries without those that may have been applied and must not go again.
+
+        The partner recognises what it has carried out by the key of the request, for a while. When
+        that is over it is asked, about all that adds to the same balance, or an operator decides.
+        """
+        over = {one for one in deliveries if self._is_window_over(one, now)}
+        if not over:
+            return deliveries
+        keys = {one.increment.key for one in over if one.increment is not None}
+        over |= {
+            one
+            for one in deliveries
+            if one.effect is Effect.MAYBE
+            and one.increment is not None
+            and one.increment.key in keys
+        }
+        over.update(self.prefetch.claim_also(self._checks.repeated_beside(over)))
+        for delivery in over:
+            rule = self.reconciler.loss(delivery)
+            if rule.ask_after is not None and self._checks.repeated_beside([delivery]) - over:
+                found = self.policy.window_over(delivery, now, LossRule(), ALSO_REPEATED)
+            elif rule.repeat_for is None or not self._has_same_key(delivery):
+                found = self.policy.window_over(delivery, now, rule, KEY_CHANGED)
+            else:
+                found = self.policy.window_over(delivery, now, rule)
+            round_.transitions.append((self.scope, found))
+        self._checks.give_up(over, round_)
+        return [one for one in deliveries if one not in over]
+
+    def _is_window_over(self, delivery: QueuedDelivery, now: float) -> bool:
+        """Return whether the partner may have a delivery, and would not recognise it any more."""
+        if delivery.effect is not Effect.MAYBE or self._is_sent_anew(delivery):
+            return False
+        rule = self.reconciler.loss(delivery)
+        if rule.repeat_for is None:
+            # It was sent with a key once, and has none today.
+            return bool(keys_of(delivery.plan)) and not (rule.resend or rule.repeatable)
+        until = rule.repeat_until(delivery)
+        is_over = until is None or now >= until
+        return is_over or not self._has_same_key(delivery) or not self._has_subscription(delivery)
+
+    def _has_same_key(self, delivery: QueuedDelivery) -> bool:
+        """Return whether today's definition gives a delivery the key that it was sent with."""
+        return bool(delivery.payload) and keys_of(delivery.plan) == self.destination.keys_digest
+
+    def _has_subscription(self, delivery: QueuedDelivery) -> bool:
+        return delivery.key is not None and delivery.key in self.destination.by_key
+
+    def _goes_again(self, delivery: QueuedDelivery) -> bool:
+        """Return whether a delivery is to be sent exactly as it was, by the key of its request."""
+        is_keyed = self.reconciler.loss(delivery).repeat_for is not None
+        return is_keyed and delivery.effect is Effect.MAYBE and not self._is_sent_anew(delivery)
+
+    @staticmethod
+    def _is_sent_anew(delivery: QueuedDelivery) -> bool:
+        """Return whether a user wants an event to be sent once more that was delivered."""
+        return delivery.again and delivery.first_attempt_at is None
 
     def _intend(
         self, action: Action, ready: list[QueuedDelivery], now: float, round_: Round
@@ -539,7 +618,7 @@ class Pipeline:
         log: list[Exchange] | None = None if self._queue.attempts is None else []
         results: list[Result] | None = None
         try:
-            results = sender.deliver(self._to_send(deliveries, destination), log)
+            results = sender.deliver(self._to_send(job.batch, destination), log)
         finally:
             if log:
                 self._keep(job, log, results, destination)
@@ -583,9 +662,8 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - reported with what came back
             job.unkept = error
 
-    @staticmethod
-    def _to_send(deliveries: Sequence[QueuedDelivery], destination: Destination) -> list[Delivery]:
-        by_key = destination.by_key
+    def _to_send(self, batch: ClaimedBatch, destination: Destination) -> list[Delivery]:
+        by_key, loss = destination.by_key, self.reconciler.loss
         return [
             Delivery(
                 by_key[one.key],
@@ -594,8 +672,9 @@ class Pipeline:
                 received_at=one.event.accepted_at,
                 resumes=one.effect is not Effect.NONE,
                 filters=destination.filters,
+                repeat_until=loss(one).repeat_until(one, batch.at),
             )
-            for one in deliveries
+            for one in batch.deliveries
             if one.key is not None
         ]
 
@@ -690,7 +769,9 @@ class Pipeline:
                 # Of several requests, one after another, the last was sent some time later.
                 sent_at=batch.at if result.attempts <= 1 else now,
             )
-            if delivery.first_attempt_at is None or transition.begins_waiting:
+            # The window of a key begins with the first attempt, whatever it waits for since.
+            begins_waiting = transition.begins_waiting and delivery.effect is Effect.NONE
+            if delivery.first_attempt_at is None or begins_waiting:
                 delivery.first_attempt_at = batch.at
             if may_change_more:
                 touched = self.prefetch.scheduler.touched(delivery)
@@ -698,7 +779,7 @@ class Pipeline:
             if batch.balances and result.outcome is State.READY:
                 transition.balance = _without(delivery, batch, results)
             round_.transitions.append((scope, transition))
-        if batch.balances:
+        if batch.balances or self._checks.are_repeated(batch.deliveries):
             self._checks.keep(batch, round_)
         self._checks.ended((one for _, one in round_.transitions[first:]), now)
 
@@ -707,6 +788,7 @@ class Pipeline:
     ) -> None:
         """Tell the breaker how the partner is; where answers get lost, one event goes at a time."""
         lost = any(result.outcome is State.UNKNOWN for result in results)
+        lost = lost and self.reconciler.loss_of(action).repeat_for is None  # else no harm is done
         cannot_ask = self.reconciler.loss_of(action).ask_after is None
         retries = [_failed_as_a_whole(result) for result in results]
         if not any(result.attempts for result in results):
@@ -995,7 +1077,11 @@ class Pipeline:
             round_.transitions += [(self.scope, self._ended(one, gone)) for one in deliveries]
             return []
         digest = destination.plan_digest
-        stale = [one for one in deliveries if one.plan != digest or not one.payload]
+        stale = [
+            one
+            for one in deliveries
+            if not one.payload or (one.plan != digest and not self._goes_again(one))
+        ]
         reads_event = self._actions.get(deliveries[0].action)
         needs_raw = reads_event is not None and reads_event.reads_event
         missing = [one for one in (deliveries if needs_raw else stale) if one.event.raw is None]
@@ -1003,11 +1089,12 @@ class Pipeline:
             self._queue.raw_events(missing)
         if not stale:
             return list(deliveries)
+        plans_again = set(stale)
         ready: list[QueuedDelivery] = []
         action = deliveries[0].action
         for delivery in deliveries:
             ended = None
-            if delivery.plan != digest or not delivery.payload:
+            if delivery in plans_again:
                 ended = self.plan_again(delivery, digest, destination)
             if ended is not None and self._is_for_another(delivery):
                 round_.transitions.append((self.scope, self._put_off_planning(delivery, ended)))
@@ -1045,8 +1132,12 @@ class Pipeline:
     def _ended(self, delivery: QueuedDelivery, ended: Result) -> Transition:
         """Return the end of a delivery that is not sent any more."""
         attempts, effect = delivery.attempts, delivery.effect
-        if ended.outcome is Outcome.DEAD and not self.reconciler.loss(delivery).repeatable:
-            return self.policy.given_up(delivery, ended, attempts, effect, "plan")
+        rule = self.reconciler.loss(delivery)
+        if rule.repeat_for is not None or (ended.outcome is Outcome.DEAD and not rule.repeatable):
+            now = self._clock.time()
+            return self.policy.given_up(
+                *(delivery, ended, attempts, effect, "plan"), rule=rule, now=now
+            )
         return Transition(delivery, ended, "plan", attempts, effect=effect)
 
     def plan_again(

@@ -6,7 +6,7 @@ import bisect
 import heapq
 from array import array
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -307,6 +307,19 @@ class Prefetch:
                 delivery.is_claimed = True
                 user = delivery.event.user
                 claimed[user] = claimed.get(user, 0) + 1
+        return found
+
+    def claim_also(self, deliveries: Collection[QueuedDelivery]) -> list[QueuedDelivery]:
+        """Claim deliveries that wait, of users of whom others are claimed; returns those."""
+        found: list[QueuedDelivery] = []
+        for user in {one.event.user for one in deliveries} & self._claimed.keys():
+            waiting = self.scheduler.withdraw(user)
+            also = [one for one in waiting if one in deliveries]
+            self.scheduler.put_back(user, [one for one in waiting if one not in deliveries])
+            for delivery in also:
+                delivery.is_claimed = True
+            self._claimed[user] += len(also)
+            found += also
         return found
 
     def leave(self, deliveries: Sequence[QueuedDelivery], until: float) -> None:

@@ -213,6 +213,7 @@ class QueuedDelivery:
     ``last_failure`` is the code and status of that, if another process, or an earlier
     configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
+    ``is_left`` says that it was under way when an earlier process ended.
     """
 
     event: QueuedEvent
@@ -239,6 +240,7 @@ class QueuedDelivery:
     has_failure: bool = False
     last_failure: tuple[str, int | None] | None = None
     restored: Restored | None = None
+    is_left: bool = False
 
     @property
     def user(self) -> str:

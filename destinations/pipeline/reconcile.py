@@ -59,6 +59,9 @@ _UNSURE: Final = {
     OTHERS: "another destination or run of the account has added to it since",
 }
 
+_EARLIER: Final = 0.1
+"""The largest part of the time of an idempotency key by which the last repeat is earlier."""
+
 _APPLIED: Final = Result(
     Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
 )
@@ -258,6 +261,7 @@ class ReconcileRules:
 
     def __init__(self, destination: Destination, options: LossOptions | None = None) -> None:
         self._options = options = options or LossOptions()
+        self._longest_request = destination.definition.transport.timeouts.total
         compiled = {
             name: _rule(ByIdentity(request.reconcile))
             for name, request in destination.definition.requests.items()
@@ -280,9 +284,12 @@ class ReconcileRules:
     def _loss_of(self, action: Action, rule: _Rule | None) -> LossRule:
         if action.is_idempotent:
             return LossRule(repeatable=True)
+        repeat_for = self._repeat_for(action)
         if rule is not None:
             after = self._options.settle_after
-            return LossRule(rule.after if after is None else after)
+            return LossRule(rule.after if after is None else after, repeat_for=repeat_for)
+        if repeat_for is not None:
+            return LossRule(repeat_for=repeat_for)
         once = [one.definition for one in action.requests.values() if not one.definition.idempotent]
         if any(one.reconcile is not None for one in once):
             return LossRule()
@@ -292,6 +299,15 @@ class ReconcileRules:
         # Of several requests, only those that may be repeated leave an event that waits.
         return LossRule(resend=resend, repeatable=action.generator is not None and not resend)
 
+    def _repeat_for(self, action: Action) -> float | None:
+        """Return for how long the partner recognises what is sent again; None if it does not.
+
+        A request needs time to arrive: so the last one is sent a little earlier.
+        """
+        if action.keys_last is None:
+            return None
+        return action.keys_last - min(self._longest_request, action.keys_last * _EARLIER)
+
     def loss_of(self, action: str) -> LossRule:
         """Return the rule for a lost answer for an action, by its slug."""
         return self._losses.get(action, LossRule())
@@ -299,7 +315,9 @@ class ReconcileRules:
     def loss(self, delivery: QueuedDelivery) -> LossRule:
         """Return the rule for a lost answer for a delivery."""
         rule = self.loss_of(delivery.action)
-        return LossRule() if rule.ask_after is not None and delivery.increment is None else rule
+        if rule.ask_after is None or delivery.increment is not None:
+            return rule
+        return LossRule(repeat_for=rule.repeat_for)
 
     def loss_of_interrupted(self, delivery: QueuedDelivery) -> LossRule:
         """Return the same where the process ended, and it is not known how far the event came.
@@ -308,7 +326,7 @@ class ReconcileRules:
         """
         rule = self.loss(delivery)
         is_one = delivery.action not in self._several
-        return LossRule(resend=rule.resend and is_one)
+        return LossRule(resend=rule.resend and is_one, repeat_for=rule.repeat_for)
 
     def can_ask(self, action: str) -> bool:
         """Return whether lost answers of an action, by its slug, can be asked about."""

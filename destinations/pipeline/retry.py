@@ -15,13 +15,22 @@ from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
 from destinations.pipeline.refusals import is_refused_key
 from destinations.statuses import UNKNOWN_CODE
 
-__all__ = ["LossRule", "RetryPolicy"]
+__all__ = ["ALSO_REPEATED", "KEY_CHANGED", "LossRule", "RetryPolicy"]
 
 _NOT_APPLIED: Final = "its answer was lost, and the partner shows that it was not applied"
 _CANNOT_ASK: Final = "the answer was lost, and the partner cannot be asked whether it was applied"
 _NOT_SAID: Final = (
     "the answer does not say whether it was applied, and the partner cannot be asked; if such an"
     " answer proves that nothing was, add an error rule with nothingApplied: true"
+)
+_WINDOW_OVER: Final = "the window of its idempotency key is over, so it is not sent again"
+ALSO_REPEATED: Final = (
+    "others that add to the same balance may have been applied as well, so the partner's balance"
+    " shows nothing"
+)
+KEY_CHANGED: Final = (
+    "today's definition does not give it the idempotency key that it was sent with, so it is not"
+    " sent again"
 )
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one, whose answer was lost,"
 _ASK_AGAIN: Final = 30.0
@@ -34,12 +43,23 @@ class LossRule:
 
     The partner is asked ``ask_after`` seconds after the request, None if it cannot be. Then the
     event is sent again if it is to ``resend``, and else held. What waits to be sent, and may have
-    been applied, is ``repeatable`` if that would do no harm.
+    been applied, is ``repeatable`` if that would do no harm. For ``repeat_for`` seconds from its
+    first attempt the partner recognises an event that is sent again, so until then it is.
     """
 
     ask_after: float | None = None
     resend: bool = False
     repeatable: bool = False
+    repeat_for: float | None = None
+
+    def repeat_until(self, delivery: QueuedDelivery, sent_at: float | None = None) -> float | None:
+        """Return until when the partner recognises a repeated request; None if it does not.
+
+        ``sent_at`` is when the first attempt was made, if that is not noted yet; without either it
+        is not known.
+        """
+        began = sent_at if delivery.first_attempt_at is None else delivery.first_attempt_at
+        return None if began is None or self.repeat_for is None else began + self.repeat_for
 
 
 _HOLD: Final = LossRule()
@@ -125,7 +145,7 @@ class RetryPolicy:
                 delivery, result, "send", attempts, effect=Effect.MAYBE, evidence=evidence
             )
         if outcome is not State.READY:
-            return Transition(delivery, result, "send", attempts, effect=effect)
+            return self._ended(delivery, result, attempts, effect, rule, now)
         retry = result.retry or Retry()
         rule_failures = delivery.rule_failures + (retry.attempts is not None)
         batch_failures = delivery.batch_failures + _is_suspicious(result, retry)
@@ -133,7 +153,7 @@ class RetryPolicy:
         is_key_refused = self.outage == "dead" and is_refused_key(result)
         if retry.concerns in {"request", "permission"} or retry.for_operator or is_key_refused:
             waits_for_partner = True  # a failure that says nothing about the event does not end it
-        began, limit = self._began(delivery), self._time_for(rule)
+        began, limit = self._began(delivery), self._time_for(rule, effect)
         exhausted = begins_waiting = False
         if retry.wait_for is not None and self.outage == "dead":
             limit = retry.wait_for.seconds if self.wait_for is None else self.wait_for
@@ -148,7 +168,7 @@ class RetryPolicy:
         if exhausted or (is_late and not waits_for_partner):
             dead = replace(result, outcome=Outcome.DEAD, retry=None, attempts=attempts)
             if not rule.repeatable:
-                return self.given_up(delivery, dead, attempts, effect)
+                return self.given_up(delivery, dead, attempts, effect, rule=rule, now=now)
             return Transition(delivery, dead, "send", attempts, effect=effect)
         return Transition(
             delivery,
@@ -157,22 +177,52 @@ class RetryPolicy:
             attempts,
             rule_failures,
             batch_failures,
-            self._next_at(now, self._wait(attempts, retry.after), began, limit, sent_at),
+            self._by_window(
+                self._next_at(now, self._wait(attempts, retry.after), began, limit, sent_at),
+                *(delivery, rule, effect, now),
+            ),
             effect,
             begins_waiting=begins_waiting,
         )
 
-    def given_up(
+    def _ended(
+        self,
+        delivery: QueuedDelivery,
+        result: Result,
+        attempts: int,
+        effect: Effect,
+        rule: LossRule,
+        now: float,
+    ) -> Transition:
+        """Return the end of a delivery; a refusal proves nothing about an earlier attempt."""
+        if rule.repeat_for is not None and delivery.effect is Effect.MAYBE:
+            return self.given_up(delivery, result, attempts, effect, rule=rule, now=now)
+        return Transition(delivery, result, "send", attempts, effect=effect)
+
+    def given_up(  # noqa: PLR0913 - what is known of an attempt
         self,
         delivery: QueuedDelivery,
         dead: Result,
         attempts: int,
         effect: Effect,
         stage: Stage = "send",
+        *,
+        rule: LossRule = _HOLD,
+        now: float | None = None,
     ) -> Transition:
-        """Return the end of what must not be repeated: held if it may have been applied."""
+        """Return the end of what must not be repeated: held if it may have been applied.
+
+        Where the partner recognised it for a while, and can be asked, it is asked ``now``.
+        """
         if effect is not Effect.MAYBE:
             return Transition(delivery, dead, stage, attempts, effect=effect)
+        if rule.repeat_for is not None and rule.ask_after is not None and now is not None:
+            reason = f"{dead.reason}; the partner is asked about an earlier attempt"
+            asked = Result(State.UNKNOWN, reason, ANSWER_LOST)
+            return Transition(
+                *(delivery, asked, stage, attempts, delivery.rule_failures),
+                *(delivery.batch_failures, now + rule.ask_after, effect),
+            )
         why = f"{_GIVEN_UP} may have been applied"
         reason = f"{dead.reason}; {why}" if dead.reason else why
         held = replace(dead, outcome=State.HELD, reason=reason, retry=None)
@@ -191,7 +241,14 @@ class RetryPolicy:
         stage: Stage = "send",
     ) -> Transition:
         """Return the transition after a lost answer: to be asked about, sent again, or held."""
-        if rule.ask_after is not None:
+        # Sending again is for what may pass. It is not known how far it came when the process
+        # ended.
+        said = result.retry
+        may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
+        may_pass = may_pass and not result.applied_in_part
+        until = rule.repeat_until(delivery, sent_at if stage == "send" else None)
+        repeats = may_pass and until is not None and now < until
+        if rule.ask_after is not None and not repeats:
             return Transition(
                 delivery,
                 result,
@@ -202,18 +259,20 @@ class RetryPolicy:
                 sent_at + rule.ask_after,
                 Effect.MAYBE,
             )
-        # Sending again is for what may pass. It is not known how far it came when the process
-        # ended.
-        said = result.retry
-        may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
-        if not (rule.resend and may_pass) or result.applied_in_part:
+        if not repeats and not (rule.resend and may_pass):
             held = replace(result, outcome=State.HELD, retry=None)
-            evidence = {"why": _NOT_SAID if _is_answered(result) else _CANNOT_ASK}
+            why = _NOT_SAID if _is_answered(result) else _CANNOT_ASK
+            if until is not None and now >= until:
+                why = _WINDOW_OVER
+                held = replace(held, reason=f"{result.reason}; {_WINDOW_OVER}")
             return Transition(
-                delivery, held, stage, attempts, effect=Effect.MAYBE, evidence=evidence
+                *(delivery, held, stage, attempts), effect=Effect.MAYBE, evidence={"why": why}
             )
-        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
-            return self.given_up(delivery, result, attempts, Effect.MAYBE, stage)
+        is_late = self._is_late(delivery, now, rule, Effect.MAYBE)
+        if is_late and not (is_down and self.outage == "wait"):
+            return self.given_up(
+                *(delivery, result, attempts, Effect.MAYBE, stage), rule=rule, now=now
+            )
         after = None if result.retry is None else result.retry.after
         again = replace(result, outcome=State.READY, retry=result.retry or Retry())
         return Transition(
@@ -223,15 +282,41 @@ class RetryPolicy:
             attempts,
             delivery.rule_failures,
             delivery.batch_failures + 1,
-            self._next_at(
-                now,
-                self._wait(attempts, after),
-                self._began(delivery),
-                self._time_for(rule),
-                sent_at,
+            self._by_window(
+                self._next_at(
+                    now,
+                    self._wait(attempts, after),
+                    self._began(delivery),
+                    self._time_for(rule, Effect.MAYBE),
+                    sent_at,
+                ),
+                *(delivery, rule, Effect.MAYBE, now, sent_at),
             ),
             Effect.MAYBE,
             resent=True,
+        )
+
+    def window_over(
+        self, delivery: QueuedDelivery, now: float, rule: LossRule, why: str = _WINDOW_OVER
+    ) -> Transition:
+        """Return the transition of what may have been applied, and must not be sent any more.
+
+        It is asked about, when no request can be under way, or held for the reason ``why``.
+        """
+        attempts, lost = delivery.attempts, "an earlier answer was lost"
+        if rule.ask_after is None:
+            held = Result(State.HELD, f"{lost}; {why}", ANSWER_LOST)
+            return Transition(
+                *(delivery, held, "reconcile", attempts),
+                effect=Effect.MAYBE,
+                evidence={"why": why},
+            )
+        until = rule.repeat_until(delivery)
+        asked_at = now if until is None else min(now, until)
+        unknown = Result(State.UNKNOWN, f"{lost}; {why}: the partner is asked", ANSWER_LOST)
+        return Transition(
+            *(delivery, unknown, "reconcile", attempts, delivery.rule_failures),
+            *(delivery.batch_failures, asked_at + rule.ask_after, Effect.MAYBE),
         )
 
     def not_applied(
@@ -244,7 +329,9 @@ class RetryPolicy:
     ) -> Transition:
         """Return the transition if the partner shows that an unanswered request was not applied."""
         attempts = delivery.attempts
-        if self._is_late(delivery, now, rule) and not (is_down and self.outage == "wait"):
+        if self._is_late(delivery, now, rule, asked=True) and not (
+            is_down and self.outage == "wait"
+        ):
             dead = Result(Outcome.DEAD, _NOT_APPLIED, ANSWER_LOST, attempts=attempts)
             return Transition(delivery, dead, "reconcile", attempts)
         return Transition(
@@ -276,7 +363,7 @@ class RetryPolicy:
         if (
             failure.made
             and not is_key_refused
-            and self._is_late(delivery, now, rule)
+            and self._is_late(delivery, now, rule, asked=True)
             and not (is_down and self.outage == "wait")
         ):
             evidence = {"why": f"the partner could not be asked: {failure.message}"}
@@ -347,15 +434,43 @@ class RetryPolicy:
         # after that waits as before.
         return now + wait if end <= now else min(now + wait, end)
 
-    def _is_late(self, delivery: QueuedDelivery, now: float, rule: LossRule) -> bool:
+    def _is_late(
+        self,
+        delivery: QueuedDelivery,
+        now: float,
+        rule: LossRule,
+        effect: Effect = Effect.NONE,
+        *,
+        asked: bool = False,
+    ) -> bool:
+        """Return whether the time is over; what is ``asked`` about was sent again before that."""
         began = self._began(delivery)
-        return began is not None and now - began >= self._time_for(rule)
+        more = (rule.repeat_for or 0.0) if asked else 0.0
+        return began is not None and now - began >= self._time_for(rule, effect) + more
 
-    def _time_for(self, rule: LossRule) -> float:
+    def _by_window(
+        self,
+        next_at: float,
+        delivery: QueuedDelivery,
+        rule: LossRule,
+        effect: Effect,
+        now: float,
+        sent_at: float | None = None,
+    ) -> float:
+        """Return when the next attempt is made, or decided on: at the end of the window at last."""
+        until = rule.repeat_until(delivery, now if sent_at is None else sent_at)
+        if until is None or effect is not Effect.MAYBE:
+            return next_at
+        return max(now, min(next_at, until))
+
+    def _time_for(self, rule: LossRule, effect: Effect = Effect.NONE) -> float:
         """Return how long a delivery may take from its first attempt.
 
-        A run waits as long for a question about a lost answer: that is not the event's failure.
+        A run waits as long for a question about a lost answer: that is not the event's failure. A
+        server sends what may have been applied again as long as the partner recognises it.
         """
+        if self.outage == "dead" and effect is Effect.MAYBE and rule.repeat_for is not None:
+            return max(self.deadline, rule.repeat_for)
         if self.outage == "wait" and rule.ask_after is not None:
             return self.deadline + rule.ask_after
         return self.deadline

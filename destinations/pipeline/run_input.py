@@ -728,6 +728,7 @@ class RunInput:
                 delivery.id, delivery.nth = past.id, past.nth
                 delivery.effect, delivery.replanned = past.effect, True
                 delivery.restored = past.restored
+                _as_it_was_sent(pipeline, delivery)
         if decided is not None:
             self._rows.add_one(delivery, decided)
         return decided is None
@@ -781,6 +782,21 @@ class RunInput:
         """Report a result that needs no write."""
         for delivery, _ in _each(arrival):
             self._rows.add_one(delivery, result)
+
+
+def _as_it_was_sent(pipeline: Pipeline, delivery: QueuedDelivery) -> None:
+    """Let a delivery be sent as an earlier run has sent it, if the partner may have it.
+
+    By the key of the request it is recognised, for a while from its first attempt.
+    """
+    keyed = pipeline.reconciler.loss_of(delivery.action).repeat_for is not None
+    stored = None
+    if keyed and delivery.effect is Effect.MAYBE:
+        stored = pipeline.stored(delivery.id)
+    if stored is not None:
+        delivery.payload, delivery.plan = stored.payload, stored.plan
+        delivery.increment, delivery.replanned = stored.increment, False
+        delivery.attempts, delivery.first_attempt_at = stored.attempts, stored.first_attempt_at
 
 
 def _with_a_server(past: Past | None, verdict: Verdict) -> Result:

@@ -484,7 +484,8 @@ class Scheduler:
                 return fresh
         suspected = min(suspected, _MOST_SUSPECTED)
         if delivery.state is State.UNKNOWN:
-            settings = ""  # what is unknown is judged together; each question has its settings
+            # What is unknown is judged together; each question has its settings.
+            suspected, settings = 0, ""
         # Two subscriptions of one action share its batches.
         key = (delivery.action, delivery.state, suspected, settings)
         kind = self._kinds.get(key)

@@ -187,6 +187,7 @@ class PacedTransport:
             # All that wait here would be sent at once.
             raise TransportError("stopped before its turn", sent=False)
         note_wait(max(0.0, wait))
+        request.check_turn()
         return self._transport.send(request)
 
     def close(self) -> None:

@@ -148,6 +148,17 @@ class Action:
             request.definition.idempotent for request in self.requests.values()
         )
 
+    @cached_property
+    def keys_last(self) -> float | None:
+        """The seconds for which the partner recognises all requests that must not be repeated.
+
+        None if it does not recognise one of them, and if there is none.
+        """
+        once = [one.definition for one in self.requests.values() if not one.definition.idempotent]
+        keys = [one.idempotency_key for one in once]
+        seconds = [key.seconds for key in keys if key is not None]
+        return min(seconds) if seconds and len(seconds) == len(once) else None
+
     @property
     def touches(self) -> bool:
         """Whether its events touch accounts at the partner besides that of their own user."""

@@ -32,7 +32,7 @@ from destinations.runtime.action import (
     VersionedMapper,
 )
 from destinations.runtime.steps import Steps
-from destinations.runtime.subscription_key import MARK, SubscriptionKey
+from destinations.runtime.subscription_key import KEYS_MARK, MARK, SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
     EVENT_TYPES,
@@ -58,7 +58,8 @@ class Delivery:
 
     Built from the payload or its JSON, and from the raw event where needed; JSON is parsed on first
     access. A raw event was first received at ``received_at``, and has still what ``filters`` take
-    out. The delivery ``resumes`` if an earlier attempt may have changed something.
+    out. The delivery ``resumes`` if an earlier attempt may have changed something; then it must not
+    be sent from the time ``repeat_until`` on.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Delivery:
         "payload_json",
         "raw",
         "received_at",
+        "repeat_until",
         "resumes",
         "subscription",
     )
@@ -83,7 +85,9 @@ class Delivery:
         received_at: float | None = None,
         resumes: bool = False,
         filters: EventFilters | None = None,
+        repeat_until: float | None = None,
     ) -> None:
+        self.repeat_until = repeat_until
         self.filters = filters
         self.received_at = received_at
         self.subscription = subscription
@@ -160,6 +164,7 @@ class Destination:
         """What is left out of events, or of all of them, before subscriptions see them."""
         self._digest: tuple[float, Sequence[str], str] = (0.0, (), "")
         self._texts: list[str] = []
+        self._keys: list[str] = []
         self.public_only = False
         """Whether its requests only go to addresses of the public internet."""
         self.tokens: AccessTokens | None = AccessTokens()
@@ -360,8 +365,27 @@ class Destination:
             self._digest = (now + _DIGEST_SECONDS, versions, digest)
         return digest
 
+    @property
+    def keys_digest(self) -> str:
+        """Return the digest of how requests get their idempotency keys; empty if none has any.
+
+        What was sent under another one must not be sent again: its key may be another one now.
+        """
+        if not self._keys:
+            keys = {
+                name: (one.idempotency_key.source, one.idempotency_key.field)
+                for name, one in sorted(self.definition.requests.items())
+                if one.idempotency_key is not None
+            }
+            text = json.dumps(keys, sort_keys=True, default=repr)
+            digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4)
+            self._keys.append(digest.hexdigest() if keys else "")
+        return self._keys[0]
+
     def _named(self, digest: str) -> str:
         connection = self.definition.connection
+        if self.keys_digest:
+            digest = f"{digest}{KEYS_MARK}{self.keys_digest}"
         return f"{digest}{MARK}{connection}" if connection else digest
 
     @cached_property

@@ -6,11 +6,12 @@ the partner, send again, or hold the event for an operator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from destinations.definition import RequestDefinition
+from destinations.durations import shown_duration
 from destinations.http import CompiledRequest, Failure, HttpResponse
 from destinations.outcome import State
 from destinations.runtime.sender import status_of
@@ -23,6 +24,8 @@ STOPS: Final = "stops the run"
 ASKED: Final = "unknown; the partner is asked"
 HELD: Final = "held"
 RESENT: Final = "sent again; it may count twice"
+REPEATED: Final = "sent again with its key for {}, then {}"
+THERE: Final = "filtered, as the partner has it; delivered after a lost answer"
 
 _STATUSES: Final = {"4xx": range(400, 500), "5xx": range(500, 600)}
 
@@ -31,12 +34,14 @@ _STATUSES: Final = {"4xx": range(400, 500), "5xx": range(500, 600)}
 class Loss:
     """The rule for a request that may have been applied: ask the partner, send again, or hold.
 
-    What is ``repeatable`` is done again from its first request on, which does no harm.
+    What is ``repeatable`` is done again from its first request on, which does no harm. What has an
+    idempotency key is sent again for ``keys_last`` seconds before that.
     """
 
     asks: bool = False
     resends: bool = False
     repeatable: bool = False
+    keys_last: float | None = None
 
     @classmethod
     def of(cls, requests: Iterable[RequestDefinition], *, repeatable: bool = False) -> Loss:
@@ -47,12 +52,19 @@ class Loss:
             asks=bool(once) and once[0].reconcile is not None,
             resends=not has_question and all(one.on_lost_answer == "resend" for one in once),
             repeatable=repeatable,
+            keys_last=_keys_last(once),
         )
 
     @property
     def state(self) -> State:
         """The state of what may have been applied, unless it is sent again."""
         return State.UNKNOWN if self.asks else State.HELD
+
+
+def _keys_last(once: Sequence[RequestDefinition]) -> float | None:
+    """Return for how long the partner recognises all of these requests; None if it does not."""
+    keys = [one.idempotency_key.seconds for one in once if one.idempotency_key is not None]
+    return min(keys) if keys and len(keys) == len(once) else None
 
 
 def ending(request: CompiledRequest, failure: Failure, loss: Loss) -> str:
@@ -63,12 +75,17 @@ def ending(request: CompiledRequest, failure: Failure, loss: Loss) -> str:
         retryable=failure.retryable or failure.concerns != "event",
         nothing_applied=failure.nothing_applied or loss.repeatable,
     )
+    if failure.is_there == "event":
+        return THERE
     if failure.error_class == "authentication":
         return STOPS
     if status is State.UNKNOWN:
+        may_pass = failure.retryable and failure.concerns == "event"
+        if loss.keys_last is not None and may_pass:
+            then = "the partner is asked" if loss.asks else HELD
+            return REPEATED.format(shown_duration(loss.keys_last), then)
         if loss.asks:
             return ASKED
-        may_pass = failure.retryable and failure.concerns == "event"
         return RESENT if loss.resends and may_pass else HELD
     if status is not State.READY:
         return status.value

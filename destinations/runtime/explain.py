@@ -328,7 +328,9 @@ def _outcomes(
             continue
         concerns = "event" if rule.retryable or rule.concerns is None else rule.concerns
         failure = Failure(
-            *("", rule.error_class, 0, rule.retryable, rule.nothing_applied), concerns=concerns
+            *("", rule.error_class, 0, rule.retryable, rule.nothing_applied),
+            concerns=concerns,
+            is_there=None if rule.repeat_means is None else "event",
         )
         found.append((str(rule.when), ending(request, failure, loss)))
     found += endings_by_status(request, loss)

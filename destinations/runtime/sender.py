@@ -90,6 +90,9 @@ _NOT_ALLOWED: Final = frozenset({401, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
 """How often a refused request is halved if its events may not be the reason: 4 make 5 attempts."""
 
+_HAS_IT: Final = "the partner has it already"
+_HAS_IT_FROM_US: Final = "the partner has it already, from an attempt whose answer was lost"
+
 _LONGEST: Final = 500
 """The most characters of a partner's message that are kept."""
 
@@ -104,7 +107,8 @@ class _Item:
     ``attempts`` counts the requests that carried it. ``verdict`` is None as long as nothing is
     known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
     where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
-    ``places``.
+    ``places``. It may have been applied before if it ``resumes``, or by a request that came before
+    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on.
     """
 
     context: Context
@@ -115,6 +119,19 @@ class _Item:
     log: list[Exchange] | None = None
     places: tuple[int, ...] = ()
     kind: AttemptKind = "send"
+    resumes: bool = False
+    until: float | None = None
+    maybe_before: bool = False
+    maybe_applied: bool = False
+
+    def judge(self, verdict: Answer | Failure) -> None:
+        """Take the verdict of one more request."""
+        self.attempts += 1
+        self.maybe_before = self.resumes or self.maybe_applied
+        self.verdict = verdict
+        # That the partner has one of a batch is an answer, and not a lost one.
+        if isinstance(verdict, Failure) and verdict.is_there is None:
+            self.maybe_applied = self.maybe_applied or not verdict.nothing_applied
 
 
 class _Parts:
@@ -142,6 +159,13 @@ class _Parts:
         middle = len(part) // 2
         halves = [(part[middle:], depth + 1), (part[:middle], depth + 1)]
         self.waiting += [one for one in halves if one[0]]
+
+    def send_on(self, part: list[_Item], depth: int) -> None:
+        """Queue the events that were not applied only because others of their batch failed."""
+        for item in part:
+            item.verdict = None
+        if part:
+            self.waiting.append((part, depth))
 
     def answered(self, part: list[_Item]) -> None:
         """Note that the partner processed a part, so earlier refusals were not about all events.
@@ -193,6 +217,8 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
     """Whether all that it does may be done again, from the first request on."""
     at: Call | None = None
     """The latest request, also when it is over."""
+    resumes: bool = False
+    until: float | None = None
 
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
@@ -251,6 +277,7 @@ class Sender:
             except _EndedError as ended:
                 results[place] = ended.result
             else:
+                item.resumes, item.until = delivery.resumes, delivery.repeat_until
                 if log is not None:
                     item.log, item.places = log, (place,)
                 items.append(item)
@@ -421,6 +448,7 @@ class Sender:
         for place, run in enumerate(runs):
             run.log, run.place = log, place
             run.repeatable = action.definition.perform.repeatable
+            run.resumes, run.until = deliveries[place].resumes, deliveries[place].repeat_until
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
@@ -450,7 +478,11 @@ class Sender:
         is_over = result.outcome in {Outcome.DELIVERED, State.HELD}
         if result.outcome is not Outcome.DELIVERED:
             result = replace(result, reason=_in_step(run.at, result.reason))
-        if not (is_over or run.repeatable) and any(map(_was_applied_once, made)):
+        applied = [one for one in made if _was_applied_once(one)]
+        # By their keys the partner recognises the requests of another attempt.
+        goes_on = result.outcome in {State.READY, State.UNKNOWN}
+        goes_on = goes_on and all(_has_key(request) for request, _ in applied)
+        if applied and not (is_over or run.repeatable or goes_on):
             # Another attempt would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)
@@ -517,6 +549,7 @@ class Sender:
                 continue
             item.only = only
             item = items.setdefault(key, item)
+            item.resumes, item.until = item.resumes or run.resumes, run.until
             if run.log is not None:
                 item.log, item.places = run.log, (*item.places, run.place)
             run.made.append((request, item))
@@ -528,6 +561,8 @@ class Sender:
         for run, item in asking:
             if isinstance(item.verdict, Answer):
                 run.answer(item.verdict)
+            elif _was_there(item):
+                run.answer(Answer("ok"))
             else:
                 result = self._result(request, item, repeatable=run.repeatable)
                 run.fail(_EndedError(result, item.verdict))
@@ -625,6 +660,7 @@ class Sender:
             elif not _is_refused_as_a_whole(request, part):
                 parts.answered(part)
                 parts.send_apart(_unplaced(request, part), depth)
+                parts.send_on([item for item in part if _is_beside(item.verdict)], depth)
             else:
                 if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
                     key = key or self._look_at_key(request, part)
@@ -735,15 +771,11 @@ class Sender:
 
     def _attempt(self, request: CompiledRequest, items: Sequence[_Item]) -> bool:
         """Make one HTTP request; return False if it is too large and has several events."""
-        if self._stop.is_set():
+        if self._stop.is_set() or self._is_too_late(items):
             return True
         try:
             parts = [item.part for item in items]
-            message = request.prepare(parts, items[0].context)
-            if items[0].only is not None and message.list_path is not None:
-                message = replace(message, only=items[0].only)
-            if self._destination.public_only:
-                message = replace(message, public_only=True)
+            message = self._message(request, items, parts)
             size = _Size(len(message.body or b""), len(items))
             if len(items) > 1 and self._is_too_large(request, size):
                 return False
@@ -753,11 +785,33 @@ class Sender:
                 item.verdict = _unsendable(request, error)
             return True
         for item, verdict in zip(items, verdicts, strict=True):
-            item.attempts += 1
-            item.verdict = verdict
+            item.judge(verdict)
         if all(isinstance(one, Failure) and one.status == _TOO_LARGE for one in verdicts):
             self._note_too_large(request, size)
         return True
+
+    def _is_too_late(self, items: Sequence[_Item]) -> bool:
+        """Return whether a request must not be sent any more; then there is no verdict on it."""
+        until = _until(items)
+        if until is None or self._clock.time() < until:
+            return False
+        for item in items:  # the partner is asked, or an operator decides
+            item.verdict = None
+        return True
+
+    def _message(
+        self, request: CompiledRequest, items: Sequence[_Item], parts: Sequence[Part | bytes]
+    ) -> HttpRequest:
+        """Return the HTTP request for events; raises `ResolveError` and `UnsendableError`."""
+        message = request.prepare(parts, items[0].context)
+        if items[0].only is not None and message.list_path is not None:
+            message = replace(message, only=items[0].only)
+        if self._destination.public_only:
+            message = replace(message, public_only=True)
+        until = _until(items)
+        if until is not None:
+            message = replace(message, may_leave=lambda: self._clock.time() < until)
+        return message
 
     def _is_too_large(self, request: CompiledRequest, size: _Size) -> bool:
         """Return whether a request of this size was refused before."""
@@ -838,6 +892,10 @@ class Sender:
             return replace(_NOT_SENT, attempts=item.attempts)
         if isinstance(verdict, Answer):
             return Result(Outcome.DELIVERED, attempts=item.attempts)
+        if verdict.is_there == "event":
+            if _was_there(item):
+                return Result(Outcome.DELIVERED, _HAS_IT_FROM_US, attempts=item.attempts)
+            return Result(Outcome.FILTERED, _HAS_IT, "AT_PARTNER", attempts=item.attempts)
         verdict = self._masked(verdict)
         if not item.attempts:
             return Result.invalid(verdict.message, "BAD_REQUEST")
@@ -924,6 +982,32 @@ def _may_be_hidden(verdict: Answer | Failure | None) -> bool:
     return not never_sent and verdict.error_class not in {"authentication", "rate_limit"}
 
 
+def _has_key(request: CompiledRequest) -> bool:
+    """Return whether the partner recognises a request that it has carried out, for a while."""
+    return request.definition.idempotency_key is not None
+
+
+def _repeats(request: CompiledRequest) -> bool:
+    """Return whether a request can be sent again at once without harm."""
+    return request.definition.idempotent or _has_key(request)
+
+
+def _was_there(item: _Item) -> bool:
+    """Return whether the partner has the event from an earlier request of ours."""
+    verdict = item.verdict
+    return isinstance(verdict, Failure) and verdict.is_there == "event" and item.maybe_before
+
+
+def _is_beside(verdict: Answer | Failure | None) -> bool:
+    return isinstance(verdict, Failure) and verdict.beside
+
+
+def _until(items: Sequence[_Item]) -> float | None:
+    """Return the time from which a request must not be sent, as one of its events may be there."""
+    repeated = [one.until for one in items if one.resumes or one.attempts]
+    return min((until for until in repeated if until is not None), default=None)
+
+
 def _was_applied_once(made: tuple[CompiledRequest, _Item]) -> bool:
     """Return whether a request that must not be repeated was applied."""
     request, item = made
@@ -945,7 +1029,7 @@ def _is_refused_as_a_whole(request: CompiledRequest, items: Sequence[_Item]) -> 
     return all(
         isinstance(verdict := item.verdict, Failure)
         and (verdict.whole_request or verdict.concerns == "key")
-        and (verdict.nothing_applied or request.definition.idempotent)
+        and (verdict.nothing_applied or _repeats(request))
         and (verdict.status == _TOO_LARGE or verdict.concerns != "event" or not verdict.retryable)
         for item in items
     )
@@ -957,9 +1041,15 @@ def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
     These are the items of a batch whose answer does not say which event failed, provided that
     sending them again does no harm.
     """
-    if len(items) == 1 or not request.definition.idempotent:
+    if len(items) == 1:
         return []
-    return [item for item in items if isinstance(item.verdict, Failure) and item.verdict.unplaced]
+    return [
+        item
+        for item in items
+        if isinstance(item.verdict, Failure)
+        and item.verdict.unplaced
+        and (item.verdict.nothing_applied or _repeats(request))
+    ]
 
 
 def _refuses_key(verdict: Answer | Failure | None) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["MARK", "SubscriptionKey", "connection_of"]
+__all__ = ["KEYS_MARK", "MARK", "SubscriptionKey", "connection_of", "keys_of"]
 
 MARK: Final = "@"
 """Stands between the digest of a plan and the version of its connection."""
+
+KEYS_MARK: Final = "."
+"""Stands before the digest of how idempotency keys are made, where there are any."""
 
 
 class SubscriptionKey(NamedTuple):
@@ -15,6 +18,11 @@ class SubscriptionKey(NamedTuple):
 
     name: str
     action: str
+
+
+def keys_of(plan_digest: str) -> str:
+    """Return the digest of how a plan makes idempotency keys; empty if it makes none."""
+    return plan_digest.partition(MARK)[0].partition(KEYS_MARK)[2]
 
 
 def connection_of(plan_digest: str) -> str:

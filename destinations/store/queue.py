@@ -137,7 +137,7 @@ _LOST_ELSEWHERE: Final = f"""
         WHERE own.id IN (SELECT id FROM mine) AND other.id NOT IN (SELECT id FROM mine)
     )
     SELECT open.key, others.id, others.destination FROM others JOIN open ON open.scope = others.id
-    WHERE open.key IS NOT NULL AND open.status = {_UNKNOWN}
+    WHERE open.key IS NOT NULL AND (open.status = {_UNKNOWN} OR open.effect <> {_NO_EFFECT})
     UNION SELECT open.key, others.id, others.destination FROM others
     JOIN intents ON intents.scope = others.id CROSS JOIN json_each(intents.deliveries) AS sent
     JOIN open ON open.id = sent.value WHERE open.key IS NOT NULL
@@ -1389,6 +1389,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
+        is_left=status_now is State.UNKNOWN,
         restored=decode_restored(restored),
     )
 

@@ -56,6 +56,7 @@ _KINDS: Final = (
     ("not idempotent", False, Loss()),
     ("with `onLostAnswer: resend`", False, Loss(resends=True)),
     ("with `reconcile`", False, Loss(asks=True)),
+    ("with `idempotencyKey`", False, Loss(keys_last=86_400.0)),
 )
 _TEXT: Final = """\
 # Statuses

@@ -41,7 +41,8 @@ Kind = Literal["status", "answer", "network", "rule"]
 class PartnerFault:
     """One fault; ``times`` is how often it happens: once, or every time (None).
 
-    ``reply`` makes its response to a request. ``rule`` is the definition's rule that it tests.
+    ``reply`` makes its response to a request, and ``later`` those to all after the first, if they
+    are others. ``rule`` is the definition's rule that it tests.
     """
 
     name: str
@@ -49,6 +50,7 @@ class PartnerFault:
     reply: Reply
     times: int | None = None
     rule: ErrorRule | None = None
+    later: Reply | None = None
 
 
 _Make = Callable[[RequestDefinition, int], Reply | None]
@@ -67,6 +69,9 @@ def partner_faults(
         # If another rule matches first, the definition is faulty, which is reported elsewhere.
         if response is not None and rule_that_reads(response, request, definition) is rule.when:
             yield PartnerFault(f"error: {rule.when}", "rule", response, rule=rule)
+            if rule.repeat_means is not None:
+                name = f"time-out after sending, then error: {rule.when}"
+                yield PartnerFault(name, "rule", "timeout", rule=rule, later=response)
 
 
 def _http(status: int, **headers: str) -> _Make:

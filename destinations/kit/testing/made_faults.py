@@ -99,7 +99,8 @@ def play_fault(case: FaultCase) -> FaultReport:
     def reply(at: int, request: str, attempt: int) -> Reply:
         times = case.fault.times
         if at == place and (times is None or attempt <= times):
-            return case.fault.reply
+            later = case.fault.later
+            return case.fault.reply if later is None or attempt == 1 else later
         return undisturbed(at, request, attempt)
 
     played = case.stage.play(reply)
@@ -173,7 +174,13 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
     verdicts = request.read(reply, count)
     rule = fault.rule
     if rule is None:
-        return verdicts
+        (alone,) = request.read(reply, 1)
+        return [
+            alone if isinstance(one, Failure) and one.unplaced and _repeats(request) else one
+            for one in verdicts
+        ]
+    # In halves, each event of a batch gets a verdict of its own.
+    is_told = count == 1 or rule.nothing_applied or _repeats(request)
     return [
         Failure(
             "",
@@ -183,6 +190,7 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
             nothing_applied=rule.nothing_applied,
             attempts=rule.attempts,
             concerns=verdicts[0].concerns if isinstance(verdicts[0], Failure) else "event",
+            is_there="event" if is_told and rule.repeat_means is not None else None,
         )
     ] * count
 
@@ -193,6 +201,18 @@ def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failu
         return Outcome.DELIVERED
     if _is_halfway(case):
         return State.UNKNOWN
+    expected = _expected_alone(case, request, verdict)
+    goes_on = expected in {Outcome.DELIVERED, State.READY}
+    # What earlier requests have done is known: only another attempt would do it with their keys.
+    return State.UNKNOWN if _is_keyed_before(case) and not goes_on else expected
+
+
+def _expected_alone(case: FaultCase, request: CompiledRequest, verdict: Failure) -> Status:
+    """Return the outcome that follows from a failure of one request, whatever came before it."""
+    if case.fault.later is not None and _may_repeat(case, request, verdict):
+        return Outcome.DELIVERED  # the partner has it from the first attempt
+    if verdict.is_there is not None:
+        return Outcome.FILTERED
     if case.fault.times is not None and _is_tried_again(case, request, verdict):
         return Outcome.DELIVERED  # the fault was over when the request was sent again
     status = status_of(
@@ -225,8 +245,17 @@ def _is_halfway(case: FaultCase) -> bool:
 
     Another attempt would begin with the event's first request.
     """
+    requests = [case.stage.definition.requests[name] for name in case.way.before]
+    return not case.is_repeatable and any(
+        not one.idempotent and one.idempotency_key is None for one in requests
+    )
+
+
+def _is_keyed_before(case: FaultCase) -> bool:
+    """Return whether an earlier request of the event has an idempotency key."""
     requests = case.stage.definition.requests
-    return not case.is_repeatable and any(not requests[name].idempotent for name in case.way.before)
+    keyed = any(requests[name].idempotency_key is not None for name in case.way.before)
+    return keyed and not case.is_repeatable
 
 
 def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:
@@ -237,7 +266,14 @@ def _may_repeat(case: FaultCase, request: CompiledRequest, failure: Failure) -> 
 def _is_resent(request: CompiledRequest) -> bool:
     """Return whether a lost answer leads to sending the event again."""
     definition = request.definition
+    if definition.idempotency_key is not None:
+        return True
     return definition.on_lost_answer == "resend" and definition.reconcile is None
+
+
+def _repeats(request: CompiledRequest) -> bool:
+    """Return whether a request can be sent again in parts."""
+    return request.definition.idempotent or request.definition.idempotency_key is not None
 
 
 def _is_tried_again(case: FaultCase, request: CompiledRequest, failure: Failure) -> bool:

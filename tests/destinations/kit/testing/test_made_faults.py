@@ -13,6 +13,7 @@ from destinations.kit.testing.made_faults import FaultReport, fault_cases, play_
 from destinations.kit.testing.subject import Subject
 from destinations.outcome import Outcome, Retry, State
 from destinations.runtime import sender
+from tests.destinations.pipeline.metering import metered
 
 MakeSubject = Callable[..., Subject]
 
@@ -266,3 +267,26 @@ def test_a_definition_whose_successes_are_none(make_subject: MakeSubject) -> Non
         UsageError, match=r"action sync: .* dead: .*; mend the generator, or give the requests an"
     ):
         list(fault_cases(make_subject(change)))
+
+
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("options", [{"batch": 1}, {"batch": 4}, {"batch": 4, "failures": True}])
+def test_requests_with_a_key(
+    make_subject: MakeSubject, asks: bool, options: dict[str, Any]
+) -> None:
+    """They are sent again; an error that proves an earlier success of ours counts as that."""
+    reports = _play(make_subject(metered(asks=asks, **options)))
+    assert _wrong(reports) == set()
+    found = {
+        report.case.fault.name: {one.value for one in report.outcomes}
+        for report in reports
+        if report.case.way.request == "count"
+    }
+    when = "status 409" if "failures" not in options else "code exists"
+    there = [name for name in found if name.endswith(when) or "exists" in name]
+    assert found["time-out after sending, once"] == {"delivered"}
+    assert found["500, once"] == {"delivered"}
+    if "failures" not in options:
+        assert found["error: status 409"] == {"filtered"}
+        assert found["time-out after sending, then error: status 409"] == {"delivered"}
+        assert len(there) == 2
