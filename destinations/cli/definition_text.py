@@ -25,6 +25,9 @@ def _lines(definition: DestinationDefinition) -> Iterator[str]:
     yield from ("## Settings", "", *_fields(definition.settings, "setting"), "")
     for action in definition.event_actions.values():
         yield from _action(action)
+    if definition.deletion is not None:
+        title = definition.deletion.description
+        yield from (f"## {definition.deletion.slug}", "", f"Takes `type: delete`: {title}", "")
     if definition.presets:
         rows = [
             (_code(one.name), _code(one.partner_action), _code(one.subscribe))

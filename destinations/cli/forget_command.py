@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,10 @@ from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
+    Deletable,
     Forgettable,
+    ask_to_delete,
+    deletable,
     find_tenant,
     forget,
     look_up_user,
@@ -69,7 +73,9 @@ def command(  # noqa: PLR0913 - its options
     dropped, events and reasons are deleted, and digests take the place of the user and of
     messageIds, so that an event that is sent again is still recognised. Later events of the user
     are delivered as usual. --destination includes all customers of an endpoint, --tenant is one of
-    them; the partner is asked with the key of each. It keeps what it has: delete the user there.
+    them; the partner is asked with the key of each. With --config, each partner whose definition
+    has onDelete is asked to delete the user, by the server when it runs next; the others keep what
+    they have.
     """
     if not user.strip():
         raise click.UsageError("USER must not be empty")
@@ -88,16 +94,24 @@ def command(  # noqa: PLR0913 - its options
         destination, account = destination or "", account or ""
         can_ask = place.config is not None
         found = look_up_user(store, user, destination, account, can_ask=can_ask)
-        names = {one.id: one.shown for one in Tenants(store.database).all()}
+        known = {one.id: one for one in Tenants(store.database).all()}
+        names = {identity: one.shown for identity, one in known.items()}
+        meant = set(found.tenants) | {
+            one.id for one in known.values() if tenant is not None and one.scope.id in found.scopes
+        }
+        asked = _partners(place, store, found, meant)
     _tell(place, user, found, names)
     if dry_run:
-        _tell_what_is_left(place, found)
+        for one in asked:
+            click.echo(f"To ask to delete the user: {_shown(one, names)}.")
+        _tell_what_is_left(place, found, asked)
         return 0
     place.check()  # nobody is asked about what cannot be done
     if not yes and not confirmed(
         f"Erase {plain(user)} for good? It cannot be undone, and nothing that waits is sent."
     ):
         return 1
+    made: list[int] = []
     done = forget(
         place.address,
         user,
@@ -105,10 +119,44 @@ def command(  # noqa: PLR0913 - its options
         destination=destination,
         account=account,
         settle=None if place.config_path is None else partial(_settle, place.config_path),
+        ask=_Asking(asked, user, made) if asked else None,
     )
     click.echo(f"Erased: {erased_text(done) or 'nothing; the erasure is noted for backups'}.")
-    _tell_what_is_left(place, found)
+    for one, number in zip(asked, made, strict=True):
+        click.echo(
+            f"Asked to delete the user: {_shown(one, names)}, as delivery {number}, which"
+            f" {'the server' if one.served else 'the next run to the account'} sends."
+        )
+    _tell_what_is_left(place, found, asked)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks partners to delete a user, and keeps the ids of the deliveries in ``made``."""
+
+    partners: Sequence[Deletable]
+    user: str
+    made: list[int]
+
+    def __call__(self, store: OpenStore, name: str) -> None:
+        """See `destinations.operations.forget`."""
+        self.made[:] = ask_to_delete(store, self.partners, self.user, name, time.time())
+
+
+def _partners(
+    place: StorePlace, store: OpenStore, found: Forgettable, tenants: Collection[str]
+) -> Sequence[Deletable]:
+    """Return the partners that can be asked to delete the user; none without a configuration."""
+    if place.config_path is None:
+        return []
+    asked = partial(server.deleting_scopes, place.config_path, os.environ)
+    return deletable(store, found.scopes, tenants, asked, time.time())
+
+
+def _shown(one: Deletable, names: Mapping[str, str]) -> str:
+    of_tenant = f", tenant {plain(names[one.tenant])}" if one.tenant else ""
+    return f"{plain(one.destination)}{of_tenant}"
 
 
 def _settle(path: Path, store: OpenStore, entries: Sequence[LedgerEntry]) -> None:
@@ -151,7 +199,7 @@ def _described(found: Forgettable) -> str:
     return ", ".join(part for part in parts if part) or "nothing is kept there"
 
 
-def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
+def _tell_what_is_left(place: StorePlace, found: Forgettable, asked: Sequence[Deletable]) -> None:
     """Tell what this command does not reach."""
     if found.elsewhere:
         click.echo(
@@ -178,7 +226,8 @@ def _tell_what_is_left(place: StorePlace, found: Forgettable) -> None:
             "If the database is put back to an earlier time, destinations store restore --in-place "
             "erases the user again where this command ran; elsewhere, repeat this command."
         )
+    partner = "what other partners have" if asked else "what the partner has"
     click.echo(
-        "Not reached: what the partner has; files of --undelivered, exports, reports and logs; "
+        f"Not reached: {partner}; files of --undelivered, exports, reports and logs; "
         f"backups and other copies made before. {again}"
     )

@@ -1,5 +1,6 @@
 from .loader import DefinitionFiles, check_folder, is_definition, load_definition, other_files
 from .model import (
+    DELETION,
     AccessTokenAuth,
     ActionDefinition,
     ApiKeyAuth,
@@ -42,6 +43,7 @@ from .request_model import (
 __all__ = [
     "ACCESS_TOKEN",
     "ANSWER_BYTES",
+    "DELETION",
     "AccessTokenAuth",
     "ActionDefinition",
     "AnswerRule",

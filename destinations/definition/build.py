@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from destinations.definition.model import (
+    DELETION,
     AccessTokenAuth,
     ActionDefinition,
     ApiKeyAuth,
@@ -45,6 +46,7 @@ from destinations.durations import parse_duration
 from destinations.outcome import WaitFor
 
 __all__ = [
+    "DELETION_FIELDS",
     "basic_settings",
     "build_action",
     "build_destination",
@@ -86,6 +88,7 @@ def build_destination(
         integrations_key=events.get("integrationsKey", data["name"]),
         authentication=_authentication(data.get("authentication")),
         catalog={key: data[key] for key in _CATALOG_KEYS if key in data},
+        deletion=_deletion(data.get("onDelete")),
     )
 
 
@@ -115,6 +118,43 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         touches=tuple(data.get("touches", ())),
         operator=data.get("operator", False),
         window=_window(data.get("window")),
+    )
+
+
+DELETION_FIELDS: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["userId"],
+    "additionalProperties": False,
+    "properties": {
+        "userId": {
+            "title": "User ID",
+            "description": "The user to delete.",
+            "type": "string",
+            "minLength": 1,
+            "default": {"@path": "$.userId"},
+        },
+        "anonymousId": {
+            "title": "Anonymous ID",
+            "description": "What the user was known by before, if the event says it.",
+            "type": "string",
+            "default": {"@path": "$.anonymousId"},
+        },
+    },
+}
+"""The fields of the action that ``onDelete`` makes."""
+
+
+def _deletion(data: Mapping[str, Any] | None) -> ActionDefinition | None:
+    if data is None:
+        return None
+    return ActionDefinition(
+        slug=DELETION,
+        title="Delete User",
+        description="Delete a user.",
+        fields=DELETION_FIELDS,
+        perform=Perform(request=data["request"]),
+        # An erasure asks under another name than that of the user, and must not be overtaken.
+        touches=({"@path": "$.payload.userId"}, {"@path": "$.payload.anonymousId"}),
     )
 
 

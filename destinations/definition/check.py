@@ -25,6 +25,7 @@ from destinations.definition.mapping_places import (
     with_payload,
 )
 from destinations.definition.model import (
+    DELETION,
     AccessTokenAuth,
     ApiKeyAuth,
     BasicAuth,
@@ -78,6 +79,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _awaited(document, actions)
     yield from _authentication(document)
     yield from _auth(document)
+    yield from _deletion(document, actions)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
     presets = data.get("presets", ())
     yield from preset_issues(document, "/presets", presets, actions, of_operator)
@@ -720,6 +722,21 @@ def _authentication(document: Document) -> Iterator[Issue]:
         message = _unknown("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
     yield from check_oauth2(document)
+
+
+def _deletion(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield the issues in ``onDelete``: its request must exist, and add to no amount."""
+    if "onDelete" not in document.data:
+        return
+    name, requests = document.data["onDelete"]["request"], document.data["requests"]
+    if name not in requests:
+        yield document.issue("/onDelete/request", _unknown("request", name, requests))
+    elif reconcile_key(requests[name]) in requests[name]:
+        message = f"{name} must not have reconcile, as it deletes"
+        yield document.issue("/onDelete/request", message)
+    if DELETION in actions:
+        message = f"the action {DELETION} has the name of the one that this makes: rename it"
+        yield document.issue("/onDelete", message)
 
 
 def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:

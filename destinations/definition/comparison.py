@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from destinations.definition.model import (
+    DELETION,
     ActionDefinition,
     DestinationDefinition,
     Perform,
@@ -92,6 +93,7 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
     for name, request in new.requests.items():
         if name in old.requests:
             found += _key(old.requests[name], request)
+    found += _deletion(old.deletion, new.deletion)
     found += _presets(old, new)
     found += _access(old, new)
     found += _prose(old, new)
@@ -112,6 +114,17 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
     if old.default_subscription != new.default_subscription:
         message = "the default subscription has changed; existing ones keep theirs"
         yield Difference(Bump.MINOR, place + "/defaultSubscription", message)
+
+
+def _deletion(old: ActionDefinition | None, new: ActionDefinition | None) -> Iterator[Difference]:
+    place = pointer(DELETION)
+    if old is None and new is not None:
+        yield Difference(Bump.MINOR, place, "the partner is asked to delete users from now on")
+    elif old is not None and new is None:
+        message = "the partner is no longer asked to delete users: such events are filtered"
+        yield Difference(Bump.MAJOR, place, message)
+    elif old is not None and new is not None and old.perform != new.perform:
+        yield Difference(Bump.MINOR, place + "/request", "it makes another request")
 
 
 def _perform(place: str, old: Perform, new: Perform) -> Iterator[Difference]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from destinations.definition.build import DELETION_FIELDS
 from destinations.definition.form_keywords import choice_fields
 from destinations.definition.reads import Shape
 from destinations.segment.javascript.values import article
@@ -119,6 +120,7 @@ class _Shapes:
     def __init__(self, data: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> None:
         self._requests = data["requests"]
         self._actions = actions
+        self._deletes = data.get("onDelete", {}).get("request")
         self._test = data.get("authentication", {}).get("test")
         self._of_choices = {
             choices.get("request")
@@ -202,6 +204,8 @@ class _Shapes:
             for key, one in asked.items():
                 if one == name:
                     return f"{key} of {other}"
+        if name == self._deletes:
+            return "onDelete"
         return "the authentication test" if name == self._test else ""
 
     def shared_by(self, name: str) -> Shape:
@@ -241,6 +245,7 @@ class _Shapes:
             for action in self._actions
             if name in with_payload(action["perform"])
         ]
+        found += [payload_shape(DELETION_FIELDS)] if name == self._deletes else []
         found += [
             self.payload(other, asking | {name})
             for other, request in self._requests.items()

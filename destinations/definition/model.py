@@ -18,6 +18,7 @@ from destinations.segment.filters import EventFilter
 
 __all__ = [
     "AUTHORIZATION",
+    "DELETION",
     "AccessTokenAuth",
     "ActionDefinition",
     "ApiKeyAuth",
@@ -40,6 +41,9 @@ __all__ = [
 
 AUTHORIZATION: Final = "Authorization"
 """The header of most credentials (RFC 9110, 11.6.2)."""
+
+DELETION: Final = "onDelete"
+"""The slug of the action that ``onDelete`` makes, and the name of its only subscription."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +303,17 @@ class DestinationDefinition:
     """
     allow_overlap: bool = False
     """Whether subscriptions of a connection that add to an amount may receive the same event."""
+    deletion: ActionDefinition | None = None
+    """The action of events that delete a user; None if the partner is not asked to."""
     warnings: tuple[Issue, ...] = field(default=(), repr=False, compare=False)
     """Issues that `check_folder` reports, but that do not stop loading, as they do no harm."""
+
+    @property
+    def all_actions(self) -> Mapping[str, ActionDefinition]:
+        """Return all actions by slug, with the one that deletes users."""
+        if self.deletion is None:
+            return self.actions
+        return {**self.actions, self.deletion.slug: self.deletion}
 
     @property
     def event_actions(self) -> Mapping[str, ActionDefinition]:

@@ -32,6 +32,11 @@ from .decisions import (
     why_not_dropped,
     why_not_resolved,
 )
+from .deleting import (
+    Deletable,
+    ask_to_delete,
+    deletable,
+)
 from .export import (
     export_line,
     refused_line,
@@ -248,6 +253,7 @@ __all__ = [
     "AlertStatus",
     "AskedOfServer",
     "BegunRun",
+    "Deletable",
     "DeliveryDetails",
     "Filter",
     "FilterError",
@@ -290,6 +296,7 @@ __all__ = [
     "alert_status",
     "as_far_as_seen",
     "ask_server",
+    "ask_to_delete",
     "asked_of_server",
     "attempt_record",
     "await_no_workers",
@@ -311,6 +318,7 @@ __all__ = [
     "count_tenants",
     "count_waiting",
     "curl_command",
+    "deletable",
     "delete_old_answers",
     "delivers",
     "delivery_details",

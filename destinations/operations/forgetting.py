@@ -33,6 +33,7 @@ from destinations.store import (
     has_to_be_dropped,
     make_erasure,
     noted_scopes,
+    pseudonym,
     scopes_of,
 )
 
@@ -53,6 +54,7 @@ class Forgettable:
     of destinations and accounts that were not chosen: they stay. ``tenants`` has the ids of the
     customers whose deliveries they are, with their numbers.
     ``to_ask`` are deliveries whose answers were lost: the partner is asked about them first.
+    ``scopes`` are all those that were chosen.
     """
 
     dropped: Counter[Status] = field(default_factory=Counter)
@@ -66,6 +68,7 @@ class Forgettable:
     tenants: Counter[str] = field(default_factory=Counter)
     recent: int = 0
     requests: int = 0
+    scopes: Sequence[int] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -109,6 +112,7 @@ def look_up_user(
         tenants=Counter(one.tenant for one in mine if one.tenant),
         recent=recent,
         requests=count_requests(store.database, user, scopes),
+        scopes=tuple(scopes),
     )
 
 
@@ -120,12 +124,15 @@ def forget(  # noqa: PLR0913 - whose, where, and how
     destination: str = "",
     account: str = "",
     settle: Callable[[OpenStore, Sequence[LedgerEntry]], None] | None = None,
+    ask: Callable[[OpenStore, str], None] | None = None,
     clock: Clock | None = None,
 ) -> Erased:
     """Erase a user from the store of this path, and from what is free in its file.
 
     Without ``destination`` and ``account`` from all of them. ``settle`` asks partners first about
-    what is unknown of the user, see `destinations.operations.settling.settle`. Who was erased is
+    what is unknown of the user, see `destinations.operations.settling.settle`. Once nothing is left
+    of the user, ``ask`` is called with what stands in the place of the id, to ask the partners to
+    delete the user, see `ask_to_delete`. Who was erased is
     noted then, as a digest next to the store: whatever ends the process, the same command completes
     the erasure, and a copy that is restored there loses the user, too. Raises `TemporaryError`
     while another process delivers from the file, or changes or reads it, and if what workers of a
@@ -167,6 +174,8 @@ def forget(  # noqa: PLR0913 - whose, where, and how
             raise TemporaryError(
                 f"another process has just changed deliveries of {user}: repeat the command"
             )
+        if ask is not None:
+            ask(store, pseudonym(erasure.key, user))
         store.database.scrub()
     return done
 

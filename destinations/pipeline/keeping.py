@@ -50,8 +50,11 @@ def kept_requests(
     """Return what is kept of the requests of a batch; without ``results`` it came to nothing.
 
     All that concern a delivery that was not delivered, or not at once. Of others a share: of a
-    batch all requests, or none of them.
+    batch all requests, or none of them. Nothing of a batch with a user who was erased: the requests
+    have their id.
     """
+    if any(one.is_of_erased for one in deliveries):
+        return []
     places = _failed(log, deliveries, results)
     is_sampled = len(places) < len(deliveries) and draw() < policy.sample
     if not places and not is_sampled:

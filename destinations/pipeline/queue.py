@@ -197,6 +197,10 @@ class SharedEvent:
     id: int = 0
 
 
+ERASED: Final = "erased-"
+"""What the ids of an erased user begin with, instead of their own text."""
+
+
 @dataclass(slots=True, eq=False)
 class QueuedDelivery:
     """One event for one subscription, on its way through the pipeline.
@@ -246,6 +250,14 @@ class QueuedDelivery:
     def user(self) -> str:
         """Whose order is kept."""
         return self.event.user
+
+    @property
+    def is_of_erased(self) -> bool:
+        """Whether it asks the partner to delete a user who was erased here.
+
+        Nothing may be kept of it, once it is over, that names the user.
+        """
+        return self.user.startswith(ERASED)
 
     @property
     def action(self) -> str:

@@ -35,6 +35,7 @@ from destinations.runtime.steps import Steps
 from destinations.runtime.subscription_key import KEYS_MARK, MARK, SubscriptionKey
 from destinations.secrets import reveal
 from destinations.segment.event import (
+    DELETE,
     EVENT_TYPES,
     Event,
     integrations_allow,
@@ -156,6 +157,8 @@ class Destination:
                 if action.operator
             )
         }
+        self.deletion = _deletion(definition, self.requests)
+        """The subscription of events that delete a user; None if the partner is not asked to."""
         placeholders, blank_traits = definition.placeholders, definition.blank_traits
         self._identifiers = IdentifierCheck(placeholders) if placeholders else None
         self._is_blank = None if blank_traits is None else blank_check(blank_traits)
@@ -253,9 +256,14 @@ class Destination:
         if event.get("integrations") and not integrations_allow(event, key):
             reason = f"the event's integrations object excludes {key}"
             return Result(Outcome.FILTERED, reason)
-        if self.filters is not None and (why := self.filters.reason(event)):
+        deletes = event["type"] == DELETE
+        if deletes and self.deletion is None:
+            reason = f"{self.definition.name} cannot be asked to delete users"
+            return Result(Outcome.FILTERED, reason)
+        # A rule to drop or sample events is not meant for the wish to be deleted.
+        if self.filters is not None and not deletes and (why := self.filters.reason(event)):
             return Result(Outcome.FILTERED, why)
-        required = self.definition.required_event_fields
+        required = () if deletes else self.definition.required_event_fields
         for name in required:
             if not event.get(name):
                 missing = ", ".join(missing_fields(event, required))
@@ -292,6 +300,11 @@ class Destination:
         asked = None if only is None else self.operator_subscriptions.get(only)
         if asked is not None:
             return [(asked, asked.payload(event))]
+        if event["type"] == DELETE:
+            one = self.deletion
+            if one is None or only not in {None, one.key}:
+                return [(None, not_taken(DELETE))]
+            return [(one, one.payload(event))]
         routes = self._routes.of(event["type"])
         found: list[tuple[Subscription | None, Payload | Result]] = [
             (subscription, subscription.payload(event))
@@ -304,7 +317,8 @@ class Destination:
     def by_key(self) -> Mapping[SubscriptionKey, Subscription]:
         """Return all subscriptions by their keys, those of operator actions included."""
         of_events = {subscription.key: subscription for subscription in self.subscriptions}
-        return {**of_events, **self.operator_subscriptions}
+        of_deletion = {} if self.deletion is None else {self.deletion.key: self.deletion}
+        return {**of_events, **of_deletion, **self.operator_subscriptions}
 
     def successors(self, key: SubscriptionKey) -> Sequence[Subscription]:
         """Return the subscriptions that a delivery for ``key`` can belong to today.
@@ -488,6 +502,18 @@ def _compiled(key: _Requests) -> Mapping[str, CompiledRequest]:
         name: compile_request(request, definition.transport, definition.error_rules)
         for name, request in definition.requests.items()
     }
+
+
+def _deletion(
+    definition: DestinationDefinition, requests: Mapping[str, CompiledRequest]
+) -> Subscription | None:
+    """Return the subscription that ``onDelete`` makes; FQL is never asked for such events."""
+    action = definition.deletion
+    if action is None:
+        return None
+    made = {name: requests[name] for name in action.perform.names}
+    preset = Preset(action.slug, action.slug, f'type = "{DELETE}"', action.default_mapping)
+    return Subscription(preset, Action(action, made), definition.placeholders)
 
 
 def _of_operator(action: Action, placeholders: Sequence[str]) -> Subscription:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
 from destinations.runtime.steps import AssumedAnswer, StepCall, assumed_answers
 from destinations.secrets import query_pieces, reveal, shown_url
-from destinations.segment.event import Event, read_json
+from destinations.segment.event import DELETE, Event, read_json
 from destinations.segment.javascript import UNDEFINED, NativeFunction
 
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
@@ -128,9 +128,16 @@ def explain(destination: Destination, data: bytes, fault: str = "") -> Explanati
         explanation.blank_traits = [key for key in traits if key not in seen["traits"]]
         explanation.subscriptions = [
             _follow(destination, subscription, seen, carried, by_subscription.get(subscription))
-            for subscription in destination.subscriptions
+            for subscription in _asked(destination, event)
         ]
     return explanation
+
+
+def _asked(destination: Destination, event: Event) -> Sequence[Subscription]:
+    """Return the subscriptions that an event may reach."""
+    if event["type"] != DELETE:
+        return destination.subscriptions
+    return () if destination.deletion is None else (destination.deletion,)
 
 
 def _taken_out(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

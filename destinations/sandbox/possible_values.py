@@ -206,7 +206,7 @@ def _payload_of(definition: DestinationDefinition, name: str) -> Mapping[str, Po
     So they are where code makes them, where a test of the credentials or a question about another
     request has none of its own, and where several actions make the request.
     """
-    actions = definition.actions.values()
+    actions = definition.all_actions.values()
     authentication = definition.authentication
     asked = {request.reconcile.ask for request in definition.requests.values() if request.reconcile}
     asked |= {request.listed.request for request in definition.requests.values() if request.listed}

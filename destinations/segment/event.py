@@ -24,6 +24,7 @@ from destinations.errors import EventError
 
 __all__ = [
     "CALL_UNSUPPORTED",
+    "DELETE",
     "EVENT_TYPES",
     "ID_FIELDS",
     "MAX_EVENT_BYTES",
@@ -55,6 +56,12 @@ NOT_JSON: Final = "NOT_JSON"
 
 EVENT_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
 """The calls of the Segment Spec, in the order of Segment's docs; an event's type is one of them."""
+
+DELETE: Final = "delete"
+"""The type of an event that asks to delete a user.
+
+It is no call of the Spec: no subscription takes it, but the ``onDelete`` of a definition.
+"""
 
 ID_FIELDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 """The fields of an event that identify something; each is text."""
@@ -134,11 +141,9 @@ def check_event(value: object) -> Event:
     if not isinstance(value, dict):
         raise EventError("NOT_OBJECT", f"must be a JSON object, not {_kind(value)}")
     kind = value.get("type")
-    if not isinstance(kind, str) or kind not in EVENT_TYPES:
+    if not isinstance(kind, str) or (kind not in EVENT_TYPES and kind != DELETE):
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
         expected = ", ".join(sorted(EVENT_TYPES))
-        if kind == "delete":  # Segment's request to forget a user
-            raise EventError(CALL_UNSUPPORTED, "delete calls are not supported by any destination")
         raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
     for key in ID_FIELDS:
         item = value.get(key)
@@ -168,6 +173,8 @@ def _check_call(kind: str, event: Mapping[str, Any]) -> None:
             raise EventError("EVENT_NOT_DEFINED", "a track call needs an event name in event")
         if not isinstance(name, str):
             raise EventError("EVENT_NOT_STRING", f"event must be text, not {_kind(name)}")
+    elif kind == DELETE and not event.get("userId"):
+        raise EventError("NO_USER_ANON_ID", "a delete call needs a userId")
     elif kind == "group" and not event.get("groupId"):
         raise EventError("GROUP_ID_NOT_DEFINED", "a group call needs a groupId")
     elif kind == "alias" and not (event.get("previousId") and event.get("userId")):

@@ -61,6 +61,7 @@ from .masking import (
 from .partners import (
     configured_partners,
     configured_tenant,
+    deleting_scopes,
     partners_of,
 )
 from .plan_report import (
@@ -120,6 +121,7 @@ __all__ = [
     "configured_partners",
     "configured_tenant",
     "connected_definition",
+    "deleting_scopes",
     "destination_changes",
     "masked",
     "partners_of",

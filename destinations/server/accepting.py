@@ -14,7 +14,7 @@ from destinations.pipeline.derived_ids import DerivedId, DerivedIds
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import Arrival, Receipt, Transition
 from destinations.runtime.plan import Plan, plan
-from destinations.segment.event import CALL_UNSUPPORTED, EVENT_TYPES, with_spec_names
+from destinations.segment.event import CALL_UNSUPPORTED, DELETE, EVENT_TYPES, with_spec_names
 from destinations.server.body import Body
 from destinations.server.future_bridge import FutureBridge
 from destinations.server.ingest_route import IngestRoute
@@ -142,13 +142,10 @@ def _plan(
             if named != raw:
                 planned = plan(route.destination, named, received_at=now)
         if planned.refusal is not None:
-            if planned.refusal.code == CALL_UNSUPPORTED:
-                refused.append(_unsupported(route, index, "delete"))
-                continue
             status = planned.refusal.status or 400
             code = planned.refusal.code or CODES[status]
             refused.append(_Refused(index, status, code, planned.refusal.reason))
-        elif route.types is not None and planned.type not in route.types:
+        elif not _is_supported(route, planned.type):
             refused.append(_unsupported(route, index, planned.type))
         else:
             derived = _id_of(planned, index, ids)
@@ -158,6 +155,13 @@ def _plan(
             arrival = route.intake.arrival(planned, digest, message_id=derived.id, accepted_at=now)
             found.append((index, arrival))
     return found, refused
+
+
+def _is_supported(route: IngestRoute, call: str) -> bool:
+    """Return whether a destination takes a call at all."""
+    if call == DELETE and route.destination.deletion is None:
+        return False
+    return route.types is None or call in route.types
 
 
 def _unsupported(route: IngestRoute, index: int, call: str) -> _Refused:

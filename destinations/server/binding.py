@@ -28,6 +28,7 @@ from destinations.runtime.installed import find_folder
 from destinations.runtime.plugins import Plugin, find_plugin, plugin_code
 from destinations.runtime.store import Store
 from destinations.secrets import Secret
+from destinations.segment.event import DELETE
 from destinations.segment.fql import overlap
 from destinations.segment.json_pointer import pointer
 from destinations.server.auth import Authenticator
@@ -90,9 +91,12 @@ class Bound:
     @property
     def types(self) -> frozenset[str] | None:
         """The calls that its actions support; None if one of them does not say."""
-        actions = self.destination.definition.event_actions
-        methods = [action.method for action in actions.values()]
-        return frozenset(method for method in methods if method) if all(methods) else None
+        definition = self.destination.definition
+        methods = [action.method for action in definition.event_actions.values()]
+        if not all(methods):
+            return None
+        deletes: set[str] = set() if definition.deletion is None else {DELETE}
+        return frozenset(method for method in methods if method) | deletes
 
 
 def bind(

@@ -78,6 +78,30 @@ def configured_partners(
     ]
 
 
+def deleting_scopes(
+    path: Path, environment: Mapping[str, str], scopes: Collection[ScopeTotals]
+) -> Sequence[ScopeTotals]:
+    """Return the scopes whose partners can be asked to delete a user, each account once.
+
+    No secret is read. A server's destination goes before runs to the same account. Raises
+    `UsageError` if the configuration cannot be used.
+    """
+    config = read_config(path, environment, secrets=False)
+    loaded = {
+        one.name: load_definition(find_folder(one.destination)) for one in config.destinations
+    }
+    deleting = {name: one.slug for name, one in loaded.items() if one.deletion is not None}
+    served = [one for one in scopes if one.served and one.destination in deleting]
+    accounts = {one.partner_account for one in served if not one.tenant}
+    slugs = set(deleting.values())
+    of_runs = [
+        one
+        for one in scopes
+        if not one.served and one.destination in slugs and one.partner_account not in accounts
+    ]
+    return [*served, *of_runs]
+
+
 def partners_of(
     path: Path, environment: Mapping[str, str], store: OpenStore, slug: str
 ) -> Sequence[Partner]:

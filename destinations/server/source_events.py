@@ -26,6 +26,7 @@ from destinations.pipeline.queue import Arrival, Receipt, SharedEvent
 from destinations.runtime.plan import Plan, PlannedDelivery, plan_event
 from destinations.segment.event import (
     CALL_UNSUPPORTED,
+    DELETE,
     MAX_EVENT_BYTES,
     Event,
     read_event,
@@ -134,6 +135,12 @@ def _plan(
             why = f"the source {source.name} feeds no destination"
             planned.refused.append(Refusal(400, FEEDS_NOTHING, why, raw, len(raw)))
             continue
+        if event["type"] == DELETE and all(
+            one.destination.deletion is None for one in source.feeds
+        ):
+            why = "delete calls are not supported by any destination of the source"
+            planned.refused.append(Refusal(501, CALL_UNSUPPORTED, why, raw, len(raw)))
+            continue
         plans = [_planned(route, raw, event, now, observer) for route in source.feeds]
         if not is_certain and any(one.adds for one in plans):
             planned.refused.append(_refusal(given, sending, UNCERTAIN, "MESSAGE_ID_MISSING"))
@@ -194,4 +201,4 @@ def _refusal(given: bytes, sending: Sending, why: str, code: str) -> Refusal:
     raw = given
     with contextlib.suppress(DestinationsError):  # what cannot be read is kept as it came
         raw = encode_json(sent_event(read_json(given, limit=len(given)), sending))
-    return Refusal(501 if code == CALL_UNSUPPORTED else 400, code, why, raw, len(raw))
+    return Refusal(400, code, why, raw, len(raw))

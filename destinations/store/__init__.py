@@ -38,6 +38,7 @@ from destinations.store.erasures import (
     erasures_path,
     erasures_stored,
     make_erasure,
+    pseudonym,
     read_erasures_file,
     write_erasures_file,
 )
@@ -245,6 +246,7 @@ __all__ = [
     "note_gap",
     "noted_scopes",
     "open_file",
+    "pseudonym",
     "read_erasures_file",
     "read_once",
     "restoration_path",

@@ -16,12 +16,12 @@ from destinations.store.codes import STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.digests import packed_value, unpacked_id
 from destinations.store.erasures import (
-    ERASED,
     ErasedScope,
     Erasure,
     add_erasures,
     erasures_stored,
     keyed_digest,
+    pseudonym,
 )
 from destinations.store.event_settings import delete_spent_settings
 from destinations.store.interning import Names
@@ -358,7 +358,7 @@ class _Erasing:
         self._mentions = Mentions(user)
 
     def _pseudonym(self, text: str) -> str:
-        return f"{ERASED}{keyed_digest(self._key, text).hex()}"
+        return pseudonym(self._key, text)
 
     def rows(self) -> int:
         """Put digests in place of user and messageId in the ledger; returns in how many rows.

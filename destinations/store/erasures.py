@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from destinations.errors import TemporaryError, UsageError
+from destinations.pipeline.queue import ERASED
 from destinations.store.connection import Connection
 from destinations.store.files import make_file, sync
 from destinations.store.move_to_9 import old_erasure_id
@@ -32,12 +33,10 @@ __all__ = [
     "erasures_stored",
     "keyed_digest",
     "make_erasure",
+    "pseudonym",
     "read_erasures_file",
     "write_erasures_file",
 ]
-
-ERASED: Final = "erased-"
-"""What the ids of an erased user begin with, instead of their own text."""
 
 _FORMAT: Final = 2
 """Of the file next to a store. The first form had no head, and no ids, stores and scopes."""
@@ -126,6 +125,11 @@ def keyed_digest(key: bytes, text: str) -> bytes:
     """Return the digest of an id."""
     data = text.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=key).digest()
+
+
+def pseudonym(key: bytes, text: str) -> str:
+    """Return what stands in the place of an id of an erased user."""
+    return f"{ERASED}{keyed_digest(key, text).hex()}"
 
 
 # -- in a store ------------------------------------------------------------------------------------

@@ -669,6 +669,7 @@ class Commit:
             for scope, transition in transitions
             if transition.result.outcome is Outcome.DELIVERED
             and transition.delivery not in self.gone
+            and not transition.delivery.is_of_erased
             for event in (transition.delivery.event,)
         ]
         if delivered:

@@ -6,6 +6,8 @@ import contextlib
 import functools
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -478,6 +480,79 @@ def contacts() -> Contacts:
     return Contacts()
 
 
+class ServedContacts:
+    """Contacts over HTTP, and a process that they may kill."""
+
+    def __init__(self, contacts: Contacts) -> None:
+        self.contacts = contacts
+        self.process: subprocess.Popen[bytes] | None = None
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                status, answer = contacts.answer(self.command, self.path, body or b"null")
+                if isinstance(answer, HttpResponse):
+                    status, answer = answer.status, None
+                data = b"" if status == 204 else json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - names of the library
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Who was killed reads no answer."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def kill_at(self, step: str, *, done: bool) -> None:
+        """Kill the process once, before or after it has carried out this step."""
+
+        def hook(what: str, after: bool) -> HttpResponse | None:
+            process = self.process
+            if (what, after) == (step, done) and process is not None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait(60)
+                self.contacts.hook = lambda _what, _after: None
+                return HttpResponse(500, {}, b"")  # instead of doing it; nobody reads it
+            return None
+
+        self.contacts.hook = hook
+
+    def connected(self, documents: Documents) -> None:
+        """Let the requests of a definition go here, and quickly again."""
+        destination = documents["destination"]
+        del destination["authentication"]  # which another server would test
+        destination["transport"]["retry"]["backoff"] = {"base": 0.01, "cap": 0.1}
+        for request in destination["requests"].values():
+            if request.get("rest", {}).get("url") == CONTACTS:
+                request["rest"]["url"] = self.url
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def served_contacts(contacts: Contacts) -> Iterator[ServedContacts]:
+    """The contacts on a port of this machine."""
+    one = ServedContacts(contacts)
+    yield one
+    one.close()
+
+
 CONTACTS = "http://127.0.0.1:9/v1"
 
 
@@ -537,6 +612,27 @@ def with_steps() -> Change:
                 {"name": "change", "request": "alter", "when": {"find": _found(1)}},
             ]
         }
+
+    return change
+
+
+@pytest.fixture
+def with_deletion(with_steps: Change) -> Change:
+    """The same, and users can be deleted there."""
+
+    def change(documents: Documents) -> None:
+        with_steps(documents)
+        documents["destination"]["requests"]["remove"] = {
+            "description": "Deletes a contact.",
+            "idempotent": True,
+            "rest": {
+                "method": "DELETE",
+                "url": CONTACTS,
+                "path": ["contacts", {"@path": "$.payload.userId"}],
+            },
+            "answers": [{"name": "missing", "when": {"status": 404}}],
+        }
+        documents["destination"]["onDelete"] = {"request": "remove"}
 
     return change
 

@@ -72,6 +72,7 @@ def page_facts(
         "beta": documentation.get("beta", False),
         "methods": methods,
         "refusal": _refusal(definition, runtime),
+        "deletes": definition.deletion is not None,
         "samples": _samples(definition, methods, documentation, runtime),
         "data": data,
     }

@@ -202,8 +202,8 @@ def _expectation_issues(document: Document, definition: DestinationDefinition) -
             message = f"unknown event {row['event']}; the case has {count}"
             yield document.issue(pointer("expected", index, "event"), message)
         action = row.get("action")
-        if action is not None and action not in definition.actions:
-            known = ", ".join(sorted(definition.actions))
+        if action is not None and action not in definition.all_actions:
+            known = ", ".join(sorted(definition.all_actions))
             message = f"unknown action {action!r}; known: {known}"
             yield document.issue(pointer("expected", index, "action"), message)
 

@@ -73,7 +73,10 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
 
     Raises `UsageError` for an action that does not deliver its sample payload without faults.
     """
-    for action in subject.definition.event_actions.values():
+    definition = subject.definition
+    actions = [*definition.event_actions.values()]
+    actions += [] if definition.deletion is None else [definition.deletion]
+    for action in actions:
         stage = Stage(subject, action)
         whole, ways = find_ways(stage)
         for result in whole.results:

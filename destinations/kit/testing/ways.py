@@ -211,7 +211,12 @@ class Stage:
         """Return the destination with only this action, whose calls are recorded."""
         # Waits are those that failures cause: not those for a turn.
         transport = replace(self.definition.transport, rate_limit=None)
-        definition = replace(self.definition, presets=(self._preset,), transport=transport)
+        definition = replace(
+            self.definition,
+            presets=(self._preset,),
+            actions=self.definition.all_actions,
+            transport=transport,
+        )
         destination = Destination(definition, self._settings, self._subject.code)
         destination.keep_tokens(None)
         (subscription,) = destination.subscriptions

@@ -309,7 +309,11 @@ def test_events_are_accepted(event: dict[str, Any]) -> None:
         (True, "NOT_OBJECT", "not true or false"),
         (1.5, "NOT_OBJECT", "not a number"),
         ({}, "TYPE_INVALID", "type must be one of alias, group"),
-        ({**TRACK, "type": "delete"}, "CALL_UNSUPPORTED", "delete calls are not supported by any"),
+        (
+            {"type": "delete", "anonymousId": "a"},
+            "NO_USER_ANON_ID",
+            "a delete call needs a userId",
+        ),
         ({**TRACK, "type": "Track"}, "TYPE_INVALID", "not 'Track'"),
         ({**TRACK, "type": ["track"]}, "TYPE_INVALID", "not "),
         ({**TRACK, "type": "t" * 1000}, "TYPE_INVALID", "not "),

@@ -392,3 +392,29 @@ def test_the_folder_of_images_goes_with_the_last(tmp_path: Path) -> None:
     write_files({"images/before.png": b"old"}, tmp_path)
     write_files({"sample.md": b"A page."}, tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["sample.md"]
+
+
+@pytest.mark.parametrize("flavour", [PUBLISHED, SUBMISSION], ids=str)
+def test_requests_to_delete_a_user(
+    page_folder: Callable[..., Path], plugin: Any, flavour: Flavour
+) -> None:
+    """The page says that they are carried out, if the definition can."""
+    folder = page_folder()
+    told = "Sample also carries out requests to delete a user"
+    assert told not in render_page(folder, load_definition(folder), plugin(), flavour)
+    path = folder / "destination.yaml"
+    document = yaml.safe_load(path.read_text("utf-8"))
+    document["requests"]["remove"] = {
+        "description": "Deletes a user.",
+        "idempotent": True,
+        "rest": {
+            "method": "DELETE",
+            "url": "http://127.0.0.1:9/users",
+            "path": [{"@path": "$.payload.userId"}],
+        },
+    }
+    document["onDelete"] = {"request": "remove"}
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    assert told in page
+    assert list(lint_page(page, Path("sample.md"))) == []

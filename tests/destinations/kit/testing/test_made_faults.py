@@ -237,6 +237,15 @@ def test_faults_in_each_step(make_subject: MakeSubject, with_steps: Any, repeata
     assert (lost.sent > 1) is repeatable
 
 
+def test_faults_of_a_deletion(make_subject: MakeSubject, with_deletion: Any) -> None:
+    """The request that deletes a user has every fault, as those of actions."""
+    reports = [one for one in _play(make_subject(with_deletion)) if one.case.action == "onDelete"]
+    assert _wrong(reports) == set()
+    ends = {one.case.fault.name: [end.value for end in one.ends] for one in reports}
+    assert ends["500, once"] == ["delivered"]
+    assert ends["401"] == ["ready"]
+
+
 def test_an_error_that_is_not_tried_for_ever(make_subject: MakeSubject) -> None:
     """A rule bounds the attempts that meet it: then the event is dead, however the partner is."""
 

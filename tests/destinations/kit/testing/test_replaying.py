@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destinations.clock import unix_time
-from destinations.definition.document import read_document
+from destinations.definition.document import Document, read_document
 from destinations.kit.testing.case import Case
 from destinations.kit.testing.case_reading import build_case, read_case
 from destinations.kit.testing.replaying import replay
@@ -226,3 +226,23 @@ def test_plugin_code_does_not_hide_an_unexpected_request(
     assert [str(found) for found in report.differences] == [
         'request 1: expected nothing, got "POST http://127.0.0.1:9/graphql"'
     ]
+
+
+def test_a_case_of_a_deletion(make_subject: Callable[..., Subject], with_deletion: Change) -> None:
+    """An event that deletes a user is expected under the action of its own."""
+    subject = make_subject(with_deletion)
+    data: dict[str, Any] = {
+        "description": "A user is deleted.",
+        "settings": {"apiKey": "sk_test_0123456789"},
+        "clock": "2026-01-15T12:00:00Z",
+        "events": [{"type": "delete", "userId": "u1", "messageId": "m1"}],
+        "interactions": [
+            {
+                "request": {"method": "DELETE", "url": "http://127.0.0.1:9/v1/contacts/u1"},
+                "response": {"status": 404},
+            }
+        ],
+        "expected": [{"event": 1, "action": "onDelete", "outcome": "delivered"}],
+    }
+    case = build_case(Document("deleted", data, {}), "deleted", subject.definition)
+    assert replay(subject, case).differences == ()

@@ -1,0 +1,311 @@
+"""Users are deleted at the partner: by events over HTTP and from files, and by `forget`."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from destinations.definition import DELETION
+from destinations.http import HttpResponse
+from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.server import Service, read_config
+from destinations.store import SqliteStore, broken_rules
+from destinations.telemetry import observe
+
+Command = Callable[..., Any]
+
+ANN = "ann@example.com"
+BUSY, REFUSED = HttpResponse(429, {}, b""), HttpResponse(400, {}, b"")
+ENVIRONMENT = {"KEY": "sk_test_0123456789", "RECEIVER": "the-key-of-the-receiver"}
+
+
+def _identify(message_id: str, user: str = ANN) -> dict[str, Any]:
+    traits = {"email": user, "name": "A"}
+    return {"type": "identify", "userId": user, "messageId": message_id, "traits": traits}
+
+
+def _delete(message_id: str, user: str = ANN) -> dict[str, Any]:
+    return {"type": "delete", "userId": user, "messageId": message_id}
+
+
+@dataclass
+class Place:
+    """A server, its configuration and its store, and contacts as the partner."""
+
+    folder: Path
+    definition: Path
+    served: Any
+    run: Command
+    services: list[tuple[Service, Any]] = field(default_factory=list)
+
+    @property
+    def store(self) -> Path:
+        """Its store."""
+        return self.folder / "store.sqlite3"
+
+    @property
+    def config(self) -> Path:
+        """Its configuration, which keeps all that it can."""
+        destination = {
+            "name": "crm",
+            "destination": str(self.definition),
+            "settings": {"apiKey": {"env": "KEY"}},
+            "receiver": {"keys": [{"env": "RECEIVER"}]},
+        }
+        document = {
+            "destinations": [destination],
+            "listen": {"host": "127.0.0.1", "port": 0},
+            "store": {"path": str(self.store)},
+            "keepAttempts": {"sample": 1},
+            "keepRecent": {},
+            "drainSeconds": 0,
+        }
+        path = self.folder / "serve.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    def start(self) -> Service:
+        """Start a server."""
+        observation = observe(stream=io.StringIO(), level="error")
+        service = Service(read_config(self.config, ENVIRONMENT), observation)
+        self.services.append((service, observation))
+        service.start()
+        return service
+
+    def post(self, service: Service, *events: Mapping[str, Any]) -> requests.Response:
+        """Send events to it."""
+        headers = {"Authorization": ENVIRONMENT["RECEIVER"]}
+        body = {"batch": events}
+        return requests.post(service.urls["crm"], json=body, headers=headers, timeout=30)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        while self.services:
+            service, observation = self.services.pop()
+            service.stop()
+            observation.close()
+
+    def entries(self) -> list[LedgerEntry]:
+        """All deliveries, in order."""
+        with SqliteStore(self.store, read_only=True) as store:
+            assert broken_rules(store.database) == []
+            return sorted(store.ledger().find(Selection()), key=lambda one: one.id)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Return when it is so; fails if that takes for ever."""
+        pause = threading.Event()
+        for _ in range(1_500):
+            if holds():
+                return
+            pause.wait(0.02)
+        raise AssertionError([(one.key, one.status, one.reason) for one in self.entries()])
+
+    def until_all_is(self, *statuses: Outcome | State) -> None:
+        """Return when the deliveries have these statuses."""
+        self.until(lambda: tuple(one.status for one in self.entries()) == statuses)
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path,
+    write_definition: Any,
+    with_deletion: Any,
+    served_contacts: Any,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Place]:
+    """A place without a server yet."""
+
+    def change(documents: Any) -> None:
+        with_deletion(documents)
+        served_contacts.connected(documents)
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    made = Place(tmp_path, write_definition(change), served_contacts, command)
+    yield made
+    made.stop()
+
+
+def test_over_http(place: Place) -> None:
+    """It is sent after what waits of the user; another one with its messageId counts once."""
+    contacts = place.served.contacts
+    failures, created = [BUSY, BUSY], []
+
+    def hook(what: str, done: bool) -> Any:
+        if (what, done) == ("delete", False):
+            created.append(list(contacts.created))
+        return failures.pop() if (what, done) == ("create", False) and failures else None
+
+    contacts.hook = hook
+    service = place.start()
+    events = [_identify("m1"), _delete("m2"), _identify("m3", "bob"), _delete("m2")]
+    assert place.post(service, *events).json() == {"accepted": 4}
+    place.until_all_is(*[Outcome.DELIVERED] * 3)
+    assert contacts.deleted == ["ann%40example.com"]
+    assert failures == []
+    assert ANN in created[0]
+
+
+def test_without_a_user(place: Place) -> None:
+    """It is refused with what is missing."""
+    service = place.start()
+    answer = place.post(service, {"type": "delete", "anonymousId": "a", "messageId": "m"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "NO_USER_ANON_ID")
+    assert "a delete call needs a userId" in answer.json()["message"]
+
+
+def test_from_a_file(place: Place, tmp_path: Path) -> None:
+    """Run again, it is a duplicate; by a run of another destination, it is filtered."""
+    events, settings = tmp_path / "events.ndjson", tmp_path / "settings.json"
+    lines = [_identify("m1"), _delete("m2")]
+    events.write_text("\n".join(map(json.dumps, lines)))
+    settings.write_text(json.dumps({"apiKey": ENVIRONMENT["KEY"]}))
+    command = ["run", place.definition, "--events", events, "--settings", settings]
+    command += ["--store", place.store, "--json"]
+    for number, outcome in ((2, "delivered"), (2, "filtered")):
+        done = place.run(*command)
+        assert done.code == 0, done.err
+        assert {k: v for k, v in done.json["outcomes"].items() if v} == {outcome: number}
+    assert place.served.contacts.asked == ["find", "create", "delete"]
+
+
+def _without_deletion(place: Place) -> None:
+    path = place.definition / "destination.yaml"
+    document = yaml.safe_load(path.read_text("utf-8"))
+    del document["onDelete"]
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
+def test_a_server_that_cannot_delete(place: Place) -> None:
+    """Segment's answer to a call that is not supported, as before."""
+    _without_deletion(place)
+    service = place.start()
+    answer = place.post(service, _delete("m1"))
+    assert (answer.status_code, answer.json()["code"]) == (501, "CALL_UNSUPPORTED")
+
+
+def test_a_run_that_cannot_delete(place: Place, tmp_path: Path) -> None:
+    """The row says why it was not sent, and is no error."""
+    _without_deletion(place)
+    events, settings = tmp_path / "events.ndjson", tmp_path / "settings.json"
+    events.write_text(json.dumps(_delete("m1")))
+    settings.write_text(json.dumps({"apiKey": ENVIRONMENT["KEY"]}))
+    command = ["run", place.definition, "--events", events, "--settings", settings]
+    done = place.run(*command, "--store", place.store, "--json")
+    assert done.code == 0
+    assert done.json["outcomes"]["filtered"] == 1
+    (entry,) = place.entries()
+    assert entry.reason == "Sample cannot be asked to delete users"
+
+
+def _forget(place: Place, *more: str) -> Any:
+    return place.run("forget", ANN, "--everywhere", "--config", place.config, *more)
+
+
+def _with_ann(place: Place) -> None:
+    """Let a server deliver something of her, and of somebody else."""
+    service = place.start()
+    place.post(service, _identify("m1"), _identify("m2", "bob"))
+    place.until_all_is(*[Outcome.DELIVERED] * 2)
+    place.stop()
+
+
+def test_forget_asks_the_partner(place: Place) -> None:
+    """The request is durable when the command ends; the next server sends it.
+
+    Then nothing in the store names her any more: no row, no event, no request.
+    """
+    _with_ann(place)
+    done = _forget(place, "--yes")
+    assert done.code == 0, done.err
+    waiting = place.entries()[-1]
+    assert (waiting.action, waiting.status) == (DELETION, State.READY)
+    assert waiting.user.startswith("erased-")
+    told = f"Asked to delete the user: crm, as delivery {waiting.id}, which the server sends.\n"
+    assert told in done.out
+    assert "Not reached: what other partners have;" in done.out
+    assert place.served.contacts.deleted == []
+    place.start()
+    place.until_all_is(*[Outcome.DELIVERED] * 3)
+    assert place.served.contacts.deleted == ["ann%40example.com"]
+    place.stop()
+    assert place.run("store", "compact", "--store", place.store).code == 0
+    stored = b"".join(
+        file.read_bytes() for file in place.folder.glob("store.sqlite3*") if file.is_file()
+    )
+    assert ANN.encode() not in stored
+    assert b"ann%40" not in stored
+
+
+def test_what_came_meanwhile_is_sent_after_it(place: Place) -> None:
+    """A user who is back after the erasure is created again, and not deleted then."""
+    _with_ann(place)
+    assert _forget(place, "--yes").code == 0
+    contacts = place.served.contacts
+    contacts.people.pop(ANN)
+    contacts.asked.clear()
+    contacts.hook = lambda _what, done: None if done or place.services else BUSY
+    place.post(place.start(), _identify("m9"))
+    place.until_all_is(*[Outcome.DELIVERED] * 4)
+    assert contacts.asked == ["delete", "find", "create"]
+
+
+def test_forget_says_so_before(place: Place) -> None:
+    """A dry run names the partner, and asks nobody."""
+    _with_ann(place)
+    before = place.entries()
+    done = _forget(place, "--dry-run")
+    assert "To ask to delete the user: crm.\n" in done.out
+    assert len(place.entries()) == len(before)
+
+
+def test_forget_twice(place: Place) -> None:
+    """While the first request waits, there is no second one."""
+    _with_ann(place)
+    assert _forget(place, "--yes").code == 0
+    assert _forget(place, "--yes").code == 0
+    assert [one.action for one in place.entries()].count(DELETION) == 1
+
+
+@pytest.mark.parametrize("how", ["no configuration", "no onDelete"])
+def test_nobody_can_be_asked(place: Place, how: str) -> None:
+    """The command says that the partner keeps what it has."""
+    _with_ann(place)
+    if how == "no onDelete":
+        _without_deletion(place)
+        done = _forget(place, "--yes")
+    else:
+        done = place.run("forget", ANN, "--everywhere", "--store", place.store, "--yes")
+    assert done.code == 0, done.err
+    assert "Asked to delete" not in done.out
+    assert "Not reached: what the partner has;" in done.out
+    assert DELETION not in {one.action for one in place.entries()}
+
+
+def test_a_refused_deletion_stays(place: Place) -> None:
+    """An operator sees it under the digest, and can send it again once the partner takes it."""
+    _with_ann(place)
+    assert _forget(place, "--yes").code == 0
+    contacts = place.served.contacts
+    contacts.hook = lambda what, _done: REFUSED if what == "delete" else None
+    place.start()
+    place.until(lambda: place.entries()[-1].status is Outcome.REJECTED)
+    place.stop()
+    contacts.hook = lambda _what, _done: None
+    entry = place.entries()[-1]
+    done = place.run("deliveries", "replay", str(entry.id), "--config", place.config)
+    assert done.code == 0, done.err
+    place.start()
+    place.until(lambda: place.entries()[-1].status is Outcome.DELIVERED)
+    assert contacts.deleted == ["ann%40example.com"]
