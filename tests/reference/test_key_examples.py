@@ -122,7 +122,8 @@ def _definition(topic: str, folder: Path) -> None:
     destination = {**DESTINATION, **({} if is_action else part)}
     action = {**ACTION, **(part if is_action else {})}
     if not is_action and "whoami" not in destination["requests"]:
-        destination["requests"]["whoami"] = DESTINATION["requests"]["whoami"]
+        needed = ("whoami", "deleteUser")
+        destination["requests"] |= {name: DESTINATION["requests"][name] for name in needed}
     if topic == "perform":
         destination["requests"] = {**destination["requests"], **STEP_REQUESTS}
     if "{'@path': $.payload.amount}" in EXAMPLES[topic]:
