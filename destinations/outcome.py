@@ -114,7 +114,8 @@ class Retry:
     ``concerns`` is the subject of a refusal: an ``event``, the ``request`` (document or URL), the
     ``key``, or the ``permission`` of a valid key. ``wait_for`` is what a server waits for before
     it gives the event up. ``for_operator`` says that nothing can be sent before an operator has
-    fixed something; no event is given up because of it.
+    fixed something; no event is given up because of it. ``at_least`` is how many seconds the event
+    waits in any case, as its request may still arrive.
     """
 
     after: float | None = None
@@ -123,6 +124,7 @@ class Retry:
     concerns: Literal["event", "request", "key", "permission"] = "event"
     wait_for: WaitFor | None = None
     for_operator: bool = False
+    at_least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
                 Step(step["name"], step["request"], step.get("when", {}))
                 for step in perform.get("steps", ())
             ),
-            repeatable=perform.get("repeatable", False),
+            repeatable="repeatable" in perform,
+            repeat_after=_repeat_after(perform.get("repeatable")),
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
@@ -119,6 +120,11 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         operator=data.get("operator", False),
         window=_window(data.get("window")),
     )
+
+
+def _repeat_after(given: object) -> float:
+    after: float = given.get("after", 120.0) if isinstance(given, Mapping) else 120.0
+    return after
 
 
 DELETION_FIELDS: Final[Mapping[str, Any]] = {

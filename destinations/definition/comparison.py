@@ -134,6 +134,9 @@ def _perform(place: str, old: Perform, new: Perform) -> Iterator[Difference]:
         yield Difference(Bump.MINOR, place, "it makes another request")
         return
     yield from _steps(place + "/steps", old.steps, new.steps)
+    if old.repeatable and new.repeatable and old.repeat_after != new.repeat_after:
+        message = f"after a lost answer, its steps are made again after {new.repeat_after:g} s"
+        yield Difference(Bump.PATCH, place + "/repeatable/after", message)
     if old.repeatable != new.repeatable:
         message = (
             "after a lost answer, its steps are made again"

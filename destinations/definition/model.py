@@ -184,7 +184,7 @@ class Perform:
 
     ``batch_size`` events at most go through a generator or steps together; see
     `destinations.runtime.generator_run`. ``repeatable`` steps may be made again after a lost
-    answer, from the first one on.
+    answer, from the first one on, once ``repeat_after`` seconds are over.
     """
 
     request: str | None = None
@@ -193,6 +193,7 @@ class Perform:
     batch_size: int = 1
     steps: tuple[Step, ...] = ()
     repeatable: bool = False
+    repeat_after: float = 120.0
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import QueuedDelivery, Round, Scope, Transition
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import LossOptions, longest_wait
+from destinations.pipeline.reconcile import LossOptions, longest_repeat, longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
@@ -170,7 +170,11 @@ def _ask(
     definition = destination.definition.transport
     # Nothing is given up because it is late: it waits for the next process that delivers.
     policy = RetryPolicy.of(
-        definition.retry, deadline=math.inf, outage="wait", began_at=clock.time()
+        definition.retry,
+        deadline=math.inf,
+        outage="wait",
+        began_at=clock.time(),
+        repeat_after=longest_repeat(destination.definition),
     )
     queue = store.queue(clock, user=user)
     queue.recover([scope], longest_wait(destination.definition, losses), policy.longest_wait)

@@ -789,6 +789,8 @@ class Pipeline:
         """Tell the breaker how the partner is; where answers get lost, one event goes at a time."""
         lost = any(result.outcome is State.UNKNOWN for result in results)
         lost = lost and self.reconciler.loss_of(action).repeat_for is None  # else no harm is done
+        # What is made again later is not tried before that, so nothing shows that nobody is there.
+        is_late = any(one.retry is not None and one.retry.at_least for one in results)
         cannot_ask = self.reconciler.loss_of(action).ask_after is None
         retries = [_failed_as_a_whole(result) for result in results]
         if not any(result.attempts for result in results):
@@ -808,7 +810,7 @@ class Pipeline:
                 # Where the partner cannot be asked, each further loss may be one more for an
                 # operator.
                 at_once=(lost and cannot_ask) or self._is_key_paused,
-                is_outage=not lost or cannot_ask,
+                is_outage=not is_late and (not lost or cannot_ask),
             )
         else:
             self._answered(monotonic)

@@ -45,6 +45,7 @@ __all__ = [
     "ReconcileRules",
     "Reconciler",
     "judge",
+    "longest_repeat",
     "longest_wait",
     "proposal",
 ]
@@ -96,6 +97,12 @@ def longest_wait(definition: DestinationDefinition, options: LossOptions) -> flo
         return options.settle_after
     rules = [one.reconcile for one in definition.requests.values() if one.reconcile is not None]
     return max((one.after for one in rules), default=0.0)
+
+
+def longest_repeat(definition: DestinationDefinition) -> float:
+    """Return how many seconds after a lost answer, at most, steps are made again."""
+    performs = [action.perform for action in definition.actions.values()]
+    return max((one.repeat_after for one in performs if one.repeatable), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +290,7 @@ class ReconcileRules:
 
     def _loss_of(self, action: Action, rule: _Rule | None) -> LossRule:
         if action.is_idempotent:
-            return LossRule(repeatable=True)
+            return LossRule(repeatable=True, repeat_after=action.repeat_after)
         repeat_for = self._repeat_for(action)
         if rule is not None:
             after = self._options.settle_after

@@ -43,13 +43,15 @@ class LossRule:
 
     The partner is asked ``ask_after`` seconds after the request, None if it cannot be. Then the
     event is sent again if it is to ``resend``, and else held. What waits to be sent, and may have
-    been applied, is ``repeatable`` if that would do no harm. For ``repeat_for`` seconds from its
-    first attempt the partner recognises an event that is sent again, so until then it is.
+    been applied, is ``repeatable`` if that would do no harm, after ``repeat_after`` seconds. For
+    ``repeat_for`` seconds from its first attempt the partner recognises an event that is sent
+    again, so until then it is.
     """
 
     ask_after: float | None = None
     resend: bool = False
     repeatable: bool = False
+    repeat_after: float = 0.0
     repeat_for: float | None = None
 
     def repeat_until(self, delivery: QueuedDelivery, sent_at: float | None = None) -> float | None:
@@ -88,9 +90,11 @@ class RetryPolicy:
     wait_for: float | None = None
     began_at: float = 0.0
     """Attempts before that were of an earlier run, which had its own time for them."""
+    repeat_after: float = 0.0
+    """The longest that anything waits before its steps are made again."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - what a policy has
         cls,
         definition: RetryDefinition,
         *,
@@ -99,6 +103,7 @@ class RetryPolicy:
         draw: Callable[[], float] = random.random,
         wait_for: float | None = None,
         began_at: float = 0.0,
+        repeat_after: float = 0.0,
     ) -> Self:
         """Return the policy with the waits of a definition."""
         return cls(
@@ -110,6 +115,7 @@ class RetryPolicy:
             draw=draw,
             wait_for=wait_for,
             began_at=began_at,
+            repeat_after=repeat_after,
         )
 
     def after(
@@ -177,9 +183,12 @@ class RetryPolicy:
             attempts,
             rule_failures,
             batch_failures,
-            self._by_window(
-                self._next_at(now, self._wait(attempts, retry.after), began, limit, sent_at),
-                *(delivery, rule, effect, now),
+            max(
+                self._by_window(
+                    self._next_at(now, self._wait(attempts, retry.after), began, limit, sent_at),
+                    *(delivery, rule, effect, now),
+                ),
+                now + retry.at_least,
             ),
             effect,
             begins_waiting=begins_waiting,
@@ -407,7 +416,7 @@ class RetryPolicy:
     @property
     def longest_wait(self) -> float:
         """The longest that anything waits for its next attempt."""
-        return max(self.cap, min(self.max_retry_after, LONGEST_WAIT))
+        return max(self.cap, min(self.max_retry_after, LONGEST_WAIT), self.repeat_after)
 
     def longest(self, waits: Iterable[float]) -> float | None:
         """Return the longest that the partner asked for, as far as it is heeded; None for none."""
@@ -466,13 +475,14 @@ class RetryPolicy:
     def _time_for(self, rule: LossRule, effect: Effect = Effect.NONE) -> float:
         """Return how long a delivery may take from its first attempt.
 
-        A run waits as long for a question about a lost answer: that is not the event's failure. A
-        server sends what may have been applied again as long as the partner recognises it.
+        A run waits as long for a question about a lost answer, or before steps are made again: that
+        is not the event's failure. A server sends what may have been applied again as long as the
+        partner recognises it.
         """
         if self.outage == "dead" and effect is Effect.MAYBE and rule.repeat_for is not None:
             return max(self.deadline, rule.repeat_for)
-        if self.outage == "wait" and rule.ask_after is not None:
-            return self.deadline + rule.ask_after
+        if self.outage == "wait":
+            return self.deadline + (rule.ask_after or rule.repeat_after)
         return self.deadline
 
     def _began(self, delivery: QueuedDelivery) -> float | None:

@@ -160,6 +160,12 @@ class Action:
         return min(seconds) if seconds and len(seconds) == len(once) else None
 
     @property
+    def repeat_after(self) -> float:
+        """After how many seconds a lost answer leads to another attempt; 0 for at once."""
+        perform = self.definition.perform
+        return perform.repeat_after if perform.repeatable else 0.0
+
+    @property
     def touches(self) -> bool:
         """Whether its events touch accounts at the partner besides that of their own user."""
         return bool(self.definition.touches)

@@ -213,8 +213,11 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
 
     log: list[Exchange] | None = None
     place: int = 0
-    repeatable: bool = False
-    """Whether all that it does may be done again, from the first request on."""
+    repeat_after: float | None = None
+    """After how many seconds all that it does may be done again, from the first request on.
+
+    None if it must not be.
+    """
     at: Call | None = None
     """The latest request, also when it is over."""
     resumes: bool = False
@@ -447,14 +450,15 @@ class Sender:
         ]
         for place, run in enumerate(runs):
             run.log, run.place = log, place
-            run.repeatable = action.definition.perform.repeatable
+            perform = action.definition.perform
+            run.repeat_after = perform.repeat_after if perform.repeatable else None
             run.resumes, run.until = deliveries[place].resumes, deliveries[place].repeat_until
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
     def _generated(self, action: Action, run: _Run[Done]) -> Result:
         """Return the result of an event that went through plugin code."""
-        made = run.made
+        made, is_repeatable = run.made, run.repeat_after is not None
         try:
             done = run.result()
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
@@ -468,7 +472,7 @@ class Sender:
         except IntegrationError as error:
             result = self._of_plugin(Outcome.REJECTED, error)
         except Exception as error:  # noqa: BLE001 - an error in a plugin must only fail its event
-            repeatable = run.repeatable or all(one.definition.idempotent for one, _ in made)
+            repeatable = is_repeatable or all(one.definition.idempotent for one, _ in made)
             text = str(error)
             if not isinstance(error, PluginError):
                 text = failed(action.who, error)
@@ -482,7 +486,7 @@ class Sender:
         # By their keys the partner recognises the requests of another attempt.
         goes_on = result.outcome in {State.READY, State.UNKNOWN}
         goes_on = goes_on and all(_has_key(request) for request, _ in applied)
-        if applied and not (is_over or run.repeatable or goes_on):
+        if applied and not (is_over or is_repeatable or goes_on):
             # Another attempt would make that request a second time.
             result = replace(result, outcome=State.UNKNOWN, retry=None, applied_in_part=True)
         attempts = sum(item.attempts for _, item in made)
@@ -564,7 +568,7 @@ class Sender:
             elif _was_there(item):
                 run.answer(Answer("ok"))
             else:
-                result = self._result(request, item, repeatable=run.repeatable)
+                result = self._result(request, item, repeat_after=run.repeat_after)
                 run.fail(_EndedError(result, item.verdict))
 
     def _try(
@@ -882,10 +886,13 @@ class Sender:
             self.requests_sent += 1
         return verdicts
 
-    def _result(self, request: CompiledRequest, item: _Item, *, repeatable: bool = False) -> Result:
+    def _result(
+        self, request: CompiledRequest, item: _Item, *, repeat_after: float | None = None
+    ) -> Result:
         """Return the result for an item's verdict.
 
-        ``repeatable`` says that the whole of which the request is a step may be made again.
+        After ``repeat_after`` seconds, the whole of which the request is a step may be made again;
+        None if it must not be.
         """
         verdict = item.verdict
         if verdict is None:
@@ -903,7 +910,7 @@ class Sender:
             request,
             error_class=verdict.error_class,
             retryable=verdict.retryable or verdict.concerns != "event",
-            nothing_applied=verdict.nothing_applied or repeatable,
+            nothing_applied=verdict.nothing_applied or repeat_after is not None,
         )
         result = Result.of_error(outcome, verdict.error(), attempts=item.attempts)
         if outcome is State.UNKNOWN and not verdict.is_answered:
@@ -914,7 +921,10 @@ class Sender:
         may_pass = verdict.retryable or verdict.concerns != "event"
         if outcome is not State.READY and not (outcome is State.UNKNOWN and may_pass):
             return result
-        return replace(result, retry=verdict.retry())
+        retry = verdict.retry()
+        if repeat_after and not (request.definition.idempotent or verdict.nothing_applied):
+            retry = replace(retry, at_least=repeat_after)
+        return replace(result, retry=retry)
 
 
 def _note_in(item: _Item, others: Sequence[_Item], kind: AttemptKind) -> None:

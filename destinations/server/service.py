@@ -47,7 +47,7 @@ from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import longest_wait
+from destinations.pipeline.reconcile import longest_repeat, longest_wait
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
@@ -625,6 +625,7 @@ class Service:
             definition.retry,
             deadline=delivery.deadline_seconds,
             wait_for=delivery.wait_for_seconds,
+            repeat_after=longest_repeat(bound.destination.definition),
             outage="dead",
         )
         pauses = StoredPauses(self._store, bound.name)

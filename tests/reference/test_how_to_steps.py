@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from destinations.definition import check_folder
+from destinations.errors import TransportError
+from destinations.http import HttpRequest, HttpResponse
 from destinations.http.transport import HttpTransport
 from destinations.kit import testing
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
@@ -50,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
         parts |= yaml.safe_load(block)
     destination = yaml.safe_load(EXAMPLES["destination.yaml"])
     whoami = destination["requests"]["whoami"]
+    del destination["onDelete"]
     destination["requests"] = {"whoami": whoami, **parts["requests"]}
     preset = {"name": "People", "partnerAction": "sync", "subscribe": 'type = "identify"'}
     destination["presets"] = [preset]
@@ -160,3 +163,41 @@ def test_the_sandbox_answers_each_step(folder: Path) -> None:
         assert one.row.result.outcome is Outcome.DELIVERED, one.row.result
         assert one.row.result.reason == "steps: find, update"
         assert sandbox.snapshot() == {"search": (1, 1), "updateContact": (1, 1)}
+
+
+def test_how_long_a_run_waits(folder: Path) -> None:
+    """The look-up comes when the lost request can have arrived; a run does not give up before."""
+    subject = testing.subject_in(folder)
+    settings = placeholder_settings(
+        subject.definition, dict.fromkeys(subject.definition.secret_settings)
+    )
+    asked: list[tuple[float, str]] = []
+    clock = StillClock()
+
+    class Slow:
+        """Loses the answer to a creation, and finds a contact only a minute later."""
+
+        def send(self, request: HttpRequest) -> HttpResponse:
+            what = f"{request.method} {request.url.removeprefix(BASE)}"
+            asked.append((clock.monotonic(), what))
+            if what == "POST /contacts":
+                raise TransportError("no answer: timed out", sent=True, timeout=True)
+            found = [{"id": "101"}] if clock.monotonic() > 60 else []
+            body = {"results": found} if what == "POST /contacts/search" else {"id": "101"}
+            return HttpResponse(200, {}, json.dumps(body).encode())
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    destination = Destination(subject.definition, settings)
+    (one,) = deliver_in_sequence(
+        destination, Slow(), clock, entries_of([{**EVENT, "traits": TRAITS}])
+    )
+    assert one.row.result.outcome is Outcome.DELIVERED
+    assert [what for _, what in asked] == [
+        "POST /contacts/search",
+        "POST /contacts",
+        "POST /contacts/search",
+        "PATCH /contacts/101",
+    ]
+    assert asked[2][0] - asked[1][0] >= 120

@@ -125,6 +125,18 @@ ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
         "/perform/steps/0/name",
         "a name of letters",
     ),
+    "not repeatable": (
+        _set("sync.perform.repeatable", value=False),
+        "sync.yaml",
+        "/perform/repeatable",
+        "true, or a mapping such as {after: 60}",
+    ),
+    "a wait that is none": (
+        _set("sync.perform.repeatable", {"after": -1}),
+        "sync.yaml",
+        "/perform/repeatable/after",
+        "",
+    ),
     "repeatable without steps": (
         _set("count.perform.repeatable", value=True),
         "count.yaml",
@@ -297,6 +309,10 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
                 "after a lost answer, its steps are made again",
             )
         ],
+    ),
+    "a wait": (
+        _set("sync.perform.repeatable", {"after": 5}),
+        [("/actions/sync/perform/repeatable", "after a lost answer, its steps are made again")],
     ),
     "batches": (
         _set("sync.perform.batch", {"size": 3}),

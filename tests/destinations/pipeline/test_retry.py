@@ -60,6 +60,10 @@ def test_what_plugin_code_cannot_tell() -> None:
         (0, Retry(after=40.0), 40.0),
         (0, Retry(after=0.0), 0.0),
         (0, Retry(after=1_000.0), 50.0),
+        (0, Retry(after=40.0, at_least=7.0), 40.0),
+        (0, Retry(at_least=7.0), 7.0),
+        # The deadline does not end this wait: an earlier attempt could do harm.
+        (0, Retry(at_least=700.0), 700.0),
     ],
 )
 def test_when_it_is_tried_again(attempts: int, retry: Retry, wait: float) -> None:

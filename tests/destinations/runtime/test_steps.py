@@ -96,12 +96,34 @@ def test_a_lost_answer(  # noqa: PLR0917 - fixtures, and the cells of a table
 def test_another_attempt_makes_nothing_twice(deliver: Deliver, contacts: Any, replies: Any) -> None:
     """The look-up of the next attempt finds what the lost request has created."""
     contacts.hook = lambda what, after: replies.lost if (what, after) == ("create", True) else None
-    (lost,) = deliver(["a@x"], repeatable=True)
+    (lost,) = deliver(["a@x"], repeatable={"after": 7})
     assert (lost.outcome, contacts.created) == (State.READY, ["a@x"])
+    assert lost.retry is not None
+    assert lost.retry.at_least == 7  # until the request cannot arrive any more
     contacts.hook = lambda _what, _after: None
     (again,) = deliver(["a@x"], repeatable=True)
     assert (again.outcome, again.reason) == (Outcome.DELIVERED, "steps: find, change")
     assert contacts.created == ["a@x"]
+
+
+@pytest.mark.parametrize(
+    ("step", "reply", "at_least"),
+    [
+        ("find", "lost", 0),  # it changes nothing
+        ("create", "refused", 0),  # it never left
+        ("create", "lost", 120),
+    ],
+)
+def test_a_request_that_may_still_arrive(
+    deliver: Deliver, contacts: Any, replies: Any, step: str, reply: str, at_least: float
+) -> None:
+    """The look-up would come too early, and find nobody who is created a moment later."""
+    answer = getattr(replies, reply)
+    contacts.hook = lambda what, after: answer if (what, after) == (step, False) else None
+    (lost,) = deliver(["a@x"], repeatable=True)
+    assert lost.outcome is State.READY
+    assert lost.retry is not None
+    assert lost.retry.at_least == at_least
 
 
 def _tagged(documents: Any) -> None:
