@@ -68,7 +68,7 @@ class Forgettable:
     tenants: Counter[str] = field(default_factory=Counter)
     recent: int = 0
     requests: int = 0
-    scopes: Sequence[int] = ()
+    scopes: Sequence[int] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -130,9 +130,10 @@ def forget(  # noqa: PLR0913 - whose, where, and how
     """Erase a user from the store of this path, and from what is free in its file.
 
     Without ``destination`` and ``account`` from all of them. ``settle`` asks partners first about
-    what is unknown of the user, see `destinations.operations.settling.settle`. Once nothing is left
-    of the user, ``ask`` is called with what stands in the place of the id, to ask the partners to
-    delete the user, see `ask_to_delete`. Who was erased is
+    what is unknown of the user, see `destinations.operations.settling.settle`. ``ask`` is called
+    with what stands in the place of the id, so that partners are asked to delete the user, see
+    `ask_to_delete`: before anything is erased, or after it where processes deliver, so that nothing
+    of the user is sent after that request. Who was erased is
     noted then, as a digest next to the store: whatever ends the process, the same command completes
     the erasure, and a copy that is restored there loses the user, too. Raises `TemporaryError`
     while another process delivers from the file, or changes or reads it, and if what workers of a
@@ -168,13 +169,15 @@ def forget(  # noqa: PLR0913 - whose, where, and how
             and (erasure.is_everywhere or (one.destination, one.account) == where)
         ]
         noted = [*included, erasure]
+        if ask is not None and not is_served:
+            ask(store, pseudonym(erasure.key, user))
         done = erase_user(store.database, user, scopes, erasure.key, now, noted=noted)
         # What came since is delivered as usual.
         if any(one.scope in scopes and one.accepted_at < now for one in _of_user(store, user)):
             raise TemporaryError(
                 f"another process has just changed deliveries of {user}: repeat the command"
             )
-        if ask is not None:
+        if ask is not None and is_served:
             ask(store, pseudonym(erasure.key, user))
         store.database.scrub()
     return done

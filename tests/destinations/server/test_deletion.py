@@ -16,6 +16,7 @@ import yaml
 
 from destinations.definition import DELETION
 from destinations.http import HttpResponse
+from destinations.operations import forgetting
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import Service, read_config
@@ -268,6 +269,23 @@ def test_forget_says_so_before(place: Place) -> None:
     done = _forget(place, "--dry-run")
     assert "To ask to delete the user: crm.\n" in done.out
     assert len(place.entries()) == len(before)
+
+
+def test_forget_that_is_cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is there before anything is erased; the same command completes the rest."""
+    _with_ann(place)
+
+    def cut_off(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "erase_user", cut_off)
+        assert _forget(place, "--yes").code != 0
+    assert [one.action for one in place.entries()].count(DELETION) == 1
+    assert ANN in {one.user for one in place.entries()}
+    assert _forget(place, "--yes").code == 0
+    assert [one.action for one in place.entries()].count(DELETION) == 1
+    assert ANN not in {one.user for one in place.entries()}
 
 
 def test_forget_twice(place: Place) -> None:
