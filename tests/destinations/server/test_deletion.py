@@ -27,7 +27,11 @@ Command = Callable[..., Any]
 
 ANN = "ann@example.com"
 BUSY, REFUSED = HttpResponse(429, {}, b""), HttpResponse(400, {}, b"")
-ENVIRONMENT = {"KEY": "sk_test_0123456789", "RECEIVER": "the-key-of-the-receiver"}
+ENVIRONMENT = {
+    "KEY": "sk_test_0123456789",
+    "RECEIVER": "the-key-of-the-receiver",
+    "WRITE": "the-write-key-of-the-source",
+}
 
 
 def _identify(message_id: str, user: str = ANN) -> dict[str, Any]:
@@ -57,14 +61,22 @@ class Place:
     @property
     def config(self) -> Path:
         """Its configuration, which keeps all that it can."""
-        destination = {
+        crm = {
             "name": "crm",
             "destination": str(self.definition),
             "settings": {"apiKey": {"env": "KEY"}},
             "receiver": {"keys": [{"env": "RECEIVER"}]},
+            "from": ["web"],
+        }
+        hook = {
+            "name": "hook",
+            "destination": "webhook",
+            "settings": {"url": "http://127.0.0.1:9/"},
+            "from": ["web"],
         }
         document = {
-            "destinations": [destination],
+            "destinations": [crm, hook],
+            "sources": [{"name": "web", "keys": [{"env": "WRITE"}]}],
             "listen": {"host": "127.0.0.1", "port": 0},
             "store": {"path": str(self.store)},
             "keepAttempts": {"sample": 1},
@@ -156,6 +168,20 @@ def test_over_http(place: Place) -> None:
     assert contacts.deleted == ["ann%40example.com"]
     assert failures == []
     assert ANN in created[0]
+
+
+def test_from_a_source(place: Place) -> None:
+    """It goes to the destinations that can be asked; the others filter it."""
+    service = place.start()
+    url = service.urls["crm"].partition("/v1/")[0] + "/v1/batch"
+    body = {"batch": [_delete("m1")]}
+    answer = requests.post(url, json=body, auth=(ENVIRONMENT["WRITE"], ""), timeout=30)
+    assert answer.status_code == 200, answer.text
+    place.until(lambda: len(place.entries()) == 2)
+    place.until(lambda: {one.status for one in place.entries()} == {"delivered", "filtered"})
+    (filtered,) = [one for one in place.entries() if one.status is Outcome.FILTERED]
+    assert filtered.reason == "Webhook cannot be asked to delete users"
+    assert place.served.contacts.deleted == ["ann%40example.com"]
 
 
 def test_without_a_user(place: Place) -> None:
