@@ -76,7 +76,7 @@ from destinations.pipeline.reading import (
     IteratedEntries,
     ThreadedEntries,
 )
-from destinations.pipeline.reconcile import longest_wait
+from destinations.pipeline.reconcile import longest_settling
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.run_input import OUTAGE
@@ -400,7 +400,7 @@ class _Runner:
                 store,
                 self._account,
                 self._identity,
-                reconcile_after=longest_wait(self._definition, self._options.losses),
+                reconcile_after=longest_settling(self._definition, self._options.losses),
             )
         )
         self._recorded.keep(store, kept, store.accounts().get(self._account))

@@ -36,7 +36,7 @@ from destinations.operations import (
 )
 from destinations.operations.tokens import stored_tokens
 from destinations.pipeline.reading import Entry
-from destinations.pipeline.reconcile import LossOptions, longest_wait
+from destinations.pipeline.reconcile import LossOptions, longest_settling
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.pipeline.run_input import OUTAGE
@@ -205,7 +205,7 @@ class OpenDestination:
                 self.store,
                 self.account,
                 self.identity,
-                reconcile_after=longest_wait(definition, self._losses),
+                reconcile_after=longest_settling(definition, self._losses),
                 clock=self._clock,
             ) as kept,
         ):

@@ -530,7 +530,7 @@ class Pipeline:
         batch = ClaimedBatch(
             self.scope,
             ready,
-            durable=not action.is_idempotent,
+            durable=not action.is_idempotent or action.repeat_after > 0,
             at=now,
             balances=self._checks.sends(ready),
             names=self.prefetch.scheduler.names(ready),

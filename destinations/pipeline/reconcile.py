@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -46,6 +46,7 @@ __all__ = [
     "Reconciler",
     "judge",
     "longest_repeat",
+    "longest_settling",
     "longest_wait",
     "proposal",
 ]
@@ -89,6 +90,14 @@ class LossOptions:
     sole_writer: bool = True
     lost_answers: Literal["hold", "resend"] | None = None
     asks: bool = True
+
+
+def longest_settling(definition: DestinationDefinition, options: LossOptions) -> float:
+    """Return after how many seconds, at most, it is settled what a process left under way.
+
+    By then the partner can be asked about it, or steps can be made again.
+    """
+    return max(longest_wait(definition, options), longest_repeat(definition))
 
 
 def longest_wait(definition: DestinationDefinition, options: LossOptions) -> float:
@@ -332,6 +341,8 @@ class ReconcileRules:
         One of several requests that must not be repeated may have been carried out for certain.
         """
         rule = self.loss(delivery)
+        if rule.repeatable and rule.repeat_after:
+            return replace(rule, resend=True)  # by now, no request can arrive any more
         is_one = delivery.action not in self._several
         return LossRule(resend=rule.resend and is_one, repeat_for=rule.repeat_for)
 

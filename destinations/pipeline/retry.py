@@ -302,7 +302,7 @@ class RetryPolicy:
                 *(delivery, rule, Effect.MAYBE, now, sent_at),
             ),
             Effect.MAYBE,
-            resent=True,
+            resent=not rule.repeatable,
         )
 
     def window_over(

@@ -35,7 +35,7 @@ from destinations.pipeline.queue import (
 )
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.pipeline.reading import Entries, Entry, IteratedEntries
-from destinations.pipeline.reconcile import longest_repeat, longest_wait
+from destinations.pipeline.reconcile import longest_repeat, longest_settling
 from destinations.pipeline.report import NotKept, Replaced, Report, Row, Stopped
 from destinations.pipeline.restored import Gap
 from destinations.pipeline.retry import RetryPolicy
@@ -332,9 +332,7 @@ class Run:
         if is_silent or (since is not None and now - since >= outage):
             return f"the partner has not answered for {outage:g} s"
         untaken = pipeline.breaker.untaken_since
-        definition = self._destination.definition
-        waits = longest_wait(definition, self._options.losses), longest_repeat(definition)
-        longest = outage + max(waits)
+        longest = outage + longest_settling(self._destination.definition, self._options.losses)
         if untaken is not None and now - untaken >= longest:
             return f"the partner has taken no event for {longest:g} s"
         return None

@@ -163,7 +163,8 @@ class Action:
     def repeat_after(self) -> float:
         """After how many seconds a lost answer leads to another attempt; 0 for at once."""
         perform = self.definition.perform
-        return perform.repeat_after if perform.repeatable else 0.0
+        is_late = any(not request.definition.idempotent for request in self.requests.values())
+        return perform.repeat_after if perform.repeatable and is_late else 0.0
 
     @property
     def touches(self) -> bool:

@@ -47,7 +47,7 @@ from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import longest_repeat, longest_wait
+from destinations.pipeline.reconcile import longest_repeat, longest_settling
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
@@ -771,7 +771,7 @@ class Service:
 
         def make() -> Pipeline:
             losses = bound.config.delivery.losses
-            longest = longest_wait(bound.destination.definition, losses)
+            longest = longest_settling(bound.destination.definition, losses)
             self._queue.recover([scope], longest, served.policy.longest_wait)
             return Pipeline(
                 scope,

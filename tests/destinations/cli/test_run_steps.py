@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ EVENT = {
     "userId": "u1",
     "traits": {"email": EMAIL, "name": "A"},
 }
-REPEATABLE = {"repeatable": True}
+REPEATABLE = {"repeatable": {"after": 0.2}}
 
 
 @pytest.fixture
@@ -71,6 +72,21 @@ def test_a_repeatable_whole_that_is_killed(
     assert served_contacts.contacts.created == [EMAIL]
     was_created = (step, done) == ("create", True)
     assert [name for name, _ in served_contacts.contacts.changed] == (["c1"] if was_created else [])
+
+
+def test_what_a_killed_process_sent_may_still_arrive(
+    served_contacts: Any, run: Callable[..., Any]
+) -> None:
+    """The next run waits before it looks up, as after a lost answer: else it finds too little."""
+    served_contacts.kill_at("create", done=False)
+    code, _ = run(REPEATABLE)
+    assert code == -signal.SIGKILL
+    killed = time.monotonic()
+    asked: list[float] = []
+    served_contacts.contacts.hook = lambda *_: asked.append(time.monotonic())
+    code, report = run({"repeatable": {"after": 2}})
+    assert code == 0, report
+    assert asked[0] - killed >= 1.5  # the process was killed a moment after it had sent
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
