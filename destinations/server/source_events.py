@@ -139,7 +139,7 @@ def _plan(
             one.destination.deletion is None for one in source.feeds
         ):
             why = "delete calls are not supported by any destination of the source"
-            planned.refused.append(Refusal(501, CALL_UNSUPPORTED, why, raw, len(raw)))
+            planned.refused.append(_refusal(given, sending, why, CALL_UNSUPPORTED))
             continue
         plans = [_planned(route, raw, event, now, observer) for route in source.feeds]
         if not is_certain and any(one.adds for one in plans):
@@ -201,4 +201,4 @@ def _refusal(given: bytes, sending: Sending, why: str, code: str) -> Refusal:
     raw = given
     with contextlib.suppress(DestinationsError):  # what cannot be read is kept as it came
         raw = encode_json(sent_event(read_json(given, limit=len(given)), sending))
-    return Refusal(400, code, why, raw, len(raw))
+    return Refusal(501 if code == CALL_UNSUPPORTED else 400, code, why, raw, len(raw))
