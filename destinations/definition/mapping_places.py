@@ -206,6 +206,8 @@ class _Shapes:
                     return f"{key} of {other}"
         if name == self._deletes:
             return "onDelete"
+        if name in self._of_choices:
+            return "x-choices of a field"
         return "the authentication test" if name == self._test else ""
 
     def shared_by(self, name: str) -> Shape:
