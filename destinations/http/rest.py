@@ -163,20 +163,10 @@ class RestRequest:
         """Return the HTTP request for the events with these parts, in this order."""
         first = parts[0]
         url, headers = self._envelope.target(context)
-        body = None
-        if isinstance(first, bytes):
-            body = self._body(parts, context)
-        else:
+        body = self._whole(parts, context)
+        if not isinstance(first, bytes):
             if "query" in first:
                 url += ("&" if "?" in url else "?") + first["query"].decode()
-            if "json" in first:
-                body = self._body(parts, context)
-            elif "form" in first:
-                body = first["form"]
-            elif "ndjson" in first:
-                body = b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
-            elif "text" in first:
-                body = first["text"]
             if self._key is not None and self._key.header is not None:
                 headers = {**headers, self._key.header: first[HEADER_PART].decode()}
         if body is None and self._has_body:  # there is nothing that the header would describe
@@ -193,6 +183,17 @@ class RestRequest:
         return HttpRequest(
             self._method, url, headers, body, answer_bytes=self.definition.answer_bytes
         )
+
+    def _whole(self, parts: Sequence[Part | bytes], context: Context) -> bytes | None:
+        """Return the body of a request; None if it has none."""
+        first = parts[0]
+        if isinstance(first, bytes) or "json" in first:
+            return self._body(parts, context)
+        if "form" in first:
+            return first["form"]
+        if "ndjson" in first:
+            return b"".join([part["ndjson"] for part in parts if not isinstance(part, bytes)])
+        return first.get("text")
 
     def _body(self, parts: Sequence[Part | bytes], context: Context) -> bytes:
         items = _bodies(parts)
