@@ -143,7 +143,10 @@ class Stage:
             return request.json is ABSENT and request.body is None
         if request.json is ABSENT:
             return request.body == message.body.decode()
-        return bool(request.json == json.loads(message.body))
+        try:
+            return bool(request.json == json.loads(message.body))
+        except ValueError:  # a test with another kind of body
+            return False
 
     def _entries(self) -> list[Entry]:
         """Return events of as many users as one request can carry."""

@@ -70,7 +70,7 @@ def _of_number(value: float) -> int:
     if not math.isfinite(value):
         raise ValueError
     factor = 1_000_000 if abs(value) < _SECONDS_BELOW else 1_000
-    return value * factor if isinstance(value, int) else round(value * factor)
+    return round(value * factor)
 
 
 def _of_text(text: str) -> int:

@@ -251,5 +251,6 @@ def test_a_recorded_case(
     text = (folder / "cases" / "lines.yaml").read_text("utf-8")
     assert "https://test.example.com/bulk?api_key=placeholder-apiKey&v=2" in text
     assert '{"create":{"_id":"m0"}}' in text
+    assert text.count("outcome: delivered") == 2
     tested = command("test", folder)
     assert tested.code == 0, tested.out + tested.err

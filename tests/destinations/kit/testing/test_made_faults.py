@@ -85,6 +85,28 @@ def test_other_bodies(make_subject: MakeSubject, body: dict[str, Any]) -> None:
     assert _wrong(reports) == set()
 
 
+@pytest.mark.parametrize("body", [{"text": "who"}, {"form": {"grant": "who"}}, {"ndjson": [1]}])
+def test_a_test_of_credentials_without_json(
+    make_subject: MakeSubject, body: dict[str, Any]
+) -> None:
+    """The test of the credentials is told from the request that was refused by its body."""
+
+    def change(documents: dict[str, Any]) -> None:
+        destination = documents["destination"]
+        rest = {"method": "POST", "url": "http://127.0.0.1:9/pages"}
+        destination["requests"]["save"] |= {"rest": {**rest, "json": {"page": 1}}}
+        destination["requests"]["who"] = {
+            "description": "Who it is.",
+            "idempotent": True,
+            "rest": {**rest, **body},
+        }
+        destination["authentication"]["test"] = "who"
+
+    reports = [one for one in _play(make_subject(change)) if one.case.action == "save"]
+    assert {one.sent for one in reports if one.case.fault.name in {"401", "403"}} == {1}
+    assert _wrong(reports) == set()
+
+
 @pytest.mark.parametrize(
     ("request_name", "fault", "outcomes", "sent"),
     [
