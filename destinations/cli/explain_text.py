@@ -7,6 +7,7 @@ from typing import Any
 
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import Bold, Dim, say
+from destinations.operations import shown_duration, shown_time
 from destinations.outcome import Result
 from destinations.runtime.explain import Explanation, PlannedRequest, SubscriptionExplanation
 from destinations.secrets import Masker
@@ -52,12 +53,28 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
             yield 4, f"{change['path']} {_change(change)}"
     if followed.payload is not None:
         yield 2, Bold("payload"), f" {_json(followed.payload)}"
+    if followed.window is not None:
+        yield 2, Bold("window"), f" {_window(followed.window)}"
     for planned in followed.requests:
         yield from request_lines(planned)
         yield from _outcomes(planned)
     if followed.result is not None:
         yield 2, *_result(followed.result)
         yield from _errors(followed.result)
+
+
+def _window(window: dict[str, Any]) -> str:
+    """Return the time of an event and how far away it may be."""
+    if window["time"] is None:
+        return "the event has no readable time, so it is never too late"
+    at = shown_time(window["time"])
+    limits = [
+        f"at most {shown_duration(window[key])} {what}"
+        for key, what in (("grace", "old"), ("ahead", "in the future"))
+        if window[key] is not None
+    ]
+    ends = {"hold": "held for an operator", "reject": "rejected"}[window["then"]]
+    return f"the event is of {at}; it may be {' and '.join(limits)}, else it is {ends}"
 
 
 def _change(change: dict[str, Any]) -> str:

@@ -61,10 +61,11 @@ class DryPipeline(Pipeline):
     def _prepare(
         self,
         deliveries: Sequence[QueuedDelivery],
-        now: float,  # noqa: ARG002 - as its base has it
+        now: float,
         round_: Round,
     ) -> Job | None:
-        for delivery in self._planned(deliveries, round_):
+        planned = self._planned(deliveries, round_)
+        for delivery in self._in_window(planned, now, round_) if planned else ():
             transition = Transition(delivery, WOULD_BE_SENT, "plan", effect=Effect.APPLIED)
             round_.transitions.append((self.scope, transition))
         return None

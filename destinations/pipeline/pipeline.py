@@ -452,6 +452,7 @@ class Pipeline:
         left = self._checks.hold_restored(deliveries, round_)
         left = self._repeatable(left, now, round_) if left else left
         ready = self._planned(left, round_) if left else []
+        ready = self._in_window(ready, now, round_) if ready else ready
         if not ready:
             return None
         action = self._actions[ready[0].action]
@@ -483,17 +484,51 @@ class Pipeline:
             and one.increment.key in keys
         }
         over.update(self.prefetch.claim_also(self._checks.repeated_beside(over)))
+        self._end_repeats(over, now, round_)
+        return [one for one in deliveries if one not in over]
+
+    def _end_repeats(
+        self, over: Collection[QueuedDelivery], now: float, round_: Round, why: str = ""
+    ) -> None:
+        """Let what may have been applied be asked about, or held; not sent, for the reason ``why``.
+
+        Without a reason, the partner does not recognise it any more.
+        """
+        over = set(over)
         for delivery in over:
             rule = self.reconciler.loss(delivery)
             if rule.ask_after is not None and self._checks.repeated_beside([delivery]) - over:
                 found = self.policy.window_over(delivery, now, LossRule(), ALSO_REPEATED)
+            elif why:
+                found = self.policy.window_over(delivery, now, rule, why)
             elif rule.repeat_for is None or not self._has_same_key(delivery):
                 found = self.policy.window_over(delivery, now, rule, KEY_CHANGED)
             else:
                 found = self.policy.window_over(delivery, now, rule)
             round_.transitions.append((self.scope, found))
         self._checks.give_up(over, round_)
-        return [one for one in deliveries if one not in over]
+
+    def _in_window(
+        self, deliveries: list[QueuedDelivery], now: float, round_: Round
+    ) -> list[QueuedDelivery]:
+        """Return the deliveries that the partner takes now, by the times of their events."""
+        window = self._actions[deliveries[0].action].window
+        if window is None:
+            return deliveries
+        destination, _ = self._of(deliveries[0].event.settings)
+        left: list[QueuedDelivery] = []
+        for delivery in deliveries:
+            made = self._made(delivery, destination)
+            late = None if delivery.released else window.result(made.event, made.payload, now)
+            if late is None:
+                left.append(delivery)
+            elif delivery.effect is Effect.MAYBE:  # then it is not known, and nobody says no
+                self._end_repeats([delivery], now, round_, late.reason)
+            else:
+                attempts, evidence = delivery.attempts, {"why": late.reason}
+                ended = Transition(delivery, late, "plan", attempts, evidence=evidence)
+                round_.transitions.append((self.scope, ended))
+        return left
 
     def _is_window_over(self, delivery: QueuedDelivery, now: float) -> bool:
         """Return whether the partner may have a delivery, and would not recognise it any more."""
@@ -662,18 +697,26 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - reported with what came back
             job.unkept = error
 
+    @staticmethod
+    def _made(
+        delivery: QueuedDelivery, destination: Destination, until: float | None = None
+    ) -> Delivery:
+        """Return what is sent of a delivery; one that may be applied only ``until`` then."""
+        assert delivery.key is not None  # noqa: S101 - it has a payload
+        return Delivery(
+            destination.by_key[delivery.key],
+            payload_json=delivery.payload,
+            raw=delivery.event.raw,
+            received_at=delivery.event.accepted_at,
+            resumes=delivery.effect is not Effect.NONE,
+            filters=destination.filters,
+            repeat_until=until,
+        )
+
     def _to_send(self, batch: ClaimedBatch, destination: Destination) -> list[Delivery]:
-        by_key, loss = destination.by_key, self.reconciler.loss
+        loss = self.reconciler.loss
         return [
-            Delivery(
-                by_key[one.key],
-                payload_json=one.payload,
-                raw=one.event.raw,
-                received_at=one.event.accepted_at,
-                resumes=one.effect is not Effect.NONE,
-                filters=destination.filters,
-                repeat_until=loss(one).repeat_until(one, batch.at),
-            )
+            self._made(one, destination, loss(one).repeat_until(one, batch.at))
             for one in batch.deliveries
             if one.key is not None
         ]

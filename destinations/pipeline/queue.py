@@ -217,7 +217,8 @@ class QueuedDelivery:
     ``last_failure`` is the code and status of that, if another process, or an earlier
     configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
-    ``is_left`` says that it was under way when an earlier process ended.
+    ``is_left`` says that it was under way when an earlier process ended, ``released`` that an
+    operator sends it, whatever the window of its action says.
     """
 
     event: QueuedEvent
@@ -245,6 +246,7 @@ class QueuedDelivery:
     last_failure: tuple[str, int | None] | None = None
     restored: Restored | None = None
     is_left: bool = False
+    released: bool = False
 
     @property
     def user(self) -> str:

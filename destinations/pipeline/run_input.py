@@ -787,13 +787,18 @@ class RunInput:
 def _as_it_was_sent(pipeline: Pipeline, delivery: QueuedDelivery) -> None:
     """Let a delivery be sent as an earlier run has sent it, if the partner may have it.
 
-    By the key of the request it is recognised, for a while from its first attempt.
+    By the key of the request it is recognised, for a while from its first attempt. What an operator
+    has decided of it stays.
     """
+    action = pipeline.destination.actions[delivery.action]
     keyed = pipeline.reconciler.loss_of(delivery.action).repeat_for is not None
+    goes_again = keyed and delivery.effect is Effect.MAYBE
     stored = None
-    if keyed and delivery.effect is Effect.MAYBE:
+    if goes_again or action.window is not None:
         stored = pipeline.stored(delivery.id)
     if stored is not None:
+        delivery.released = stored.released
+    if stored is not None and goes_again:
         delivery.payload, delivery.plan = stored.payload, stored.plan
         delivery.increment, delivery.replanned = stored.increment, False
         delivery.attempts, delivery.first_attempt_at = stored.attempts, stored.first_attempt_at

@@ -17,6 +17,7 @@ from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.field_escaping import Escaping
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.window import EventWindow
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
@@ -223,8 +224,16 @@ class Action:
         return done
 
     @cached_property
+    def window(self) -> EventWindow | None:
+        """The window within which the partner takes its events; None if it takes all."""
+        window = self.definition.window
+        return None if window is None else EventWindow(window)
+
+    @cached_property
     def reads_event(self) -> bool:
-        """Whether a request may need the raw event besides the payload."""
+        """Whether a request, or its window, may need the raw event besides the payload."""
+        if self.window is not None and self.window.reads_event:
+            return True
         return any(request.reads_event for request in self.requests.values())
 
     @cached_property

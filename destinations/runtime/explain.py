@@ -24,6 +24,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
 from destinations.runtime.steps import AssumedAnswer, StepCall, assumed_answers
+from destinations.runtime.window import EventWindow
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import DELETE, Event, read_json
 from destinations.segment.javascript import UNDEFINED, NativeFunction
@@ -63,6 +64,7 @@ class SubscriptionExplanation:
     mapped: Any = None
     changes: list[dict[str, Any]] = field(default_factory=list)
     payload: Any = None
+    window: dict[str, Any] | None = None
     result: Result | None = None
     requests: list[PlannedRequest] = field(default_factory=list)
 
@@ -127,7 +129,9 @@ def explain(destination: Destination, data: bytes, fault: str = "") -> Explanati
         traits = carried.get("traits") or {}
         explanation.blank_traits = [key for key in traits if key not in seen["traits"]]
         explanation.subscriptions = [
-            _follow(destination, subscription, seen, carried, by_subscription.get(subscription))
+            _follow(
+                destination, subscription, seen, carried, by_subscription.get(subscription), now
+            )
             for subscription in _asked(destination, event)
         ]
     return explanation
@@ -155,6 +159,7 @@ def _follow(
     event: Event,
     carried: Event,
     planned: PlannedDelivery | None,
+    now: float,
 ) -> SubscriptionExplanation:
     """Explain the plan for a subscription; None if it does not match the event.
 
@@ -182,8 +187,23 @@ def _follow(
     if planned.payload is not None:
         followed.payload = planned.payload
         delivery = Delivery(subscription, carried, planned.payload)
+        window = subscription.action.window
+        if window is not None:
+            followed.result = window.result(carried, planned.payload, now)
+            followed.window = _window(window, carried, planned.payload)
         followed.requests = list(_requests(destination, subscription.action, delivery))
     return followed
+
+
+def _window(window: EventWindow, event: Event, payload: Payload) -> dict[str, Any]:
+    """Return the time of an event, in seconds, and how far away it may be."""
+    definition = window.definition
+    return {
+        "time": window.time_of(event, payload),
+        "grace": definition.grace,
+        "ahead": definition.ahead,
+        "then": definition.then,
+    }
 
 
 def _requests(

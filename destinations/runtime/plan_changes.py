@@ -131,7 +131,8 @@ def compare_plans(
     absent = Result(Outcome.FILTERED, new), Result(Outcome.FILTERED, gone)
     found = PlannedChanges()
     message_id = next((one.message_id for one in (later, old) if one is not None), "")
-    for key, own, other in _pairs(_by_key(old), _by_key(later)):
+    pairs = _pairs(_by_key(before, old, received_at), _by_key(after, later, received_at))
+    for key, own, other in pairs:
         one, two = _Side.of(own, old, absent[0]), _Side.of(other, later, absent[1])
         found.before += one.is_sent
         found.after += two.is_sent
@@ -187,8 +188,24 @@ def _without(made: Plan) -> Result:
     return Result(Outcome.FILTERED, "the subscription does not take it")
 
 
-def _by_key(made: Plan | None) -> dict[SubscriptionKey | None, PlannedDelivery]:
-    return {} if made is None else {one.key: one for one in made.deliveries}
+def _by_key(
+    destination: Destination | None, made: Plan | None, now: float
+) -> dict[SubscriptionKey | None, PlannedDelivery]:
+    """Return the plans of an event, and the ends of those that the partner does not take then."""
+    if destination is None or made is None:
+        return {}
+    return {one.key: _in_window(destination, one, made, now) for one in made.deliveries}
+
+
+def _in_window(
+    destination: Destination, planned: PlannedDelivery, made: Plan, now: float
+) -> PlannedDelivery:
+    subscription, payload = planned.subscription, planned.payload
+    window = None if subscription is None else subscription.action.window
+    if window is None or payload is None or made.event is None:
+        return planned
+    late = window.result(destination.carry(made.event, now), payload, now)
+    return planned if late is None else PlannedDelivery(subscription, result=late)
 
 
 _Pair = tuple[SubscriptionKey | None, PlannedDelivery | None, PlannedDelivery | None]

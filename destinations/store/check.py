@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from destinations.outcome import Effect, Outcome, State
+from destinations.runtime.window import OUTSIDE_WINDOW
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.rows import DAY_MS, PER_EVENT
@@ -63,8 +64,9 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         "every unknown or held delivery must have the effect maybe",
         (
             f"SELECT id FROM open WHERE status = {_codes(State.UNKNOWN)} AND effect <> {_MAYBE}"
+            # What comes too late for the partner is held before it is sent.
             f" UNION ALL SELECT id FROM kept WHERE status = {_codes(State.HELD)}"
-            f" AND effect <> {_MAYBE}"
+            f" AND effect <> {_MAYBE} AND coalesce(code, '') <> '{OUTSIDE_WINDOW}'"
         ),
     ),
     (

@@ -33,7 +33,7 @@ from destinations.pipeline.queue import (
     Scope,
     Stage,
 )
-from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.subscription_key import SubscriptionKey, read_plan, released
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.connection import Connection, Database
@@ -545,7 +545,7 @@ class StoredLedger:
             stage=stage or "",
             reason=reason or "",
             fingerprint=fingerprint,
-            plan=self._names.text_of(plan),
+            plan=read_plan(self._names.text_of(plan))[0],
             increment=None if key is None else Increment(key, amount),
             evidence=json.loads(evidence) if evidence else {},
             restored=bool(restored),
@@ -766,6 +766,8 @@ class _Change:
         row.balance = None
         if delivery is None:
             row.effect = EFFECT_CODES[Effect.NONE]
+            plan, _ = read_plan(self._names.text_of(row.plan))
+            row.plan = self._names.text(self._to, released(plan))
             if row.increment is not None:
                 self._look_again(row, entry)
             row.restored = None

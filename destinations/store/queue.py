@@ -41,6 +41,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
+from destinations.runtime.subscription_key import read_plan, released
 from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
@@ -894,6 +895,7 @@ class Commit:
 
     def _planned_again(self, scope: Scope, delivery: QueuedDelivery) -> tuple[object, ...]:
         increment = delivery.increment
+        plan = released(delivery.plan) if delivery.released else delivery.plan
         before = self._row_subscription(delivery)
         subscription = self._names.subscription(self._to, delivery.key)
         if subscription != before:
@@ -902,7 +904,7 @@ class Commit:
         return (
             delivery.id,
             subscription,
-            self._names.text(self._to, delivery.plan),
+            self._names.text(self._to, plan),
             None if increment is None else increment.amount,
             None if increment is None else increment.key,
             delivery.payload,
@@ -1375,13 +1377,14 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         event_id,
     )
     status_now = STATUSES[status]
+    made_by, is_released = read_plan(names.text_of(plan))
     assert isinstance(status_now, State)  # noqa: S101 - it waits
     return QueuedDelivery(
         event,
         names.key(subscription),
         nth,
         payload,
-        names.text_of(plan),
+        made_by,
         None if key is None else Increment(key, amount),
         id=delivery_id,
         state=status_now,
@@ -1391,6 +1394,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
         is_left=status_now is State.UNKNOWN,
+        released=is_released,
         restored=decode_restored(restored),
     )
 

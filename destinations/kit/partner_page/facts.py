@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from destinations.definition import ActionDefinition, DestinationDefinition
+from destinations.definition import ActionDefinition, DestinationDefinition, Window
+from destinations.durations import shown_duration
 from destinations.errors import UsageError
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import METHODS, SampleError, read_calls
@@ -27,7 +28,8 @@ class ActionFacts:
     """The facts of one action.
 
     ``shown_at`` is the title of an earlier method whose section has the same table of fields;
-    empty if this is the first.
+    empty if this is the first. ``window`` is a sentence on events that are not taken, empty if all
+    are.
     """
 
     slug: str
@@ -35,6 +37,7 @@ class ActionFacts:
     description: str
     fields: tuple[FieldRow, ...]
     shown_at: str
+    window: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,24 @@ def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> Act
         in_one_line(action.description),
         tuple(field_rows(action)),
         "" if first == method else first.capitalize(),
+        _window(action.window),
     )
+
+
+def _window(window: Window | None) -> str:
+    """Return a sentence on the events that come too late, or too early; empty if none do."""
+    if window is None:
+        return ""
+    limits = [
+        f"more than {shown_duration(seconds)} {what}"
+        for seconds, what in ((window.grace, "old"), (window.ahead, "in the future"))
+        if seconds is not None
+    ]
+    ends = {
+        "reject": "is rejected",
+        "hold": "is held until somebody decides whether it is sent",
+    }[window.then]
+    return f"An event whose time is {' or '.join(limits)} {ends}."
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
