@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from destinations.errors import UsageError
 from destinations.http import Answer, CompiledRequest, Failure
 from destinations.kit.testing.difference import Difference
 from destinations.kit.testing.faults import RETRY_AFTER, PartnerFault, partner_faults
 from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.token_faults import play_token_fault, token_fault_names
 from destinations.kit.testing.ways import Played, Stage, Way, find_ways
 from destinations.kit.testing.wire import CutResponse, Reply, transport_error
 from destinations.outcome import Outcome, State, Status
 from destinations.runtime.endings import Loss
 from destinations.runtime.sender import status_of
+from destinations.sandbox.token_issuer import TOKEN_REQUEST
 
 __all__ = ["FaultCase", "FaultReport", "fault_cases", "play_fault"]
 
@@ -74,6 +76,7 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
     Raises `UsageError` for an action that does not deliver its sample payload without faults.
     """
     definition = subject.definition
+    oauth2 = definition.oauth2
     actions = [*definition.event_actions.values()]
     actions += [] if definition.deletion is None else [definition.deletion]
     for action in actions:
@@ -88,6 +91,11 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
                     " an `example` of an answer"
                 )
                 raise UsageError(msg)
+        if oauth2 is not None:
+            # Whatever the action is: tokens are got the same way for all.
+            for name in token_fault_names(oauth2):
+                yield FaultCase(stage, Way(TOKEN_REQUEST), PartnerFault(name, "token", "refused"))
+            oauth2 = None
         for way in ways:
             request = subject.definition.requests[way.request]
             for fault in partner_faults(request, subject.definition, stage.count):
@@ -96,6 +104,14 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
 
 def play_fault(case: FaultCase) -> FaultReport:
     """Deliver with the fault, and compare outcomes, attempts and waits with the expected ones."""
+    oauth2 = case.stage.definition.oauth2
+    if case.fault.kind == "token" and oauth2 is not None:
+        found = play_token_fault(case.fault.name, oauth2, case.stage.play_with_tokens)
+        differences = tuple(
+            replace(one, place=f"{case.action}, {one.place}") for one in found.differences
+        )
+        outcomes = tuple(result.outcome for result in found.results)
+        return FaultReport(case, outcomes, found.asked, differences)
     place = len(case.way.after)
     undisturbed = case.stage.scripted(case.way.after)
 
@@ -108,8 +124,8 @@ def play_fault(case: FaultCase) -> FaultReport:
 
     played = case.stage.play(reply)
     sent = played.sent[place] if place < len(played.sent) else 0
-    found = tuple(_differences(case, played, sent))
-    return FaultReport(case, tuple(result.outcome for result in played.results), sent, found)
+    outcomes = tuple(result.outcome for result in played.results)
+    return FaultReport(case, outcomes, sent, tuple(_differences(case, played, sent)))
 
 
 def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Difference]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections.abc
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,9 @@ from destinations.kit.testing.case import ABSENT, RecordedRequest
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.token_faults import TokenScript
 from destinations.kit.testing.wire import Reply, Wire
+from destinations.oauth2 import TokenEndpoint
 from destinations.outcome import Result
 from destinations.pipeline.reading import Entry
 from destinations.runtime.action import (
@@ -105,12 +107,21 @@ class Stage:
         # Steps choose for each event, so one is played at a time.
         self.count = 2 if is_joined and not action.perform.steps else 1
 
-    def play(self, reply: Callable[[int, str, int], Reply]) -> Played:
+    def play_with_tokens(self, tokens: TokenScript) -> Sequence[Result]:
+        """Deliver sample payloads with the access tokens of a script; all else is a success."""
+        return self.play(self.scripted(()), tokens).results
+
+    def play(
+        self, reply: Callable[[int, str, int], Reply], tokens: TokenScript | None = None
+    ) -> Played:
         """Deliver sample payloads; ``reply`` gets a request's number from 0, name and attempt."""
         self._calls.clear()
         sent: list[int] = []
 
         def on_request(request: RecordedRequest) -> Reply:
+            of_tokens = None if tokens is None else tokens.reply(request)
+            if of_tokens is not None:
+                return of_tokens
             place = max(0, len(self._calls) - 1)
             sent.extend([0] * (place + 1 - len(sent)))
             # A refused key is also refused by the authentication test.
@@ -118,12 +129,16 @@ class Stage:
             return reply(place, self._name(place), sent[place])
 
         clock = StillClock()
+        if tokens is not None and self.definition.oauth2 is not None:
+            endpoint = TokenEndpoint(self.definition.oauth2, self._settings)
+            self.destination.keep_tokens(tokens.open(clock, endpoint))
         transport = HttpTransport(self.definition.transport.timeouts)
         try:
             with Wire(on_request):
                 rows = deliver_in_sequence(self.destination, transport, clock, self._entries())
         finally:
             transport.close()
+            self.destination.keep_tokens(None)
         request = self.action.perform.request  # of a batch that failed before it was sent
         calls = tuple(self._calls) or (() if request is None else (Made(request),))
         results = tuple(one.row.result for one in rows)
