@@ -315,7 +315,7 @@ def _access(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[
     if before.credentials != after.credentials:
         message = f"its credentials are in other settings: {', '.join(after.credentials)}"
         yield Difference(Bump.MAJOR, place, message)
-    if replace(before, scopes=after.scopes) != after:
+    if replace(before, scopes=after.scopes) != after or {*before.scopes} - {*after.scopes}:
         yield Difference(Bump.PATCH, place, "its requests for access tokens have changed")
 
 

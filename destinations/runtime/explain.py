@@ -18,6 +18,7 @@ from destinations.definition.settings import named_settings
 from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.envelope import STAND_IN_HEADER
+from destinations.oauth2 import TokenEndpoint
 from destinations.outcome import Result
 from destinations.runtime.action import Action, Call, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
@@ -364,4 +365,15 @@ def _outcomes(
     lost = Failure("", "timeout", 0, retryable=True, nothing_applied=False)
     found.append(("sent, but no answer", ending(request, lost, loss)))
     found.append(("no connection", AGAIN))
-    return tuple(found)
+    return (*_of_tokens(destination), *found)
+
+
+def _of_tokens(destination: Destination) -> Iterator[tuple[str, str]]:
+    """Yield what comes before the answers where requests need an access token."""
+    oauth2 = destination.definition.oauth2
+    if oauth2 is None:
+        return
+    place = TokenEndpoint(oauth2, destination.settings).shown
+    grant = "a refresh token" if oauth2.refresh_token is not None else "client credentials"
+    yield f"no access token from {place} for {grant}", "waits; is never dead"
+    yield "access token refused (401)", "sent once more with a new one; costs no attempt"

@@ -71,6 +71,7 @@ def page_facts(
         "modes": _modes(catalog.get("connectionModes", {})),
         "settings": definition.settings["properties"],
         "setting_rows": setting_rows(definition),
+        "oauth2": definition.oauth2,
         "documentation": documentation,
         "beta": documentation.get("beta", False),
         "methods": methods,

@@ -16,6 +16,7 @@ from destinations.definition import (
     check_folder,
     load_definition,
 )
+from destinations.definition.comparison import Bump, compare
 from destinations.definition.setting_uses import address_settings, host_settings
 from tests.oauth2_samples import oauth2_files, write_oauth2
 
@@ -233,3 +234,54 @@ def _written(tmp_path: Path, data: dict[str, Any]) -> Path:
     folder = write_oauth2(tmp_path / "ledgerly")
     (folder / "destination.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
     return folder
+
+
+MORE = ["usage:write", "users:read"]
+
+
+@pytest.mark.parametrize(
+    ("grant", "changes", "bump", "place", "says"),
+    [
+        (
+            "clientCredentials",
+            {"scopes": MORE},
+            Bump.MINOR,
+            "/scopes",
+            "further scopes: users:read",
+        ),
+        (
+            "refreshToken",
+            {"scopes": MORE},
+            Bump.MAJOR,
+            "/scopes",
+            "further scopes: users:read; refresh tokens without them have to be authorized again",
+        ),
+        (
+            "clientCredentials",
+            {"clientAuthentication": "body"},
+            Bump.PATCH,
+            "",
+            "its requests for access tokens have changed",
+        ),
+        ("clientCredentials", {"scopes": None}, Bump.PATCH, "", "requests for access tokens"),
+    ],
+)
+def test_what_a_new_version_changes(
+    tmp_path: Path, grant: str, changes: dict[str, Any], bump: Bump, place: str, says: str
+) -> None:
+    """`diff` says whose credentials no longer do, and what is only another request."""
+    old = load_definition(write_oauth2(tmp_path / "old" / "ledgerly", grant))
+    new = load_definition(write_oauth2(tmp_path / "new" / "ledgerly", grant, **changes))
+    (found,) = compare(old, new)
+    assert (found.bump, found.place) == (bump, f"{AT}{place}")
+    assert says in found.message
+    assert compare(new, new) == []
+
+
+def test_another_grant(tmp_path: Path) -> None:
+    """Credentials of the one grant are of no use for the other."""
+    old = load_definition(write_oauth2(tmp_path / "old" / "ledgerly"))
+    new = load_definition(write_oauth2(tmp_path / "new" / "ledgerly", "refreshToken"))
+    found = {one.place: one for one in compare(old, new)}[AT]
+    assert found.bump is Bump.MAJOR
+    assert "it uses the grant refreshToken from now on, and the grant clientCred" in found.message
