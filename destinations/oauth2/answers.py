@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from destinations.definition import ErrorClass
 from destinations.errors import TransportError
@@ -14,10 +14,13 @@ from destinations.http.envelope import error_text, one_line, parse_body, retry_a
 from destinations.http.error_rules import meaning_of_status
 from destinations.secrets import NO_TOKEN
 
-__all__ = ["RULE", "TokenAnswer", "TokenError", "lost_answer", "read_answer", "refused"]
+__all__ = ["RULE", "Cure", "TokenAnswer", "TokenError", "lost_answer", "read_answer", "refused"]
 
 RULE: Final = "authentication.oauth2"
-"""The rule of a failure to get a token, as `Failure.rule` has it."""
+"""The rule of a failure to get a token begins with it, as `Failure.rule` has it.
+
+What is refused follows: ``.refreshToken`` or ``.clientSecret``; nothing if that is not known.
+"""
 
 _UNAUTHORIZED: Final = 401
 _MAY_PASS: Final = frozenset({"server_error", "slow_down", "temporarily_unavailable"})
@@ -28,6 +31,13 @@ _OF_TOKENS: Final = frozenset({400, 401, 403})
 
 _INVALID_GRANT: Final = "invalid_grant"
 _MOST_SHOWN: Final = 200
+
+
+class Cure(NamedTuple):
+    """What to do about a refusal, and the ``key`` of the credential that is to blame, if known."""
+
+    words: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ def read_answer(
     response: HttpResponse,
     place: str,
     mask: Callable[[str], str],
-    cures: Mapping[str, str],
+    cures: Mapping[str, Cure],
 ) -> TokenAnswer:
     """Return the token in an answer; raises `TokenError` for any other.
 
@@ -106,9 +116,9 @@ def lost_answer(place: str, error: TransportError) -> TokenError:
     return _may_pass(place, error.message, error_class, status=0, is_lost=error.sent)
 
 
-def refused(place: str, said: str, cure: str) -> TokenError:
+def refused(place: str, said: str, cure: Cure) -> TokenError:
     """Return the error for credentials that are refused; ``cure`` says what to do."""
-    message = f"{NO_TOKEN} {place}: {said}; {cure}"
+    message = f"{NO_TOKEN} {place}: {said}; {cure.words}"
     return TokenError(
         Failure(
             message,
@@ -117,7 +127,7 @@ def refused(place: str, said: str, cure: str) -> TokenError:
             retryable=False,
             nothing_applied=True,
             concerns="key",
-            rule=RULE,
+            rule=f"{RULE}.{cure.key}" if cure.key else RULE,
         )
     )
 

@@ -15,7 +15,7 @@ from destinations.http.address import Address
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.envelope import led_to_stand_in
 from destinations.http.transport import Transport
-from destinations.oauth2.answers import TokenAnswer, lost_answer, read_answer, refused
+from destinations.oauth2.answers import Cure, TokenAnswer, lost_answer, read_answer, refused
 from destinations.secrets import reveal, shown_url
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.json_pointer import pointer
@@ -154,7 +154,7 @@ class TokenEndpoint:
         ``note`` is added to what the message says about a refresh token that is refused.
         """
         if issue := self.issue():
-            raise refused("the token endpoint", issue, "add it to the settings")
+            raise refused("the token endpoint", issue, Cure("complete the settings"))
         url, place = self.url(), self.shown
         session = _Session(transport, self._stand_in, public_only=self._public_only)
         oauth2 = self._oauth2
@@ -177,11 +177,11 @@ class TokenEndpoint:
                     url, refresh_token=refresh_token, body=body, headers=dict(_HEADERS)
                 )
         except UnsendableError as error:
-            raise refused(place, error.message, "check tokenUrl") from None
+            raise refused(place, error.message, Cure("check tokenUrl")) from None
         except TransportError as error:
             raise lost_answer(place, error) from None
         except UnicodeEncodeError:
-            cure = "expected text in Latin-1; use clientAuthentication: body"
+            cure = Cure("expected text in Latin-1; use clientAuthentication: body")
             raise refused(place, "id or secret cannot be sent in a header", cure) from None
         masker = self._settings.masker_of_answers
         return read_answer(made["answer"], place, masker.foreign, self._cures(note))
@@ -194,29 +194,25 @@ class TokenEndpoint:
         except ResolveError:
             return "the token endpoint"
 
-    def _cures(self, note: str) -> Mapping[str, str]:
+    def _cures(self, note: str) -> Mapping[str, Cure]:
         """Return what to do about a refusal, by the code of the error; see `read_answer`."""
         oauth2 = self._oauth2
-        client = " and ".join(
-            name for name in (oauth2.client_id, oauth2.client_secret) if name is not None
-        )
-        check = (
-            f"check the settings {client}" if " and " in client else f"check the setting {client}"
-        )
-        general = f"{check}, and authentication.oauth2 of the definition"
-        if oauth2.refresh_token is None:
-            return {"": general, "invalid_client": check, "unauthorized_client": check}
-        again = (
-            f"the refresh token was revoked, has expired or was replaced{note}: authorize again, "
-            f"and put the new refresh token into the setting {oauth2.refresh_token}"
-        )
-        return {
-            "": general,
-            "invalid_client": check,
-            "unauthorized_client": check,
-            "invalid_grant": again,
-            "bad_refresh_token": again,
+        named = [name for name in (oauth2.client_id, oauth2.client_secret) if name is not None]
+        check = f"check the setting{'s' * (len(named) > 1)} {' and '.join(named)}"
+        of_client = Cure(check, "clientSecret")
+        cures = {
+            "": Cure(f"{check}, and authentication.oauth2 of the definition"),
+            "invalid_client": of_client,
+            "unauthorized_client": of_client,
         }
+        if oauth2.refresh_token is None:
+            return cures
+        again = Cure(
+            f"the refresh token was revoked, has expired or was replaced{note}: authorize again, "
+            f"and put the new refresh token into the setting {oauth2.refresh_token}",
+            "refreshToken",
+        )
+        return {**cures, "invalid_grant": again, "bad_refresh_token": again}
 
     def _text(self, name: str) -> str:
         value = self._settings.get(name, "")

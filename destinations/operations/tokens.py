@@ -25,8 +25,12 @@ class StoredTokens:
         return (None if text is None else KeptToken.from_json(text.reveal())), version
 
     def save(self, name: str, token: KeptToken, version: str) -> str | None:
-        """Keep a token in place of that version; see `destinations.oauth2.TokenKeeper.save`."""
-        return self._sealed.replace(name, token.to_json(), version)
+        """Keep a token in place of that version; see `destinations.oauth2.TokenKeeper.save`.
+
+        Nothing is kept of one that is empty: strangers may try any credentials.
+        """
+        text = None if token == KeptToken() else token.to_json()
+        return self._sealed.replace(name, text, version)
 
     def renewing(self, name: str, seconds: float) -> AbstractContextManager[None]:
         """Let nobody else renew the token of this name within."""

@@ -432,7 +432,7 @@ class Sender:
         """Return a failure with masked secrets, as the partner may have repeated them."""
         if isinstance(verdict, Failure):
             # What the OAuth2 server said is masked already; the rest is our own text.
-            is_own = verdict.rule == OF_TOKENS
+            is_own = verdict.rule.startswith(OF_TOKENS)
             masked = self._destination.settings.masker.text if is_own else self._shown
             return replace(verdict, message=masked(verdict.message))
         return verdict
@@ -748,7 +748,7 @@ class Sender:
         """
         authentication = self._destination.definition.authentication
         verdict = refused[0].verdict
-        if isinstance(verdict, Failure) and verdict.rule == OF_TOKENS:
+        if isinstance(verdict, Failure) and verdict.rule.startswith(OF_TOKENS):
             return {"error_class": "authentication"}  # no request can be made to test it
         if authentication is None:
             return {"error_class": "permission"}

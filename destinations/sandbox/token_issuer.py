@@ -48,7 +48,8 @@ class TokenIssuer:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
-        self._refresh = self._setting(oauth2.refresh_token)
+        self.grants = {self._setting(oauth2.refresh_token)} if oauth2.refresh_token else set[str]()
+        """The refresh tokens that it takes now; another one is another account."""
         self.seconds = seconds
         self.rotates = rotates
         self.issued = 0
@@ -62,11 +63,6 @@ class TokenIssuer:
         """Return whether a request to this path is for a token."""
         return any(one.fits(origin, path) for one in self._addresses)
 
-    @property
-    def refresh_token(self) -> str:
-        """The refresh token that it takes now."""
-        return self._refresh
-
     def accepts(self, token: str) -> bool:
         """Return whether a token is good now."""
         with self._lock:
@@ -77,7 +73,7 @@ class TokenIssuer:
         with self._lock:
             self._until.clear()
             if refresh_token:
-                self._refresh = ""
+                self.grants.clear()
 
     def answer(self, request: WireRequest) -> HttpResponse:
         """Give a token, or refuse it."""
@@ -94,11 +90,14 @@ class TokenIssuer:
             return _refused("invalid_scope", f"expected scope with {' '.join(missing)}")
         with self._lock:
             if self._oauth2.refresh_token is not None:
-                if not self._refresh or form.get("refresh_token") != self._refresh:
+                refresh = form.get("refresh_token", "")
+                if refresh not in self.grants:
                     why = "the refresh token is unknown, was replaced or was revoked"
                     return _refused("invalid_grant", why)
                 if self.rotates:
-                    self._refresh = f"sandbox-refresh-{secrets.token_urlsafe(24)}"
+                    self.grants.remove(refresh)
+                    refresh = f"sandbox-refresh-{secrets.token_urlsafe(24)}"
+                    self.grants.add(refresh)
             token = f"sandbox-access-{secrets.token_urlsafe(24)}"
             life = 3600.0 if self.seconds is None else self.seconds
             self._until[token] = self._monotonic() + life
@@ -107,7 +106,7 @@ class TokenIssuer:
             if self.seconds is not None:
                 made["expires_in"] = int(self.seconds)
             if self._oauth2.refresh_token is not None and self.rotates:
-                made["refresh_token"] = self._refresh
+                made["refresh_token"] = refresh
         return json_response(made, headers={"cache-control": "no-store"})
 
     def _client_issue(self, request: WireRequest, form: Mapping[str, str]) -> str | None:

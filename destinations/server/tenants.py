@@ -24,6 +24,7 @@ from destinations.definition.document import Document
 from destinations.errors import UsageError
 from destinations.http import Failure
 from destinations.http.transport import Transport
+from destinations.oauth2 import RULE as OF_TOKENS
 from destinations.operations import TenantState, TenantStatus
 from destinations.pipeline.engine import Engine
 from destinations.pipeline.intake import Intake
@@ -957,7 +958,28 @@ class ServedTenants:
             return Verdict("good", None if found is None else _with_part(found, part))
         if found.error_class == "invalid" and not found.made:
             return Verdict("unsendable", why=found.message)
+        if self._is_of_others(found):
+            return Verdict("away")
         return Verdict(_of_failure(found))
+
+    def _is_of_others(self, failure: Failure) -> bool:
+        """Return whether a token (OAuth2) is refused for what is not a customer's key.
+
+        That is the operator's to mend: no customer is to blame.
+        """
+        if not failure.rule.startswith(OF_TOKENS):
+            return False
+        oauth2 = None if self._authentication is None else self._authentication.oauth2
+        blamed = failure.rule.rpartition(".")[2]
+        names = (
+            {}
+            if oauth2 is None
+            else {
+                "refreshToken": oauth2.refresh_token,
+                "clientSecret": oauth2.client_secret,
+            }
+        )
+        return names.get(blamed) != self._key
 
     def _may_repeat(self) -> bool:
         """Return whether one more unproven key may be asked about again now.

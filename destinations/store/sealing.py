@@ -206,14 +206,18 @@ class SealedValues:
         row = self._database.one("SELECT value FROM sealed WHERE name = ?", (name,))
         return (None, "") if row is None else (self._opener().open(row[0], row=_row(name)), row[0])
 
-    def replace(self, name: str, text: str, version: str) -> str | None:
-        """Keep a secret in place of this version of it, and return the new version.
+    def replace(self, name: str, text: str | None, version: str) -> str | None:
+        """Keep a secret in place of this version of it, or none; return the new version.
 
         Returns None, and changes nothing, if there is another version by now.
         """
-        value = self.sealed(name, text)
+        value = "" if text is None else self.sealed(name, text)
         with self._database.transaction() as connection:
-            if version:
+            if text is None:
+                done = connection.execute(
+                    "DELETE FROM sealed WHERE name = ? AND value = ?", (name, version)
+                )
+            elif version:
                 done = connection.execute(
                     "UPDATE sealed SET value = ? WHERE name = ? AND value = ?",
                     (value, name, version),

@@ -175,8 +175,8 @@ def test_a_refresh_token_that_is_replaced(place: Place) -> None:
         assert done.code == 0, done.err
         place.tokens.revoke()
     assert (place.taken, place.tokens.issued) == (3, 3)
-    refresh = place.tokens.refresh_token.encode()
-    assert refresh not in place.stored()
+    (refresh,) = place.tokens.grants
+    assert refresh.encode() not in place.stored()
 
 
 @refreshes
@@ -215,7 +215,7 @@ def test_a_revoked_refresh_token_stops_the_run(place: Place) -> None:
     with sqlite3.connect(place.store) as store:
         (dead,) = store.execute("SELECT count(*) FROM ledger").fetchone()
     assert dead == 0
-    place.tokens._refresh = "another-refresh-token"
+    place.tokens.grants = {"another-refresh-token"}
     place.write_settings(refreshToken="another-refresh-token")
     done = place.run("--same-account")
     assert done.code == 0, done.err

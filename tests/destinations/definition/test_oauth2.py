@@ -273,7 +273,7 @@ def test_what_a_new_version_changes(
     old = load_definition(write_oauth2(tmp_path / "old" / "ledgerly", grant))
     new = load_definition(write_oauth2(tmp_path / "new" / "ledgerly", grant, **changes))
     (found,) = compare(old, new)
-    assert (found.bump, found.place) == (bump, f"{AT}{place}")
+    assert (found.bump, found.path) == (bump, f"{AT}{place}")
     assert says in found.message
     assert compare(new, new) == []
 
@@ -282,6 +282,6 @@ def test_another_grant(tmp_path: Path) -> None:
     """Credentials of the one grant are of no use for the other."""
     old = load_definition(write_oauth2(tmp_path / "old" / "ledgerly"))
     new = load_definition(write_oauth2(tmp_path / "new" / "ledgerly", "refreshToken"))
-    found = {one.place: one for one in compare(old, new)}[AT]
+    found = {one.path: one for one in compare(old, new)}[AT]
     assert found.bump is Bump.MAJOR
     assert "it uses the grant refreshToken from now on, and the grant clientCred" in found.message

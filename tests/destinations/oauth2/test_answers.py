@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from destinations.http import HttpResponse
-from destinations.oauth2 import TokenAnswer, TokenError, read_answer
+from destinations.oauth2 import Cure, TokenAnswer, TokenError, read_answer
 
 PLACE = "https://p.example/token"
-CURES = {"": "look at the settings", "invalid_grant": "authorize again"}
+CURES = {"": Cure("look at the settings"), "invalid_grant": Cure("authorize again", "refreshToken")}
 
 
 def _read(status: int, body: bytes, **headers: str) -> TokenAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_without_the_extra(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint._client_class.cache_clear()
     definition = make()
     with pytest.raises(
-        MissingExtraError, match="scheme: oauth2 needs the library authlib, .*oauth2"
+        MissingExtraError, match=r"scheme: oauth2 needs the library authlib, .*oauth2"
     ):
         bind_destination(definition, None, Document("s", _given(), {}))
 
@@ -67,7 +68,7 @@ def _given() -> dict[str, Any]:
 def test_what_is_explained(make: Make) -> None:
     """The request has the place of the token; what follows where there is none is said."""
     definition = make("refreshToken")
-    found = explain(Destination(definition, settings_of(definition)), EVENT)
+    found = explain(Destination(definition, settings_of(definition)), json.dumps(EVENT).encode())
     (planned,) = found.subscriptions[0].requests
     assert planned.request is not None
     assert planned.request["headers"]["Authorization"] == "Bearer <access token>"

@@ -152,7 +152,7 @@ def test_a_revoked_refresh_token_pauses(place: Place, stream: io.StringIO) -> No
     place.post(3)
     _until(lambda: "credentials refused" in stream.getvalue())
     assert any("refuses the credentials" in one for one in service.remarks())
-    place.tokens._refresh = "another-refresh-token"
+    place.tokens.grants = {"another-refresh-token"}
     service.reload(place.config(refresh="another-refresh-token"))
     _until(lambda: place.taken == 4)
     assert "dead" not in stream.getvalue()
@@ -209,3 +209,84 @@ def test_a_command_asks_with_the_tokens_of_the_server(place: Place) -> None:
         without = {key: value for key, value in place.environment.items() if key != "SEAL"}
         with pytest.raises(UsageError, match="the key of sealing cannot be read here"):
             configured_partners(path, without, store, scopes)
+
+
+class Customers:
+    """A server to which customers send with refresh tokens of their own."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        place.tokens.grants = {"refresh-of-ann-0001", "refresh-of-bob-0001"}
+
+    def config(self, secret: str = SETTINGS["clientSecret"]) -> ServeConfig:
+        place = self.place
+        document = {
+            "listen": {"port": 0},
+            "store": {"path": "s.sqlite3"},
+            "sealing": {"key": "${SEAL}"},
+            "destinations": [
+                {
+                    "name": "usage",
+                    "destination": "./ledgerly",
+                    "receiver": {"tenants": {"key": "refreshToken"}},
+                    "settings": {
+                        "endpoint": place.partner.url,
+                        "clientId": SETTINGS["clientId"],
+                        "clientSecret": "${SECRET}",
+                    },
+                }
+            ],
+        }
+        path = place.path / "serve.json"
+        path.write_text(json.dumps(document))
+        return read_config(path, place.environment | {"SECRET": secret})
+
+    def post(self, key: str, message: str) -> int:
+        assert self.place.service is not None
+        event = {
+            "type": "track",
+            "event": "Used",
+            "userId": "u1",
+            "messageId": message,
+            "timestamp": "2026-05-01T10:00:00Z",
+        }
+        url = self.place.service.urls["usage"]
+        return requests.post(url, json=event, auth=(key, ""), timeout=10).status_code
+
+
+def test_customers_with_tokens_of_their_own(place: Place) -> None:
+    """Each has its own chain of refresh tokens, which goes on although the key they send stays."""
+    customers = Customers(place)
+    for number in range(3):
+        place.start(customers.config())
+        for key in ("refresh-of-ann-0001", "refresh-of-bob-0001"):
+            assert customers.post(key, f"m{number}-{len(key)}{key[11]}") == 200
+        _until(lambda: place.taken == 2 * number + 2)  # noqa: B023 - called at once
+        place.stop()
+        place.tokens.revoke()
+    assert place.tokens.issued == 6
+    assert len(place.tokens.grants) == 2
+    stored = b"".join(path.read_bytes() for path in place.path.glob("s.sqlite3*"))
+    for secret in (*place.tokens.grants, "refresh-of-ann-0001"):
+        assert secret.encode() not in stored
+
+
+def test_strangers_leave_nothing(place: Place) -> None:
+    """A key that the partner refuses is refused here, and no row is kept of it."""
+    customers = Customers(place)
+    place.start(customers.config())
+    assert [customers.post(f"a-made-up-key-{number}", f"m{number}") for number in range(3)] == [
+        401
+    ] * 3
+    with SqliteStore(place.path / "s.sqlite3", read_only=True) as store:
+        assert store.database.all("SELECT name FROM sealed WHERE name LIKE 'oauth2/%'") == []
+
+
+def test_a_secret_of_the_operator_refuses_no_customer(place: Place) -> None:
+    """What is wrong with the client is the operator's: no key of a customer counts as wrong."""
+    customers = Customers(place)
+    place.start(customers.config("another-secret-of-the-client"))
+    assert customers.post("refresh-of-ann-0001", "m1") == 200
+    place.stop()
+    place.start(customers.config())
+    _until(lambda: place.taken == 1)

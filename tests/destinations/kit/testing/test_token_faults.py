@@ -55,7 +55,7 @@ def _new_refresh_token_dropped(patch: pytest.MonkeyPatch) -> None:
 def _refusal_ends_events(patch: pytest.MonkeyPatch) -> None:
     refused = answers.refused
 
-    def harsh(place: str, said: str, cure: str) -> answers.TokenError:
+    def harsh(place: str, said: str, cure: answers.Cure) -> answers.TokenError:
         failure = refused(place, said, cure).failure
         return answers.TokenError(replace(failure, error_class="invalid", concerns="event"))
 
