@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("sandbox_thread")
 
 _ENDS = (
     *("-wal", "-shm", "-journal", ".lock", ".serving", ".identity", ".backed-up"),
-    *(".run-1", ".account-12"),
+    *(".run-1", ".account-12", ".oauth2-7"),
 )
 
 
