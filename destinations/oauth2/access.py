@@ -24,6 +24,8 @@ __all__ = ["Access", "AccessTokens"]
 
 _HEADER: Final = "Authorization"
 _UNAUTHORIZED: Final = 401
+_REPLACED: Final = 2
+"""How often a request is sent again with another token; only one of them is asked for."""
 _HELD: Final = 20_000
 """Accounts whose tokens are held in memory; those of others are read from the store again."""
 
@@ -39,21 +41,22 @@ class Access:
         """Send a request with a token; raises `TokenError` without one, else as the transport does.
 
         An answer 401 changed nothing at the partner. Its token may have been revoked: the request
-        is sent once more with a new one.
+        is sent once more with a new one, and again if another process has replaced that since.
         """
         if request.headers.get(_HEADER) != ACCESS_TOKEN:
             return transport.send(request)
         token = self._holder.current(self._endpoint, transport)
         response = transport.send(_with_token(request, token))
+        for _ in range(_REPLACED):
+            if response.status != _UNAUTHORIZED:
+                break
+            other = self._holder.instead_of(token, self._endpoint, transport)
+            if other is None:
+                return response
+            token = other
+            response = transport.send(_with_token(request, token))
         if response.status != _UNAUTHORIZED:
             self._holder.accepted(token)
-            return response
-        other = self._holder.instead_of(token, self._endpoint, transport)
-        if other is None:
-            return response
-        response = transport.send(_with_token(request, other))
-        if response.status != _UNAUTHORIZED:
-            self._holder.accepted(other)
         return response
 
 

@@ -112,9 +112,20 @@ class TokenHolder:
             now = self._clock.monotonic()
             if self._token is not None and self._token != rejected and now < self._expires_at:
                 return self._token
-            if now < self._doubted_until:
-                return None
+            is_doubted = now < self._doubted_until
+        if is_doubted:
+            return self._of_another(rejected)
         return self._renewed(endpoint, transport, rejected=rejected)
+
+    def _of_another(self, rejected: str) -> str | None:
+        """Return the token that another process has got since; None if there is none."""
+        try:
+            kept, _ = self._keeper.load(self._name)
+        except DestinationsError:
+            return None
+        if kept is None or not self._is_of_use(kept, rejected):
+            return None
+        return self._take(kept, is_doubted=True)
 
     def accepted(self, token: str) -> None:
         """Note that the partner has taken a token."""

@@ -151,6 +151,28 @@ def test_a_refused_token_is_renewed_once(make: Make, clock: HandClock) -> None:
     assert len(partner.asked) == before + 2
 
 
+def test_a_token_that_another_process_replaced_in_between(make: Make, clock: HandClock) -> None:
+    """A new token that is refused at once: what another process has got since is used instead."""
+    partner, keeper = Partner(rotates=True), Keeper()
+    one = _access(make, keeper, clock, "refreshToken")
+    other = _access(make, keeper, clock, "refreshToken")
+    one.send(REQUEST, partner)
+    partner.revoke()
+
+    class Between(Partner):
+        """Lets the other process replace the token before the new one is used."""
+
+        def send(self, request: HttpRequest) -> HttpResponse:
+            if request.headers["Authorization"].endswith("access-token-0002"):
+                partner.revoke()
+                assert other.send(REQUEST, partner).status == 200
+            return partner.send(request)
+
+    assert one.send(REQUEST, Between()).status == 200
+    assert partner.count == 3
+    assert partner.used[-1] == "access-token-0003"
+
+
 def test_a_new_refresh_token_is_kept_before_the_token_is_used(make: Make, clock: HandClock) -> None:
     """What replaces a refresh token is durable first; the request comes after that."""
     partner, keeper = Partner(rotates=True), Keeper()
