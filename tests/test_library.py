@@ -172,6 +172,15 @@ def test_any_event_has_its_row(
     assert row.line == 2
 
 
+@pytest.mark.parametrize(
+    ("event", "code"), [(7, "NOT_OBJECT"), (_event("s", tags={1}), "NOT_JSON"), ("{", "NOT_JSON")]
+)
+def test_codes_of_what_is_no_event(webhook: OpenDestination, event: Any, code: str) -> None:
+    """The code is the one that a line of a file with such an event has."""
+    (row,) = webhook.deliver([event])
+    assert (row.outcome, row.code) == (Outcome.INVALID, code)
+
+
 @pytest.mark.parametrize("event", [_event("m"), "{}", b"{}"])
 def test_one_event_in_place_of_a_list(webhook: OpenDestination, event: Any) -> None:
     """It is told, as its keys or characters would be taken for events."""

@@ -74,7 +74,7 @@ def entries_of(events: Iterable[EventLike]) -> Iterator[Entry]:
         if not _is_mapping(event):
             shown = repr(event).encode("utf-8", "replace")[:_SHOWN]
             fault = f"an event must be a mapping, or its JSON, not {type_of(event)}"
-            yield Entry(number, shown, fault=fault)
+            yield Entry(number, shown, fault=fault, code="NOT_OBJECT")
             continue
         try:
             data = json.dumps(_plain(event), allow_nan=False, default=_plain).encode()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import BinaryIO, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
+from destinations.segment.event import NOT_JSON
+
 __all__ = [
     "MARK",
     "MAX_ENTRY_BYTES",
@@ -51,7 +53,8 @@ class Entry(NamedTuple):
     """An entry that should be one event; it begins in ``line`` (from 1).
 
     ``data`` is cut at `MAX_ENTRY_BYTES`. An entry without data is an empty line. ``fault`` says
-    what is wrong with the input here, and what was expected: then it is not an event.
+    what is wrong with the input here, and what was expected: then it is not an event, and ``code``
+    is that of its row.
     ``hides_more`` says that what comes after it in the input could not be distinguished from it.
     """
 
@@ -60,6 +63,7 @@ class Entry(NamedTuple):
     truncated: bool = False
     fault: str = ""
     hides_more: bool = False
+    code: str = NOT_JSON
 
 
 @runtime_checkable

@@ -401,7 +401,7 @@ class RunInput:
         only = None if wrapped is None else _meant(pipeline.destination, wrapped.key)
         now = self._now()
         if entry.fault:
-            planned = unreadable(data, entry.fault)
+            planned = unreadable(data, entry.fault, entry.code)
         else:
             planned = plan(pipeline.destination, data, only=only, received_at=now)
         if entry.hides_more and not self._report.hidden_from:

@@ -13,7 +13,7 @@ from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Payload, Subscription
 from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.segment.event import Event, read_event
+from destinations.segment.event import NOT_JSON, Event, read_event
 
 __all__ = ["Plan", "PlannedDelivery", "plan", "plan_event", "unreadable"]
 
@@ -64,9 +64,9 @@ class Plan:
         )
 
 
-def unreadable(raw: bytes, reason: str) -> Plan:
+def unreadable(raw: bytes, reason: str, code: str = NOT_JSON) -> Plan:
     """Return the plan for input that cannot be read as an event."""
-    invalid = Result.invalid(reason, "malformed_input")
+    invalid = Result.invalid(reason, code)
     return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
 
 

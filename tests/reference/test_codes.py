@@ -32,6 +32,8 @@ CARRIERS = frozenset(
 
 SNAKE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 WORD = re.compile(r"[A-Z][A-Z0-9_]{3,}")
+GIVEN = re.compile(WORD.pattern + r"|[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
+"""What is a code where one is given, also one that is not in capitals, as all should be."""
 NO_CODES = re.compile(
     r"(?:AF|CERT|O|RLIMIT|SSL|SSLV3|TCP|TLSV1|TLSV13|OTEL|WATCHDOG|XDG)_\w+"  # of the system
     r"|CURL_CA_BUNDLE|DESTINATIONS_SEALING_KEY|REQUESTS_CA_BUNDLE|NOTIFY_SOCKET"
@@ -86,7 +88,7 @@ def _written(tree: ast.Module) -> Iterator[tuple[str, int]]:
                     yield text, node.lineno
     for one in _of_calls(tree):
         match one:
-            case ast.Constant(value=str(text)) if WORD.fullmatch(text):
+            case ast.Constant(value=str(text)) if GIVEN.fullmatch(text):
                 yield text, one.lineno
 
 
@@ -114,6 +116,17 @@ def test_codes_are_found() -> None:
     """The search finds codes of each kind: of results, errors, constants, and of other modules."""
     assert {"PAYLOAD_VALIDATION_FAILED", "REPLACED", "CONFLICT", "RESTORED"} <= _in_source().keys()
     assert {"NO_DESTINATION", "NOT_JSON", "TOO_LARGE", "OTHER_DEFINITION"} <= _in_source().keys()
+
+
+def test_codes_in_small_letters_are_found() -> None:
+    """A code that is written in another way than the others is one all the same."""
+    tree = ast.parse('Result.invalid("it ends early", "cut_off")\nraise EventError("no", "Not_So")')
+    assert set(_written(tree)) == {("cut_off", 1), ("Not_So", 2)}
+
+
+def test_codes_are_in_capitals() -> None:
+    """Codes look alike, as whoever selects by them expects."""
+    assert {code: at for code, at in _in_source().items() if not WORD.fullmatch(code)} == {}
 
 
 def test_every_code_is_on_the_page() -> None:

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
     ),
     "no event": (
         "{nonsense",
-        ["invalid (400 malformed_input): a value (from byte 1 on) does not end"],
+        ["invalid (400 NOT_JSON): a value (from byte 1 on) does not end"],
     ),
 }
 
