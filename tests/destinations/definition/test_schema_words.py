@@ -38,6 +38,10 @@ def _schemas(given: Any) -> Iterator[dict[str, Any]]:
                 yield from _schemas(value)
 
 
+_RANGE = re.compile(r"(?<![\w.])(\d+) to (\d+)(?![\w.]*\d)")
+_UNDER = re.compile(r"\bunder (\d+)\b")
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     return list(_schemas(json.loads(path.read_text(encoding="utf-8"))))
 
@@ -96,3 +100,19 @@ def test_wrong_values_of_a_configuration(text: str, shown: str) -> None:
     """A wrong value says what would be right, with an example."""
     found = [str(issue) for issue in schema_issues(read_document(text, "f.yaml"), "serve")]
     assert [issue for issue in found if shown in issue], found
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_a_range_in_words_is_the_one_that_holds(path: Path) -> None:
+    """A number that is described as "0 to 9" may be either; one "under 9" may not be 9."""
+    for schema in _read(path):
+        types = schema.get("type", [])
+        if not {"number", "integer"}.intersection([types] if isinstance(types, str) else types):
+            continue
+        words = schema.get("description", "")
+        for least, most in _RANGE.findall(words):
+            assert (schema.get("minimum"), schema.get("maximum")) == (int(least), int(most)), words
+        for most in _UNDER.findall(words):
+            assert schema.get("exclusiveMaximum") == int(most), words
+        if "exclusiveMaximum" in schema and re.search(r"\d", words):
+            assert _UNDER.search(words), words
