@@ -367,6 +367,7 @@ class _Runner:
             self._stack.callback(self.undelivered.close)
             self._recorders.append(self.undelivered.record)
         self._check_environment()
+        self._recorded.begin()
         if source is not None or self._has_waiting():
             self._test_credentials()
         if self.reads_nothing:

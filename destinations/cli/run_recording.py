@@ -7,9 +7,11 @@ import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
+from destinations.cli.confirming import UnansweredError
 from destinations.cli.run_options import Options
 from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
@@ -68,24 +70,44 @@ class RecordedRun:
         self._options = options
         self._definition = definition
         self._kept: _Kept | None = None
-        self._is_recorded = False
+        self._is_over = False
+        # The name of the note that this run has begun; None until it has.
+        self._begun: str | None = None
         self._began = self.report.began
 
     def keep(self, store: OpenStore, run: RunStore, account: KnownAccount) -> None:
         """Keep the record in this store, when the run has ended."""
         self._kept = _Kept(store, run, account)
-        if self._options.dry_run:
+
+    def begin(self) -> None:
+        """Note in that store that the run begins: what ends it before is not recorded there.
+
+        Otherwise a command that did nothing, such as one with a wrong option, would hide the record
+        of the last run.
+        """
+        kept = self._kept
+        if kept is None or self._options.dry_run:
             return
+        self._begun = ""
+        repeated = self.masker.text(self._options.repeated)
         with contextlib.suppress(DestinationsError):  # the run itself says what is wrong with it
-            note_begin(store, run.scope.id, self._began, self.masker.text(self._options.repeated))
+            self._begun = note_begin(kept.store, kept.run.scope.id, self._began, repeated)
 
     def failed(self, error: BaseException) -> None:
-        """Record a run that an error ended, unless it was recorded; tell if that fails as well."""
-        is_declined = isinstance(error, click.exceptions.Exit | click.exceptions.Abort)
-        if self._is_recorded or is_declined:
+        """Record a run that an error ended, unless it was recorded; tell if that fails as well.
+
+        A run that was declined before it delivered anything has not been.
+        """
+        if self._is_over:
+            return
+        is_declined = isinstance(error, _DECLINED)
+        if is_declined and not self.report.totals.rows:
+            self._withdraw()
             return
         self.report.ended = self.report.ended or time.time()
         code, why = _failure(error)
+        if is_declined:  # after what earlier runs had left was delivered
+            why = ""
         page_failure = self._end(self.report, code, None, why)
         if page_failure is not None:
             click.echo(f"{page_failure}", err=True)
@@ -97,7 +119,7 @@ class RecordedRun:
     def _end(
         self, report: Report, code: int, resumed: Report | None, failure: str
     ) -> DestinationsError | None:
-        self._is_recorded = True
+        self._is_over = True
         record = RunRecord.of(
             report,
             self._context(),
@@ -136,7 +158,7 @@ class RecordedRun:
         """Keep the record, unless there is nothing to say: it would hide that of an earlier run."""
         kept = self._kept
         has_news = record.rows or record.lines or record.before or record.failure
-        if kept is None or self._options.dry_run:
+        if kept is None or self._begun is None:
             return
         try:
             if has_news:
@@ -145,6 +167,13 @@ class RecordedRun:
         except DestinationsError as error:
             if record.stopped not in {"damaged", "unavailable"}:  # which say so themselves
                 click.echo(f"The run could not be recorded in the store: {error}", err=True)
+
+    def _withdraw(self) -> None:
+        """Forget that the run has begun."""
+        self._is_over = True
+        if self._kept is not None and self._begun:
+            with contextlib.suppress(DestinationsError):  # the next run forgets it as well
+                self._kept.store.forget(self._begun)
 
     def _write(self, record: RunRecord) -> DestinationsError | None:
         path, kept = self._options.report, self._kept
@@ -167,8 +196,14 @@ class RecordedRun:
         return None
 
 
+_DECLINED: Final = (click.exceptions.Exit, click.exceptions.Abort, UnansweredError)
+"""What ends a command whose question was not answered with yes."""
+
+
 def _failure(error: BaseException) -> tuple[int, str]:
     """Return the exit code of an error that ends a command, and what it says."""
+    if isinstance(error, click.exceptions.Abort):
+        return 130, ""
     if isinstance(error, KeyboardInterrupt):
         return 130, "it was interrupted for the second time, and ended at once"
     if isinstance(error, TemporaryError):

@@ -28,6 +28,8 @@ Use = Callable[..., dict[str, Any]]
 
 KEY = "prv_test_first"
 NOBODY = "http://127.0.0.1:9"
+PERSON = {"type": "identify", "userId": "cleo", "messageId": "i1", "traits": {"name": "C"}}
+NO_PERSON = {"match": {"text": "cleo"}, "status": 503, "times": None}
 MARKUP = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 
 
@@ -161,6 +163,44 @@ def test_a_question_that_is_declined(runs: Any, use: Use, tmp_path: Path) -> Non
     runs.type("n\n")
     assert runs("--report", path, "--again", events=events).code == 1
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "option", "code"),
+    [("n\n", "--again", 1), ("", "--again", 2), ("", "--undelivered", 2)],
+    ids=["declined", "nobody answers", "a file that exists"],
+)
+def test_a_command_that_did_nothing(
+    runs: Any, use: Use, tmp_path: Path, typed: str, option: str, code: int
+) -> None:
+    """The last run is still the one that did something, and its record is what it was."""
+    path, events = tmp_path / "run.html", runs.file(use(), use("bob"))
+    report = ("report", path, "--store", runs.store)
+    assert runs(events=events).code == 0
+    runs.type(typed)
+    given = [option] if option == "--again" else [option, runs.file(use())]
+    assert runs(*given, events=events).code == code
+    done = runs.command(*report)
+    assert (done.code, done.err) == (0, "")
+    assert _totals(path) == {"delivered": 2, "rows": 2}
+    assert _facts(path)["Exit code"] == "0"
+    assert "This is not the last run" not in _said(path)
+
+
+def test_a_question_that_is_declined_after_a_delivery(runs: Any, use: Use, tmp_path: Path) -> None:
+    """What earlier runs had left was delivered before it was asked: that is recorded."""
+    path, events = tmp_path / "run.html", runs.file(use(), PERSON)
+    runs.partner.faults.add(NO_PERSON)
+    assert runs("--outage", "0.2", events=events).code == 75
+    runs.partner.faults.clear()
+    left = runs.statuses.count("ready")
+    assert left
+    runs.type("n\n")
+    assert runs("--resume", "--again", events=events).code == 1
+    assert runs.statuses == ["delivered", "delivered"]
+    done = runs.command("report", path, "--store", runs.store)
+    assert (done.code, done.err) == (0, "")
+    assert _totals(path) == {"delivered": left, "rows": left}
 
 
 def test_a_partner_that_is_away(runs: Any, use: Use, tmp_path: Path) -> None:
