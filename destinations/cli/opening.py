@@ -31,6 +31,7 @@ __all__ = [
     "destination_argument",
     "installed_destinations",
     "optional_destination_argument",
+    "settings_of_file",
     "settings_option",
     "store_option",
 ]
@@ -105,11 +106,16 @@ def bind_to_file(
     store: Store | None = None,
 ) -> BoundDestination:
     """Return the destination, bound to the settings of a file."""
+    return bind_destination(definition, plugin, settings_of_file(settings, overrides), store)
+
+
+def settings_of_file(settings: Path | None, overrides: Overrides | None = None) -> Document:
+    """Return the settings that `bind_to_file` binds; the file may be one that is read once."""
     over = overrides or Overrides()
     document = _NO_FILE
     if settings is not None:
         document = read_settings(settings, os.environ, replaced=over.own)
-    return bind_destination(definition, plugin, over.applied_to(document), store)
+    return over.applied_to(document)
 
 
 def bind_to_show(

@@ -27,11 +27,11 @@ from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
 from destinations.cli.opening import (
     Overrides,
-    bind_to_file,
     bind_to_show,
     connect_to_file,
     connection_option,
     destination_argument,
+    settings_of_file,
     settings_option,
     store_option,
 )
@@ -59,7 +59,13 @@ from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
 from destinations.http import Failure
 from destinations.http.transport import HttpTransport
-from destinations.opening import BoundDestination, check_written, open_definition, open_store
+from destinations.opening import (
+    BoundDestination,
+    bind_destination,
+    check_written,
+    open_definition,
+    open_store,
+)
 from destinations.operations import (
     Rerun,
     open_run_store,
@@ -82,11 +88,12 @@ from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, 
 from destinations.pipeline.run_input import OUTAGE
 from destinations.pipeline.undelivered_file import UndeliveredFile
 from destinations.runtime.account_identity import AccountIdentity, credentials_of, identity_of
+from destinations.runtime.destination import Destination
 from destinations.runtime.plugins import Plugin, plugin_changes_command
 from destinations.runtime.sender import Sender
 from destinations.sandbox.starting import start_sandbox
 from destinations.secrets import Masker
-from destinations.store import OpenStore, check_not_sidecar, default_path
+from destinations.store import OpenStore, check_not_sidecar, default_path, is_missing
 
 __all__ = ["command"]
 
@@ -263,17 +270,7 @@ def _run_recorded(
             held = None if options.dry_run else sandbox.snapshot()
             definition = sandbox.connected(definition)
             overrides = Overrides(sandbox.settings, sandbox.free_settings)
-        store = _open_store(options)
-        if store is not None:
-            stack.callback(store.close)
-        bind = bind_to_show if options.dry_run else bind_to_file
-        opened = bind(
-            definition,
-            plugin,
-            options.settings,
-            overrides=overrides,
-            store=store,
-        )
+        opened, store = _bound(options, definition, plugin, overrides, stack)
         _keep_tokens(opened, store, options)
         name = options.account or opened.account
         if options.use_sandbox and name is None:
@@ -309,6 +306,29 @@ def _keep_tokens(opened: BoundDestination, store: OpenStore | None, options: Opt
         return
     tokens = open_tokens(definition, store, options.sealing_key, is_real=not options.use_sandbox)
     opened.destination.keep_tokens(tokens)
+
+
+def _bound(
+    options: Options,
+    definition: DestinationDefinition,
+    plugin: Plugin | None,
+    overrides: Overrides | None,
+    stack: ExitStack,
+) -> tuple[BoundDestination, OpenStore | None]:
+    """Bind the destination to its settings, and open the store, which ``stack`` closes.
+
+    A store that is not there is made only for a command that would not be refused anyway.
+    """
+    if options.dry_run:
+        store = _open_store(options, stack)
+        shown = bind_to_show(definition, plugin, options.settings, overrides=overrides, store=store)
+        return shown, store
+    settings = settings_of_file(options.settings, overrides)
+    if _makes_store(options):
+        _check_environment(bind_destination(definition, plugin, settings).destination)
+        _check_undelivered(options)
+    store = _open_store(options, stack)
+    return bind_destination(definition, plugin, settings, store), store
 
 
 class _Runner:
@@ -360,13 +380,14 @@ class _Runner:
         elif self._store is not None:
             self._kept = self._open_account(self._store)
         if options.undelivered is not None:
-            self._check_undelivered(options.undelivered)
+            _check_undelivered(options, self._store, self._kept)
             self.undelivered = _open_undelivered(
                 options.undelivered, self.masker, None if source is None else source.places
             )
             self._stack.callback(self.undelivered.close)
             self._recorders.append(self.undelivered.record)
-        self._check_environment()
+        if not options.dry_run:
+            _check_environment(self._destination)
         self._recorded.begin()
         if source is not None or self._has_waiting():
             self._test_credentials()
@@ -406,24 +427,6 @@ class _Runner:
         )
         self._recorded.keep(store, kept, store.accounts().get(self._account))
         return kept
-
-    def _check_undelivered(self, path: Path) -> None:
-        """Raise `UsageError` for a file that this command must not continue."""
-        store, kept, options = self._store, self._kept, self._options
-        files = () if options.reads_stdin else options.events
-        if path.exists() and any(path.samefile(name) for name in files):
-            msg = f"--undelivered {path} is the file that --events reads; use another name"
-            raise UsageError(msg)
-        check_not_sidecar(path)
-        is_own = False
-        if store is not None and kept is not None:
-            is_own = wrote_undelivered(store, kept.scope.id, path)
-        if path.exists():
-            check_can_be_written(path)
-        # Without a store it would not be known which of its events were delivered since.
-        if not is_own and path.exists() and path.stat().st_size > 0:
-            msg = f"{path} exists and is not empty; feed it back or move it away first"
-            raise UsageError(msg)
 
     def _known(self) -> RunStore | None:
         """Return the queue of earlier runs, read-only."""
@@ -512,12 +515,6 @@ class _Runner:
             report.stopped = report.stopped or Stopped("unavailable", report.lines, str(error))
 
     # -- before the first event ----------------------------------------------------------------
-
-    def _check_environment(self) -> None:
-        """Raise `UsageError` if this process cannot connect, whatever the events are."""
-        issues = [] if self._options.dry_run else self._destination.environment_issues()
-        if issues:
-            raise UsageError("\n".join(issues))
 
     def _test_credentials(self) -> None:
         """Raise `UsageError` if the partner refuses the credentials; tell if it does not answer."""
@@ -689,13 +686,53 @@ class _Runner:
         return mine[0] if mine else {}
 
 
-def _open_store(options: Options) -> OpenStore | None:
+def _open_store(options: Options, stack: ExitStack) -> OpenStore | None:
     """Return the store of a run; for a dry run as it is, None if there is none."""
     if not options.keeps:
         return None
     if options.dry_run:
-        return open_to_read(options.store or default_path())
-    return open_store(options.store)
+        store = open_to_read(options.store or default_path())
+    else:
+        store = open_store(options.store)
+    if store is not None:
+        stack.callback(store.close)
+    return store
+
+
+def _makes_store(options: Options) -> bool:
+    """Return whether the run makes its store, as it is a file that is not there."""
+    path = options.store or default_path()
+    return options.keeps and isinstance(path, Path) and is_missing(path)
+
+
+def _check_environment(destination: Destination) -> None:
+    """Raise `UsageError` if this process cannot connect, whatever the events are."""
+    issues = destination.environment_issues()
+    if issues:
+        raise UsageError("\n".join(issues))
+
+
+def _check_undelivered(
+    options: Options, store: OpenStore | None = None, kept: RunStore | None = None
+) -> None:
+    """Raise `UsageError` for a file of --undelivered that this command must not continue."""
+    path = options.undelivered
+    if path is None:
+        return
+    files = () if options.reads_stdin else options.events
+    if path.exists() and any(path.samefile(name) for name in files):
+        msg = f"--undelivered {path} is the file that --events reads; use another name"
+        raise UsageError(msg)
+    check_not_sidecar(path)
+    is_own = False
+    if store is not None and kept is not None:
+        is_own = wrote_undelivered(store, kept.scope.id, path)
+    if path.exists():
+        check_can_be_written(path)
+    # Without a store it would not be known which of its events were delivered since.
+    if not is_own and path.exists() and path.stat().st_size > 0:
+        msg = f"{path} exists and is not empty; feed it back or move it away first"
+        raise UsageError(msg)
 
 
 def _open_undelivered(path: Path, masker: Masker, places: Places | None) -> UndeliveredFile:

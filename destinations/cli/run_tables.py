@@ -56,15 +56,6 @@ def dry_json_object(report: Report, samples: Iterable[Sample], masker: Masker) -
             {"subscription": key.name, "action": key.action, "outcomes": _occurred(counts)}
             for key, counts in sorted(totals.by_subscription.items())
         ],
-        "reasons": [
-            {
-                "outcome": one.outcome.value,
-                "rows": one.count,
-                **_json_place(report.places.find(one.first_line)),
-                "reason": masker.text(_unplaced(one, report)),
-            }
-            for one in totals.reasons
-        ],
         "samples": [masker.value(one.to_json()) for one in samples],
     }
 
@@ -82,6 +73,16 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
         },
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
+        "reasons": [
+            {
+                "outcome": one.outcome.value,
+                "code": None if one.code == one.example else masker.text(one.code),
+                "rows": one.count,
+                **(_json_place(report.places.find(one.first_line)) if one.first_line else {}),
+                "reason": masker.text(_unplaced(one, report)),
+            }
+            for one in totals.reasons
+        ],
     }
     if report.hidden_from:
         found |= _json_place(report.places.find(report.hidden_from), "unreadable_from_")

@@ -40,6 +40,10 @@ __all__ = ["command", "shown_evidence"]
 _EVENT: Final = "The event:"
 _RECENT: Final = "The event, which is kept to try a change with it (keepRecent):"
 _DELETED: Final = "The event itself was deleted: it is no longer needed."
+_TRY: Final = (
+    "To see what becomes of it step by step, give it in a file: destinations explain {} FILE"
+)
+_KEEP: Final = "A server keeps the events that it delivers for a while, if its keepRecent says so."
 _NOT_CORRECTED: Final = frozenset({CONFLICT, "REPLACED", "MESSAGE_ID_MISSING"})
 """Codes of events whose messageId is another's, or none."""
 
@@ -236,7 +240,11 @@ def _print(entry: LedgerEntry, event: Any, title: str, payload: Any) -> None:
     for line in shown_evidence(entry):
         click.echo(line)
     click.echo(f"\n{title}")
-    if title != _DELETED:
+    if title == _DELETED:
+        click.echo(_TRY.format(plain(entry.destination)))
+        if entry.status is Outcome.DELIVERED:
+            click.echo(_KEEP)
+    else:
         # ASCII, so that no character of it drives the terminal.
         click.echo(json_text(event, indent=2))
     if payload is not None:

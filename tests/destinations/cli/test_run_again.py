@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +37,33 @@ NO_PERSON = {"match": {"text": "cleo"}, "status": 503, "times": None}
 
 def _lines(*events: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in events)
+
+
+def test_what_is_said_of_a_second_run(runs: Any, use: Use) -> None:
+    """It counts the rows that were known by their code; the store has each event once.
+
+    A row that is planned again has the time at which the second run took it.
+    """
+    bad = use(by=1.5)
+    events = runs.file(use(), use("bob"), bad)
+    runs(events=events)
+    listed = ("deliveries", "list", "--all", "--store", runs.store, "--json")
+    before = runs.command(*listed).json["deliveries"]
+    found = [
+        (one["outcome"], one["code"], one["rows"], one["line"])
+        for one in runs(events=events).json["reasons"]
+    ]
+    assert found == [
+        ("filtered", "DUPLICATE", 2, 1),
+        ("invalid", "PAYLOAD_VALIDATION_FAILED", 1, 3),
+    ]
+    after = runs.command(*listed).json["deliveries"]
+    assert [one["code"] for one in after].count("DUPLICATE") == 0
+    times = {
+        new["message_id"]: (old["accepted_at"], new["accepted_at"])
+        for old, new in zip(before, after, strict=True)
+    }
+    assert {name for name, (old, new) in times.items() if old != new} == {bad["messageId"]}
 
 
 def test_the_same_file_twice(runs: Any, use: Use) -> None:
@@ -597,6 +626,41 @@ def test_without_a_store(runs: Any, use: Use, home: Any, options: tuple[str, ...
         assert (done.code, runs.counts(done)) == (0, {"delivered": 1, "filtered": 1})
     assert runs.usage == ({"ann": 2} if options == ("--no-store",) else {})
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "said"),
+    [
+        ((), {"key": ""}, "/apiKey: is required but missing"),
+        ((), {"key": "${NOT_SET_ANYWHERE}"}, "NOT_SET_ANYWHERE is not set"),
+        ((), {"where": "no-url"}, "endpoint"),
+        (("--undelivered",), {}, "exists and is not empty"),
+    ],
+    ids=["invalid", "not set", "no URL", "undelivered"],
+)
+def test_a_run_that_is_refused(runs: Any, use: Use, options: Any, settings: Any, said: str) -> None:
+    """A command that cannot begin makes no store; the next one, which can, does."""
+    given = [*options, runs.file(use())] if options else []
+    events = runs.file(use())
+    done = runs(*given, events=events, **settings)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert not runs.store.exists()
+    assert runs.counts(runs(events=events)) == {"delivered": 1}
+    assert runs.store.exists()
+
+
+def test_settings_that_can_be_read_once(runs: Any, use: Use, tmp_path: Any) -> None:
+    """Settings may come by a pipe, also where the store is made."""
+    pipe, text = (
+        tmp_path / "pipe",
+        json.dumps({"apiKey": "prv_test_first", "endpoint": runs.partner.url}),
+    )
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    given = ("--events", runs.file(use()), "--store", runs.store, "--json")
+    done = runs.command("run", "kana", "--settings", pipe, *given)
+    assert runs.counts(done) == {"delivered": 1}, done.err
 
 
 def test_a_run_that_keeps_nothing_is_cut(runs: Any, use: Use, tmp_path: Any) -> None:

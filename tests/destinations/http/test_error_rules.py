@@ -170,6 +170,8 @@ def test_what_a_refusal_concerns(
         (("unavailable", 502, True), "APIError", "BAD_GATEWAY", 502),
         (("rate_limit", 429, True), "APIError", "TOO_MANY_REQUESTS", 429),
         (("not_found", 200, False), "APIError", "NOT_FOUND", 404),
+        (("not_found", 200, True), "RetryableError", "RETRYABLE_ERROR", 404),
+        (("not_found", 404, True), "APIError", "NOT_FOUND", 404),
         (("invalid", 422, False), "APIError", "UNPROCESSABLE_ENTITY", 422),
         (("conflict", 200, False), "APIError", "CONFLICT", 409),
         (("permission", 200, False), "APIError", "FORBIDDEN", 403),

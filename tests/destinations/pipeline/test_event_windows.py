@@ -29,6 +29,10 @@ DELIVERED, REJECTED, HELD = Outcome.DELIVERED, Outcome.REJECTED, State.HELD
 DAY = 24 * HOUR
 
 
+def _by(path: str) -> dict[str, Any]:
+    return {"from": {"@path": path}}
+
+
 def windowed(*, key: bool = True, asks: bool = False, **window: Any) -> Change:
     """Let the partner take events of the last day only."""
 
@@ -111,7 +115,7 @@ def test_what_the_partner_takes(
 @pytest.mark.parametrize("value", [None, "yesterday", True, [1], 1e300, "", float(2**60)])
 def test_a_time_that_is_none(bench: Make, value: object) -> None:
     """What has no readable time is not too late: nothing is lost by a wrong mapping."""
-    one, _ = _bench(bench, windowed(**{"from": {"@path": "$.event.properties.at"}}))
+    one, _ = _bench(bench, windowed(**_by("$.event.properties.at")))
     one.accept_raw(one.event("a", 3, "m0", properties={"by": 3, "thing": "a", "at": value}))
     _let_pass(one, 60.0)
     assert _entry(one).status is DELIVERED
@@ -120,7 +124,7 @@ def test_a_time_that_is_none(bench: Make, value: object) -> None:
 @pytest.mark.parametrize("unit", [1.0, 1000.0])
 def test_a_time_of_the_payload(bench: Make, unit: float) -> None:
     """In seconds or milliseconds, of a field."""
-    one, _ = _bench(bench, windowed(**{"from": {"@path": "$.payload.by"}}))
+    one, _ = _bench(bench, windowed(**_by("$.payload.by")))
     at = int((one.clock.time() - 2 * DAY) * unit)
     one.accept_raw(one.event("a", 3, "m0", properties={"by": at, "thing": "a"}))
     _let_pass(one, 60.0)

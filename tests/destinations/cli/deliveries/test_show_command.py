@@ -212,11 +212,17 @@ def test_as_json(deliveries: Run, dead: Put) -> None:
     assert found["effect"] == "maybe"
 
 
-def test_an_event_that_is_gone(deliveries: Run, put: Put) -> None:
-    """The row is shown without it, and no replay is offered."""
-    delivery = put(status=Outcome.DELIVERED)
+@pytest.mark.parametrize("status", [Outcome.DELIVERED, Outcome.FILTERED])
+def test_an_event_that_is_gone(deliveries: Run, put: Put, status: Outcome) -> None:
+    """The row is shown without it; explain is named, and not a replay.
+
+    What keeps events is named only for those that it would have kept.
+    """
+    delivery = put(status=status)
     done = deliveries("show", delivery)
     assert "The event itself was deleted" in done.out
+    assert "destinations explain kana FILE\n" in done.out
+    assert ("keepRecent" in done.out) == (status is Outcome.DELIVERED)
     assert "replay" not in done.out
     found = deliveries("show", delivery, "--json").json
     assert (found["event"], found["payload"]) == (None, None)
