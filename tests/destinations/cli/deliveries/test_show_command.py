@@ -221,7 +221,7 @@ def test_an_event_that_is_gone(deliveries: Run, put: Put, status: Outcome) -> No
     delivery = put(status=status)
     done = deliveries("show", delivery)
     assert "The event itself was deleted" in done.out
-    assert "destinations explain kana FILE\n" in done.out
+    assert "destinations explain sample FILE\n" in done.out
     assert ("keepRecent" in done.out) == (status is Outcome.DELIVERED)
     assert "replay" not in done.out
     found = deliveries("show", delivery, "--json").json
