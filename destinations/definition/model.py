@@ -19,6 +19,7 @@ from destinations.segment.filters import EventFilter
 __all__ = [
     "AUTHORIZATION",
     "DELETION",
+    "PATHS",
     "AccessTokenAuth",
     "ActionDefinition",
     "ApiKeyAuth",
@@ -154,9 +155,14 @@ class TransportDefinition:
     stand_in: str | None = None
 
 
+PATHS: Final = "{paths}"
+
+
 @dataclass(frozen=True, slots=True)
 class Unmapped:
     """Ends a payload that lacks the field ``missing`` as ``unmapped``, with this reason.
+
+    `PATHS` in it stands for the paths that the mapping of the subscription reads for the field.
 
     The plugin's ``mapper`` of that name gets a chance to fill the field first.
     """

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from destinations.by_identity import ByIdentity
 from destinations.definition import ActionDefinition, Preset
-from destinations.definition.model import Unmapped
+from destinations.definition.model import PATHS, Unmapped
 from destinations.errors import DestinationsError, PluginError, ResolveError, did_you_mean
 from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
@@ -21,6 +21,7 @@ from destinations.runtime.window import EventWindow
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
 from destinations.segment.mapping import CompiledValue, compile_mapping, compile_value
+from destinations.segment.mapping.parts import members, paths_read
 from destinations.segment.payload import MakePayload, compile_payload
 from destinations.segment.validation import CompiledSchema, FieldError, compile_schema
 
@@ -257,6 +258,7 @@ class Subscription:
         self.schema = _schema(ByIdentity(action.definition), tuple(placeholders))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
+        self._source = dict(preset.mapping)
 
     def with_mapper(self, mapper: Mapper | None) -> Subscription:
         """Return the same subscription with another mapper; what is compiled is shared."""
@@ -314,7 +316,17 @@ class Subscription:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - must fail its event only
             reason = failed(self.action.part("mapper", unmapped.mapper), error)
             return Result(Outcome.DEAD, reason, "UNKNOWN_ERROR", 500)
-        return Result(Outcome.UNMAPPED, unmapped.reason) if found is None else found
+        return self._is_unmapped if found is None else found
+
+    @cached_property
+    def _is_unmapped(self) -> Result:
+        """The result of an event that lacks the field, with the paths that it could have had."""
+        unmapped = self._unmapped
+        assert unmapped is not None  # noqa: S101 - it is asked only where a field may be missing
+        made = members(self._source) or {}
+        paths = paths_read(made.get(unmapped.missing))
+        place = " or ".join(paths) or f"{unmapped.missing} in the mapping"
+        return Result(Outcome.UNMAPPED, unmapped.reason.replace(PATHS, place))
 
 
 def checked_calls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from destinations.segment.json_pointer import pointer
@@ -11,7 +11,7 @@ from destinations.segment.mapping.compiler import ROOT_DIRECTIVE
 from destinations.segment.mapping.directive import Directive, Part, Role
 from destinations.segment.mapping.directives import DIRECTIVES
 
-__all__ = ["Split", "alternatives", "beyond_segment", "members", "split"]
+__all__ = ["Split", "alternatives", "beyond_segment", "members", "paths_read", "split"]
 
 
 class Split(NamedTuple):
@@ -73,3 +73,29 @@ def members(mapping: object) -> Mapping[str, Any] | None:
     if not isinstance(mapping, dict) or directive_keys(mapping) or ROOT_DIRECTIVE in mapping:
         return None
     return mapping
+
+
+def paths_read(mapping: object) -> Sequence[str]:
+    """Return the paths that a mapping reads from its data, such as ``properties.name``, each once.
+
+    Those of directives within a path, and of the items of an array, are not known without an event.
+    """
+    return list(dict.fromkeys(_paths_read(mapping)))
+
+
+def _paths_read(mapping: object) -> Iterator[str]:
+    found = split(mapping)
+    if found is None:
+        inner = mapping.values() if isinstance(mapping, dict) else mapping
+        if isinstance(inner, Iterable) and not isinstance(inner, str):
+            for item in inner:
+                yield from _paths_read(item)
+        return
+    for part in found.parts:
+        if part.on != "data":
+            continue
+        yield from _paths_read(part.value)
+        for one in alternatives(part.value) if part.role == "code" else ():
+            if isinstance(one.value, str):
+                paths = found.directive.paths(one.value)
+                yield from (".".join(key.replace(".", "\\.") for key in path) for path in paths)

@@ -77,6 +77,41 @@ def test_ends(
     assert result.reason == "; ".join(result.errors)
 
 
+@pytest.mark.parametrize(
+    ("mapping", "paths"),
+    [
+        ({"@path": "$.properties.thing"}, "properties.thing"),
+        ({"@path": "$.properties.feature"}, "properties.feature"),
+        ({"@template": "{{properties.feature}}"}, "properties.feature"),
+        (
+            {
+                "@if": {
+                    "exists": {"@path": "$.properties.a"},
+                    "then": {"@path": "$.properties.a"},
+                    "else": {"@path": "$.context.b"},
+                }
+            },
+            "properties.a or context.b",
+        ),
+        ("", "thing in the mapping"),
+    ],
+    ids=str,
+)
+def test_advice_names_the_paths_of_the_mapping(bind: Bind, mapping: object, paths: str) -> None:
+    """The reason says what this mapping reads for the field, not what the default one does."""
+
+    def change(documents: dict[str, Any]) -> None:
+        documents["count"]["unmapped"]["reason"] = "It names no thing; set {paths}."
+        documents["count"]["fields"]["properties"]["thing"]["default"] = mapping
+
+    result = _subscription(bind(change), "Counts").payload(_track(other="t", by=1))
+    assert isinstance(result, Result)
+    assert (result.outcome, result.reason) == (
+        Outcome.UNMAPPED,
+        f"It names no thing; set {paths}.",
+    )
+
+
 @pytest.mark.parametrize("value", [None, "thing", 5, ["thing"], [], True], ids=repr)
 def test_a_mapping_that_gives_no_object(bind: Bind, value: object) -> None:
     """A mapping that is one directive may give anything: what is no object ends the event."""
