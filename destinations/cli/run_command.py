@@ -53,7 +53,7 @@ from destinations.cli.run_tables import (
     print_report,
     summary,
 )
-from destinations.cli.sealing_key import open_tokens, sealing_key_option
+from destinations.cli.sealing_key import check_key_is_given, open_tokens, sealing_key_option
 from destinations.cli.tables import print_table
 from destinations.definition import DestinationDefinition
 from destinations.errors import DestinationsError, TemporaryError, UsageError
@@ -299,15 +299,6 @@ def _run_recorded(
     return report, runner
 
 
-def _keep_tokens(opened: BoundDestination, store: OpenStore | None, options: Options) -> None:
-    """Let access tokens be kept in the store; raises `UsageError` without a key for them."""
-    definition = opened.destination.definition
-    if options.dry_run or definition.oauth2 is None:
-        return
-    tokens = open_tokens(definition, store, options.sealing_key, is_real=not options.use_sandbox)
-    opened.destination.keep_tokens(tokens)
-
-
 def _bound(
     options: Options,
     definition: DestinationDefinition,
@@ -327,8 +318,18 @@ def _bound(
     if _makes_store(options):
         _check_environment(bind_destination(definition, plugin, settings).destination)
         _check_undelivered(options)
+        check_key_is_given(definition, options.sealing_key)
     store = _open_store(options, stack)
     return bind_destination(definition, plugin, settings, store), store
+
+
+def _keep_tokens(opened: BoundDestination, store: OpenStore | None, options: Options) -> None:
+    """Let access tokens be kept in the store; raises `UsageError` without a key for them."""
+    definition = opened.destination.definition
+    if options.dry_run or definition.oauth2 is None:
+        return
+    tokens = open_tokens(definition, store, options.sealing_key, is_real=not options.use_sandbox)
+    opened.destination.keep_tokens(tokens)
 
 
 class _Runner:

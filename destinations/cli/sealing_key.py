@@ -16,7 +16,7 @@ from destinations.oauth2 import AccessTokens
 from destinations.operations.tokens import stored_tokens
 from destinations.store import OpenStore, SealedValues, Sealer, SealingKey
 
-__all__ = ["VARIABLE", "needs_store", "open_tokens", "sealing_key_option"]
+__all__ = ["VARIABLE", "check_key_is_given", "needs_store", "open_tokens", "sealing_key_option"]
 
 VARIABLE: Final = "DESTINATIONS_SEALING_KEY"
 
@@ -64,11 +64,7 @@ def open_tokens(
         return AccessTokens()
     sealer = _sealer(key, environment)
     if sealer is None:
-        raise UsageError(
-            f"the store keeps the access tokens of {definition.name} sealed, and there is no key: "
-            f"use --sealing-key FILE, or the environment variable {VARIABLE}. Make a key with "
-            f"{_MAKE_ONE}; a server with this store needs the same one"
-        )
+        raise _no_key(definition)
     sealed = SealedValues(store.database, sealer)
     try:
         sealed.check()
@@ -77,6 +73,20 @@ def open_tokens(
             f"{error}, which is where a server has them, or as further lines to --sealing-key FILE"
         ) from None
     return stored_tokens(store, sealed)
+
+
+def check_key_is_given(definition: DestinationDefinition, key: Path | None) -> None:
+    """Raise `UsageError` if a store would need a key and none is named; none is read."""
+    if definition.oauth2 is not None and key is None and not os.environ.get(VARIABLE, "").strip():
+        raise _no_key(definition)
+
+
+def _no_key(definition: DestinationDefinition) -> UsageError:
+    return UsageError(
+        f"the store keeps the access tokens of {definition.name} sealed, and there is no key: "
+        f"use --sealing-key FILE, or the environment variable {VARIABLE}. Make a key with "
+        f"{_MAKE_ONE}; a server with this store needs the same one"
+    )
 
 
 def _sealer(path: Path | None, environment: Mapping[str, str]) -> Sealer | None:

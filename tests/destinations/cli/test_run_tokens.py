@@ -115,6 +115,7 @@ def test_without_a_key(place: Place, command: Command) -> None:
     assert "use --sealing-key FILE, or the environment variable DESTINATIONS_SEALING" in done.err
     assert "destinations store new-key > sealing-key" in done.err
     assert place.taken == place.tokens.issued == 0
+    assert not place.store.exists()
 
 
 def test_a_key_of_the_environment(
