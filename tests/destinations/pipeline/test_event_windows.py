@@ -29,11 +29,9 @@ DELIVERED, REJECTED, HELD = Outcome.DELIVERED, Outcome.REJECTED, State.HELD
 DAY = 24 * HOUR
 
 
-def _by(path: str) -> dict[str, Any]:
-    return {"from": {"@path": path}}
-
-
-def windowed(*, key: bool = True, asks: bool = False, **window: Any) -> Change:
+def windowed(
+    *, key: bool = True, asks: bool = False, source: object = None, **window: Any
+) -> Change:
     """Let the partner take events of the last day only."""
 
     def change(documents: dict[str, Any]) -> None:
@@ -42,7 +40,8 @@ def windowed(*, key: bool = True, asks: bool = False, **window: Any) -> Change:
         if not key:
             request["rest"]["json"]["key"] = request.pop("idempotencyKey")["from"]
             request["idempotent"] = True
-        documents["count"]["window"] = {"grace": "1d", "then": "reject", **window}
+        given = window if source is None else {"from": source, **window}
+        documents["count"]["window"] = {"grace": "1d", "then": "reject", **given}
 
     return change
 
@@ -115,7 +114,7 @@ def test_what_the_partner_takes(
 @pytest.mark.parametrize("value", [None, "yesterday", True, [1], 1e300, "", float(2**60)])
 def test_a_time_that_is_none(bench: Make, value: object) -> None:
     """What has no readable time is not too late: nothing is lost by a wrong mapping."""
-    one, _ = _bench(bench, windowed(**_by("$.event.properties.at")))
+    one, _ = _bench(bench, windowed(source={"@path": "$.event.properties.at"}))
     one.accept_raw(one.event("a", 3, "m0", properties={"by": 3, "thing": "a", "at": value}))
     _let_pass(one, 60.0)
     assert _entry(one).status is DELIVERED
@@ -124,7 +123,7 @@ def test_a_time_that_is_none(bench: Make, value: object) -> None:
 @pytest.mark.parametrize("unit", [1.0, 1000.0])
 def test_a_time_of_the_payload(bench: Make, unit: float) -> None:
     """In seconds or milliseconds, of a field."""
-    one, _ = _bench(bench, windowed(**_by("$.payload.by")))
+    one, _ = _bench(bench, windowed(source={"@path": "$.payload.by"}))
     at = int((one.clock.time() - 2 * DAY) * unit)
     one.accept_raw(one.event("a", 3, "m0", properties={"by": at, "thing": "a"}))
     _let_pass(one, 60.0)
