@@ -270,7 +270,7 @@ def _own_words(body: Any) -> Iterator[str]:
         for key in ("error", "errors", "meta"):
             yield from _own_words(body.get(key))
         # The last two are those of problem details (RFC 9457).
-        for key in ("message", "detail", "title"):
+        for key in ("message", "reason", "detail", "title"):
             if isinstance(body.get(key), str):
                 yield body[key]
     elif isinstance(body, list) and body:

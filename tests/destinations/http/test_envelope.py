@@ -305,6 +305,7 @@ def test_any_retry_after_is_read_or_ignored(value: str) -> None:
         ({"errors": [{"message": "why"}]}, b"x", "why"),
         ({"errors": ["why"]}, b"x", "why"),
         ({"meta": {"error": "why"}}, b"x", "why"),
+        ({"error": {"type": "x", "reason": "why"}}, b"x", "why"),
         ({"title": "no", "detail": "why", "status": 400}, b"x", "why"),
         ({"title": "why", "detail": 1}, b"x", "why"),
         ([{"message": "why"}], b"x", "why"),
