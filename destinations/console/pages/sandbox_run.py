@@ -6,7 +6,7 @@ import contextlib
 import json
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -82,7 +82,7 @@ class RecordingTransport:
     and no word that it has a part in common with.
     """
 
-    def __init__(self, inner: Transport, own: Masker, placeholders: Masker) -> None:
+    def __init__(self, inner: Transport, own: Masker, placeholders: Callable[[], Masker]) -> None:
         self._inner = inner
         self._own = own
         self._placeholders = placeholders
@@ -91,6 +91,8 @@ class RecordingTransport:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """See `destinations.http.transport.Transport`."""
+        if request.for_token:  # it is all credentials
+            return self._inner.send(request)
         try:
             response = self._inner.send(request)
         except TransportError as error:
@@ -121,7 +123,7 @@ class RecordingTransport:
         """Return data as text, masked before it is cut."""
         text = data if isinstance(data, str) else data.decode("utf-8", "replace")
         # Placeholders first: one that begins as a secret does would be masked in part else.
-        text = self._own.foreign(self._own.text(self._placeholders.text(text)))
+        text = self._own.foreign(self._own.text(self._placeholders().text(text)))
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
@@ -156,7 +158,10 @@ def _run(config: DestinationConfig, event: bytes, masker: Masker) -> SandboxRun:
             raise UsageError("\n".join(issues))
         http = HttpTransport(bound.destination.definition.transport.timeouts)
         stack.callback(http.close)
-        transport = RecordingTransport(http, masker, bound.destination.settings.masker)
+        settings = (
+            bound.destination.settings
+        )  # whose masker knows access tokens once they are there
+        transport = RecordingTransport(http, masker, lambda: settings.masker)
         identity = identity_of(bound.destination, "sandbox")
         account = store.accounts().add(identity)
         opened = OpenDestination(
