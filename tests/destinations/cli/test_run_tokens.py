@@ -342,3 +342,22 @@ def test_no_secret_is_shown(place: Place, command: Command) -> None:
         for secret in (*tokens, *SETTINGS.values()):
             if secret != SETTINGS["clientId"]:
                 assert secret not in text
+
+
+@refreshes
+def test_a_recorded_case_has_the_place_of_the_token(place: Place, command: Command) -> None:
+    """The request for a token is in no case, nor is a token; the case replays without either."""
+    place.tokens.rotates = True
+    place.write_events(EVENTS[:1])
+    words = ("--events", place.events, "--settings", place.settings)
+    done = command("record", place.folder, "--case", "first", *words)
+    assert done.code == 0, done.err
+    text = (place.folder / "cases" / "first.yaml").read_text()
+    assert "Authorization: Bearer <access token>" in text
+    assert "oauth/token" not in text
+    assert "sandbox-" not in text
+    assert place.tokens.issued == 1
+    done = command("test", place.folder, "--json")
+    (tested,) = json.loads(done.out)["destinations"]
+    assert tested["passed"], done.out
+    assert len([one for one in tested["faults"] if one["request"] == "accessToken"]) == 20
