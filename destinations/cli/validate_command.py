@@ -32,6 +32,11 @@ from destinations.runtime.plugins import find_plugin, plugin_code
 
 __all__ = ["command"]
 
+_OF_CASES = (
+    "A case belongs to the settings, actions and requests of its definition: after changing these, "
+    "change it too, or delete it, as that of the template."
+)
+
 
 @click.command("validate", cls=Command, epilog="Example: destinations validate ./my-destination")
 @optional_destination_argument
@@ -52,13 +57,17 @@ def command(destination: str | None, *, as_json: bool, update_schemas: bool) -> 
     folder = find_folder(destination)
     updated = _updated(folder) if update_schemas else []
     issues = list(check_folder(folder))
+    of_cases: list[Issue] = []
     if not issues:
-        issues += [*_code(destination), *_cases(folder)]
+        of_cases = _cases(folder)
+        issues += [*_code(destination), *of_cases]
     if as_json:
         click.echo(json_text([asdict(issue) for issue in issues], indent=2))
         return 2 if issues else 0
     if issues:
         _say_issues(issues, destination)
+        if of_cases:
+            click.echo(_OF_CASES, err=True)
     else:
         definition = load_definition(folder)
         click.echo(

@@ -38,6 +38,7 @@ from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.setting_uses import names_read
 from destinations.definition.step_checks import step_issues
+from destinations.definition.unused import times_as_numbers, unread_fields
 from destinations.definition.url_pieces import (
     beginnings,
     chosen_urls,
@@ -399,6 +400,8 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
         yield from plain_text_issues(document, place, preset.get("mapping"))
     for action in actions.values():
         yield from _odd_conditions(action, "/defaultSubscription", action.data)
+        yield from unread_fields(document, action)
+        yield from times_as_numbers(action)
 
 
 def _odd_conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:

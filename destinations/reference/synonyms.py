@@ -28,7 +28,7 @@ SYNONYMS: Final[Mapping[str, Sequence[str]]] = {
     "dlq": ("dead", "guide feed-back"),
     "docker": ("guide scaling", "guide operating"),
     "downgrade": ("guide upgrade", "guide running"),
-    "drift": ("alerts.when.drift", "--drift"),
+    "drift": ("alerts.when.drift", "--drift", "guide unexpected-balances"),
     "duplicate": ("guide run-twice", "guide guarantees"),
     "email": ("maintainer.email", "settings.properties.format", "alerts.to"),
     "epoch": ("Dates", "@convert", "conversions"),

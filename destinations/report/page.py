@@ -158,10 +158,10 @@ def _later(record: RunRecord, later: BegunRun | None) -> Html:
 def _without_report(command_line: str) -> str:
     """Return a command without the file of its page, which is of another run."""
     words = shlex.split(command_line)
-    if "--report" in words:
-        at = words.index("--report")
-        del words[at : at + 2]
-    return shlex.join(words)
+    if "--report" not in words:
+        return command_line
+    at = words.index("--report")
+    return shlex.join([*words[:at], *words[at + 2 :]])
 
 
 def _going_on(record: RunRecord) -> Iterator[Html]:
@@ -171,7 +171,7 @@ def _going_on(record: RunRecord) -> Iterator[Html]:
         )
     if record.context.continued_by and not record.context.is_dry:
         yield _paragraph("Continue with:")
-        yield command(record.context.continued_by)
+        yield command(_without_report(record.context.continued_by))
 
 
 def _paragraph(*content: object) -> Html:
@@ -300,13 +300,14 @@ def _of_outcome(name: str, reasons: Sequence[RunReason], record: RunRecord) -> H
     found = advice(_ORDER[name], record.context, only)
     parts = [head, _paragraph(found.text)]
     if found.command:
-        parts.append(command(found.command))
+        parts.append(command(_without_report(found.command)))
     if found.command and found.command.endswith("--dry-run"):
         parts.append(
             element("p", "Without --dry-run it is done; with it, it is only shown.", class_="note")
         )
     if found.after:
-        parts += [_paragraph("Then deliver what waits:"), command(found.after)]
+        after = _without_report(found.after)
+        parts += [_paragraph("Then deliver what waits:"), command(after)]
     with_lines = any(one.place for one in reasons)
     is_short = all(len(one.place) <= _SHORT for one in reasons)
     place = [Column("first at", "short" if is_short else "text")] if with_lines else []

@@ -86,6 +86,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "publish-a-destination",
             "run-twice",
             "decide-held",
+            "unexpected-balances",
             "feed-back",
             "move-to-postgresql",
             "erase-a-user",

@@ -1092,6 +1092,10 @@ DOCUMENTED: dict[str, Change] = {
     "A credential that no request has (a warning: it is loaded)": _all(
         _without_code, _set("destination.transport.headers", {})
     ),
+    "A field that no request reads (a warning: it is loaded)": _field(type="string"),
+    "A time of the event as a number (a warning: it is loaded)": _field(
+        type="integer", default={"@path": "$.timestamp"}
+    ),
     "A key that would be shown": _auth(bearer="endpoint"),
     "A header that is made twice": _all(
         _auth(bearer="apiKey"), _set("destination.transport.headers", {"Authorization": "x"})
@@ -1142,4 +1146,95 @@ def test_the_table_of_mistakes_is_true(
 @pytest.mark.parametrize("change", GOOD.values(), ids=GOOD)
 def test_what_works(write_definition: Write, change: Change) -> None:
     """What is near a mistake and none is no issue, nor a warning."""
-    assert list(map(str, check_folder(write_definition(change)))) == []
+    found = list(map(str, check_folder(write_definition(change))))
+    # Nothing sends the field that some of them add.
+    assert [one for one in found if not one.endswith("reads $.payload.more")] == []
+
+
+PENDING = {"description": "Count.", "idempotent": True, "pending": "What it takes."}
+UNREAD: dict[str, tuple[Change, bool]] = {
+    "a field": (_field(type="string"), True),
+    "a field of which another word is a part": (
+        _all(_field(type="string"), _set(f"{SAVE}.json", {"x": {"@path": "$.payload.moreover"}})),
+        True,
+    ),
+    "its path in a request": (
+        _all(_field(type="string"), _set(f"{SAVE}.json", {"x": {"@path": "$.payload.more"}})),
+        True,  # of another action
+    ),
+    "its path in the action's own request": (
+        _all(
+            _field(type="string"),
+            _set(
+                "destination.requests.count.graphql.variables",
+                {"x": {"@template": "{{payload.more}}"}},
+            ),
+        ),
+        False,
+    ),
+    "the whole payload": (
+        _all(
+            _field(type="string"),
+            _set("destination.requests.count.graphql.variables", {"x": {"@path": "$.payload"}}),
+        ),
+        False,
+    ),
+    "a header of all requests": (
+        _all(
+            _field(type="string"),
+            _set("destination.transport.headers", {"X": {"@path": "$.payload.more"}}),
+        ),
+        False,
+    ),
+    "an account that is touched": (
+        _all(_field(type="string"), _set("count.touches", [{"@path": "$.payload.more"}])),
+        False,
+    ),
+    "an identifier, which is checked": (_field(**{"type": "string", "x-identifier": True}), False),
+    "a field of batches": (
+        _set(
+            "count.fields.properties.batch_size",
+            {"type": "integer", "title": "Size", "description": "The size."},
+        ),
+        False,
+    ),
+    "a request that is to be written": (
+        _all(_field(type="string"), _set("destination.requests.count", PENDING)),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "is_told"), UNREAD.values(), ids=UNREAD)
+def test_a_field_that_no_request_reads(
+    write_definition: Write, change: Change, *, is_told: bool
+) -> None:
+    """A warning names it, where nothing may read it; the definition can be loaded."""
+    found = [str(one) for one in check_folder(write_definition(change))]
+    assert any("is never sent: no request reads $.payload.more" in one for one in found) == is_told
+    assert is_told or not any("never sent" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_told"),
+    [
+        ({"type": "integer", "default": {"@path": "$.timestamp"}}, True),
+        ({"type": ["number", "null"], "default": {"@path": "receivedAt"}}, True),
+        ({"type": ["number", "string"], "default": {"@path": "$.timestamp"}}, False),
+        ({"type": "integer", "default": {"@path": "$.properties.timestamp"}}, False),
+        (
+            {
+                "type": "integer",
+                "default": {"@convert": {"value": {"@path": "$.timestamp"}, "to": "seconds"}},
+            },
+            False,
+        ),
+    ],
+)
+def test_a_time_as_a_number(
+    write_definition: Write, spec: dict[str, Any], *, is_told: bool
+) -> None:
+    """Times of events are text: a field of numbers that takes one is named, with the cure."""
+    found = [str(one) for one in check_folder(write_definition(_field(**spec)))]
+    cure = "to: seconds}}"
+    assert any("gives text such as" in one and one.endswith(cure) for one in found) == is_told
