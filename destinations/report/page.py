@@ -157,6 +157,8 @@ def _later(record: RunRecord, later: BegunRun | None) -> Html:
 
 def _without_report(command_line: str) -> str:
     """Return a command without the file of its page, which is of another run."""
+    if "--report" not in command_line:
+        return command_line
     words = shlex.split(command_line)
     if "--report" not in words:
         return command_line
