@@ -19,7 +19,7 @@ from .model import (
     Unmapped,
     Window,
 )
-from .oauth2_model import ACCESS_TOKEN, OAuth2Definition, UrlChoice
+from .oauth2_model import ACCESS_TOKEN, OAuth2Definition
 from .request_model import (
     ANSWER_BYTES,
     AnswerRule,
@@ -78,7 +78,6 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
-    "UrlChoice",
     "Window",
     "check_folder",
     "is_definition",

@@ -422,11 +422,15 @@ def _odd_conditions(document: Document, place: str, data: Mapping[str, Any]) -> 
 def _values_in_addresses(document: Document) -> Iterator[Issue]:
     """Yield the URLs that contain values of events: these are always encoded."""
     for place, value in _address_mappings(document.data):
-        if place != _BASE_URL and holds_values(read_address(value)):
+        if place not in _FIXED and holds_values(read_address(value)):
             yield document.issue(place, f"must not hold a value of the event: {_INSTEAD}")
 
 
 _BASE_URL = "/transport/baseUrl"
+_OF_TOKENS = "/authentication/oauth2/tokenUrl"
+_FIXED: Final = (_BASE_URL, _OF_TOKENS)
+"""Addresses that are the same for all events."""
+
 _INSTEAD = "write transport.baseUrl and rest.path, a list; each item becomes one encoded segment"
 
 
@@ -434,7 +438,7 @@ def _addresses(document: Document) -> Iterator[Issue]:
     """Yield URLs that an event could choose, and invalid segments of paths."""
     data = document.data
     for place, value in _address_mappings(data):
-        if place == _BASE_URL and not is_fixed(read_address(value)):
+        if place in _FIXED and not is_fixed(read_address(value)):
             yield document.issue(place, "must read only settings: put values into rest.path")
         yield from _chosen(document, place, value)
         for own, url in _urls(place, value):
@@ -501,6 +505,9 @@ def _address_mappings(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for key in ("baseUrl", "url"):
         if key in data["transport"]:
             yield f"/transport/{key}", data["transport"][key]
+    oauth2 = data.get("authentication", {}).get("oauth2")
+    if oauth2 is not None:
+        yield _OF_TOKENS, oauth2["tokenUrl"]
     for name, request in data["requests"].items():
         if "url" in request.get("rest", {}):
             yield pointer("requests", name, "rest", "url"), request["rest"]["url"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from destinations.definition.document import Document
-from destinations.definition.oauth2_model import OAuth2Definition, UrlChoice
+from destinations.definition.oauth2_model import OAuth2Definition
+from destinations.definition.url_pieces import chosen_urls
 from destinations.errors import Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
 
@@ -18,10 +18,9 @@ def build_oauth2(data: Mapping[str, Any] | None) -> OAuth2Definition | None:
     """Build it from a checked definition; None if there is none."""
     if data is None:
         return None
-    url = data["tokenUrl"]
     return OAuth2Definition(
         grant=data["grant"],
-        token_url=UrlChoice(url["setting"], url["urls"]) if _is_choice(url) else url,
+        token_url=data["tokenUrl"],
         client_id=data["clientId"],
         client_secret=data.get("clientSecret"),
         refresh_token=data.get("refreshToken"),
@@ -38,16 +37,12 @@ def oauth2_names(data: Mapping[str, Any]) -> Collection[str]:
     """
     oauth2 = data.get("authentication", {}).get("oauth2", {})
     named = [oauth2[key] for key in _NAMES if key in oauth2]
-    url = oauth2.get("tokenUrl")
-    return [*named, url["setting"]] if _is_choice(url) else named
+    chosen = chosen_urls(oauth2.get("tokenUrl"))
+    return named if chosen is None else [*named, chosen[0]]
 
 
 _NAMES: Final = ("clientId", "clientSecret", "refreshToken")
 _PLACE: Final = "/authentication/oauth2"
-
-
-def _is_choice(url: object) -> bool:
-    return isinstance(url, dict) and "urls" in url
 
 
 def check_oauth2(document: Document) -> Iterator[Issue]:
@@ -65,7 +60,6 @@ def check_oauth2(document: Document) -> Iterator[Issue]:
         yield document.issue(_PLACE, message)
     yield from _grant(document, oauth2)
     yield from _credentials(document, oauth2)
-    yield from _token_url(document, oauth2["tokenUrl"])
     places = [("/transport/headers", document.data["transport"].get("headers", {}))]
     for name, request in document.data["requests"].items():
         place = pointer("requests", name, "rest", "headers")
@@ -108,59 +102,6 @@ def _credentials(document: Document, oauth2: Mapping[str, Any]) -> Iterator[Issu
         if name not in fields:
             message = f"is {name}, which authentication.fields lacks: add it to the credentials"
             yield document.issue(place, message)
-
-
-def _token_url(document: Document, url: object) -> Iterator[Issue]:
-    place = _PLACE + "/tokenUrl"
-    if isinstance(url, str):
-        yield from _absolute(document, place, url)
-    if not isinstance(url, dict) or not _is_choice(url):
-        return
-    name, urls = url.get("setting"), url["urls"]
-    if not isinstance(name, str) or not isinstance(urls, dict):
-        message = (
-            "must have a setting and its urls, such as {setting: region, urls: {eu: https://...}}"
-        )
-        yield document.issue(place, message)
-        return
-    for choice, one in urls.items():
-        if isinstance(one, str):
-            yield from _absolute(document, place + pointer("urls", choice), one)
-    yield from _choice(document, place, name, urls)
-
-
-def _choice(
-    document: Document, place: str, name: str, urls: Mapping[str, object]
-) -> Iterator[Issue]:
-    """Yield what does not fit between URLs and the setting that chooses one of them."""
-    settings = document.data["settings"]
-    if name not in settings["properties"]:
-        yield document.issue(place + "/setting", _unknown(name, settings["properties"]))
-        return
-    spec = settings["properties"][name]
-    choices = [str(one) for one in spec.get("enum", ())]
-    if not choices:
-        message = f"is {name}, which may be anything: give that setting an enum"
-        yield document.issue(place + "/setting", message)
-        return
-    if name not in settings.get("required", ()) and "default" not in spec:
-        message = f"is {name}, which may be missing: require it, or give it a default"
-        yield document.issue(place + "/setting", message)
-    for choice in choices:
-        if choice not in urls:
-            yield document.issue(place + "/urls", f"has no URL for {choice!r}, a value of {name}")
-    for choice in urls:
-        if choice not in choices:
-            message = f"{choice!r} is not a value of {name}: {', '.join(choices)}"
-            message += did_you_mean(choice, choices)
-            yield document.issue(place + pointer("urls", choice), message)
-
-
-def _absolute(document: Document, place: str, url: str) -> Iterator[Issue]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        message = f"is {url!r}: expected a URL, such as https://api.example.com/oauth/token"
-        yield document.issue(place, message)
 
 
 def _unknown(name: str, settings: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-__all__ = ["ACCESS_TOKEN", "OAuth2Definition", "OAuth2Grant", "UrlChoice"]
+__all__ = ["ACCESS_TOKEN", "OAuth2Definition", "OAuth2Grant"]
 
 OAuth2Grant = Literal["clientCredentials", "refreshToken"]
 
@@ -15,19 +15,11 @@ ACCESS_TOKEN: Final = "Bearer <access token>"  # noqa: S105 - a placeholder
 
 
 @dataclass(frozen=True, slots=True)
-class UrlChoice:
-    """One of several URLs, by the value of a setting."""
-
-    setting: str
-    urls: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class OAuth2Definition:
     """The way to access tokens.
 
     ``client_id``, ``client_secret`` and ``refresh_token`` are names of settings; ``parameters`` are
-    mappings on the settings, and so is ``token_url`` unless it is a choice.
+    mappings on the settings, and so is ``token_url``, or an object that chooses a URL by a setting.
     """
 
     grant: OAuth2Grant

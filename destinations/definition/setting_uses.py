@@ -10,7 +10,6 @@ from typing import Final
 
 from destinations.by_identity import ByIdentity
 from destinations.definition.model import DestinationDefinition
-from destinations.definition.oauth2_model import OAuth2Definition, UrlChoice
 from destinations.definition.request_model import (
     GraphQLDefinition,
     RequestDefinition,
@@ -38,7 +37,7 @@ def _of_addresses(key: ByIdentity[DestinationDefinition]) -> frozenset[str]:
     named.update(() if authentication is None else authentication.fields)
     sources: list[object] = [_url(transport.base_url), dict(transport.headers)]
     if definition.oauth2 is not None:
-        named.update(_named_in(definition.oauth2))
+        named.update(definition.oauth2.credentials)
         sources += [*_token_urls(definition), dict(definition.oauth2.parameters)]
     for request in definition.requests.values():
         sources += _address_of(request)
@@ -82,16 +81,8 @@ def _url(source: object) -> object:
 
 
 def _token_urls(definition: DestinationDefinition) -> list[object]:
-    """Return the mapping to the token endpoint's URL; none for a choice among fixed ones."""
-    if definition.oauth2 is None or isinstance(definition.oauth2.token_url, UrlChoice):
-        return []
-    return [definition.oauth2.token_url]
-
-
-def _named_in(oauth2: OAuth2Definition) -> Iterator[str]:
-    yield from oauth2.credentials
-    if isinstance(oauth2.token_url, UrlChoice):
-        yield oauth2.token_url.setting
+    """Return the mapping to the token endpoint's URL, if there is one."""
+    return [] if definition.oauth2 is None else [_url(definition.oauth2.token_url)]
 
 
 def _reads_all(source: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from destinations.definition import OAuth2Definition, UrlChoice
+from destinations.definition import OAuth2Definition
 from destinations.definition.settings import Settings
 from destinations.errors import ResolveError, TransportError, UnsendableError
 from destinations.extras import libraries_of
@@ -109,14 +109,8 @@ class TokenEndpoint:
 
     def url(self) -> str:
         """Return the URL; raises `ResolveError` if the settings make none."""
-        given, settings = self._oauth2.token_url, self._settings
-        if isinstance(given, UrlChoice):
-            chosen = str(settings.get(given.setting))
-            if chosen not in given.urls:
-                place = f"{_PLACE}/tokenUrl"
-                raise ResolveError(place, f"has no URL for the setting {given.setting}")
-            return given.urls[chosen]
-        return Address(given).url({"event": {}, "payload": {}, "settings": settings})
+        context = {"event": {}, "payload": {}, "settings": self._settings}
+        return Address(self._oauth2.token_url).url(context)
 
     def parameters(self) -> Mapping[str, str]:
         """Return the further fields of the request; raises `ResolveError`."""

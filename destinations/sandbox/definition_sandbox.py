@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from destinations.definition import DestinationDefinition, PendingDefinition, UrlChoice
+from destinations.definition import DestinationDefinition, PendingDefinition
 from destinations.definition.document import Document
 from destinations.definition.settings import Settings, check_settings
 from destinations.definition.url_pieces import AddressTemplate, AddressText, read_address
@@ -158,8 +158,6 @@ def _address_setting(definition: DestinationDefinition) -> str | None:
 
 def _leading(url: object) -> str | None:
     """Return the setting with which a URL begins; None if there is none."""
-    if isinstance(url, UrlChoice):
-        return None
     address = read_address(url)
     pieces = address.pieces if isinstance(address, AddressTemplate) else ()
     first = next((one for one in pieces if not isinstance(one, AddressText) or one.text), None)

@@ -93,8 +93,9 @@ class ExpectedRequest:
             else Parameters(values, {}, None)
         )
         self._headers = _header_checks(transport, headers, values, is_token)
-        if isinstance(self._body, _JsonBody | _TextBody) and "content-encoding" in self._headers:
-            self._headers["content-encoding"].optional |= self._body.optional
+        if isinstance(self._body, _JsonBody | _TextBody):
+            for name in {"content-encoding", "content-type"} & self._headers.keys():
+                self._headers[name].optional |= self._body.optional
         self._key = _query_key(transport, values)
         sign = call.sign if isinstance(call, RestDefinition) else None
         self._signature = None if sign is None else _Signature(sign, values)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from destinations.definition import OAuth2Definition, UrlChoice
+from destinations.definition import OAuth2Definition
 from destinations.definition.settings import Settings
 from destinations.http import HttpResponse
 from destinations.sandbox.form_check import AddressCheck
@@ -54,14 +54,11 @@ class TokenIssuer:
         self.rotates = rotates
         self.issued = 0
         """How many tokens it has issued."""
-        given = oauth2.token_url
-        values = PossibleValues(settings)
-        urls = list(given.urls.values()) if isinstance(given, UrlChoice) else [given]
-        self._addresses = [AddressCheck(values, url) for url in urls]
+        self._address = AddressCheck(PossibleValues(settings), oauth2.token_url)
 
     def is_at(self, origin: str | None, path: str) -> bool:
         """Return whether a request to this path is for a token."""
-        return any(one.fits(origin, path) for one in self._addresses)
+        return self._address.fits(origin, path)
 
     def accepts(self, token: str) -> bool:
         """Return whether a token is good now."""

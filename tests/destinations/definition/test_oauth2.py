@@ -12,7 +12,6 @@ import yaml
 from destinations.definition import (
     AccessTokenAuth,
     OAuth2Definition,
-    UrlChoice,
     check_folder,
     load_definition,
 )
@@ -56,9 +55,9 @@ def test_a_url_by_a_setting(tmp_path: Path) -> None:
     data["settings"]["properties"]["region"] = {**REGION, "default": "eu"}
     definition = load_definition(_written(tmp_path, data))
     assert definition.oauth2 is not None
-    assert definition.oauth2.token_url == UrlChoice("region", URLS)
+    assert definition.oauth2.token_url == {"setting": "region", "urls": URLS}
     assert "region" in address_settings(definition)
-    assert host_settings(definition) == {"endpoint"}
+    assert host_settings(definition) == {"endpoint", "region"}
 
 
 def test_settings_that_choose_the_host_of_the_token_endpoint(tmp_path: Path) -> None:
@@ -122,10 +121,10 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "an unknown grant": (_oauth2(grant="password"), f"{AT}/grant", "clientCredentials"),
     "a near grant": (_oauth2(grant="refreshtoken"), f"{AT}/grant", "did you mean refreshToken?"),
     "a missing URL": (_oauth2(tokenUrl=None), AT, "tokenUrl"),
-    "a relative URL": (_oauth2(tokenUrl="/token"), f"{AT}/tokenUrl", "is '/token': expected a URL"),
+    "a relative URL": (_oauth2(tokenUrl="/token"), f"{AT}/tokenUrl", "must be an absolute URL"),
     "a URL of an event": (
         _oauth2(tokenUrl={"@path": "$.event.where"}),
-        f"{AT}/tokenUrl/@path",
+        f"{AT}/tokenUrl",
         "must read only settings",
     ),
     "a URL of an unknown setting": (
@@ -185,27 +184,27 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a setting that may be anything": (
         _chosen(URLS, enum=None),
         f"{AT}/tokenUrl/setting",
-        "give that setting an enum",
+        "must be a setting of type string with an enum",
     ),
     "a setting that may be missing": (
         _chosen(URLS, default=None),
         f"{AT}/tokenUrl/setting",
-        "require it, or give it a default",
+        "must be required or have a default",
     ),
     "a choice without a URL": (
         _chosen({"eu": URLS["eu"]}),
         f"{AT}/tokenUrl/urls",
-        "has no URL for 'us', a value of region",
+        "has no URL for 'us', a value of the setting region",
     ),
     "a URL without a choice": (
         _chosen({**URLS, "ue": URLS["eu"]}),
         f"{AT}/tokenUrl/urls/ue",
-        "'ue' is not a value of region: eu, us",
+        "unknown value of the setting region 'ue'; known: eu, us",
     ),
     "a chosen URL that is none": (
         _chosen({**URLS, "us": "us.example"}),
         f"{AT}/tokenUrl/urls/us",
-        "expected a URL",
+        "must be an absolute URL",
     ),
 }
 
