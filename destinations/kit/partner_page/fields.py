@@ -183,7 +183,7 @@ _RESULTS: Final = {
     "@arrayPath": "A list with an entry for each item.",
     "@flatten": "Flattened into one object.",
     "@merge": "Merged into one object.",
-    "@replace": "Parts of the text are replaced.",
+    "@replace": "With parts of the text replaced.",
 }
 
 
