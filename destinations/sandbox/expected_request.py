@@ -6,6 +6,7 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ from destinations.definition import (
     BearerAuth,
     DestinationDefinition,
     GraphQLDefinition,
+    IdempotencyKey,
     RequestAuth,
     RequestDefinition,
     RestDefinition,
@@ -41,6 +43,7 @@ from destinations.sandbox.schema_issues import schema_issues
 from destinations.sandbox.wire import WireError, WireRequest, read_json
 from destinations.secrets import reveal
 from destinations.segment.javascript import to_string
+from destinations.segment.mapping.directives.merge import DIRECTIVE as MERGE
 from destinations.segment.mapping.directives.path import DIRECTIVE as PATH
 from destinations.segment.mapping.parts import members
 
@@ -79,6 +82,7 @@ class ExpectedRequest:
             headers["Content-Type"] = _JSON
         else:
             assert isinstance(call, RestDefinition)  # noqa: S101 - pending ones are left out
+            call = _with_key(call, request.idempotency_key)
             self.method = call.method
             base = transport.base_url if call.url is None else call.url
             self.address = AddressCheck(values, base, call.path)
@@ -87,6 +91,8 @@ class ExpectedRequest:
             headers |= {} if kind is None else {"Content-Type": kind}
             headers |= {"Content-Encoding": "gzip"} if call.gzip else {}
             headers |= dict(call.headers)
+        if request.idempotency_key is not None and request.idempotency_key.header is not None:
+            headers[request.idempotency_key.header] = request.idempotency_key.source
         self._query = (
             Parameters(values, call.query, call.array_format)
             if isinstance(call, RestDefinition)
@@ -476,6 +482,18 @@ def _content_type(call: RestDefinition) -> str | None:
     if call.text is not None:
         return _TEXT
     return _NDJSON if call.ndjson else None
+
+
+def _with_key(call: RestDefinition, key: IdempotencyKey | None) -> RestDefinition:
+    """Return the call with the idempotency key in the field that has it, if one has."""
+    if key is None or key.field is None:
+        return call
+    own = {key.field: key.source}
+    if call.form is not None:
+        return replace(call, form={**call.form, **own})
+    if members(call.json) is not None:
+        return replace(call, json={**(members(call.json) or {}), **own})
+    return replace(call, json={MERGE.name: {"direction": "right", "objects": [call.json, own]}})
 
 
 def _body_of(
