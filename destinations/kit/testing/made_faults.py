@@ -202,10 +202,7 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
     rule = fault.rule
     if rule is None:
         (alone,) = request.read(reply, 1)
-        return [
-            alone if isinstance(one, Failure) and one.unplaced and _repeats(request) else one
-            for one in verdicts
-        ]
+        return [alone if _is_sent_alone(request, one) else one for one in verdicts]
     # In halves, each event of a batch gets a verdict of its own.
     is_told = count == 1 or rule.nothing_applied or _repeats(request)
     return [
@@ -220,6 +217,13 @@ def _verdicts(request: CompiledRequest, case: FaultCase) -> list[Answer | Failur
             is_there="event" if is_told and rule.repeat_means is not None else None,
         )
     ] * count
+
+
+def _is_sent_alone(request: CompiledRequest, verdict: Answer | Failure) -> bool:
+    """Return whether an event of a batch gets its verdict from a request of its own."""
+    if isinstance(verdict, Answer):
+        return False
+    return verdict.beside or (verdict.unplaced and _repeats(request))
 
 
 def _expected(case: FaultCase, request: CompiledRequest, verdict: Answer | Failure) -> Status:
