@@ -229,18 +229,20 @@ class Stage:
         """Return the destination with only this action, whose calls are recorded."""
         # Waits are those that failures cause: not those for a turn.
         transport = replace(self.definition.transport, rate_limit=None)
+        # A time that is made from the schema of its field is outside of any window.
+        action = replace(self.action, window=None)
         definition = replace(
             self.definition,
             presets=(self._preset,),
-            actions=self.definition.all_actions,
+            actions={**self.definition.all_actions, action.slug: action},
             transport=transport,
         )
         destination = Destination(definition, self._settings, self._subject.code)
         destination.keep_tokens(None)
         (subscription,) = destination.subscriptions
-        action = subscription.action
-        if action.generator is not None:
-            subscription.action = replace(action, generator=self._watched(action.generator))
+        bound = subscription.action
+        if bound.generator is not None:
+            subscription.action = replace(bound, generator=self._watched(bound.generator))
         return destination
 
     def _watched(self, generator: Generator) -> Generator:
