@@ -59,7 +59,7 @@ __all__ = ["command"]
 class _Given:
     """An event to explain, and where it comes from: its line, or the name of a sample.
 
-    ``file`` is empty if there is only one.
+    ``file`` is empty if there is only one. ``now`` is the time of a sample, which is never late.
     """
 
     data: bytes
@@ -67,6 +67,7 @@ class _Given:
     sample: str = ""
     file: str = ""
     fault: str = ""
+    now: float | None = None
 
     @property
     def title(self) -> str:
@@ -170,7 +171,7 @@ def _explain(options: _Options, bound: Destination, masker: Masker) -> int:
     has_invalid = False
     codes: dict[str | None, None] = {}
     for number, one in enumerate(itertools.chain([first], [second] if second else [], found)):
-        explanation = explain(bound, one.data, one.fault)
+        explanation = explain(bound, one.data, one.fault, now=one.now)
         is_named = second is not None or bool(one.sample)
         has_invalid = has_invalid or _is_invalid(explanation)
         codes |= dict.fromkeys(result.code for result in _results(explanation))
@@ -280,9 +281,10 @@ def _results(explanation: Explanation) -> Iterator[Result]:
 
 def _samples(definition: DestinationDefinition) -> Iterator[_Given]:
     from destinations.kit.partner_page import sample_events  # noqa: PLC0415 - needs the extra kit
+    from destinations.kit.partner_page.browser import SAMPLE_SECONDS  # noqa: PLC0415 - as above
 
     for name, event in sample_events(definition):
-        yield _Given(json.dumps(event).encode(), sample=name)
+        yield _Given(json.dumps(event).encode(), sample=name, now=SAMPLE_SECONDS)
 
 
 def _events(names: Sequence[str]) -> Iterator[_Given]:

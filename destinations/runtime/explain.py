@@ -110,14 +110,17 @@ def _as_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def explain(destination: Destination, data: bytes, fault: str = "") -> Explanation:
+def explain(
+    destination: Destination, data: bytes, fault: str = "", *, now: float | None = None
+) -> Explanation:
     """Explain the event in ``data`` (raw JSON) without sending anything.
 
-    ``fault`` says why there is none, if the reader of its file found that out. Raises `PluginError`
-    if the code of the plugin fails.
+    ``fault`` says why there is none, if the reader of its file found that out. ``now`` is the time
+    that counts, in seconds since 1970; by default that of the clock. Raises `PluginError` if the
+    code of the plugin fails.
     """
     explanation = Explanation(destination.definition.slug)
-    now = unix_time()
+    now = unix_time() if now is None else now
     planned = unreadable(data, fault) if fault else plan(destination, data, received_at=now)
     by_subscription = {one.subscription: one for one in planned.deliveries if one.subscription}
     unmatched = [one.result for one in planned.deliveries if one.subscription is None]

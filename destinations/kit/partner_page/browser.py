@@ -7,15 +7,18 @@ same user add up (analytics.js, "Identify" and "User" in its documentation).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from destinations.kit.partner_page.calls import Call, SampleError
 from destinations.segment.event import Event
 
-__all__ = ["Browser"]
+__all__ = ["SAMPLE_SECONDS", "Browser"]
 
 _ANONYMOUS: Final = "00000000-0000-4000-8000-000000000000"
 _TIME: Final = "2024-01-01T00:00:00.000Z"
+SAMPLE_SECONDS: Final = datetime.fromisoformat(_TIME).timestamp()
+"""When samples happen, in seconds since 1970."""
 _CONTEXT: Final[Mapping[str, Any]] = {
     "library": {"name": "analytics.js", "version": "npm:next-1.0.0"},
     "page": {

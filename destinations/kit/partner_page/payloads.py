@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.settings import named_settings
-from destinations.kit.partner_page.browser import Browser
+from destinations.kit.partner_page.browser import SAMPLE_SECONDS, Browser
 from destinations.kit.partner_page.calls import Call
 from destinations.outcome import Status
 from destinations.runtime.destination import Code, Destination
@@ -55,7 +55,9 @@ class Runtime:
 
     def follow(self, event: Event) -> list[SampleResult]:
         """Return the result of one event for each action that takes it."""
-        explanation = explain(self._destination, json.dumps(event).encode())
+        # A sample is never late, whenever the page is made.
+        data = json.dumps(event).encode()
+        explanation = explain(self._destination, data, now=SAMPLE_SECONDS)
         if explanation.result is not None:
             end = explanation.result
             return [SampleResult(event, None, None, end.outcome, end.reason, end.status)]
