@@ -128,11 +128,10 @@ def _window(window: Window | None) -> str:
         for seconds, what in ((window.grace, "old"), (window.ahead, "in the future"))
         if seconds is not None
     ]
-    ends = {
-        "reject": "is rejected",
-        "hold": "is held until somebody decides whether it is sent",
-    }[window.then]
-    return f"An event whose time is {' or '.join(limits)} {ends}."
+    outside = f"events that are {' or '.join(limits)}"
+    if window.then == "reject":
+        return f"This destination rejects {outside}."
+    return f"This destination holds {outside}, until an operator decides about them."
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:
