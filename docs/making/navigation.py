@@ -33,6 +33,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "serving",
             "sdks",
             "connections",
+            "how-to/meter-usage",
             "direct-destination",
             "portal-check",
             "sandbox",
