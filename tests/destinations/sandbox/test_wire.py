@@ -9,7 +9,6 @@ import pytest
 from destinations.sandbox import wire
 from destinations.sandbox.wire import WireRequest
 
-
 # Without the time, as the names of tests are made of it.
 PACKED = gzip.compress(b"abc", mtime=0)
 
