@@ -34,7 +34,7 @@ _MOST_SHOWN: Final = 200
 
 
 class Cure(NamedTuple):
-    """What to do about a refusal, and the ``key`` of the credential that is to blame, if known."""
+    """The cure of a refusal, and the ``key`` of the credential that is to blame, if known."""
 
     words: str
     key: str = ""

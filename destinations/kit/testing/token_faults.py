@@ -119,7 +119,7 @@ class TokenScript:
 
 @dataclass(frozen=True, slots=True)
 class TokenFaultResult:
-    """What became of the events, how often a token was asked for, and what was not as expected."""
+    """The results of the events, the number of requests for tokens, and the differences."""
 
     results: Sequence[Result]
     asked: int
@@ -155,7 +155,7 @@ def _refusal(script: TokenScript) -> Reply:
 
 
 def _lost(script: TokenScript) -> Reply:
-    """Carry a request out, and lose the answer."""
+    """Make a token, and lose the answer."""
     script.issue()
     return "lost"
 
