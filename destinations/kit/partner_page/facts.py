@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from destinations.definition import ActionDefinition, DestinationDefinition, Window
+from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.durations import shown_duration
 from destinations.errors import UsageError
 from destinations.kit.partner_page.browser import Browser
@@ -115,12 +115,13 @@ def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> Act
         in_one_line(action.description),
         tuple(field_rows(action)),
         "" if first == method else first.capitalize(),
-        _window(action.window),
+        _window(action),
     )
 
 
-def _window(window: Window | None) -> str:
+def _window(action: ActionDefinition) -> str:
     """Return a sentence on the events that come too late, or too early; empty if none do."""
+    window = action.window
     if window is None:
         return ""
     limits = [
@@ -130,8 +131,9 @@ def _window(window: Window | None) -> str:
     ]
     outside = f"events that are {' or '.join(limits)}"
     if window.then == "reject":
-        return f"This destination rejects {outside}."
-    return f"This destination holds {outside}, until an operator decides about them."
+        # Its title makes it another paragraph for each action.
+        return f"**{action.title}** rejects {outside}."
+    return f"**{action.title}** holds {outside}, until an operator decides about them."
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:

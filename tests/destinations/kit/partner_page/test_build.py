@@ -92,6 +92,33 @@ def test_a_page_of_pure_data_has_no_error_and_no_warning(flavour: Flavour, rende
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+def test_windows_of_actions(
+    flavour: Flavour, page_folder: Callable[..., Path], plugin: Any
+) -> None:
+    """Each action says in a paragraph of its own which events it does not take."""
+    folder = page_folder()
+    for action, window in (
+        ("save", "{grace: 72h, ahead: 60s, then: hold}"),
+        ("count", "{grace: 36h, then: reject}"),
+        ("sync", "{grace: 36h, then: reject}"),
+    ):
+        path = folder / f"{action}.yaml"
+        path.write_text(f"{path.read_text('utf-8')}\nwindow: {window}\n", "utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    for sentence in (
+        (
+            "**Save** holds events that are more than 3d old or more than 1m in the future, until"
+            " an operator decides about them."
+        ),
+        "**Count** rejects events that are more than 1d 12h old.",
+        "**Sync** rejects events that are more than 1d 12h old.",
+    ):
+        assert sentence in page
+    findings = lint_page(page, Path("sample.md"))
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
 def test_everything_comes_from_the_definition(render: Render) -> None:
     """Settings, modes, methods, fields with marks and defaults, the refusal, the maintainer."""
     text = render(PUBLISHED)
