@@ -12,6 +12,7 @@
     │   ├── StaleDecisionError         console: look again, then decide
     │   ├── StoreDamagedError          put a backup in the place of the store
     │   ├── StoreDeniedError           grant the right that the message names
+    │   ├── UnansweredError            answer the question, or say --yes: nobody was there to ask
     │   ├── TenantChangedError         another process has merged or erased the customer
     │   ├── UnknownError               console: name a delivery, destination or tenant that is there
     │   └── TemporaryError             try again later, unchanged (exit code 75)
@@ -59,6 +60,7 @@ Signals are not part of the tree, as each is caught within the package that rais
     SinkError                telemetry.alerts: a message was not taken, and is sent again
     SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
+    TokenError               oauth2: becomes a Failure of the request that needed a token
     UnevaluableError         segment.fql: makes a subscription match nothing
     WireError                sandbox: an HTTP answer to a request that cannot be read
     AnsweredError            server: ends the reading of a body that its connection has refused
