@@ -22,7 +22,7 @@ from destinations._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 REMOVED: Final = "destinations/removed.py"
-MOST_BYTES: Final = 33 * 2**20
+MOST_BYTES: Final = 35 * 2**20
 """What the package takes up without an extra: its libraries and itself, without compiled Python."""
 
 
@@ -226,7 +226,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def test_the_base_is_small(base: Path) -> None:
-    """Without extras, all files of the package and its libraries have less than 32 MiB."""
+    """Without extras, all files of the package and its libraries have less than 35 MiB."""
     (packages,) = base.glob("lib/python*/site-packages")
     sizes: dict[str, int] = {}
     for path in _files(packages):

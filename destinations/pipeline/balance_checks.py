@@ -100,8 +100,18 @@ class BalanceChecks:
             one.increment.key
             for one in deliveries
             if one.increment is not None
-            and (one.increment.key in self._repeated or one.effect is Effect.MAYBE)
+            and (one.increment.key in self._repeated or self._is_repeated(one))
         }
+
+    def _is_repeated(self, delivery: QueuedDelivery) -> bool:
+        """Return whether it may have been applied, and the partner recognises it by its key.
+
+        What somebody sends again without a key adds to the balance once more.
+        """
+        return delivery.effect is Effect.MAYBE and self._has_key(delivery)
+
+    def _has_key(self, delivery: QueuedDelivery) -> bool:
+        return self._reconciler.loss(delivery).repeat_for is not None
 
     def are_repeated(self, deliveries: Iterable[QueuedDelivery]) -> bool:
         """Return whether something that may have been applied adds to the balances of these."""
@@ -141,7 +151,7 @@ class BalanceChecks:
         delivery, increment = transition.delivery, transition.delivery.increment
         if increment is not None:
             self._note_repeated(transition, increment.key)
-        if transition.applied and delivery.effect is Effect.MAYBE and increment is not None:
+        if transition.applied and self._is_repeated(delivery) and increment is not None:
             self._balances.note(increment.key, None)  # it may have been applied before
             self._rechecks.rebase(increment.key, None)
         elif transition.applied:
@@ -153,8 +163,7 @@ class BalanceChecks:
     def _note_repeated(self, transition: Transition, key: str) -> None:
         """Note whether a delivery is sent again, although it may have been applied."""
         delivery, is_ready = transition.delivery, transition.result.outcome is State.READY
-        keyed = self._reconciler.loss(delivery).repeat_for is not None
-        if keyed and is_ready and transition.effect is Effect.MAYBE:
+        if is_ready and transition.effect is Effect.MAYBE and self._has_key(delivery):
             self._repeated.setdefault(key, set()).add(delivery)
         else:
             self._not_repeated(delivery)
@@ -169,8 +178,7 @@ class BalanceChecks:
         """Take in what an earlier process may have delivered, and what is sent again."""
         self._repeated.clear()
         for delivery in deliveries:
-            keyed = self._reconciler.loss(delivery).repeat_for is not None
-            if keyed and delivery.increment is not None:
+            if delivery.increment is not None and self._has_key(delivery):
                 self._repeated.setdefault(delivery.increment.key, set()).add(delivery)
 
     def changed_by_operator(
@@ -235,7 +243,7 @@ class BalanceChecks:
             left = _without(self._repeated.get(key, ()), mine) | (set(mine) - ended)
             unclear = any(one in by_delivery and by_delivery[one].ends_waiting for one in left)
             # What has no transition was not sent, or waits as before.
-            left = {one for one in left if one in by_delivery or one.effect is Effect.MAYBE}
+            left = {one for one in left if one in by_delivery or self._is_repeated(one)}
             if unclear or not left:
                 self._forget(key, round_)
                 continue
