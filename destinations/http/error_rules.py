@@ -103,6 +103,11 @@ class ErrorReader:
                 return replace(failure, rule=place)
         return None
 
+    def failure_of(self, rule: ErrorRule, status: int) -> Failure:
+        """Return what one of the rules makes of an answer to a whole request with this status."""
+        signal = Signal(status, "", rule.when.code)
+        return self._failure(signal, rule, whole_request=True, retry_after=None)
+
     def _failure(
         self, signal: Signal, rule: ErrorRule, *, whole_request: bool, retry_after: float | None
     ) -> Failure:

@@ -144,6 +144,10 @@ class GraphQLRequest:
             for verdict in verdicts
         ]
 
+    def failure_of(self, rule: ErrorRule, status: int) -> Failure:
+        """Return what an error rule makes of an answer with this status, for a single event."""
+        return self._errors.failure_of(rule, status)
+
     def _read(self, response: HttpResponse, count: int) -> list[Answer | Failure]:
         try:
             body = parse_body(response)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from destinations.definition import PendingDefinition, RequestDefinition
+from destinations.definition import ErrorRule, PendingDefinition, RequestDefinition
 from destinations.errors import ResolveError
 from destinations.http.answer import Context, HttpRequest, HttpResponse, Part
 
@@ -44,6 +44,10 @@ class PendingRequest:
         count: int,  # noqa: ARG002 - as above
         parts: Sequence[Part | bytes] = (),  # noqa: ARG002 - as above
     ) -> NoReturn:
+        """Raise `ResolveError`: nothing was sent, so there is no answer."""
+        self._refuse()
+
+    def failure_of(self, rule: ErrorRule, status: int) -> NoReturn:  # noqa: ARG002 - as all requests
         """Raise `ResolveError`: nothing was sent, so there is no answer."""
         self._refuse()
 

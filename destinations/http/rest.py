@@ -247,8 +247,16 @@ class RestRequest:
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
         verdict = self._errors.read(signal, whole_request=True, retry_after=wait)
-        is_refused = self._all_or_nothing and 400 <= response.status < 500
-        return [of_one(verdict, count, is_refused=is_refused)] * count
+        return [of_one(verdict, count, is_refused=self._is_refused(response.status))] * count
+
+    def failure_of(self, rule: ErrorRule, status: int) -> Failure:
+        """Return what an error rule makes of an answer with this status, for a single event."""
+        failure = self._errors.failure_of(rule, status)
+        read = of_one(failure, 1, is_refused=self._is_refused(status))
+        return read if isinstance(read, Failure) else failure
+
+    def _is_refused(self, status: int) -> bool:
+        return self._all_or_nothing and 400 <= status < 500
 
 
 def _written_text(value: Any) -> bytes:

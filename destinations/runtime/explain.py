@@ -22,7 +22,7 @@ from destinations.oauth2 import TokenEndpoint
 from destinations.outcome import Result
 from destinations.runtime.action import Action, Call, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
-from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status
+from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status, endings_of_rule
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
 from destinations.runtime.steps import AssumedAnswer, StepCall, assumed_answers
 from destinations.runtime.window import EventWindow
@@ -349,6 +349,7 @@ def _outcomes(
 ) -> tuple[tuple[str, str], ...]:
     """Return (answer, outcome) pairs for the event, in the order in which rules are tried."""
     definition = request.definition
+    tests_key = destination.definition.authentication is not None
     ends = is_last and not definition.answers
     found = [("a success", "delivered" if ends else "goes on")]
     found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
@@ -357,14 +358,11 @@ def _outcomes(
     for rule in (*definition.error_rules, *destination.definition.error_rules):
         if rule.when.body is None and rule.when in read:
             continue
-        concerns = "event" if rule.retryable or rule.concerns is None else rule.concerns
-        failure = Failure(
-            *("", rule.error_class, 0, rule.retryable, rule.nothing_applied),
-            concerns=concerns,
-            is_there=None if rule.repeat_means is None else "event",
-        )
-        found.append((str(rule.when), ending(request, failure, loss)))
-    found += endings_by_status(request, loss)
+        found += [
+            (str(when), end)
+            for when, end in endings_of_rule(request, rule, loss, tests_key=tests_key)
+        ]
+    found += endings_by_status(request, loss, tests_key=tests_key)
     lost = Failure("", "timeout", 0, retryable=True, nothing_applied=False)
     found.append(("sent, but no answer", ending(request, lost, loss)))
     found.append(("no connection", AGAIN))

@@ -368,3 +368,26 @@ def test_basic_authentication_is_readable_without_settings(load: Any) -> None:
     assert request.request is not None
     assert "sk_test" not in str(request.request["headers"])
     assert ":" not in request.request["headers"]["Authorization"]
+
+
+@pytest.mark.parametrize("tests_key", [True, False])
+def test_rules_whose_refusal_is_not_about_the_event(bind: Bind, *, tests_key: bool) -> None:
+    """A forbidden key and a wrong address do not end the event; a rule's statuses may differ."""
+
+    def change(documents: Any) -> None:
+        refused = {"retryable": False, "nothingApplied": True}
+        documents["destination"]["errorRules"] = [
+            {"when": {"status": 403}, "class": "permission", **refused},
+            {"when": {"status": "4xx"}, "class": "invalid", **refused},
+        ]
+        if not tests_key:
+            del documents["destination"]["authentication"]
+
+    followed = _matched(_explain(bind(change), TRACK))
+    outcomes = followed.requests[0].outcomes
+    shown = [one for one in outcomes if one[0].startswith("status 4")]
+    assert shown == [
+        ("status 403", "waits; its action pauses" if tests_key else "tried again, then rejected"),
+        ("status 404 or 405 or 410 or 415", "waits; its action pauses"),
+        ("status 4xx", "rejected"),
+    ]
