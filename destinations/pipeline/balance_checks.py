@@ -377,7 +377,7 @@ class BalanceChecks:
             if delivery.increment is None or not delivery.payload or self._repeats(delivery, now):
                 transition = self._policy.lost(
                     delivery,
-                    Result(State.UNKNOWN, "its answer was lost", ANSWER_LOST),
+                    Result(State.UNKNOWN, "it is not known whether it was applied", ANSWER_LOST),
                     now,
                     rule=self._reconciler.loss_of_interrupted(delivery),
                     attempts=delivery.attempts,

@@ -65,7 +65,7 @@ _EARLIER: Final = 0.1
 """The largest part of the time of an idempotency key by which the last repeat is earlier."""
 
 _APPLIED: Final = Result(
-    Outcome.DELIVERED, "its answer was lost; the partner shows that it was applied"
+    Outcome.DELIVERED, "it was not known whether it was applied; the partner shows that it was"
 )
 
 _SHARED: Final = "others add to it as well (soleWriter is false), so the difference may be theirs"
@@ -445,7 +445,8 @@ class Reconciler(ReconcileRules):
                 "periodNow": None if found is None else found.period,
             }
             reason = (
-                f"its answer was lost, and asking the partner did not settle it: {judgement.why}"
+                f"it is not known whether it was applied, and asking the partner did not settle it:"
+                f" {judgement.why}"
             )
             return [
                 _held(one, reason, {**evidence, **_proposed(applied)})

@@ -17,8 +17,9 @@ from destinations.statuses import UNKNOWN_CODE
 
 __all__ = ["ALSO_REPEATED", "KEY_CHANGED", "LossRule", "RetryPolicy"]
 
-_NOT_APPLIED: Final = "its answer was lost, and the partner shows that it was not applied"
-_CANNOT_ASK: Final = "the answer was lost, and the partner cannot be asked whether it was applied"
+# An answer may have come, and not said whether the request was applied; no row tells which it was.
+_NOT_APPLIED: Final = "it was not known whether it was applied; the partner shows that it was not"
+_CANNOT_ASK: Final = "it is not known whether it was applied, and the partner cannot be asked"
 _NOT_SAID: Final = (
     "the answer does not say whether it was applied, and the partner cannot be asked; if such an"
     " answer proves that nothing was, add an error rule with nothingApplied: true"
@@ -32,7 +33,7 @@ KEY_CHANGED: Final = (
     "today's definition does not give it the idempotency key that it was sent with, so it is not"
     " sent again"
 )
-_GIVEN_UP: Final = "given up after the last attempt; an earlier one, whose answer was lost,"
+_GIVEN_UP: Final = "given up after the last attempt; an earlier one"
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
 
@@ -312,7 +313,7 @@ class RetryPolicy:
 
         It is asked about, when no request can be under way, or held for the reason ``why``.
         """
-        attempts, lost = delivery.attempts, "an earlier answer was lost"
+        attempts, lost = delivery.attempts, "it is not known whether an earlier attempt was applied"
         if rule.ask_after is None:
             held = Result(State.HELD, f"{lost}; {why}", ANSWER_LOST)
             return Transition(
@@ -365,7 +366,7 @@ class RetryPolicy:
         is_down: bool = False,
     ) -> Transition:
         """Return the transition after a failed question about a lost answer."""
-        reason = f"its answer was lost, and asking failed: {failure.message}"
+        reason = f"it is not known whether it was applied, and asking failed: {failure.message}"
         attempts = delivery.attempts
         # Who was not asked has not failed to answer; nor does a refused key say what was applied.
         is_key_refused = self.outage == "dead" and failure.error_class == "authentication"

@@ -33,7 +33,9 @@ _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 NOT_ASKED: Final = Result(
-    State.UNKNOWN, "its answer was lost; the next run asks the partner", ANSWER_LOST
+    State.UNKNOWN,
+    "it is not known whether it was applied; the next run asks the partner",
+    ANSWER_LOST,
 )
 _NOT_WRITTEN: Final = Result(
     State.UNKNOWN, "it was sent, but its outcome could not be written to the store", ANSWER_LOST

@@ -91,7 +91,7 @@ _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4
 """How often a refused request is halved if its events may not be the reason: 4 make 5 attempts."""
 
 _HAS_IT: Final = "the partner has it already"
-_HAS_IT_FROM_US: Final = "the partner has it already, from an attempt whose answer was lost"
+_HAS_IT_FROM_US: Final = "the partner has it already, from an earlier attempt"
 
 _LONGEST: Final = 500
 """The most characters of a partner's message that are kept."""

@@ -229,7 +229,7 @@ def test_a_partner_that_cannot_be_asked(place: Place, fault: Mapping[str, Any]) 
     done = place.forget("--yes")
     assert done.code == 75, done.err
     (lost,) = [one for one in place.entries() if one.message_id == "ann-lost"]
-    assert f"delivery {lost.id} of the user is still unknown: its answer was lost, and" in done.err
+    assert f"delivery {lost.id} of the user is still unknown: it is not known whether" in done.err
     assert "nothing was erased" in done.err
     assert place.statuses() == before
     assert not erasures_path(place.store).exists()

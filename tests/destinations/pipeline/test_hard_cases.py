@@ -53,6 +53,9 @@ def test_a_poison_event(bench: Callable[..., Bench], fails: str) -> None:
     # What is needed to look into it and to replay it is kept.
     (dead,) = [entry for entry in one.entries if entry.status is Outcome.DEAD]
     assert (dead.code, dead.http_status, dead.stage) == ("ANSWER_LOST", None, "reconcile")
+    assert dead.reason == (
+        "it was not known whether it was applied; the partner shows that it was not"
+    )
     assert json.loads(one.store.ledger().raw_event(dead.event_id) or b"")["userId"] == "poison"
     assert json.loads(one.store.ledger().payload(dead)) == {"by": 1, "thing": "poison"}
 
@@ -223,6 +226,42 @@ def test_dead_after_questions(
     (found,) = one.told.latest.values()
     result = found.result
     assert (result.outcome, result.code, result.status) == (Outcome.DEAD, code, status)
+
+
+@pytest.mark.parametrize("applies", [True, False])
+@pytest.mark.parametrize("can_ask", [True, False])
+def test_an_answer_that_does_not_say(
+    bench: Callable[..., Bench], *, applies: bool, can_ask: bool
+) -> None:
+    """The reasons of what follows a 500 are true: an answer came, so none was lost."""
+    one = bench(deadline=50.0)
+    failed = HttpResponse(500, {}, b"{}")
+    answers = [failed]
+    ask = one.partner.on_ask
+
+    def count() -> HttpResponse | None:
+        if not answers:
+            return None
+        if not can_ask:
+            one.partner.on_ask = lambda _: failed
+        if applies:
+            one.partner.counts["a"] = 1
+        return answers.pop()
+
+    one.partner.on_count = count
+    one.accept(("a", 1))
+    one.run()
+    one.partner.on_ask = ask
+    (entry,) = one.entries
+    said = entry.reason + json.dumps(entry.evidence)
+    assert "lost" not in said
+    if not can_ask:
+        assert entry.status is State.HELD
+        assert entry.reason.startswith("it is not known whether it was applied, and asking failed:")
+    elif applies:
+        assert entry.reason == (
+            "it was not known whether it was applied; the partner shows that it was"
+        )
 
 
 @pytest.mark.parametrize("when", ["before it is sent", "after its answer was lost"])

@@ -101,7 +101,7 @@ def test_it_says_that_the_partner_had_it(bench: Make) -> None:
     one.run()
     entry = _entry(one)
     assert (entry.status, entry.attempts) == (DELIVERED, 2)
-    assert entry.reason == "the partner has it already, from an attempt whose answer was lost"
+    assert entry.reason == "the partner has it already, from an earlier attempt"
 
 
 def test_what_the_partner_has_from_others_is_filtered(any_bench: Make) -> None:

@@ -281,8 +281,16 @@ def test_a_lost_answer(
 @pytest.mark.parametrize(
     ("code", "status", "why"),
     [
-        (ANSWER_LOST, None, "the answer was lost, and the partner cannot be asked"),
-        ("UNKNOWN_ERROR", 500, "the answer was lost, and the partner cannot be asked"),  # ours
+        (
+            ANSWER_LOST,
+            None,
+            "it is not known whether it was applied, and the partner cannot be asked",
+        ),
+        (
+            "UNKNOWN_ERROR",
+            500,
+            "it is not known whether it was applied, and the partner cannot be asked",
+        ),  # ours
         ("INTERNAL_SERVER_ERROR", 500, "the answer does not say whether it was applied"),
         ("BAD_REQUEST", 400, "the answer does not say whether it was applied"),
     ],
