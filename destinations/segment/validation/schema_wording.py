@@ -96,10 +96,16 @@ def _has_words(mismatch: Mismatch) -> bool:
 _FEW_OPTIONS: Final = 12  # more stand after the nearest of them
 
 
-def unknown_name(place: Sequence[str | int], value: Any, known: Iterable[Any]) -> str:
-    """Return the message for a value that is not one of many: the nearest first, then all."""
+def unknown_name(
+    place: Sequence[str | int], value: Any, known: Iterable[Any], meant: str | None = None
+) -> str:
+    """Return the message for a value that is not one of many: the nearest first, then all.
+
+    ``meant`` is the name that another word stands for, whatever is nearest.
+    """
     names = [_option(each) for each in known]
-    hint = did_you_mean(value, names).removeprefix("; ") if isinstance(value, str) else ""
+    near = value if meant is None else meant
+    hint = did_you_mean(near, names).removeprefix("; ") if isinstance(near, str) else ""
     what = place[0] if place and isinstance(place[0], str) else "value"
     return f"unknown {what} {_shown(value)}; {hint + ' ' if hint else ''}known: {', '.join(names)}"
 

@@ -98,6 +98,11 @@ BAD: dict[str, tuple[Change, str, str]] = {
         "/settings/properties/apiKey/format",
         "unknown format 'pasword'; did you mean password? known: date-like, date, ",
     ),
+    "a format of a secret": (
+        _set(f"{SETTINGS}.apiKey.format", "secret"),
+        "/settings/properties/apiKey/format",
+        "unknown format 'secret'; did you mean password?",
+    ),
     "a format of a field": (
         _set(f"{THING}.format", "emial"),
         "/fields/properties/thing/format",
