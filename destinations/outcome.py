@@ -11,6 +11,7 @@ from destinations.errors import IntegrationError
 
 __all__ = [
     "ANSWER_LOST",
+    "OUTSIDE_WINDOW",
     "AttemptKind",
     "Effect",
     "ManualChange",
@@ -162,3 +163,7 @@ class Result:
     def invalid(cls, reason: str, code: str, errors: tuple[str, ...] = ()) -> Result:
         """Return the result for an event that must not be sent: status 400 with all its errors."""
         return cls(Outcome.INVALID, reason, code, 400, errors)
+
+
+OUTSIDE_WINDOW: Final = "OUTSIDE_WINDOW"
+"""The code of an event that comes too late for the partner, or too early."""

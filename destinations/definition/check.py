@@ -438,7 +438,7 @@ def _addresses(document: Document) -> Iterator[Issue]:
     """Yield URLs that an event could choose, and invalid segments of paths."""
     data = document.data
     for place, value in _address_mappings(data):
-        if place in _FIXED and not is_fixed(read_address(value)):
+        if place == _BASE_URL and not is_fixed(read_address(value)):
             yield document.issue(place, "must read only settings: put values into rest.path")
         yield from _chosen(document, place, value)
         for own, url in _urls(place, value):

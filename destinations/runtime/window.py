@@ -9,15 +9,12 @@ from typing import Any, Final
 from destinations.definition import Window
 from destinations.durations import shown_duration
 from destinations.errors import ResolveError
-from destinations.outcome import Outcome, Result, State
+from destinations.outcome import OUTSIDE_WINDOW, Outcome, Result, State
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.conversions import CONVERSIONS
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["OUTSIDE_WINDOW", "EventWindow"]
-
-OUTSIDE_WINDOW: Final = "OUTSIDE_WINDOW"
-"""The code of an event that comes too late for the partner, or too early."""
+__all__ = ["EventWindow"]
 
 _milliseconds: Final = CONVERSIONS["milliseconds"].convert
 

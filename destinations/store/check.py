@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from destinations.outcome import Effect, Outcome, State
-from destinations.runtime.window import OUTSIDE_WINDOW
+from destinations.outcome import OUTSIDE_WINDOW, Effect, Outcome, State
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.rows import DAY_MS, PER_EVENT

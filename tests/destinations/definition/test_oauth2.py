@@ -124,7 +124,7 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "a relative URL": (_oauth2(tokenUrl="/token"), f"{AT}/tokenUrl", "must be an absolute URL"),
     "a URL of an event": (
         _oauth2(tokenUrl={"@path": "$.event.where"}),
-        f"{AT}/tokenUrl",
+        f"{AT}/tokenUrl/@path",
         "must read only settings",
     ),
     "a URL of an unknown setting": (
