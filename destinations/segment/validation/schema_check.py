@@ -29,8 +29,6 @@ _NESTING: Final = _names(
     "type not anyOf oneOf allOf if then else items prefixItems properties required"
     " additionalProperties"
 )
-_MEANT: Final = {"secret": "password"}
-"""Names of no format that stand for one."""
 _REFERENCE: Final = re.compile(r"#$|#/(\$defs|definitions)/")
 _KNOWN: Final = ANNOTATIONS | _NESTING | LEFT_TO_LIBRARY | VALUE_CHECKS.keys()
 
@@ -110,8 +108,7 @@ def _check_keyword(name: str, value: Any, path: str, issues: list[Issue]) -> Non
     if name in _SCHEMAS:
         _check_names(value, path, issues)
     elif name == "format" and value not in FORMATS:
-        meant = _MEANT.get(value) if isinstance(value, str) else None
-        issues.append(Issue(unknown_name(("format",), value, FORMATS, meant), path))
+        issues.append(Issue(unknown_name(("format",), value, FORMATS), path))
     elif name == "$ref" and not _REFERENCE.match(value):
         issues.append(Issue(f"should begin with #/$defs/ but is {value}", path))
     elif name == "pattern":

@@ -96,17 +96,17 @@ def _has_words(mismatch: Mismatch) -> bool:
 _FEW_OPTIONS: Final = 12  # more stand after the nearest of them
 
 
-def unknown_name(
-    place: Sequence[str | int], value: Any, known: Iterable[Any], meant: str | None = None
-) -> str:
-    """Return the message for a value that is not one of many: the nearest first, then all.
+_MEANT: Final = {("format", "secret"): "password"}
+"""Words that stand for another name, whatever is nearest."""
 
-    ``meant`` is the name that another word stands for, whatever is nearest.
-    """
+
+def unknown_name(place: Sequence[str | int], value: Any, known: Iterable[Any]) -> str:
+    """Return the message for a value that is not one of many: the nearest first, then all."""
     names = [_option(each) for each in known]
-    near = value if meant is None else meant
-    hint = did_you_mean(near, names).removeprefix("; ") if isinstance(near, str) else ""
     what = place[0] if place and isinstance(place[0], str) else "value"
+    hint = ""
+    if isinstance(value, str):
+        hint = did_you_mean(_MEANT.get((what, value), value), names).removeprefix("; ")
     return f"unknown {what} {_shown(value)}; {hint + ' ' if hint else ''}known: {', '.join(names)}"
 
 

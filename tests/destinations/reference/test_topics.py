@@ -204,7 +204,6 @@ def test_words_of_readers(topics: Topics, word: str) -> None:
         ("writeKey", "sources.keys"),
         ("source", "sources"),
         ("preset", "presets"),
-        ("from", "destinations.from"),
     ],
 )
 def test_ends_of_names(topics: Topics, name: str, found: str) -> None:
