@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -42,6 +42,9 @@ __all__ = [
     "StoreConfig",
     "TenantsConfig",
 ]
+
+_FORMER: Final = "reconcileAfterSeconds"
+"""The former name of `settleAfterSeconds`."""
 
 _LIMITS: Final = Limits()
 _BOUNDS: Final = RefusedBounds()
@@ -336,12 +339,21 @@ class ServeConfig:
             for place, path in self.alerts.exposed.items()
         ]
         fed = {name for each in self.destinations for name in each.sources}
-        return [*of_store, *of_sealing, *of_sources, *of_console, *of_alerts] + [
+        of_files = [*of_store, *of_sealing, *of_sources, *of_console, *of_alerts]
+        return [*of_files, *self._deprecated()] + [
             f"source {one.name} feeds no destination: its events are refused until one of them "
             f"has `from: [{one.name}]`"
             for one in self.sources
             if one.name not in fed
         ]
+
+    def _deprecated(self) -> Iterator[str]:
+        """Yield a warning for each key with a former name."""
+        given = {} if self.document is None else self.document.data
+        for number, each in enumerate(given.get("destinations", ())):
+            if _FORMER in each.get("delivery", {}):
+                place = f"/destinations/{number}/delivery/{_FORMER}"
+                yield f"{self.at(place)}: deprecated; use settleAfterSeconds"
 
     @property
     def periods(self) -> Periods:

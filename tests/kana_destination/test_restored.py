@@ -65,7 +65,7 @@ class Place:
             "destination": "kana",
             "settings": {"apiKey": {"env": "KANA_KEY"}, "endpoint": self.sandbox.url},
             "receiver": {"keys": [{"env": "RECEIVER"}]},
-            "delivery": {"reconcileAfterSeconds": 0.1},
+            "delivery": {"settleAfterSeconds": 0.1},
         }
         path = self.folder / "serve.yaml"
         document = {

@@ -47,7 +47,7 @@ class Serving:
             "settings": {"endpoint": settings["endpoint"], "apiKey": {"env": "KANA_KEY"}},
             "receiver": {"keys": [{"env": "RECEIVER_KEY"}]},
             # What a killed process has sent is with the partner, on this machine, long before.
-            "delivery": {"reconcileAfterSeconds": 0.2},
+            "delivery": {"settleAfterSeconds": 0.2},
         }
         config = {
             "listen": {"port": 0},

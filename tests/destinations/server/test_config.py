@@ -210,6 +210,11 @@ def test_when_lost_answers_are_asked_about(
     config = read_config(write("c.yaml", _faulty(f"    delivery: {delivery}\n")), {})
     (one,) = config.destinations
     assert one.delivery == DeliveryConfig(settle_after_seconds=seconds)
+    warned = [
+        "5: /destinations/0/delivery/reconcileAfterSeconds: deprecated; use settleAfterSeconds"
+    ]
+    found = [str(warning).rpartition("c.yaml:")[2] for warning in config.warnings]
+    assert found == (warned if "reconcile" in delivery else [])
 
 
 @pytest.mark.parametrize(
