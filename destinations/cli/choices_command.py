@@ -67,6 +67,8 @@ def command(  # noqa: PLR0913 - an option each
     """
     definition, plugin = open_definition(destination)
     given = _choices_of(_action(definition, action), field)
+    if not use_sandbox and definition.oauth2 is not None and definition.oauth2.refresh_token:
+        raise UsageError(_WOULD_BE_LOST.format(definition.name))
     with contextlib.ExitStack() as stack:
         overrides = None
         if use_sandbox:
@@ -80,6 +82,12 @@ def command(  # noqa: PLR0913 - an option each
     else:
         _print(found)
     return 0
+
+
+_WOULD_BE_LOST: Final = (
+    "{} may replace its refresh token when it is asked, and this command has no store to keep the"
+    " new one in: look the values up at the partner, or use --sandbox"
+)
 
 
 def _asked(bound: Destination, given: Mapping[str, Any], limit: int) -> Choices:

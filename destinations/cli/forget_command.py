@@ -21,10 +21,7 @@ from destinations.cli.store_place import StorePlace, asking_place_options
 from destinations.cli.tables import count, plain
 from destinations.cli.tenant_options import tenant_option
 from destinations.operations import (
-    Deletable,
     Forgettable,
-    ask_to_delete,
-    deletable,
     find_tenant,
     forget,
     look_up_user,
@@ -135,26 +132,26 @@ def command(  # noqa: PLR0913 - its options
 class _Asking:
     """Asks partners to delete a user, and keeps the ids of the deliveries in ``made``."""
 
-    partners: Sequence[Deletable]
+    partners: Sequence[operations.Deletable]
     user: str
     made: list[int]
 
     def __call__(self, store: OpenStore, name: str) -> None:
         """See `destinations.operations.forget`."""
-        self.made[:] = ask_to_delete(store, self.partners, self.user, name, time.time())
+        self.made[:] = operations.ask_to_delete(store, self.partners, self.user, name, time.time())
 
 
 def _partners(
     place: StorePlace, store: OpenStore, found: Forgettable, tenants: Collection[str]
-) -> Sequence[Deletable]:
+) -> Sequence[operations.Deletable]:
     """Return the partners that can be asked to delete the user; none without a configuration."""
     if place.config_path is None:
         return []
     asked = partial(server.deleting_scopes, place.config_path, os.environ)
-    return deletable(store, found.scopes, tenants, asked, time.time())
+    return operations.deletable(store, found.scopes, tenants, asked, time.time())
 
 
-def _shown(one: Deletable, names: Mapping[str, str]) -> str:
+def _shown(one: operations.Deletable, names: Mapping[str, str]) -> str:
     of_tenant = f", tenant {plain(names[one.tenant])}" if one.tenant else ""
     return f"{plain(one.destination)}{of_tenant}"
 
@@ -199,7 +196,9 @@ def _described(found: Forgettable) -> str:
     return ", ".join(part for part in parts if part) or "nothing is kept there"
 
 
-def _tell_what_is_left(place: StorePlace, found: Forgettable, asked: Sequence[Deletable]) -> None:
+def _tell_what_is_left(
+    place: StorePlace, found: Forgettable, asked: Sequence[operations.Deletable]
+) -> None:
     """Tell what this command does not reach."""
     if found.elsewhere:
         click.echo(

@@ -411,8 +411,7 @@ class BalanceChecks:
         """Return whether what an earlier process has sent is sent again rather than asked about."""
         if not delivery.is_left or self.is_restored(delivery):
             return False
-        until = self._reconciler.loss(delivery).repeat_until(delivery)
-        return until is not None and now < until
+        return self._reconciler.loss(delivery).repeats(delivery, now)
 
     def answered_about(
         self,

@@ -538,8 +538,7 @@ class Pipeline:
         if rule.repeat_for is None:
             # It was sent with a key once, and has none today.
             return bool(keys_of(delivery.plan)) and not (rule.resend or rule.repeatable)
-        until = rule.repeat_until(delivery)
-        is_over = until is None or now >= until
+        is_over = not rule.repeats(delivery, now)
         return is_over or not self._has_same_key(delivery) or not self._has_subscription(delivery)
 
     def _has_same_key(self, delivery: QueuedDelivery) -> bool:

@@ -34,6 +34,9 @@ KEY_CHANGED: Final = (
     " sent again"
 )
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one"
+_CLOCK_ERROR: Final = 1.0
+"""Seconds by which a clock may go back as it is corrected."""
+
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
 
@@ -63,6 +66,16 @@ class LossRule:
         """
         began = sent_at if delivery.first_attempt_at is None else delivery.first_attempt_at
         return None if began is None or self.repeat_for is None else began + self.repeat_for
+
+    def repeats(self, delivery: QueuedDelivery, now: float, sent_at: float | None = None) -> bool:
+        """Return whether the partner still recognises a repeated request; see `repeat_until`.
+
+        Where a clock was set back since the first attempt, nobody knows how long ago that was.
+        """
+        until = self.repeat_until(delivery, sent_at)
+        if until is None or self.repeat_for is None:
+            return False
+        return until - self.repeat_for - _CLOCK_ERROR <= now < until
 
 
 _HOLD: Final = LossRule()
@@ -256,8 +269,9 @@ class RetryPolicy:
         said = result.retry
         may_pass = stage == "reconcile" or (said is not None and said.concerns == "event")
         may_pass = may_pass and not result.applied_in_part
-        until = rule.repeat_until(delivery, sent_at if stage == "send" else None)
-        repeats = may_pass and until is not None and now < until
+        began = sent_at if stage == "send" else None
+        is_known = rule.repeats(delivery, now, began)
+        repeats = may_pass and is_known
         if rule.ask_after is not None and not repeats:
             return Transition(
                 delivery,
@@ -272,7 +286,7 @@ class RetryPolicy:
         if not repeats and not (rule.resend and may_pass):
             held = replace(result, outcome=State.HELD, retry=None)
             why = _NOT_SAID if _is_answered(result) else _CANNOT_ASK
-            if until is not None and now >= until:
+            if rule.repeat_until(delivery, began) is not None and not is_known:
                 why = _WINDOW_OVER
                 held = replace(held, reason=f"{result.reason}; {_WINDOW_OVER}")
             return Transition(

@@ -581,6 +581,8 @@ class Sender:
             if not items or number == tries - 1:
                 return
             given = max((failure.retry_after or 0.0 for failure in failures), default=0.0)
+            if given > _LONGEST_UNANSWERED:
+                return  # nobody waits for that long
             if self._clock.wait(given or _PERFORM_SECONDS * 2**number, self._stop):
                 return
 

@@ -285,15 +285,21 @@ class StoredQueue:
         reconcile_after: float,
         longest_wait: float,
     ) -> None:
-        """Let nothing wait longer than it would from now on: the clock may have been set back."""
+        """Let nothing wait longer than it would from now on: the clock may have been set back.
+
+        When what may have been applied was first sent stays as it is: how long the partner
+        recognises it counts from then, and a time to come says that nobody knows.
+        """
+        maybe = EFFECT_CODES[Effect.MAYBE]
         now = round(self._now() * 1000)
         for status, wait in ((_UNKNOWN, reconcile_after), (_READY, longest_wait)):
             latest = now + round(wait * 1000)
             connection.execute(
-                "UPDATE open SET next_at = min(next_at, ?1),"
-                " first_attempt_at = min(first_attempt_at, ?2)"
-                " WHERE scope = ?3 AND status = ?4 AND (next_at > ?1 OR first_attempt_at > ?2)",
-                (latest, now, scope.id, status),
+                "UPDATE open SET next_at = min(next_at, ?1), first_attempt_at ="
+                " CASE effect WHEN ?5 THEN first_attempt_at ELSE min(first_attempt_at, ?2) END"
+                " WHERE scope = ?3 AND status = ?4"
+                " AND (next_at > ?1 OR (first_attempt_at > ?2 AND effect <> ?5))",
+                (latest, now, scope.id, status, maybe),
             )
 
     def settle_from(self, time: float) -> None:

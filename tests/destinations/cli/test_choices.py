@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from tests.oauth2_samples import oauth2_files, write_oauth2
 
 Command = Callable[..., Any]
 
@@ -104,7 +107,31 @@ def test_a_partner_that_is_away(
     assert "the partner did not answer lists: no connection" in done.err
 
 
-def test_what_is_left_to_do(command: Command, folder: Path) -> None:
+def test_what_is_left_to_do(command: Command, write_definition: Callable[..., Path]) -> None:
     """`validate` names choices whose request is not written."""
-    done = command("validate", folder)
+
+    def change(documents: Any) -> None:
+        _change(documents)
+        del documents["count"]["fields"]["properties"]["item"]  # which nothing sends
+
+    done = command("validate", write_definition(change))
+    assert (done.code, done.err) == (0, "")
     assert "Left to do: write x-choices of count.by; it is pending." in done.out
+
+
+def test_a_refresh_token_is_not_spent(command: Command, tmp_path: Path) -> None:
+    """The partner may replace it, and without a store the new one would be lost."""
+    data = oauth2_files("refreshToken")
+    folder = write_oauth2(tmp_path / "ledgerly", "refreshToken")
+    action = next(one for one in folder.glob("*.yaml") if one.name != "destination.yaml")
+    changed = yaml.safe_load(action.read_text())
+    name = next(iter(changed["fields"]["properties"]))
+    request = next(iter(data["requests"]))
+    changed["fields"]["properties"][name]["x-choices"] = {
+        **{key: one for key, one in CHOICES.items() if key != "next"},
+        "request": request,
+    }
+    action.write_text(yaml.safe_dump(changed, sort_keys=False))
+    done = command("choices", folder, changed["slug"], name)
+    assert done.code == 2
+    assert "may replace its refresh token" in done.err

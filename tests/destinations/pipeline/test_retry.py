@@ -378,3 +378,22 @@ def test_a_question_that_was_not_asked() -> None:
         "stopped first", "unavailable", 0, retryable=True, nothing_applied=True, made=False
     )
     assert POLICY.ask_later(delivery, failure, 1_000.0).result.outcome is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("began", "now", "known"),
+    [
+        (None, 100.0, False),
+        (100.0, 100.0, True),
+        (100.0, 159.0, True),
+        (100.0, 160.0, False),
+        # A clock that is corrected may go back a little.
+        (100.5, 100.0, True),
+        # It was far ahead at the first attempt: how long ago that was, nobody knows.
+        (3_700.0, 100.0, False),
+    ],
+)
+def test_how_long_a_key_is_known(began: float | None, now: float, *, known: bool) -> None:
+    """From the first attempt on, as far as the clock tells."""
+    rule = LossRule(repeat_for=60.0)
+    assert rule.repeats(_delivery(first_attempt_at=began), now) is known
