@@ -129,8 +129,9 @@ class _Item:
         self.attempts += 1
         self.maybe_before = self.resumes or self.maybe_applied
         self.verdict = verdict
-        # That the partner has one of a batch is an answer, and not a lost one.
-        if isinstance(verdict, Failure) and verdict.is_there is None:
+        # That the partner has this event is an answer. That it has one of a batch says nothing of
+        # the others, unless the rule says that nothing was applied.
+        if isinstance(verdict, Failure) and verdict.is_there != "event":
             self.maybe_applied = self.maybe_applied or not verdict.nothing_applied
 
 

@@ -151,7 +151,7 @@ def test_a_destination_without_credentials(command: Callable[..., Any], kana_fol
     path.write_text(f"{before}{after}", encoding="utf-8")
     done = command("check", kana_folder)
     assert done.code == 2
-    assert "Kana has no credentials to test" in done.err
+    assert "Kana has no authentication test, so its credentials cannot be checked" in done.err
 
 
 def test_nothing_is_written(check: Callable[..., Any], home: Path) -> None:
