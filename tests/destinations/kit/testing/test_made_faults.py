@@ -318,6 +318,8 @@ def test_requests_with_a_key(
     assert found["time-out after sending, once"] == {"delivered"}
     assert found["500, once"] == {"delivered"}
     if "failures" not in options:
-        assert found["error: status 409"] == {"filtered"}
+        # Of a batch that was refused without a word on its events, some may have been taken.
+        alone = options["batch"] == 1
+        assert found["error: status 409"] == {"filtered" if alone else "delivered"}
         assert found["time-out after sending, then error: status 409"] == {"delivered"}
         assert len(there) == 2
