@@ -73,7 +73,7 @@ Signals are not part of the tree, as each is caught within the package that rais
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,6 +110,7 @@ __all__ = [
     "UsageError",
     "did_you_mean",
     "error_code",
+    "unknown_name",
 ]
 
 
@@ -128,6 +129,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_words = {each.casefold(): each for each in known}
     near = get_close_matches(name.casefold(), by_words, n=1, cutoff=_NEAR)
     return f"; did you mean {by_words[near[0]]}?" if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Collection[str]) -> str:
+    """Return the message for an unknown name, with the known ones and the nearest of them."""
+    listed = ", ".join(known) or "none"
+    return f"unknown {kind} {name!r}; known: {listed}{did_you_mean(name, known)}"
 
 
 _NEAR: Final = 0.7  # trak and track, setting and settings; not key and apiKey

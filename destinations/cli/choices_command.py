@@ -17,6 +17,7 @@ from destinations.cli.opening import (
     destination_argument,
     settings_option,
 )
+from destinations.cli.sealing_key import needs_store
 from destinations.cli.tables import count, limit_option, plain, say, table_lines, terminal_width
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.definition.form_keywords import choice_fields
@@ -67,7 +68,7 @@ def command(  # noqa: PLR0913 - an option each
     """
     definition, plugin = open_definition(destination)
     given = _choices_of(_action(definition, action), field)
-    if not use_sandbox and definition.oauth2 is not None and definition.oauth2.refresh_token:
+    if not use_sandbox and needs_store(definition):
         raise UsageError(_WOULD_BE_LOST.format(definition.name))
     with contextlib.ExitStack() as stack:
         overrides = None

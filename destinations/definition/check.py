@@ -48,7 +48,7 @@ from destinations.definition.url_pieces import (
     read_address,
 )
 from destinations.durations import parse_duration
-from destinations.errors import DefinitionError, Issue, did_you_mean
+from destinations.errors import DefinitionError, Issue, did_you_mean, unknown_name
 from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
@@ -177,7 +177,7 @@ def _signed(document: Document, name: str, rest: Mapping[str, Any]) -> Iterator[
         found[key] = _PLACEHOLDER.findall(sign[key])
         for one in found[key]:
             if one not in known:
-                yield document.issue(f"{place}/{key}", _unknown("placeholder", one, known))
+                yield document.issue(f"{place}/{key}", unknown_name("placeholder", one, known))
         if needed not in found[key]:
             yield document.issue(f"{place}/{key}", f"must have {{{{{needed}}}}}: {_MUST[key]}")
     is_sent = "timestampHeader" in sign or "timestamp" in found.get("value", ())
@@ -221,7 +221,7 @@ def preset_issues(
         names.add((action, name))
         if preset["partnerAction"] not in actions:
             known = sorted(set(actions) - set(of_operator))
-            message = _unknown("action", preset["partnerAction"], known)
+            message = unknown_name("action", preset["partnerAction"], known)
             yield document.issue(own + "/partnerAction", message)
         elif preset["partnerAction"] in of_operator:
             message = "this action is only for operators: no subscription may have it"
@@ -235,12 +235,6 @@ def preset_issues(
             yield from mapping_issues(
                 document, own + "/mapping", preset["mapping"], EVENT, refuses_text=False
             )
-
-
-def _unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """Return the message for an unknown name, with the known ones and the nearest of them."""
-    listed = ", ".join(known) or "none"
-    return f"unknown {kind} {name!r}; known: {listed}{did_you_mean(name, known)}"
 
 
 _OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window")
@@ -269,7 +263,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     ]
     for place, name in named:
         if name not in requests:
-            yield document.issue(place, _unknown("request", name, requests))
+            yield document.issue(place, unknown_name("request", name, requests))
     yield from step_issues(document, requests)
     yield from _of_operator(document)
     if "defaultSubscription" in data:
@@ -286,7 +280,7 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
             yield document.issue(pointer("fields", "required", index), message)
     unmapped = data.get("unmapped")
     if unmapped is not None and unmapped["missing"] not in properties:
-        message = _unknown("field", unmapped["missing"], properties)
+        message = unknown_name("field", unmapped["missing"], properties)
         yield document.issue("/unmapped/missing", message)
     for index, value in enumerate(data.get("touches", ())):
         yield from mapping_issues(
@@ -319,7 +313,7 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         place = f"/fields{path}/x-choices"
         name = choices.get("request")
         if name is not None and name not in requests:
-            yield document.issue(f"{place}/request", _unknown("request", name, requests))
+            yield document.issue(f"{place}/request", unknown_name("request", name, requests))
         elif name is not None and not requests[name]["idempotent"]:
             message = f"{name} must be idempotent, as it only asks for choices"
             yield document.issue(f"{place}/request", message)
@@ -476,7 +470,7 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
     spec = settings["properties"].get(name)
     own = place + "/setting"
     if spec is None:
-        yield document.issue(own, _unknown("setting", name, settings["properties"]))
+        yield document.issue(own, unknown_name("setting", name, settings["properties"]))
         return
     values = spec.get("enum")
     if spec["type"] != "string" or not values:
@@ -491,7 +485,7 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
             yield document.issue(place + "/urls", message)
     for key in urls:
         if key not in values:
-            message = _unknown(f"value of the setting {name}", key, values)
+            message = unknown_name(f"value of the setting {name}", key, values)
             yield document.issue(place + pointer("urls", key), message)
 
 
@@ -592,7 +586,7 @@ def _reconcile(document: Document, name: str, request: Mapping[str, Any]) -> Ite
     asking = requests.get(reconcile["ask"])
     place = pointer("requests", name, key)
     if asking is None:
-        message = _unknown("request", reconcile["ask"], requests)
+        message = unknown_name("request", reconcile["ask"], requests)
         yield document.issue(place + "/ask", message)
         return
     if not asking["idempotent"]:
@@ -720,7 +714,7 @@ def _authentication(document: Document) -> Iterator[Issue]:
     for index, key in enumerate(authentication["fields"]):
         if key not in settings:
             place = pointer("authentication", "fields", index)
-            yield document.issue(place, _unknown("setting", key, settings))
+            yield document.issue(place, unknown_name("setting", key, settings))
     basic = basic_settings(document.data)
     if basic is not None and len(basic) != _USER_AND_PASSWORD:
         yield document.issue(
@@ -729,7 +723,7 @@ def _authentication(document: Document) -> Iterator[Issue]:
             " transport.headers how Authorization is made, with scheme: custom",
         )
     if authentication["test"] not in document.data["requests"]:
-        message = _unknown("request", authentication["test"], document.data["requests"])
+        message = unknown_name("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
     yield from check_oauth2(document)
 
@@ -740,7 +734,7 @@ def _deletion(document: Document, actions: Mapping[str, Document]) -> Iterator[I
         return
     name, requests = document.data["onDelete"]["request"], document.data["requests"]
     if name not in requests:
-        yield document.issue("/onDelete/request", _unknown("request", name, requests))
+        yield document.issue("/onDelete/request", unknown_name("request", name, requests))
     elif reconcile_key(requests[name]) in requests[name]:
         message = f"{name} must not have reconcile, as it deletes"
         yield document.issue("/onDelete/request", message)
@@ -793,7 +787,7 @@ def _auth(document: Document) -> Iterator[Issue]:
     for place, name, is_secret in _auth_settings(auth):
         spec = settings.get(name)
         if spec is None:
-            yield document.issue(_AUTH + place, _unknown("setting", name, settings))
+            yield document.issue(_AUTH + place, unknown_name("setting", name, settings))
         elif is_secret and spec.get("format") != "password":
             message = f"{name} is a credential: give it format: password, so that it is masked"
             yield document.issue(_AUTH + place, message)
@@ -875,7 +869,7 @@ def _awaited(document: Document, actions: Collection[str]) -> Iterator[Issue]:
             action = rule.get("waitFor", {}).get("action")
             if action is not None and action not in actions:
                 own = place + pointer("errorRules", index, "waitFor", "action")
-                yield document.issue(own, _unknown("action", action, sorted(actions)))
+                yield document.issue(own, unknown_name("action", action, sorted(actions)))
 
 
 def _fql(document: Document, place: str, text: str) -> Iterator[Issue]:

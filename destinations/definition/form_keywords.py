@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition.document import Document
-from destinations.errors import Issue, did_you_mean
+from destinations.errors import Issue, did_you_mean, unknown_name
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.required_when import KEYWORD
 
@@ -98,8 +98,7 @@ def _unknown(name: str, known: Mapping[str, Any], kind: str) -> str:
     if name in known:
         return ""
     if not dot or key not in known:
-        listed = ", ".join(known) or "none"
-        return f"unknown {kind} {name!r}; known: {listed}{did_you_mean(name, known)}"
+        return unknown_name(kind, name, known)
     spec = known[key]
     inner = spec.get("items", spec).get("properties")
     if not isinstance(inner, dict) or child.split(".")[0] in inner:

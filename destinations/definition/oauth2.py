@@ -8,7 +8,7 @@ from typing import Any, Final
 from destinations.definition.document import Document
 from destinations.definition.oauth2_model import OAuth2Definition
 from destinations.definition.url_pieces import chosen_urls
-from destinations.errors import Issue, did_you_mean
+from destinations.errors import Issue, unknown_name
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["build_oauth2", "check_oauth2", "oauth2_names"]
@@ -94,7 +94,7 @@ def _credentials(document: Document, oauth2: Mapping[str, Any]) -> Iterator[Issu
             continue
         name, place = oauth2[key], f"{_PLACE}/{key}"
         if name not in properties:
-            yield document.issue(place, _unknown(name, properties))
+            yield document.issue(place, unknown_name("setting", name, properties))
             continue
         if key != "clientId" and properties[name].get("format") != "password":
             message = f"is {name}, which is not secret: give that setting format: password"
@@ -102,8 +102,3 @@ def _credentials(document: Document, oauth2: Mapping[str, Any]) -> Iterator[Issu
         if name not in fields:
             message = f"is {name}, which authentication.fields lacks: add it to the credentials"
             yield document.issue(place, message)
-
-
-def _unknown(name: str, settings: Collection[str]) -> str:
-    listed = ", ".join(settings) or "none"
-    return f"unknown setting {name!r}; known: {listed}{did_you_mean(name, settings)}"

@@ -64,7 +64,7 @@ class LossRule:
         ``sent_at`` is when the first attempt was made, if that is not noted yet; without either it
         is not known.
         """
-        began = sent_at if delivery.first_attempt_at is None else delivery.first_attempt_at
+        began = _first_attempt(delivery, sent_at)
         return None if began is None or self.repeat_for is None else began + self.repeat_for
 
     def repeats(self, delivery: QueuedDelivery, now: float, sent_at: float | None = None) -> bool:
@@ -72,10 +72,14 @@ class LossRule:
 
         Where a clock was set back since the first attempt, nobody knows how long ago that was.
         """
-        until = self.repeat_until(delivery, sent_at)
-        if until is None or self.repeat_for is None:
+        began = _first_attempt(delivery, sent_at)
+        if began is None or self.repeat_for is None:
             return False
-        return until - self.repeat_for - _CLOCK_ERROR <= now < until
+        return began - _CLOCK_ERROR <= now < began + self.repeat_for
+
+
+def _first_attempt(delivery: QueuedDelivery, sent_at: float | None) -> float | None:
+    return sent_at if delivery.first_attempt_at is None else delivery.first_attempt_at
 
 
 _HOLD: Final = LossRule()
