@@ -26,8 +26,8 @@ from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.errors import ResolveError
 from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
-from destinations.secrets import reveal
-from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.http.parameters import revealed_text
+from destinations.segment.javascript import UNDEFINED
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
@@ -42,6 +42,7 @@ __all__ = [
     "one_line",
     "parse_body",
     "retry_after",
+    "setting_text",
 ]
 
 STAND_IN_HEADER: Final = "Sandbox-Origin"
@@ -66,13 +67,13 @@ class _Basic(NamedTuple):
     def resolve(self, data: Any) -> Any:
         """Return the header; UNDEFINED without a user."""
         settings = data["settings"]
-        user = _setting(settings, self.user)
+        user = setting_text(settings, self.user)
         if not user:
             return UNDEFINED
         if ":" in user:
             message = f"the setting {self.user} must not contain a colon, which ends a user's name"
             raise ResolveError("/headers/Authorization", message)
-        password = "" if self.password is None else _setting(settings, self.password)
+        password = "" if self.password is None else setting_text(settings, self.password)
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -84,14 +85,13 @@ class _Credential(NamedTuple):
 
     def resolve(self, data: Any) -> Any:
         """Return the header; UNDEFINED without a value."""
-        value = _setting(data["settings"], self.setting)
+        value = setting_text(data["settings"], self.setting)
         return f"{self.prefix}{value}" if value else UNDEFINED
 
 
-def _setting(settings: Mapping[str, Any], name: str) -> str:
+def setting_text(settings: Mapping[str, Any], name: str) -> str:
     """Return the value of a setting as text; empty if there is none."""
-    value = settings.get(name, "")
-    return reveal(value) if isinstance(value, str) else to_string(value)
+    return revealed_text(settings.get(name, ""))
 
 
 def _credential_header(auth: RequestAuth | None) -> tuple[str, _Value] | None:
@@ -191,7 +191,7 @@ class Envelope:
 
 def _with_key(url: str, name: str, setting: str, settings: Mapping[str, Any]) -> str:
     """Return a URL with the key in its query that a setting has, if it has one."""
-    value = _setting(settings, setting)
+    value = setting_text(settings, setting)
     if not value:
         return url
     try:
@@ -219,7 +219,7 @@ def _header(name: str, value: object) -> str | None:
     """Return a header's value as text, None for null and undefined; raises `ResolveError`."""
     if value is None or value is UNDEFINED:
         return None
-    text = reveal(value) if isinstance(value, str) else to_string(value)
+    text = revealed_text(value)
     if any(character in text for character in "\r\n\0"):
         raise ResolveError(pointer("headers", name), "must not contain line breaks")
     try:

@@ -18,7 +18,7 @@ from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["write_parameters"]
+__all__ = ["revealed_text", "write_parameters"]
 
 _DEEPEST: Final = 100
 """The most levels of objects and lists in one parameter."""
@@ -39,7 +39,7 @@ def _pairs(name: str, value: Any, array_format: ArrayFormat | None) -> Iterator[
     if _is_nothing(value):
         return
     if not isinstance(value, dict | list):
-        yield name, _text(value)
+        yield name, revealed_text(value)
     elif array_format == "json":
         yield name, encode_json(value).decode()
     elif array_format == "brackets":
@@ -59,7 +59,7 @@ def _listed(name: str, value: Any, array_format: ArrayFormat) -> Iterator[tuple[
         if isinstance(item, dict | list):
             message = f"holds {_kind(item)}, but {array_format} is only for plain values"
             raise ResolveError(pointer(name), message)
-    texts = [_text(item) for item in items]
+    texts = [revealed_text(item) for item in items]
     if array_format == "repeat":
         yield from ((name, text) for text in texts)
     elif texts:
@@ -81,7 +81,7 @@ def _bracketed(name: str, value: Any, levels: int) -> Iterator[tuple[str, str]]:
         for place, item in enumerate(value):
             yield from _bracketed(f"{name}[{place if nests else ''}]", item, levels - 1)
     elif not _is_nothing(value):
-        yield name, _text(value)
+        yield name, revealed_text(value)
 
 
 def _is_nothing(value: Any) -> bool:
@@ -92,6 +92,6 @@ def _kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _text(value: Any) -> str:
-    # Secrets are revealed here; anywhere else they print masked.
+def revealed_text(value: Any) -> str:
+    """Return a value as it is sent; a secret is revealed here, and prints masked elsewhere."""
     return reveal(value) if isinstance(value, str) else to_string(value)

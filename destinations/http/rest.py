@@ -25,11 +25,10 @@ from destinations.http.error_rules import ErrorReader, Signal, of_one
 from destinations.http.failed_items import FailedItemReader
 from destinations.http.idempotency import HEADER_PART, KeyMaker
 from destinations.http.json_bytes import decode_json, encode_json
-from destinations.http.parameters import write_parameters
+from destinations.http.parameters import revealed_text, write_parameters
 from destinations.http.signing import Signer
 from destinations.http.success import SuccessCheck
-from destinations.secrets import reveal
-from destinations.segment.javascript import UNDEFINED, article, to_string, type_name
+from destinations.segment.javascript import UNDEFINED, article, type_name
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.roots import reads
 
@@ -263,7 +262,7 @@ def _written_text(value: Any) -> bytes:
     if isinstance(value, dict | list):
         raise ResolveError("/text", f"must be text, not {article(type_name(value))}")
     try:
-        return (reveal(value) if isinstance(value, str) else to_string(value)).encode()
+        return revealed_text(value).encode()
     except UnicodeEncodeError:
         raise ResolveError("/text", "holds a lone surrogate (half of a character)") from None
 

@@ -13,11 +13,12 @@ from destinations.errors import ResolveError, TransportError, UnsendableError
 from destinations.extras import libraries_of
 from destinations.http.address import Address
 from destinations.http.answer import HttpRequest, HttpResponse
-from destinations.http.envelope import led_to_stand_in
+from destinations.http.envelope import led_to_stand_in, setting_text
+from destinations.http.parameters import revealed_text
 from destinations.http.transport import Transport
 from destinations.oauth2.answers import Cure, TokenAnswer, lost_answer, read_answer, refused
-from destinations.secrets import reveal, shown_url
-from destinations.segment.javascript import UNDEFINED, to_string
+from destinations.secrets import shown_url
+from destinations.segment.javascript import UNDEFINED
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 
@@ -122,7 +123,7 @@ class TokenEndpoint:
                 continue
             if isinstance(value, dict | list):
                 raise ResolveError(f"{_PLACE}/parameters{pointer(name)}", "must be text")
-            found[name] = reveal(value) if isinstance(value, str) else to_string(value)
+            found[name] = revealed_text(value)
         return found
 
     def issue(self) -> str:
@@ -209,5 +210,4 @@ class TokenEndpoint:
         return {**cures, "invalid_grant": again, "bad_refresh_token": again}
 
     def _text(self, name: str) -> str:
-        value = self._settings.get(name, "")
-        return reveal(value) if isinstance(value, str) else to_string(value)
+        return setting_text(self._settings, name)

@@ -28,6 +28,7 @@ from destinations.definition import (
 )
 from destinations.errors import ResolveError, UsageError
 from destinations.http import CompiledRequest, compile_request
+from destinations.http.envelope import setting_text
 from destinations.http.signing import Signer
 from destinations.sandbox.form_check import (
     AddressCheck,
@@ -41,8 +42,6 @@ from destinations.sandbox.graphql_document import DocumentCheck
 from destinations.sandbox.possible_values import PossibleValue, PossibleValues
 from destinations.sandbox.schema_issues import schema_issues
 from destinations.sandbox.wire import WireError, WireRequest, read_json
-from destinations.secrets import reveal
-from destinations.segment.javascript import to_string
 from destinations.segment.mapping.directives.merge import DIRECTIVE as MERGE
 from destinations.segment.mapping.directives.path import DIRECTIVE as PATH
 from destinations.segment.mapping.parts import members
@@ -177,7 +176,7 @@ class _CredentialHeader(_Header):
 
     def __init__(self, values: PossibleValues, auth: RequestAuth) -> None:
         super().__init__(auth.header or "", values, "")
-        texts = [_text_of(values, name) for name in auth.settings]
+        texts = [setting_text(values.settings, name) for name in auth.settings]
         shown = [f"{{settings.{name}}}" for name in auth.settings]
         self.optional = not texts[0]
         self.is_credential = True
@@ -203,7 +202,7 @@ class _QueryKey:
 
     def __init__(self, values: PossibleValues, name: str, setting: str) -> None:
         self._name = name
-        self._expected = _text_of(values, setting)
+        self._expected = setting_text(values.settings, setting)
         self.shown: Mapping[str, str] = {name: f"{{settings.{setting}}}"}
 
     def take(self, query: list[tuple[str, str]]) -> Iterator[RequestIssue]:
@@ -225,11 +224,6 @@ def _query_key(transport: TransportDefinition, values: PossibleValues) -> _Query
     if not isinstance(auth, ApiKeyAuth) or auth.query is None:
         return None
     return _QueryKey(values, auth.query, auth.setting)
-
-
-def _text_of(values: PossibleValues, setting: str) -> str:
-    value = values.settings.get(setting, "")
-    return reveal(value) if isinstance(value, str) else to_string(value)
 
 
 class _BearerHeader(_Header):
