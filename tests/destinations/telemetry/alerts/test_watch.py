@@ -428,6 +428,12 @@ def test_a_message_under_way_ends_before_the_server(inbox: Inbox, held: AlertRul
     """What a sink has taken is known to the next start; who stops does not cut it off."""
     notes, takes, is_cut_off = Notes(), threading.Event(), threading.Event()
 
+    class Stopped(StillClock):
+        """Waits for real and stands still: no later message takes the place of this one."""
+
+        def wait(self, seconds: float, stop: threading.Event) -> bool:
+            return stop.wait(seconds)
+
     class Slow:
         def send(self, _: Message) -> None:
             takes.set()
@@ -441,7 +447,7 @@ def test_a_message_under_way_ends_before_the_server(inbox: Inbox, held: AlertRul
     def sender(sink: Sink) -> Any:
         return Slow() if sink.name == "page" else inbox.sender(sink)
 
-    clock = StillClock()
+    clock = Stopped()
     held_now = [Tally("kana", "", "", State.HELD, 0, 1)]
     watch = AlertWatch(
         notes,
