@@ -1,0 +1,93 @@
+"""Write the URL of a request as an expression; an event's values never choose where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from destinations.definition import DestinationDefinition
+from destinations.definition.url_pieces import (
+    AddressChoice,
+    AddressMapping,
+    AddressTemplate,
+    AddressText,
+    AddressWhole,
+    chosen_urls,
+    read_address,
+)
+from destinations.errors import DestinationsError
+from destinations.kit.exporter.literals import literal, text
+
+__all__ = ["UnsayableAddressError", "UrlCode", "url_code"]
+
+_COMPUTED: Final = (
+    "a URL that a directive computes has no counterpart: write it as text, a setting, a template"
+    " or a choice by a setting"
+)
+
+
+class UnsayableAddressError(DestinationsError):
+    """A URL that cannot be written; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlCode:
+    """An expression of ``context``; ``setup`` is a statement before it, and its line's end."""
+
+    source: str
+    uses: frozenset[str]
+    setup: str = ""
+
+
+def url_code(definition: DestinationDefinition, source: object) -> UrlCode:
+    """Return the expression of a URL; raises `UnsayableAddressError`."""
+    chosen = chosen_urls(source)
+    if chosen is None:
+        return _code(read_address(source))
+    setting, urls = chosen
+    written = {}
+    for value, url in urls.items():
+        if not isinstance(url, str):
+            raise UnsayableAddressError("a URL chosen by a setting must be text")
+        written[value] = url
+    default = definition.settings["properties"].get(setting, {}).get("default")
+    path = "$.settings." + setting.replace(".", r"\.")
+    value = f"text(resolve({literal({'@path': path})}, context))"
+    if default is not None:
+        value = f"{value} || {text(str(default))}"
+    setup = f"const urls: Record<string, string> = {literal(written, 2, 40)}\n  "
+    return UrlCode(f"urls[{value}]", frozenset({"text", "resolve"}), setup)
+
+
+def _code(address: AddressMapping) -> UrlCode:
+    match address:
+        case AddressTemplate(pieces=pieces):
+            return _template(pieces)
+        case AddressWhole(source=source, of_settings=True):
+            return UrlCode(f"text(resolve({literal(source)}, context))", frozenset({"text", "resolve"}))
+        case AddressWhole() | AddressChoice():
+            raise UnsayableAddressError(_COMPUTED)
+    raise UnsayableAddressError(_COMPUTED)
+
+
+def _template(pieces: tuple[object, ...]) -> UrlCode:
+    parts, uses, before = [], set(), ""
+    for piece in pieces:
+        if isinstance(piece, AddressText):
+            parts.append(text(piece.text))
+            before += piece.text
+            continue
+        path = getattr(piece, "path", "")
+        value = f"resolve({literal({'@path': path})}, context)"
+        uses |= {"resolve"}
+        if getattr(piece, "of_settings", False):
+            parts.append(f"text({value})")
+            uses |= {"text"}
+            before += "x"
+        elif "?" in before or "#" in before:
+            parts.append(f"encode(text({value}))")
+            uses |= {"encode", "text"}
+        else:
+            parts.append(f"segment({value})")
+            uses |= {"segment"}
+    return UrlCode(" + ".join(parts) or "''", frozenset(uses))

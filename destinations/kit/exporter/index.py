@@ -1,0 +1,265 @@
+"""Write ``index.ts`` of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from destinations.definition import (
+    AccessTokenAuth,
+    ApiKeyAuth,
+    BasicAuth,
+    BearerAuth,
+    DestinationDefinition,
+    OAuth2Definition,
+    Preset,
+)
+from destinations.definition.url_pieces import OF_ONE_EVENT
+from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
+from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.literals import WIDTH, Code, is_identifier, literal, member, name_of, text, throw_statement
+from destinations.kit.exporter.requests import RequestFile
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.roots import reads
+
+__all__ = ["IndexFile", "kept_by_segment"]
+
+_USUAL: Final = 0
+
+
+def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
+    """Return the settings that Segment keeps itself: the credentials of OAuth2."""
+    oauth2 = definition.oauth2
+    return frozenset() if oauth2 is None else frozenset(oauth2.credentials)
+
+
+class IndexFile:
+    """Writes the file; ``presets`` are those that can be said, each with its whole mapping."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the file is made of
+        self,
+        definition: DestinationDefinition,
+        slug: str,
+        settings: Mapping[str, Any],
+        actions: Sequence[str],
+        presets: Sequence[tuple[Preset, bool]],
+        requests: RequestFile,
+        findings: Findings,
+    ) -> None:
+        self._definition = definition
+        self._slug = slug
+        self._settings = settings
+        self._presets = presets
+        self._requests = requests
+        self._findings = findings
+        self._core: set[str] = set()
+        self._uses: dict[str, set[str]] = {}
+        self._actions: dict[str, str] = {}
+        for action in actions:
+            self._actions[action] = name_of(action, [*self._actions.values(), "destination"])
+
+    def source(self) -> str:
+        """Return the text of the file."""
+        definition = self._definition
+        members: dict[str, Any] = {
+            "name": definition.name,
+            "slug": self._slug,
+            "mode": "cloud",
+            "description": definition.description,
+        }
+        if self._settings or definition.authentication is not None:
+            members["authentication"] = self._authentication()
+        extension = self._extension()
+        if extension is not None:
+            members["extendRequest"] = extension
+        deletion = definition.deletion
+        if deletion is not None:
+            members["onDelete"] = self._deletion(deletion.perform.request or "")
+        if self._presets:
+            members["presets"] = [self._preset(*one) for one in self._presets]
+        members["actions"] = Code(self._action_list())
+        body = literal(members, 0, 200)
+        return (
+            self._head()
+            + f"\nconst destination: DestinationDefinition<Settings> = {body}\n\nexport default destination\n"
+        )
+
+    def _head(self) -> str:
+        lines = []
+        if self._core:
+            lines.append(f"import {{ {', '.join(sorted(self._core))} }} from '@segment/actions-core'\n")
+        lines.append("import type { DestinationDefinition } from '@segment/actions-core'\n")
+        lines.append("import type { Settings } from './generated-types'\n")
+        for module in sorted(self._uses):
+            lines.append(f"import {{ {', '.join(sorted(self._uses[module]))} }} from '{module}'\n")
+        for action, name in self._actions.items():
+            lines.append(f"import {name} from {text('./' + action)}\n")
+        return "".join(lines)
+
+    def _action_list(self) -> str:
+        parts = [
+            name if name == action else f"{member(action)}: {name}"
+            for action, name in self._actions.items()
+        ]
+        return "{\n  " + ",\n  ".join(parts) + "\n}"
+
+    def _use(self, module: str, *names: str) -> None:
+        self._uses.setdefault(module, set()).update(names)
+
+    # -- authentication --------------------------------------------------------------------------
+
+    def _authentication(self) -> Mapping[str, Any]:
+        authentication = self._definition.authentication
+        scheme = "custom"
+        if authentication is not None and authentication.oauth2 is not None:
+            scheme = "oauth2"
+        found: dict[str, Any] = {"scheme": scheme, "fields": self._settings}
+        if authentication is None:
+            return found
+        test = authentication.test
+        constant = self._requests.names.get(test)
+        if constant is not None and test not in self._requests.refused:
+            self._use("./http", "send")
+            self._use("./requests", constant)
+            found["testAuthentication"] = Code(
+                f"(request, {{ settings }}) => send(request, {constant}, settings, {{}})"
+            )
+        if authentication.oauth2 is not None:
+            found["refreshAccessToken"] = self._refresh(authentication.oauth2)
+        return found
+
+    def _refresh(self, oauth2: OAuth2Definition) -> Code:
+        try:
+            url = url_code(self._definition, oauth2.token_url)
+        except UnsayableAddressError as error:
+            self._findings.refuse(DESTINATION, "/authentication/oauth2/tokenUrl", str(error))
+            return Code("undefined")
+        is_refresh = oauth2.grant == "refreshToken"
+        parameters: dict[str, Any] = {
+            "grant_type": "refresh_token" if is_refresh else "client_credentials"
+        }
+        if is_refresh:
+            parameters["refresh_token"] = Code("auth.refreshToken")
+        if oauth2.scopes:
+            parameters["scope"] = " ".join(oauth2.scopes)
+        for name, value in oauth2.parameters.items():
+            if not isinstance(value, str):
+                place = f"/authentication/oauth2/parameters{pointer(name)}"
+                self._findings.refuse(DESTINATION, place, "a computed parameter has no counterpart")
+            else:
+                parameters[name] = value
+        headers = ""
+        if oauth2.client_authentication == "basic":
+            credentials = "${auth.clientId}:${auth.clientSecret}"
+            headers = (
+                "\n    headers: { authorization: `Basic ${Buffer.from(`"
+                + credentials
+                + "`).toString('base64')}` },"
+            )
+        else:
+            parameters |= {
+                "client_id": Code("auth.clientId"),
+                "client_secret": Code("auth.clientSecret"),
+            }
+        for name in url.uses:
+            self._use("./http", name)
+        needs_context = "context" in url.source
+        settings = ", settings" if needs_context else ""
+        context = "  const context = { payload: {}, settings }\n" if needs_context else ""
+        setup = f"  {url.setup}" if url.setup else ""
+        answer = "{ access_token: string; refresh_token?: string }"
+        if headers:
+            line = headers.removesuffix(",").replace("{ authorization", "{\n      authorization")
+            headers = line.removesuffix(" }") + "\n    },"
+        return Code(
+            f"async (request, {{ auth{settings} }}) => {{\n{context}{setup.rstrip(' ')}"
+            f"  const url = {url.source}\n"
+            f"  const {{ data }} = await request<{answer}>(url, {{\n"
+            f"    method: 'POST',{headers}\n"
+            f"    body: new URLSearchParams({literal(parameters, 4, 32)})\n"
+            "  })\n"
+            "  return { accessToken: data.access_token, refreshToken: data.refresh_token }\n}"
+        )
+
+    def _extension(self) -> Code | None:
+        """Return what adds the headers that all requests have, but those of one event."""
+        transport = self._definition.transport
+        fixed = {
+            name: value
+            for name, value in transport.headers.items()
+            if not reads(value, *OF_ONE_EVENT)
+        }
+        for name, value in fixed.items():
+            for at, message in _beyond(value):
+                place = f"/transport/headers{pointer(name)}{at}"
+                self._findings.refuse(DESTINATION, place, message)
+        auth = self._definition.transport.auth
+        credential: dict[str, Any] = {}
+        needs = set()
+        if isinstance(auth, BasicAuth) and "authorization" not in {one.lower() for one in fixed}:
+            password = f"${{settings.{auth.password} ?? ''}}" if auth.password else ""
+            pair = f"${{{_setting(auth.user)}}}:{password.replace('settings.' + str(auth.password), _setting(auth.password or ''))}"
+            credential["authorization"] = Code(f"`Basic ${{Buffer.from(`{pair}`).toString('base64')}}`")
+            needs.add("settings")
+        elif isinstance(auth, BearerAuth):
+            credential["authorization"] = Code(f"`Bearer ${{{_setting(auth.setting)}}}`")
+            needs.add("settings")
+        elif isinstance(auth, AccessTokenAuth):
+            credential["authorization"] = Code("`Bearer ${auth?.accessToken}`")
+            needs.add("auth")
+        elif isinstance(auth, ApiKeyAuth) and auth.header is not None:
+            credential[auth.header.lower()] = Code(f"`${{{_setting(auth.setting)}}}`")
+            needs.add("settings")
+        if not fixed and not credential:
+            return None
+        if fixed:
+            needs.add("settings")
+            self._use("./http", "headersOf")
+        given = f"{{ {', '.join(sorted(needs))} }}"
+        if not fixed:
+            return Code(f"({given}) => ({{\n  headers: {literal(credential, 2, 12)}\n}})")
+        own = f"headersOf({literal(fixed, 2, 36)}, {{ settings }})"
+        if not credential:
+            flat = f"({given}) => ({{ headers: {own} }})"
+            is_long = len(flat) + len("  extendRequest: ,") > WIDTH
+            return Code(f"({given}) => ({{\n  headers: {own}\n}})" if is_long else flat)
+        parts = ",\n    ".join(f"{member(key)}: {literal(value)}" for key, value in credential.items())
+        return Code(
+            f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})"
+        )
+
+    def _deletion(self, request: str) -> Code:
+        constant = self._requests.names.get(request)
+        if constant is None or request in self._requests.refused:
+            self._core.add("IntegrationError")
+            reason = self._requests.refused.get(request, "it cannot be said")
+            message = f"Deleting is not there: {reason}."
+            thrown = throw_statement("IntegrationError", message, "'NotImplemented'", "501", indent=4)
+            thrown = thrown.replace("\n  ", "\n")[2:]
+            return Code(f"() => {{\n{thrown}\n}}")
+        self._use("./http", "send")
+        self._use("./requests", constant)
+        return Code(f"(request, {{ payload, settings }}) => send(request, {constant}, settings, payload)")
+
+    def _preset(self, preset: Preset, is_default: bool) -> Mapping[str, Any]:  # noqa: FBT001 - a pair
+        mapping: Any = preset.mapping
+        if is_default:
+            self._core.add("defaultValues")
+            mapping = Code(f"defaultValues({self._actions[preset.partner_action]}.fields)")
+        return {
+            "name": preset.name,
+            "subscribe": preset.subscribe,
+            "partnerAction": preset.partner_action,
+            "mapping": mapping,
+            "type": "automatic",
+        }
+
+
+def _setting(name: str) -> str:
+    return f"settings.{name}" if is_identifier(name) else f"settings[{text(name)}]"
+
+
+def _beyond(value: object) -> list[tuple[str, str]]:
+    from destinations.segment.mapping.parts import beyond_segment  # noqa: PLC0415
+
+    return [(at, f"{name} has no counterpart in Segment's mappings") for at, name in beyond_segment(value)]

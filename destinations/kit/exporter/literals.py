@@ -1,0 +1,142 @@
+"""Write values, names and comments of TypeScript, formatted as Segment's repository formats them.
+
+That is Prettier's style with single quotes, no semicolons and lines of 120 characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["WIDTH", "Code", "comment", "is_identifier", "literal", "member", "name_of", "text", "throw_statement"]
+
+WIDTH: Final = 120
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
+_WORDS: Final = re.compile(r"[A-Za-z0-9]+", re.ASCII)
+_RESERVED: Final = frozenset(
+    "any as async await boolean break case catch class const constructor continue debugger declare"
+    " default delete do else enum export extends false finally for from function get if implements"
+    " import in instanceof interface is let module namespace never new null number object of"
+    " package private protected public require return set static string super switch symbol this"
+    " throw true try type typeof undefined unknown var void while with yield".split()
+)
+_ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A value that is written as it is, such as a call; its lines are indented as those around."""
+
+    source: str
+
+
+def is_identifier(name: str) -> bool:
+    """Return whether a name can stand in TypeScript without quotes, as a variable too."""
+    return _IDENTIFIER.fullmatch(name) is not None and name not in _RESERVED
+
+
+def name_of(name: str, taken: Iterable[str] = ()) -> str:
+    """Return an identifier like a name that none of the ``taken`` ones equals."""
+    words = _WORDS.findall(name)
+    found = name if is_identifier(name) else "".join([*words[:1], *map(_capital, words[1:])])
+    if not is_identifier(found):
+        found = f"_{found}" if not _IDENTIFIER.fullmatch(found) else f"{found}_"
+    known, unique, number = set(taken), found, 2
+    while unique in known:
+        unique, number = f"{found}{number}", number + 1
+    return unique
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
+
+
+def text(value: str) -> str:
+    """Return a string literal, in the quotes that need fewer escapes."""
+    quote = '"' if value.count("'") > value.count('"') else "'"
+    return quote + "".join(_escaped(one, quote) for one in value) + quote
+
+
+def _escaped(character: str, quote: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character == quote:
+        return "\\" + quote
+    is_shown = character.isprintable() or character == " "
+    if is_shown or ord(character) > 0xFFFF:
+        return character
+    return f"\\u{ord(character):04x}"
+
+
+def literal(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Return a value of JSON, with `Code` in any place, as an expression.
+
+    Its later lines are indented by ``indent`` spaces; ``before`` characters stand on its line.
+    """
+    if isinstance(value, Code):
+        return value.source.replace("\n", "\n" + " " * indent)
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping):
+        return _object(value, indent, before)
+    if isinstance(value, Sequence):
+        return _list(value, indent, before)
+    return "undefined" if value is ... else json.dumps(value)
+
+
+def member(key: str) -> str:
+    """Return the key of an object literal."""
+    return key if _IDENTIFIER.fullmatch(key) else text(key)
+
+
+def _object(value: Mapping[str, Any], indent: int, before: int) -> str:
+    if not value:
+        return "{}"
+    parts = [(member(key), one) for key, one in value.items()]
+    flat = "{ " + ", ".join(f"{key}: {literal(one)}" for key, one in parts) + " }"
+    if "\n" not in flat and before + len(flat) <= WIDTH - 1:
+        return flat
+    inner = indent + 2
+    lines = [_pair(key, one, inner) for key, one in parts]
+    return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
+
+
+def _pair(key: str, value: Any, indent: int) -> str:
+    start = f"{' ' * indent}{key}: "
+    written = literal(value, indent, len(start))
+    if isinstance(value, str) and len(start) + len(written) > WIDTH - 1:
+        return f"{' ' * indent}{key}:\n{' ' * (indent + 2)}{written}"
+    return start + written
+
+
+def _list(value: Sequence[Any], indent: int, before: int) -> str:
+    flat = "[" + ", ".join(literal(one) for one in value) + "]"
+    is_table = len(value) > 1 and all(isinstance(one, Mapping) and len(one) > 1 for one in value)
+    if "\n" not in flat and not is_table and before + len(flat) <= WIDTH - 1:
+        return flat
+    inner = " " * (indent + 2)
+    lines = [inner + literal(one, indent + 2, indent + 2) for one in value]
+    return "[\n" + ",\n".join(lines) + "\n" + " " * indent + "]"
+
+
+def throw_statement(error: str, message: str, *more: str, indent: int = 0) -> str:
+    """Return a statement that throws an error of Segment's framework."""
+    space = " " * indent
+    parts = [text(message), *more]
+    flat = f"{space}throw new {error}({', '.join(parts)})"
+    if len(flat) <= WIDTH:
+        return flat
+    inner = f",\n{space}  ".join(parts)
+    return f"{space}throw new {error}(\n{space}  {inner}\n{space})"
+
+
+def comment(value: str, indent: int = 0) -> str:
+    """Return a documentation comment of any text; it ends where it should."""
+    space = " " * indent
+    lines = value.replace("*/", "*\\/").splitlines() or [""]
+    if len(lines) == 1:
+        return f"{space}/** {lines[0]} */\n"
+    return f"{space}/**\n" + "".join(f"{space} * {line}".rstrip() + "\n" for line in lines) + f"{space} */\n"

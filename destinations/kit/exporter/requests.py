@@ -1,0 +1,511 @@
+"""Write ``requests.ts``: the requests of a definition, with the mappings that it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from destinations.definition import (
+    DestinationDefinition,
+    ErrorRule,
+    FailedItems,
+    RequestDefinition,
+    RestDefinition,
+)
+from destinations.definition.reads import Shape, unreadable
+from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_address
+from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
+from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.literals import WIDTH, Code, comment, literal, name_of, text
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.parts import members, split
+from destinations.segment.mapping.roots import reads
+
+__all__ = ["RETRIED_SECONDS", "RequestFile", "write_requests"]
+
+RETRIED_SECONDS: Final = 4 * 3600.0
+"""For how long Segment sends an event again."""
+
+_ROOTS: Final = Shape(
+    "root",
+    dict.fromkeys(("payload", "settings")),
+    elsewhere={
+        "event": "reads the event, and Segment's perform sees only the payload: add a hidden field"
+        " for it",
+        "answers": "reads the answer of a step, and there are no steps",
+    },
+    of_url=True,
+)
+_LONG: Final = 120 - len("  url:  => ,")
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_SCHEMA_KEYWORDS: Final = frozenset(
+    "type const enum required properties additionalProperties items contains minItems maxItems"
+    " minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf"
+    " oneOf not title description default examples".split()
+)
+
+
+@dataclass(slots=True)
+class RequestFile:
+    """The file, and what the other files have to know of it.
+
+    ``names`` are the constants of the requests, ``refused`` the messages of those that cannot be
+    said. ``batched`` are the names of requests for several events. ``modules`` are the files that
+    it needs.
+    """
+
+    source: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    batched: set[str] = field(default_factory=set)
+    modules: set[str] = field(default_factory=set)
+
+
+def write_requests(
+    definition: DestinationDefinition, names: Iterable[str], findings: Findings
+) -> RequestFile:
+    """Return the file with the requests of these names."""
+    file = RequestFile()
+    wanted = list(dict.fromkeys(names))
+    taken = {*_OWN_NAMES, *_IMPORTS}
+    for name in wanted:
+        file.names[name] = name_of(name, taken)
+        taken.add(file.names[name])
+    writer = _Writer(definition, findings, file)
+    blocks = [block for name in wanted if (block := writer.block(name))]
+    file.source = writer.head() + "\n".join(blocks) if blocks else "export {}\n"
+    return file
+
+
+_OWN_NAMES: Final = frozenset(
+    "action destination baseUrl BASE_URL ERRORS ESCAPES check checks choicesOf context"
+    " defaultValues escaped headersOf inTime send sendBatch within".split()
+)
+"""Names that the other files have beside those of requests."""
+
+_IMPORTS: Final[Mapping[str, str]] = {
+    "below": "http",
+    "encode": "http",
+    "resolve": "http",
+    "segment": "http",
+    "text": "http",
+    "convert": "conversions",
+    "failedItems": "batches",
+    "fits": "schemas",
+    "parameters": "parameters",
+    "signature": "signing",
+}
+
+
+class _Writer:
+    """Writes the requests of one definition."""
+
+    def __init__(
+        self, definition: DestinationDefinition, findings: Findings, file: RequestFile
+    ) -> None:
+        self._definition = definition
+        self._findings = findings
+        self._file = file
+        self._used: set[str] = set()
+        self._has_rules = False
+
+    # -- the file --------------------------------------------------------------------------------
+
+    def head(self) -> str:
+        """Return the imports, the rules for errors and the base URL."""
+        rules = self._rules_block() if self._has_rules else ""
+        types = ["ErrorRule"] * bool(rules) + ["PartnerRequest"]
+        base = self._base() if "baseUrl" in self._used else ""
+        if "context" in base:
+            types.insert(0, "Context")
+        lines = []
+        by_file: dict[str, list[str]] = {}
+        for name in sorted(self._used & _IMPORTS.keys()):
+            by_file.setdefault(_IMPORTS[name], []).append(name)
+        by_file.setdefault("http", [])
+        for module in sorted(by_file):
+            if by_file[module]:
+                lines.append(f"import {{ {', '.join(by_file[module])} }} from './{module}'\n")
+            if module == "http":
+                lines.append(f"import type {{ {', '.join(types)} }} from './http'\n")
+        self._file.modules |= set(by_file)
+        return "".join(lines) + base + rules + "\n" * bool(lines)
+
+    def _base(self) -> str:
+        code = url_code(self._definition, self._definition.transport.base_url)
+        if "context" not in code.source:
+            return f"\nconst BASE_URL = {code.source}\n"
+        head = "function baseUrl(context: Context): string"
+        return f"\n{head} {{\n  {code.setup}return {code.source}\n}}\n"
+
+    def _rules_block(self) -> str:
+        rules = self._rules(self._definition.error_rules, DESTINATION, "/errorRules")
+        written = literal(rules, 0, 40)
+        return (
+            "\n/** What errors mean; the first rule that holds decides. */\n"
+            f"const ERRORS: readonly ErrorRule[] = {written}\n"
+        )
+
+    # -- one request -----------------------------------------------------------------------------
+
+    def block(self, name: str) -> str | None:
+        """Return the constant of a request; None if it cannot be said."""
+        request = self._definition.requests[name]
+        place = pointer("requests", name)
+        before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
+        members_ = self._members(request, place)
+        refused = self._findings.refused[before:]
+        if refused or members_ is None:
+            self._used, self._has_rules = used, has_rules
+            self._file.batched.discard(name)
+            self._file.refused[name] = "; ".join(issue.message for issue in refused)
+            return None
+        written = literal(members_, 0, 200)
+        constant = self._file.names[name]
+        return comment(request.description) + f"export const {constant}: PartnerRequest = {written}\n"
+
+    def _members(self, request: RequestDefinition, place: str) -> dict[str, Any] | None:
+        call = request.call
+        if not isinstance(call, RestDefinition):
+            self._refuse(place, _unsayable_call(call))
+            return None
+        if call.method not in _METHODS:
+            self._refuse(f"{place}/rest/method", f"Segment's client sends no {call.method}")
+        self._check_features(request, place)
+        rest = f"{place}/rest"
+        found: dict[str, Any] = {"method": call.method, **self._address(request, call, rest)}
+        headers = self._headers(call, rest)
+        if headers:
+            found["headers"] = headers
+        found |= self._query(call, rest)
+        found |= self._body(call, rest)
+        if call.gzip:
+            found["isCompressed"] = True
+        timeouts = self._definition.transport.timeouts
+        found["timeout"] = round(timeouts.total * 1000)
+        found["canRepeat"] = self._can_repeat(request, place)
+        if call.sign is not None:
+            self._use("signature")
+            found["sign"] = self._signature(call, f"{rest}/sign")
+        if request.idempotency_key is not None:
+            found["idempotencyKey"] = self._key(request, f"{place}/idempotencyKey")
+        if request.expect is not None:
+            found["isExpected"] = self._fits(request.expect, f"{place}/expect")
+        if request.refusals:
+            found["refusals"] = [
+                {
+                    "when": self._fits(one.when, f"{place}/refusals/{at}/when"),
+                    "message": one.message,
+                }
+                for at, one in enumerate(request.refusals)
+            ]
+        found["errors"] = self._errors(request, place)
+        if request.batch_size > 1:
+            found["batch"] = self._batch(request, call, place)
+        return found
+
+    def _refuse(self, path: str, message: str) -> None:
+        self._findings.refuse(DESTINATION, path, message)
+
+    def _use(self, *names: str) -> None:
+        self._used.update(names)
+
+    def _check_features(self, request: RequestDefinition, place: str) -> None:
+        if request.reconcile is not None:
+            message = "Segment asks no partner about a lost answer: reconcile has no counterpart"
+            self._refuse(f"{place}/reconcile", message)
+        if request.remember:
+            self._refuse(f"{place}/remember", "Segment remembers no answers between events")
+        if request.listed is not None:
+            self._refuse(f"{place}/listed", "an answer from a list has no counterpart")
+        if request.answers:
+            message = "only generators and steps read answers by name, and Segment has neither"
+            self._refuse(f"{place}/answers", message)
+
+    def _mapping(self, mapping: object, path: str) -> Any:
+        """Return a mapping of a request as it is written, after a check of what it reads."""
+        for at, message in unreadable(mapping, path, _ROOTS):
+            self._refuse(at, message)
+        return self._converted(mapping, path)
+
+    def _converted(self, mapping: object, path: str) -> Any:
+        for at, _ in _conversions(mapping):
+            self._refuse(path + at, "a conversion within a mapping has no counterpart")
+        return mapping
+
+    # -- its parts -------------------------------------------------------------------------------
+
+    def _address(self, request: RequestDefinition, call: RestDefinition, rest: str) -> Mapping[str, Any]:
+        own = call.url is not None
+        source = call.url if own else self._definition.transport.base_url
+        place = f"{rest}/url" if own else "/transport/baseUrl"
+        fixed = is_fixed(read_address(source)) and not reads(list(call.path), *OF_ONE_EVENT)
+        try:
+            base = url_code(self._definition, source)
+        except UnsayableAddressError as error:
+            self._refuse(place, str(error))
+            return {}
+        for at, item in enumerate(call.path):
+            for path, message in unreadable(item, f"{rest}/path/{at}", _ROOTS):
+                self._refuse(path, message)
+        if own:
+            self._use(*base.uses)
+            code = base.source
+            setup = base.setup
+        else:
+            self._use("baseUrl", *base.uses)
+            code = "baseUrl(context)" if "context" in base.source else "BASE_URL"
+            setup = ""
+        if call.path:
+            self._use("below")
+            parts = [code, *map(self._segment, call.path)]
+            code = f"below({', '.join(parts)})"
+            if len(code) + 4 > WIDTH - 1:
+                code = "below(\n  " + ",\n  ".join(parts) + "\n)"
+        given = "(context)" if "context" in code else "()"
+        if setup:
+            written = f"{given} => {{\n  {setup}return {code}\n}}"
+        elif len(code) + len(given) > _LONG:
+            code = code.replace("\n", "\n  ")
+            written = f"{given} =>\n  {code}"
+        else:
+            written = f"{given} => {code}"
+        return {"url": Code(written), "hasFixedUrl": fixed}
+
+    def _segment(self, item: object) -> str:
+        if isinstance(item, str):
+            return text(quote(item, safe="!$&'()*+,;=:@"))
+        self._use("resolve", "segment")
+        return f"segment(resolve({literal(item)}, context))"
+
+    def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
+        found = {name: self._mapping(one, f"{rest}/headers{pointer(name)}") for name, one in call.headers.items()}
+        for name, one in self._definition.transport.headers.items():
+            if reads(one, *OF_ONE_EVENT) and name.lower() not in {key.lower() for key in found}:
+                found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
+        return found
+
+    def _query(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
+        query = {name: self._mapping(one, f"{rest}/query{pointer(name)}") for name, one in call.query.items()}
+        auth = self._definition.transport.auth
+        if auth is not None and auth.query is not None:
+            query[auth.query] = {"@path": "$.settings." + auth.settings[0].replace(".", r"\.")}
+        if not query:
+            return {}
+        return {"query": self._parameters(query, call)}
+
+    def _parameters(self, values: Mapping[str, Any], call: RestDefinition) -> Code:
+        self._use("parameters")
+        flat = literal(values, 0, 24)
+        if call.array_format is None:
+            return Code(f"parameters({flat})")
+        if "\n" not in flat:
+            return Code(f"parameters({flat}, {text(call.array_format)})")
+        return Code(f"parameters(\n  {literal(values, 2, 200)},\n  {text(call.array_format)}\n)")
+
+    def _body(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
+        if call.json is not None:
+            return {"json": self._mapping(call.json, f"{rest}/json")}
+        if call.form is not None:
+            return {"form": self._parameters(dict(self._mapping(call.form, f"{rest}/form")), call)}
+        if call.text is not None:
+            return {"text": self._mapping(call.text, f"{rest}/text")}
+        if call.ndjson:
+            lines = [self._mapping(one, f"{rest}/ndjson/{at}") for at, one in enumerate(call.ndjson)]
+            return {"ndjson": lines}
+        return {}
+
+    def _can_repeat(self, request: RequestDefinition, place: str) -> bool:
+        if request.idempotent or request.read_only or request.on_lost_answer == "resend":
+            return True
+        key = request.idempotency_key
+        if key is not None and key.seconds < RETRIED_SECONDS:
+            message = "is shorter than Segment's 4 hours of retries: a lost answer is not repeated"
+            self._findings.leave_out(DESTINATION, f"{place}/idempotencyKey/for", message)
+        return key is not None and key.seconds >= RETRIED_SECONDS
+
+    def _key(self, request: RequestDefinition, place: str) -> Mapping[str, Any]:
+        key = request.idempotency_key
+        assert key is not None  # noqa: S101 - says the caller
+        found: dict[str, Any] = {"from": self._mapping(key.source, f"{place}/from")}
+        if key.header is not None:
+            found["header"] = key.header
+        if key.field is not None:
+            if isinstance(request.call, RestDefinition) and request.call.form is not None:
+                self._refuse(f"{place}/field", "a key in a form has no counterpart")
+            found["field"] = key.field
+        return found
+
+    def _signature(self, call: RestDefinition, place: str) -> Code:
+        sign = call.sign
+        assert sign is not None  # noqa: S101 - says the caller
+        given: dict[str, Any] = {
+            "header": sign.header,
+            "algorithm": sign.algorithm,
+            "secret": self._mapping(sign.secret, f"{place}/secret"),
+        }
+        for key, value, usual in (
+            ("secretEncoding", sign.secret_encoding, "text"),
+            ("encoding", sign.encoding, "hex"),
+            ("timestampHeader", sign.timestamp_header, None),
+            ("message", sign.message, "{{body}}"),
+            ("value", sign.value, "{{signature}}"),
+        ):
+            if value != usual:
+                given[key] = value
+        return Code(f"signature({literal(given, 0, 24)})")
+
+    def _fits(self, schema: Mapping[str, Any], place: str) -> Code:
+        for at, pattern in _patterns(schema):
+            self._pattern(pattern, place + at)
+        for at, keyword in _unknown_keywords(schema):
+            self._refuse(place + at, f"the keyword {keyword} has no counterpart in exported checks")
+        self._use("fits")
+        return Code(f"fits({literal(_bare(schema), 0, 24)})")
+
+    def _pattern(self, pattern: str, place: str) -> str:
+        """Return the code of a regular expression; only its beginning may set a flag."""
+        rest = pattern.removeprefix("(?i)")
+        if re.search(r"(?<!\\)\(\?[a-zA-Z#]|\\[AzZG]|[*+?}]\+|\(\?>", rest):
+            self._refuse(place, "an expression that JavaScript does not know has no counterpart")
+        flags = "u" if rest == pattern else "iu"
+        return f"new RegExp({text(rest)}, {text(flags)})"
+
+    def _errors(self, request: RequestDefinition, place: str) -> Any:
+        if self._definition.error_rules:
+            self._has_rules = True
+        shared = "ERRORS" if self._definition.error_rules else ""
+        own = self._rules(request.error_rules, DESTINATION, f"{place}/errorRules")
+        if not own:
+            return Code(shared or "[]")
+        return [*own, Code(f"...{shared}")] if shared else own
+
+    def _rules(self, rules: Sequence[ErrorRule], stem: str, place: str) -> list[Any]:
+        return [self._rule(rule, f"{place}/{at}") for at, rule in enumerate(rules)]
+
+    def _rule(self, rule: ErrorRule, place: str) -> Code:
+        when, found = rule.when, {}
+        if when.status is not None:
+            found["statuses"] = list(when.status)
+        if when.message is not None:
+            found["message"] = Code(self._pattern(when.message, f"{place}/when/message"))
+        if when.code is not None:
+            found["code"] = when.code
+        if when.body is not None:
+            found["body"] = self._fits(when.body, f"{place}/when/body")
+        if when.exception is not None or when.root_field is not None:
+            self._refuse(f"{place}/when", "GraphQL's errors have no counterpart")
+        found |= {
+            "kind": rule.error_class,
+            "isRetryable": rule.retryable,
+            "provesNothingApplied": rule.nothing_applied,
+        }
+        if rule.repeat_means is not None:
+            found["isThere"] = True
+        said = f"// {' '.join(rule.description.split())}\n" if rule.description else ""
+        return Code(said + literal(found, 0, 2))
+
+    def _batch(self, request: RequestDefinition, call: RestDefinition, place: str) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        if call.batch_json is not None:
+            found["json"] = call.batch_json
+        if call.all_or_nothing:
+            found["isAllOrNothing"] = True
+        if call.failed_items is not None:
+            self._use("failedItems")
+            found["readFailures"] = self._failures(call.failed_items)
+        if reads([dict(call.query), call.url, list(call.path), dict(call.headers)], *OF_ONE_EVENT):
+            message = "its URL or a header depends on the event: Segment sends each event by itself"
+            self._findings.leave_out(DESTINATION, f"{place}/batch", message)
+        else:
+            self._file.batched.add(request.name)
+        return found
+
+    def _failures(self, form: FailedItems) -> Code:
+        given: dict[str, Any] = {"statuses": list(form.statuses), "items": form.items}
+        for key, value in (
+            ("index", form.index),
+            ("itemId", form.item_id),
+            ("eventId", form.event_id),
+            ("itemStatus", form.item_status),
+            ("code", form.code),
+            ("message", form.message),
+        ):
+            if value is not None:
+                given[key] = value
+        return Code(f"failedItems({literal(given, 0, 34)})")
+
+
+def _unsayable_call(call: object) -> str:
+    missing = getattr(call, "missing", None)
+    if missing is not None:
+        return f"the request is not written yet: {missing}"
+    return "a GraphQL request has no counterpart in exported folders"
+
+
+def _conversions(mapping: object, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the places of the directives that Segment's runtime does not have."""
+    found = split(mapping)
+    if found is not None:
+        if not found.directive.in_segment:
+            yield place, mapping
+            return
+        for part in found.parts:
+            yield from _conversions(part.value, place + part.place)
+    elif isinstance(mapping, Mapping):
+        for key, item in mapping.items():
+            yield from _conversions(item, place + pointer(key))
+    elif isinstance(mapping, list | tuple):
+        for at, item in enumerate(mapping):
+            yield from _conversions(item, place + pointer(at))
+
+
+def _patterns(schema: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the patterns in a schema, each with its place."""
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key == "pattern" and isinstance(value, str):
+                yield place + pointer(key), value
+            elif key not in {"const", "enum"}:
+                yield from _patterns(value, place + pointer(key))
+    elif isinstance(schema, list):
+        for at, item in enumerate(schema):
+            yield from _patterns(item, place + pointer(at))
+
+
+def _unknown_keywords(schema: object, place: str = "") -> Iterator[tuple[str, str]]:
+    if not isinstance(schema, Mapping):
+        return
+    for keyword, value in schema.items():
+        if keyword not in _SCHEMA_KEYWORDS:
+            yield place + pointer(keyword), keyword
+        elif keyword == "properties":
+            for key, inner in value.items():
+                yield from _unknown_keywords(inner, place + pointer(keyword, key))
+        elif keyword in {"anyOf", "allOf", "oneOf"}:
+            for at, inner in enumerate(value):
+                yield from _unknown_keywords(inner, place + pointer(keyword, at))
+        elif keyword in {"additionalProperties", "items", "contains", "not"}:
+            yield from _unknown_keywords(value, place + pointer(keyword))
+
+
+_SAID: Final = frozenset({"title", "description", "default", "examples"})
+
+
+def _bare(schema: Any) -> Any:
+    """Return a schema without what only people read."""
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: value for key, value in schema.items() if key not in _SAID}
+    if "properties" in found:
+        found["properties"] = {key: _bare(one) for key, one in found["properties"].items()}
+    for keyword in ("anyOf", "allOf", "oneOf"):
+        if keyword in found:
+            found[keyword] = [_bare(one) for one in found[keyword]]
+    for keyword in ("additionalProperties", "items", "contains", "not"):
+        if keyword in found:
+            found[keyword] = _bare(found[keyword])
+    return found

@@ -1,0 +1,336 @@
+"""Export a definition as a folder of Segment's repository of action destinations."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from destinations.definition import (
+    ActionDefinition,
+    DefinitionFiles,
+    DestinationDefinition,
+    Preset,
+)
+from destinations.definition.document import Document, read_document
+from destinations.definition.reads import Shape, unreadable
+from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.kit.exporter.actions import action_source
+from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
+from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.folder import (
+    BY_HAND,
+    MARK,
+    made_by_us,
+    stale_files,
+    with_hand_written,
+    write_folder,
+)
+from destinations.kit.exporter.index import IndexFile, kept_by_segment
+from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
+from destinations.kit.exporter.requests import RequestFile, write_requests
+from destinations.kit.exporter.types import types_source
+from destinations.kit.exporter.versioning import VersionFile, versions_in
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.parts import beyond_segment
+
+__all__ = ["Exported", "export_segment", "exported_slug"]
+
+_PREFIX: Final = "actions-"
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "batches": ("http",),
+    "checks": ("schemas",),
+    "choices": ("http",),
+    "conversions": ("http",),
+    "parameters": ("http",),
+    "signing": ("http",),
+    "windows": ("conversions", "http"),
+}
+"""The modules that a module of `typescript` imports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The folder, its files by path, and what is not in it.
+
+    ``refused`` cannot be said there; ``left_out`` changes nothing of what is sent. ``changed`` are
+    the files that differ from those in the folder, or are to be taken out of it.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    refused: tuple[Issue, ...]
+    left_out: tuple[Issue, ...]
+    changed: tuple[str, ...]
+
+
+def exported_slug(slug: str) -> str:
+    """Return the slug of a destination in Segment's catalog."""
+    return slug if slug.startswith(_PREFIX) else _PREFIX + slug
+
+
+def export_segment(
+    folder: Path, into: Path, *, partial: bool = False, check: bool = False, force: bool = False
+) -> Exported:
+    """Write the definition in ``folder`` as the folder ``into`` of Segment's repository.
+
+    With ``check`` nothing is written, and ``changed`` says what would be. Raises `DefinitionError`
+    with all that cannot be said there, unless ``partial``: then an error of status 501 stands in
+    its place. Raises `UsageError` for a folder that is not an export's, unless ``force``, and if it
+    cannot be written.
+    """
+    files = DefinitionFiles.read(folder)
+    definition = files.load()
+    findings = Findings(_documents(files))
+    written = _Export(definition, findings).files()
+    if findings.refused and not partial:
+        raise DefinitionError(findings.refused)
+    if not force and not made_by_us(into):
+        raise UsageError(
+            f"{into} is not an export of `destinations export segment`, and would be overwritten:"
+            " name another folder, or add --force"
+        )
+    written = with_hand_written(into, written)
+    stale = stale_files(into, written)
+    changed = [name for name, text in written.items() if _content(into / name) != text] + stale
+    if not check and changed:
+        write_folder(into, written, stale)
+    return Exported(
+        into, written, tuple(findings.refused), tuple(findings.left_out), tuple(changed)
+    )
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _documents(files: DefinitionFiles) -> Mapping[str, Document]:
+    found = {}
+    for name, text in files.contents.items():
+        stem = name.rpartition(".")[0]
+        try:
+            found[stem] = read_document(text, name=f"{files.path}/{name}")
+        except DefinitionError:  # a file that is no part of the definition
+            continue
+    return found
+
+
+class _Export:
+    """One export of a definition."""
+
+    def __init__(self, definition: DestinationDefinition, findings: Findings) -> None:
+        self._definition = definition
+        self._findings = findings
+        self._slug = exported_slug(definition.slug)
+        self._modules: set[str] = set()
+
+    def files(self) -> dict[str, str]:
+        """Return the text of each file by its path."""
+        definition, findings = self._definition, self._findings
+        settings = setting_fields(
+            definition.settings, DESTINATION, findings, kept_by_segment(definition)
+        )
+        self._note_events()
+        fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
+        for slug in definition.actions.keys() - definition.event_actions.keys():
+            findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
+        requests = write_requests(definition, self._requests(fields), findings)
+        actions = {slug: self._action(slug, fields[slug], requests) for slug in fields}
+        presets = [one for preset in definition.presets if (one := self._preset(preset))]
+        index = IndexFile(
+            definition, self._slug, settings.fields, list(actions), presets, requests, findings
+        )
+        versions = self._versions()
+        found = {"index.ts": _exported(definition, index.source())}
+        if requests.names:
+            self._modules |= requests.modules | {"http"}
+            source, used = versions.apply(requests.source)
+            if used:
+                source = f"import {{ {', '.join(sorted(used))} }} from './versioning-info'\n{source}"
+            found["requests.ts"] = _exported(definition, source)
+        found["generated-types.ts"] = types_source("Settings", settings.fields)
+        found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
+        metadata = {}
+        for slug, (source, all_fields, has_batch) in actions.items():
+            action = definition.actions[slug]
+            found[f"{slug}/index.ts"] = _exported(definition, source)
+            found[f"{slug}/generated-types.ts"] = types_source("Payload", all_fields)
+            metadata[slug] = ActionMetadata(
+                action.title,
+                action.description,
+                action.default_subscription,
+                has_batch,
+                all_fields,
+                fields[slug].choices,
+            )
+        found["metadata.json"] = metadata_text(
+            slug=self._slug,
+            name=definition.name,
+            description=definition.description,
+            scheme=self._scheme(settings),
+            settings=settings.fields,
+            actions=metadata,
+            presets=[self._public_preset(preset, metadata) for preset, _ in presets],
+        )
+        for module in self._all_modules():
+            found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
+        return dict(sorted(found.items()))
+
+    def _scheme(self, settings: FieldSet) -> str | None:
+        authentication = self._definition.authentication
+        if authentication is None:
+            return "custom" if settings.fields else None
+        return "oauth2" if authentication.oauth2 is not None else "custom"
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _note_events(self) -> None:
+        definition, findings = self._definition, self._findings
+        if definition.required_event_fields:
+            names = ", ".join(definition.required_event_fields)
+            message = f"Segment checks no fields of events: require what an action needs ({names})"
+            findings.leave_out(DESTINATION, "/events/requires", message)
+        if definition.blank_traits is not None:
+            message = "Segment does not look for blank traits of events"
+            findings.leave_out(DESTINATION, "/events/blankTraits", message)
+        if definition.transport.rate_limit is not None:
+            message = "Segment keeps no rate: it sends again what the partner refuses with 429"
+            findings.leave_out(DESTINATION, "/transport/rateLimit", message)
+
+    def _fields(self, action: ActionDefinition) -> FieldSet:
+        stem, findings = action.slug, self._findings
+        placeholders = self._definition.placeholders
+        found = action_fields(action.fields, stem, placeholders, findings)
+        perform = action.perform
+        if perform.generator is not None:
+            message = "a generator is code of a plugin, and has no counterpart"
+            findings.refuse(stem, "/perform/generator", message)
+        if perform.steps:
+            findings.refuse(stem, "/perform/steps", "steps have no counterpart")
+        if action.unmapped is not None:
+            message = "Segment has no unmapped events: require the field"
+            findings.refuse(stem, "/unmapped", message)
+        if action.touches:
+            message = "Segment keeps no order of the events of several users"
+            findings.leave_out(stem, "/touches", message)
+        return found
+
+    def _requests(self, fields: Mapping[str, FieldSet]) -> list[str]:
+        definition = self._definition
+        names = [
+            action.perform.request
+            for action in definition.event_actions.values()
+            if action.perform.request is not None
+        ]
+        if definition.authentication is not None:
+            names.append(definition.authentication.test)
+        if definition.deletion is not None:
+            names += definition.deletion.perform.names
+        for one in fields.values():
+            names += [str(form["request"]) for form in one.choices.values() if "request" in form]
+        return names
+
+    def _action(
+        self, slug: str, fields: FieldSet, requests: RequestFile
+    ) -> tuple[str, dict[str, dict[str, Any]], bool]:
+        action = self._definition.actions[slug]
+        window = self._window(action)
+        source, all_fields = action_source(
+            self._definition, action, fields, requests, self._findings, window
+        )
+        for module in ("batches", "checks", "choices", "escaping", "http", "windows"):
+            if f"from '../{module}'" in source:
+                self._modules.add(module)
+        return source, all_fields, "performBatch:" in source
+
+    def _window(self, action: ActionDefinition) -> Mapping[str, Any] | None:
+        window = action.window
+        if window is None:
+            return None
+        if window.then == "hold":
+            message = "Segment holds no events: late ones are refused"
+            self._findings.leave_out(action.slug, "/window/then", message)
+        before = len(self._findings.refused)
+        shape = Shape(
+            "root",
+            {"payload": None},
+            elsewhere={
+                "event": "reads the event, and Segment's perform sees only the payload: read the"
+                " time from a field"
+            },
+        )
+        for at, message in unreadable(window.source, "/window/from", shape):
+            self._findings.refuse(action.slug, at, message)
+        if len(self._findings.refused) > before:
+            return None
+        found: dict[str, Any] = {"from": window.source}
+        if window.grace is not None:
+            found["grace"] = window.grace
+        if window.ahead is not None:
+            found["ahead"] = window.ahead
+        return found
+
+    def _preset(self, preset: Preset) -> tuple[Preset, bool] | None:
+        action = self._definition.actions[preset.partner_action]
+        is_default = preset.mapping == action.default_mapping
+        if action.operator:
+            return None
+        place = pointer("presets", self._definition.presets.index(preset), "mapping")
+        beyond = [] if is_default else list(beyond_segment(preset.mapping))
+        for at, directive in beyond:
+            message = f"{directive} has no counterpart in Segment's mappings"
+            self._findings.refuse(DESTINATION, place + at, message)
+        return None if beyond else (preset, is_default)
+
+    def _public_preset(
+        self, preset: Preset, metadata: Mapping[str, ActionMetadata]
+    ) -> Mapping[str, Any]:
+        action = self._definition.actions[preset.partner_action]
+        mapping: Mapping[str, Any] = preset.mapping
+        if preset.mapping == action.default_mapping:
+            fields = metadata[preset.partner_action].fields
+            mapping = {key: one["default"] for key, one in fields.items() if "default" in one}
+        return {
+            "name": preset.name,
+            "type": "automatic",
+            "partnerAction": preset.partner_action,
+            "subscribe": preset.subscribe,
+            "mapping": mapping,
+        }
+
+    def _versions(self) -> VersionFile:
+        texts = [json.dumps(self._definition.transport.base_url)]
+        for request in self._definition.requests.values():
+            path = getattr(request.call, "path", ())
+            texts += [one for one in path if isinstance(one, str)]
+            url = getattr(request.call, "url", None)
+            texts += [json.dumps(url)] if url is not None else []
+        return VersionFile(self._definition.name, versions_in(texts))
+
+    def _all_modules(self) -> Sequence[str]:
+        found = set(self._modules)
+        while more := {need for one in found for need in _NEEDS.get(one, ())} - found:
+            found |= more
+        return sorted(found)
+
+
+def _module(name: str) -> str:
+    file = importlib.resources.files(__package__) / "typescript" / f"{name}.ts"
+    return file.read_text(encoding="utf-8")
+
+
+def _exported(definition: DestinationDefinition, source: str, *, by_hand: bool = True) -> str:
+    """Return a file with the line that says what wrote it, and the place for code by hand."""
+    first = f"{MARK} from {definition.slug} {definition.version}.\n"
+    if not by_hand:
+        return first + source
+    head, _, rest = source.partition("\n\n")
+    if not head.startswith("import"):
+        return first + source
+    return f"{first}{head}\n\n{BY_HAND}\n{rest.lstrip(chr(10))}"
