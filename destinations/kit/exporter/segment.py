@@ -19,6 +19,7 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter.actions import action_source
+from destinations.kit.exporter.case_tests import case_deliveries, cases_source
 from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.folder import (
@@ -34,6 +35,7 @@ from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
 from destinations.kit.exporter.requests import RequestFile, write_requests
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
+from destinations.kit.testing.subject import Subject, subject_in
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
 
@@ -85,7 +87,7 @@ def export_segment(
     files = DefinitionFiles.read(folder)
     definition = files.load()
     findings = Findings(_documents(files))
-    written = _Export(definition, findings).files()
+    written = _Export(definition, findings, subject_in(folder)).files()
     if findings.refused and not partial:
         raise DefinitionError(findings.refused)
     if not force and not made_by_us(into):
@@ -124,9 +126,12 @@ def _documents(files: DefinitionFiles) -> Mapping[str, Document]:
 class _Export:
     """One export of a definition."""
 
-    def __init__(self, definition: DestinationDefinition, findings: Findings) -> None:
+    def __init__(
+        self, definition: DestinationDefinition, findings: Findings, subject: Subject
+    ) -> None:
         self._definition = definition
         self._findings = findings
+        self._subject = subject
         self._slug = exported_slug(definition.slug)
         self._modules: set[str] = set()
 
@@ -178,6 +183,7 @@ class _Export:
             actions=metadata,
             presets=[self._public_preset(preset, metadata) for preset, _ in presets],
         )
+        found |= self._tests(requests)
         for module in self._all_modules():
             found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
         return dict(sorted(found.items()))
@@ -302,6 +308,25 @@ class _Export:
             "partnerAction": preset.partner_action,
             "subscribe": preset.subscribe,
             "mapping": mapping,
+        }
+
+    def _tests(self, requests: RequestFile) -> Mapping[str, str]:
+        definition = self._definition
+        actions = {
+            slug: action.perform.request
+            for slug, action in definition.event_actions.items()
+            if action.perform.request is not None
+            and action.perform.request not in requests.refused
+        }
+        deliveries = list(
+            case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))
+        )
+        if not deliveries:
+            return {}
+        helper = _exported(definition, _module("tests/partner"), by_hand=False)
+        return {
+            "__tests__/__helpers__/partner.ts": helper,
+            "__tests__/cases.test.ts": _exported(definition, cases_source(deliveries)),
         }
 
     def _versions(self) -> VersionFile:

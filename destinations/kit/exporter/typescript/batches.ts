@@ -33,7 +33,8 @@ export async function sendBatch(
   const parts = ready.map(({ part }) => part)
   const { response, sent, answer, failures } = await exchange(request, one, ready[0].context, parts)
   const [failure] = failures
-  if (failure !== undefined && parts.length === payloads.length && failures.every((each) => each === failure)) {
+  const isWhole = parts.length === payloads.length && failures.every((each) => each === failure)
+  if (failure !== undefined && isWhole && !failure.isThere) {
     throw errorOf(failure, one)
   }
   failures.forEach((each, index) => {

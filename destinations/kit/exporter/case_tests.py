@@ -1,0 +1,302 @@
+"""Write the tests of an exported folder: its recorded cases, delivered through Segment's framework.
+
+The events of a case are mapped here, to find out which of its requests belongs to which events, and
+what becomes of them there. What only a server does, such as the second attempt, is not in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from destinations.clock import frozen_at
+from destinations.definition import Preset, RequestDefinition
+from destinations.errors import DestinationsError, ResolveError
+from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
+from destinations.kit.exporter.literals import Code, is_identifier, literal, text
+from destinations.kit.exporter.requests import RETRIED_SECONDS
+from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedRequest
+from destinations.kit.testing.replaying import clock_seconds
+from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.wire import http_response
+from destinations.outcome import Outcome, Result
+from destinations.runtime.action import Subscription
+from destinations.runtime.destination import Destination
+from destinations.runtime.endings import AGAIN, RESENT, THERE, Loss, ending
+from destinations.secrets import reveal
+from destinations.segment.event import check_event
+from destinations.segment.mapping.parts import beyond_segment
+
+__all__ = ["CaseDelivery", "case_deliveries", "cases_source"]
+
+_SENT_AGAIN: Final = "sent again with its key"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDelivery:
+    """Events of one subscription in a case, and what becomes of each of them at Segment."""
+
+    case: str
+    description: str
+    subscription: str
+    action: str
+    settings: Mapping[str, Any]
+    mapping: Mapping[str, Any]
+    clock: str
+    events: tuple[Mapping[str, Any], ...]
+    payloads: tuple[Mapping[str, Any] | None, ...]
+    interactions: tuple[Interaction, ...]
+    verdicts: tuple[str, ...]
+
+
+def case_deliveries(
+    subject: Subject, actions: Mapping[str, str], batched: set[str], kept: frozenset[str]
+) -> Iterator[CaseDelivery]:
+    """Yield what the cases of a destination deliver through the ``actions`` that were exported.
+
+    ``actions`` are the names of their requests by slug; the ``batched`` ones take several events.
+    Segment keeps the settings ``kept`` itself.
+    """
+    for case in subject.cases():
+        destination = subject.bind(case.settings, case.subscriptions)
+        presets = {
+            (one.name, one.partner_action): one
+            for one in (case.subscriptions or subject.definition.presets)
+        }
+        settings = {
+            name: reveal(value) if isinstance(value, str) else value
+            for name, value in case.settings.items()
+            if name not in kept
+        }
+        with frozen_at(clock_seconds(case.clock)):
+            yield from _Case(case, destination, presets, settings, actions, batched).deliveries()
+
+
+class _Case:
+    """One case: its events by subscription, and the requests that are left."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        case: Case,
+        destination: Destination,
+        presets: Mapping[tuple[str, str], Preset],
+        settings: Mapping[str, Any],
+        actions: Mapping[str, str],
+        batched: set[str],
+    ) -> None:
+        self._case = case
+        self._destination = destination
+        self._presets = presets
+        self._settings = settings
+        self._actions = actions
+        self._batched = batched
+        self._left = list(case.interactions)
+
+    def deliveries(self) -> Iterator[CaseDelivery]:
+        """Yield the deliveries of each subscription."""
+        groups: dict[str, tuple[Subscription, list[tuple[Any, Any]]]] = {}
+        for event, subscription, payload in self._mapped():
+            key = f"{subscription.name}\n{subscription.action.slug}"
+            groups.setdefault(key, (subscription, []))[1].append((event, payload))
+        for subscription, pairs in groups.values():
+            yield from self._of(subscription, pairs)
+
+    def _mapped(self) -> Iterator[tuple[Any, Subscription, Any]]:
+        at = clock_seconds(self._case.clock)
+        for given in self._case.events:
+            if not isinstance(given, Mapping):
+                continue
+            try:
+                event = check_event(dict(given))
+            except DestinationsError:
+                continue
+            if self._destination.admit(event) is not None:
+                continue
+            prepared = self._destination.prepare(event, at)
+            for subscription, payload in self._destination.payloads(prepared):
+                if subscription is not None and subscription.action.slug in self._actions:
+                    yield prepared, subscription, payload
+
+    def _of(
+        self, subscription: Subscription, pairs: Sequence[tuple[Any, Any]]
+    ) -> Iterator[CaseDelivery]:
+        name = self._actions[subscription.action.slug]
+        request = self._destination.requests[name]
+        valid = [pair for pair in pairs if not isinstance(pair[1], Result)]
+        invalid = [pair for pair in pairs if isinstance(pair[1], Result)]
+        size = request.definition.batch_size if name in self._batched else 1
+        for chunk in self._chunks(request, valid, size):
+            interaction, pairs_of_it = chunk
+            verdicts = self._verdicts(request, interaction, pairs_of_it)
+            yield self._delivery(subscription, pairs_of_it, [interaction], verdicts)
+        mapping = self._presets[subscription.name, subscription.action.slug].mapping
+        for pair in invalid:
+            # With a directive that Segment lacks, there is no such mapping there.
+            if pair[1].outcome is Outcome.INVALID and not any(beyond_segment(mapping)):
+                yield self._delivery(subscription, [pair], [], ["rejected"])
+
+    def _chunks(
+        self, request: CompiledRequest, pairs: Sequence[tuple[Any, Any]], size: int
+    ) -> Iterator[tuple[Interaction, Sequence[tuple[Any, Any]]]]:
+        """Yield events with the request that carries them, as many in one as the case has."""
+        start = 0
+        while start < len(pairs):
+            for end in range(min(len(pairs), start + size), start, -1):
+                found = self._take(request, pairs[start:end])
+                if found is not None:
+                    yield found, pairs[start:end]
+                    start = end
+                    break
+            else:  # it is not sent in the case, such as an event out of its window
+                start += 1
+
+    def _take(
+        self, request: CompiledRequest, pairs: Sequence[tuple[Any, Any]]
+    ) -> Interaction | None:
+        contexts = [self._context(*pair) for pair in pairs]
+        try:
+            parts = [request.part(context) for context in contexts]
+            made = request.prepare(parts, contexts[0])
+        except ResolveError:
+            return None
+        for one in self._left:
+            if _is_same(one.request, made):
+                self._left.remove(one)
+                return one
+        return None
+
+    def _context(self, event: Any, payload: Any) -> Mapping[str, Any]:
+        return {"event": event, "payload": payload, "settings": self._destination.settings}
+
+    def _verdicts(
+        self, request: CompiledRequest, interaction: Interaction, pairs: Sequence[tuple[Any, Any]]
+    ) -> list[str]:
+        definition = request.definition
+        if isinstance(interaction.result, str):
+            was_sent = interaction.result in {"timeout", "lost"}
+            return ["rejected" if was_sent and not _can_repeat(definition) else "retry"] * len(pairs)
+        parts = [request.part(self._context(*pair)) for pair in pairs]
+        read = request.read(http_response(interaction.result), len(pairs), parts)
+        return [_verdict(request, one) for one in read]
+
+    def _delivery(
+        self,
+        subscription: Subscription,
+        pairs: Sequence[tuple[Any, Any]],
+        interactions: Sequence[Interaction],
+        verdicts: Sequence[str],
+    ) -> CaseDelivery:
+        case = self._case
+        preset = self._presets[subscription.name, subscription.action.slug]
+        # Where Segment lacks a directive of the mapping, the payloads stand for the events.
+        is_sayable = not any(beyond_segment(preset.mapping))
+        return CaseDelivery(
+            case.name,
+            case.description,
+            subscription.name,
+            subscription.action.slug,
+            self._settings,
+            preset.mapping if is_sayable else _of_payloads(pairs),
+            case.clock,
+            tuple(event if is_sayable else payload for event, payload in pairs),
+            tuple(None if isinstance(one, Result) else one for _, one in pairs),
+            tuple(interactions),
+            tuple(verdicts),
+        )
+
+
+def _of_payloads(pairs: Sequence[tuple[Any, Any]]) -> Mapping[str, Any]:
+    """Return the mapping that takes payloads as they are."""
+    keys = dict.fromkeys(key for _, payload in pairs for key in payload)
+    return {key: {"@path": _path(key)} for key in keys}
+
+
+def _path(key: str) -> str:
+    return f"$.{key}" if is_identifier(key) else "['" + key.replace("'", "\\'") + "']"
+
+
+def _can_repeat(definition: RequestDefinition) -> bool:
+    key = definition.idempotency_key
+    lasts = key is not None and key.seconds >= RETRIED_SECONDS
+    is_safe = definition.idempotent or definition.read_only
+    return is_safe or definition.on_lost_answer == "resend" or lasts
+
+
+def _verdict(request: CompiledRequest, read: Answer | Failure) -> str:
+    """Return what Segment does with an event after this answer."""
+    if isinstance(read, Answer):
+        return "delivered"
+    if read.error_class == "authentication":
+        return "rejected"
+    if read.retryable:
+        return "retry" if read.nothing_applied or _can_repeat(request.definition) else "rejected"
+    end = ending(request, read, Loss.of([request.definition]))
+    if end == THERE or (read.is_there is not None and read.nothing_applied):
+        return "delivered"
+    is_again = end in {AGAIN, RESENT} or end.startswith(_SENT_AGAIN)
+    return "retry" if is_again else "rejected"
+
+
+def _is_same(recorded: RecordedRequest, made: HttpRequest) -> bool:
+    from destinations.http.json_bytes import decode_json  # noqa: PLC0415 - only here
+
+    if recorded.method != made.method or recorded.url != made.url:
+        return False
+    if recorded.json is not ABSENT:
+        return made.body is not None and bool(decode_json(made.body) == recorded.json)
+    return (recorded.body or "") == (made.body or b"").decode("utf-8", "replace")
+
+
+def cases_source(deliveries: Sequence[CaseDelivery]) -> str:
+    """Return the file with the tests."""
+    lines = [
+        "import definition from '../index'\n",
+        "import { deliver } from './__helpers__/partner'\n",
+    ]
+    by_case: dict[str, list[CaseDelivery]] = {}
+    for one in deliveries:
+        by_case.setdefault(one.case, []).append(one)
+    for case, those in by_case.items():
+        tests = "\n".join(_test(one, at, len(those)) for at, one in enumerate(those))
+        lines.append(f"\n// {' '.join(those[0].description.split())}\n")
+        lines.append(f"describe({text(case)}, () => {{\n{tests}}})\n")
+    return "".join(lines)
+
+
+def _test(delivery: CaseDelivery, at: int, count: int) -> str:
+    name = f"{delivery.action}: {delivery.subscription}" + (f" ({at + 1})" if count > 1 else "")
+    given = {
+        "action": delivery.action,
+        "settings": delivery.settings,
+        "mapping": delivery.mapping,
+        "events": list(delivery.events),
+        "now": delivery.clock,
+    }
+    call = (
+        f"deliver(\n  definition,\n  {literal(given, 2, 200)},\n"
+        f"  {literal([_interaction(one) for one in delivery.interactions], 2, 2)}\n)"
+    )
+    body = f"const verdicts = await {call}\nexpect(verdicts).toEqual({literal(list(delivery.verdicts))})"
+    inner = literal(Code(body), 4)
+    return f"  it({text(name)}, async () => {{\n    {inner}\n  }})\n"
+
+
+def _interaction(one: Interaction) -> Mapping[str, Any]:
+    request: dict[str, Any] = {"method": one.request.method, "url": one.request.url}
+    if one.request.headers:
+        request["headers"] = dict(one.request.headers)
+    request |= _body(one.request.json, one.request.body)
+    if isinstance(one.result, str):
+        return {"request": request, "failure": one.result}
+    response: dict[str, Any] = {"status": one.result.status}
+    if one.result.headers:
+        response["headers"] = dict(one.result.headers)
+    response |= _body(one.result.json, one.result.body)
+    return {"request": request, "response": response}
+
+
+def _body(json: Any, body: str | None) -> Mapping[str, Any]:
+    if json is not ABSENT:
+        return {"json": json}
+    return {} if body is None else {"body": body}
