@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "diff": "Show what a new version of a definition changes for its users.",
     "docs": "Build, check and preview the documentation page of a destination.",
     "explain": "Show every step of events, and the requests that would be sent.",
+    "export": "Write a definition in the form of another system, such as Segment's catalog.",
     "forget": "Erase a user from a store.",
     "help": "Show a topic of the reference, such as a directive or a key.",
     "import": "Make a definition from a file that Segment provides.",

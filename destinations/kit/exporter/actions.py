@@ -193,7 +193,9 @@ class _Writer:
         request = choices.get("request")
         constant = self._requests.names.get(str(request))
         if constant is None or request in self._requests.refused:
-            return Code("() => ({ choices: [], nextPage: '', error: { message: 'Not there.', code: '501' } })")
+            return Code(
+                "() => ({ choices: [], nextPage: '', error: { message: 'Not there.', code: '501' } })"
+            )
         form = {key: choices[key] for key in ("items", "value", "label", "next") if key in choices}
         self._import("../choices", "choicesOf")
         self._import("../requests", constant)

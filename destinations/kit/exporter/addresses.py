@@ -16,7 +16,7 @@ from destinations.definition.url_pieces import (
     read_address,
 )
 from destinations.errors import DestinationsError
-from destinations.kit.exporter.literals import literal, text
+from destinations.kit.exporter.literals import Code, literal, text
 
 __all__ = ["UnsayableAddressError", "UrlCode", "url_code"]
 
@@ -45,18 +45,19 @@ def url_code(definition: DestinationDefinition, source: object) -> UrlCode:
     if chosen is None:
         return _code(read_address(source))
     setting, urls = chosen
-    written = {}
+    written: dict[str, Code] = {}
+    uses = {"text", "resolve"}
     for value, url in urls.items():
-        if not isinstance(url, str):
-            raise UnsayableAddressError("a URL chosen by a setting must be text")
-        written[value] = url
+        part = _code(read_address(url))
+        written[value] = Code(part.source)
+        uses |= part.uses
     default = definition.settings["properties"].get(setting, {}).get("default")
     path = "$.settings." + setting.replace(".", r"\.")
     value = f"text(resolve({literal({'@path': path})}, context))"
     if default is not None:
         value = f"{value} || {text(str(default))}"
     setup = f"const urls: Record<string, string> = {literal(written, 2, 40)}\n  "
-    return UrlCode(f"urls[{value}]", frozenset({"text", "resolve"}), setup)
+    return UrlCode(f"urls[{value}]", frozenset(uses), setup)
 
 
 def _code(address: AddressMapping) -> UrlCode:
@@ -64,7 +65,9 @@ def _code(address: AddressMapping) -> UrlCode:
         case AddressTemplate(pieces=pieces):
             return _template(pieces)
         case AddressWhole(source=source, of_settings=True):
-            return UrlCode(f"text(resolve({literal(source)}, context))", frozenset({"text", "resolve"}))
+            return UrlCode(
+                f"text(resolve({literal(source)}, context))", frozenset({"text", "resolve"})
+            )
         case AddressWhole() | AddressChoice():
             raise UnsayableAddressError(_COMPUTED)
     raise UnsayableAddressError(_COMPUTED)

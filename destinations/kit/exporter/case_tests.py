@@ -175,7 +175,9 @@ class _Case:
         definition = request.definition
         if isinstance(interaction.result, str):
             was_sent = interaction.result in {"timeout", "lost"}
-            return ["rejected" if was_sent and not _can_repeat(definition) else "retry"] * len(pairs)
+            return ["rejected" if was_sent and not _can_repeat(definition) else "retry"] * len(
+                pairs
+            )
         parts = [request.part(self._context(*pair)) for pair in pairs]
         read = request.read(http_response(interaction.result), len(pairs), parts)
         return [_verdict(request, one) for one in read]

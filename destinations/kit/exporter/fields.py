@@ -25,7 +25,9 @@ _FORMATS: Final[Mapping[str, str]] = {
 }
 """The types of Segment's that a format says."""
 
-_SAID: Final = frozenset({"date", "time", "date-time", "uri", "uri-reference", "uri-template", "email"}) | {
+_SAID: Final = frozenset(
+    {"date", "time", "date-time", "uri", "uri-reference", "uri-template", "email"}
+) | {
     *("hostname", "ipv4", "ipv6", "regex", "uuid"),
 }
 _FORM: Final = {keyword: name for name, keyword in FORM_KEYWORDS.items() if name != "hidden"}
@@ -39,6 +41,8 @@ _READ: Final = frozenset(
         *("required", "additionalProperties", "allOf", "examples"),
         *("x-labels", "x-dependsOn", "x-choices", "x-partnerField", "x-otherwise"),
         *("x-identifier", "x-wholeNumber", "x-refuse", "x-escape"),
+        # Of settings: what only messages, the catalog and our own commands read.
+        *("x-environments", "x-catalog", "x-expected"),
         *(KEYWORD, *_FORM, *_CHECKED),
     }
 )
@@ -104,7 +108,9 @@ class _Writer:
     def _refuse(self, path: str, message: str) -> None:
         self._findings.refuse(self._stem, path, message)
 
-    def _field(self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool) -> dict[str, Any]:
+    def _field(
+        self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool
+    ) -> dict[str, Any]:
         for keyword in spec:
             if keyword not in _READ:
                 self._refuse(place + pointer(keyword), f"the keyword {keyword} has no counterpart")
@@ -133,7 +139,11 @@ class _Writer:
                 self._refuse(f"{place}/format", f"Segment knows no format {one['format']}")
         low, high = ("minLength", "maxLength") if "string" in inner else ("minimum", "maximum")
         if kind in {"string", "text", "password", "number"} and not is_list:
-            found |= {key: spec[keyword] for key, keyword in (("minimum", low), ("maximum", high)) if spec.get(keyword)}
+            found |= {
+                key: spec[keyword]
+                for key, keyword in (("minimum", low), ("maximum", high))
+                if spec.get(keyword)
+            }
         found |= self._form(spec)
         if isinstance(one.get("properties"), Mapping) and kind == "object":
             found["properties"] = self._properties(name, one, place + ("/items" if is_list else ""))
@@ -145,12 +155,14 @@ class _Writer:
 
     def _kind(self, spec: Mapping[str, Any], types: list[str], place: str) -> str:
         given = spec.get("format")
-        if given in _FORMATS:
+        if isinstance(given, str) and given in _FORMATS:
             return _FORMATS[given]
         if len(types) == 1 and types[0] != "array":
             return types[0]
         if types:
-            self._refuse(f"{place}/type", f"a field of several types ({', '.join(types)}) has no counterpart")
+            self._refuse(
+                f"{place}/type", f"a field of several types ({', '.join(types)}) has no counterpart"
+            )
         else:
             self._refuse(place, "a field without a type has no counterpart")
         return "string"
@@ -182,7 +194,10 @@ class _Writer:
         required = spec.get("required", ())
         return {
             key: self._field(
-                f"{name}.{key}", inner, place + pointer("properties", key), is_required=key in required
+                f"{name}.{key}",
+                inner,
+                place + pointer("properties", key),
+                is_required=key in required,
             )
             | ({"label": inner["title"]} if "title" in inner else {"label": key})
             for key, inner in spec["properties"].items()
@@ -218,7 +233,9 @@ class _Writer:
             return
         if self._are_settings:
             keywords = ", ".join(found.get("schema", {})) or "its rules"
-            self._findings.leave_out(self._stem, place, f"Segment does not check {keywords} of a setting")
+            self._findings.leave_out(
+                self._stem, place, f"Segment does not check {keywords} of a setting"
+            )
         else:
             self.found.checks[key] = found
 
@@ -238,7 +255,9 @@ def _leftover(spec: Mapping[str, Any], types: list[str]) -> dict[str, Any]:
     elif types == ["number"]:
         said = {"minimum", "maximum"}
     # A minimum or maximum of 0 is not enforced there.
-    return {key: spec[key] for key in _CHECKED if key in spec and (key not in said or not spec[key])}
+    return {
+        key: spec[key] for key in _CHECKED if key in spec and (key not in said or not spec[key])
+    }
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:

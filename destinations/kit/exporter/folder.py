@@ -19,7 +19,9 @@ MARK: Final = "// Exported by `destinations export segment`"
 BY_HAND: Final = "// By hand: begin\n// By hand: end\n"
 """The place for code that the next export keeps."""
 
-_REGION: Final = re.compile(r"^[ \t]*// By hand: begin\n(.*?)^[ \t]*// By hand: end\n", re.MULTILINE | re.DOTALL)
+_REGION: Final = re.compile(
+    r"^[ \t]*// By hand: begin\n(.*?)^[ \t]*// By hand: end\n", re.MULTILINE | re.DOTALL
+)
 
 
 def made_by_us(folder: Path) -> bool:
@@ -38,7 +40,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+        ) from None
 
 
 def with_hand_written(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +88,10 @@ def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if name in files:
             continue
-        is_types = name.endswith("generated-types.ts") and name.replace("generated-types", "index") not in files
+        is_types = (
+            name.endswith("generated-types.ts")
+            and name.replace("generated-types", "index") not in files
+        )
         own = _read(path).startswith(MARK)
         beside = path.with_name("index.ts")
         if own or (is_types and beside.is_file() and _read(beside).startswith(MARK)):

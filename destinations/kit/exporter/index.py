@@ -17,7 +17,16 @@ from destinations.definition import (
 from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
-from destinations.kit.exporter.literals import WIDTH, Code, is_identifier, literal, member, name_of, text, throw_statement
+from destinations.kit.exporter.literals import (
+    WIDTH,
+    Code,
+    is_identifier,
+    literal,
+    member,
+    name_of,
+    text,
+    throw_statement,
+)
 from destinations.kit.exporter.requests import RequestFile
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.roots import reads
@@ -87,7 +96,9 @@ class IndexFile:
     def _head(self) -> str:
         lines = []
         if self._core:
-            lines.append(f"import {{ {', '.join(sorted(self._core))} }} from '@segment/actions-core'\n")
+            lines.append(
+                f"import {{ {', '.join(sorted(self._core))} }} from '@segment/actions-core'\n"
+            )
         lines.append("import type { DestinationDefinition } from '@segment/actions-core'\n")
         lines.append("import type { Settings } from './generated-types'\n")
         for module in sorted(self._uses):
@@ -199,7 +210,9 @@ class IndexFile:
         if isinstance(auth, BasicAuth) and "authorization" not in {one.lower() for one in fixed}:
             password = f"${{settings.{auth.password} ?? ''}}" if auth.password else ""
             pair = f"${{{_setting(auth.user)}}}:{password.replace('settings.' + str(auth.password), _setting(auth.password or ''))}"
-            credential["authorization"] = Code(f"`Basic ${{Buffer.from(`{pair}`).toString('base64')}}`")
+            credential["authorization"] = Code(
+                f"`Basic ${{Buffer.from(`{pair}`).toString('base64')}}`"
+            )
             needs.add("settings")
         elif isinstance(auth, BearerAuth):
             credential["authorization"] = Code(f"`Bearer ${{{_setting(auth.setting)}}}`")
@@ -223,10 +236,10 @@ class IndexFile:
             flat = f"({given}) => ({{ headers: {own} }})"
             is_long = len(flat) + len("  extendRequest: ,") > WIDTH
             return Code(f"({given}) => ({{\n  headers: {own}\n}})" if is_long else flat)
-        parts = ",\n    ".join(f"{member(key)}: {literal(value)}" for key, value in credential.items())
-        return Code(
-            f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})"
+        parts = ",\n    ".join(
+            f"{member(key)}: {literal(value)}" for key, value in credential.items()
         )
+        return Code(f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})")
 
     def _deletion(self, request: str) -> Code:
         constant = self._requests.names.get(request)
@@ -234,12 +247,16 @@ class IndexFile:
             self._core.add("IntegrationError")
             reason = self._requests.refused.get(request, "it cannot be said")
             message = f"Deleting is not there: {reason}."
-            thrown = throw_statement("IntegrationError", message, "'NotImplemented'", "501", indent=4)
+            thrown = throw_statement(
+                "IntegrationError", message, "'NotImplemented'", "501", indent=4
+            )
             thrown = thrown.replace("\n  ", "\n")[2:]
             return Code(f"() => {{\n{thrown}\n}}")
         self._use("./http", "send")
         self._use("./requests", constant)
-        return Code(f"(request, {{ payload, settings }}) => send(request, {constant}, settings, payload)")
+        return Code(
+            f"(request, {{ payload, settings }}) => send(request, {constant}, settings, payload)"
+        )
 
     def _preset(self, preset: Preset, is_default: bool) -> Mapping[str, Any]:  # noqa: FBT001 - a pair
         mapping: Any = preset.mapping
@@ -262,4 +279,7 @@ def _setting(name: str) -> str:
 def _beyond(value: object) -> list[tuple[str, str]]:
     from destinations.segment.mapping.parts import beyond_segment  # noqa: PLC0415
 
-    return [(at, f"{name} has no counterpart in Segment's mappings") for at, name in beyond_segment(value)]
+    return [
+        (at, f"{name} has no counterpart in Segment's mappings")
+        for at, name in beyond_segment(value)
+    ]

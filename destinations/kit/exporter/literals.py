@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["WIDTH", "Code", "comment", "is_identifier", "literal", "member", "name_of", "text", "throw_statement"]
+__all__ = [
+    "WIDTH",
+    "Code",
+    "comment",
+    "is_identifier",
+    "literal",
+    "member",
+    "name_of",
+    "text",
+    "throw_statement",
+]
 
 WIDTH: Final = 120
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
@@ -139,4 +149,8 @@ def comment(value: str, indent: int = 0) -> str:
     lines = value.replace("*/", "*\\/").splitlines() or [""]
     if len(lines) == 1:
         return f"{space}/** {lines[0]} */\n"
-    return f"{space}/**\n" + "".join(f"{space} * {line}".rstrip() + "\n" for line in lines) + f"{space} */\n"
+    return (
+        f"{space}/**\n"
+        + "".join(f"{space} * {line}".rstrip() + "\n" for line in lines)
+        + f"{space} */\n"
+    )

@@ -71,7 +71,16 @@ def _action(action: ActionMetadata) -> dict[str, Any]:
 
 def _setting(field: Mapping[str, Any]) -> dict[str, Any]:
     found = public_field(field)
-    keys = ("label", "description", "type", "required", "multiple", "choices", "default", "depends_on")
+    keys = (
+        "label",
+        "description",
+        "type",
+        "required",
+        "multiple",
+        "choices",
+        "default",
+        "depends_on",
+    )
     return {key: found[key] for key in keys if key in found}
 
 

@@ -20,8 +20,8 @@ from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_addr
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import WIDTH, Code, comment, literal, name_of, text
-from destinations.segment.json_pointer import pointer
-from destinations.segment.mapping.parts import members, split
+from destinations.segment.json_pointer import pointer, with_value
+from destinations.segment.mapping.parts import Split, beyond_segment, split
 from destinations.segment.mapping.roots import reads
 
 __all__ = ["RETRIED_SECONDS", "RequestFile", "write_requests"]
@@ -80,9 +80,10 @@ def write_requests(
     return file
 
 
-_OWN_NAMES: Final = frozenset(
-    "action destination baseUrl BASE_URL ERRORS ESCAPES check checks choicesOf context"
-    " defaultValues escaped headersOf inTime send sendBatch within".split()
+_OWN_NAMES: Final = (
+    *("action", "destination", "baseUrl", "BASE_URL", "ERRORS", "ESCAPES", "check", "checks"),
+    *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
+    *("sendBatch", "within"),
 )
 """Names that the other files have beside those of requests."""
 
@@ -110,6 +111,7 @@ class _Writer:
         self._findings = findings
         self._file = file
         self._used: set[str] = set()
+        self._computed: list[str] = []
         self._has_rules = False
 
     # -- the file --------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ class _Writer:
         return f"\n{head} {{\n  {code.setup}return {code.source}\n}}\n"
 
     def _rules_block(self) -> str:
-        rules = self._rules(self._definition.error_rules, DESTINATION, "/errorRules")
+        rules = self._rules(self._definition.error_rules, "/errorRules")
         written = literal(rules, 0, 40)
         return (
             "\n/** What errors mean; the first rule that holds decides. */\n"
@@ -156,7 +158,11 @@ class _Writer:
         request = self._definition.requests[name]
         place = pointer("requests", name)
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
+        self._computed = []
         members_ = self._members(request, place)
+        if members_ is not None and self._computed:
+            lines = ",\n  ".join(self._computed)
+            members_["computed"] = Code(f"(context) => [\n  {lines}\n]")
         refused = self._findings.refused[before:]
         if refused or members_ is None:
             self._used, self._has_rules = used, has_rules
@@ -165,7 +171,9 @@ class _Writer:
             return None
         written = literal(members_, 0, 200)
         constant = self._file.names[name]
-        return comment(request.description) + f"export const {constant}: PartnerRequest = {written}\n"
+        return (
+            comment(request.description) + f"export const {constant}: PartnerRequest = {written}\n"
+        )
 
     def _members(self, request: RequestDefinition, place: str) -> dict[str, Any] | None:
         call = request.call
@@ -176,7 +184,7 @@ class _Writer:
             self._refuse(f"{place}/rest/method", f"Segment's client sends no {call.method}")
         self._check_features(request, place)
         rest = f"{place}/rest"
-        found: dict[str, Any] = {"method": call.method, **self._address(request, call, rest)}
+        found: dict[str, Any] = {"method": call.method, **self._address(call, rest)}
         headers = self._headers(call, rest)
         if headers:
             found["headers"] = headers
@@ -231,14 +239,40 @@ class _Writer:
             self._refuse(at, message)
         return self._converted(mapping, path)
 
-    def _converted(self, mapping: object, path: str) -> Any:
-        for at, _ in _conversions(mapping):
-            self._refuse(path + at, "a conversion within a mapping has no counterpart")
+    def _converted(self, mapping: Any, path: str) -> Any:
+        """Return a mapping with the results of its conversions, which code computes first."""
+        found = split(mapping)
+        if found is not None and not found.directive.in_segment:
+            return self._conversion(mapping, found, path)
+        if found is not None:
+            for part in found.parts:
+                if part.on == "data":
+                    changed = self._converted(part.value, path + part.place)
+                    mapping = with_value(mapping, part.place, changed)
+                elif any(beyond_segment(part.value)):
+                    message = "a conversion of the items of a list has no counterpart"
+                    self._refuse(path + part.place, message)
+            return mapping
+        if isinstance(mapping, Mapping):
+            return {key: self._converted(one, path + pointer(key)) for key, one in mapping.items()}
+        if isinstance(mapping, list | tuple):
+            return [self._converted(one, path + pointer(at)) for at, one in enumerate(mapping)]
         return mapping
+
+    def _conversion(self, mapping: Mapping[str, Any], found: Split, path: str) -> Any:
+        given = mapping.get("@convert")
+        if found.directive.name != "@convert" or not isinstance(given, Mapping):
+            self._refuse(path, f"{found.directive.name} has no counterpart")
+            return mapping
+        value = self._converted(given["value"], f"{path}/@convert/value")
+        words = given["to"] if isinstance(given["to"], list) else [given["to"]]
+        self._use("convert")
+        self._computed.append(f"convert({literal(value)}, {literal(words)}, context)")
+        return {"@path": f"$.computed[{len(self._computed) - 1}]"}
 
     # -- its parts -------------------------------------------------------------------------------
 
-    def _address(self, request: RequestDefinition, call: RestDefinition, rest: str) -> Mapping[str, Any]:
+    def _address(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
         own = call.url is not None
         source = call.url if own else self._definition.transport.base_url
         place = f"{rest}/url" if own else "/transport/baseUrl"
@@ -282,14 +316,20 @@ class _Writer:
         return f"segment(resolve({literal(item)}, context))"
 
     def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
-        found = {name: self._mapping(one, f"{rest}/headers{pointer(name)}") for name, one in call.headers.items()}
+        found = {
+            name: self._mapping(one, f"{rest}/headers{pointer(name)}")
+            for name, one in call.headers.items()
+        }
         for name, one in self._definition.transport.headers.items():
             if reads(one, *OF_ONE_EVENT) and name.lower() not in {key.lower() for key in found}:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 
     def _query(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
-        query = {name: self._mapping(one, f"{rest}/query{pointer(name)}") for name, one in call.query.items()}
+        query = {
+            name: self._mapping(one, f"{rest}/query{pointer(name)}")
+            for name, one in call.query.items()
+        }
         auth = self._definition.transport.auth
         if auth is not None and auth.query is not None:
             query[auth.query] = {"@path": "$.settings." + auth.settings[0].replace(".", r"\.")}
@@ -314,7 +354,9 @@ class _Writer:
         if call.text is not None:
             return {"text": self._mapping(call.text, f"{rest}/text")}
         if call.ndjson:
-            lines = [self._mapping(one, f"{rest}/ndjson/{at}") for at, one in enumerate(call.ndjson)]
+            lines = [
+                self._mapping(one, f"{rest}/ndjson/{at}") for at, one in enumerate(call.ndjson)
+            ]
             return {"ndjson": lines}
         return {}
 
@@ -347,15 +389,14 @@ class _Writer:
             "algorithm": sign.algorithm,
             "secret": self._mapping(sign.secret, f"{place}/secret"),
         }
-        for key, value, usual in (
+        unusual = (
             ("secretEncoding", sign.secret_encoding, "text"),
             ("encoding", sign.encoding, "hex"),
             ("timestampHeader", sign.timestamp_header, None),
             ("message", sign.message, "{{body}}"),
             ("value", sign.value, "{{signature}}"),
-        ):
-            if value != usual:
-                given[key] = value
+        )
+        given |= {key: value for key, value, usual in unusual if value != usual}
         return Code(f"signature({literal(given, 0, 24)})")
 
     def _fits(self, schema: Mapping[str, Any], place: str) -> Code:
@@ -378,16 +419,17 @@ class _Writer:
         if self._definition.error_rules:
             self._has_rules = True
         shared = "ERRORS" if self._definition.error_rules else ""
-        own = self._rules(request.error_rules, DESTINATION, f"{place}/errorRules")
+        own = self._rules(request.error_rules, f"{place}/errorRules")
         if not own:
             return Code(shared or "[]")
         return [*own, Code(f"...{shared}")] if shared else own
 
-    def _rules(self, rules: Sequence[ErrorRule], stem: str, place: str) -> list[Any]:
+    def _rules(self, rules: Sequence[ErrorRule], place: str) -> list[Any]:
         return [self._rule(rule, f"{place}/{at}") for at, rule in enumerate(rules)]
 
     def _rule(self, rule: ErrorRule, place: str) -> Code:
-        when, found = rule.when, {}
+        when = rule.when
+        found: dict[str, Any] = {}
         if when.status is not None:
             found["statuses"] = list(when.status)
         if when.message is not None:
@@ -408,7 +450,9 @@ class _Writer:
         said = f"// {' '.join(rule.description.split())}\n" if rule.description else ""
         return Code(said + literal(found, 0, 2))
 
-    def _batch(self, request: RequestDefinition, call: RestDefinition, place: str) -> Mapping[str, Any]:
+    def _batch(
+        self, request: RequestDefinition, call: RestDefinition, place: str
+    ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if call.batch_json is not None:
             found["json"] = call.batch_json
@@ -426,16 +470,15 @@ class _Writer:
 
     def _failures(self, form: FailedItems) -> Code:
         given: dict[str, Any] = {"statuses": list(form.statuses), "items": form.items}
-        for key, value in (
+        mappings = (
             ("index", form.index),
             ("itemId", form.item_id),
             ("eventId", form.event_id),
             ("itemStatus", form.item_status),
             ("code", form.code),
             ("message", form.message),
-        ):
-            if value is not None:
-                given[key] = value
+        )
+        given |= {key: value for key, value in mappings if value is not None}
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 
@@ -444,23 +487,6 @@ def _unsayable_call(call: object) -> str:
     if missing is not None:
         return f"the request is not written yet: {missing}"
     return "a GraphQL request has no counterpart in exported folders"
-
-
-def _conversions(mapping: object, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the places of the directives that Segment's runtime does not have."""
-    found = split(mapping)
-    if found is not None:
-        if not found.directive.in_segment:
-            yield place, mapping
-            return
-        for part in found.parts:
-            yield from _conversions(part.value, place + part.place)
-    elif isinstance(mapping, Mapping):
-        for key, item in mapping.items():
-            yield from _conversions(item, place + pointer(key))
-    elif isinstance(mapping, list | tuple):
-        for at, item in enumerate(mapping):
-            yield from _conversions(item, place + pointer(at))
 
 
 def _patterns(schema: object, place: str = "") -> Iterator[tuple[str, str]]:

@@ -157,7 +157,9 @@ class _Export:
             self._modules |= requests.modules | {"http"}
             source, used = versions.apply(requests.source)
             if used:
-                source = f"import {{ {', '.join(sorted(used))} }} from './versioning-info'\n{source}"
+                source = (
+                    f"import {{ {', '.join(sorted(used))} }} from './versioning-info'\n{source}"
+                )
             found["requests.ts"] = _exported(definition, source)
         found["generated-types.ts"] = types_source("Settings", settings.fields)
         found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
@@ -315,8 +317,7 @@ class _Export:
         actions = {
             slug: action.perform.request
             for slug, action in definition.event_actions.items()
-            if action.perform.request is not None
-            and action.perform.request not in requests.refused
+            if action.perform.request is not None and action.perform.request not in requests.refused
         }
         deliveries = list(
             case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))

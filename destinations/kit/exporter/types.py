@@ -44,7 +44,11 @@ def _comment(description: str | None, space: str) -> list[str]:
     if not description:
         return []
     text = description.replace("*/", "* /")
-    return [f"{space}/**", *(f"{space} * {line}".rstrip() for line in text.split("\n")), f"{space} */"]
+    return [
+        f"{space}/**",
+        *(f"{space} * {line}".rstrip() for line in text.split("\n")),
+        f"{space} */",
+    ]
 
 
 def _type(field: Mapping[str, Any], indent: int) -> str:

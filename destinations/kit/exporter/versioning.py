@@ -10,7 +10,9 @@ from destinations.kit.exporter.literals import comment, text
 
 __all__ = ["VersionFile", "versions_in"]
 
-_VERSION: Final = re.compile(r"(?<![A-Za-z0-9])v\d+(?:\.\d+)*(?![A-Za-z0-9])|\b20\d\d-\d\d(?:-\d\d)?\b")
+_VERSION: Final = re.compile(
+    r"(?<![A-Za-z0-9])v\d+(?:\.\d+)*(?![A-Za-z0-9])|\b20\d\d-\d\d(?:-\d\d)?\b"
+)
 
 
 def versions_in(texts: Iterable[str]) -> tuple[str, ...]:
@@ -25,14 +27,18 @@ class VersionFile:
         self._name = name
         several = len(versions) > 1
         self.constants = {
-            version: f"API_VERSION_{re.sub('[^0-9A-Za-z]', '_', version).upper()}" if several else "API_VERSION"
+            version: f"API_VERSION_{re.sub('[^0-9A-Za-z]', '_', version).upper()}"
+            if several
+            else "API_VERSION"
             for version in versions
         }
 
     def source(self) -> str:
         """Return the text of the file."""
         if not self.constants:
-            return comment(f"The requests to {self._name} name no version of its API.") + "export {}\n"
+            return (
+                comment(f"The requests to {self._name} name no version of its API.") + "export {}\n"
+            )
         parts = [
             comment(f"The version of {self._name}'s API that requests name.")
             + f"export const {constant} = {text(version)}\n"
@@ -44,7 +50,9 @@ class VersionFile:
         """Return code whose string literals of URLs use the constants, and the constants used."""
         used = []
         for version, constant in self.constants.items():
-            pattern = re.compile(rf"'((?:https?:)?[^'\n]*?)(?<![A-Za-z0-9]){re.escape(version)}(?![A-Za-z0-9])([^'\n]*)'")
+            pattern = re.compile(
+                rf"'((?:https?:)?[^'\n]*?)(?<![A-Za-z0-9]){re.escape(version)}(?![A-Za-z0-9])([^'\n]*)'"
+            )
 
             def put(found: re.Match[str], constant: str = constant) -> str:
                 before, after = found[1], found[2]

@@ -5,7 +5,18 @@
  */
 import { MultiStatusResponse, getErrorCodeFromHttpStatus } from '@segment/actions-core'
 import type { JSONLikeObject, RequestClient } from '@segment/actions-core'
-import { byStatus, errorOf, exchange, failureOf, isRepeated, partOf, refusedStatus, resolve, text } from './http'
+import {
+  byStatus,
+  contextOf,
+  errorOf,
+  exchange,
+  failureOf,
+  isRepeated,
+  partOf,
+  refusedStatus,
+  resolve,
+  text
+} from './http'
 import type { Context, FailedItems, Failure, FailureReading, Part, PartnerRequest } from './http'
 
 /** Send events in one request; throws if the partner took none of them. */
@@ -20,7 +31,7 @@ export async function sendBatch(
   const ready: Array<{ at: number; context: Context; part: Part }> = []
   payloads.forEach((payload, at) => {
     try {
-      const context = { payload: prepare(payload), settings }
+      const context = contextOf(one, prepare(payload), settings)
       ready.push({ at, context, part: partOf(one, context) })
     } catch (error) {
       const errormessage = (error as Error).message

@@ -4,7 +4,7 @@
  * This file is the same for every destination; what is special to this one stands in the actions.
  */
 import type { DynamicFieldResponse, RequestClient } from '@segment/actions-core'
-import { answerOf, exchange, partOf, resolve, text } from './http'
+import { answerOf, contextOf, exchange, partOf, resolve, text } from './http'
 import type { Mapping, PartnerRequest } from './http'
 
 /** Where the choices stand: `items` and `next` are mappings on `answer`, the others on an item. */
@@ -21,8 +21,8 @@ export function choicesOf(
   form: ChoiceForm
 ): (request: RequestClient, data: { settings: unknown; page?: string }) => Promise<DynamicFieldResponse> {
   return async (request, { settings, page }) => {
-    const context = { payload: {}, settings, page: page === undefined || page === '' ? undefined : page }
     try {
+      const context = contextOf(one, {}, settings, page === '' ? undefined : page)
       const { response, failures } = await exchange(request, one, context, [partOf(one, context)])
       const [failure] = failures
       if (failure !== undefined) {

@@ -21,6 +21,8 @@ export type Mapping = unknown
 export interface Context {
   payload: unknown
   settings: unknown
+  /** What the request computes before. */
+  computed?: readonly unknown[]
   /** What the next page of a list of choices is asked with. */
   page?: unknown
 }
@@ -92,6 +94,8 @@ export interface PartnerRequest {
   url: (context: Context) => string
   /** Whether the URL is the same for every event, so that a 404 is no verdict on one of them. */
   hasFixedUrl: boolean
+  /** What its mappings read besides, such as conversions. */
+  computed?: (context: Context) => readonly unknown[]
   headers?: Mapping
   /** The text of the query, encoded. */
   query?: (context: Context) => string
@@ -139,13 +143,19 @@ export async function send(
   settings: unknown,
   payload: unknown
 ): Promise<ModifiedResponse> {
-  const context = { payload, settings }
+  const context = contextOf(one, payload, settings)
   const { response, failures } = await exchange(request, one, context, [partOf(one, context)])
   const failure = failures[0]
   if (failure !== undefined && !failure.isThere) {
     throw errorOf(failure, one)
   }
   return response
+}
+
+/** What the mappings of a request read for an event; throws if a conversion fails. */
+export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
+  const context = { payload, settings, page }
+  return one.computed === undefined ? context : { ...context, computed: one.computed(context) }
 }
 
 /** Send the parts of one event, or of several, in one request; URL and headers are those of the `first` one. */

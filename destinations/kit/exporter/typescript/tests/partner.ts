@@ -113,12 +113,14 @@ function record({ request, response, failure }: Interaction, sent: Interaction['
   })
 }
 
+/** The body as text; nock gives JSON as a value, and what is compressed otherwise in hexadecimal digits. */
 function textOf(body: unknown, encoding: unknown): string {
-  if (encoding !== undefined && String(encoding) === 'gzip') {
-    const pieces = (Array.isArray(body) ? body : [body]).join('')
-    return gunzipSync(Buffer.from(pieces, 'hex')).toString()
+  const pieces = Array.isArray(body) && body.every((piece) => typeof piece === 'string') ? body.join('') : body
+  if (typeof pieces !== 'string') {
+    return JSON.stringify(pieces)
   }
-  return typeof body === 'string' ? body : JSON.stringify(body)
+  const isCompressed = encoding !== undefined && String(encoding) === 'gzip' && pieces.startsWith('1f8b')
+  return isCompressed ? gunzipSync(Buffer.from(pieces, 'hex')).toString() : pieces
 }
 
 /** A request as a value: with its query in order, and the names of its headers in lower case. */

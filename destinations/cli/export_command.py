@@ -1,0 +1,103 @@
+"""``destinations export``: write definitions in the form of other systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from destinations.cli.commands import Group
+from destinations.cli.json_output import json_text
+from destinations.errors import Issue
+from destinations.kit.exporter import Exported, export_segment
+from destinations.runtime.installed import find_folder
+
+__all__ = ["command"]
+
+
+@click.group(
+    "export",
+    cls=Group,
+    epilog="Example: destinations export segment ./acme --into ../action-destinations/acme",
+)
+def command() -> None:
+    """Write a definition in the form of another system."""
+
+
+@command.command(
+    "segment",
+    epilog="Example: destinations export segment ./acme --into ../action-destinations/acme",
+)
+@click.argument("destination", metavar="FOLDER")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Write to DIR, the destination's own folder in Segment's repository.",
+)
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Write what can be said; the rest fails with the status 501.",
+)
+@click.option("--check", is_flag=True, help="Only say whether DIR is up to date.")
+@click.option("--force", is_flag=True, help="Overwrite a folder that is no export.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def segment(
+    destination: str, into: Path, *, partial: bool, check: bool, force: bool, as_json: bool
+) -> int:
+    """Write a definition as a TypeScript folder of Segment's repository.
+
+    FOLDER is the definition's folder, or the slug of an installed one. Exports fields, presets,
+    requests, error rules and the recorded cases as tests. What Segment cannot run is named with
+    its place in the definition, and nothing is written then, unless --partial is given. What is
+    between `// By hand: begin` and `// By hand: end` stays.
+    """
+    exported = export_segment(
+        Path(str(find_folder(destination))), into, partial=partial, check=check, force=force
+    )
+    if as_json:
+        click.echo(json_text(_as_json(exported, check=check), indent=2))
+    else:
+        _print(exported, check=check)
+    return 1 if check and exported.changed else 0
+
+
+def _as_json(exported: Exported, *, check: bool) -> dict[str, object]:
+    return {
+        "folder": str(exported.folder),
+        "files": list(exported.files),
+        "changed": list(exported.changed),
+        "refused": [asdict(one) for one in exported.refused],
+        "leftOut": [asdict(one) for one in exported.left_out],
+        "isUpToDate": not exported.changed if check else True,
+    }
+
+
+def _print(exported: Exported, *, check: bool) -> None:
+    _list("Not exported; each fails there with the status 501:", exported.refused)
+    _list("Left out, as Segment has nothing like it:", exported.left_out)
+    changed = exported.changed
+    if check:
+        for name in changed:
+            click.echo(f"{exported.folder / name} is not up to date")
+        click.echo(
+            f"{exported.folder} is up to date."
+            if not changed
+            else f"Next: destinations export segment with --into {exported.folder}, without --check"
+        )
+        return
+    click.echo(
+        f"{exported.folder} is up to date."
+        if not changed
+        else f"Wrote {len(exported.files)} files to {exported.folder}, {len(changed)} of them changed."
+    )
+
+
+def _list(title: str, issues: Iterable[Issue]) -> None:
+    lines = [f"  {issue}" for issue in issues]
+    if lines:
+        click.echo("\n".join([title, *lines]) + "\n")
