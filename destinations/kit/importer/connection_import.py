@@ -22,7 +22,7 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.connection import Connection, connect
 from destinations.definition.document import read_document
 from destinations.definition.schema_issues import schema_issues
-from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
 from destinations.kit.importer.findings import Findings, Placed, json_type
 from destinations.kit.importer.presets import canonical, checked_fql
 from destinations.kit.importer.reading import (
@@ -32,7 +32,12 @@ from destinations.kit.importer.reading import (
     subscriptions_in,
 )
 from destinations.kit.importer.segment_model import SegmentPreset
-from destinations.kit.importer.subscriptions import SWITCHED_OFF, read_preset
+from destinations.kit.importer.subscriptions import (
+    SWITCHED_OFF,
+    mapped_here,
+    not_imported,
+    read_preset,
+)
 from destinations.kit.importer.sync_mode import refused_sync_mode
 from destinations.kit.importer.titles import numbered
 from destinations.kit.importer.yaml_text import comment, yaml_text
@@ -40,6 +45,7 @@ from destinations.segment.fields import SYNC_MODE
 from destinations.segment.filters import property_path
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.compiler import ROOT_DIRECTIVE
 
 __all__ = ["ALL_EVENTS", "ImportedConnection", "import_connection"]
 
@@ -64,9 +70,6 @@ _READ: Final = (
     *("settings", "mapping", "fields"),
 )
 _READ_OF_FILTERS: Final = ("if", "actions", "title", "description", "enabled")
-_BATCHING: Final = ("enable_batching", "batch_size", "batch_bytes", "batch_keys")
-_INTERNAL: Final = "__segment_internal"
-_HOOKS: Final = ("onMappingSave", "retlOnMappingSave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,11 @@ def _subscriptions(
         if preset.aside is not None and preset.aside != SWITCHED_OFF:
             findings.note(path, f"{preset.name!r} is left out: {preset.aside}")
             continue
+        known = definition.event_actions
+        # A name that is nearly another is a mistake; what an import left out has names of its own.
+        if preset.action not in known and not did_you_mean(preset.action, known):
+            findings.note(path, not_imported(preset))
+            continue
         action = definition.actions.get(preset.action)
         own = preset.name or (preset.action if action is None else action.title)
         name = numbered(own, (taken for slug, taken in names if slug == preset.action))
@@ -213,18 +221,14 @@ def _mapping(
     defaults. So those of them that have a default are noted.
     """
     action, given = definition.actions.get(preset.action), dict(preset.mapping or {})
-    if action is None or directive_keys(given):
-        return given
+    if action is None or directive_keys(given) or ROOT_DIRECTIVE in given:
+        return mapped_here(given, (), preset.mapping_path, findings)
     fields, default = action.fields["properties"], action.default_mapping
     refused = refused_sync_mode(given, fields, action.slug)
     if refused is not None:
         findings.issue(preset.mapping_path + pointer(SYNC_MODE), refused)
-    for key in list(given):
-        message = _left_out(key)
-        if message and key not in fields:
-            if key != SYNC_MODE or refused is None:
-                findings.note(preset.mapping_path + pointer(key), message)
-            del given[key]
+    told = () if refused is None else (SYNC_MODE,)
+    given = mapped_here(given, fields, preset.mapping_path, findings, told=told)
     missing = [key for key in default if key not in given] if given else []
     if missing:
         names = ", ".join(missing)
@@ -234,15 +238,6 @@ def _mapping(
         for key, value in given.items()
         if key not in default or canonical(value) != canonical(default[key])
     }
-
-
-def _left_out(key: str) -> str:
-    """Return why a key of a mapping is for Segment alone; empty if it may be a field."""
-    if key in _HOOKS:
-        return "holds what code of Segment's gave when the mapping was saved: left out"
-    if key.startswith(_INTERNAL) or key in _BATCHING:
-        return "is for Segment's own sending: left out"
-    return ""
 
 
 def _filters(found: Sequence[Placed[Any]], written: _Written, findings: Findings) -> None:

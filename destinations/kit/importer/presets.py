@@ -13,10 +13,15 @@ from destinations.errors import DefinitionError
 from destinations.kit.importer.findings import Findings
 from destinations.kit.importer.fql import proper_fql
 from destinations.kit.importer.segment_model import SegmentPreset
+from destinations.kit.importer.subscriptions import mapped_here, not_imported
 from destinations.kit.importer.sync_mode import refused_sync_mode
 from destinations.kit.importer.titles import numbered
+from destinations.segment.fields import SYNC_MODE
 from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
-from destinations.segment.mapping import compile_mapping, compile_value
+from destinations.segment.mapping import (
+    compile_mapping,
+    compile_value,
+)
 
 __all__ = ["PlannedPreset", "canonical", "checked_fql", "checked_value", "plan_presets"]
 
@@ -88,8 +93,7 @@ def plan_presets(
     names: set[tuple[str, str]] = set()
     for preset in presets:
         if preset.action not in titles:
-            message = f"is for the action {preset.action!r}, which is not imported: left out"
-            findings.note(preset.path, message)
+            findings.note(preset.path, not_imported(preset))
             continue
         own = preset.name or titles[preset.action]
         name = numbered(own, (taken for action, taken in names if action == preset.action))
@@ -122,13 +126,16 @@ def _plan(
             subscribe = written
     entry["subscribe"] = subscribe or ""
     if preset.mapping is not None:
-        if not _compiles(preset.mapping, preset.mapping_path, findings):
+        # A sync mode that is refused is why the preset is set aside: it stays to be seen.
+        shown = {SYNC_MODE, *fields["properties"]}
+        mapping = mapped_here(preset.mapping, shown, preset.mapping_path, findings)
+        if not _compiles(mapping, preset.mapping_path, findings):
             aside = aside or "a part of its mapping fails for every event that reaches it"
-        for issue in broken_mapping(_NO_LINES, preset.mapping_path, preset.mapping, fields):
+        for issue in broken_mapping(_NO_LINES, preset.mapping_path, mapping, fields):
             findings.note(issue.path, issue.message)
             aside = aside or "a value of its mapping does not fit its own field"
-        if canonical(preset.mapping) != canonical(default):
-            entry["mapping"] = preset.mapping
+        if canonical(mapping) != canonical(default):
+            entry["mapping"] = mapping
     if aside is not None:
         findings.note(preset.path, f"the preset {name!r} is set aside: {aside}")
     return PlannedPreset(entry, aside, comments)

@@ -13,7 +13,7 @@ from destinations.definition import load_definition
 from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
-from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.errors import DefinitionError, Issue, UsageError, unknown_name
 from destinations.kit.importer.destination_file import preset_text
 from destinations.kit.importer.findings import Findings, json_type
 from destinations.kit.importer.presets import PlannedPreset, plan_presets
@@ -45,12 +45,14 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
             findings.issue(path, f"should be a subscription, an object, but is {json_type(raw)}")
             continue
         preset = read_preset(raw, path, {}, findings)
-        if preset is not None and preset.action not in definition.event_actions:
-            known = ", ".join(definition.event_actions)
-            findings.issue(path, f"unknown action {preset.action!r}; known: {known}")
-        elif preset is not None:
+        if preset is not None:
             presets.append(preset)
     actions = definition.event_actions
+    if presets and not any(preset.action in actions for preset in presets):
+        # Not the subscriptions of this destination.
+        for preset in presets:
+            findings.issue(preset.path, unknown_name("action", preset.action, actions))
+        presets = []
     titles = {slug: action.title for slug, action in actions.items()}
     defaults = {slug: action.default_mapping for slug, action in actions.items()}
     fields = {slug: action.fields for slug, action in actions.items()}

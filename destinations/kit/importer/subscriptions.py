@@ -7,14 +7,18 @@ settings, enabled, modelId}``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.kit.importer.findings import Findings, json_type
 from destinations.kit.importer.left_out import note_left_out
 from destinations.kit.importer.segment_model import SegmentPreset
+from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.compiler import ROOT_DIRECTIVE
+from destinations.segment.mapping.parts import split
 
-__all__ = ["SWITCHED_OFF", "note_unread", "read_preset"]
+__all__ = ["SWITCHED_OFF", "mapped_here", "not_imported", "note_unread", "read_preset"]
 
 SWITCHED_OFF: Final = "it is switched off in Segment"
 """Why a subscription or filter that is not enabled is set aside."""
@@ -23,12 +27,89 @@ _ACTION: Final = ("partnerAction", "actionSlug")
 _SUBSCRIBE: Final = ("subscribe", "trigger")
 _MAPPING: Final = ("mapping", "fields", "settings")
 _AUTOMATIC: Final = "automatic"
+_INTERNAL: Final = "__segment_internal"
+_BATCHING: Final = ("enable_batching", "batch_size", "batch_bytes", "batch_keys")
+_HOOKS: Final = ("onMappingSave", "retlOnMappingSave")
+_HOOK_OUTPUTS: Final = "hookOutputs"
+"""The root at which mappings read what hooks gave."""
+
+_READS_HOOKS: Final = (
+    "reads what code of Segment's gave when the mapping was saved (hookOutputs), which nothing"
+    " gives here: it is always missing"
+)
 
 
 def note_unread(raw: Mapping[str, Any], path: str, findings: Findings) -> None:
     """Note the keys of a preset that nothing is made of."""
     read = (*_ACTION, *_SUBSCRIBE, *_MAPPING, "actionId", "name", "type", "enabled", "modelId")
     note_left_out(raw, "preset", read, path, findings)
+
+
+def not_imported(preset: SegmentPreset) -> str:
+    """Return the message about a preset for an action that the definition lacks.
+
+    A file of subscriptions does not say where an action runs.
+    """
+    named = f"{preset.name!r} " if preset.name else ""
+    return (
+        f"{named}is for the action {preset.action!r}, which is not imported, as those that run in"
+        " a browser or an app: left out"
+    )
+
+
+def mapped_here(
+    mapping: Mapping[str, Any],
+    fields: Collection[str],
+    path: str,
+    findings: Findings,
+    *,
+    told: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return a mapping without the keys that are for Segment alone, unless ``fields`` have them.
+
+    They are noted, but those in ``told``, and so are values that read what Segment's hooks gave.
+    """
+    kept = dict(mapping)
+    if not directive_keys(mapping) and ROOT_DIRECTIVE not in mapping:
+        for key in mapping:
+            message = "" if key in fields else _left_out(key)
+            if message:
+                del kept[key]
+            if message and key not in told:
+                findings.note(path + pointer(key), message)
+    for place in _reading_hooks(kept):
+        findings.note(path + place, _READS_HOOKS)
+    return kept
+
+
+def _left_out(key: str) -> str:
+    """Return why a key of a mapping is for Segment alone; empty if it may be a field."""
+    if key in _HOOKS:
+        return "holds what code of Segment's gave when the mapping was saved: left out"
+    if key.startswith(_INTERNAL) or key in _BATCHING:
+        return "is for Segment's own sending: left out"
+    return ""
+
+
+def _reading_hooks(mapping: Any) -> Iterator[str]:
+    """Yield the place of each path and template in a mapping that reads what hooks gave."""
+    found = split(mapping)
+    if found is not None:
+        for part in found.parts:
+            code = part.value if part.role == "code" and isinstance(part.value, str) else None
+            paths = () if code is None else found.directive.paths(code)
+            if any(path and path[0] == _HOOK_OUTPUTS for path in paths):
+                yield part.place
+            else:
+                yield from (part.place + place for place in _reading_hooks(part.value))
+        return
+    if isinstance(mapping, Mapping):
+        items = [(str(key), value) for key, value in mapping.items()]
+    else:
+        listed = mapping if isinstance(mapping, list) else []
+        items = [(str(index), value) for index, value in enumerate(listed)]
+    for key, value in items:
+        yield from (pointer(key) + place for place in _reading_hooks(value))
 
 
 def read_preset(

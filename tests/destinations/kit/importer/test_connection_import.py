@@ -16,6 +16,8 @@ from destinations.definition.connection import Connection, connect
 from destinations.definition.document import Document, read_document
 from destinations.errors import DefinitionError, UsageError
 from destinations.kit.importer import export_connection, import_connection
+from destinations.kit.importer.findings import Findings
+from destinations.kit.importer.subscriptions import mapped_here
 
 Write = Callable[[str, Any], Path]
 
@@ -164,6 +166,28 @@ def test_two_of_one_name(kana: DestinationDefinition, write: Write) -> None:
     data, notes = _imported(kana, write("s.json", [CALLS, other]))
     assert [one["name"] for one in data["subscriptions"]] == ["Calls", "Calls 2"]
     assert "/1/name: is the name of another one as well: 'Calls 2' here" in notes
+
+
+def test_what_runs_in_a_browser(kana: DestinationDefinition, write: Write) -> None:
+    """It is left out by its name; the rest is a connection."""
+    pixel = CALLS | {"name": "Pixel", "actionSlug": "pixelWeb"}
+    data, notes = _imported(kana, write("s.json", [pixel, CALLS]))
+    assert [one["name"] for one in data["subscriptions"]] == ["Calls"]
+    assert "/0: 'Pixel' is for the action 'pixelWeb', which is not imported" in notes
+    with pytest.raises(
+        UsageError, match=r"nothing of .* can be in a connection: /0 'Pixel' is for"
+    ):
+        _imported(kana, write("s.json", [pixel]))
+
+
+def test_what_hooks_gave(kana: DestinationDefinition, write: Write) -> None:
+    """A value that reads it is named; a directive of the root stays."""
+    root = {"__segment_internal_directive": {"@transform": {"apply": {"id": 1}}}}
+    hooked = {"featureId": {"@path": "$.hookOutputs.onMappingSave.id"}}
+    data, notes = _imported(kana, write("s.json", CALLS | {"settings": hooked}))
+    assert data["subscriptions"][0]["mapping"] == hooked
+    assert "/settings/featureId/@path: reads what code of Segment's gave" in notes
+    assert mapped_here({**hooked, **root}, (), "", Findings("f")) == {**hooked, **root}
 
 
 @pytest.mark.parametrize(

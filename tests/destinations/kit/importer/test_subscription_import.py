@@ -111,3 +111,65 @@ def test_nothing_to_add(folder: Path, write: Callable[[str, Any], Path]) -> None
     imported = import_subscriptions(write("s.json", ONE | {"enabled": False}), folder)
     assert imported.files == ()
     assert "switched off" in imported.notes[0].message
+
+
+def test_what_runs_in_a_browser(folder: Path, write: Callable[[str, Any], Path]) -> None:
+    """It is left out by its name; the rest is added."""
+    other = ONE | {"name": "Pixel", "partnerAction": "trackEventWeb"}
+    switched_off = {"name": "Off", "actionSlug": "pageWeb", "trigger": "x", "enabled": False}
+    imported = import_subscriptions(write("s.json", [other, ONE, switched_off]), folder)
+    notes = [(note.path, note.message) for note in imported.notes]
+    left_out = "which is not imported, as those that run in a browser or an app: left out"
+    assert notes == [
+        ("/0", f"'Pixel' is for the action 'trackEventWeb', {left_out}"),
+        ("/2", f"'Off' is for the action 'pageWeb', {left_out}"),
+    ]
+    assert [preset.name for preset in load_definition(folder).presets[2:]] == ["New"]
+
+
+def test_subscriptions_of_another_destination(
+    folder: Path, write: Callable[[str, Any], Path]
+) -> None:
+    """If none of them is for an action that is there, each is told, and nothing is written."""
+    others = [ONE | {"partnerAction": "trackEvnt"}, ONE | {"partnerAction": "page"}]
+    with pytest.raises(DefinitionError) as raised:
+        import_subscriptions(write("s.json", others), folder)
+    assert [issue.path for issue in raised.value.issues] == ["/0", "/1"]
+    assert "did you mean trackEvent?" in raised.value.issues[0].message
+
+
+HOOKED = {"@path": "$.hookOutputs.onMappingSave.id"}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "places"),
+    [
+        ({"user": HOOKED}, ["/user/@path"]),
+        ({"user": {"@path": "hookOutputs['onMappingSave'].id"}}, ["/user/@path"]),
+        ({"user": {"@template": "a-{{ hookOutputs.onMappingSave.id }}"}}, ["/user/@template"]),
+        ({"user": {"@if": {"exists": HOOKED, "then": HOOKED, "else": "x"}}},
+         ["/user/@if/exists/@path", "/user/@if/then/@path"]),
+        ({"name": {"@arrayPath": ["$.properties.items", {"id": HOOKED}]}},
+         ["/name/@arrayPath/1/id/@path"]),
+        ({"user": {"@path": "$.properties.hookOutputs"}}, []),
+        ({"user": {"@literal": HOOKED}}, ["/user/@literal/@path"]),
+        ({"user": "hookOutputs"}, []),
+    ],
+)  # fmt: skip
+def test_what_hooks_gave(
+    mapping: Any, places: list[str], folder: Path, write: Callable[[str, Any], Path]
+) -> None:
+    """Each value that reads it is named at its place, and kept."""
+    imported = import_subscriptions(write("s.json", ONE | {"mapping": mapping}), folder)
+    found = [note.path for note in imported.notes if "hookOutputs" in note.message]
+    assert found == [f"/mapping{place}" for place in places]
+    assert load_definition(folder).presets[-1].mapping == mapping
+
+
+def test_keys_for_segment_alone(folder: Path, write: Callable[[str, Any], Path]) -> None:
+    """What hooks gave and what is for Segment's sending is left out, each with a note."""
+    keys = ("onMappingSave", "retlOnMappingSave", "__segment_internal_x", "batch_size")
+    given = {"user": "x", **{key: {"outputs": {"id": "1"}} for key in keys}}
+    imported = import_subscriptions(write("s.json", ONE | {"mapping": given}), folder)
+    assert [note.path for note in imported.notes] == [f"/mapping/{key}" for key in keys]
+    assert load_definition(folder).presets[-1].mapping == {"user": "x"}
