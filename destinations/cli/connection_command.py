@@ -12,8 +12,8 @@ from destinations.cli.opening import destination_argument
 from destinations.definition.connection import read_connection
 from destinations.errors import UsageError
 from destinations.kit.importer import export_connection, import_connection
-from destinations.kit.testing.whole_files import make_file, replace_file
 from destinations.opening import open_definition
+from destinations.whole_files import make_file, replace_file
 
 __all__ = ["command"]
 

@@ -17,6 +17,7 @@ from destinations.errors import UsageError
 from destinations.opening import open_definition
 from destinations.pipeline.output import naming
 from destinations.runtime.installed import find_folder
+from destinations.whole_files import replace_file
 
 if TYPE_CHECKING:
     from destinations.kit.lint import Configuration, Finding
@@ -217,7 +218,7 @@ def _findings(
         text = _read(page)
         if fix and (fixed := fix_page(text, page, configurations[page.parent])) != text:
             with naming(page):
-                page.write_text(fixed, encoding="utf-8", newline=_newline(page))
+                replace_file(page, fixed.replace("\n", _newline(page)).encode())
             text = fixed
         findings += lint_page(text, page, configurations[page.parent])
     return findings

@@ -9,6 +9,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from destinations.whole_files import files_written
+
 __all__ = ["FOLDER", "missing_schemas", "schema_copies", "stale_schemas", "update_schemas"]
 
 FOLDER: Final = "schemas"
@@ -54,13 +56,15 @@ _SCHEMA_KEY: Final = re.compile(
 
 
 def update_schemas(folder: Path) -> list[str]:
-    """Write the copies that differ or are missing, and return their names. Raises `OSError`."""
+    """Write the copies that differ or are missing, all or none, and return their names.
+
+    Raises `OSError`.
+    """
     stale = [*stale_schemas(folder), *missing_schemas(folder)]
     shipped = schema_copies()
     if stale:
-        (folder / FOLDER).mkdir(exist_ok=True)
-    for name in stale:
-        (folder / name).write_text(shipped[name], encoding="utf-8")
+        with files_written(folder, {name: shipped[name].encode() for name in stale}):
+            pass
     return stale
 
 

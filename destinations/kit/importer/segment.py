@@ -22,6 +22,7 @@ from destinations.kit.importer.reading import destinations_in, read_json_file, s
 from destinations.kit.importer.segment_model import SegmentDestination
 from destinations.kit.importer.settings_schema import settings_schema
 from destinations.kit.importer.titles import camel_case, numbered, title_of
+from destinations.whole_files import files_written
 
 __all__ = ["Imported", "import_segment"]
 
@@ -82,9 +83,8 @@ def import_segment(
         raise UsageError(f"{msg}; give --out DIR")
     texts = _files(_read(raw, slug, path, findings), name, findings)
     findings.raise_issues()
-    files = _write(folder, texts, force=force)
-    # Other files in the folder may not fit the imported ones.
-    definition = load_definition(folder.resolve())
+    definition = _write(folder, texts, force=force)
+    files = tuple(sorted(folder / name for name in texts))
     return Imported(folder, files, tuple(findings.notes), definition)
 
 
@@ -158,16 +158,15 @@ def _note_prose(destination: SegmentDestination, findings: Findings) -> None:
         findings.note(destination.path, message)
 
 
-def _write(folder: Path, texts: Mapping[str, str], *, force: bool) -> tuple[Path, ...]:
+def _write(folder: Path, texts: Mapping[str, str], *, force: bool) -> DestinationDefinition:
+    """Write the files, and return the definition; nothing is written if it is not valid."""
     try:
         if not force and folder.exists() and any(folder.iterdir()):
             msg = f"{folder} exists and is not empty: give another --out DIR, or --force"
             raise UsageError(msg)
         encoded = {name: text.encode("utf-8") for name, text in texts.items()}
-        for name, data in encoded.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        with files_written(folder, encoded):
+            # Other files in the folder may not fit the imported ones.
+            return load_definition(folder.resolve())
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from None
-    return tuple(sorted(folder / name for name in texts))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from destinations.definition import load_definition
+from destinations.definition import DestinationDefinition, load_definition
 from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
@@ -20,6 +20,7 @@ from destinations.kit.importer.presets import PlannedPreset, plan_presets
 from destinations.kit.importer.reading import read_json_file, subscriptions_in
 from destinations.kit.importer.segment import Imported
 from destinations.kit.importer.subscriptions import read_preset
+from destinations.whole_files import files_written
 
 __all__ = ["import_subscriptions"]
 
@@ -61,8 +62,7 @@ def import_subscriptions(file: Path, folder: Path) -> Imported:
     target = _target(folder)
     added = [preset for preset in planned if preset.aside is None]
     if added:
-        _add(target, added, sorted(actions))
-        definition = load_definition(folder.resolve())
+        definition = _add(folder, target, added, sorted(actions))
     files = (target,) if added else ()
     return Imported(folder, files, tuple(findings.notes), definition)
 
@@ -74,14 +74,18 @@ def _target(folder: Path) -> Path:
     raise UsageError(f"{folder} holds no destination.yaml: presets are only added to YAML")
 
 
-def _add(target: Path, presets: Sequence[PlannedPreset], actions: Sequence[str]) -> None:
+def _add(
+    folder: Path, target: Path, presets: Sequence[PlannedPreset], actions: Sequence[str]
+) -> DestinationDefinition:
+    """Write the presets, and return the definition; nothing is written if it is not valid."""
     try:
         text = target.read_text(encoding="utf-8")
         before = read_document(text, name=str(target))
         after = _with(text, before, presets)
         entries = [dict(preset.entry) for preset in presets]
         _check(after, before, entries, actions)
-        target.write_text(after, encoding="utf-8")
+        with files_written(folder, {target.name: after.encode()}):
+            return load_definition(folder.resolve())
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
 

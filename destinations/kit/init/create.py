@@ -12,6 +12,7 @@ from typing import Final
 from destinations.definition.schema_copies import schema_copies
 from destinations.definition.yaml_schema import write_scalar
 from destinations.errors import UsageError
+from destinations.whole_files import files_written
 
 __all__ = ["create_destination", "create_package", "package_definition"]
 
@@ -59,7 +60,9 @@ def _create(
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             msg = f"{folder} exists and is not empty; choose another name or --path"
             raise UsageError(msg)
-        return sorted(_write(folder / name, text) for name, text in files(slug))
+        texts = {name: text.encode() for name, text in files(slug)}
+        with files_written(folder, texts):
+            return sorted(folder / name for name in texts)
     except OSError as error:
         msg = f"cannot write {folder}: {error.strerror}"
         raise UsageError(msg) from None
@@ -109,9 +112,3 @@ def _templates(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversa
             yield from _templates(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(_ENDING):
             yield prefix + entry.name.removesuffix(_ENDING), entry
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path

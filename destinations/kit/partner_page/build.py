@@ -26,6 +26,7 @@ from destinations.kit.partner_page.page_escaping import (
 )
 from destinations.kit.partner_page.rendering import render
 from destinations.runtime.plugins import Plugin, plugin_code, plugin_page_data
+from destinations.whole_files import files_written
 
 with libraries_of("kit"):
     import jinja2
@@ -130,17 +131,13 @@ def page_files(
 
 
 def write_files(files: Mapping[str, bytes], target: Path) -> None:
-    """Write files into the folder ``target``, creating it and its folders if missing.
+    """Write files into the folder ``target``, all or none, creating it and its folders if missing.
 
     Images of an earlier page that are not among them are removed, and their folder with the last.
     """
-    for name, content in files.items():
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
     former = _former_images(files, target)
-    for path in former:
-        path.unlink()
+    with files_written(target, files, obsolete=[f"{IMAGES}/{path.name}" for path in former]):
+        pass
     if former and not any((target / IMAGES).iterdir()):
         (target / IMAGES).rmdir()
 

@@ -14,8 +14,8 @@ from destinations.kit.testing.case_reading import build_case
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.subject import Subject
-from destinations.kit.testing.whole_files import make_file
 from destinations.secrets import Masker
+from destinations.whole_files import folder_made, make_file
 
 __all__ = ["case_path", "save_case"]
 
@@ -52,8 +52,8 @@ def save_case(subject: Subject, case: Case, path: Path, masker: Masker) -> None:
         msg = f"the case {case.name} does not replay; nothing was written\n{lines}"
         raise UsageError(msg)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_file(path, text.encode())
+        with folder_made(path.parent):
+            make_file(path, text.encode())
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}"
         raise UsageError(msg) from None

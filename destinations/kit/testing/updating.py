@@ -24,10 +24,10 @@ from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.rerunning import expectation_of, rerun
 from destinations.kit.testing.sequence import Delivered
 from destinations.kit.testing.subject import Subject
-from destinations.kit.testing.whole_files import replace_file
 from destinations.kit.testing.yaml_edits import edited
 from destinations.outcome import Outcome, State
 from destinations.segment.javascript.equality import equal
+from destinations.whole_files import replace_file
 
 __all__ = ["CaseUpdate", "update_of"]
 
