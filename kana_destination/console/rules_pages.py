@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from destinations import DefinitionError, OpenStore, UsageError
-from destinations.console import Answered, PageError, Query, Redirected, Shown, Visit, link
+from destinations.console import Answered, Query, Redirected, Shown, Visit, link
 from destinations.definition.document import Document
-from destinations.operations import find_tenant
 from destinations.segment.event import read_json
-from kana_destination.console.unmapped_page import MOST
+from kana_destination.console.unmapped_page import MOST, tenant_of
 from kana_destination.mapping_rules import Rule, overlap, read_rules
 from kana_destination.rules import add_rules, list_rules, remove_rule
 from kana_destination.unmapped import unmapped_events
@@ -41,8 +40,8 @@ def rules(visit: Visit) -> Answered:
 
 def _shown(visit: Visit, given: Query, fault: str = "", status: int = 200) -> Shown:
     masked = visit.verbs.masker.text
+    tenant = tenant_of(visit, given)
     with visit.verbs.reading() as store:
-        tenant = _tenant(store, given)
         known = list_rules(store, tenant)
         trial = None
         if given.text("try") and not fault:
@@ -65,17 +64,6 @@ def _shown(visit: Visit, given: Query, fault: str = "", status: int = 200) -> Sh
         },
         status,
     )
-
-
-def _tenant(store: OpenStore, given: Query) -> str:
-    """Return the id of the tenant whose rules are meant; empty for none."""
-    text = given.text("tenant")
-    if not text:
-        return ""
-    try:
-        return find_tenant(store, text).id
-    except UsageError as error:
-        raise PageError(404, "No such tenant", f"{error}.") from None
 
 
 def rule_of(given: Query) -> Rule:
@@ -124,8 +112,7 @@ def save(visit: Visit) -> Answered:
     form = visit.form
     try:
         rule = rule_of(form)
-        with visit.verbs.reading() as store:
-            tenant = _tenant(store, form)
+        tenant = tenant_of(visit, form)
         with visit.verbs.changing(
             visit.operator, "add rule", destination="kana", tenant=tenant, rule=rule.name
         ) as store:
@@ -141,8 +128,7 @@ def save(visit: Visit) -> Answered:
 def remove(visit: Visit) -> Answered:
     """Remove a rule; what it has mapped stays mapped."""
     form = visit.form
-    with visit.verbs.reading() as store:
-        tenant = _tenant(store, form)
+    tenant = tenant_of(visit, form)
     name = form.text("name")
     with visit.verbs.changing(
         visit.operator, "remove rule", destination="kana", tenant=tenant, rule=name

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.console import Answered, Shown, Visit, link
+from destinations.console import Answered, Query, Shown, Visit, link
 from kana_destination.unmapped import count_unmapped
 
-__all__ = ["MOST", "unmapped"]
+__all__ = ["MOST", "tenant_of", "unmapped"]
 
 MOST: Final = 1_000
 """The newest events that are counted: who has more of them sees their kinds all the same."""
@@ -29,8 +29,8 @@ class _Row:
 
 def unmapped(visit: Visit) -> Answered:
     """Show the unmapped events, of one tenant if it is given."""
-    tenant = visit.query.text("tenant") or None
     masked = visit.verbs.masker.text
+    tenant = tenant_of(visit, visit.query) or None
     with visit.verbs.reading() as store:
         events, values, total, tenants = count_unmapped(store, tenant, most=MOST)
     return Shown(
@@ -57,6 +57,12 @@ def unmapped(visit: Visit) -> Answered:
             "all": link("/deliveries", outcome="unmapped", tenant=tenant),
         },
     )
+
+
+def tenant_of(visit: Visit, given: Query) -> str:
+    """Return the id of the tenant that is meant; empty for none."""
+    text = given.text("tenant")
+    return visit.verbs.tenant(text).status.tenant.id if text else ""
 
 
 def _row(masked: Callable[[str], str], number: int, name: str, value: str, url: str) -> _Row:

@@ -23,6 +23,7 @@ from destinations.console.pages.visit import (
     Shown,
     Visit,
     command_line,
+    sentence,
 )
 from destinations.console.shown import (
     Changed,
@@ -160,7 +161,8 @@ def _choice(visit: Visit, given: Query) -> _Choice:
         pairs.append(("until", shown_time(visit.now)))
     filters = read_filters(Query(pairs), visit.now)
     if filters.issues:
-        raise PageError(400, "These filters cannot be used", "; ".join(filters.issues.values()))
+        text = sentence(visit.verbs.masker.text("; ".join(filters.issues.values())))
+        raise PageError(400, "These filters cannot be used", text)
     targets = Targets(ids) if ids else Targets(selection=filters.selection)
     return _Choice(targets, filters, ids)
 

@@ -123,16 +123,8 @@ def delivery_id(visit: Visit) -> int:
 
 
 def found_delivery(visit: Visit) -> DeliveryDetails:
-    """Return the delivery in the path; raises `PageError` if there is none of that id."""
-    identity = delivery_id(visit)
-    try:
-        return visit.verbs.delivery(identity)
-    except UnknownError:
-        text = (
-            f"There is no delivery {identity} in the store. The store forgets deliveries after a "
-            "while (keepDays)."
-        )
-        raise PageError(404, "No such delivery", text) from None
+    """Return the delivery in the path; raises `UnknownError` if there is none of that id."""
+    return visit.verbs.delivery(delivery_id(visit))
 
 
 def delivery(visit: Visit) -> Answered:

@@ -8,7 +8,7 @@ from typing import Final
 
 from destinations.console.cursors import CursorError
 from destinations.console.pages.templating import json_shown
-from destinations.console.pages.visit import Answered, Shown, Visit, command_line
+from destinations.console.pages.visit import Answered, Shown, Visit, command_line, wrong_cursor
 from destinations.console.verbs import UnknownError, Verbs
 from destinations.store import RefusedEntry, RefusedSelection
 
@@ -69,10 +69,9 @@ def refused(visit: Visit) -> Answered:
     counts = verbs.refused_counts()
     page, cursor = None, query.text("after") or None
     try:
-        try:
-            page = verbs.refused(selection, cursor=cursor, limit=_SIZE)
-        except CursorError:
-            page = verbs.refused(selection, limit=_SIZE)
+        page = verbs.refused(selection, cursor=cursor, limit=_SIZE)
+    except CursorError:
+        raise wrong_cursor(visit) from None
     except UnknownError as error:
         issues, status = {error.what: verbs.masker.text(str(error))}, 404
     options = " ".join(f"--{name} {shlex.quote(text)}" for name, text in given.items())

@@ -72,7 +72,7 @@ def _answer(request: Request, visit: Visit, shown: ConsolePage, *, acts: bool) -
     try:
         found = shown.answer(visit, acts=acts)
     except PageError as error:
-        values = {"title": error.title, "text": error.text}
+        values = {"title": error.title, "text": error.text, "way_on": error.way_on}
         found, shown = Shown("error.html", values, error.status), _plain(shown)
     if isinstance(found, Redirected):
         url = found.url

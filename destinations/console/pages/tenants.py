@@ -7,8 +7,7 @@ from typing import Final
 from destinations.console.cursors import CursorError
 from destinations.console.pages.query import link
 from destinations.console.pages.templating import json_shown
-from destinations.console.pages.visit import Answered, PageError, Shown, Visit, chosen, wrong_cursor
-from destinations.console.verbs import UnknownError
+from destinations.console.pages.visit import Answered, Shown, Visit, chosen, wrong_cursor
 from destinations.operations import TenantState
 from destinations.outcome import Outcome, State
 
@@ -48,12 +47,7 @@ def tenants(visit: Visit) -> Answered:
 
 def tenant(visit: Visit) -> Answered:
     """Show one tenant: never its keys, of which only the number is told."""
-    name = visit.parts["name"]
-    try:
-        details = visit.verbs.tenant(name, visit.query.text("destination") or None)
-    except UnknownError as error:
-        text = visit.verbs.masker.text(str(error))
-        raise PageError(404, "No such tenant", f"{text[:1].upper()}{text[1:]}.") from None
+    details = visit.verbs.tenant(visit.parts["name"], visit.query.text("destination") or None)
     own = details.status.tenant
     of = {"tenant": own.id, "destination": own.scope.name}
     connection = details.connection

@@ -61,6 +61,8 @@ def tester(visit: Visit) -> Answered:
             destination = details.entry.destination
     elif query.text("recent"):
         raw = _recent(visit, query.text("recent"))
+    if tenant and identity is None:
+        visit.verbs.tenant(tenant, destination)  # which says that there is none of this name
     event = json_shown(_EXAMPLE if raw is None else visit.verbs.shown_json(raw))
     return _shown(visit, destination, tenant, event, explains=raw is not None)
 

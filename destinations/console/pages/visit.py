@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from destinations.console.operators import Operator
 from destinations.console.pages.query import Parameter, Query, check_parameters
-from destinations.console.verbs import Verbs
+from destinations.console.verbs import UnknownError, Verbs
 from destinations.errors import UsageError, did_you_mean
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Shown",
     "Streamed",
     "Visit",
+    "WayOn",
     "chosen",
     "command_line",
     "sentence",
@@ -99,14 +100,29 @@ class Streamed:
 Answered: TypeAlias = Shown | Redirected | Streamed
 
 
-class PageError(Exception):
-    """A request that gets a page which says what is wrong, with this HTTP status."""
+@dataclass(frozen=True, slots=True)
+class WayOn:
+    """A link on the page of an error, to what can be done instead."""
 
-    def __init__(self, status: int, title: str, text: str) -> None:
+    url: str
+    text: str
+
+
+_OVERVIEW: Final = WayOn("/", "Go to the overview")
+
+
+class PageError(Exception):
+    """A request that gets a page which says what is wrong, with this HTTP status.
+
+    The page links to ``way_on``, by default to the overview.
+    """
+
+    def __init__(self, status: int, title: str, text: str, way_on: WayOn = _OVERVIEW) -> None:
         super().__init__(text)
         self.status = status
         self.title = title
         self.text = text
+        self.way_on = way_on
 
 
 def chosen(given: Query, name: str, choices: Iterable[str], default: str) -> str:
@@ -166,7 +182,23 @@ class ConsolePage:
             title = "Nothing was changed" if acts else "This page cannot be shown"
             text = sentence(visit.verbs.masker.text(str(error)))
             raise PageError(400, title, text) from None
-        return answer(visit)
+        try:
+            return answer(visit)
+        except UnknownError as error:
+            raise _not_found(visit, error) from None
+
+
+def _not_found(visit: Visit, error: UnknownError) -> PageError:
+    """Return the page that says that there is nothing of a name or id, and where to look."""
+    text = sentence(visit.verbs.masker.text(str(error)))
+    what, way_on = error.what, WayOn("/deliveries", "Show the deliveries")
+    if what == "delivery":
+        text += " The store forgets deliveries after a while (keepDays)."
+    elif what == "tenant":
+        way_on = WayOn("/tenants", "Show the tenants")
+    elif visit.query and any(page.path == visit.path and page.title for page in visit.pages):
+        way_on = WayOn(visit.path, "Show this page without filters")
+    return PageError(404, f"No such {what}" if what else "Not found", text, way_on)
 
 
 def sentence(text: str) -> str:

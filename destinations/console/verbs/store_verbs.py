@@ -195,7 +195,7 @@ def check_ids(ledger: StoredLedger, ids: Sequence[int]) -> None:
     """Raise `UnknownError` for an id that no delivery has."""
     for one in dict.fromkeys(ids):
         if not 0 < one <= LARGEST_ID or not ledger.has(one):
-            raise UnknownError(f"there is no delivery {one}")
+            raise UnknownError(f"there is no delivery {one}", "delivery")
 
 
 def check_version(version: str, seen: str | None, what: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -41,6 +42,7 @@ from destinations.runtime.plugins import Plugin
 from destinations.server import read_config
 from destinations.store import SqliteStore
 from tests.browser.world import SECRET, Filler, World, make_world, track
+from tests.destinations.console.conftest import RunningConsole
 
 STATIC: Final = Path(__file__).parents[4] / "destinations/console/pages/static"
 HTMX: Final = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
@@ -245,6 +247,84 @@ def test_routes_say_who_may_use_them(world: World) -> None:
         need == ("operate" if "POST" in methods else "read") for (_, methods), need in needs.items()
     )
     assert ("/kana/rules", ("POST",)) in needs
+
+
+ODD_VALUES = ("nobody", "0", "-1", "9" * 18, "9" * 40, "é✓", "\x00", "'\"<b>", "a" * 5000, "\ud800")
+
+
+def _given(world: World) -> Iterator[tuple[ConsolePage, str]]:
+    """Yield each page that is shown with each parameter and each part of its path."""
+    for page in all_pages(world.config):
+        path = page.path.replace("{id}", str(world.ids["dead"]))
+        path = path.replace("{name}", next(iter(world.tenants.values())))
+        if page.show is None:
+            continue
+        for one in page.parameters:
+            yield page, f"{path}?{one if isinstance(one, str) else one.name}="
+        if "{" in page.path:
+            yield page, page.path.partition("{")[0]
+
+
+def _answered(pages: Pages, url: str) -> tuple[Answered | None, PageError | None]:
+    try:
+        return pages.answer(url), None
+    except PageError as error:
+        return None, error
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=lambda value: ascii(value[:6]))
+def test_unknown_values(world: World, pages: Pages, value: str) -> None:
+    """Each is answered by a page: a list without rows, or what is wrong and where to look."""
+    escaped = quote(value.encode("utf-8", "surrogatepass"), safe="")
+    known = {page.path for page in all_pages(world.config)}
+    refused = 0
+    for page, start in _given(world):
+        shown, fault = _answered(pages, start + escaped)
+        if fault is not None:
+            refused += 1
+            assert fault.status in {400, 404}, start
+            assert fault.title, start
+            assert fault.text[-1] in ".?" or page.path == "/live/events", start
+            assert fault.way_on.url in known, start
+        elif isinstance(shown, Shown):
+            assert shown.status in {200, 400, 404}, start
+            assert Page(pages.html(start + escaped)).faults == [], start
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("url", "title", "text", "way_on"),
+    [
+        ("/tester?id=99", "No such delivery", "forgets deliveries after a while", "/deliveries"),
+        ("/deliveries/99", "No such delivery", "There is no delivery 99.", "/deliveries"),
+        ("/tester?tenant=nobody", "No such tenant", "Unknown tenant 'nobody'", "/tenants"),
+        ("/kana/unmapped?tenant=nobody", "No such tenant", "Unknown tenant 'nobody'", "/tenants"),
+        ("/kana/rules?tenant=nobody", "No such tenant", "Unknown tenant 'nobody'", "/tenants"),
+        ("/held?tenant=nobody", "No such tenant", "Unknown tenant 'nobody'", "/tenants"),
+        ("/tenants/nobody", "No such tenant", "Unknown tenant 'nobody'", "/tenants"),
+        ("/held?destination=x", "No such destination", "there are: crm-webhook", "/held"),
+        ("/tenants?destination=x", "No such destination", "there are: crm-webhook", "/tenants"),
+        ("/replay?id=99", "No such delivery", "There is no delivery 99.", "/deliveries"),
+        ("/refused?after=x", "No such page of the list", "Invalid after 'x'", "/"),
+    ],
+)
+def test_where_to_look(pages: Pages, url: str, title: str, text: str, way_on: str) -> None:
+    """A page about something that there is not says so, and leads to what there is."""
+    with pytest.raises(PageError, match=re.escape(text)) as raised:
+        pages.answer(url)
+    assert (raised.value.title, raised.value.way_on.url) == (title, way_on)
+
+
+def test_an_unknown_delivery_over_http(console: RunningConsole) -> None:
+    """It is a page of the console, with the menu, and 404."""
+    client = console.stranger
+    client.sign_in("ada")
+    answer = client.get("/tester?id=99")
+    assert answer.status == 404
+    page = Page(answer.text)
+    assert "No such delivery There is no delivery 99. The store forgets" in page.text
+    assert {"/deliveries", "/tester"} <= {*page.links}
+    assert "Show the deliveries</a>" in answer.text
 
 
 # -- the content of pages --------------------------------------------------------------------------
