@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from destinations.console.checking import check_console
 from destinations.console.child import ConsoleChild, command_line
 from destinations.errors import DestinationsError, SecretMissingError, TemporaryError
 from destinations.server import (
+    Bound,
+    Faults,
     Role,
     ServeConfig,
     Service,
@@ -28,6 +31,8 @@ from destinations.server import (
     check_definitions,
     check_durability,
     check_start,
+    check_without_secrets,
+    config_to_check,
     read_config,
 )
 from destinations.server.notify import Notifier, Watchdog
@@ -70,9 +75,7 @@ def command(path: Path, role: Role, *, check: bool, until_eof: bool) -> int:
     one stays.
     """
     if check:
-        config = _read(path)
-        bound = check_start(config, os.environ)
-        of_console = check_console(config, path)
+        config, bound, of_console = _checked(path)
         of_bound = [one for each in bound for one in each.warnings]
         of_parts = (*of_bound, *check_durability(config), *check_alerts(config), *of_console)
         for warning in (*config.warnings, *of_parts):
@@ -86,6 +89,31 @@ def command(path: Path, role: Role, *, check: bool, until_eof: bool) -> int:
         config = _read(path)
         with contextlib.closing(observe(level=config.log.level, form=config.log.form)) as opened:
             return _run(config, path, signals, opened, role)
+
+
+def _checked(path: Path) -> tuple[ServeConfig, Sequence[Bound], Sequence[str]]:
+    """Return a configuration, its destinations and warnings about its console.
+
+    Raises for all that is wrong at once. Where a file does not fit its schema, nothing else can be
+    read of it.
+    """
+    faults, bound, of_console = Faults(), tuple[Bound, ...](), list[str]()
+    whole = config = None
+    with faults:
+        whole = config = read_config(path, os.environ)
+    if config is None:
+        config = config_to_check(path, os.environ)
+    if config is not None:
+        with faults:
+            if whole is None:
+                check_without_secrets(config, os.environ)
+            else:
+                bound = tuple(check_start(config, os.environ))
+        with faults:
+            of_console = check_console(config, path)
+    faults.raise_all()
+    assert config is not None  # noqa: S101 - else there was a fault
+    return config, bound, of_console
 
 
 def _read(path: Path) -> ServeConfig:

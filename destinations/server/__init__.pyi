@@ -19,12 +19,15 @@ from .body_reader import (
     Limits,
 )
 from .checking import (
+    Faults,
     check_alerts,
     check_durability,
     check_start,
+    check_without_secrets,
 )
 from .config import (
     config_of_text,
+    config_to_check,
     read_alert_config,
     read_config,
 )
@@ -92,6 +95,7 @@ __all__ = [
     "DeliveryConfig",
     "DestinationChange",
     "DestinationConfig",
+    "Faults",
     "HttpServer",
     "IngestRoute",
     "Limits",
@@ -115,9 +119,11 @@ __all__ = [
     "check_definitions",
     "check_durability",
     "check_start",
+    "check_without_secrets",
     "compare_event",
     "config_masker",
     "config_of_text",
+    "config_to_check",
     "configured_partners",
     "configured_tenant",
     "connected_definition",

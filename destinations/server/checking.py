@@ -6,11 +6,18 @@ import contextlib
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from destinations.errors import TemporaryError, UsageError
+from destinations.errors import (
+    DefinitionError,
+    DestinationsError,
+    Issue,
+    TemporaryError,
+    UsageError,
+)
 from destinations.operations import check_seen, is_older_at, stored_version_at
 from destinations.postgres import durability_issues_at, open_at
-from destinations.server.binding import Bound, bind
+from destinations.server.binding import Bound, bind, check_definitions
 from destinations.server.config_model import ServeConfig
 from destinations.store import (
     OpenStore,
@@ -27,24 +34,95 @@ from destinations.store import (
 from destinations.telemetry import check_tracing
 from destinations.telemetry.alerts import shown_sink, why_unreachable
 
-__all__ = ["check_alerts", "check_durability", "check_start"]
+__all__ = [
+    "Faults",
+    "check_alerts",
+    "check_durability",
+    "check_start",
+    "check_without_secrets",
+]
 
 
 def check_start(config: ServeConfig, environment: Mapping[str, str]) -> Sequence[Bound]:
     """Check a configuration, and return its destinations, that a server could start with.
 
-    Raises `DefinitionError` or `UsageError` for what it could not start with. It does not look at
-    what may change any moment: whether the port is taken, or another server has the store.
+    Raises `DefinitionError` or `UsageError` for all that it could not start with. It does not look
+    at what may change any moment: whether the port is taken, or another server has the store.
     """
-    bound = bind(config, None)
-    check_tracing(environment)
-    _check_connections(bound)
-    _check_host(config.listen.host, config.at("/listen/host"))
-    if config.admin is not None:
-        _check_host(config.admin.listen.host, config.at("/admin/listen"))
-    _check_store(config)
-    _check_stored(config, bound)
+    faults = Faults()
+    bound: Sequence[Bound] = ()
+    with faults:
+        bound = bind(config, None)
+    with faults:
+        _check_connections(bound)
+    _check_places(config, environment, faults)
+    if not faults.found:  # else the store may have none of what it is asked for
+        with faults:
+            _check_stored(config, bound)
+    faults.raise_all()
     return bound
+
+
+def check_without_secrets(config: ServeConfig, environment: Mapping[str, str]) -> None:
+    """Check what can be checked of a configuration that was read without its secrets.
+
+    Raises as `check_start`.
+    """
+    faults = Faults()
+    with faults:
+        check_definitions(config)
+    _check_places(config, environment, faults)
+    faults.raise_all()
+
+
+def _check_places(config: ServeConfig, environment: Mapping[str, str], faults: Faults) -> None:
+    """Check what needs no destination: tracing, the addresses, and the store as it is."""
+    with faults:
+        check_tracing(environment)
+    with faults:
+        _check_host(config.listen.host, config.at("/listen/host"))
+    if config.admin is not None:
+        with faults:
+            _check_host(config.admin.listen.host, config.at("/admin/listen"))
+    with faults:
+        _check_store(config)
+
+
+class Faults:
+    """Collects the errors of several checks, each in a block of its own, to tell all at once."""
+
+    def __init__(self) -> None:
+        self.found: list[DestinationsError] = []
+
+    def __enter__(self) -> None:
+        """Begin a check."""
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> Literal[True] | None:
+        """End a check: an error of ours is kept, and the block ends without it."""
+        if not isinstance(error, DestinationsError):
+            return None
+        self.found.append(error)
+        return True
+
+    def raise_all(self) -> None:
+        """Raise what was found, if anything was: one error as it is, several as one.
+
+        That is temporary if all of them are.
+        """
+        if not self.found:
+            return
+        if len(self.found) == 1:
+            raise self.found[0]
+        if all(isinstance(one, TemporaryError) for one in self.found):
+            raise TemporaryError("\n".join(map(str, self.found)))
+        issues = [
+            issue
+            for one in self.found
+            for issue in (one.issues if isinstance(one, DefinitionError) else [Issue(str(one))])
+        ]
+        raise DefinitionError(dict.fromkeys(issues))
 
 
 def check_durability(config: ServeConfig) -> Sequence[str]:

@@ -66,6 +66,7 @@ from destinations.telemetry.alerts import AlertConfig
 
 __all__ = [
     "config_of_text",
+    "config_to_check",
     "config_to_show",
     "named_secrets",
     "read_alert_config",
@@ -137,6 +138,22 @@ def read_config(
     if config.sealing is not None:
         config.sealing.sealer()  # so that a missing library is known at once
     return config
+
+
+def config_to_check(path: Path, environment: Mapping[str, str]) -> ServeConfig | None:
+    """Return what a file says without its secrets, whatever `read_config` finds wrong with it.
+
+    None if it does not fit its schema. It is only for checks of what else is wrong.
+    """
+    try:
+        document = _read(path)
+    except DefinitionError:
+        return None
+    if any(schema_issues(document, "serve")) or any(_no_store(document)):
+        return None
+    reader = _Reader(document, path.resolve().parent, environment, secrets=False, to_show=False)
+    config = replace(reader.config(), path=path.resolve(), document=document)
+    return replace(config, variables=reader.variables)
 
 
 def read_alert_config(path: Path, environment: Mapping[str, str]) -> AlertConfig:

@@ -58,6 +58,8 @@ def wording(mismatch: Mismatch) -> str:
     if mismatch.keyword == "required" and EXPECTED in mismatch.schema:
         lacks = _required(mismatch.expected, mismatch.value)
         return f"{lacks}; expected {mismatch.schema[EXPECTED]}"
+    if mismatch.keyword == "maxProperties" and _takes_one(mismatch.schema):
+        return _one_key(mismatch)
     if mismatch.keyword == "enum" and len(mismatch.expected) > _FEW_OPTIONS:
         return unknown_name(mismatch.path[-1:], mismatch.value, mismatch.expected)
     if len(ways) == 1 and ways[0].keyword in _WHOLE and not _has_words(ways[0]):
@@ -67,6 +69,20 @@ def wording(mismatch: Mismatch) -> str:
         return mismatch.message
     shown = _type_of(mismatch) if mismatch.keyword == "type" else _shown(mismatch.value)
     return f"must be {_alternatives(expectations)}, not {shown}{_hint(mismatch)}"
+
+
+def _takes_one(schema: Mapping[str, Any]) -> bool:
+    """Return whether an object has exactly one of some keys."""
+    return schema.get("minProperties") == 1 == schema["maxProperties"] and "properties" in schema
+
+
+def _one_key(mismatch: Mismatch) -> str:
+    known, given = ", ".join(mismatch.schema["properties"]), ", ".join(map(str, mismatch.value))
+    such = f", {mismatch.schema[EXPECTED]}" if EXPECTED in mismatch.schema else ""
+    return (
+        f"must have exactly one of {known}{such}, not {len(mismatch.value)} ({given}): keep one, "
+        "and write an entry of its own for each other"
+    )
 
 
 def _type_of(mismatch: Mismatch) -> str:

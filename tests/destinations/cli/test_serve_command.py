@@ -600,6 +600,60 @@ def test_check_finds_what_serve_refuses(
     assert sorted(path.parent.iterdir()) == before
 
 
+FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "a secret": (
+        lambda document: document["destinations"][0]["settings"].update(apiKey={"env": "NOT_SET"}),
+        "the environment variable NOT_SET is not set",
+    ),
+    "an alert": (
+        lambda document: document.update(alerts=[{"when": {"dead": {}}, "to": "nobody"}]),
+        "/alerts/0/to: no sink is called 'nobody'",
+    ),
+    "a definition": (
+        lambda document: document["destinations"].append(
+            {
+                **document["destinations"][0],
+                "name": "other",
+                "destination": "webhok",
+                "settings": {},
+            }
+        ),
+        "unknown destination 'webhok'",
+    ),
+    "an address": (
+        lambda document: document.update(listen={"host": "203.0.113.7", "port": 1}),
+        "/listen/host: cannot listen on 203.0.113.7",
+    ),
+    "a store": (
+        lambda document: document.update(store={"path": "no/s.sqlite3"}),
+        "/no is missing: make it, or mount it",
+    ),
+    "a console": (
+        lambda document: document.update(
+            console={"listen": "127.0.0.1:0", "users": {"file": "bad-users.yaml"}}
+        ),
+        "bad-users.yaml: other users of this machine can read",
+    ),
+}
+"""What each stage of a start finds."""
+
+
+@pytest.mark.parametrize("others", [None, *FAULTS])
+@pytest.mark.parametrize("name", FAULTS)
+def test_check_tells_all_at_once(
+    document: dict[str, Any], write: Write, check: Any, name: str, others: str | None
+) -> None:
+    """What one stage finds does not hide what a later one would."""
+    chosen = list(FAULTS) if others is None else list(dict.fromkeys([name, others]))
+    write("bad-users.yaml", {"users": 1}).chmod(0o644)
+    for one in chosen:
+        FAULTS[one][0](document)
+    done = check(write("serve.yaml", document))
+    assert done.code == (75 if chosen == ["a secret"] else 2)
+    for one in chosen:
+        assert done.err.count(FAULTS[one][1]) == 1, done.err
+
+
 def test_check_beside_a_store(document: dict[str, Any], write: Write, check: Any) -> None:
     """A store that is there is fine, also while it is open, and is left as it is."""
     path = write("serve.yaml", document)

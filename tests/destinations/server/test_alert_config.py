@@ -142,6 +142,10 @@ _SECRET_ISSUE = "must be {env: NAME}, {file: PATH} or ${NAME}, not the secret it
         (f"when: {{ded: {{over: 1}}}}, {TO}", "did you mean dead?"),
         (f"when: {{queueage: {{}}}}, {TO}", "did you mean queueAge?"),
         (f"when: {{}}, {TO}", "/alerts/0/when: must be a condition such as {dead: "),
+        (
+            f"when: {{dead: {{}}, held: {{}}}}, {TO}",
+            "silence, a condition such as {dead: {over: 10, in: 15m}}, not 2 (dead, held)",
+        ),
         (f"when: {{dead: {{}}, held: {{}}}}, {TO}", "/alerts/0/when: must"),
         (
             f"when: {{dead: {{over: 1, within: 5m}}}}, {TO}",
