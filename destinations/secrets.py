@@ -211,8 +211,9 @@ class Masker:
     def named(self, text: str, names: Mapping[str, str]) -> tuple[str, list[str]]:
         """Mask ``text`` as `text` does; returns also what each ``***`` in it stands for, in order.
 
-        ``names`` are those of the secrets, by their values. A ``***`` of the text itself has none:
-        it is empty.
+        ``names`` are those of the secrets, by their values. A name ends with ``/url``, ``/base64``
+        or ``/encoded`` if its secret is encoded there: by percent-encoding, in Base64, which may
+        have more than the secret, or otherwise. A ``***`` of the text itself has none: it is empty.
         """
         if not self._spans(text):
             return text, [""] * text.count(MASK)
@@ -223,7 +224,9 @@ class Masker:
             (*span, secret) for secret, each in self._traces.items() for span in each.spans(text)
         ):
             if start > end or not pieces:
-                found += [""] * text[end:start].count(MASK) + [names.get(secret, "")]
+                name = names.get(secret, "")
+                own = f"{name}{_encoding(secret, text[start:stop])}" if name else ""
+                found += [""] * text[end:start].count(MASK) + [own]
                 pieces += [text[end:start], MASK]
             end = max(end, stop)
         found += [""] * text[end:].count(MASK)
@@ -288,6 +291,15 @@ class Masker:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+def _encoding(secret: str, form: str) -> str:
+    """Return how the name of a secret ends that has this form in a text; empty if it is itself."""
+    if form.casefold() == secret.casefold():
+        return ""
+    if "%" in form or form == quote_plus(secret.encode("utf-8", "surrogatepass")):
+        return "/url"
+    return "/base64" if not form.strip(_BASE64 + "=") else "/encoded"
 
 
 class _Traces:

@@ -98,9 +98,45 @@ def _body(data: bytes | None, length: int, *, cut: bool) -> Mapping[str, Any] | 
 def curl_command(attempt: Attempt) -> str:
     """Return a command for a POSIX shell that makes a request again.
 
-    A variable stands for each secret, such as ``$API_KEY`` for the setting apiKey. Raises
-    `UsageError` if not all of the request is kept.
+    A variable stands for each secret, such as ``$API_KEY`` for the setting apiKey, and
+    ``$BASIC_CREDENTIALS`` for ``USER:PASSWORD`` of HTTP Basic. Raises `UsageError` if not all of
+    the request is kept.
     """
+    _check_whole(attempt)
+    names = _Names(attempt.secret_names)
+    method = shlex.quote(attempt.method)
+    parts = [f"curl --globoff -X {method} {names.quoted(_sent_url(attempt.url), is_url=True)}"]
+    headers = {name.lower(): value for name, value in attempt.request_headers.items()}
+    parts += [_header(name, value, names) for name, value in attempt.request_headers.items()]
+    body = attempt.request_body
+    if body is None and attempt.method in _WITHOUT_BODY:
+        return names.with_functions(_joined(parts))
+    if "content-type" not in headers:
+        parts.append("-H 'Content-Type:'")  # curl would name a type of its own
+    text = (body or b"").decode("utf-8", "surrogateescape")
+    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if headers.get("content-encoding", "").lower() == "gzip":  # it is kept as it was before
+        printed = names.printed(text, is_form=is_form)
+        return names.with_functions(
+            f"{printed} | gzip -c | {_joined([*parts, '--data-binary @-'])}"
+        )
+    if text.isprintable():
+        # A body that begins with @ would be the name of a file.
+        parts.append(f"--data-raw {names.quoted(text, is_form=is_form)}")
+        return names.with_functions(_joined(parts))
+    printed = names.printed(text, is_form=is_form)
+    return names.with_functions(f"{printed} | {_joined([*parts, '--data-binary @-'])}")
+
+
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
+"""The methods whose requests say nothing of a body that they do not have."""
+
+_CUT: Final = "…"
+"""How a URL or a header ends of which only the beginning is kept."""
+
+
+def _check_whole(attempt: Attempt) -> None:
+    """Raise `UsageError` unless all of a request is kept."""
     if attempt.is_erased:
         raise UsageError(
             f"attempt {attempt.number} was erased: its request had data of a user who was erased"
@@ -111,60 +147,121 @@ def curl_command(attempt: Attempt) -> str:
             f"attempt {attempt.number} cannot be repeated: {kept:,} of the "
             f"{attempt.request_bytes:,} bytes of its body are kept"
         )
-    names = _Names(attempt.secret_names)
-    parts = [f"curl --globoff -X {shlex.quote(attempt.method)} {names.quoted(attempt.url)}"]
-    parts += [
-        f"-H {names.quoted(f'{name}: {value}')}" for name, value in attempt.request_headers.items()
-    ]
-    if attempt.request_body is None:
-        return _joined(parts)
-    text = attempt.request_body.decode("utf-8", "surrogateescape")
-    headers = {name.lower(): value for name, value in attempt.request_headers.items()}
-    if headers.get("content-encoding") == "gzip":  # the body is kept as it was before
-        return f"{names.printed(text)} | gzip -c | {_joined([*parts, '--data-binary @-'])}"
-    if text.isprintable():
-        # A body that begins with @ would be the name of a file.
-        return _joined([*parts, f"--data-raw {names.quoted(text)}"])
-    return f"{names.printed(text)} | {_joined([*parts, '--data-binary @-'])}"
+    for what, text in [("URL", attempt.url), *attempt.request_headers.items()]:
+        if text.endswith(_CUT):
+            what = what if what == "URL" else f"header {what}"  # noqa: PLW2901 - in words
+            raise UsageError(
+                f"attempt {attempt.number} cannot be repeated: only the beginning of its {what} is "
+                "kept"
+            )
+
+
+def _sent_url(url: str) -> str:
+    """Return a URL as it is sent, with the characters escaped that no URL has."""
+    from requests import PreparedRequest  # noqa: PLC0415 - slow to import
+    from requests.exceptions import RequestException  # noqa: PLC0415 - as above
+
+    prepared = PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+    except (RequestException, ValueError):  # a variable stands for its host, or for all of it
+        return url
+    return prepared.url or url
+
+
+def _header(name: str, value: str, names: _Names) -> str:
+    """Return the option that gives curl a header."""
+    if not value.strip():
+        return f"-H {shlex.quote(f'{name};')}"  # without a value, it would take the header out
+    if name.lower() == "authorization" and value == f"Basic {MASK}" and names.is_encoded_next():
+        names.skip()
+        return f'--user "${_BASIC}"'
+    text = f"{name}: {value}"
+    if text.isascii():
+        return f"-H {names.quoted(text)}"
+    # Headers are sent in Latin-1, and words of a shell are in UTF-8 as a rule.
+    return f'-H "$({names.printed(text, encoding="latin-1")})"'
 
 
 def _joined(parts: Sequence[str]) -> str:
     return " \\\n  ".join(parts)
 
 
+_BASIC: Final = "BASIC_CREDENTIALS"
+_URL_ENCODED: Final = "/url"
+_FUNCTION: Final = """\
+urlencode() { LC_ALL=C awk 'BEGIN {
+  for (i = 1; i < 256; i++) code[sprintf("%c", i)] = i
+  for (i = 1; i <= length(ARGV[1]); i++) {
+    c = substr(ARGV[1], i, 1)
+    if (c ~ /[A-Za-z0-9_.~-]/) printf "%s", c
+    else if (c == " ") printf "+"
+    else printf "%%%02X", code[c]
+  }
+}' "$1"; }
+"""
+"""A function of the shell that escapes a text for a query or a form."""
+
+
 class _Names:
     """The variables of masks, in the order in which these stand in a request."""
 
     def __init__(self, names: Sequence[str] | None) -> None:
-        self._names = None if names is None else iter(names)
+        self._names = None if names is None else list(names)
+        self._encodes = False
 
-    def _pieces(self, text: str) -> Iterator[tuple[str, str | None]]:
-        """Yield pieces of text, each with the variable that comes after it."""
+    def with_functions(self, command: str) -> str:
+        """Return a command with the functions that it uses before it."""
+        return f"{_FUNCTION}{command}" if self._encodes else command
+
+    def is_encoded_next(self) -> bool:
+        """Return whether what stands for the next mask is in Base64, or not known."""
+        return not self._names or self._names[0].endswith("/base64")
+
+    def skip(self) -> None:
+        """Leave the next mask to somebody else."""
+        if self._names:
+            self._names.pop(0)
+
+    def _pieces(self, text: str, *, is_url: bool, is_form: bool) -> Iterator[tuple[str, str]]:
+        """Yield pieces of text, each with the word of the shell that comes after it, if any."""
         *before, last = text.split(MASK)
+        so_far = ""
         for piece in before:
-            name = None if self._names is None else next(self._names, None)
+            so_far += piece
+            name = None if self._names is None else next(iter(self._names), "")
+            self.skip()
             if name == "":
-                yield piece + MASK, None
-            else:
-                yield piece, _variable(name or _ANY_SECRET)
-        yield last, None
+                yield piece + MASK, ""
+                continue
+            word = f'"${_variable((name or _ANY_SECRET).removesuffix(_URL_ENCODED))}"'
+            # What needed no escaping has none: another value may need it.
+            is_query = is_form or (is_url and "?" in so_far)
+            if is_query or (name or "").endswith(_URL_ENCODED):
+                self._encodes = True
+                # Only queries and forms have + for a space; a + itself is escaped by then.
+                spaces = "" if is_query else " | sed 's/+/%20/g'"
+                word = f'"$(urlencode {word}{spaces})"'
+            yield piece, word
+        yield last, ""
 
-    def quoted(self, text: str) -> str:
+    def quoted(self, text: str, *, is_url: bool = False, is_form: bool = False) -> str:
         """Return text as one word of a shell."""
         found = "".join(
-            (shlex.quote(piece) if piece else "") + (f'"${name}"' if name else "")
-            for piece, name in self._pieces(text)
+            (shlex.quote(piece) if piece else "") + word
+            for piece, word in self._pieces(text, is_url=is_url, is_form=is_form)
         )
         return found or "''"
 
-    def printed(self, text: str) -> str:
+    def printed(self, text: str, *, is_form: bool = False, encoding: str = "utf-8") -> str:
         """Return a command that prints any bytes, as no word of a shell can have all of them."""
         form, variables = "", ""
-        for piece, name in self._pieces(text):
-            form += "".join(map(_octal, piece.encode("utf-8", "surrogateescape")))
-            if name:
+        errors = "surrogateescape" if encoding == "utf-8" else "replace"
+        for piece, word in self._pieces(text, is_url=False, is_form=is_form):
+            form += "".join(map(_octal, piece.encode(encoding, errors)))
+            if word:
                 form += "%s"
-                variables += f' "${name}"'
+                variables += f" {word}"
         return f"printf '{form}'{variables}"
 
 

@@ -108,7 +108,8 @@ class Attempt:
     None where another request followed. ``is_erased`` says that URL, headers and bodies were
     deleted, as they had data of a user who was erased. ``item`` is where the delivery stands in a
     batch. ``secret_names`` are the settings for which each ``***`` of URL, headers and body stands,
-    in order, empty for one that is no mask; None if that is not known.
+    in order, empty for one that is no mask; None if that is not known. One ends with ``/url``,
+    ``/base64`` or ``/encoded`` where its value is encoded, see `Masker.named`.
     """
 
     number: int

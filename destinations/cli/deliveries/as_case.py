@@ -168,7 +168,8 @@ def write_case(
     attempts = [shown_attempt(one, masker, _STAND_IN) for one in attempts]
     known = dict(found.settings)
     # A run has no configuration; its requests show which secrets it had.
-    for name in sorted({name for one in attempts for name in one.secret_names or ()}):
+    of_attempts = [name for one in attempts for name in one.secret_names or ()]
+    for name in sorted({name.partition("/")[0] for name in of_attempts}):
         if name in subject.definition.secret_settings:
             known.setdefault(name, None)
     settings = placeholder_settings(subject.definition, known)
