@@ -97,20 +97,21 @@ def _checked(path: Path) -> tuple[ServeConfig, Sequence[Bound], Sequence[str]]:
     Raises for all that is wrong at once. Where a file does not fit its schema, nothing else can be
     read of it.
     """
-    faults, bound, of_console = Faults(), tuple[Bound, ...](), list[str]()
-    whole = config = None
+    faults, bound, of_console = Faults(), list[Bound](), list[str]()
+    configs: list[ServeConfig] = []
     with faults:
-        whole = config = read_config(path, os.environ)
-    if config is None:
-        config = config_to_check(path, os.environ)
+        configs.append(read_config(path, os.environ))
+    is_whole = bool(configs)
+    # Else what it says without its secrets can be checked.
+    config = configs[0] if configs else config_to_check(path, os.environ)
     if config is not None:
         with faults:
-            if whole is None:
-                check_without_secrets(config, os.environ)
+            if is_whole:
+                bound += check_start(config, os.environ)
             else:
-                bound = tuple(check_start(config, os.environ))
+                check_without_secrets(config, os.environ)
         with faults:
-            of_console = check_console(config, path)
+            of_console += check_console(config, path)
     faults.raise_all()
     assert config is not None  # noqa: S101 - else there was a fault
     return config, bound, of_console
