@@ -201,7 +201,7 @@ def test_the_key_is_shown_nowhere(
     assert "api_key=***&v=2" in shown.out
     assert "Content-Encoding: gzip" in shown.out
     assert '{"create":{"_id":"m0"}}' in shown.out
-    assert "api_key='\"$(urlencode \"$API_KEY\")\"'&v=2'" in asked.out
+    assert 'api_key=\'"$(urlencode "$API_KEY")"\'&v=2\'' in asked.out
     assert "| gzip -c | curl" in asked.out
     texts.append(asked.out)
     given = {"apiKey": KEY, "signingKey": SIGNING_KEY, "region": "test", "endpoint": partner.url}
