@@ -22,6 +22,12 @@ _SHIPPED: Final = sorted(
 )
 _ELSEWHERE: Final = ("../", *(f"{slug}/" for slug in _SHIPPED))
 """Where links lead to that is not of this site."""
+_OF_ROOT: Final = {
+    "changelog": "CHANGELOG.md",
+    "contributing": "CONTRIBUTING.md",
+    "security": "SECURITY.md",
+}
+"""Pages whose content is that of a file beside docs/: in docs/ they only lead there."""
 
 project = "destinations"
 author = "The kana-destination authors"
@@ -52,14 +58,24 @@ html_extra_path = ["llms.txt", "example-report.html"]
 html_theme_options: dict[str, list[str]] = {"footer_icons": [], "top_of_page_buttons": []}
 
 
-def _outside(text: str, page: str) -> str:
-    """Replace links that leave docs/ by their text and the path: the site has only docs/."""
+def _linked(text: str, page: str, folder: str) -> str:
+    """Return a text with links as the site has them; ``folder`` is where they are relative to.
+
+    Links that leave docs/ become their text and the path, but for the pages of `_OF_ROOT`.
+    """
+    own = {f"../{file}": f"{name}.md" for name, file in _OF_ROOT.items()}
 
     def shown(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), found[2]))
-        if not target.startswith(_ELSEWHERE):
-            return found[0]
-        path = target.removeprefix("../").partition("#")[0]
+        given, sign, anchor = found[2].partition("#")
+        target = posixpath.normpath(posixpath.join(folder, given))
+        there = own.get(target, target.removeprefix("../docs/"))
+        if not there.startswith(_ELSEWHERE):
+            if there == target:
+                return found[0]
+            return (
+                f"[{found[1]}]({posixpath.relpath(there, posixpath.dirname(page))}{sign}{anchor})"
+            )
+        path = there.removeprefix("../")
         named = found[1].strip("`")
         return f"`{path}`" if path.startswith(named) or named == path else f"{found[1]} (`{path}`)"
 
@@ -69,7 +85,11 @@ def _outside(text: str, page: str) -> str:
 def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
     """Make a page of the tree one of the site."""
     del app
-    source[0] = _outside(source[0], page) + toctrees(page)
+    if page in _OF_ROOT:
+        text = (DOCS.parent / _OF_ROOT[page]).read_text(encoding="utf-8")
+        source[0] = _linked(text, page, "..")
+        return
+    source[0] = _linked(source[0], page, posixpath.dirname(page)) + toctrees(page)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

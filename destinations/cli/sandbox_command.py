@@ -52,6 +52,8 @@ __all__ = ["command"]
 def command(destination: str, seed: Path | None, port: int, db: Path | None, api: str) -> int:
     """Serve a stand-in for the partner of DESTINATION on this machine until stopped.
 
+    What the file of --seed has: `destinations help seed`.
+
     When it is ready, it prints its settings as one JSON line, which `run --settings` reads.
     """
     definition, plugin = open_definition(destination)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -16,6 +17,7 @@ __all__ = ["command_pages"]
 
 _FOLDER: Final = "commands"
 _OPTION: Final = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
+_REFERENCE: Final = Path(__file__).resolve().parent.parent / "reference"
 _MADE_FROM: Final = "the commands' own help"
 
 
@@ -82,8 +84,17 @@ def _prose(text: str) -> str:
 
 
 def _in_code(text: str) -> str:
-    """Return prose with the options that it names as code."""
-    return _OPTION.sub(r"`\1`", text)
+    """Return prose with the options that it names as code, and pages that it names as links."""
+    return _PAGE.sub(_linked, _OPTION.sub(r"`\1`", text))
+
+
+_PAGE: Final = re.compile(r"`destinations help ([a-z]+)`")
+
+
+def _linked(found: re.Match[str]) -> str:
+    """Return a command that shows a page as a link to that page, if it is in the reference."""
+    is_page = (_REFERENCE / f"{found[1]}.md").is_file()
+    return f"[{found[0]}](../{found[1]}.md)" if is_page else found[0]
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[Sequence[str]]:
