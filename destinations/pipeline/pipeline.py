@@ -230,6 +230,7 @@ class Pipeline:
         self.under_way = 0
         self._jobs: set[Job] = set()
         self._answered_at = 0.0
+        self._is_token_missing: bool | None = None  # an earlier process may have noted it
         # By action, how many batches are claimed to be sent.
         self._sending: Counter[str] = Counter()
         self.closing = False
@@ -812,8 +813,11 @@ class Pipeline:
                 sent_at=batch.at if result.attempts <= 1 else now,
             )
             # The window of a key begins with the first attempt, whatever it waits for since.
-            begins_waiting = transition.begins_waiting and delivery.effect is Effect.NONE
-            if delivery.first_attempt_at is None or begins_waiting:
+            is_unsent = delivery.effect is Effect.NONE
+            begins_waiting = transition.begins_waiting and is_unsent
+            # Where there was no access token to send it with, that was no attempt.
+            is_first = is_unsent and not delivery.attempts
+            if delivery.first_attempt_at is None or begins_waiting or is_first:
                 delivery.first_attempt_at = batch.at
             if may_change_more:
                 touched = self.prefetch.scheduler.touched(delivery)
@@ -844,9 +848,12 @@ class Pipeline:
             )
             for breaker in (self.breaker, concerned):
                 breaker.unanswered(self._silent_since(job))
+            reason = results[0].reason
+            is_missing = reason.startswith(NO_TOKEN) and not is_refused_key(results[0])
+            self._note_token(reason if is_missing else "")
             concerned.failed(
                 monotonic,
-                describe(results[0].code, results[0].status),
+                _why(results[0].reason, results[0].code, results[0].status),
                 self._longest(waits),
                 self._silent_since(job),
                 # Where the partner cannot be asked, each further loss may be one more for an
@@ -856,6 +863,7 @@ class Pipeline:
             )
         else:
             self._answered(monotonic)
+            self._note_token("")
         if lost:
             self.prefetch.scheduler.single.add(action)
         elif any(result.outcome is Outcome.DELIVERED for result in results):
@@ -893,9 +901,7 @@ class Pipeline:
         if self.refusals.is_key_refused is not was_refused:
             self._observer.credentials(self.name, "accepted" if was_refused else "refused")
             refused = [
-                one.reason if one.reason.startswith(NO_TOKEN) else describe(one.code, one.status)
-                for one in judged
-                if is_refused_key(one)
+                _why(one.reason, one.code, one.status) for one in judged if is_refused_key(one)
             ]
             self._note_key("" if was_refused else refused[0])
         return judged
@@ -919,6 +925,18 @@ class Pipeline:
                 self.options.pauses.write_key(why)
             except Exception as error:  # noqa: BLE001 - the destination pauses even so
                 self._observer.failed(self.name, error)
+
+    def _note_token(self, why: str) -> None:
+        """Let operators know that there is no access token, or that there is one again."""
+        if self.options.key_pause is None or self.options.pauses is None:
+            return
+        if self.destination.definition.oauth2 is None or self._is_token_missing is bool(why):
+            return
+        try:
+            self.options.pauses.write_token(why)
+            self._is_token_missing = bool(why)
+        except Exception as error:  # noqa: BLE001 - its events wait even so
+            self._observer.failed(self.name, error)
 
     def _note_pauses(self) -> None:
         """Let operators know; where that cannot be written, the log has to do."""
@@ -1093,7 +1111,8 @@ class Pipeline:
             self.breaker.unused()
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
-            why = describe(failures[0].error_class, failures[0].status)
+            one = failures[0]
+            why = _why(one.message, one.error_class, one.status)
             concerned = self.breaker.concerned(
                 of_account=any(one.error().status in _OF_ACCOUNT for one in failures)
             )
@@ -1101,8 +1120,7 @@ class Pipeline:
             if is_refused and not self.refusals.is_key_refused:
                 self.refusals.refuse_key()
                 self._observer.credentials(self.name, "refused")
-                refused = failures[0].message
-                self._note_key(refused if refused.startswith(NO_TOKEN) else why)
+                self._note_key(why)
             concerned.failed(monotonic, why, self._longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
@@ -1351,6 +1369,11 @@ def _carry_on(transition: Transition, now: float) -> None:
     delivery.batch_failures = transition.batch_failures
     delivery.first_attempt_at = delivery.first_attempt_at or now
     delivery.next_at = transition.next_at
+
+
+def _why(reason: str, what: str | None, status: int | None) -> str:
+    """Return why the partner is not sent to; the reason only where it tells of no person."""
+    return reason if reason.startswith(NO_TOKEN) else describe(what, status)
 
 
 def _failed_as_a_whole(result: Result) -> Retry | None:

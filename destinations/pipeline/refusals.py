@@ -45,6 +45,10 @@ class PauseNotes(Protocol):
         """Note that the credentials are refused, or with an empty reason that they are not."""
         ...
 
+    def write_token(self, reason: str) -> None:
+        """Note why there is no access token (OAuth2), or with an empty reason that there is one."""
+        ...
+
     @property
     def is_key_gone(self) -> bool:
         """Whether the note on the credentials was removed by another process."""

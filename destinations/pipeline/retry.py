@@ -151,7 +151,8 @@ class RetryPolicy:
         ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered
         nothing, or has taken no event, for some time.
         """
-        attempts = delivery.attempts + 1
+        is_attempt = result.retry is None or result.retry.attempted
+        attempts = delivery.attempts + is_attempt
         outcome = result.outcome
         if outcome is Outcome.DELIVERED:
             return Transition(
@@ -390,6 +391,7 @@ class RetryPolicy:
         is_key_refused = self.outage == "dead" and failure.error_class == "authentication"
         if (
             failure.made
+            and failure.attempted
             and not is_key_refused
             and self._is_late(delivery, now, rule, asked=True)
             and not (is_down and self.outage == "wait")
@@ -516,4 +518,4 @@ def _is_answered(result: Result) -> bool:
 
 def _is_suspicious(result: Result, retry: Retry) -> bool:
     """Return whether one event may be to blame for the failure of a whole request."""
-    return retry.whole_request and result.status not in {401, 429}
+    return retry.attempted and retry.whole_request and result.status not in {401, 429}

@@ -17,7 +17,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -86,7 +86,8 @@ _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
 """The limits of consecutive unanswered questions, and of seconds, before no other is asked."""
 _TOO_LARGE: Final = 413
-_NOT_ALLOWED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_NOT_ALLOWED: Final = frozenset({_UNAUTHORIZED, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
 """How often a refused request is halved if its events may not be the reason: 4 make 5 attempts."""
 
@@ -108,7 +109,9 @@ class _Item:
     known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
     where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
     ``places``. It may have been applied before if it ``resumes``, or by a request that came before
-    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on.
+    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``token`` is
+    the access token that it was sent with last. It ``went_again`` after a 401, as the
+    authentication test passed.
     """
 
     context: Context
@@ -123,6 +126,8 @@ class _Item:
     until: float | None = None
     maybe_before: bool = False
     maybe_applied: bool = False
+    token: str = field(default="", repr=False)
+    went_again: bool = False
 
     def judge(self, verdict: Answer | Failure) -> None:
         """Take the verdict of one more request."""
@@ -321,7 +326,12 @@ class Sender:
         self._ask(request, _batches(made, request.definition.batch_size))
         refused = [item for item in made if _refuses_key(item.verdict)]
         if refused:
-            self._reconsider(refused, self._look_at_key(request, refused))
+            key = self._look_at_key(request, refused)
+            again = [item for item in refused if self._goes_again(item, key)]
+            for item in again:
+                item.verdict = None
+            self._ask(request, _batches(again, request.definition.batch_size))
+            self._reconsider([item for item in refused if _refuses_key(item.verdict)], key)
         unasked = _STOPPED if self._stop.is_set() else _GIVEN_UP
         return [self._masked(item.verdict or unasked) for item in items]
 
@@ -669,15 +679,36 @@ class Sender:
                 parts.send_apart(_unplaced(request, part), depth)
                 parts.send_on([item for item in part if _is_beside(item.verdict)], depth)
             else:
-                if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
-                    key = key or self._look_at_key(request, part)
+                if all(_concerns(item.verdict, "key") for item in part):
+                    if not key or _is_without_token(part):
+                        key = self._look_at_key(request, part)
+                    if all(self._goes_again(item, key) for item in part):
+                        for item in part:
+                            item.went_again = True
+                        parts.send_on(part, depth)
+                        continue
                     self._reconsider(part, key)
                     if key["error_class"] != "permission":
                         return
                 parts.refused(part, depth)
         if parts.is_taken:
             for item in items:
-                item.verdict = _of_event(item.verdict)
+                # Another token may be taken where this one was not: it is tried again, some time
+                # later, before an event ends by that.
+                if self._destination.access is None or not _is_unauthorized(item.verdict):
+                    item.verdict = _of_event(item.verdict)
+
+    def _goes_again(self, item: _Item, key: Mapping[str, Any]) -> bool:
+        """Return whether a request that was refused with a 401 is sent once more at once.
+
+        So it is, one time, if the authentication test passes; and if that has got another token.
+        """
+        access = self._destination.access
+        if access is None or not item.token or not _is_unauthorized(item.verdict):
+            return False
+        if key["error_class"] != "permission":
+            return False
+        return access.is_replaced(item.token) or not item.went_again
 
     def _is_listed(
         self,
@@ -750,8 +781,7 @@ class Sender:
         decides after several refusals in a row.
         """
         authentication = self._destination.definition.authentication
-        verdict = refused[0].verdict
-        if isinstance(verdict, Failure) and verdict.rule.startswith(OF_TOKENS):
+        if _is_without_token(refused):
             return {"error_class": "authentication"}  # no request can be made to test it
         if authentication is None:
             return {"error_class": "permission"}
@@ -851,11 +881,18 @@ class Sender:
         lost: TransportError | None = None
         unauthorized: Failure | None = None
         access = self._destination.access
+        authentication = self._destination.definition.authentication
         try:
             if access is None:
                 response = self._transport.send(message)
             else:
-                response = access.send(message, self._transport)
+                is_test = (
+                    authentication is not None and authentication.test == request.definition.name
+                )
+                sent = access.send_with_token(message, self._transport, is_test=is_test)
+                response = sent.response
+                for item in items:
+                    item.token = sent.token
         except UnsendableError:
             raise
         except TokenError as error:
@@ -1067,6 +1104,17 @@ def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
 
 def _refuses_key(verdict: Answer | Failure | None) -> bool:
     return isinstance(verdict, Failure) and verdict.error_class == "authentication"
+
+
+def _is_unauthorized(verdict: Answer | Failure | None) -> bool:
+    return isinstance(verdict, Failure) and verdict.status == _UNAUTHORIZED
+
+
+def _is_without_token(items: Sequence[_Item]) -> bool:
+    """Return whether no request was made, as there was no access token for it."""
+    return any(
+        isinstance(one.verdict, Failure) and one.verdict.rule.startswith(OF_TOKENS) for one in items
+    )
 
 
 def _concerns(verdict: Answer | Failure | None, what: Concern) -> bool:
