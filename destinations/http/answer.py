@@ -106,7 +106,7 @@ class Failure:
     this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     ``concerns`` is what it is about, as far as one answer shows; ``wait_for`` is what may end it.
     ``for_operator``: nothing can be sent before an operator has fixed something. ``made``: there
-    was a request at all; ``attempted``: it costs the event an attempt, as it was, or could be, sent.
+    was a request at all; ``attempted``: it costs the event an attempt, as it could be sent.
     ``is_there`` says that the partner has this very event already, or some
     event of the batch. ``beside``: the event itself is fine, but was not applied, as
     others of its batch failed. ``rule`` is the place of the rule that decided, as in

@@ -682,9 +682,7 @@ class Sender:
                 if all(_concerns(item.verdict, "key") for item in part):
                     if not key or _is_without_token(part):
                         key = self._look_at_key(request, part)
-                    if all(self._goes_again(item, key) for item in part):
-                        for item in part:
-                            item.went_again = True
+                    if self._go_again(part, key):
                         parts.send_on(part, depth)
                         continue
                     self._reconsider(part, key)
@@ -692,11 +690,25 @@ class Sender:
                         return
                 parts.refused(part, depth)
         if parts.is_taken:
-            for item in items:
-                # Another token may be taken where this one was not: it is tried again, some time
-                # later, before an event ends by that.
-                if self._destination.access is None or not _is_unauthorized(item.verdict):
-                    item.verdict = _of_event(item.verdict)
+            self._blame_events(items)
+
+    def _blame_events(self, items: Sequence[_Item]) -> None:
+        """Let refusals be about events, as others of the same request were accepted.
+
+        Another token may be accepted where this one was not: such an event is sent again, some time
+        later, before it ends by that.
+        """
+        for item in items:
+            if self._destination.access is None or not _is_unauthorized(item.verdict):
+                item.verdict = _of_event(item.verdict)
+
+    def _go_again(self, part: Sequence[_Item], key: Mapping[str, Any]) -> bool:
+        """Return whether a part of a batch is sent once more at once, and note that it is."""
+        if not all(self._goes_again(item, key) for item in part):
+            return False
+        for item in part:
+            item.went_again = True
+        return True
 
     def _goes_again(self, item: _Item, key: Mapping[str, Any]) -> bool:
         """Return whether a request that was refused with a 401 is sent once more at once.
@@ -880,19 +892,8 @@ class Sender:
         response: HttpResponse | None = None
         lost: TransportError | None = None
         unauthorized: Failure | None = None
-        access = self._destination.access
-        authentication = self._destination.definition.authentication
         try:
-            if access is None:
-                response = self._transport.send(message)
-            else:
-                is_test = (
-                    authentication is not None and authentication.test == request.definition.name
-                )
-                sent = access.send_with_token(message, self._transport, is_test=is_test)
-                response = sent.response
-                for item in items:
-                    item.token = sent.token
+            response = self._answered(request, message, items)
         except UnsendableError:
             raise
         except TokenError as error:
@@ -925,6 +926,20 @@ class Sender:
         with self._lock:
             self.requests_sent += 1
         return verdicts
+
+    def _answered(
+        self, request: CompiledRequest, message: HttpRequest, items: Sequence[_Item]
+    ) -> HttpResponse:
+        """Return the answer to a request, which is sent with an access token if it needs one."""
+        access = self._destination.access
+        if access is None:
+            return self._transport.send(message)
+        authentication = self._destination.definition.authentication
+        is_test = authentication is not None and authentication.test == request.definition.name
+        sent = access.send_with_token(message, self._transport, is_test=is_test)
+        for item in items:
+            item.token = sent.token
+        return sent.response
 
     def _result(
         self, request: CompiledRequest, item: _Item, *, repeat_after: float | None = None

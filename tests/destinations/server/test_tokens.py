@@ -14,11 +14,11 @@ import requests
 
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
-from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.operations import server_status, store_status
 from destinations.operations.pauses import missing_tokens
 from destinations.outcome import State
 from destinations.pipeline.ledger import Selection
+from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.server import ServeConfig, Service, read_config
 from destinations.server.partners import configured_partners
 from destinations.store import SqliteStore, make_sealing_key
