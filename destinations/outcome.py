@@ -116,8 +116,8 @@ class Retry:
     ``key``, or the ``permission`` of a valid key. ``wait_for`` is what a server waits for before
     it gives the event up. ``for_operator`` says that nothing can be sent before an operator has
     fixed something; no event is given up because of it. ``at_least`` is how many seconds the event
-    waits in any case, as its request may still arrive. What was not ``attempted``, as there was no
-    access token to send it with, costs no attempt.
+    waits in any case, as its request may still arrive. Without an access token nothing was
+    ``attempted``, which costs no attempt.
     """
 
     after: float | None = None

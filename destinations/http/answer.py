@@ -106,11 +106,11 @@ class Failure:
     this failure. ``unplaced``: some event of the batch failed, and it may be this one.
     ``concerns`` is what it is about, as far as one answer shows; ``wait_for`` is what may end it.
     ``for_operator``: nothing can be sent before an operator has fixed something. ``made``: there
-    was a request at all; ``attempted``: it costs the event an attempt, as it could be sent.
-    ``is_there`` says that the partner has this very event already, or some
+    was a request at all. ``is_there`` says that the partner has this very event already, or some
     event of the batch. ``beside``: the event itself is fine, but was not applied, as
     others of its batch failed. ``rule`` is the place of the rule that decided, as in
-    ``errorRules[2]``; empty if none of the definition did.
+    ``errorRules[2]``; empty if none of the definition did. Without an access token nothing was
+    ``attempted``, which costs the event no attempt.
     """
 
     message: str
@@ -126,10 +126,10 @@ class Failure:
     wait_for: WaitFor | None = None
     for_operator: bool = False
     made: bool = True
-    attempted: bool = True
     is_there: Literal["event", "batch"] | None = None
     beside: bool = False
     rule: str = field(default="", compare=False)
+    attempted: bool = True
 
     @property
     def is_answered(self) -> bool:

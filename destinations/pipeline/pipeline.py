@@ -803,6 +803,10 @@ class Pipeline:
         for delivery, result in zip(batch.deliveries, results, strict=True):
             if result.outcome is State.READY and result.retry is None:
                 continue  # the engine was stopped before it was sent
+            is_unsent = delivery.effect is Effect.NONE
+            if is_unsent and not delivery.attempts:
+                # What came before was no attempt, as there was no access token.
+                delivery.first_attempt_at = None
             transition = self.policy.after(
                 delivery,
                 result,
@@ -813,11 +817,8 @@ class Pipeline:
                 sent_at=batch.at if result.attempts <= 1 else now,
             )
             # The window of a key begins with the first attempt, whatever it waits for since.
-            is_unsent = delivery.effect is Effect.NONE
             begins_waiting = transition.begins_waiting and is_unsent
-            # Where there was no access token to send it with, that was no attempt.
-            is_first = is_unsent and not delivery.attempts
-            if delivery.first_attempt_at is None or begins_waiting or is_first:
+            if delivery.first_attempt_at is None or begins_waiting:
                 delivery.first_attempt_at = batch.at
             if may_change_more:
                 touched = self.prefetch.scheduler.touched(delivery)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -379,3 +381,13 @@ def test_the_settings_mask_tokens(make: Make, clock: HandClock) -> None:
     said = "access-token-0001 refresh-token-0001 access-token-0002 refresh-token-0002"
     assert settings.masker.text(said) == "*** *** *** ***"
     assert settings.masker_of_answers.foreign(said) == "*** *** *** ***"
+
+
+@pytest.mark.parametrize("after_401", [False, True])
+def test_what_is_kept_of_a_token(after_401: bool) -> None:
+    """All of it is read again, also what an earlier version kept, which says less."""
+    token = KeptToken("t", 1.5, None, "r", is_lost=True, after_401=after_401)
+    assert KeptToken.from_json(token.to_json()) == token
+    data = json.loads(token.to_json())
+    del data["after401"]
+    assert KeptToken.from_json(json.dumps(data)) == replace(token, after_401=False)
