@@ -16,7 +16,7 @@ from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
 from destinations.operations import server_status, store_status
 from destinations.operations.pauses import missing_tokens
-from destinations.outcome import State
+from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.server import ServeConfig, Service, read_config
@@ -177,7 +177,7 @@ def test_while_no_token_can_be_got(place: Place, stream: io.StringIO) -> None:
         assert "HTTP 503" in one["token_missing"]["reason"]
         _until(lambda: stream.getvalue().count("no access token from") > 0)
         ledger = store.ledger()
-        waiting = [one for one in ledger.find(Selection()) if one.status is State.READY]
+        waiting = [one for one in ledger.find(Selection()) if one.status is not Outcome.DELIVERED]
         assert [one.attempts for one in waiting] == [0, 0, 0]
         # However often that was tried, the partner has not seen the old token again.
         assert place.taken == 1
