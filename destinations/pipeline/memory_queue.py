@@ -215,6 +215,9 @@ class MemoryQueue:
         """No other process delivers from it."""
         return False
 
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Do nothing: what waits is in the memory of its pipeline."""
+
     def fence(self, token: int) -> None:
         """Do nothing: no other process delivers from it."""
 

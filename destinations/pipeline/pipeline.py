@@ -28,6 +28,7 @@ from destinations.pipeline.lease import under
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
+    LONG_AGO,
     Balance,
     ClaimedBatch,
     History,
@@ -394,6 +395,18 @@ class Pipeline:
                 self._over(deliveries[0].action if kind.state is State.READY else None)
             else:
                 yield job
+
+    def set_back(self, seconds: float) -> None:
+        """Let what may have been applied have been sent earlier, as the clock was set back.
+
+        What is under way as well: how long the partner recognises it counts from then.
+        """
+        for delivery in self.prefetch.all_here():
+            first = delivery.first_attempt_at
+            if delivery.effect is Effect.MAYBE and first is not None and first != LONG_AGO:
+                delivery.first_attempt_at = first - seconds
+        for job in self._jobs:
+            job.batch.at -= seconds
 
     def _over(self, action: str | None) -> None:
         """Note that nothing is under way any more of what was claimed, of an action to be sent."""
@@ -1368,7 +1381,8 @@ def _carry_on(transition: Transition, now: float) -> None:
     delivery.attempts = transition.attempts
     delivery.rule_failures = transition.rule_failures
     delivery.batch_failures = transition.batch_failures
-    delivery.first_attempt_at = delivery.first_attempt_at or now
+    if delivery.first_attempt_at is None:
+        delivery.first_attempt_at = now
     delivery.next_at = transition.next_at
 
 

@@ -235,6 +235,11 @@ class Prefetch:
         self._hold(delivery)
         self.scheduler.add(delivery)
 
+    def all_here(self) -> Collection[QueuedDelivery]:
+        """Return all that waits here or is claimed."""
+        here = {id(one): one for one in self._known.values()}
+        return (here | {id(one): one for one in self.scheduler.all_waiting()}).values()
+
     def find(self, delivery_id: int) -> QueuedDelivery | None:
         """Return the delivery of this id if it is here or claimed."""
         return self._known.get(delivery_id)

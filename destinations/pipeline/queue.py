@@ -21,6 +21,7 @@ from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
+    "LONG_AGO",
     "Arrival",
     "Balance",
     "ChangedByOthersError",
@@ -46,6 +47,9 @@ __all__ = [
     "Stage",
     "Transition",
 ]
+
+LONG_AGO: Final = -1.0e10
+"""A first attempt of which nobody knows how long ago it was: too long for its idempotency key."""
 
 Stage = Literal["plan", "send", "reconcile", "operator"]
 """Where a delivery got its outcome or state."""
@@ -582,6 +586,13 @@ class Queue(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes add to it, and deliver from it."""
+        ...
+
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Let deliveries of these scopes have been sent earlier: the clock was set back.
+
+        What may have been applied is as old as before then, by the clock as it is now.
+        """
         ...
 
     def fence(self, token: int) -> None:

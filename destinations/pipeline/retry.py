@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
+from destinations.clock import CLOCK_ERROR
 from destinations.definition import RetryDefinition
 from destinations.http import Failure
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
-from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
+from destinations.pipeline.queue import LONG_AGO, QueuedDelivery, Stage, Transition
 from destinations.pipeline.refusals import is_refused_key
 from destinations.statuses import UNKNOWN_CODE
 
@@ -34,9 +35,6 @@ KEY_CHANGED: Final = (
     " sent again"
 )
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one"
-_CLOCK_ERROR: Final = 1.0
-"""Seconds by which a clock may go back as it is corrected."""
-
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
 
@@ -75,7 +73,7 @@ class LossRule:
         began = _first_attempt(delivery, sent_at)
         if began is None or self.repeat_for is None:
             return False
-        return began - _CLOCK_ERROR <= now < began + self.repeat_for
+        return began - CLOCK_ERROR <= now < began + self.repeat_for
 
 
 def _first_attempt(delivery: QueuedDelivery, sent_at: float | None) -> float | None:
@@ -508,7 +506,7 @@ class RetryPolicy:
 
     def _began(self, delivery: QueuedDelivery) -> float | None:
         first = delivery.first_attempt_at
-        return None if first is None else max(first, self.began_at)
+        return None if first is None or first == LONG_AGO else max(first, self.began_at)
 
 
 def _is_answered(result: Result) -> bool:

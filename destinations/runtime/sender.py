@@ -101,6 +101,13 @@ _PERFORM_ATTEMPTS: Final = 4
 _PERFORM_SECONDS: Final = 0.5
 
 
+class _End(NamedTuple):
+    """A time by the wall clock, and by the monotonic one: over is what is over by one of them."""
+
+    wall: float
+    monotonic: float
+
+
 @dataclass(slots=True)
 class _Item:
     """One event's part of a request, and its verdict.
@@ -123,7 +130,7 @@ class _Item:
     places: tuple[int, ...] = ()
     kind: AttemptKind = "send"
     resumes: bool = False
-    until: float | None = None
+    until: _End | None = None
     maybe_before: bool = False
     maybe_applied: bool = False
     token: str = field(default="", repr=False)
@@ -227,7 +234,7 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
     at: Call | None = None
     """The latest request, also when it is over."""
     resumes: bool = False
-    until: float | None = None
+    until: _End | None = None
 
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
@@ -286,7 +293,8 @@ class Sender:
             except _EndedError as ended:
                 results[place] = ended.result
             else:
-                item.resumes, item.until = delivery.resumes, delivery.repeat_until
+                item.resumes = delivery.resumes
+                item.until = self._end(delivery.repeat_until)
                 if log is not None:
                     item.log, item.places = log, (place,)
                 items.append(item)
@@ -463,7 +471,8 @@ class Sender:
             run.log, run.place = log, place
             perform = action.definition.perform
             run.repeat_after = perform.repeat_after if perform.repeatable else None
-            run.resumes, run.until = deliveries[place].resumes, deliveries[place].repeat_until
+            run.resumes = deliveries[place].resumes
+            run.until = self._end(deliveries[place].repeat_until)
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
@@ -842,11 +851,20 @@ class Sender:
     def _is_too_late(self, items: Sequence[_Item]) -> bool:
         """Return whether a request must not be sent any more; then there is no verdict on it."""
         until = _until(items)
-        if until is None or self._clock.time() < until:
+        if until is None or not self._is_over(until):
             return False
         for item in items:  # the partner is asked, or an operator decides
             item.verdict = None
         return True
+
+    def _end(self, until: float | None) -> _End | None:
+        """Return when a repeated request must not leave any more, whatever the clock is set to."""
+        if until is None:
+            return None
+        return _End(until, self._clock.monotonic() + until - self._clock.time())
+
+    def _is_over(self, end: _End) -> bool:
+        return self._clock.time() >= end.wall or self._clock.monotonic() >= end.monotonic
 
     def _message(
         self, request: CompiledRequest, items: Sequence[_Item], parts: Sequence[Part | bytes]
@@ -859,7 +877,7 @@ class Sender:
             message = replace(message, public_only=True)
         until = _until(items)
         if until is not None:
-            message = replace(message, may_leave=lambda: self._clock.time() < until)
+            message = replace(message, may_leave=lambda: not self._is_over(until))
         return message
 
     def _is_too_large(self, request: CompiledRequest, size: _Size) -> bool:
@@ -1067,7 +1085,7 @@ def _is_beside(verdict: Answer | Failure | None) -> bool:
     return isinstance(verdict, Failure) and verdict.beside
 
 
-def _until(items: Sequence[_Item]) -> float | None:
+def _until(items: Sequence[_Item]) -> _End | None:
     """Return the time from which a request must not be sent, as one of its events may be there."""
     repeated = [one.until for one in items if one.resumes or one.attempts]
     return min((until for until in repeated if until is not None), default=None)

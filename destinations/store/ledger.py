@@ -537,7 +537,9 @@ class StoredLedger:
             type=TYPES.get(kind, ""),
             message_id=unpacked_id(message_id),
             accepted_at=accepted_at / 1000,
-            first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
+            first_attempt_at=None
+            if first_attempt_at is None or first_attempt_at < 0
+            else first_attempt_at / 1000,
             next_at=next_at / 1000 if next_at else None,
             settled_at=None if settled_at is None else settled_at / 1000,
             code=code,

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from destinations.clock import SystemClock, WallClock
+from destinations.clock import CLOCK_ERROR, SystemClock, WallClock
 from destinations.errors import DestinationsError, StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.account_names import folded
@@ -24,6 +24,7 @@ from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
+    LONG_AGO,
     OTHERS,
     SEVERAL,
     Arrival,
@@ -41,7 +42,7 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.subscription_key import read_plan, released
+from destinations.runtime.subscription_key import keys_of, read_plan, released
 from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
@@ -108,6 +109,9 @@ _UPDATE_OPEN: Final = """
         balance = coalesce(one.balance, open.balance)
     FROM one WHERE open.id = one.id
 """
+_SET_BACK_INTENTS: Final = (
+    "UPDATE intents SET at = at - ?1 WHERE scope IN (SELECT value FROM json_each(?2))"
+)
 _PLAN_AGAIN: Final = """
     WITH one (id, subscription, plan, amount, key, payload) AS (VALUES {rows})
     UPDATE open SET subscription = one.subscription, plan = one.plan, amount = one.amount,
@@ -201,6 +205,7 @@ class StoredQueue:
         self._user = user
         self._now = (clock or SystemClock()).time
         self._settle_from = 0.0
+        self._begun: set[int] = set()
         self.keep_recent: RecentBounds | None = None
         """How much stays of events that were delivered; None keeps none."""
         self.attempts: AttemptPolicy | None = AttemptPolicy()
@@ -211,6 +216,9 @@ class StoredQueue:
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         self._process = f"process {os.getpid()} since {since}"
+
+    own_intents = ""
+    """The condition, after others, of what this process is sending."""
 
     left_intents = "SELECT id, at, durable, deliveries, balances FROM intents WHERE true"
     """What nobody is sending any more, when `recover` is called."""
@@ -228,6 +236,7 @@ class StoredQueue:
         with self._database.transaction() as connection:
             for scope in scopes:
                 self._recover(connection, scope, reconcile_after)
+                self.forget_hidden(connection, [scope.id])
                 self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
     def _recover(self, connection: Connection, scope: Scope, reconcile_after: float) -> None:
@@ -285,22 +294,56 @@ class StoredQueue:
         reconcile_after: float,
         longest_wait: float,
     ) -> None:
-        """Let nothing wait longer than it would from now on: the clock may have been set back.
-
-        When what may have been applied was first sent stays as it is: how long the partner
-        recognises it counts from then, and a time to come says that nobody knows.
-        """
-        maybe = EFFECT_CODES[Effect.MAYBE]
+        """Let nothing wait longer than it would from now on: the clock may have been set back."""
         now = round(self._now() * 1000)
         for status, wait in ((_UNKNOWN, reconcile_after), (_READY, longest_wait)):
             latest = now + round(wait * 1000)
             connection.execute(
-                "UPDATE open SET next_at = min(next_at, ?1), first_attempt_at ="
-                " CASE effect WHEN ?5 THEN first_attempt_at ELSE min(first_attempt_at, ?2) END"
-                " WHERE scope = ?3 AND status = ?4"
-                " AND (next_at > ?1 OR (first_attempt_at > ?2 AND effect <> ?5))",
-                (latest, now, scope.id, status, maybe),
+                "UPDATE open SET next_at = min(next_at, ?1),"
+                " first_attempt_at = min(first_attempt_at, ?2)"
+                " WHERE scope = ?3 AND status = ?4 AND (next_at > ?1 OR first_attempt_at > ?2)",
+                (latest, now, scope.id, status),
             )
+
+    def forget_hidden(self, connection: Connection, scopes: Sequence[int]) -> None:
+        """Forget when requests with idempotency keys were first sent, where that is not known.
+
+        Where a clock was set back while no process could notice, nobody knows how long ago that
+        was: it is now that the time lies ahead, and later that looks like any other. If the clock
+        is behind the time at which the store was written last, no time before is known.
+        """
+        is_behind = self._database.clock.behind > CLOCK_ERROR
+        latest = round((self._now() + CLOCK_ERROR) * 1000)
+        for scope in scopes:
+            after = 0 if is_behind and scope not in self._begun else latest
+            self._begun.add(scope)
+            rows = connection.execute(
+                "SELECT id, plan FROM open WHERE scope = ? AND effect = ? AND first_attempt_at > ?",
+                (scope, EFFECT_CODES[Effect.MAYBE], after),
+            ).fetchall()
+            keyed = [one for one, plan in rows if self._is_keyed(plan)]
+            if keyed:
+                connection.execute(
+                    "UPDATE open SET first_attempt_at = ?"
+                    " WHERE id IN (SELECT value FROM json_each(?))",
+                    (round(LONG_AGO * 1000), array_of(keyed)),
+                )
+
+    def _is_keyed(self, plan: int) -> bool:
+        made_by, _ = read_plan(self._names.text_of(plan))
+        return bool(keys_of(made_by))
+
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Let deliveries of these scopes have been sent earlier; see `pipeline.queue.Queue`."""
+        values = (round(seconds * 1000), array_of(one.id for one in scopes))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE open SET first_attempt_at = first_attempt_at - ?1"
+                " WHERE scope IN (SELECT value FROM json_each(?2))"
+                " AND effect = ?3 AND first_attempt_at > 0",
+                (*values, EFFECT_CODES[Effect.MAYBE]),
+            )
+            connection.execute(f"{_SET_BACK_INTENTS}{self.own_intents}", values)
 
     def settle_from(self, time: float) -> None:
         """Note nothing to have ended before ``time``, even if the clock is set back."""

@@ -28,6 +28,10 @@ class StillClock:
         """See `destinations.clock.WallClock.time`."""
         return self._began_at + self.now
 
+    def set_by(self, seconds: float) -> None:
+        """Set the wall clock ``seconds`` ahead, or back; the monotonic one goes on."""
+        self._began_at += seconds
+
     def monotonic(self) -> float:
         """See `destinations.clock.Clock.monotonic`."""
         return self.now
