@@ -68,17 +68,16 @@ def _entry(cluster: Cluster) -> LedgerEntry:
     return entry
 
 
-@pytest.mark.parametrize("ahead", [90.0, 40 * DAY])
 @pytest.mark.parametrize(
-    ("act", "asks", "leaves"),
+    ("act", "asks", "leaves", "ahead"),
     [
-        ("lost", False, True),
-        ("lost", True, False),
-        ("none", False, False),
-        ("none", True, True),
-        ("die", False, False),
-        ("die first", False, False),
-        ("die first", True, False),
+        ("lost", False, True, 90.0),
+        ("lost", True, False, 40 * DAY),
+        ("none", False, False, 40 * DAY),
+        ("none", True, True, 90.0),
+        ("die", False, False, 90.0),
+        ("die first", False, False, 40 * DAY),
+        ("die first", True, False, 90.0),
     ],
 )
 def test_another_process_goes_on(
