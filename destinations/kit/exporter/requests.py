@@ -42,9 +42,13 @@ _ROOTS: Final = Shape(
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS: Final = frozenset(
-    "type const enum required properties additionalProperties items contains minItems maxItems"
-    " minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf"
-    " oneOf not title description default examples".split()
+    {
+        *("type", "const", "enum", "required", "properties", "additionalProperties", "items"),
+        *("contains", "minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum"),
+        *("maximum", "exclusiveMinimum", "exclusiveMaximum", "anyOf", "allOf", "oneOf", "not"),
+        *("title", "description", "default", "examples"),
+    }
+)
 )
 
 
