@@ -8,7 +8,8 @@ from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
 from destinations.cli.tables import print_table
 from destinations.definition import load_definition
-from destinations.definition.comparison import Bump, Version, compare
+from destinations.definition.comparison import Version, compare
+from destinations.definition.difference import Bump
 from destinations.runtime.installed import find_folder
 
 __all__ = ["command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
@@ -20,6 +21,7 @@ __all__ = [
     "AUTHORIZATION",
     "DELETION",
     "PATHS",
+    "SUCCESS",
     "AccessTokenAuth",
     "ActionDefinition",
     "ApiKeyAuth",
@@ -42,6 +44,9 @@ __all__ = [
 
 AUTHORIZATION: Final = "Authorization"
 """The header of most credentials (RFC 9110, 11.6.2)."""
+
+SUCCESS: Final = "ok"
+"""The name of an answer that is a success."""
 
 DELETION: Final = "onDelete"
 """The slug of the action that ``onDelete`` makes, and the name of its only subscription."""
@@ -182,6 +187,19 @@ class Step:
     name: str
     request: str
     when: Mapping[str, str | JsonSchema] = field(default_factory=dict)
+
+    @property
+    def condition(self) -> str:
+        """What must have been answered before, in words; empty if it is always made."""
+        found = []
+        for name, wanted in self.when.items():
+            if isinstance(wanted, str):
+                answer = "a success" if wanted == SUCCESS else wanted
+                found.append(f"the answer to {name} is {answer}")
+            else:
+                schema = json.dumps(wanted, ensure_ascii=False, default=str)
+                found.append(f"the answer to {name} fits {schema}")
+        return " and ".join(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from destinations.definition import Perform, Step
+from destinations.definition.model import SUCCESS
 from destinations.http import Answer
 from destinations.runtime.action import Call, Done, Generated, Payload
 from destinations.segment.validation import compile_schema
 
 __all__ = ["OK", "AssumedAnswer", "StepCall", "Steps", "assumed_answers"]
 
-OK: Final = "ok"
+OK: Final = SUCCESS
 """The name of an answer that is a success."""
 
 Condition = Callable[[Answer], bool]

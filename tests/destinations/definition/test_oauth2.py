@@ -259,10 +259,10 @@ MORE = ["usage:write", "users:read"]
             "clientCredentials",
             {"clientAuthentication": "body"},
             Bump.PATCH,
-            "",
-            "its requests for access tokens have changed",
+            "/clientAuthentication",
+            "in requests for tokens was 'basic' and is 'body'",
         ),
-        ("clientCredentials", {"scopes": None}, Bump.PATCH, "", "requests for access tokens"),
+        ("clientCredentials", {"scopes": None}, Bump.PATCH, "/scopes", "no longer asks for"),
     ],
 )
 def test_what_a_new_version_changes(

@@ -270,28 +270,48 @@ def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
     return changed
 
 
+AGAIN = "after a lost answer, its steps are made again from the first one on"
 CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
     "nothing": (lambda _: None, []),
     "a step less": (
         _without_alter(_set(f"{STEPS}.2", ...)),
-        [("/actions/sync/perform/steps", "the step 'change' is gone")],
+        [
+            (
+                "/actions/sync/perform/steps",
+                "the step 'change' is gone, which made the request 'alter'",
+            )
+        ],
     ),
     "a step more": (
         lambda documents: documents["sync"]["perform"]["steps"].append(
             {"name": "again", "request": "search"}
         ),
-        [("/actions/sync/perform/steps/3", "the step 'again' is new")],
+        [
+            (
+                "/actions/sync/perform/steps/3",
+                "the step 'again' is new: it makes the request 'search'",
+            )
+        ],
     ),
     "another request": (
         _without_alter(_set(f"{STEPS}.2.request", "search")),
-        [("/actions/sync/perform/steps/2/request", "the step 'change' makes another request")],
+        [
+            (
+                "/actions/sync/perform/steps/2/request",
+                "the step 'change' makes the request 'search', and 'alter' until now",
+            )
+        ],
     ),
     "another condition": (
         _set(f"{STEPS}.2.when", {"find": "ok"}),
         [
             (
                 "/actions/sync/perform/steps/2/when",
-                "the step 'change' is made after other answers than before",
+                (
+                    "the step 'change' is made if the answer to find is a success, and until now "
+                    'if the answer to find fits {"type": "object", "required": ["results"], '
+                    '"properties": {"results": {"type": "array", "minItems": 1}}}'
+                ),
             )
         ],
     ),
@@ -299,28 +319,51 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
         lambda documents: documents["sync"]["perform"]["steps"].append(
             documents["sync"]["perform"]["steps"].pop(1)
         ),
-        [("/actions/sync/perform/steps", "the steps have another order")],
+        [
+            (
+                "/actions/sync/perform/steps",
+                (
+                    "the order of its steps was 'find', 'create', 'change' and is 'find', "
+                    "'change', 'create'"
+                ),
+            )
+        ],
     ),
     "repeatable": (
         _set("sync.perform.repeatable", value=True),
         [
             (
                 "/actions/sync/perform/repeatable",
-                "after a lost answer, its steps are made again",
+                f"{AGAIN}, 2 minutes later",
             )
         ],
     ),
     "a wait": (
         _set("sync.perform.repeatable", {"after": 5}),
-        [("/actions/sync/perform/repeatable", "after a lost answer, its steps are made again")],
+        [
+            (
+                "/actions/sync/perform/repeatable",
+                f"{AGAIN}, 5 seconds later",
+            )
+        ],
     ),
     "batches": (
         _set("sync.perform.batch", {"size": 3}),
-        [("/actions/sync/perform/batch/size", "it takes other numbers of events")],
+        [
+            (
+                "/actions/sync/perform/batch/size",
+                "the most events that go through its requests together was 1 and is 3",
+            )
+        ],
     ),
     "one request": (
         _without_alter(_set("sync.perform", {"request": "add"})),
-        [("/actions/sync/perform", "it makes another request")],
+        [
+            (
+                "/actions/sync/perform",
+                "it makes the request 'add', and the steps 'find', 'create', 'change' until now",
+            )
+        ],
     ),
 }
 
