@@ -450,8 +450,8 @@ def _key(place: str, old: RequestDefinition, new: RequestDefinition) -> Iterator
         yield Difference(Bump.MAJOR, place, message)
         return
     twice = (
-        "what is sent again across the change may count twice; deliver what waits for another "
-        "attempt before it"
+        f"what has a lost answer is {_HELD}, and the partner does not recognise what it got before "
+        "if that is replayed, which may count twice"
     )
     if before.source != after.source:
         for path, was, now in leaves(place + "/from", before.source, after.source):

@@ -14,7 +14,12 @@ from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations._version import __version__
-from destinations.definition import ActionDefinition, DestinationDefinition, Preset
+from destinations.definition import (
+    ActionDefinition,
+    DestinationDefinition,
+    IdempotencyKey,
+    Preset,
+)
 from destinations.definition.settings import Settings
 from destinations.definition.url_pieces import chosen_urls
 from destinations.errors import DefinitionError, Issue, ResolveError
@@ -127,6 +132,11 @@ class Code:
     generators: Mapping[str, Generator] = field(default_factory=dict)
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
     source: str = field(default="", compare=False)
+
+
+def _place_of(key: IdempotencyKey) -> tuple[str | None, ...]:
+    """Return where a key stands; the name of a header is the same in any case."""
+    return (key.field,) if key.header is None else (key.field, key.header.lower())
 
 
 class Destination:
@@ -387,7 +397,7 @@ class Destination:
         """
         if not self._keys:
             keys = {
-                name: (one.idempotency_key.source, one.idempotency_key.field)
+                name: (one.idempotency_key.source, *_place_of(one.idempotency_key))
                 for name, one in sorted(self.definition.requests.items())
                 if one.idempotency_key is not None
             }

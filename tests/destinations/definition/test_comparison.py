@@ -160,7 +160,7 @@ def same(one: DestinationDefinition) -> DestinationDefinition:
 
 FIND, MAKE = STEPS.steps
 AT = "/requests/add"
-TWICE = "what is sent again across the change may count twice; deliver what waits for another"
+TWICE = "what has a lost answer is held or asked about, and the partner does not recognise what it"
 CHANGES: Mapping[str, tuple[Change, Change, str, Bump, str]] = {
     # name: before, after, where, the part of the version, what is said
     "another host": (
