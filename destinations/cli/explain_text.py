@@ -55,12 +55,31 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
         yield 2, Bold("payload"), f" {_json(followed.payload)}"
     if followed.window is not None:
         yield 2, Bold("window"), f" {_window(followed.window)}"
-    for planned in followed.requests:
-        yield from request_lines(planned)
-        yield from _outcomes(planned)
+    yield from _requests(followed)
     if followed.result is not None:
         yield 2, *_result(followed.result)
         yield from _errors(followed.result)
+
+
+def _requests(followed: SubscriptionExplanation) -> Iterable[Line]:
+    if any(planned.step for planned in followed.requests):
+        yield 2, Bold("steps"), f" {_steps(followed)}"
+    told: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    for planned in followed.requests:
+        yield from request_lines(planned)
+        # After other answers, a step may end in other ways.
+        if planned.outcomes and (planned.step, planned.outcomes) not in told:
+            told.add((planned.step, planned.outcomes))
+            yield from _outcomes(planned)
+
+
+def _steps(followed: SubscriptionExplanation) -> str:
+    """Return the names of the steps that may be made, and what follows from a lost answer."""
+    names = ", ".join(dict.fromkeys(one.step for one in followed.requests if one.step))
+    if followed.repeatable is None:
+        return f"{names}; what must not be made twice is not made again after a lost answer"
+    wait = shown_duration(followed.repeatable["after"])
+    return f"{names}; repeatable: after a lost answer all are made again, {wait} later"
 
 
 def _window(window: dict[str, Any]) -> str:
@@ -87,8 +106,8 @@ def _change(change: dict[str, Any]) -> str:
 
 
 def _outcomes(planned: PlannedRequest) -> Iterable[Line]:
-    """Yield what follows from each answer to a first request."""
-    if planned.request is None or planned.after:
+    """Yield what follows from each answer to a step, or to the first request of other code."""
+    if planned.request is None or (planned.after and not planned.step):
         return
     yield 4, Dim("outcome by answer:")
     for answer, outcome in planned.outcomes:
@@ -103,6 +122,8 @@ def request_lines(planned: PlannedRequest) -> Iterable[Line]:
         return
     step = f"step {planned.step}, " if planned.step else ""
     yield 2, Bold(f"{step}request {planned.name}"), after
+    if planned.when:
+        yield 4, f"when {planned.when}"
     if planned.request is None:
         yield 4, planned.note
         return

@@ -116,9 +116,10 @@ class _Item:
     known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
     where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
     ``places``. It may have been applied before if it ``resumes``, or by a request that came before
-    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``token`` is
-    the access token that it was sent with last. It ``went_again`` after a 401, as the
-    authentication test passed.
+    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``step`` is
+    the name of the step that made it, or of several that ask the same. ``token`` is the access
+    token that it was sent with last. It ``went_again`` after a 401, as the authentication test
+    passed.
     """
 
     context: Context
@@ -131,6 +132,7 @@ class _Item:
     kind: AttemptKind = "send"
     resumes: bool = False
     until: _End | None = None
+    step: str = ""
     maybe_before: bool = False
     maybe_applied: bool = False
     token: str = field(default="", repr=False)
@@ -573,6 +575,7 @@ class Sender:
                 continue
             item.only = only
             item = items.setdefault(key, item)
+            item.step = _with_step(item.step, call)
             item.resumes, item.until = item.resumes or run.resumes, run.until
             if run.log is not None:
                 item.log, item.places = run.log, (*item.places, run.place)
@@ -939,6 +942,7 @@ class Sender:
                     *(wall + waited, seconds, verdicts, [item.places for item in items]),
                     len(message.body or b""),
                     0 if response is None else len(response.body),
+                    [item.step for item in items],
                 )
             )
         with self._lock:
@@ -1035,6 +1039,13 @@ def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
     if not isinstance(verdict, Failure) or not verdict.retryable:
         return False
     return request.definition.idempotent or verdict.nothing_applied
+
+
+def _with_step(steps: str, call: Call) -> str:
+    """Return the names of the steps that a request is for, with that of one more call."""
+    if not isinstance(call, StepCall) or call.step in steps.split(", "):
+        return steps
+    return f"{steps}, {call.step}" if steps else call.step
 
 
 def _in_step(at: Call | None, reason: str) -> str:
