@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.errors import UsageError
 from destinations.durations import duration_in_words
+from destinations.errors import UsageError
 from destinations.operations import parse_duration, parse_time, shown_duration, shown_time
 
 NOW = 1_000_000.0
