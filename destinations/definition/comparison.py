@@ -345,8 +345,8 @@ def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator
             yield Difference(Bump.MAJOR, place, f"the preset {preset.name!r} is gone")
             continue
         what = "the action of its subscriptions"
-        actions = (one.partner_action for one in (preset, after[preset.name]))
-        yield from changed(place + "/partnerAction", what, *actions, bump=Bump.MAJOR)
+        was, now = preset.partner_action, after[preset.name].partner_action
+        yield from changed(place + "/partnerAction", what, was, now, Bump.MAJOR)
         if preset.subscribe != after[preset.name].subscribe:
             was, now = preset.subscribe, after[preset.name].subscribe
             message = f"selected the events {shown(was, now)} and selects {shown(now, was)}"

@@ -237,6 +237,7 @@ def test_attempts_of_steps(
         )
 
     bench = Bench(store, bind(change))
+    bench.chance = 0.0
     replies = [{"results": []}, {"id": "c1"}, {"results": [{"id": "c1"}]}]
     bench.partner.answer = lambda _: Replies.http(200, replies.pop(0))
     bench.accept("ann", kind="identify", traits={"email": "a@x", "name": "A"})
