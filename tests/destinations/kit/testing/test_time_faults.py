@@ -41,7 +41,12 @@ def _passed(played: Mapping[str, FaultReport]) -> bool:
 
 
 def windowed(
-    *, batch: int = 1, idempotent: bool = False, asks: bool = False, **window: Any
+    *,
+    batch: int = 1,
+    idempotent: bool = False,
+    asks: bool = False,
+    source: object = None,
+    **window: Any,
 ) -> Change:
     """Count things by requests with a key, of events that come in time."""
 
@@ -51,7 +56,8 @@ def windowed(
             request = documents["destination"]["requests"]["count"]
             del request["idempotencyKey"]
             request["idempotent"] = True
-        documents["count"]["window"] = window
+        given = {} if source is None else {"from": source}
+        documents["count"]["window"] = {**given, **window}
 
     return change
 
@@ -119,7 +125,7 @@ AT_BY = {"@path": "$.payload.by"}  # an integer: no sample of it is a time of to
             },
         ),
         (
-            windowed(then="reject", grace="30d", **{"from": AT_BY}),
+            windowed(then="reject", grace="30d", source=AT_BY),
             {
                 BEFORE: (["delivered"], 1),
                 AFTER: (["rejected"], 0),
@@ -127,7 +133,7 @@ AT_BY = {"@path": "$.payload.by"}  # an integer: no sample of it is a time of to
                 LOST: (["held"], 1),
             },
         ),
-        (windowed(then="reject", grace="30d", **{"from": {"@path": "$.payload.thing"}}), None),
+        (windowed(then="reject", grace="30d", source={"@path": "$.payload.thing"}), None),
     ],
 )
 def test_windows(
