@@ -49,7 +49,6 @@ _SCHEMA_KEYWORDS: Final = frozenset(
         *("title", "description", "default", "examples"),
     }
 )
-)
 
 
 @dataclass(slots=True)
