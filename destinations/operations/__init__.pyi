@@ -31,6 +31,7 @@ from .decisions import (
     resolve,
     why_not_dropped,
     why_not_resolved,
+    why_not_sent,
 )
 from .deleting import (
     Deletable,
@@ -419,5 +420,6 @@ __all__ = [
     "why_not_dropped",
     "why_not_replayed",
     "why_not_resolved",
+    "why_not_sent",
     "wrote_undelivered",
 ]

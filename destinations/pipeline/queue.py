@@ -24,6 +24,7 @@ __all__ = [
     "LONG_AGO",
     "Arrival",
     "Balance",
+    "Behind",
     "ChangedByOthersError",
     "ClaimedBatch",
     "Committed",
@@ -201,6 +202,15 @@ class SharedEvent:
     id: int = 0
 
 
+EARLIER_WAITS: Final = "EARLIER_WAITS"
+"""The code of a deletion that waits for what came before it, of the same user."""
+
+EARLIER_HELD: Final = "EARLIER_HELD"
+"""The code of a deletion that waits until an operator has decided on such a delivery."""
+
+DELETION_FIRST: Final = "DELETION_FIRST"
+"""The code of an event that waits for the deletion of its user, which came before it."""
+
 ERASED: Final = "erased-"
 """What the ids of an erased user begin with, instead of their own text."""
 
@@ -222,7 +232,8 @@ class QueuedDelivery:
     configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     ``is_left`` says that it was under way when an earlier process ended, ``released`` that an
-    operator sends it, whatever the window of its action says.
+    operator sends it, whatever the window of its action says. ``waits_as`` is why it must not be
+    sent yet, as that was said last; see `Behind`.
     """
 
     event: QueuedEvent
@@ -251,6 +262,7 @@ class QueuedDelivery:
     restored: Restored | None = None
     is_left: bool = False
     released: bool = False
+    waits_as: str = ""
 
     @property
     def user(self) -> str:
@@ -428,6 +440,17 @@ class Round:
         self.exchanges = [one for one in self.exchanges if one[0] not in scopes]
 
 
+class Behind(NamedTuple):
+    """Why a delivery must not be sent yet: it, or what it waits for, is the deletion of its user.
+
+    ``ids`` are deliveries that wait as well, and that go first; see `destinations.store.deletions`.
+    """
+
+    code: str
+    reason: str
+    ids: tuple[int, ...] = ()
+
+
 @dataclass(slots=True)
 class Committed:
     """The results of a commit.
@@ -435,11 +458,12 @@ class Committed:
     ``gone`` are deliveries of batches that an operator has dropped since, and of transitions
     that an operator was faster than. ``changed`` says that another process wrote, so that sources
     have something new. ``excluded`` are deliveries of batches that have to wait, as a request of
-    another process touches the same account.
+    another process touches the same account; those that are ``behind`` others of their user, too.
     """
 
     gone: set[QueuedDelivery] = field(default_factory=set)
     excluded: set[QueuedDelivery] = field(default_factory=set)
+    behind: Mapping[QueuedDelivery, Behind] = field(default_factory=dict)
     changed: bool = False
 
 
@@ -577,6 +601,12 @@ class Queue(Protocol):
 
     def waiting(self, scope: Scope) -> int:
         """Return how many deliveries of a scope wait, the unknown ones included."""
+        ...
+
+    def held_up(
+        self, scope: Scope, deliveries: Collection[QueuedDelivery]
+    ) -> Collection[QueuedDelivery]:
+        """Return those that wait until an operator has decided on another one of their user."""
         ...
 
     def poll(self) -> bool:

@@ -254,6 +254,10 @@ class RunInput:
         """Return whether a delivery that may be tried again is for this run to try."""
         return delivery.line > 0 or self._options.deliver_waiting
 
+    def leave(self, delivery: QueuedDelivery) -> None:
+        """Note that this run waits no longer for the outcome of a delivery."""
+        self.settled(delivery)
+
     def fill(self, pipeline: Pipeline, round_: Round) -> None:
         """Read on; see `destinations.pipeline.pipeline.Feed`."""
         if self._stop.is_set():

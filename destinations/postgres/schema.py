@@ -786,9 +786,18 @@ _AUDIT: Final = """
     )
 """
 
+# See destinations.store.migrations.
+_DELETIONS: Final = (
+    'CREATE INDEX open_deletions ON open (scope, "user") WHERE type = 7',
+    'CREATE INDEX kept_deletions ON kept (scope, "user") WHERE type = 7',
+    'CREATE INDEX ledger_deletions ON ledger (scope, "user") WHERE type = 7',
+    'CREATE INDEX kept_held ON kept (scope, "user") WHERE status = 7',
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (*_FUNCTIONS, *_TABLES),
     _ATTEMPTS,
     (_AUDIT,),
+    _DELETIONS,
 )
 """The steps; how many were done stands in the table ``schema_version``."""

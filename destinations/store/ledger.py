@@ -34,9 +34,11 @@ from destinations.pipeline.queue import (
     Stage,
 )
 from destinations.runtime.subscription_key import SubscriptionKey, read_plan, released
+from destinations.segment.event import DELETE
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.connection import Connection, Database
+from destinations.store.deletions import deletion_since, lock_users
 from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.interning import Names
 from destinations.store.messages import SIBLINGS, history_of, replace
@@ -413,6 +415,14 @@ class StoredLedger:
             key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
         )
 
+    def deletion_since(self, entry: LedgerEntry) -> int | None:
+        """Return the deletion of its user after a delivery; see `Ledger.deletion_since`."""
+        if entry.type == DELETE:
+            return None
+        return self._database.at_once(
+            lambda connection: deletion_since(connection, entry.scope, entry.user, entry.id)
+        )
+
     def drifts(self) -> Sequence[LedgerDrift]:
         """Return the balances that were not as expected, the latest last."""
         scopes = self._scopes()
@@ -568,8 +578,9 @@ class StoredLedger:
         done = 0
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
+            change.lock(entries)
             for entry in entries:
-                if change.is_as_said(entry):
+                if change.is_as_said(entry) and not change.is_deleted(entry):
                     change.reopen(entry)
                     done += 1
             change.finish()
@@ -601,10 +612,13 @@ class StoredLedger:
         done: list[int] = []
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
+            change.lock([one.entry for one in replans])
             for index, one in enumerate(replans):
-                # Its event may have been corrected, or deleted, since it was planned, or another
-                # of its deliveries replayed, which has added the same.
+                # Its event may have been corrected, or deleted, since it was planned, or its user,
+                # or another of its deliveries replayed, which has added the same.
                 if not change.is_as_said(one.entry) or not change.has_event(one.entry):
+                    continue
+                if change.is_deleted(one.entry):
                     continue
                 if change.has_any(one.entry, [one.delivery, *(new for new, _ in one.added)]):
                     continue
@@ -672,6 +686,16 @@ class _Change:
             "SELECT status, settled_at FROM kept WHERE id = ?", (entry.id,)
         ).fetchone()
         return bool(row == (STATUS_CODES[entry.status], round((entry.settled_at or 0) * 1000)))
+
+    def lock(self, entries: Sequence[LedgerEntry]) -> None:
+        """Let no deletion of these users begin to be sent before this is written."""
+        lock_users(self._to, [(one.scope, one.user) for one in entries])
+
+    def is_deleted(self, entry: LedgerEntry) -> bool:
+        """Return whether the partner may have deleted the user since."""
+        if entry.type == DELETE:
+            return False
+        return deletion_since(self._to, entry.scope, entry.user, entry.id) is not None
 
     def has_event(self, entry: LedgerEntry) -> bool:
         """Return whether the raw event is still there."""

@@ -29,6 +29,7 @@ from destinations.pipeline.queue import (
     SEVERAL,
     Arrival,
     Balance,
+    Behind,
     ClaimedBatch,
     Committed,
     Drift,
@@ -43,6 +44,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.runtime.subscription_key import keys_of, read_plan, released
+from destinations.segment.event import DELETE
 from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
@@ -54,6 +56,7 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
+from destinations.store.deletions import behind, held_up
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -397,7 +400,7 @@ class StoredQueue:
         self._database.latest_event = work.latest_event
         self.committed(work)
         self._kept_attempts(round_, work)
-        return Committed(work.gone, work.excluded, changed=changed)
+        return Committed(work.gone, work.excluded, work.behind, changed=changed)
 
     def _kept_attempts(self, round_: Round, work: Commit) -> None:
         if work.keeps_attempts:
@@ -530,6 +533,12 @@ class StoredQueue:
             found.setdefault(key, []).append(Scope(scope, destination))
         return found
 
+    def held_up(
+        self, scope: Scope, deliveries: Collection[QueuedDelivery]
+    ) -> Collection[QueuedDelivery]:
+        """Return what waits for an operator; see `destinations.pipeline.queue.Queue.held_up`."""
+        return self._database.at_once(lambda connection: held_up(connection, scope, deliveries))
+
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
@@ -596,6 +605,7 @@ class Commit:
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
         self.excluded: set[QueuedDelivery] = set()
+        self.behind: Mapping[QueuedDelivery, Behind] = {}
         self.keep_recent: RecentBounds | None = None
         self.keeps_attempts = True
         self.unwritten = UnwrittenAttempts()
@@ -905,11 +915,19 @@ class Commit:
                 if one.replanned and (one.id, batch.scope.id) in found
             ]
             with_rows(self._to, _PLAN_AGAIN, again)
+        self.behind = behind(
+            self._to,
+            [
+                (one.scope, [each for each in one.deliveries if each not in self.gone])
+                for one in batches
+            ],
+        )
         fresh: list[tuple[Scope, QueuedDelivery]] = [
             (batch.scope, one) for batch in batches for one in batch.deliveries if not one.id
         ]
         self._add_open(fresh)
-        left_out = self.gone | self.excluded
+        self._note_behind()
+        left_out = self.left_out
         for batch in batches:
             ids = [one.id for one in batch.deliveries if one not in left_out]
             if ids:
@@ -918,6 +936,20 @@ class Commit:
                     *(array_of(ids), _BALANCES.encode(batch.balances)),
                 )
                 batch.intent = self.add_intent(batch, values)
+
+    @property
+    def left_out(self) -> Collection[QueuedDelivery]:
+        """What of batches is not sent now."""
+        return self.gone | self.excluded | self.behind.keys()
+
+    def _note_behind(self) -> None:
+        """Let a deletion say what it waits for, once; other rows wait as they do for their turn."""
+        new = [
+            (one.id, why.code, None, "plan", why.reason)
+            for one, why in self.behind.items()
+            if one.event.type == DELETE and one.waits_as != why.reason
+        ]
+        with_rows(self._to, _ADD_FAILURES, new)
 
     def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:  # noqa: ARG002 - for others
         """Write that a batch is being sent; returns the id of the intent."""
@@ -1461,6 +1493,7 @@ def _may_have_failed(delivery: QueuedDelivery) -> bool:
         or delivery.first_attempt_at is not None
         or delivery.replanned
         or delivery.state is State.UNKNOWN
+        or delivery.event.type == DELETE  # it may have waited for others
     )
 
 
