@@ -194,6 +194,10 @@ class MemoryQueue:
         """Return nothing: no other process delivers from it."""
         return ()
 
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:  # noqa: ARG002 - see `Queue`
+        """Return None: an event that comes again in one run is a duplicate anyway."""
+        return None
+
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
         """Return the history of messages."""
         found: dict[str, History] = {}

@@ -609,6 +609,10 @@ class Queue(Protocol):
         """Return those that wait until an operator has decided on another one of their user."""
         ...
 
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:
+        """Return the deletion of a user that came after a delivery, and was or may be applied."""
+        ...
+
     def poll(self) -> bool:
         """Return whether another process has written since the last commit or poll."""
         ...

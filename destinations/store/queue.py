@@ -56,7 +56,7 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
-from destinations.store.deletions import behind, held_up
+from destinations.store.deletions import behind, deletion_since, held_up
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -538,6 +538,12 @@ class StoredQueue:
     ) -> Collection[QueuedDelivery]:
         """Return what waits for an operator; see `destinations.pipeline.queue.Queue.held_up`."""
         return self._database.at_once(lambda connection: held_up(connection, scope, deliveries))
+
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:
+        """Return the deletion of a user after a delivery; see `Queue.deletion_since`."""
+        return self._database.at_once(
+            lambda connection: deletion_since(connection, scope.id, user, delivery)
+        )
 
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
