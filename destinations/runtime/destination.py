@@ -180,6 +180,8 @@ class Destination:
         self._keys: list[str] = []
         self.public_only = False
         """Whether its requests only go to addresses of the public internet."""
+        self.token_owner: str | None = ""
+        """The full name of the scope of a customer whose settings these are; see `AccessTokens`."""
         self.tokens: AccessTokens | None = AccessTokens()
         """Its access tokens (OAuth2); they are in memory only unless `keep_tokens` is called."""
 
@@ -188,7 +190,12 @@ class Destination:
         """What sends its requests with access tokens; None if they need none."""
         if self.tokens is None:
             return None
-        return self.tokens.of(self.definition, self.settings, public_only=self.public_only)
+        return self.tokens.of(
+            self.definition,
+            self.settings,
+            public_only=self.public_only,
+            owner=self.token_owner,
+        )
 
     def keep_tokens(self, tokens: AccessTokens | None) -> None:
         """Let access tokens be kept elsewhere, also those of what `with_settings` returns.

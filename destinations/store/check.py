@@ -11,6 +11,7 @@ from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.rows import DAY_MS, PER_EVENT
 from destinations.store.tenant_rows import CONNECTION
+from destinations.store.tokens import LEFT_TOKENS
 
 __all__ = ["broken_rules", "count_deliveries"]
 
@@ -217,6 +218,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             " WHERE off <> 0"
         ),
     ),
+    ("every access token must have owners that are there", LEFT_TOKENS),
     (
         "every sealed value must have the form v1:KEY:BASE64",
         (
