@@ -34,6 +34,7 @@ from .decisions import (
     why_not_sent,
 )
 from .deleting import (
+    AskedDeletion,
     Deletable,
     ask_to_delete,
     deletable,
@@ -252,6 +253,7 @@ __all__ = [
     "AccountQuestion",
     "AccountWords",
     "AlertStatus",
+    "AskedDeletion",
     "AskedOfServer",
     "BegunRun",
     "Deletable",

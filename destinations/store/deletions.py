@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.http.json_bytes import decode_json
-from destinations.outcome import Effect, Outcome, State
+from destinations.outcome import Effect, Outcome, State, Status
 from destinations.pipeline.queue import (
     DELETION_FIRST,
     EARLIER_HELD,
@@ -31,12 +31,12 @@ from destinations.pipeline.queue import (
     Scope,
 )
 from destinations.segment.event import DELETE
-from destinations.store.codes import EFFECT_CODES, STATUS_CODES, TYPE_CODES
+from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
 from destinations.store.connection import Connection
 from destinations.store.digests import packed_value
 from destinations.store.rows import array_of
 
-__all__ = ["behind", "deletion_since", "held_up", "lock_users"]
+__all__ = ["behind", "deletion_since", "held_up", "lock_users", "settled_deletion"]
 
 _SHOWN: Final = 3
 """So many of the deliveries that are waited for are named."""
@@ -187,6 +187,33 @@ def deletion_since(connection: Connection, scope: int, user: str, delivery: int)
     values = (scope, user, packed_value(user), delivery)
     row = connection.execute(f"{_IS_DELETED} ORDER BY 1 DESC LIMIT 1", values).fetchone()
     return None if row is None else int(row[0])
+
+
+def settled_deletion(
+    connection: Connection, scope: int, users: Collection[str]
+) -> tuple[int, Status] | None:
+    """Return the latest deletion of a user, delivered or held, after which nothing came.
+
+    ``users`` are all names that rows of the user have. None if there is no such deletion.
+    """
+    names = sorted(users)
+    marks = ", ".join("?" * len(names))
+    packed = [packed_value(one) for one in names]
+    of_user = f"scope = ? AND user IN ({marks})"
+    row = connection.execute(
+        f"SELECT id, status FROM ledger WHERE type = {_DELETE} AND {of_user}"
+        f" AND status = {_DELIVERED} UNION ALL SELECT id, status FROM kept"
+        f" WHERE type = {_DELETE} AND {of_user} AND status = {_HELD} ORDER BY 1 DESC LIMIT 1",
+        (scope, *packed, scope, *packed),
+    ).fetchone()
+    if row is None:
+        return None
+    deletion, status = row
+    for table, given in (("open", names), ("kept", packed), ("ledger", packed)):
+        query = f"SELECT 1 FROM {table} WHERE {of_user} AND id > ? AND type <> {_DELETE} LIMIT 1"
+        if connection.execute(query, (scope, *given, deletion)).fetchone() is not None:
+            return None
+    return deletion, STATUSES[status]
 
 
 def lock_users(connection: Connection, users: Iterable[tuple[int, str]]) -> None:

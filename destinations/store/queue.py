@@ -56,7 +56,7 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
-from destinations.store.deletions import behind, deletion_since, held_up
+from destinations.store.deletions import behind, deletion_since, held_up, settled_deletion
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -544,6 +544,10 @@ class StoredQueue:
         return self._database.at_once(
             lambda connection: deletion_since(connection, scope.id, user, delivery)
         )
+
+    def settled_deletion(self, scope: int, users: Collection[str]) -> tuple[int, Status] | None:
+        """Return the latest deletion of a user that came after all else of them, if it is over."""
+        return self._database.at_once(lambda connection: settled_deletion(connection, scope, users))
 
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
