@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,12 @@ import yaml
 
 from destinations.http import HttpResponse
 from destinations.outcome import Outcome, State
+from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.postgres.address import PostgresAddress
+from destinations.postgres.store import PostgresStore
+from destinations.store import broken_rules
 from tests.destinations.server.test_deletion import ANN, BUSY, ENVIRONMENT, Place, place
+from tests.postgres_server import new_store_address
 
 __all__ = ["place"]
 
@@ -27,13 +32,19 @@ def _delete(message_id: str, user: str = ANN) -> dict[str, Any]:
     return {"type": "delete", "userId": user, "messageId": message_id}
 
 
-def _run(place: Place, *events: Mapping[str, Any], more: tuple[str, ...] = ()) -> Any:
+def _run(
+    place: Place,
+    *events: Mapping[str, Any],
+    more: tuple[str, ...] = (),
+    at: tuple[str, ...] | None = None,
+) -> Any:
     """Run a file of its own with these events."""
     name = "-".join(one["messageId"] for one in events) or "none"
     path, settings = place.folder / f"{name}.ndjson", place.folder / "settings.json"
     path.write_text("".join(f"{json.dumps(one)}\n" for one in events))
     settings.write_text(json.dumps({"apiKey": ENVIRONMENT["KEY"]}))
-    command = ["run", place.definition, "--settings", settings, "--store", place.store, "--json"]
+    where = ("--store", place.store) if at is None else at
+    command = ["run", place.definition, "--settings", settings, *where, "--json"]
     return place.run(*command, *more, *(["--events", path] if events else []))
 
 
@@ -149,6 +160,58 @@ def test_a_held_event_at_a_server(place: Place, decision: str) -> None:
     place.until_all_is(*[Outcome.DELIVERED] * 4)
     sent = ["find", "change"] if decision == "--not-applied" else []
     assert contacts.asked[2:] == [*sent, "delete", "find", "change"]
+
+
+@pytest.fixture
+def in_postgres() -> Iterator[PostgresAddress]:
+    """A database as the store of runs."""
+    address = new_store_address()
+    with PostgresStore(address):
+        yield address
+
+
+def _of_database(address: PostgresAddress) -> list[LedgerEntry]:
+    with PostgresStore(address, read_only=True) as store:
+        assert broken_rules(store.database) == []
+        return sorted(store.ledger().find(Selection()), key=lambda one: one.id)
+
+
+def test_runs_that_share_a_database(place: Place, in_postgres: PostgresAddress) -> None:
+    """Each delivers what waits, and leaves the deletion until the held event is decided."""
+    contacts = place.served.contacts
+    at = ("--store", str(in_postgres))
+    contacts.hook = lambda what, done: LOST if (what, done) == ("create", True) else None
+    assert _run(place, _identify("m1"), at=at).code == 1
+    contacts.hook = lambda _what, _done: None
+    contacts.asked.clear()
+    done = _run(place, _delete("m2"), _identify("m3"), _identify("b1", "bob"), at=at)
+    assert done.code == 1, done.err
+    assert {k: v for k, v in done.json["outcomes"].items() if v} == {"ready": 2, "delivered": 1}
+    assert contacts.asked == ["find", "create"]
+    held, deletion, *_ = _of_database(in_postgres)
+    assert (held.status, deletion.code) == (State.HELD, "EARLIER_HELD")
+    told = ["deliveries", "resolve", str(held.id), "--not-applied", "--yes"]
+    assert place.run(*told, *at).code == 0
+    done = _run(place, _identify("b2", "bob"), at=at)
+    assert done.code == 0, done.err
+    assert {one.status for one in _of_database(in_postgres)} == {Outcome.DELIVERED}
+    of_ann = [one for one in contacts.changed if one[0] == "c1"]
+    assert len(of_ann) == 2
+    assert contacts.deleted == ["ann%40example.com"]
+    where = contacts.asked.index("delete")
+    assert contacts.asked[:where].count("change") >= 1
+
+
+def test_an_outage_in_a_database(place: Place, in_postgres: PostgresAddress) -> None:
+    """What an earlier run left goes first, without being asked for."""
+    contacts = place.served.contacts
+    at = ("--store", str(in_postgres))
+    contacts.hook = lambda what, done: BUSY if not done and what == "find" else None
+    assert _run(place, _identify("m1"), more=("--outage", "0.2"), at=at).code != 0
+    contacts.hook = lambda _what, _done: None
+    contacts.asked.clear()
+    assert _run(place, _delete("m2"), at=at).code == 0
+    assert contacts.asked == ["find", "create", "delete"]
 
 
 def test_without_a_store(place: Place) -> None:
