@@ -789,9 +789,8 @@ _AUDIT: Final = """
 # See destinations.store.migrations.
 _DELETIONS: Final = (
     'CREATE INDEX open_deletions ON open (scope, "user") WHERE type = 7',
-    'CREATE INDEX kept_deletions ON kept (scope, "user") WHERE type = 7',
+    'CREATE INDEX kept_before_deletions ON kept (scope, "user") WHERE status = 7 OR type = 7',
     'CREATE INDEX ledger_deletions ON ledger (scope, "user") WHERE type = 7',
-    'CREATE INDEX kept_held ON kept (scope, "user") WHERE status = 7',
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (

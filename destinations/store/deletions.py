@@ -50,15 +50,18 @@ _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _NO_EFFECT: Final = EFFECT_CODES[Effect.NONE]
 _AFTER_ERASED: Final = f"{ERASED[:-1]}{chr(ord(ERASED[-1]) + 1)}"
 
+_OF_INDEX: Final = f"(status = {_HELD} OR type = {_DELETE})"
+"""What the index of the table ``kept`` has; SQLite uses it only where a statement says the same."""
+
 _WAITING: Final = (
     f"SELECT id FROM open WHERE scope = ? AND user = ? AND id < ? AND type <> {_DELETE}"
 )
 _OF_LANE: Final = " AND lane = lane_of(?, ?)"
 _TO_DECIDE: Final = (
     f"SELECT id FROM kept WHERE scope = ? AND user = ? AND id < ? AND type <> {_DELETE}"
-    f" AND status = {_HELD} ORDER BY id LIMIT {_MOST}"
+    f" AND {_OF_INDEX} AND status = {_HELD} ORDER BY id LIMIT {_MOST}"
 )
-_IS_HELD: Final = f"SELECT 1 FROM kept WHERE scope = ? AND status = {_HELD} LIMIT 1"
+_IS_HELD: Final = f"SELECT 1 FROM kept WHERE scope = ? AND {_OF_INDEX} AND status = {_HELD} LIMIT 1"
 _ANY_DELETION: Final = (
     f"SELECT 1 FROM open WHERE type = {_DELETE}"
     " AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"
@@ -77,8 +80,8 @@ _IS_DELETED: Final = f"""
     UNION ALL SELECT id FROM open WHERE type = {_DELETE} AND scope = ?1 AND user = ?2 AND id > ?4
         AND (status = {_UNKNOWN} OR effect <> {_NO_EFFECT} OR id IN
             (SELECT value FROM intents, json_each(intents.deliveries) WHERE intents.scope = ?1))
-    UNION ALL SELECT id FROM kept WHERE type = {_DELETE} AND scope = ?1 AND user = ?3 AND id > ?4
-        AND effect <> {_NO_EFFECT}
+    UNION ALL SELECT id FROM kept WHERE type = {_DELETE} AND {_OF_INDEX}
+        AND scope = ?1 AND user = ?3 AND id > ?4 AND effect <> {_NO_EFFECT}
 """
 _LAST: Final = 2**63 - 1
 _LOCKS: Final = 0x64737473 + 9
@@ -203,7 +206,8 @@ def settled_deletion(
     row = connection.execute(
         f"SELECT id, status FROM ledger WHERE type = {_DELETE} AND {of_user}"
         f" AND status = {_DELIVERED} UNION ALL SELECT id, status FROM kept"
-        f" WHERE type = {_DELETE} AND {of_user} AND status = {_HELD} ORDER BY 1 DESC LIMIT 1",
+        f" WHERE type = {_DELETE} AND {_OF_INDEX} AND {of_user} AND status = {_HELD}"
+        " ORDER BY 1 DESC LIMIT 1",
         (scope, *packed, scope, *packed),
     ).fetchone()
     if row is None:

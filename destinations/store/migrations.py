@@ -783,8 +783,7 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         # Deletions of users, and what they wait for: see `destinations.store.deletions`. There are
         # few of them. 7 is the number of their type, and that of the state `held`.
         "CREATE INDEX open_deletions ON open (scope, user) WHERE type = 7",
-        "CREATE INDEX kept_deletions ON kept (scope, user) WHERE type = 7",
+        "CREATE INDEX kept_before_deletions ON kept (scope, user) WHERE status = 7 OR type = 7",
         "CREATE INDEX ledger_deletions ON ledger (scope, user) WHERE type = 7",
-        "CREATE INDEX kept_held ON kept (scope, user) WHERE status = 7",
     ),
 )

@@ -407,6 +407,7 @@ def test_every_rule_is_seen_to_fail() -> None:
         REQUESTS,
         TEXTS,
         BYTES,
+        "every access token must have owners that are there",
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",
