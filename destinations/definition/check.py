@@ -15,6 +15,13 @@ from destinations.definition.defaults import (
 from destinations.definition.document import Document
 from destinations.definition.form_keywords import choice_fields, form_issues
 from destinations.definition.graphql_document import check_operation, root_keys
+from destinations.definition.key_sources import (
+    compiles,
+    same_key,
+    shared_key,
+    subscription_key_issues,
+    twice_message,
+)
 from destinations.definition.mapping_places import (
     ANSWER,
     EVENT,
@@ -49,7 +56,7 @@ from destinations.definition.url_pieces import (
 )
 from destinations.durations import parse_duration
 from destinations.errors import DefinitionError, Issue, did_you_mean, unknown_name
-from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
+from destinations.segment.fql import check_fql, compile_fql, never_holds, overlap, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
@@ -89,6 +96,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             fields = actions[preset["partnerAction"]].data["fields"]
             place = pointer("presets", index, "mapping")
             yield from broken_mapping(document, place, preset["mapping"], fields)
+    yield from _keys_of_presets(document, actions)
 
 
 def _request(
@@ -122,7 +130,7 @@ def _request(
     yield from _batch(document, name, request)
     yield from _parameters(document, name, request, actions)
     yield from _reconcile(document, name, request)
-    yield from _idempotency_key(document, name, request)
+    yield from _idempotency_key(document, name, request, actions)
     yield from _listed(document, name, request)
 
 
@@ -605,10 +613,13 @@ _SHORTEST_KEY: Final = 60.0
 """Seconds: a request, with all that it waits for, has to fit in."""
 
 
-def _idempotency_key(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield the issues in ``idempotencyKey``: where the key stands, and for how long it counts."""
+def _idempotency_key(
+    document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
+) -> Iterator[Issue]:
+    """Yield the issues in ``idempotencyKey``: its source, its place, and how long it counts."""
     if "idempotencyKey" not in request:
         return
+    yield from _shared_keys(document, name, request["idempotencyKey"]["from"], actions)
     key, place = request["idempotencyKey"], pointer("requests", name, "idempotencyKey")
     if request["idempotent"]:
         yield document.issue(place, f"has no effect: {name} is idempotent and sent again")
@@ -625,6 +636,62 @@ def _idempotency_key(document: Document, name: str, request: Mapping[str, Any]) 
         yield from _key_in_header(document, name, request, key["header"])
     else:
         yield from _key_in_field(document, name, request, key["field"])
+
+
+def _shared_keys(
+    document: Document, name: str, source: object, actions: Mapping[str, Document]
+) -> Iterator[Issue]:
+    """Yield that several events would have the same key, by itself or by the fields' defaults."""
+    place = pointer("requests", name, "idempotencyKey", "from")
+    if not compiles(source):
+        return
+    message = shared_key(source, None)
+    if message is not None:
+        yield document.issue(place, message)
+        return
+    for slug, action in actions.items():
+        if name in with_payload(action.data["perform"]):
+            message = shared_key(source, _defaults(action.data), action=slug)
+            if message is not None:
+                yield document.issue(place, message)
+
+
+def _defaults(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping that an action's subscriptions have unless they say otherwise."""
+    properties = action["fields"]["properties"]
+    given = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+    return {key: value for key, value in given.items() if compiles(value)}
+
+
+def _keys_of_presets(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield that presets give several events, or one event twice, the same idempotency key."""
+    requests = document.data["requests"]
+    keyed: list[tuple[int, Mapping[str, Any], Mapping[str, object], object]] = []
+    for index, preset in enumerate(document.data.get("presets", ())):
+        action = actions.get(preset["partnerAction"])
+        if action is None or check_fql(preset["subscribe"]):
+            continue
+        sources = {
+            name: requests[name]["idempotencyKey"]["from"]
+            for name in with_payload(action.data["perform"])
+            if "idempotencyKey" in requests.get(name, {})
+        }
+        sources = {name: source for name, source in sources.items() if compiles(source)}
+        mapping = preset.get("mapping", _defaults(action.data))
+        if not sources or not compiles(mapping):
+            continue
+        if "mapping" in preset:
+            place = pointer("presets", index, "mapping")
+            for path, message in subscription_key_issues(sources, mapping):
+                yield document.issue(place + path, message)
+        for _, other, others, made in keyed:
+            name = same_key(others, made, sources, mapping)
+            if name is None:
+                continue
+            if overlap(compile_fql(other["subscribe"]), compile_fql(preset["subscribe"])):
+                message = twice_message(name, other["name"])
+                yield document.issue(pointer("presets", index, "subscribe"), message)
+        keyed.append((index, preset, sources, mapping))
 
 
 def _key_in_header(

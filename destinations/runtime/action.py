@@ -7,7 +7,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from destinations.by_identity import ByIdentity
 from destinations.definition import ActionDefinition, Preset
@@ -258,7 +258,8 @@ class Subscription:
         self.schema = _schema(ByIdentity(action.definition), tuple(placeholders))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
-        self._source = dict(preset.mapping)
+        self.source: Final = dict(preset.mapping)
+        """Its mapping as it is written."""
 
     def with_mapper(self, mapper: Mapper | None) -> Subscription:
         """Return the same subscription with another mapper; what is compiled is shared."""
@@ -323,7 +324,7 @@ class Subscription:
         """The result of an event that lacks the field, with the paths that it could have had."""
         unmapped = self._unmapped
         assert unmapped is not None  # noqa: S101 - it is asked only where a field may be missing
-        made = members(self._source) or {}
+        made = members(self.source) or {}
         paths = paths_read(made.get(unmapped.missing))
         place = " or ".join(paths) or f"{unmapped.missing} in the mapping"
         return Result(Outcome.UNMAPPED, unmapped.reason.replace(PATHS, place))

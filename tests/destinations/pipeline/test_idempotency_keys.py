@@ -260,7 +260,7 @@ def test_another_definition_within_the_window(bench: Make, bind: Bind, changed: 
     if changed == "other field":
         other = bind(_also(metered(batch=1), _other_default))
     elif changed == "other key":
-        other = bind(metered(batch=1, source={"@path": "$.event.userId"}))
+        other = bind(metered(batch=1, source={"@path": "$.payload.thing"}))
     elif changed == "no key":
         other = bind(_also(metered(batch=1), _without_key))
     else:
