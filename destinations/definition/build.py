@@ -112,6 +112,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
             ),
             repeatable="repeatable" in perform,
             repeat_after=_repeat_after(perform.get("repeatable")),
+            otherwise=perform.get("otherwise"),
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),

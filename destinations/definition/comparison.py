@@ -165,6 +165,10 @@ def _perform(place: str, old: Perform, new: Perform) -> Iterator[Difference]:
     yield from changed(place + "/batch/size", what, old.batch_size, new.batch_size)
     if not (old.steps and new.steps):
         return
+    if old.otherwise != new.otherwise:
+        end = new.otherwise or "rejected"
+        message = f"where no step fits that changes something, an event is {end}"
+        yield Difference(Bump.MINOR, place + "/otherwise", message)
     place += "/repeatable"
     again = "its steps are made again from the first one on"
     if old.repeatable and not new.repeatable:

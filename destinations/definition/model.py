@@ -208,7 +208,8 @@ class Perform:
 
     ``batch_size`` events at most go through a generator or steps together; see
     `destinations.runtime.generator_run`. ``repeatable`` steps may be made again after a lost
-    answer, from the first one on, once ``repeat_after`` seconds are over.
+    answer, from the first one on, once ``repeat_after`` seconds are over. ``otherwise`` is what
+    becomes of an event if steps are left out and none has changed anything; None rejects it.
     """
 
     request: str | None = None
@@ -218,6 +219,7 @@ class Perform:
     steps: tuple[Step, ...] = ()
     repeatable: bool = False
     repeat_after: float = 120.0
+    otherwise: Literal["delivered", "filtered"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -471,7 +471,8 @@ class Destination:
         requests = {name: self.requests[name] for name in perform.names}
         generator: Generator | None = None
         if perform.steps:
-            generator = Steps(perform)
+            changing = {name for name, request in requests.items() if not request.is_safe}
+            generator = Steps(perform, changing)
         elif perform.generator is not None:
             name = perform.generator
             generator = _named("generator", code.generators, name, definition, code.source)

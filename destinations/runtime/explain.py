@@ -36,7 +36,7 @@ from destinations.runtime.endings import (
     endings_of_rule,
 )
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
-from destinations.runtime.steps import OK, AssumedAnswer, StepCall, assumed_answers
+from destinations.runtime.steps import OK, AssumedAnswer, StepCall, Unchanged, assumed_answers
 from destinations.runtime.window import EventWindow
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import DELETE, Event, read_json
@@ -277,7 +277,8 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[list[Call], Ca
             call = steps.send(answer)
     except StopIteration as done:
         ended: Done = done.value
-        return made, ended.note
+        is_over = isinstance(ended, Unchanged)
+        return made, f"{ended.outcome}: {ended.note}" if is_over else ended.note
     except PluginError:
         raise
     except DestinationsError as error:

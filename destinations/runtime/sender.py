@@ -49,6 +49,7 @@ from destinations.oauth2 import RULE as OF_TOKENS
 from destinations.oauth2 import TokenError
 from destinations.outcome import (
     ANSWER_LOST,
+    NO_STEP,
     AttemptKind,
     Outcome,
     Result,
@@ -61,7 +62,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
-from destinations.runtime.steps import StepCall
+from destinations.runtime.steps import StepCall, Unchanged
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import compile_value
 
@@ -484,6 +485,8 @@ class Sender:
         try:
             done = run.result()
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
+            if isinstance(done, Unchanged):
+                result = Result(done.outcome, self._shown(done.note), NO_STEP)
         except _EndedError as ended:
             result = ended.result
         except RetryableError as error:

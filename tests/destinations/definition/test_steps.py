@@ -137,6 +137,13 @@ ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
         "/perform/repeatable/after",
         "",
     ),
+    "an end without steps": (
+        _set("count.perform.otherwise", "filtered"),
+        "count.yaml",
+        "/perform/otherwise",
+        "has no effect without steps",
+    ),
+    "another end": (_set("sync.perform.otherwise", "dead"), "sync.yaml", "/perform/otherwise", ""),
     "repeatable without steps": (
         _set("count.perform.repeatable", value=True),
         "count.yaml",
@@ -271,6 +278,133 @@ def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 AGAIN = "after a lost answer, its steps are made again from the first one on"
+def _no_expect(documents: Any) -> None:
+    del documents["destination"]["requests"]["search"]["expect"]
+
+
+def _named(*whens: object, answers: tuple[str, ...] = ("missing",)) -> Callable[[Any], None]:
+    """Let the search have named answers, and the other steps these conditions."""
+
+    def change(documents: Any) -> None:
+        asked = documents["destination"]["requests"]["search"]
+        asked["answers"] = [
+            {"name": name, "when": {"status": 404 + at}} for at, name in enumerate(answers)
+        ]
+        for step, when in zip(documents["sync"]["perform"]["steps"][1:], whens, strict=True):
+            step["when"] = {"find": when}
+
+    return change
+
+
+def _all(*changes: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def change(documents: Any) -> None:
+        for one in changes:
+            one(documents)
+
+    return change
+
+
+def _looks_twice(documents: Any) -> None:
+    """A second look-up, by an answer of the first, decides."""
+    requests = documents["destination"]["requests"]
+    gone = [{"name": "gone", "when": {"status": 410}}]
+    requests["look"] = {**requests["search"], "answers": gone}
+    steps = documents["sync"]["perform"]["steps"]
+    steps.insert(1, {"name": "look", "request": "look", "when": steps[1]["when"]})
+    steps[2]["when"] = {"look": "gone"}
+
+
+SOME = {"type": "object", "required": ["results"]}
+MEANT: Callable[[Any], None] = _set("sync.perform.otherwise", "filtered")
+
+DEAD_ENDS: dict[str, tuple[Callable[[Any], object], str, str]] = {
+    "each has a step": (lambda _: None, "", ""),
+    "names, each with a step": (_named("missing", "ok"), "", ""),
+    "a name without a step": (
+        _named("missing", "missing"),
+        "/perform/steps/0",
+        "an event ends here if the answer is ok, and nothing is changed: add a step for it, or say",
+    ),
+    "another name without a step": (
+        _named("missing", "ok", answers=("missing", "locked")),
+        "/perform/steps/0",
+        "an event ends here if the answer is locked, and nothing is changed",
+    ),
+    "it is meant": (_all(_named("missing", "missing"), MEANT), "", ""),
+    "an answer of any form": (
+        _no_expect,
+        "/perform/steps/0",
+        "search has no expect, so its answer may fit neither create nor change, and the event",
+    ),
+    # What comes with a success may be an error: it must not be left out without a word.
+    "an expect that takes anything": (
+        _set("destination.requests.search.expect", {}),
+        "/perform/steps/0",
+        "search has no expect",
+    ),
+    "an answer of any form, and an end": (
+        _all(_no_expect, MEANT),
+        "/perform/steps/0",
+        "give search an expect",
+    ),
+    "an answer of any form, and a step for it": (
+        _all(_no_expect, _named(SOME, "ok", answers=())),
+        "",
+        "",
+    ),
+    "a second look-up": (
+        _looks_twice,
+        "/perform/steps/1",
+        "an event ends here if the answer is ok, and nothing is changed",
+    ),
+    "a step that is always made": (
+        _set(f"{STEPS}.1", {"name": "create", "request": "add"}),
+        "",
+        "",
+    ),
+    "only steps that read": (
+        _all(
+            _set("destination.requests.add", ...),
+            _set("destination.requests.alter", ...),
+            _set("sync.perform.steps", [{"name": "find", "request": "search"}]),
+        ),
+        "",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "place", "message"), DEAD_ENDS.values(), ids=DEAD_ENDS)
+def test_answers_after_which_nothing_is_sent(
+    write_definition: Write, with_steps: Any, change: Any, place: str, message: str
+) -> None:
+    """An event that would end after a look-up is found before there is one."""
+    issues = check_folder(write_definition(_all(with_steps, change)))
+    # What only reads may leave a field of the payload unread, which is another thing.
+    issues = tuple(one for one in issues if "is never sent" not in one.message)
+    if not place:
+        assert not issues
+        return
+    (issue,) = issues
+    assert issue.path == place
+    assert message in issue.message
+    assert issue.line is not None
+
+
+def test_very_many_ways(write_definition: Write, with_steps: Any) -> None:
+    """Twenty look-ups with ten answers each have more ways than anybody can go."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        names = tuple(f"answer_{'abcdefghij'[at]}" for at in range(10))
+        _named("answer_a", "answer_b", answers=names)(documents)
+        steps = documents["sync"]["perform"]["steps"]
+        looks = [{"name": f"look{at}", "request": "search"} for at in range(17)]
+        documents["sync"]["perform"]["steps"] = [steps[0], *looks, *steps[1:]]
+
+    assert check_folder(write_definition(change))
+
+
 CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
     "nothing": (lambda _: None, []),
     "a step less": (
@@ -294,11 +428,11 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
         ],
     ),
     "another request": (
-        _without_alter(_set(f"{STEPS}.2.request", "search")),
+        _without_alter(_set(f"{STEPS}.2.request", "add")),
         [
             (
                 "/actions/sync/perform/steps/2/request",
-                "the step 'change' makes the request 'search', and 'alter' until now",
+                "the step 'change' makes the request 'add', and 'alter' until now",
             )
         ],
     ),
@@ -335,6 +469,15 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
             (
                 "/actions/sync/perform/repeatable",
                 f"{AGAIN}, 2 minutes later",
+            )
+        ],
+    ),
+    "an end": (
+        _set("sync.perform.otherwise", "filtered"),
+        [
+            (
+                "/actions/sync/perform/otherwise",
+                "where no step fits that changes something, an event is filtered",
             )
         ],
     ),

@@ -212,11 +212,17 @@ def test_steps_are_played_through(bind: Bind, with_steps: Any) -> None:
     event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x", "name": "A"}}
     followed = _matched(_explain(bind(change), event))
     shown = [(one.after, one.step, one.name, one.note) for one in followed.requests]
+    other = "find: ok, with which no step goes on"
+    unchanged = (
+        "rejected: no step fits, so nothing was changed: find answered something else;"
+        " left out: create, change"
+    )
     created, changed = (f"find: ok, with which {one} goes on" for one in ("create", "change"))
     assert shown == [
         ((), "find", "search", ""),
         ((created,), "create", "add", ""),
         ((changed,), "change", "alter", ""),
+        ((other,), "", None, unchanged),
         ((created, "create: ok"), "", None, "steps: find, create"),
         ((changed, "change: ok"), "", None, "steps: find, change"),
     ]

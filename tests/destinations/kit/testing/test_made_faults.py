@@ -259,6 +259,22 @@ def test_faults_in_each_step(make_subject: MakeSubject, with_steps: Any, repeata
     assert (lost.sent > 1) is repeatable
 
 
+def test_faults_where_nothing_is_to_be_done(make_subject: MakeSubject, with_steps: Any) -> None:
+    """A contact that is there already is left alone: that is no failure of the definition."""
+
+    def change(documents: dict[str, Any]) -> None:
+        with_steps(documents)
+        perform = documents["sync"]["perform"]
+        del documents["destination"]["requests"]["alter"], perform["steps"][2]
+        perform["otherwise"] = "filtered"
+
+    reports = [one for one in _play(make_subject(change)) if one.case.action == "sync"]
+    assert _wrong(reports) == set()
+    ends = {one.case.name: [end.value for end in one.ends] for one in reports}
+    assert ends["sync, find, 500, once"] == ["filtered"]
+    assert ends["sync, create, 429 with Retry-After, once"] == ["delivered"]
+
+
 def test_faults_of_a_deletion(make_subject: MakeSubject, with_deletion: Any) -> None:
     """The request that deletes a user has every fault, as those of actions."""
     reports = [one for one in _play(make_subject(with_deletion)) if one.case.action == "onDelete"]
