@@ -12,6 +12,7 @@ from destinations.definition.defaults import (
     broken_mapping,
     broken_setting_defaults,
 )
+from destinations.definition.deletion_checks import deletion_issues
 from destinations.definition.document import Document
 from destinations.definition.form_keywords import choice_fields, form_issues
 from destinations.definition.graphql_document import check_operation, root_keys
@@ -32,7 +33,6 @@ from destinations.definition.mapping_places import (
     with_payload,
 )
 from destinations.definition.model import (
-    DELETION,
     AccessTokenAuth,
     ApiKeyAuth,
     BasicAuth,
@@ -44,7 +44,7 @@ from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.setting_uses import names_read
-from destinations.definition.step_checks import step_issues
+from destinations.definition.step_checks import only_reads, step_issues
 from destinations.definition.unused import times_as_numbers, unread_fields
 from destinations.definition.url_pieces import (
     beginnings,
@@ -87,7 +87,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _awaited(document, actions)
     yield from _authentication(document)
     yield from _auth(document)
-    yield from _deletion(document, actions)
+    yield from deletion_issues(document, actions)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
     presets = data.get("presets", ())
     yield from preset_issues(document, "/presets", presets, actions, of_operator)
@@ -325,12 +325,18 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         elif name is not None and not requests[name]["idempotent"]:
             message = f"{name} must be idempotent, as it only asks for choices"
             yield document.issue(f"{place}/request", message)
+        elif name is not None and not only_reads(requests[name]):
+            message = f"{name} must change nothing, as it only asks for choices: {_READ_ONLY}"
+            yield document.issue(f"{place}/request", message)
         elif name is not None and "next" in choices and not reads(_call(requests[name]), "page"):
             message = f"has no effect: no mapping of {name} reads $.page, so each page is the same"
             yield document.issue(f"{place}/next", message)
         for key, shape in _CHOICES.items():
             if key in choices:
                 yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)
+
+
+_READ_ONLY: Final = "use GET, or say readOnly: true if it only reads"
 
 
 def _window(document: Document) -> Iterator[Issue]:
@@ -396,6 +402,7 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     yield from _values_in_addresses(document)
     yield from _unused_credentials(document, actions)
     yield from _shown_secrets(document)
+    yield from _changing_questions(document)
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -404,6 +411,19 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
         yield from _odd_conditions(action, "/defaultSubscription", action.data)
         yield from unread_fields(document, action)
         yield from times_as_numbers(action)
+
+
+def _changing_questions(document: Document) -> Iterator[Issue]:
+    """Yield the requests that only ask, for balances and lists, but may change something."""
+    requests = document.data["requests"]
+    for name, request in requests.items():
+        key = reconcile_key(request)
+        asked = {(key, "ask"): request.get(key, {}).get("ask")}
+        asked["list", "request"] = request.get("list", {}).get("request")
+        for place, other in asked.items():
+            if other is not None and not only_reads(requests[other]):
+                message = f"{other} should change nothing, as it only asks: {_READ_ONLY}"
+                yield document.issue(pointer("requests", name, *place), message)
 
 
 def _odd_conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
@@ -793,21 +813,6 @@ def _authentication(document: Document) -> Iterator[Issue]:
         message = unknown_name("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
     yield from check_oauth2(document)
-
-
-def _deletion(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
-    """Yield the issues in ``onDelete``: its request must exist, and add to no amount."""
-    if "onDelete" not in document.data:
-        return
-    name, requests = document.data["onDelete"]["request"], document.data["requests"]
-    if name not in requests:
-        yield document.issue("/onDelete/request", unknown_name("request", name, requests))
-    elif reconcile_key(requests[name]) in requests[name]:
-        message = f"{name} must not have reconcile, as it deletes"
-        yield document.issue("/onDelete/request", message)
-    if DELETION in actions:
-        message = f"the action {DELETION} has the name of the one that this makes: rename it"
-        yield document.issue("/onDelete", message)
 
 
 def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
