@@ -20,8 +20,8 @@ from destinations.segment.mapping.paths import split_path, strip_root
 __all__ = [
     "compiles",
     "keys_of",
+    "put_at",
     "same_key",
-    "sample_event",
     "shared_key",
     "subscription_key_issues",
     "twice_message",
@@ -209,7 +209,7 @@ def _is_same(source: object, fields: Sequence[str] | None, one: object, other: o
     paths = [set(paths_read(each)) for each in read]
     if paths[0] != paths[1]:
         return False
-    event = sample_event(paths[0])
+    event = _sample_event(paths[0])
     keys = [_key(source, event, each) for each in read]
     return keys[0] is not None and keys[0] == keys[1]
 
@@ -223,15 +223,16 @@ def _key(source: object, event: Mapping[str, Any], fields: Mapping[str, object])
     return None if key is UNDEFINED else key
 
 
-def sample_event(paths: Iterable[str], suffix: str = "") -> dict[str, Any]:
+def _sample_event(paths: Iterable[str]) -> dict[str, Any]:
     """Return an event with text at each of these paths, which tells it apart from the others."""
     event: dict[str, Any] = {}
     for path in paths:
-        _put(event, split_path(strip_root(path)), f"{path}{suffix}")
+        put_at(event, split_path(strip_root(path)), path)
     return event
 
 
-def _put(place: dict[str, Any], keys: Sequence[str], value: object) -> None:
+def put_at(place: dict[str, Any], keys: Sequence[str], value: object) -> None:
+    """Put a value at a path below an object, unless something is there."""
     for key in keys[:-1]:
         inner = place.setdefault(key, {})
         if not isinstance(inner, dict):

@@ -11,6 +11,7 @@ import collections.abc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from destinations.definition import (
@@ -18,9 +19,11 @@ from destinations.definition import (
     JsonSchema,
     Preset,
     RequestDefinition,
+    RestDefinition,
     Window,
 )
-from destinations.errors import UsageError
+from destinations.definition.key_sources import put_at
+from destinations.errors import ResolveError, UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.case import ABSENT, RecordedRequest, Served
@@ -46,6 +49,9 @@ from destinations.runtime.window import EventWindow
 from destinations.sandbox.answers import error_answer, fitting_value, success
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.sandbox.sample_value import sample
+from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.parts import paths_read
+from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 
@@ -210,16 +216,46 @@ class Stage:
 
     def _entries(self) -> list[Entry]:
         """Return events of as many users as one request can carry."""
-        return entries_of(
-            {
+        return entries_of(self._event(number) for number in range(self.count))
+
+    def _event(self, number: int) -> dict[str, Any]:
+        """Return an event that has what its requests cannot be made without."""
+        for value in (f"sample-{number}", number + 1, f"2024-01-15T12:00:0{number}.000Z"):
+            event = {
                 "type": "track",
                 "event": "Sample",
                 "userId": f"sample-user-{number}",
                 "messageId": f"sample-message-{number}",
                 "timestamp": "2024-01-15T12:00:00.000Z",
             }
-            for number in range(self.count)
-        )
+            for source in self._needed:
+                for path in paths_read(source):
+                    root, *keys = split_path(strip_root(path)) or ("",)
+                    if root == "event":
+                        put_at(event, keys, value)
+            if all(self._is_made(source, event) for source in self._needed):
+                break
+        return event
+
+    @cached_property
+    def _needed(self) -> list[object]:
+        """The mappings whose result no request can do without: keys, and segments of paths."""
+        found: list[object] = []
+        for name in self.action.perform.names:
+            request = self.definition.requests[name]
+            if request.idempotency_key is not None:
+                found.append(request.idempotency_key.source)
+            if isinstance(request.call, RestDefinition):
+                found += request.call.path
+        return [one for one in found if any(map(_is_of_event, paths_read(one)))]
+
+    def _is_made(self, source: object, event: dict[str, Any]) -> bool:
+        context = {"event": event, "payload": self._payload, "settings": self._settings}
+        try:
+            value = compile_value(source).resolve(context)
+        except ResolveError:
+            return False
+        return isinstance(value, str | int) and str(value).strip() != ""
 
     def answer(self, name: str, request: RequestDefinition, step: str = "") -> Reply:
         """Return a success, or the answer ``name`` to this step; see `answers`."""
@@ -314,6 +350,10 @@ def _as_held(result: Result) -> Result:
     if result.code == OUTSIDE_WINDOW and result.outcome is State.UNKNOWN:
         return replace(result, outcome=State.HELD)
     return result
+
+
+def _is_of_event(path: str) -> bool:
+    return split_path(strip_root(path))[:1] == ("event",)
 
 
 @dataclass(frozen=True, slots=True)
