@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from destinations.definition.build import basic_settings, request_auth
 from destinations.definition.defaults import (
@@ -47,6 +49,8 @@ from destinations.definition.setting_uses import names_read
 from destinations.definition.step_checks import only_reads, step_issues
 from destinations.definition.unused import times_as_numbers, unread_fields
 from destinations.definition.url_pieces import (
+    AddressTemplate,
+    AddressValue,
     beginnings,
     chosen_urls,
     holds_values,
@@ -60,6 +64,7 @@ from destinations.segment.fql import check_fql, compile_fql, never_holds, overla
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.paths import split_path, strip_root
 from destinations.segment.mapping.roots import reads
 from destinations.segment.validation import compile_schema
 
@@ -403,6 +408,7 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     yield from _unused_credentials(document, actions)
     yield from _shown_secrets(document)
     yield from _changing_questions(document)
+    yield from _open_urls(document)
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -466,6 +472,8 @@ def _addresses(document: Document) -> Iterator[Issue]:
         for own, url in _urls(place, value):
             if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, url)):
                 yield document.issue(own, _RELATIVE)
+            if own != place:
+                yield from _missing_settings(document, own, url)
     if {"url", "baseUrl"} <= data["transport"].keys():
         yield document.issue("/transport/url", "is the old name of baseUrl: keep only baseUrl")
     for name, request in data["requests"].items():
@@ -515,6 +523,68 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
         if key not in values:
             message = unknown_name(f"value of the setting {name}", key, values)
             yield document.issue(place + pointer("urls", key), message)
+
+
+def _missing_settings(document: Document, place: str, url: object) -> Iterator[Issue]:
+    """Yield the settings that a URL is always made of, and that need not be given."""
+    settings = document.data["settings"]
+    address = read_address(url)
+    if not isinstance(address, AddressTemplate):
+        return
+    read = [
+        split_path(strip_root(one.path)) for one in address.pieces if isinstance(one, AddressValue)
+    ]
+    names = {path[1] for path in read if path[:1] == ("settings",) and len(path) > 1}
+    for name in sorted(names & settings["properties"].keys()):
+        is_given = name in settings.get("required", ())
+        if not is_given and not settings["properties"][name].keys() & {"default", "x-requiredWhen"}:
+            message = (
+                f"is made of the setting {name}: make {name} required, also by x-requiredWhen, or"
+                " give it a default, as there is no URL without it"
+            )
+            yield document.issue(place, message)
+
+
+def _open_urls(document: Document) -> Iterator[Issue]:
+    """Yield the URLs to which credentials would go unencrypted, and those that may be missing.
+
+    Only an access token's must never be http, so partners of a network of one's own are left out.
+    """
+    for place, value in _address_mappings(document.data):
+        for own, url in _urls(place, value):
+            hosts = [_host(text) for text, _ in _beginnings(document, url)]
+            if any(one is not None and _is_open(one, place) for one in hosts):
+                message = "is not encrypted, so that others can read the credentials: write https"
+                yield document.issue(own, message)
+            if own == place:
+                yield from _missing_settings(document, own, url)
+
+
+def _host(text: str) -> str | None:
+    """Return the host of an http URL, as far as its beginning shows it; None for any other URL."""
+    if not text.lower().startswith("http://"):
+        return None
+    try:
+        return urlsplit(text).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_open(host: str, place: str) -> bool:
+    """Return whether what goes to a host over http can be read on its way."""
+    is_of_tokens = place == _OF_TOKENS
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        is_named = "." in host and not host.endswith(_OWN_NETWORKS)
+        return host != "localhost" if is_of_tokens else is_named
+    return not address.is_loopback if is_of_tokens else address.is_global
+
+
+_OWN_NETWORKS: Final = (
+    *(".internal", ".intranet", ".lan", ".local", ".localhost", ".corp", ".home.arpa"),
+    *(".test", ".example"),
+)
 
 
 def _beginnings(document: Document, url: object) -> Iterator[tuple[str, bool]]:
