@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from destinations.definition.answer_shapes import answer_shape
 from destinations.definition.build import basic_settings, request_auth
 from destinations.definition.defaults import (
     broken_field_defaults,
@@ -16,7 +17,7 @@ from destinations.definition.defaults import (
 )
 from destinations.definition.deletion_checks import deletion_issues
 from destinations.definition.document import Document
-from destinations.definition.form_keywords import choice_fields, form_issues
+from destinations.definition.form_keywords import choice_fields, form_issues, keyword_warnings
 from destinations.definition.graphql_document import check_operation, root_keys
 from destinations.definition.key_sources import (
     compiles,
@@ -306,13 +307,9 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     yield from broken_field_defaults(document)
 
 
-_CHOICES: Final[Mapping[str, Shape | None]] = {
-    "items": ANSWER,
-    "next": ANSWER,
-    "value": None,
-    "label": None,
-}
-"""What the mappings of ``x-choices`` read; an item of the list can be anything."""
+_OF_ANSWER: Final = frozenset({"items", "next"})
+_CHOICES: Final = _OF_ANSWER | {"value", "label"}
+"""The mappings of ``x-choices``: on an answer, or on an item of its list, which can be anything."""
 
 
 def _call(request: Mapping[str, Any]) -> list[object]:
@@ -336,9 +333,10 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         elif name is not None and "next" in choices and not reads(_call(requests[name]), "page"):
             message = f"has no effect: no mapping of {name} reads $.page, so each page is the same"
             yield document.issue(f"{place}/next", message)
-        for key, shape in _CHOICES.items():
-            if key in choices:
-                yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)
+        answer = answer_shape(requests.get(name, {}))
+        for key in _CHOICES & choices.keys():
+            of_answer = Shape("root", {"answer": answer}) if key in _OF_ANSWER else None
+            yield from mapping_issues(document, f"{place}/{key}", choices[key], of_answer)
 
 
 _READ_ONLY: Final = "use GET, or say readOnly: true if it only reads"
@@ -409,6 +407,7 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     yield from _shown_secrets(document)
     yield from _changing_questions(document)
     yield from _open_urls(document)
+    yield from keyword_warnings(document, "/settings", document.data["settings"], "setting")
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -417,6 +416,7 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
         yield from _odd_conditions(action, "/defaultSubscription", action.data)
         yield from unread_fields(document, action)
         yield from times_as_numbers(action)
+        yield from keyword_warnings(action, "/fields", action.data["fields"], "field")
 
 
 def _changing_questions(document: Document) -> Iterator[Issue]:

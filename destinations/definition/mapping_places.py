@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from destinations.definition.answer_shapes import answer_shape
 from destinations.definition.build import DELETION_FIELDS
 from destinations.definition.form_keywords import choice_fields
 from destinations.definition.reads import Shape
@@ -176,7 +177,7 @@ class _Shapes:
         for one in self._steps_of(slugs):
             lacking = next((use for use in uses if one not in use[2]), None)
             if lacking is None:
-                found[one] = None
+                found[one] = self._answer_of(slugs, one)
                 continue
             slug, step, before = lacking
             known = ", ".join(before) or "none"
@@ -185,6 +186,18 @@ class _Shapes:
                 f" request; before it: {known}"
             )
         return Shape("step", found, elsewhere)
+
+    def _answer_of(self, slugs: Collection[str], name: str) -> Shape | None:
+        """Return the shape of the answer to a step; None if actions ask different requests."""
+        asked = {
+            step["request"]
+            for action in self._actions
+            if action["slug"] in slugs
+            for step in action["perform"].get("steps", ())
+            if step["name"] == name
+        }
+        known = [self._requests[one] for one in asked if one in self._requests]
+        return answer_shape(known[0]) if len(known) == len(asked) == 1 else None
 
     def _steps_of(self, slugs: Collection[str]) -> list[str]:
         performs = [one["perform"] for one in self._actions if one["slug"] in slugs]

@@ -38,6 +38,18 @@ def _reads(request: str, step: str) -> Callable[[Any], None]:
     return _set(f"destination.requests.{request}.rest.path", path)
 
 
+def _path(template: str) -> Callable[[Any], None]:
+    return _set("destination.requests.alter.rest.path", ["contacts", {"@template": template}])
+
+
+def _all(*changes: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def change(documents: Any) -> None:
+        for one in changes:
+            one(documents)
+
+    return change
+
+
 def _also_outside(documents: Any) -> None:
     documents["save"]["perform"]["request"] = "alter"
 
@@ -168,6 +180,45 @@ ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
         "/requests/alter/rest/path/1/@template",
         "unknown step 'fnid'; known: find, create; did you mean find?",
     ),
+    "a mistyped key of an answer": (
+        _path("{{answers.find.resluts.0.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'resluts'; known: results; did you mean results?",
+    ),
+    "a mistyped key of an item": (
+        _path("{{answers.find.results.0.idd}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'idd'; known: id; did you mean id?",
+    ),
+    "a list without an index": (
+        _path("{{answers.find.results.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "reads 'id' of a list: say of which item, such as [0].id",
+    ),
+    "the body of an answer": (
+        _path("{{answers.find.body.results.0.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'body', which is the body itself; known: results",
+    ),
+    "a key that neither expect nor example has": (
+        _path("{{answers.find.bodyy}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'bodyy'; known: results",
+    ),
+    "a mistyped key of an answer without an example": (
+        _all(
+            _path("{{answers.find.resluts.0.id}}"),
+            _set("destination.requests.search.example", ...),
+        ),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'resluts'; did you mean results?",
+    ),
     "answers without steps": (
         _reads("save", "find"),
         "destination.yaml",
@@ -296,12 +347,26 @@ def _named(*whens: object, answers: tuple[str, ...] = ("missing",)) -> Callable[
     return change
 
 
-def _all(*changes: Callable[[Any], Any]) -> Callable[[Any], None]:
-    def change(documents: Any) -> None:
-        for one in changes:
-            one(documents)
+READS_FINE: dict[str, Callable[[Any], None]] = {
+    "an item": _path("{{answers.find.results.0.id}}"),
+    "the length": _path("{{answers.find.results.length}}"),
+    "an answer of which nothing is known": _all(
+        _path("{{answers.find.anything}}"),
+        _set("destination.requests.search.example", ...),
+        _set("destination.requests.search.expect", {"not": {"type": "string"}}),
+    ),
+    "an open answer without an example": _all(
+        _path("{{answers.find.total}}"), _set("destination.requests.search.example", ...)
+    ),
+}
 
-    return change
+
+@pytest.mark.parametrize("change", READS_FINE.values(), ids=READS_FINE)
+def test_keys_of_answers_that_may_be_there(
+    write_definition: Write, with_steps: Any, change: Callable[[Any], None]
+) -> None:
+    """What is not known is not judged."""
+    assert not check_folder(write_definition(_all(with_steps, change)))
 
 
 def _looks_twice(documents: Any) -> None:
