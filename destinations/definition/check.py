@@ -27,7 +27,6 @@ from destinations.definition.key_sources import (
     twice_message,
 )
 from destinations.definition.mapping_places import (
-    ANSWER,
     EVENT,
     destination_mappings,
     reconcile_key,
@@ -51,7 +50,7 @@ from destinations.definition.step_checks import only_reads, step_issues
 from destinations.definition.unused import times_as_numbers, unread_fields
 from destinations.definition.url_pieces import (
     AddressTemplate,
-    AddressValue,
+    AddressText,
     beginnings,
     chosen_urls,
     holds_values,
@@ -333,7 +332,7 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         elif name is not None and "next" in choices and not reads(_call(requests[name]), "page"):
             message = f"has no effect: no mapping of {name} reads $.page, so each page is the same"
             yield document.issue(f"{place}/next", message)
-        answer = answer_shape(requests.get(name, {}))
+        answer = answer_shape(requests.get(name or "", {}))
         for key in _CHOICES & choices.keys():
             of_answer = Shape("root", {"answer": answer}) if key in _OF_ANSWER else None
             yield from mapping_issues(document, f"{place}/{key}", choices[key], of_answer)
@@ -525,16 +524,24 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
             yield document.issue(place + pointer("urls", key), message)
 
 
+_HAS_HOST: Final = re.compile("://[^/?#]*[/?#]")
+
+
 def _missing_settings(document: Document, place: str, url: object) -> Iterator[Issue]:
     """Yield the settings that a URL is always made of, and that need not be given."""
     settings = document.data["settings"]
     address = read_address(url)
-    if not isinstance(address, AddressTemplate):
-        return
-    read = [
-        split_path(strip_root(one.path)) for one in address.pieces if isinstance(one, AddressValue)
-    ]
-    names = {path[1] for path in read if path[:1] == ("settings",) and len(path) > 1}
+    names: set[str] = set()
+    text = ""
+    for piece in address.pieces if isinstance(address, AddressTemplate) else ():
+        if _HAS_HOST.search(text):
+            break  # a path may do without it
+        if isinstance(piece, AddressText):
+            text += piece.text
+        else:
+            path = split_path(strip_root(piece.path))
+            names.update(path[1:2] if path[:1] == ("settings",) else ())
+            text += "x" if "://" in text else "https://x"
     for name in sorted(names & settings["properties"].keys()):
         is_given = name in settings.get("required", ())
         if not is_given and not settings["properties"][name].keys() & {"default", "x-requiredWhen"}:

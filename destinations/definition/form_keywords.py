@@ -24,8 +24,8 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "setting": frozenset(
         {
-            "x-catalog", "x-environments", "x-refuse", "x-labels", "x-placeholder", "x-dependsOn",
-            "x-requiredWhen", "x-hidden", "x-display", "x-category",
+            "x-catalog", "x-environments", "x-expected", "x-refuse", "x-labels", "x-placeholder",
+            "x-dependsOn", "x-requiredWhen", "x-hidden", "x-display", "x-category",
         }
     ),
 }  # fmt: skip

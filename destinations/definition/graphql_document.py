@@ -121,8 +121,9 @@ def operation_kind(document: str) -> str:
         (operation,) = graphql.parse(document, no_location=True).definitions
     except (graphql.GraphQLSyntaxError, ValueError):
         return ""
-    is_operation = isinstance(operation, graphql.OperationDefinitionNode)
-    return operation.operation.value if is_operation else ""
+    if not isinstance(operation, graphql.OperationDefinitionNode):
+        return ""
+    return operation.operation.value
 
 
 def root_keys(document: str) -> Sequence[str]:

@@ -104,7 +104,7 @@ def _dead_ends(
         return
     seen: set[str] = set()
     for ends in _ways(steps, requests):
-        name, answer = next(reversed(ends.items()))
+        name, answer = list(ends.items())[-1]
         place = pointer("perform", "steps", [step["name"] for step in steps].index(name))
         asked = _asked(steps, name)
         left_out = " nor ".join(

@@ -277,8 +277,9 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[list[Call], Ca
             call = steps.send(answer)
     except StopIteration as done:
         ended: Done = done.value
-        is_over = isinstance(ended, Unchanged)
-        return made, f"{ended.outcome}: {ended.note}" if is_over else ended.note
+        if isinstance(ended, Unchanged):
+            return made, f"{ended.outcome}: {ended.note}"
+        return made, ended.note
     except PluginError:
         raise
     except DestinationsError as error:
