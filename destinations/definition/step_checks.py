@@ -107,13 +107,13 @@ def _dead_ends(
         name, answer = list(ends.items())[-1]
         place = pointer("perform", "steps", [step["name"] for step in steps].index(name))
         asked = _asked(steps, name)
-        left_out = " nor ".join(
+        left_out = " or ".join(
             step["name"] for step in steps if isinstance(step.get("when", {}).get(name), Mapping)
         )
         if answer == _OTHER:
             message = (
-                f"{asked} has no expect, so its answer may fit neither {left_out}, and the event"
-                f" would go nowhere: give {asked} an expect that only these answers fit"
+                f"{asked} has no expect, so its answer may not fit {left_out}, and the event would"
+                f" go nowhere: give {asked} an expect that only these answers fit"
             )
         elif "otherwise" in document.data["perform"]:
             continue

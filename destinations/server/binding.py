@@ -392,12 +392,12 @@ def _counted_twice(bound: Sequence[Bound]) -> Iterator[Issue]:
         if not is_one or one.identity.slug != other.identity.slug or not sources:
             continue
         if any(each.config.spec.get("allowOverlap") for each in (one, other)):
-            yield from _dropped(one, other, account)
+            yield from _dropped(one, other)
             continue
         found = next(_overlaps(one.destination, other.destination), None)
         if found is not None:
-            first, second, _, event = found
-            event = "an event" if event is None else json.dumps(event, ensure_ascii=False)
+            first, second, _, example = found
+            event = "an event" if example is None else json.dumps(example, ensure_ascii=False)
             message = (
                 f"{other.name} and {one.name} deliver to the account {account!r}, and of the "
                 f"source {sources[0]} {second!r} overlaps with {first!r}: both may receive "
@@ -406,12 +406,13 @@ def _counted_twice(bound: Sequence[Bound]) -> Iterator[Issue]:
             yield other.config.settings.issue("", message)
 
 
-def _dropped(one: Bound, other: Bound, account: str) -> Iterator[Issue]:
+def _dropped(one: Bound, other: Bound) -> Iterator[Issue]:
     """Yield that the partner would drop what the second destination of an account sends."""
     for first, second, name, _ in _overlaps(one.destination, other.destination):
         if name is not None:
             message = (
-                f"{other.name} and {one.name} deliver to the account {account!r}: {second!r}"
+                f"{other.name} and {one.name} deliver to the account {one.identity.name!r}:"
+                f" {second!r}"
                 f" {twice_message(name, first)}"
             )
             yield other.config.settings.issue("", message)

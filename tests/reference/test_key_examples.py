@@ -52,6 +52,7 @@ STEP_REQUESTS: Mapping[str, Any] = {
         "description": "Finds a user.",
         "idempotent": True,
         "rest": {"method": "GET", "path": ["users"]},
+        "expect": {"type": "object", "required": ["plan"]},
         "answers": [{"name": "missing", "when": {"status": 404}}],
     }
 }

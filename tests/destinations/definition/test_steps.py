@@ -399,7 +399,7 @@ DEAD_ENDS: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "an answer of any form": (
         _no_expect,
         "/perform/steps/0",
-        "search has no expect, so its answer may fit neither create nor change, and the event",
+        "search has no expect, so its answer may not fit create or change, and the event",
     ),
     # What comes with a success may be an error: it must not be left out without a word.
     "an expect that takes anything": (

@@ -883,7 +883,11 @@ def test_two_destinations_with_one_key(
         "settings": {"apiToken": "${RECEIVER}"},
         "receiver": None,
     }
-    subscription = {"name": "S", "partnerAction": "sendEvent", "subscribe": 'type = "track"'}
+    subscription: dict[str, Any] = {
+        "name": "S",
+        "partnerAction": "sendEvent",
+        "subscribe": 'type = "track"',
+    }
     if has_other_key:
         key = {"@template": "{{messageId}}-second"}
         subscription["mapping"] = {"transaction_id": key}
