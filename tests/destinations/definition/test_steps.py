@@ -329,6 +329,8 @@ def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 AGAIN = "after a lost answer, its steps are made again from the first one on"
+
+
 def _no_expect(documents: Any) -> None:
     del documents["destination"]["requests"]["search"]["expect"]
 
