@@ -53,8 +53,7 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
             yield 4, f"{change['path']} {_change(change)}"
     if followed.payload is not None:
         yield 2, Bold("payload"), f" {_json(followed.payload)}"
-    if followed.window is not None:
-        yield 2, Bold("window"), f" {_window(followed.window)}"
+    yield from _of_definition(followed)
     yield from _requests(followed)
     if followed.result is not None:
         yield 2, *_result(followed.result)
@@ -82,6 +81,14 @@ def _steps(followed: SubscriptionExplanation) -> str:
     return f"{names}; repeatable: after a lost answer all are made again, {wait} later"
 
 
+def _of_definition(followed: SubscriptionExplanation) -> Iterable[Line]:
+    """Yield what the action's window and usage make of the event, if it has them."""
+    if followed.window is not None:
+        yield 2, Bold("window"), f" {_window(followed.window)}"
+    if followed.usage is not None:
+        yield 2, Bold("usage"), f" {_usage(followed.usage)}"
+
+
 def _window(window: dict[str, Any]) -> str:
     """Return the time of an event and how far away it may be."""
     if window["time"] is None:
@@ -94,6 +101,16 @@ def _window(window: dict[str, Any]) -> str:
     ]
     ends = {"hold": "held for an operator", "reject": "rejected"}[window["then"]]
     return f"the event is of {at}; it may be {' and '.join(limits)}, else it is {ends}"
+
+
+def _usage(usage: dict[str, Any]) -> str:
+    """Return what an event counts for, once it is delivered."""
+    amount = "an amount that is no number" if usage["amount"] is None else usage["amount"]
+    named = [
+        f"no {what} that can be read" if not usage[what] else f"the {what} {_json(usage[what])}"
+        for what in ("feature", "user")
+    ]
+    return f"counts {amount} of {named[0]} for {named[1]} at {shown_time(usage['at'] / 1000)}"
 
 
 def _change(change: dict[str, Any]) -> str:

@@ -250,7 +250,7 @@ def preset_issues(
             )
 
 
-_OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window")
+_OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window", "usage")
 
 
 def _of_operator(document: Document) -> Iterator[Issue]:

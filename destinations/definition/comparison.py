@@ -21,6 +21,7 @@ from destinations.definition.model import (
     Perform,
     Preset,
     Step,
+    UsageDefinition,
     Window,
 )
 from destinations.definition.request_comparison import compare_requests
@@ -103,6 +104,7 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     yield from _perform(place + "/perform", old.perform, new.perform)
     yield from _window(place + "/window", old.window, new.window)
+    yield from _usage(place + "/usage", old.usage, new.usage)
     if old.default_subscription != new.default_subscription:
         was, now = (
             shown(one.default_subscription, other.default_subscription)
@@ -215,6 +217,26 @@ def _steps(place: str, old: Sequence[Step], new: Sequence[Step]) -> Iterator[Dif
     if kept != order:
         message = f"the order of its steps was {listed(kept)} and is {listed(order)}"
         yield Difference(Bump.MINOR, place, message)
+
+
+def _usage(
+    place: str, old: UsageDefinition | None, new: UsageDefinition | None
+) -> Iterator[Difference]:
+    """Yield that usage is kept, or compared with the partner's, in another way."""
+    if old is None and new is not None:
+        message = "usage can be compared with what the partner counts, for what is delivered then"
+        yield Difference(Bump.MINOR, place, message)
+    elif old is not None and new is None:
+        message = "usage can no longer be compared with what the partner counts"
+        yield Difference(Bump.MAJOR, place, message)
+    elif old is not None and new is not None:
+        for key in ("user", "feature", "amount", "at"):
+            if getattr(old, key) != getattr(new, key):
+                message = "usage is kept in another way; what was kept before stays as it is"
+                yield Difference(Bump.MINOR, place + pointer(key), message)
+        if old.ask != new.ask:
+            message = "the partner is asked about usage in another way"
+            yield Difference(Bump.PATCH, place + "/ask", message)
 
 
 def _window(place: str, old: Window | None, new: Window | None) -> Iterator[Difference]:

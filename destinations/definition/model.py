@@ -38,6 +38,9 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
+    "UsageDefinition",
+    "UsageQuestion",
+    "UsageStep",
     "Window",
 ]
 
@@ -249,12 +252,59 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageStep:
+    """A request on the way to what the partner has counted; its answer is called ``name``.
+
+    With ``items``, a mapping on the answer, only the item counts whose members have the values of
+    ``where``. ``next`` gives what the next page of that list is asked with.
+    """
+
+    name: str
+    request: str
+    items: object = None
+    where: Mapping[str, object] = field(default_factory=dict)
+    next: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuestion:
+    """How the partner is asked what it has counted; the last of its ``steps`` has the amount.
+
+    ``shown`` and ``next`` are mappings on ``answer`` and ``answers``. The answers named in
+    ``nothing`` mean 0. The partner counts by ``aligned`` seconds, and may take ``settles_after``
+    seconds to do it; None where any time is fine, and where nothing is known.
+    """
+
+    steps: tuple[UsageStep, ...]
+    shown: object
+    next: object = None
+    nothing: tuple[str, ...] = ()
+    aligned: float | None = None
+    settles_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDefinition:
+    """What an event of an action counts for at the partner.
+
+    ``user``, ``feature`` and ``amount`` are mappings on ``payload`` and ``settings``; ``at``, the
+    time, reads ``event`` as well.
+    """
+
+    user: object
+    feature: object
+    ask: UsageQuestion
+    at: object
+    amount: object = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ActionDefinition:
     """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
 
     ``touches`` are mappings from a payload to the names of further accounts that an event touches.
     With ``operator``, only commands run the action, and no subscription may have it. Outside of its
-    ``window`` no event is sent.
+    ``window`` no event is sent. ``usage`` says what its events count for, if that can be compared.
     """
 
     slug: str
@@ -268,6 +318,7 @@ class ActionDefinition:
     touches: tuple[object, ...] = ()
     operator: bool = False
     window: Window | None = None
+    usage: UsageDefinition | None = None
 
     @property
     def default_mapping(self) -> dict[str, object]:

@@ -17,6 +17,7 @@ from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.field_escaping import Escaping
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.usage import EventUsage
 from destinations.runtime.window import EventWindow
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
@@ -231,10 +232,17 @@ class Action:
         return None if window is None else EventWindow(window)
 
     @cached_property
+    def usage(self) -> EventUsage | None:
+        """What its events count for at the partner; None if that cannot be compared."""
+        usage = self.definition.usage
+        return None if usage is None else EventUsage(usage)
+
+    @cached_property
     def reads_event(self) -> bool:
-        """Whether a request, or its window, may need the raw event besides the payload."""
-        if self.window is not None and self.window.reads_event:
-            return True
+        """Whether a request, its window or its usage may need the raw event besides the payload."""
+        for one in (self.window, self.usage):
+            if one is not None and one.reads_event:
+                return True
         return any(request.reads_event for request in self.requests.values())
 
     @cached_property

@@ -86,6 +86,7 @@ class SubscriptionExplanation:
     changes: list[dict[str, Any]] = field(default_factory=list)
     payload: Any = None
     window: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
     result: Result | None = None
     requests: list[PlannedRequest] = field(default_factory=list)
     repeatable: dict[str, float] | None = None
@@ -216,6 +217,10 @@ def _follow(
         if window is not None:
             followed.result = window.result(carried, planned.payload, now)
             followed.window = _window(window, carried, planned.payload)
+        usage = subscription.action.usage
+        if usage is not None:
+            counted = usage.of(carried, planned.payload, destination.settings, now)
+            followed.usage = _members(counted)
         followed.requests = list(_requests(destination, subscription.action, delivery))
         perform = subscription.action.definition.perform
         if perform.repeatable:

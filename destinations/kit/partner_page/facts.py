@@ -31,9 +31,10 @@ class ActionFacts:
 
     ``shown_at`` is the title of an earlier method whose section has the same table of fields;
     empty if this is the first. ``window`` is a sentence on events that are not taken, empty if all
-    are; ``key`` says for how long a retry cannot count twice, empty if nothing is recognized by a
-    key. ``steps`` are the requests that it makes one after another, if it has steps, and ``lost``
-    says what follows from a lost answer to one of them.
+    are; ``usage`` one that usage can be compared, empty if not. ``key`` says for how long a retry
+    cannot count twice, empty if nothing is recognized by a key. ``steps`` are the requests that it
+    makes one after another, if it has steps, and ``lost`` says what follows from a lost answer to
+    one of them.
     """
 
     slug: str
@@ -45,6 +46,7 @@ class ActionFacts:
     key: str = ""
     steps: tuple[str, ...] = ()
     lost: str = ""
+    usage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
             name=name,
             title=name.capitalize(),
             path=f"/docs/connections/spec/{name}/",
-            actions=tuple(_action(definition, action, name, shown) for action in taken[name]),
+            actions=tuple(_action(definition, one, name, shown) for one in taken[name]),
         )
         for name in METHODS
         if name in taken
@@ -114,10 +116,7 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
 
 
 def _action(
-    definition: DestinationDefinition,
-    action: ActionDefinition,
-    method: str,
-    shown: dict[str, str],
+    definition: DestinationDefinition, action: ActionDefinition, method: str, shown: dict[str, str]
 ) -> ActionFacts:
     """Return the facts of an action; ``shown`` has the method that shows each action first."""
     first = shown.setdefault(action.slug, method)
@@ -131,6 +130,7 @@ def _action(
         _key(definition, action),
         tuple(_steps(definition, action)),
         _lost(definition, action),
+        _usage(action, " ".join(definition.name.split())),
     )
 
 
@@ -206,6 +206,14 @@ def _window(action: ActionDefinition) -> str:
         # Its title makes it another paragraph for each action.
         return f"**{action.title}** rejects {outside}."
     return f"**{action.title}** holds {outside}, until an operator decides about them."
+
+
+def _usage(action: ActionDefinition, partner: str) -> str:
+    """Return a sentence on usage that can be compared; empty if it cannot be."""
+    if action.usage is None:
+        return ""
+    what = f"what **{action.title}** sent with what {partner} counted, for each user and feature"
+    return f"The command `destinations usage reconcile` compares {what}."
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:

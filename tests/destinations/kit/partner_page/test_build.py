@@ -122,6 +122,7 @@ def test_windows_of_actions(
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
+<<<<<<< HEAD
 def _keyed(documents: dict[str, Any], *, asks: bool = False, header: str | None = None) -> None:
     metered(asks=asks, batch=1, header=header)(documents)
 
@@ -155,10 +156,30 @@ def test_keys_of_actions(
     folder = _changed(page_folder(), change)
     page = render_page(folder, load_definition(folder), plugin(), flavour)
     assert line in page
+=======
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+def test_usage_of_actions(flavour: Flavour, page_folder: Callable[..., Path], plugin: Any) -> None:
+    """An action whose usage can be compared says so; the others do not."""
+    folder = page_folder()
+    sentence = (
+        "The command `destinations usage reconcile` compares what **Count** sent with what Sample"
+        " counted, for each user and feature."
+    )
+    assert sentence not in render_page(folder, load_definition(folder), plugin(), flavour)
+    with (folder / "count.yaml").open("a", encoding="utf-8") as file:
+        file.write(_USAGE)
+    path = folder / "destination.yaml"
+    data = yaml.safe_load(path.read_text("utf-8"))
+    data["requests"]["used"] = yaml.safe_load(_USED)
+    path.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    assert page.count(sentence) == 1
+>>>>>>> a08fed66 (Let an action say what its usage is and how to ask about it)
     findings = lint_page(page, Path("sample.md"))
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
+<<<<<<< HEAD
 def _steps(documents: dict[str, Any], **more: Any) -> None:
     requests = documents["destination"]["requests"]
     save = requests["save"]
@@ -239,6 +260,24 @@ def _changed(folder: Path, change: Any) -> Path:
     return folder
 
 
+=======
+_USAGE = """
+usage:
+  user: {'@path': $.payload.thing}
+  feature: things
+  ask: {request: used, shown: {'@path': $.answer.used}}
+"""
+_USED = """
+description: What was counted.
+idempotent: true
+rest:
+  method: GET
+  url: http://127.0.0.1:9/usage
+  query: {of: {'@path': $.usage.user}, from: {'@path': $.usage.from}, to: {'@path': $.usage.to}}
+"""
+
+
+>>>>>>> a08fed66 (Let an action say what its usage is and how to ask about it)
 def test_everything_comes_from_the_definition(render: Render) -> None:
     """Settings, modes, methods, fields with marks and defaults, the refusal, the maintainer."""
     text = render(PUBLISHED)
