@@ -124,6 +124,9 @@ def _steps(
         if "find" not in step:
             continue
         find, own = step["find"], f"{place}/find"
+        if at == len(steps) - 1:
+            message = "has no effect: the last step gives the amount; use shown and next of ask"
+            yield document.issue(own, message)
         for key in ("items", "next"):
             if key in find:
                 yield from mapping_issues(document, f"{own}/{key}", find[key], found_shape())

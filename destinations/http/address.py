@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from destinations.definition.url_pieces import (
-    OF_ONE_EVENT,
     AddressChange,
     AddressChoice,
     AddressComputed,
@@ -26,6 +25,7 @@ from destinations.definition.url_pieces import (
     chosen_urls,
     is_fixed,
     read_address,
+    varies,
 )
 from destinations.errors import ResolveError
 from destinations.http.answer import Context
@@ -35,7 +35,6 @@ from destinations.segment.json_pointer import value_at, with_value
 from destinations.segment.mapping import CompiledValue, compile_value
 from destinations.segment.mapping.parts import paths_read
 from destinations.segment.mapping.paths import split_path, strip_root
-from destinations.segment.mapping.roots import reads
 
 __all__ = ["Address"]
 
@@ -59,7 +58,7 @@ class Address:
         self._base = _compile(address)
         self._source = base
         self._path = [_segment(source, f"/path/{at}") for at, source in enumerate(path)]
-        self.is_fixed = is_fixed(address) and not reads(list(path), *OF_ONE_EVENT)
+        self.is_fixed = is_fixed(address) and not varies(list(path))
         """Whether the URL is the same for every event, as it depends only on settings."""
 
     def url(self, context: Context) -> str:

@@ -233,6 +233,14 @@ from .times import (
     shown_duration,
     shown_time,
 )
+from .usage import (
+    UsageComparison,
+    UsageReason,
+    UsageReport,
+    UsageSelection,
+    can_be_asked,
+    check_range,
+)
 from .versions import (
     entry_version,
     version_of_all,
@@ -293,6 +301,10 @@ __all__ = [
     "TenantState",
     "TenantStatus",
     "UnknownName",
+    "UsageComparison",
+    "UsageReason",
+    "UsageReport",
+    "UsageSelection",
     "account_figures",
     "account_without_credentials",
     "adopt",
@@ -308,10 +320,12 @@ __all__ = [
     "back_up",
     "backed_up_at",
     "call_tenant",
+    "can_be_asked",
     "carry_out",
     "check_account",
     "check_merge",
     "check_migration",
+    "check_range",
     "check_seen",
     "choose",
     "choose_account",

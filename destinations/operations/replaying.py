@@ -327,6 +327,4 @@ def _filled(
     delivery = QueuedDelivery(event, today.key, plan=digest)
     if today.result is not None:
         return delivery, today.result
-    assert today.subscription is not None  # noqa: S101 - it has a payload
-    assert today.payload is not None  # noqa: S101 - it has no result
-    return delivery, intake.fill(delivery, today.subscription, today.payload, digest)
+    return delivery, intake.fill(delivery, today, digest)

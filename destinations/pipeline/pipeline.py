@@ -1409,10 +1409,8 @@ class Pipeline:
         if planned.result is not None:
             is_filtered = planned.result.outcome is Outcome.FILTERED
             return _NOT_SUBSCRIBED if is_filtered else planned.result
-        assert planned.subscription is not None  # noqa: S101 - it has a payload
-        assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
-        return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+        return self.intake.fill(delivery, planned, digest)
 
 
 def _carry_on(transition: Transition, now: float) -> None:

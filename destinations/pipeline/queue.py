@@ -18,6 +18,7 @@ from destinations.errors import TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.breaker import LONGEST_WAIT
+from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
@@ -233,7 +234,8 @@ class QueuedDelivery:
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     ``is_left`` says that it was under way when an earlier process ended, ``released`` that an
     operator sends it, whatever the window of its action says. ``waits_as`` is why it must not be
-    sent yet, as that was said last; see `Behind`.
+    sent yet, as that was said last; see `Behind`. ``usage`` is what it counts for at the partner;
+    it is kept beside its row, and None for one that was read from there.
     """
 
     event: QueuedEvent
@@ -263,6 +265,7 @@ class QueuedDelivery:
     is_left: bool = False
     released: bool = False
     waits_as: str = ""
+    usage: Usage | None = None
 
     @property
     def user(self) -> str:

@@ -239,10 +239,9 @@ class Action:
 
     @cached_property
     def reads_event(self) -> bool:
-        """Whether a request, its window or its usage may need the raw event besides the payload."""
-        for one in (self.window, self.usage):
-            if one is not None and one.reads_event:
-                return True
+        """Whether a request, or its window, may need the raw event besides the payload."""
+        if self.window is not None and self.window.reads_event:
+            return True
         return any(request.reads_event for request in self.requests.values())
 
     @cached_property

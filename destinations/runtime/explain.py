@@ -217,10 +217,8 @@ def _follow(
         if window is not None:
             followed.result = window.result(carried, planned.payload, now)
             followed.window = _window(window, carried, planned.payload)
-        usage = subscription.action.usage
-        if usage is not None:
-            counted = usage.of(carried, planned.payload, destination.settings, now)
-            followed.usage = _members(counted)
+        if planned.usage is not None:
+            followed.usage = _members(planned.usage)
         followed.requests = list(_requests(destination, subscription.action, delivery))
         perform = subscription.action.definition.perform
         if perform.repeatable:

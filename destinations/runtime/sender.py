@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import (
+    Callable,
     Generator,
     Hashable,
     Iterable,
@@ -244,6 +245,16 @@ def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
     return action.generate(delivery.payload, resumes=delivery.resumes)
 
 
+class PreparedQuestion(NamedTuple):
+    """A request that only reads: ``ask`` makes it, with a few tries if it may succeed later.
+
+    Equal questions share the ``key``; it is None for one that cannot be asked.
+    """
+
+    key: Hashable
+    ask: Callable[[], Answer | Failure]
+
+
 def _event_of(delivery: Delivery) -> Mapping[str, Any]:
     return delivery.event
 
@@ -438,17 +449,24 @@ class Sender:
 
         A request that may succeed later is retried a few times.
         """
+        return self.prepared_question(name, {} if page is UNDEFINED else {"page": page}).ask()
+
+    def prepared_question(self, name: str, roots: Mapping[str, Any]) -> PreparedQuestion:
+        """Return a request that asks without an event; its mappings read these roots."""
         request = self._destination.requests[name]
-        context: dict[str, Any] = {"event": {}, "payload": {}}
-        context["settings"] = self._destination.settings
-        if page is not UNDEFINED:
-            context["page"] = page
+        context = {"event": {}, "payload": {}, "settings": self._destination.settings, **roots}
         try:
             item = _Item(context, request.part(context))
+            key = (name, request.key(item.part, context))
         except ResolveError as error:
-            return self._masked(_unsendable(request, error))
-        self._try(request, [item], {}, _PERFORM_ATTEMPTS)
-        return self._masked(item.verdict or _STOPPED)
+            refused = self._masked(_unsendable(request, error))
+            return PreparedQuestion(None, lambda: refused)
+
+        def ask() -> Answer | Failure:
+            self._try(request, [item], {}, _PERFORM_ATTEMPTS)
+            return self._masked(item.verdict or _STOPPED)
+
+        return PreparedQuestion(key, ask)
 
     def _masked(self, verdict: T) -> T:
         """Return a failure with masked secrets, as the partner may have repeated them."""

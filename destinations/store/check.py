@@ -111,6 +111,15 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     (
+        "every usage must be that of a delivery and of its scope, and name a known feature",
+        (
+            "SELECT usage.id FROM usage LEFT JOIN open ON open.id = usage.id"
+            " LEFT JOIN kept ON kept.id = usage.id LEFT JOIN ledger ON ledger.id = usage.id"
+            " WHERE coalesce(open.scope, kept.scope, ledger.scope, -1) <> usage.scope"
+            " OR (feature <> 0 AND feature NOT IN (SELECT id FROM texts))"
+        ),
+    ),
+    (
         "every noted failure must belong to a waiting delivery",
         "SELECT id FROM failures WHERE id NOT IN (SELECT id FROM open)",
     ),

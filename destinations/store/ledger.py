@@ -55,6 +55,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 from destinations.store.tenants import Tenants
+from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["StoredLedger"]
 
@@ -672,6 +673,8 @@ class _Change:
         self._tallies = Tallies()
         self._noticed: list[int] = []
         self._events: set[int] = set()
+        self._usage: list[KeptUsage] = []
+        self._uncounted: list[int] = []
         self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
 
     def is_as_said(self, entry: LedgerEntry) -> bool:
@@ -761,6 +764,7 @@ class _Change:
 
     def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
         """Give a delivery that was planned again its new outcome."""
+        self._keep_usage(entry.id, entry, delivery)
         if result.outcome in _IN_LEDGER:
             self.end(entry, result, "plan")
             return
@@ -800,10 +804,18 @@ class _Change:
         else:
             row.plan = self._names.text(self._to, delivery.plan)
             row.payload, row.increment = delivery.payload, delivery.increment
+            self._keep_usage(entry.id, entry, delivery)
         row.subscription = self._subscription(key)
         add_open(self._to, [row])
         self._tallies.add(entry.scope, row.subscription, STATUS_CODES[State.READY])
         self._noticed.append(entry.id)
+
+    def _keep_usage(self, delivery_id: int, entry: LedgerEntry, delivery: QueuedDelivery) -> None:
+        """Keep what a delivery that was planned again counts for."""
+        if delivery.usage is None:
+            self._uncounted.append(delivery_id)
+        else:
+            self._usage.append((delivery_id, entry.scope, delivery.usage))
 
     def _look_again(self, row: OpenRow, entry: LedgerEntry) -> None:
         """Note that a balance is to be looked at again: what is sent a second time adds to it."""
@@ -838,6 +850,7 @@ class _Change:
             self._names.text(self._to, delivery.plan),
             _READY,
         )
+        self._keep_usage(row.id, entry, delivery)
         if result is None:
             add_open(self._to, [row])
             self._tallies.add(entry.scope, subscription, STATUS_CODES[State.READY])
@@ -857,6 +870,9 @@ class _Change:
 
     def finish(self) -> None:
         """Write what was counted, and notify the process that delivers."""
+        # After the ledger: whoever drops partitions locks those of the ledger first.
+        delete_usage(self._to, self._uncounted)
+        write_usage(self._to, self._names, self._usage)
         self._tallies.write(self._to)
         self._to.executemany(
             "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]

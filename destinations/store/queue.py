@@ -79,6 +79,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 from destinations.store.unwritten_attempts import RoundExchange, UnwrittenAttempts
+from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
 
@@ -612,6 +613,8 @@ class Commit:
         self._raws: set[int] = set()
         self._shared: dict[int, bytes] = {}
         self._forgotten: set[tuple[int, str]] = set()
+        self._usage: list[KeptUsage] = []
+        self._uncounted: list[int] = []
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
         self.excluded: set[QueuedDelivery] = set()
@@ -705,6 +708,7 @@ class Commit:
                 self._tallies.remove(scope.id, self._row_subscription(delivery), status)
             else:
                 self._give_id(scope, delivery)
+                self._keep_usage(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
                     self._keep_raw(delivery.event, events)
             if transition.result.outcome in _IN_LEDGER:
@@ -984,7 +988,15 @@ class Commit:
                 return int(row[0])
         return self._names.subscription(self._to, delivery.key)
 
+    def _keep_usage(self, scope: Scope, delivery: QueuedDelivery) -> None:
+        """Write what a delivery counts for, with its row."""
+        if delivery.usage is not None:
+            self._usage.append((delivery.id, scope.id, delivery.usage))
+        elif delivery.again or delivery.replanned:
+            self._uncounted.append(delivery.id)
+
     def _planned_again(self, scope: Scope, delivery: QueuedDelivery) -> tuple[object, ...]:
+        self._keep_usage(scope, delivery)
         increment = delivery.increment
         plan = released(delivery.plan) if delivery.released else delivery.plan
         before = self._row_subscription(delivery)
@@ -1008,6 +1020,7 @@ class Commit:
             event, increment = delivery.event, delivery.increment
             if not self._give_id(scope, delivery):
                 continue
+            self._keep_usage(scope, delivery)
             self._keep_raw(event, events)
             subscription = self._names.subscription(self._to, delivery.key)
             self._tallies.add(scope.id, subscription, _READY)
@@ -1333,6 +1346,9 @@ class Commit:
         """Write what was counted, and what messages are found by."""
         self._write_messages()
         self.note_latest_event()
+        # Last, and in this order: whoever drops partitions locks those of the ledger first.
+        delete_usage(self._to, self._uncounted)
+        write_usage(self._to, self._names, self._usage)
         self._tallies.write(self._to)
         if self._noticed:
             self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)

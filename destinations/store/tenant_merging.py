@@ -236,7 +236,7 @@ class _Merge:
             " bytes = refused_totals.bytes + excluded.bytes",
             (self._out, self._into),
         )
-        for table in ("refused", "exchanges"):
+        for table in ("refused", "exchanges", "usage"):
             self._to.execute(
                 f"UPDATE {table} SET scope = ? WHERE scope = ?", (self._into, self._out)
             )

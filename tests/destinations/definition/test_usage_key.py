@@ -152,6 +152,11 @@ ISSUES: dict[str, tuple[Change, str, str]] = {
         "/usage/ask/steps/1/name",
         "step 1 is called 'meter' as well; give each its own name",
     ),
+    "a search in the last step": (
+        _given(STEPS, ask__steps__1__find=FIND),
+        "/usage/ask/steps/1/find",
+        "has no effect: the last step gives the amount; use shown and next of ask",
+    ),
     "a step that comes later": (
         _given(STEPS, R_meters__rest__query={"a": {"@path": "$.answers.used.id"}}),
         "/requests/meters/rest/query/a/@path",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from destinations.definition import UsageDefinition, UsageQuestion, UsageStep
-from destinations.runtime.usage import EventUsage, Usage, amount_text, sum_amounts
+from destinations.runtime.amounts import Usage, amount_text, sum_amounts
+from destinations.runtime.usage import EventUsage
 
 NOW = 1_772_721_000.25
 ASK = UsageQuestion((UsageStep("ask", "used"),), {"@path": "$.answer.used"})
