@@ -17,6 +17,7 @@ from destinations.store.bulk import with_rows
 from destinations.store.codes import STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.digests import packed_id, unpacked_id
+from destinations.store.erasures import ERASED
 from destinations.store.interning import Names
 from destinations.store.rows import array_of
 
@@ -112,6 +113,7 @@ _BEFORE: Final = f"""
     SELECT max(accepted_at + took) FROM ledger WHERE id < ? AND status = {_DELIVERED}
     AND scope IN (SELECT value FROM json_each(?1))
     AND subscription IN (SELECT value FROM json_each(?2))
+    AND instr(CAST(user AS BLOB), ?3) = 0
 """  # noqa: S608 - a number
 _LARGEST: Final = 2**63 - 1
 
@@ -208,6 +210,8 @@ class StoredUsage:
             if action in actions
         ]
         query = _BEFORE.replace("id < ?", f"id < {first:d}")
-        row = self._database.one(query, (of, array_of(subscriptions)))
+        # What erased users have used is not known either, and said apart.
+        values = (of, array_of(subscriptions), ERASED.encode())
+        row = self._database.one(query, values)
         known += [] if row is None or row[0] is None else [int(row[0])]
         return max(known, default=None)

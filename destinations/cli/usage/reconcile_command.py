@@ -55,17 +55,17 @@ from destinations.store import OpenStore, UsageKind
 __all__ = ["command"]
 
 KINDS: Final[dict[UsageKind, str]] = {
-    "waiting": "wait to be sent",
-    "unknown": "were sent, and their answers were lost",
-    "held": "are held for an operator",
-    "failed": "were rejected or given up",
-    "dropped": "were dropped, and may have been applied",
-    "known": "were not sent, as the partner had them",
-    "repeated": "were sent more than once",
-    "decided": "count as delivered by the decision of an operator",
-    "noAmount": "have no amount that is a number",
+    "waiting": "waiting to be sent",
+    "unknown": "sent, without an answer so far",
+    "held": "held for an operator",
+    "failed": "rejected or given up",
+    "dropped": "dropped, though it may have been applied",
+    "known": "not sent, as the partner had it",
+    "repeated": "sent more than once",
+    "decided": "delivered by the decision of an operator",
+    "noAmount": "without an amount that is a number",
 }
-"""The reasons for a difference, with what a message says of such deliveries."""
+"""The reasons for a difference, and how they are called."""
 
 COLUMNS: Final = (
     *("user", "feature", "ours", "partner", "difference", "result", "error"),
@@ -74,7 +74,10 @@ COLUMNS: Final = (
 )
 """The columns of the CSV; those of reasons hold numbers of deliveries."""
 
-_LAST: Final = "Not in this report: users whom only the partner knows, as it is asked about those of the store."
+_LAST: Final = (
+    "Not in this report: users whom only the partner knows, as it is asked about those that the"
+    " store has."
+)
 
 
 @click.command(
@@ -116,7 +119,7 @@ _LAST: Final = "Not in this report: users whom only the partner knows, as it is 
     help="Print lines for people, CSV or one JSON object. Default: text.",
 )
 @click.option("--all", "shows_all", is_flag=True, help="Show what is equal as well, as text.")
-def command(  # noqa: PLR0913 - an option each
+def command(  # noqa: PLR0913, PLR0917 - an option each
     destination: str,
     since: float,
     until: float,
@@ -217,7 +220,7 @@ def _is_askable(folder: Any) -> bool:
         return False
 
 
-def _asked(  # noqa: PLR0913, PLR0917 - what the options say
+def _asked(
     name: str,
     settings: Path | None,
     sealing_key: Path | None,
@@ -325,8 +328,9 @@ _NONE: Final = "The store has no usage of this time."
 
 def _reason(kind: UsageKind, reason: UsageReason) -> str:
     ids = ", ".join(map(str, reason.ids)) + (", ..." if reason.count > len(reason.ids) else "")
-    amount = "" if kind == "noAmount" else f", together {amount_text(reason.amount)}"
-    return f"{count(reason.count, 'delivery')} {KINDS[kind]}{amount}: {ids}"
+    number = count(reason.count, "delivery")
+    amount = "" if kind == "noAmount" else f", amount {amount_text(reason.amount)}"
+    return f"{KINDS[kind]}: {number} ({ids}){amount}"
 
 
 class _Csv(_Shown):
@@ -360,7 +364,7 @@ class _Csv(_Shown):
         csv.writer(text, lineterminator="\r\n").writerow(row)
         click.echo(text.getvalue(), nl=False)
 
-    def end(self, results: Counter[str]) -> None:
+    def end(self, results: Counter[str]) -> None:  # noqa: ARG002 - rows say it
         """Say what was left out, on standard error."""
         if self.left_out:
             say(
