@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["Usage", "amount_text", "read_amount", "sum_amounts"]
 
@@ -18,8 +17,7 @@ _EXACT: Final = Context(prec=2 * _MOST_DIGITS + 20)
 """Enough for any sum: 10^20 amounts of as many digits as one can have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What an event counts for: ``at`` is in milliseconds since 1970.
 
     ``user`` or ``feature`` are empty if the mapping gives none. ``amount`` is an exact decimal as

@@ -218,7 +218,7 @@ def _follow(
             followed.result = window.result(carried, planned.payload, now)
             followed.window = _window(window, carried, planned.payload)
         if planned.usage is not None:
-            followed.usage = _members(planned.usage)
+            followed.usage = planned.usage._asdict()
         followed.requests = list(_requests(destination, subscription.action, delivery))
         perform = subscription.action.definition.perform
         if perform.repeatable:

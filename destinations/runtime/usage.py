@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from destinations.definition import UsageDefinition
@@ -43,15 +44,13 @@ class EventUsage:
         Nothing raises: what no mapping gives must not stop what was delivered.
         """
         data = {"event": event, "payload": payload, "settings": settings}
-        amount = self._fixed
-        if amount is None:
-            amount = amount_text(_found(self._amount, data))
-        return Usage(
-            _name(_found(self._user, data)),
-            _name(_found(self._feature, data)),
-            _time(_found(self._at, data), now),
-            amount,
-        )
+        try:  # all at once, as this is done for every event
+            user, feature, at = self._user(data), self._feature(data), self._at(data)
+            amount = self._fixed or amount_text(self._amount(data))
+        except (ResolveError, RecursionError):
+            user, feature, at = (_found(get, data) for get in (self._user, self._feature, self._at))
+            amount = self._fixed or amount_text(_found(self._amount, data))
+        return Usage(_name(user), _name(feature), _time(at, now), amount)
 
 
 def _found(get: Callable[[Any], Any], data: Mapping[str, Any]) -> Any:
@@ -64,7 +63,7 @@ def _found(get: Callable[[Any], Any], data: Mapping[str, Any]) -> Any:
 def _name(value: object) -> str:
     """Return the name that a mapping gives; empty if it is none."""
     if isinstance(value, str):
-        return value if value.strip() and _can_be_kept(value) else ""
+        return value if not value.isspace() and _can_be_kept(value) else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < _LARGEST_NAME else ""
     return ""
@@ -78,9 +77,24 @@ def _can_be_kept(text: str) -> bool:
     return len(text) <= _LONGEST_NAME and "\0" not in text and not halves
 
 
+_USUAL: Final = len("2026-03-05T14:30:00.000Z")
+
+
 def _time(value: object, now: float) -> int:
+    """Return a time in milliseconds; most are written as Segment's libraries do."""
     try:
+        if isinstance(value, str) and len(value) == _USUAL and value[-1] == "Z":
+            seconds, point, rest = value[17:19], value[19], value[20:23]
+            if point == "." and (seconds + rest).isdecimal() and seconds < "60":
+                return _minute(value[:16]) + int(seconds) * 1_000 + int(rest)
         found: int = _milliseconds(value)
     except (ValueError, TypeError, OverflowError):
         return int(now * 1_000)
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def _minute(text: str) -> int:
+    """Return the time of a minute: the events of one have it in common."""
+    found: int = _milliseconds(f"{text}:00Z")
     return found

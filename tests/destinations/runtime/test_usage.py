@@ -106,6 +106,13 @@ def test_names(given: object, name: str) -> None:
         ("2026-03-05T15:30:00.5+01:00", AT),
         (1_772_721_000, 1_772_721_000_000),
         (AT, AT),
+        ("2026-03-05T14:30:59.999Z", AT + 59_499),
+        ("2026-03-05T14:30:60.000Z", int(NOW * 1000)),
+        ("2026-13-05T14:30:00.000Z", int(NOW * 1000)),
+        ("2026-03-05T14:30:00.0x0Z", int(NOW * 1000)),
+        ("2026-03-05X14:30:00.000Z", int(NOW * 1000)),
+        ("2026-03-05T14:30:00,000Z", AT - 500),
+        ("2026-03-05T14:30:٠٠.000Z", int(NOW * 1000)),
         ("yesterday", int(NOW * 1000)),
         (None, int(NOW * 1000)),
         ([], int(NOW * 1000)),
@@ -123,7 +130,6 @@ def test_what_mappings_read() -> None:
     found = _usage({"user": "u"}, feature={"@path": "$.settings.plan"}, amount="2.50")
     assert found == Usage("u", "x", AT, "2.5")
     usage = EventUsage(UsageDefinition("u", "f", ASK, {"@path": "$.payload.at"}))
-    assert not usage.reads_event
     assert usage.of({}, {}, {}, NOW) == Usage("u", "f", int(NOW * 1000), "1")
 
 
