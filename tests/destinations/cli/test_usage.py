@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from destinations.cli.opening import bind_to_file
+from destinations.cli.usage.reconcile_command import COLUMNS, KINDS
 from destinations.opening import open_definition
 from destinations.postgres import StoreAddress, open_at
 from destinations.runtime.account_identity import identity_of
@@ -396,3 +399,58 @@ def test_a_server(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("--settings", bench.settings)
     done = bench.command("usage", "reconcile", "usage", "--config", config, *RANGE, *settings)
     assert (done.code, "cannot be used with --config" in done.err) == (2, True)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "compare-usage.md").read_text("utf-8")
+LINES = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", PAGE.replace("   ", ""), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@one_kind
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_of_the_page(bench: Bench, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It compares, with the names of this test in place of those of the page."""
+    monkeypatch.setenv("COUNTER_KEY", KEY)
+    bench.run(track("1", "customer_17", 4, meter="other"))
+    line, _, output = line.partition(" > ")
+    words = shlex.split(line)[1:]
+    config = _serving(bench) if "--config" in words else None
+    names = {
+        "openmeter": "usage" if config else str(bench.folder),
+        "openmeter.yaml": str(bench.settings),
+        "serve.yaml": str(config),
+        "requests": "other",
+        "2026-04-01T00:00:00Z": "2026-04-01T00:00:00Z",
+    }
+    given = [names.get(one, one) for one in words]
+    done = bench.command(*given, *(() if config else ("--store", bench.address)))
+    assert (done.code, done.err if not output.endswith("csv") else "") == (0, "")
+    wanted = {"usage.csv": "customer_17,other,4,4,0,equal", "usage.json": '"equal": 1'}
+    assert wanted.get(output, "1 pair of user and feature: 1 equal.") in done.out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_has_each_reason(kind: str) -> None:
+    """With its name and its column."""
+    assert f"| {KINDS[kind]} | `{kind}` |" in PAGE  # type: ignore[index] - it is one of them
+    assert all(f"`{column}`" in PAGE for column in COLUMNS)
+
+
+@one_kind
+def test_what_explain_shows(bench: Bench) -> None:
+    """What an event would count for, before it is sent."""
+    event = bench.write("event.json", track("1", "ann", "2.50"))
+    explain = ("explain", bench.folder, event, "--settings", bench.settings)
+    done = bench.command(*explain)
+    assert done.code == 0, done.err
+    assert (
+        'usage counts 2.5 of the feature "calls" for the user "ann" at 2026-03-05T14:30:00Z'
+    ) in done.out
+    event = bench.write("event.json", track("1", "ann", "many"))
+    assert "usage counts an amount that is no number of the feature" in bench.command(*explain).out
+    shown = bench.command(*explain, "--json").json
+    usage = shown["subscriptions"][0]["usage"]
+    assert usage == {"user": "ann", "feature": "calls", "at": 1_772_721_000_000, "amount": None}
