@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
@@ -190,7 +189,8 @@ class CountingPartner:
 
     ``answers`` are statuses for the next events, in turn: 0 counts and drops the connection. A
     status in ``shows`` is the answer about a user, or the whole text if it is one. ``extra`` is
-    added to what a user is shown to have. ``asked`` counts requests by their path.
+    added to what a user is shown to have. ``asked`` counts requests by their path. The next
+    ``busy`` questions are answered with 429.
     """
 
     def __init__(self) -> None:
@@ -198,10 +198,9 @@ class CountingPartner:
         self.answers: list[int] = []
         self.shows: dict[str, Any] = {}
         self.extra: dict[str, str] = {}
-        self.meters = [f"m{number}" for number in range(3)]
         self.asked: Counter[str] = Counter()
         self.queries: list[Mapping[str, str]] = []
-        self.endless = False
+        self.busy = 0
         partner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -257,6 +256,9 @@ class CountingPartner:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         names = [unquote(one) for one in parts.path.split("/")[1:]]
         self.asked["/".join(names)] += 1
+        if self.busy:
+            self.busy -= 1
+            return 429, {}
         if names == ["meters"]:
             return 200, self._meters(int(query.get("page", 1)))
         if len(names) == 3:
@@ -265,10 +267,8 @@ class CountingPartner:
         return 200, {}
 
     def _meters(self, page: int) -> Any:
-        """Show two meters, each of its own event; ``calls`` is the third one's, on page 2."""
+        """Show two meters, each of its own event; those of ``calls`` are on page 2."""
         all_of = [{"id": "m0", "event": {"name": "none"}}, {"id": "m1", "event": {"name": "GB"}}]
-        if self.endless:
-            return {"data": all_of, "next": 2 + page % 2}
         if page == 1:
             return {"data": all_of, "next": 2}
         return {"data": [{"id": "m2", "event": {"name": ["calls", "other"]}}]}
@@ -294,8 +294,3 @@ class CountingPartner:
         rows = [{"value": json.loads(one)} for one in values[page : page + 1]]
         more = {"next": page + 1} if page + 1 < len(values) else {}
         return 200, {"data": rows, **more}
-
-    def sum_of(self, user: str) -> Decimal:
-        """Return what was counted for a user, whatever the meter and the time."""
-        found = [one["amount"] for one in self.events.values() if one["user"] == user]
-        return sum(map(Decimal, map(str, found)), Decimal(0))

@@ -251,6 +251,15 @@ def test_answers_that_do_not_tell(bench: Bench, shows: Any, message: str) -> Non
 
 
 @one_kind
+def test_a_partner_that_is_busy(bench: Bench) -> None:
+    """It is asked again."""
+    bench.run(track("1", "ann", 4))
+    bench.partner.busy = 2
+    assert bench.reconcile().code == 0
+    assert bench.partner.asked["meters"] == 1 + 2 + 1  # the second page of them, too
+
+
+@one_kind
 def test_a_partner_that_is_away(bench: Bench) -> None:
     """After a few questions without an answer the others are not asked."""
     bench.run(*(track(str(number), f"u{number:02}") for number in range(20)))
