@@ -268,7 +268,7 @@ class UsageStep:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """How the partner is asked what it has counted; the last of its ``steps`` has the amount.
+    """The question what the partner has counted; the last of its ``steps`` has the amount.
 
     ``shown`` and ``next`` are mappings on ``answer`` and ``answers``. The answers named in
     ``nothing`` mean 0. The partner counts by ``aligned`` seconds, and may take ``settles_after``
@@ -285,7 +285,7 @@ class UsageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class UsageDefinition:
-    """What an event of an action counts for at the partner.
+    """The usage that an event of an action is at the partner.
 
     ``user``, ``feature`` and ``amount`` are mappings on ``payload`` and ``settings``; ``at``, the
     time, reads ``event`` as well.

@@ -18,7 +18,7 @@ _EXACT: Final = Context(prec=2 * _MOST_DIGITS + 20)
 
 
 class Usage(NamedTuple):
-    """What an event counts for: ``at`` is in milliseconds since 1970.
+    """The usage that an event is: ``at`` is in milliseconds since 1970.
 
     ``user`` or ``feature`` are empty if the mapping gives none. ``amount`` is an exact decimal as
     text; None if the mapping gives no number.

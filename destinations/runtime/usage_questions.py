@@ -34,7 +34,7 @@ _OK: Final = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the partner has counted; if that is None, ``error`` says why it is not known.
+    """The amount that the partner has counted; if it is None, ``error`` says why.
 
     ``is_away`` says that the partner did not answer, or refuses the credentials: it would be so for
     any other question.

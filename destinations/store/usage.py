@@ -119,7 +119,7 @@ _LARGEST: Final = 2**63 - 1
 
 
 class UsageEntry(NamedTuple):
-    """What a delivery counts for: ``counts`` says that it is part of what was delivered.
+    """The usage of a delivery: ``counts`` says that it is part of what was delivered.
 
     ``kinds`` are what may explain a difference. ``amount`` is None if the event gave no number.
     """
@@ -134,7 +134,7 @@ class UsageEntry(NamedTuple):
 
 
 class StoredUsage:
-    """What the deliveries of a store count for."""
+    """The usage that the deliveries of a store are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def _rows(store: AnyStore) -> list[int]:
         ),
         (
             Outcome.DELIVERED,
-            {"attempts": 1, "usage": replace(USAGE, amount=None)},
+            {"attempts": 1, "usage": USAGE._replace(amount=None)},
             True,
             ("noAmount",),
         ),
@@ -105,8 +104,8 @@ def test_what_a_delivery_counts_for(
         (Outcome.DROPPED, {}),
         (Outcome.FILTERED, {"code": "DUPLICATE", "reason": "again"}),
         (Outcome.DELIVERED, {"usage": None}),
-        (Outcome.DELIVERED, {"usage": replace(USAGE, at=AT - 1)}),
-        (Outcome.DELIVERED, {"usage": replace(USAGE, at=AT + 1)}),
+        (Outcome.DELIVERED, {"usage": USAGE._replace(at=AT - 1)}),
+        (Outcome.DELIVERED, {"usage": USAGE._replace(at=AT + 1)}),
     ],
 )
 def test_what_counts_for_nothing(
@@ -130,7 +129,7 @@ def test_what_counts_for_nothing(
 )
 def test_names_stay_as_they_are(store: AnyStore, add_delivery: Add, user: str) -> None:
     """Also those that are kept as bytes, and none."""
-    add_delivery(store, status=Outcome.DELIVERED, usage=replace(USAGE, user=user, feature=user))
+    add_delivery(store, status=Outcome.DELIVERED, usage=USAGE._replace(user=user, feature=user))
     assert [(one.user, one.feature) for one in _entries(store)] == [(user, user)]
 
 
@@ -141,7 +140,7 @@ def test_many_are_read_in_pages(
     monkeypatch.setattr("destinations.store.usage._PAGE", 2)
     wanted = []
     for number in range(7):
-        usage = USAGE if number in {0, 5, 6} else replace(USAGE, at=AT - number)
+        usage = USAGE if number in {0, 5, 6} else USAGE._replace(at=AT - number)
         identity = add_delivery(store, status=Outcome.DELIVERED, attempts=1, usage=usage)
         wanted += [identity] if usage is USAGE else []
     assert [one.id for one in _entries(store)] == wanted
@@ -156,7 +155,7 @@ def _replan(store: AnyStore, identity: int, usage: Usage | None) -> None:
     assert store.ledger().replan([Replan(entry, delivery, None, ())], 3_000.0) == [0]
 
 
-@pytest.mark.parametrize("usage", [replace(USAGE, amount="9"), None])
+@pytest.mark.parametrize("usage", [USAGE._replace(amount="9"), None])
 def test_a_replay(store: AnyStore, add_delivery: Add, usage: Usage | None) -> None:
     """It counts for what today's definition says."""
     raw = {"type": "track"}
@@ -179,7 +178,7 @@ def _take(store: AnyStore, usage: Usage | None) -> None:
     queue.commit(Round(transitions=[(scope, done)], returned=[batch]))
 
 
-@pytest.mark.parametrize("usage", [replace(USAGE, feature="GB"), None])
+@pytest.mark.parametrize("usage", [USAGE._replace(feature="GB"), None])
 def test_what_waits_is_planned_again(
     store: AnyStore, add_delivery: Add, usage: Usage | None
 ) -> None:
@@ -255,11 +254,11 @@ def test_what_was_delivered_before_a_definition_had_usage(
     [
         ("ann", USAGE, False),
         ("bob", USAGE, True),
-        ("bob", replace(USAGE, user="ann"), False),
-        ("bob", replace(USAGE, user="team/ann"), False),
-        ("bob", replace(USAGE, user="anna"), True),
-        ("bob", replace(USAGE, feature="calls of ann"), False),
-        ("bob", replace(USAGE, feature="hannah"), True),
+        ("bob", USAGE._replace(user="ann"), False),
+        ("bob", USAGE._replace(user="team/ann"), False),
+        ("bob", USAGE._replace(user="anna"), True),
+        ("bob", USAGE._replace(feature="calls of ann"), False),
+        ("bob", USAGE._replace(feature="hannah"), True),
     ],
 )
 @pytest.mark.parametrize("status", [Outcome.DELIVERED, State.HELD, State.READY])
@@ -310,8 +309,8 @@ def test_a_move_and_the_way_back(tmp_path: Path, add_delivery: Add) -> None:
     uuid = "123e4567-e89b-12d3-a456-426614174000"
     with SqliteStore(file) as store:
         add_delivery(store, status=Outcome.DELIVERED, usage=USAGE)
-        add_delivery(store, status=Outcome.DELIVERED, usage=replace(USAGE, user=uuid, amount=None))
-        add_delivery(store, status=State.HELD, usage=replace(USAGE, user="", feature=""))
+        add_delivery(store, status=Outcome.DELIVERED, usage=USAGE._replace(user=uuid, amount=None))
+        add_delivery(store, status=State.HELD, usage=USAGE._replace(user="", feature=""))
         before = _entries(store)
     move_store(file, address)
     with open_at(address) as moved:
