@@ -26,6 +26,7 @@ from destinations.definition import (
     load_definition,
 )
 from destinations.http import HttpRequest, HttpResponse
+from destinations.outcome import Outcome
 from destinations.pipeline.reading import Entry
 from destinations.pipeline.run import Run, RunStore
 from destinations.runtime.account_identity import identity_of
@@ -135,7 +136,7 @@ def _cost(destination: Destination, entries: Sequence[Entry]) -> float:
         began = time.process_time()
         report = run.execute(entries)
         seconds = time.process_time() - began
-        delivered = report.totals.outcomes.get("delivered", 0)
+        delivered = report.totals.outcomes.get(Outcome.DELIVERED, 0)
         if delivered != len(entries):
             why = report.stopped or report.internal_errors
             raise RuntimeError(f"only {delivered} of {len(entries)} were delivered: {why}")

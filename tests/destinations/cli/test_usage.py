@@ -441,10 +441,10 @@ def test_a_command_of_the_page(bench: Bench, line: str, monkeypatch: pytest.Monk
     assert wanted.get(output, "1 pair of user and feature: 1 equal.") in done.out
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_page_has_each_reason(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), KINDS.items())
+def test_the_page_has_each_reason(kind: str, name: str) -> None:
     """With its name and its column."""
-    assert f"| {KINDS[kind]} | `{kind}` |" in PAGE  # type: ignore[index] - it is one of them
+    assert f"| {name} | `{kind}` |" in PAGE
     assert all(f"`{column}`" in PAGE for column in COLUMNS)
 
 

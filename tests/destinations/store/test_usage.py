@@ -22,6 +22,7 @@ from destinations.postgres import migrating, open_at
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.amounts import Usage
 from destinations.store import (
+    OpenStore,
     SqliteStore,
     Tenant,
     Tenants,
@@ -42,7 +43,7 @@ AT = 1_772_721_000_000
 USAGE = Usage("customer-1", "calls", AT, "2.5")
 
 
-def _scopes(store: AnyStore) -> list[int]:
+def _scopes(store: OpenStore) -> list[int]:
     return [one.id for one in store.accounts().scopes()]
 
 
