@@ -122,7 +122,6 @@ def test_windows_of_actions(
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
-<<<<<<< HEAD
 def _keyed(documents: dict[str, Any], *, asks: bool = False, header: str | None = None) -> None:
     metered(asks=asks, batch=1, header=header)(documents)
 
@@ -156,7 +155,10 @@ def test_keys_of_actions(
     folder = _changed(page_folder(), change)
     page = render_page(folder, load_definition(folder), plugin(), flavour)
     assert line in page
-=======
+    findings = lint_page(page, Path("sample.md"))
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
 def test_usage_of_actions(flavour: Flavour, page_folder: Callable[..., Path], plugin: Any) -> None:
     """An action whose usage can be compared says so; the others do not."""
@@ -174,12 +176,10 @@ def test_usage_of_actions(flavour: Flavour, page_folder: Callable[..., Path], pl
     path.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
     page = render_page(folder, load_definition(folder), plugin(), flavour)
     assert page.count(sentence) == 1
->>>>>>> a08fed66 (Let an action say what its usage is and how to ask about it)
     findings = lint_page(page, Path("sample.md"))
     assert [str(one) for one in findings if one.level != "suggestion"] == []
 
 
-<<<<<<< HEAD
 def _steps(documents: dict[str, Any], **more: Any) -> None:
     requests = documents["destination"]["requests"]
     save = requests["save"]
@@ -260,7 +260,6 @@ def _changed(folder: Path, change: Any) -> Path:
     return folder
 
 
-=======
 _USAGE = """
 usage:
   user: {'@path': $.payload.thing}
@@ -277,7 +276,6 @@ rest:
 """
 
 
->>>>>>> a08fed66 (Let an action say what its usage is and how to ask about it)
 def test_everything_comes_from_the_definition(render: Render) -> None:
     """Settings, modes, methods, fields with marks and defaults, the refusal, the maintainer."""
     text = render(PUBLISHED)
