@@ -124,9 +124,6 @@ def _steps(
         if "find" not in step:
             continue
         find, own = step["find"], f"{place}/find"
-        if at == len(steps) - 1:
-            message = "has no effect: the last step gives the amount; use shown and next of ask"
-            yield document.issue(own, message)
         for key in ("items", "next"):
             if key in find:
                 yield from mapping_issues(document, f"{own}/{key}", find[key], found_shape())
@@ -153,7 +150,10 @@ def _unread(
         if not (reads([sent, wheres], "usage") and reads([sent, wheres], key)):
             message = f"no request reads $.usage.{key}, so {means}"
             yield document.issue(f"{_ASK}/{last}", message)
-    if "next" in ask and not reads(sent[-1], "page"):
+    if "next" in ask and "find" in ask.get("steps", [{}])[-1]:
+        message = "has no effect: the last step looks for one item; use next of its find"
+        yield document.issue(f"{_ASK}/next", message)
+    elif "next" in ask and not reads(sent[-1], "page"):
         message = "has no effect: no mapping of the last request reads $.page"
         yield document.issue(f"{_ASK}/next", message)
 

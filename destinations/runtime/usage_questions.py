@@ -177,9 +177,16 @@ class UsageAsker:
 
     # -- the amount ----------------------------------------------------------------------------
 
+    def _answers(self, roots: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield the answers of the last step: its pages, or the one item in them that fits."""
+        if self._last.items is None:
+            yield from self._pages(self._last, roots, self._next)
+        else:
+            yield self._found(self._last, roots, self._wanted(self._last, roots))
+
     def _sum(self, roots: Mapping[str, Any]) -> Decimal:
         total = Decimal(0)
-        for data in self._pages(self._last, roots, self._next):
+        for data in self._answers(roots):
             context = {"answer": data, "answers": {**roots["answers"], self._last.name: data}}
             shown = _resolved(self._shown, context, f"the answer to {self._last.request}")
             for one in shown if isinstance(shown, list) else [shown]:

@@ -152,10 +152,10 @@ ISSUES: dict[str, tuple[Change, str, str]] = {
         "/usage/ask/steps/1/name",
         "step 1 is called 'meter' as well; give each its own name",
     ),
-    "a search in the last step": (
-        _given(STEPS, ask__steps__1__find=FIND),
-        "/usage/ask/steps/1/find",
-        "has no effect: the last step gives the amount; use shown and next of ask",
+    "pages of a last step that looks for one item": (
+        _given(STEPS, ask__steps__1__find=FIND, ask__next={"@path": "$.answer.next"}),
+        "/usage/ask/next",
+        "has no effect: the last step looks for one item; use next of its find",
     ),
     "a step that comes later": (
         _given(STEPS, R_meters__rest__query={"a": {"@path": "$.answers.used.id"}}),
