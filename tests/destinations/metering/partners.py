@@ -18,7 +18,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Final
 
-__all__ = ["PARTNERS", "Counted", "Partner", "milliseconds"]
+__all__ = ["KEY", "PARTNERS", "Counted", "M3ter", "Metronome", "Partner", "milliseconds"]
 
 KEY: Final = "sk_test_0123456789"
 
@@ -74,6 +74,7 @@ class Partner(abc.ABC):
         self.known: set[object] = set()
         self.asked: list[Asked] = []
         self.broken: list[str] = []
+        self.key = KEY
         self._lock = threading.Lock()
         partner = self
 
@@ -150,7 +151,7 @@ class Partner(abc.ABC):
 
     def is_allowed(self, authorization: str, path: Sequence[str]) -> bool:
         """Return whether a request has the key that is right at its path."""
-        return bool(path) and authorization == f"Bearer {KEY}"
+        return bool(path) and authorization == f"Bearer {self.key}"
 
     @abc.abstractmethod
     def answer(self, asked: Asked) -> Reply:
@@ -171,15 +172,13 @@ class Partner(abc.ABC):
         ]
 
 
-def _added(events: Iterable[Counted], key: str | None) -> Decimal | int:
-    """Return how many events there are, or the sum of a value of them."""
+def _added(events: Iterable[Counted], key: str | None) -> float | int:
+    """Return how many events there are, or the sum of a value of them, as JSON has it."""
     found = list(events)
     if key is None:
         return len(found)
-    return sum((Decimal(str(event.values.get(key, 0))) for event in found), Decimal())
-
-
-def _number(amount: Decimal | int) -> float | int:
+    values = [Decimal(str(event.values.get(key) or 0)) for event in found]
+    amount = sum(values, Decimal())
     return int(amount) if amount == int(amount) else float(amount)
 
 
@@ -221,7 +220,7 @@ class OpenMeter(Partner):
         start, end, user = asked.one("from"), asked.one("to"), asked.one("subject")
         found = self.within(user, kind, milliseconds(start), milliseconds(end))
         row = {
-            "value": _number(_added(found, key)),
+            "value": _added(found, key),
             "windowStart": start,
             "windowEnd": end,
             "subject": user,
@@ -297,7 +296,7 @@ class Stripe(Partner):
         summary = {
             "object": "billing.meter_event_summary",
             "id": "mtrusg_1",
-            "aggregated_value": _number(_added(found, "value")),
+            "aggregated_value": _added(found, "value"),
             "start_time": start,
             "end_time": end,
             "meter": meter,
@@ -401,7 +400,7 @@ class Orb(Partner):
             data.append(
                 {
                     "billable_metric": {"id": f"id of {name}", "name": name},
-                    "usage": [{"quantity": _number(_added(found, key)), **window}],
+                    "usage": [{"quantity": _added(found, key), **window}],
                     "view_mode": "periodic",
                 }
             )
@@ -478,7 +477,7 @@ class Metronome(Partner):
             "billable_metric_id": metric["id"],
             "start_timestamp": body["starting_on"],
             "end_timestamp": body["ending_before"],
-            "value": _number(_added(found, key)) if found else None,
+            "value": _added(found, key) if found else None,
         }
         return 200, {"data": [row], "next_page": "1" if at == 0 else None}
 
@@ -502,14 +501,14 @@ class M3ter(Partner):
 
     def is_allowed(self, authorization: str, path: Sequence[str]) -> bool:
         if tuple(path) == ("oauth", "token"):
-            basic = base64.b64encode(f"access-1:{KEY}".encode()).decode()
+            basic = base64.b64encode(f"access-1:{self.key}".encode()).decode()
             return authorization == f"Basic {basic}"
-        return authorization == "Bearer token-0123456789"
+        return authorization == f"Bearer token of {self.key}"
 
     def answer(self, asked: Asked) -> Reply:
         match (asked.method, *asked.path):
             case ("POST", "oauth", "token"):
-                token = {"access_token": "token-0123456789", "token_type": "Bearer"}
+                token = {"access_token": f"token of {self.key}", "token_type": "Bearer"}
                 return 200, {**token, "expires_in": 18_000}
             case ("POST", "organizations", "org-1", "measurements"):
                 for one in asked.body["measurements"]:
