@@ -219,7 +219,7 @@ class OpenMeter(Partner):
         _, kind, key = self.meters[slug]
         start, end, user = asked.one("from"), asked.one("to"), asked.one("subject")
         found = self.within(user, kind, milliseconds(start), milliseconds(end))
-        row = {
+        row: dict[str, Any] = {
             "value": _added(found, key),
             "windowStart": start,
             "windowEnd": end,
@@ -472,7 +472,7 @@ class Metronome(Partner):
         pages: list[Any] = [self.within(customer, kind, start, end), []]
         at = int(asked.one("next_page", "0"))
         found = pages[at]
-        row = {
+        row: dict[str, Any] = {
             "customer_id": customer,
             "billable_metric_id": metric["id"],
             "start_timestamp": body["starting_on"],
