@@ -56,3 +56,14 @@ def test_the_connection(command: Callable[..., Any], write: Callable[[str, Any],
     shown = str(done.json)
     assert "'meter': 'tokens_total'" in shown
     assert "'amount': '21'" in shown
+
+
+def test_what_cannot_be_asked(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Kana cannot, as the page says; the message names those that can."""
+    store = tmp_path / "store.sqlite3"
+    within = ["--from", "2026-03-01", "--to", "2026-04-01", "--store", store]
+    done = command("usage", "reconcile", "kana", *within)
+    assert done.code == 2
+    assert "Kana cannot be asked what it has counted" in done.err
+    assert f": {', '.join(sorted(_rows()))}" in done.err
+    assert "Kana is not compared." in PAGE
