@@ -468,8 +468,9 @@ class Metronome(Partner):
         (kind, key) = next(
             (kind, key) for one, kind, key in self.metrics.values() if one == metric["id"]
         )
-        # As if the usage came in two windows, one a page; the second has none.
-        pages: list[Any] = [self.within(customer, kind, start, end), []]
+        # As if the usage came in three windows, one a page; the last one has none.
+        events = self.within(customer, kind, start, end)
+        pages = [events[::2], events[1::2], []]
         at = int(asked.one("next_page", "0"))
         found = pages[at]
         row: dict[str, Any] = {
@@ -479,7 +480,7 @@ class Metronome(Partner):
             "end_timestamp": body["ending_before"],
             "value": _added(found, key) if found else None,
         }
-        return 200, {"data": [row], "next_page": "1" if at == 0 else None}
+        return 200, {"data": [row], "next_page": str(at + 1) if at + 1 < len(pages) else None}
 
 
 class M3ter(Partner):
