@@ -194,11 +194,7 @@ class IndexFile:
     def _extension(self) -> Code | None:
         """Return what adds the headers that all requests have, but those of one event."""
         transport = self._definition.transport
-        fixed = {
-            name: value
-            for name, value in transport.headers.items()
-            if not varies(value)
-        }
+        fixed = {name: value for name, value in transport.headers.items() if not varies(value)}
         for name, value in fixed.items():
             for at, message in _beyond(value):
                 place = f"/transport/headers{pointer(name)}{at}"
