@@ -100,10 +100,25 @@ class UsageReport:
 
     @property
     def result(self) -> Literal["equal", "differs", "unknown"]:
-        """Whether both are the same."""
+        """Whether both are the same, but for what binary floating point adds to fractions."""
         if self.partner is None:
             return "unknown"
-        return "equal" if self.ours == self.partner else "differs"
+        return "equal" if _is_same(self.ours, self.partner) else "differs"
+
+
+_BINARY: Final = Decimal("1e-12")
+"""The most that a partner's sum of fractions is off, as a share of it.
+
+Doubles have about 16 digits, and each addition may change the last one.
+"""
+
+
+def _is_same(ours: Decimal, partner: Decimal) -> bool:
+    if ours == partner:
+        return True
+    if partner == partner.to_integral_value():  # whole numbers are exact in binary, too
+        return False
+    return abs(sum_amounts(ours, partner, -1)) <= abs(partner) * _BINARY
 
 
 def can_be_asked(definition: DestinationDefinition) -> bool:
