@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from destinations.kit.exporter.literals import member
+from destinations.kit.exporter.literals import text
 
 __all__ = ["types_source"]
 
@@ -24,6 +24,13 @@ _TYPES: Final[Mapping[str, str]] = {
     "boolean": "boolean",
     "datetime": "string | number",
 }
+_CONSTANTS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
+    (bool, "boolean"),
+    ((int, float), "number"),
+    (str, "string"),
+)
+"""The types of constants, in the order in which their tool names several of a field."""
+
 _SPACE: Final = "\t\n\v\f\r \N{NO-BREAK SPACE}\N{ZERO WIDTH NO-BREAK SPACE}\N{OGHAM SPACE MARK}" + (
     "\N{EN QUAD}\N{EM QUAD}\N{EN SPACE}\N{EM SPACE}\N{THREE-PER-EM SPACE}\N{FOUR-PER-EM SPACE}"
     "\N{SIX-PER-EM SPACE}\N{FIGURE SPACE}\N{PUNCTUATION SPACE}\N{THIN SPACE}\N{HAIR SPACE}"
@@ -54,10 +61,16 @@ def _object(
         lines += _comment(field.get("description"), space)
         optional = "" if field.get("required") is True and not is_lax else "?"
         kind = _type(field, indent + 2, is_top=parent is None)
-        lines.append(f"{space}{member(key)}{optional}: {kind}")
+        lines.append(f"{space}{_member(key)}{optional}: {kind}")
     if is_open:
         lines.append(f"{space}[k: string]: unknown")
     return "{\n" + "\n".join(lines) + "\n" + " " * indent + "}"
+
+
+def _member(key: str) -> str:
+    """Return a name; Prettier leaves letters of all alphabets unquoted, but none beyond 0xFFFF."""
+    is_name = key.replace("$", "_").isidentifier() and max(key) <= "\uffff"
+    return key if is_name else text(key)
 
 
 def _comment(description: str | None, space: str) -> list[str]:
@@ -85,5 +98,24 @@ def _type(field: Mapping[str, Any], indent: int, *, is_top: bool) -> str:
         # Their tool gives this type by hand, and does not think of lists.
         return f"{found} | null" if field.get("allowNull") else found
     if is_list:
-        return f"({found})[]" if " | " in found and kind == "datetime" else f"{found}[]"
-    return f"{found} | null" if field.get("allowNull") and properties is None else found
+        found = f"({found})[]" if kind == "datetime" else f"{found}[]"
+    elif kind == "datetime" or (field.get("allowNull") and properties is None):
+        return f"{found} | null" if field.get("allowNull") else found
+    other = next((name for kinds, name in _CONSTANTS if isinstance(field.get("default"), kinds)), "")
+    return _both(other, found, indent, is_object=kind == "object") if other else found
+
+
+def _both(other: str, found: str, indent: int, *, is_object: bool) -> str:
+    """Return the type of a field whose default is a constant of type ``other``.
+
+    Their tool reads both types, and of an object that is no list only that of the default.
+    """
+    order = [name for _, name in _CONSTANTS]
+    if found in order:
+        return " & ".join(sorted({other, found}, key=order.index))
+    if not is_object:
+        return f"{other} & {found}"
+    if not found.endswith("[]"):
+        return other
+    space = "\n" + " " * (indent + 2)
+    return f"{other} &{space}" + found.replace("\n", "\n  ")
