@@ -52,9 +52,7 @@ def _object(
     is_open = parent is not None and bool(parent.get("additionalProperties"))
     if not fields and not is_open:
         return "{}"
-    is_lax = parent is not None and any(
-        isinstance(one.get("required"), Mapping) for one in fields.values()
-    )
+    is_lax = parent is not None and _is_lax(fields)
     space = " " * (indent + 2)
     lines = []
     for key, field in fields.items():
@@ -65,6 +63,19 @@ def _object(
     if is_open:
         lines.append(f"{space}[k: string]: unknown")
     return "{\n" + "\n".join(lines) + "\n" + " " * indent + "}"
+
+
+def _is_lax(properties: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a property is required under conditions."""
+    return any(isinstance(one.get("required"), Mapping) for one in properties.values())
+
+
+def _has_rules(properties: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether an object has an object with such a property: then it is of any type there."""
+    return not _is_lax(properties) and any(
+        one["type"] == "object" and _is_lax(one.get("properties") or {})
+        for one in properties.values()
+    )
 
 
 def _member(key: str) -> str:
@@ -88,7 +99,7 @@ def _type(field: Mapping[str, Any], indent: int, *, is_top: bool) -> str:
     kind = field["type"]
     is_list = bool(field.get("multiple"))
     properties = field.get("properties") if kind == "object" else None
-    if properties is not None:
+    if properties is not None and not _has_rules(properties):
         found = _object(properties, indent, field)
     elif kind == "object":
         found = _object({}, indent, {"additionalProperties": True})

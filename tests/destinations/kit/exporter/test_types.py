@@ -150,6 +150,34 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 }""",
     ),
     (
+        "an object is of any type around an object with such a property",
+        {
+            "a": {
+                "type": "object",
+                "properties": {
+                    "x": {
+                        "type": "object",
+                        "properties": {
+                            "y": {
+                                "type": "string",
+                                "required": {
+                                    "conditions": [
+                                        {"fieldKey": "a", "operator": "is", "value": "1"}
+                                    ]
+                                },
+                            }
+                        },
+                    }
+                },
+            }
+        },
+        """{
+  a?: {
+    [k: string]: unknown
+  }
+}""",
+    ),
+    (
         "the type of a default that is a constant is one more",
         {
             "a": {"type": "number", "default": "5"},
