@@ -375,8 +375,8 @@ def said_by_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _said(spec: Mapping[str, Any]) -> dict[str, Any]:
-    bounds = set(_said_bounds(spec))
+def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
+    bounds = () if is_item else _said_bounds(spec)
     found = {key: one for key, one in spec.items() if key not in _OURS or key in bounds}
     types, allows_null = _types(spec)
     if set(types) == {"string", "number"}:
@@ -394,7 +394,7 @@ def _said(spec: Mapping[str, Any]) -> dict[str, Any]:
         ]
         found |= {"x-labels": shown} if any(label is not None for label in shown) else {}
     if isinstance(spec.get("items"), Mapping):
-        found["items"] = _said(spec["items"])
+        found["items"] = _said(spec["items"], is_item=True)
     if isinstance(spec.get("additionalProperties"), Mapping):
         del found["additionalProperties"]
     if isinstance(spec.get("properties"), Mapping):
@@ -419,8 +419,12 @@ def _differences(meant: Mapping[str, Any], read: Mapping[str, Any]) -> Iterator[
     """Yield the places where two schemas of a field differ."""
     for key in {**meant, **read}:
         mine, other = meant.get(key), read.get(key)
-        if key in {"properties", "items"} and isinstance(mine, Mapping) and mine and other:
+        if key == "items" and isinstance(mine, Mapping) and isinstance(other, Mapping):
             yield from (pointer(key) + path for path in _differences(mine, other))
+        elif key == "properties" and isinstance(mine, Mapping) and isinstance(other, Mapping):
+            for name in mine:
+                at = pointer(key, name)
+                yield from (at + path for path in _differences(mine[name], other[name]))
         elif key not in meant or key not in read or not _is_same(mine, other):
             yield pointer(key)
 

@@ -143,7 +143,7 @@ def _unenforced(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "format", f"a {kind} is read as {own} at Segment, and here: kept for Segment only"
     for key in ("minimum", "maximum"):
         value = raw.get(key)
-        if value is not None and (kind not in _BOUNDED or value == 0):
+        if value is not None and (kind not in _BOUNDED or value == 0 or raw.get("multiple")):
             yield key, f"Segment does not enforce {value} for a field of this type: kept for Segment only"
     if raw.get("properties") is not None and kind != "object":
         yield "properties", f"a {kind} has no properties at Segment, nor here: left out"

@@ -4,7 +4,7 @@ A field is ``{type, label, description, required, multiple, allowNull, choices, 
 additionalProperties, minimum, maximum, default}``, and what forms show of it (``depends_on``,
 ``placeholder``, ``category``, ...), which the keywords that begin with ``x-`` carry. Rules that the
 reference runtime does not enforce are left out, so that every payload it accepts is valid here:
-bounds of integers, a minimum or maximum of 0, null for objects with properties.
+bounds of integers and lists, a minimum or maximum of 0, null for objects with properties.
 
 A field that is required under conditions has them in ``x-requiredWhen``. What that cannot say with
 the meaning of the reference, such as several conditions of a property, stands in ``allOf``.
@@ -238,7 +238,8 @@ def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Is
     format_name = _FORMATS.get(kind, definition.get("format"))
     if format_name is not None:
         schema["format"] = format_name
-    for keyword, name in zip(_BOUNDS.get(kind, ()), ("minimum", "maximum"), strict=False):
+    bounds = () if definition.get("multiple") else _BOUNDS.get(kind, ())
+    for keyword, name in zip(bounds, ("minimum", "maximum"), strict=False):
         if definition.get(name):
             schema[keyword] = definition[name]
     choices = definition.get("choices")
@@ -268,7 +269,8 @@ def _label(choice: object) -> str | None:
     if not isinstance(choice, dict) or not _has_value(choice):
         return None
     label = choice.get("label")
-    return label if isinstance(label, str) and label != choice_text(choice["value"]) else None
+    is_shown = isinstance(label, str) and label not in ("", choice_text(choice["value"]))
+    return str(label) if is_shown else None
 
 
 def choice_text(value: object) -> str:
