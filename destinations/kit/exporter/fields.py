@@ -83,9 +83,10 @@ _READ: Final = frozenset(
         *(KEYWORD, KEPT, *_FORM, *_CHECKED),
     }
 )
+_PROSE: Final = ("title", "description")
 _CHECKABLE: Final = frozenset(
     {
-        *("type", "title", "description", "enum", "required", "properties", "items"),
+        *("type", "enum", "required", "properties", "items", *_PROSE),
         *("additionalProperties", *_CHECKED),
     }
 )
@@ -192,16 +193,12 @@ class _Writer:
         if "description" in spec:
             found["description"] = spec["description"]
         found["type"] = kind
-        rule = spec.get(KEYWORD)
-        if rule is not None:
-            found["required"] = _rule(rule)
-        elif is_required:
-            found["required"] = True
+        found |= _required(spec, is_required=is_required)
         if is_list:
             found["multiple"] = True
         if allows_null or inner_null:
             found["allowNull"] = True
-        found |= self._choices(name, spec, one, place)
+        found |= self._choices(name, spec, one)
         if "format" in spec and _FORMATS.get(spec["format"]) != kind:
             found["format"] = spec["format"]
             if spec["format"] not in _SAID:
@@ -213,11 +210,11 @@ class _Writer:
             if spec.get(keyword)
         }
         found |= self._form(spec)
-        if isinstance(one.get("properties"), Mapping) and kind == "object":
+        has_properties = isinstance(one.get("properties"), Mapping) and kind == "object"
+        if has_properties:
             found["properties"] = self._properties(name, one, place + ("/items" if is_list else ""))
-            if one.get("additionalProperties", True) is not False:
-                found["additionalProperties"] = True
-        elif one.get("additionalProperties") is True:
+        additional = one.get("additionalProperties", has_properties)
+        if additional is True or (has_properties and additional is not False):
             found["additionalProperties"] = True
         if "default" in spec:
             self._default(spec["default"], f"{place}/default", found)
@@ -258,7 +255,7 @@ class _Writer:
         return "string"
 
     def _choices(
-        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str
+        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if "enum" in one:
@@ -306,25 +303,18 @@ class _Writer:
 
     def _checks(self, key: str, spec: Mapping[str, Any], place: str) -> None:
         """Note what the code of the action checks of a field."""
-        for path, inner in _inner(spec):
-            for keyword in _BY_CODE:
-                if keyword in inner:
-                    message = f"{keyword} of a part of a field has no counterpart"
-                    self._refuse(place + path + pointer(keyword), message)
-        for path, inner in (("", spec), *_inner(spec)):
-            self._values(inner, f"{place}{path}/additionalProperties")
+        self._parts(spec, place)
         schema = _leftover(spec)
         if self._are_settings and "integer" in _types(spec)[0]:
             schema["type"] = "integer"
         found: dict[str, Any] = {"schema": schema} if schema else {}
         if "x-identifier" in spec:
             found["placeholders"] = list(self._placeholders)
-        if "x-refuse" in spec:
-            found["refused"] = spec["x-refuse"]
         if "x-wholeNumber" in spec:
             found["isWholeNumber"] = True
-        if "x-otherwise" in spec:
-            found["otherwise"] = spec["x-otherwise"]
+        for keyword, name in (("x-refuse", "refused"), ("x-otherwise", "otherwise")):
+            if keyword in spec:
+                found[name] = spec[keyword]
         if "x-escape" in spec:
             self.found.escapes[key] = spec["x-escape"]
         if not found:
@@ -336,6 +326,15 @@ class _Writer:
             )
         else:
             self.found.checks[key] = found
+
+    def _parts(self, spec: Mapping[str, Any], place: str) -> None:
+        """Refuse what code would have to check of parts of a field, and cannot."""
+        self._values(spec, f"{place}/additionalProperties")
+        for path, inner in _inner(spec):
+            self._values(inner, f"{place}{path}/additionalProperties")
+            for keyword in inner.keys() & set(_BY_CODE):
+                message = f"{keyword} of a part of a field has no counterpart"
+                self._refuse(place + path + pointer(keyword), message)
 
 
 def _uncheckable(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -445,14 +444,29 @@ def _inner(spec: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mappi
             yield from _inner(inner, at)
 
 
+def _without_prose(schema: Any) -> Any:
+    """Return a schema without what only people read."""
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: one for key, one in schema.items() if key not in _PROSE}
+    for key in ("items", "additionalProperties"):
+        if key in found:
+            found[key] = _without_prose(found[key])
+    if "properties" in found:
+        inner = found["properties"].items()
+        found["properties"] = {key: _without_prose(one) for key, one in inner}
+    return found
+
+
 def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
     """Return what no input field says of a field, as a schema."""
     said = () if is_item else _said_bounds(spec)
     found = {key: spec[key] for key in _CHECKED if key in spec and key not in said}
     if isinstance(spec.get("additionalProperties"), Mapping):
-        found["additionalProperties"] = spec["additionalProperties"]
+        found["additionalProperties"] = _without_prose(spec["additionalProperties"])
         # What has a name is no other member.
-        found |= {"properties": dict.fromkeys(spec["properties"], {})} if "properties" in spec else {}
+        found |= {"properties": {key: {} for key in spec.get("properties", ())}}
+        found = {key: one for key, one in found.items() if key != "properties" or one}
     if isinstance(spec.get("items"), Mapping):
         items = _leftover(spec["items"], is_item=True)
         found |= {"items": items} if items else {}
@@ -461,6 +475,13 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
         inner = {key: one for key, one in inner.items() if one or "properties" in found}
         found |= {"properties": inner} if inner else {}
     return found
+
+
+def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:
+    rule = spec.get(KEYWORD)
+    if rule is not None:
+        return {"required": _rule(rule)}
+    return {"required": True} if is_required else {}
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,10 @@ def metadata_text(  # noqa: PLR0913 - what the catalog knows
         "description": description,
         "authentication": None
         if scheme is None
-        else {"scheme": scheme, "fields": {key: public_setting(one) for key, one in settings.items()}},
+        else {
+            "scheme": scheme,
+            "fields": {key: public_setting(one) for key, one in settings.items()},
+        },
         "audienceConfig": None,
         "actions": {key: _action(one) for key, one in actions.items()},
         "presets": [{**one, "eventSlug": None} for one in presets],
@@ -127,7 +130,9 @@ def written(value: Any, *, undefined: bool = False) -> Any:
     if isinstance(value, Mapping):
         found = {key: written(one, undefined=undefined) for key, one in value.items()}
         if undefined:
-            return {**found, "value": ...} if "operator" in found and "value" not in found else found
+            return (
+                {**found, "value": ...} if "operator" in found and "value" not in found else found
+            )
         return {key: one for key, one in found.items() if one is not ...}
     if isinstance(value, list):
         return [written(one, undefined=undefined) for one in value]

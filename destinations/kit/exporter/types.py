@@ -31,7 +31,8 @@ _CONSTANTS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 )
 """The types of constants, in the order in which their tool names several of a field."""
 
-_SPACE: Final = "\t\n\v\f\r \N{NO-BREAK SPACE}\N{ZERO WIDTH NO-BREAK SPACE}\N{OGHAM SPACE MARK}" + (
+_SPACE: Final = (
+    "\t\n\v\f\r \N{NO-BREAK SPACE}\N{ZERO WIDTH NO-BREAK SPACE}\N{OGHAM SPACE MARK}"
     "\N{EN QUAD}\N{EM QUAD}\N{EN SPACE}\N{EM SPACE}\N{THREE-PER-EM SPACE}\N{FOUR-PER-EM SPACE}"
     "\N{SIX-PER-EM SPACE}\N{FIGURE SPACE}\N{PUNCTUATION SPACE}\N{THIN SPACE}\N{HAIR SPACE}"
     "\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}\N{NARROW NO-BREAK SPACE}"
@@ -112,7 +113,9 @@ def _type(field: Mapping[str, Any], indent: int, *, is_top: bool) -> str:
         found = f"({found})[]" if kind == "datetime" else f"{found}[]"
     elif kind == "datetime" or (field.get("allowNull") and properties is None):
         return f"{found} | null" if field.get("allowNull") else found
-    other = next((name for kinds, name in _CONSTANTS if isinstance(field.get("default"), kinds)), "")
+    other = next(
+        (name for kinds, name in _CONSTANTS if isinstance(field.get("default"), kinds)), ""
+    )
     return _both(other, found, indent, is_object=kind == "object") if other else found
 
 

@@ -28,7 +28,11 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 _INPUTS: Final = frozenset({"literal", "variable", "function", "enrichment", "freeform"})
-_FLAGS: Final = ("hidden", "unsafe_hidden", "readOnly")
+_KINDS: Final[tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...]] = (
+    (("placeholder", "category", "format"), (str,), "text"),
+    (("hidden", "unsafe_hidden", "readOnly"), (bool,), "true or false"),
+    (("minimum", "maximum"), (int, float), "a number"),
+)
 _OWN_FORMAT: Final = {"datetime": "date-like", "password": "password", "text": "text"}
 _BOUNDED: Final = ("string", "number")
 
@@ -144,31 +148,31 @@ def _unenforced(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("minimum", "maximum"):
         value = raw.get(key)
         if value is not None and (kind not in _BOUNDED or value == 0 or raw.get("multiple")):
-            yield key, f"Segment does not enforce {value} for a field of this type: kept for Segment only"
+            yield (
+                key,
+                f"Segment does not enforce {value} for a field of this type: kept for Segment only",
+            )
     if raw.get("properties") is not None and kind != "object":
         yield "properties", f"a {kind} has no properties at Segment, nor here: left out"
     if raw.get("allowNull") and kind == "object" and raw.get("properties") is not None:
-        yield "allowNull", "has no effect at Segment on an object with properties: kept for Segment only"
+        yield (
+            "allowNull",
+            "has no effect at Segment on an object with properties: kept for Segment only",
+        )
 
 
 def _unreadable(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys of a field whose value is not one that Segment's forms know."""
-    for key in ("placeholder", "category"):
-        if not isinstance(raw.get(key), str | None):
-            yield key, "is not text: left out"
-    for key in _FLAGS:
-        if not isinstance(raw.get(key), bool | None):
-            yield key, "is not true or false: left out"
+    for keys, kind, wanted in _KINDS:
+        for key in keys:
+            value = raw.get(key)
+            is_flag = isinstance(value, bool) and bool not in kind
+            if value is not None and (is_flag or not isinstance(value, kind)):
+                yield key, f"is not {wanted}: left out"
     for key, words in _WORDS.items():
         value = raw.get(key)
         if value is not None and (not isinstance(value, str) or value not in words):
             yield key, f"is none of {', '.join(sorted(words))}: left out"
-    for key in ("minimum", "maximum"):
-        value = raw.get(key)
-        if not isinstance(value, int | float | None) or isinstance(value, bool):
-            yield key, "is not a number: left out"
-    if not isinstance(raw.get("format"), str | None):
-        yield "format", "is not text: left out"
     given = raw.get("disabledInputMethods")
     if given is None:
         return

@@ -118,7 +118,7 @@ def note_place(platform: str | None, slug: str, path: str, findings: Findings) -
     return where is None
 
 
-def _action(  # noqa: PLR0913, PLR0917 - what is known of the destination
+def _action(
     raw: Mapping[str, Any],
     slug: str,
     path: str,

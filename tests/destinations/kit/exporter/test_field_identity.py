@@ -22,7 +22,6 @@ from destinations.definition.document import Document
 from destinations.kit.exporter.fields import action_fields
 from destinations.kit.exporter.findings import Findings
 from destinations.kit.exporter.metadata import public_field
-from destinations.kit.exporter.segment import export_segment
 from destinations.kit.importer import Imported, import_segment
 from destinations.kit.importer.action_file import action_schema
 from destinations.kit.importer.findings import Findings as ImportFindings
@@ -134,7 +133,10 @@ PLAIN: dict[str, dict[str, Any]] = {
             "type": "string",
             "choices": [{"label": "Yes", "value": "y"}, {"label": "n", "value": "n"}],
         },
-        "b": {"type": "number", "choices": [{"label": "1", "value": 1}, {"label": "B", "value": 2}]},
+        "b": {
+            "type": "number",
+            "choices": [{"label": "1", "value": 1}, {"label": "B", "value": 2}],
+        },
         "c": {"type": "boolean", "choices": [{"label": "true", "value": True}]},
         "d": {"type": "boolean", "choices": [{"label": "True", "value": True}]},
         "e": {"type": "string", "multiple": True, "choices": [{"label": "Y", "value": "y"}]},
@@ -354,3 +356,23 @@ def test_what_is_kept_for_segment(name: str, importing: Importing) -> None:
     imported = importing(fields)
     assert _all_kept(imported) == kept
     assert _flat(_after(imported)) == _flat(_described(fields))
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"minimum": "1"}, "minimum"),
+    ({"maximum": True}, "maximum"),
+    ({"format": 3}, "format"),
+    ({"placeholder": 3}, "placeholder"),
+    ({"unsafe_hidden": "yes"}, "unsafe_hidden"),
+    ({"displayMode": "wide"}, "displayMode"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "key"), WRONG)
+def test_what_is_of_a_wrong_kind(wrong: dict[str, Any], key: str, importing: Importing) -> None:
+    """What Segment's forms cannot know is left out with a note, and the rest is imported."""
+    imported = importing({"a": {"type": "string", **wrong}})
+    notes = {note.path: note.message for note in imported.notes}
+    assert notes[f"/actions/send/fields/a/{key}"].endswith("left out")
+    assert _all_kept(imported) == {}
+    assert _flat(_after(imported)) == _flat(_described({"a": {"type": "string"}}))

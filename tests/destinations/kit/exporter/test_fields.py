@@ -82,7 +82,7 @@ CHECKED: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 def test_what_is_said_and_what_is_checked(
     spec: dict[str, Any], said: dict[str, Any], checked: dict[str, Any]
 ) -> None:
-    """What Segment does not enforce, in a property or an item too, the code of the action checks."""
+    """What Segment does not enforce, in a property or an item too, code of the action checks."""
     found, findings = _exported(spec)
     assert findings.refused == []
     field = found.fields["a"]
@@ -203,17 +203,29 @@ def test_settings() -> None:
     rule = {"conditions": [{"fieldKey": "size", "operator": "is_not", "value": 1}]}
     assert {key: public_setting(one) for key, one in found.items()} == {
         "size": {
-            **{"label": "Size", "description": "S.", "type": "number", **usual},
-            **{"default": 5, "depends_on": None},
+            "label": "Size",
+            "description": "S.",
+            "type": "number",
+            **usual,
+            "default": 5,
+            "depends_on": None,
         },
         "note": {"label": "Note", "description": "N.", "type": "string", **usual, **nothing},
         "key": {
-            **{"label": "Key", "description": "K.", "type": "password", **usual, **nothing},
+            "label": "Key",
+            "description": "K.",
+            "type": "password",
+            **usual,
+            **nothing,
             "required": True,
         },
         "region": {
-            **{"label": "Region", "description": "R.", "type": "string", **usual},
+            "label": "Region",
+            "description": "R.",
+            "type": "string",
+            **usual,
             "choices": [{"label": "America", "value": "us"}, {"label": "eu", "value": "eu"}],
-            **{"default": None, "depends_on": rule},
+            "default": None,
+            "depends_on": rule,
         },
     }

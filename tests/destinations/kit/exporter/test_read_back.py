@@ -8,7 +8,6 @@ refused by the export by name, and so no part of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -330,4 +330,3 @@ def test_types_of_segments_destinations() -> None:
             different.append(str(file.relative_to(given)))
     assert different == list(NOT_OURS)
     assert same == COUNTS
-
