@@ -43,7 +43,7 @@ _SAID: Final = frozenset(
     {
         *("date", "time", "date-time", "uri", "uri-reference", "uri-template", "email"),
         *("hostname", "ipv4", "ipv6", "regex", "uuid"),
-        *("date-like", "text", "password"),
+        *("text", "password"),
     }
 )
 _OF_SETTINGS: Final[Mapping[str, str]] = {"text": "string", "integer": "number"}
@@ -240,7 +240,7 @@ class _Writer:
 
     def _kind(self, given: object, types: list[str], place: str) -> str:
         said = _FORMATS.get(given) if isinstance(given, str) else None
-        if said == "datetime" and set(types) == {"string", "number"}:
+        if said == "datetime" and set(types) in ({"string", "number"}, {"string"}):
             return said
         if said is not None and said != "datetime" and types == ["string"]:
             return _OF_SETTINGS.get(said, said) if self._are_settings else said
@@ -305,6 +305,9 @@ class _Writer:
         """Note what the code of the action checks of a field."""
         self._parts(spec, place)
         schema = _leftover(spec)
+        if _is_text_of_time(spec) and not self._are_settings:
+            message = "Segment converts no number to the text of a time: numbers are refused there"
+            self._findings.leave_out(self._stem, f"{place}/format", message)
         if self._are_settings and "integer" in _types(spec)[0]:
             schema["type"] = "integer"
         found: dict[str, Any] = {"schema": schema} if schema else {}
@@ -363,7 +366,8 @@ def said_by_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     (patterns, bounds that Segment does not enforce, ``x-identifier``, ``x-refuse``, ...), and
     without what only our own pages read (``x-partnerField``, ``examples``). ``x-choices`` is
     pending, as Segment's file does not hold its request. The title of a property is its key where
-    it has none, and an object with properties is open unless it says that it is not.
+    it has none, a text that is a time may also be a number, as Segment has no such type, and an
+    object with properties is open unless it says that it is not.
     """
     found = {key: _said(spec) for key, spec in schema["properties"].items()}
     required = [key for key in found if key in schema.get("required", ())]
@@ -378,7 +382,7 @@ def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
     bounds = () if is_item else _said_bounds(spec)
     found = {key: one for key, one in spec.items() if key not in _OURS or key in bounds}
     types, allows_null = _types(spec)
-    if set(types) == {"string", "number"}:
+    if set(types) == {"string", "number"} or _is_text_of_time(spec):
         types = ["string", "number"]
     types += ["null"] if allows_null else []
     if "type" in found:
@@ -393,7 +397,9 @@ def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
         ]
         found |= {"x-labels": shown} if any(label is not None for label in shown) else {}
     if isinstance(spec.get("items"), Mapping):
-        found["items"] = _said(spec["items"], is_item=True)
+        one = {"format": spec["format"], **spec["items"]} if "format" in spec else spec["items"]
+        found["items"] = _said(one, is_item=True)
+        found["items"].pop("format", None)
     if isinstance(spec.get("additionalProperties"), Mapping):
         del found["additionalProperties"]
     if isinstance(spec.get("properties"), Mapping):
@@ -404,6 +410,12 @@ def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
         found["additionalProperties"] = spec.get("additionalProperties", True) is not False
         found |= {"required": required} if required else {}
     return found
+
+
+def _is_text_of_time(spec: Mapping[str, Any]) -> bool:
+    """Return whether a time is text only, which Segment's type ``datetime`` is not."""
+    is_kept = spec.get(KEPT, {}).get("type") == "string"
+    return spec.get("format") == "date-like" and _types(spec)[0] == ["string"] and not is_kept
 
 
 def _said_bounds(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -462,13 +474,16 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
     """Return what no input field says of a field, as a schema."""
     said = () if is_item else _said_bounds(spec)
     found = {key: spec[key] for key in _CHECKED if key in spec and key not in said}
+    if _is_text_of_time(spec):
+        found["type"] = spec["type"]
     if isinstance(spec.get("additionalProperties"), Mapping):
         found["additionalProperties"] = _without_prose(spec["additionalProperties"])
         # What has a name is no other member.
         found |= {"properties": {key: {} for key in spec.get("properties", ())}}
         found = {key: one for key, one in found.items() if key != "properties" or one}
     if isinstance(spec.get("items"), Mapping):
-        items = _leftover(spec["items"], is_item=True)
+        one = {"format": spec["format"], **spec["items"]} if "format" in spec else spec["items"]
+        items = _leftover(one, is_item=True)
         found |= {"items": items} if items else {}
     if isinstance(spec.get("properties"), Mapping):
         inner = {key: _leftover(one) for key, one in spec["properties"].items()}

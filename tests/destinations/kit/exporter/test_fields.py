@@ -32,6 +32,13 @@ CHECKED: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"type": "string", "format": "text", "maxLength": 9}, {}, {"maxLength": 9}),
     ({"type": "string", "format": "password", "minLength": 9}, {}, {"minLength": 9}),
     ({"type": "string", "pattern": "^a"}, {}, {"pattern": "^a"}),
+    ({"type": "string", "format": "date-like"}, {}, {"type": "string"}),
+    ({"type": ["number", "string"], "format": "date-like"}, {}, {}),
+    (
+        {"type": "array", "format": "date-like", "items": {"type": "string"}},
+        {"multiple": True},
+        {"items": {"type": "string"}},
+    ),
     (
         {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 2},
         {"multiple": True},
