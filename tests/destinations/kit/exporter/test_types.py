@@ -178,6 +178,29 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 }""",
     ),
     (
+        "but not where a property of its own is required under conditions",
+        {
+            "a": {
+                "type": "object",
+                "properties": {
+                    "w": {"type": "string", "required": {"conditions": []}},
+                    "x": {
+                        "type": "object",
+                        "properties": {"y": {"type": "string", "required": {"conditions": []}}},
+                    },
+                },
+            }
+        },
+        """{
+  a?: {
+    w?: string
+    x?: {
+      y?: string
+    }
+  }
+}""",
+    ),
+    (
         "the type of a default that is a constant is one more",
         {
             "a": {"type": "number", "default": "5"},
