@@ -20,7 +20,7 @@ _NULLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ActionMetadata:
-    """What the catalog knows of an action."""
+    """Holds the facts that the catalog lists of an action."""
 
     title: str
     description: str
