@@ -93,7 +93,7 @@ def _print(exported: Exported, *, check: bool) -> None:
     click.echo(
         f"{exported.folder} is up to date."
         if not changed
-        else f"Wrote {len(exported.files)} files to {exported.folder}, {len(changed)} of them changed."
+        else f"Wrote {len(exported.files)} files to {exported.folder}; {len(changed)} have changed."
     )
 
 

@@ -19,7 +19,16 @@ from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_address
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
-from destinations.kit.exporter.literals import WIDTH, Code, comment, literal, name_of, text
+from destinations.kit.exporter.literals import (
+    WIDTH,
+    Code,
+    comment,
+    line_comment,
+    literal,
+    name_of,
+    text,
+)
+from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
 from destinations.segment.mapping.roots import reads
@@ -41,11 +50,12 @@ _ROOTS: Final = Shape(
 )
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_SCHEMA_KEYWORDS: Final = frozenset(
-    "type const enum required properties additionalProperties items contains minItems maxItems"
-    " minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf"
-    " oneOf not title description default examples".split()
-)
+_SCHEMA_KEYWORDS_TEXT: Final = """
+    type const enum required properties additionalProperties items contains minItems maxItems
+    minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf oneOf
+    not title description default examples
+"""
+_SCHEMA_KEYWORDS: Final = frozenset(_SCHEMA_KEYWORDS_TEXT.split())
 
 
 @dataclass(slots=True)
@@ -65,7 +75,10 @@ class RequestFile:
 
 
 def write_requests(
-    definition: DestinationDefinition, names: Iterable[str], findings: Findings
+    definition: DestinationDefinition,
+    names: Iterable[str],
+    findings: Findings,
+    versions: VersionFile,
 ) -> RequestFile:
     """Return the file with the requests of these names."""
     file = RequestFile()
@@ -74,7 +87,7 @@ def write_requests(
     for name in wanted:
         file.names[name] = name_of(name, taken)
         taken.add(file.names[name])
-    writer = _Writer(definition, findings, file)
+    writer = _Writer(definition, findings, file, versions)
     blocks = [block for name in wanted if (block := writer.block(name))]
     file.source = writer.head() + "\n".join(blocks) if blocks else "export {}\n"
     return file
@@ -83,7 +96,9 @@ def write_requests(
 _OWN_NAMES: Final = (
     *("action", "destination", "baseUrl", "BASE_URL", "ERRORS", "ESCAPES", "check", "checks"),
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
-    *("sendBatch", "within"),
+    *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
+    *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
+    *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record"),
 )
 """Names that the other files have beside those of requests."""
 
@@ -105,9 +120,14 @@ class _Writer:
     """Writes the requests of one definition."""
 
     def __init__(
-        self, definition: DestinationDefinition, findings: Findings, file: RequestFile
+        self,
+        definition: DestinationDefinition,
+        findings: Findings,
+        file: RequestFile,
+        versions: VersionFile,
     ) -> None:
         self._definition = definition
+        self._versions = versions
         self._findings = findings
         self._file = file
         self._used: set[str] = set()
@@ -134,10 +154,13 @@ class _Writer:
             if module == "http":
                 lines.append(f"import type {{ {', '.join(types)} }} from './http'\n")
         self._file.modules |= set(by_file)
+        constants = sorted(self._used & set(self._versions.constants.values()))
+        if constants:
+            lines.insert(0, f"import {{ {', '.join(constants)} }} from './versioning-info'\n")
         return "".join(lines) + base + rules + "\n" * bool(lines)
 
     def _base(self) -> str:
-        code = url_code(self._definition, self._definition.transport.base_url)
+        code = url_code(self._definition, self._definition.transport.base_url, self._versioned)
         if "context" not in code.source:
             return f"\nconst BASE_URL = {code.source}\n"
         head = "function baseUrl(context: Context): string"
@@ -162,7 +185,7 @@ class _Writer:
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
-            members_["computed"] = Code(f"(context) => [\n  {lines}\n]")
+            members_["computed"] = Code(f"[\n  {lines}\n]")
         refused = self._findings.refused[before:]
         if refused or members_ is None:
             self._used, self._has_rules = used, has_rules
@@ -206,7 +229,7 @@ class _Writer:
             found["refusals"] = [
                 {
                     "when": self._fits(one.when, f"{place}/refusals/{at}/when"),
-                    "message": one.message,
+                    "message": self._plain(one.message, f"{place}/refusals/{at}/message"),
                 }
                 for at, one in enumerate(request.refusals)
             ]
@@ -267,7 +290,7 @@ class _Writer:
         value = self._converted(given["value"], f"{path}/@convert/value")
         words = given["to"] if isinstance(given["to"], list) else [given["to"]]
         self._use("convert")
-        self._computed.append(f"convert({literal(value)}, {literal(words)}, context)")
+        self._computed.append(f"(context) => convert({literal(value)}, {literal(words)}, context)")
         return {"@path": f"$.computed[{len(self._computed) - 1}]"}
 
     # -- its parts -------------------------------------------------------------------------------
@@ -278,13 +301,10 @@ class _Writer:
         place = f"{rest}/url" if own else "/transport/baseUrl"
         fixed = is_fixed(read_address(source)) and not reads(list(call.path), *OF_ONE_EVENT)
         try:
-            base = url_code(self._definition, source)
+            base = url_code(self._definition, source, self._versioned)
         except UnsayableAddressError as error:
             self._refuse(place, str(error))
             return {}
-        for at, item in enumerate(call.path):
-            for path, message in unreadable(item, f"{rest}/path/{at}", _ROOTS):
-                self._refuse(path, message)
         if own:
             self._use(*base.uses)
             code = base.source
@@ -295,7 +315,9 @@ class _Writer:
             setup = ""
         if call.path:
             self._use("below")
-            parts = [code, *map(self._segment, call.path)]
+            parts = [code]
+            for at, item in enumerate(call.path):
+                parts.append(self._segment(item, f"{rest}/path/{at}"))
             code = f"below({', '.join(parts)})"
             if len(code) + 4 > WIDTH - 1:
                 code = "below(\n  " + ",\n  ".join(parts) + "\n)"
@@ -309,11 +331,17 @@ class _Writer:
             written = f"{given} => {code}"
         return {"url": Code(written), "hasFixedUrl": fixed}
 
-    def _segment(self, item: object) -> str:
+    def _segment(self, item: object, place: str) -> str:
         if isinstance(item, str):
-            return text(quote(item, safe="!$&'()*+,;=:@"))
+            return self._versioned(quote(item, safe="!$&'()*+,;=:@"))
         self._use("resolve", "segment")
-        return f"segment(resolve({literal(item)}, context))"
+        return f"segment(resolve({literal(self._mapping(item, place))}, context))"
+
+    def _versioned(self, piece: str) -> str:
+        """Return text of a URL, with the constants of the versions in it."""
+        code, used = self._versions.code(piece)
+        self._use(*used)
+        return code
 
     def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
         found = {
@@ -387,7 +415,7 @@ class _Writer:
         given: dict[str, Any] = {
             "header": sign.header,
             "algorithm": sign.algorithm,
-            "secret": self._mapping(sign.secret, f"{place}/secret"),
+            "secret": self._plain(sign.secret, f"{place}/secret"),
         }
         unusual = (
             ("secretEncoding", sign.secret_encoding, "text"),
@@ -447,7 +475,7 @@ class _Writer:
         }
         if rule.repeat_means is not None:
             found["isThere"] = True
-        said = f"// {' '.join(rule.description.split())}\n" if rule.description else ""
+        said = f"{line_comment(rule.description)}\n" if rule.description else ""
         return Code(said + literal(found, 0, 2))
 
     def _batch(
@@ -455,12 +483,12 @@ class _Writer:
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if call.batch_json is not None:
-            found["json"] = call.batch_json
+            found["json"] = self._plain(call.batch_json, f"{place}/batch/json")
         if call.all_or_nothing:
             found["isAllOrNothing"] = True
         if call.failed_items is not None:
             self._use("failedItems")
-            found["readFailures"] = self._failures(call.failed_items)
+            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
         if reads([dict(call.query), call.url, list(call.path), dict(call.headers)], *OF_ONE_EVENT):
             message = "its URL or a header depends on the event: Segment sends each event by itself"
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
@@ -468,7 +496,13 @@ class _Writer:
             self._file.batched.add(request.name)
         return found
 
-    def _failures(self, form: FailedItems) -> Code:
+    def _plain(self, mapping: object, place: str) -> Any:
+        """Return a mapping that reads no event, where nothing computes conversions."""
+        for at, directive in beyond_segment(mapping):
+            self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
+        return mapping
+
+    def _failures(self, form: FailedItems, place: str) -> Code:
         given: dict[str, Any] = {"statuses": list(form.statuses), "items": form.items}
         mappings = (
             ("index", form.index),
@@ -479,6 +513,8 @@ class _Writer:
             ("message", form.message),
         )
         given |= {key: value for key, value in mappings if value is not None}
+        for key in given.keys() - {"statuses"}:
+            self._plain(given[key], f"{place}/{key}")
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 
