@@ -17,6 +17,7 @@ import pytest
 from benchmarks.reference.install import InstallError, installed
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
+from tests.export.odd import odd_definition, refused_definition
 from tests.export.proof import as_json, examine, table
 from tests.shipped import DEFINITIONS
 
@@ -85,15 +86,24 @@ def _broken(folder: Path, number: int, fault: Fault) -> str:
 
 
 def test_the_export_does_the_same(tmp_path: Path) -> None:
-    """Requests, verdicts, payloads and metadata are the same; and each fault put in is told."""
+    """Requests, verdicts, payloads and metadata are the same, also with names that are hard to say.
+
+    Each fault that is put in is told.
+    """
     try:
         framework = installed(packages=FRAMEWORK)
     except InstallError as error:
         pytest.skip(str(error))
     sources = {name: DEFINITIONS / name for name in WHOLE}
+    sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
+    sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
     exported = {
-        name: export_segment(source, tmp_path / "src" / name) for name, source in sources.items()
+        name: export_segment(source, tmp_path / "src" / name, partial=name == "refused")
+        for name, source in sources.items()
     }
+    for name, source in sources.items():
+        check = export_segment(source, tmp_path / "src" / name, partial=True, check=True)
+        assert check.changed == ()
     names = {_broken(tmp_path, at, one): one for at, one in enumerate(FAULTS.values())}
     rows = examine(
         tmp_path,
@@ -101,12 +111,16 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
         sources | {name: DEFINITIONS / one.destination for name, one in names.items()},
         exported | {name: exported[one.destination] for name, one in names.items()},
     )
-    assert [row.differences for row in rows[: len(WHOLE)]] == [[], []]
-    assert [(row.cases, row.exported_cases, row.left) for row in rows[: len(WHOLE)]] == [
+    # No request of the definition that is refused can be made.
+    assert rows[3].differences.pop(0) == "1 recorded requests are in no test"
+    assert [row.differences for row in rows[:4]] == [[], [], [], []]
+    assert [(row.cases, row.exported_cases, row.left) for row in rows[:4]] == [
         (3, 3, 0),
         (4, 4, 0),
+        (1, 1, 0),
+        (1, 0, 1),
     ]
-    for row, (what, fault) in zip(rows[len(WHOLE) :], FAULTS.items(), strict=True):
+    for row, (what, fault) in zip(rows[4:], FAULTS.items(), strict=True):
         assert row.differences, what
         assert fault.said in "\n".join(row.differences), what
     assert [one["differences"] for one in json.loads(as_json(rows))] == [

@@ -14,7 +14,6 @@ from destinations.definition import (
     OAuth2Definition,
     Preset,
 )
-from destinations.definition.url_pieces import OF_ONE_EVENT
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
@@ -27,9 +26,8 @@ from destinations.kit.exporter.literals import (
     text,
     throw_statement,
 )
-from destinations.kit.exporter.requests import RequestFile
+from destinations.kit.exporter.requests import RequestFile, is_of_request
 from destinations.segment.json_pointer import pointer
-from destinations.segment.mapping.roots import reads
 
 __all__ = ["IndexFile", "kept_by_segment"]
 
@@ -209,14 +207,8 @@ class IndexFile:
         """Return what adds the headers that all requests have, but those of one event."""
         transport = self._definition.transport
         fixed = {
-            name: value
-            for name, value in transport.headers.items()
-            if not reads(value, *OF_ONE_EVENT)
+            name: value for name, value in transport.headers.items() if not is_of_request(value)
         }
-        for name, value in fixed.items():
-            for at, message in _beyond(value):
-                place = f"/transport/headers{pointer(name)}{at}"
-                self._findings.refuse(DESTINATION, place, message)
         credential, needs = self._credential({one.lower() for one in fixed})
         if not fixed and not credential:
             return None
@@ -285,12 +277,3 @@ class IndexFile:
 
 def _setting(name: str) -> str:
     return f"settings.{name}" if is_identifier(name) else f"settings[{text(name)}]"
-
-
-def _beyond(value: object) -> list[tuple[str, str]]:
-    from destinations.segment.mapping.parts import beyond_segment  # noqa: PLC0415
-
-    return [
-        (at, f"{name} has no counterpart in Segment's mappings")
-        for at, name in beyond_segment(value)
-    ]

@@ -15,6 +15,7 @@ from destinations.definition import (
     RequestDefinition,
     RestDefinition,
 )
+from destinations.definition.mapping_places import reconcile_key
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_address
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
@@ -33,7 +34,7 @@ from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["RETRIED_SECONDS", "RequestFile", "write_requests"]
+__all__ = ["RETRIED_SECONDS", "RequestFile", "is_of_request", "write_requests"]
 
 RETRIED_SECONDS: Final = 4 * 3600.0
 """For how long Segment sends an event again."""
@@ -116,6 +117,11 @@ _IMPORTS: Final[Mapping[str, str]] = {
 }
 
 
+def is_of_request(header: object) -> bool:
+    """Return whether a header of all requests is written in each, for what it reads or computes."""
+    return reads(header, *OF_ONE_EVENT) or any(beyond_segment(header))
+
+
 class _Writer:
     """Writes the requests of one definition."""
 
@@ -133,12 +139,17 @@ class _Writer:
         self._used: set[str] = set()
         self._computed: list[str] = []
         self._has_rules = False
+        before = len(findings.refused)
+        self._shared_rules = self._rules(definition.error_rules, "/errorRules")
+        self._refused_rules = findings.refused[before:]
+        self._rules_use, self._used = self._used, set()
 
     # -- the file --------------------------------------------------------------------------------
 
     def head(self) -> str:
         """Return the imports, the rules for errors and the base URL."""
         rules = self._rules_block() if self._has_rules else ""
+        self._used |= self._rules_use if rules else set()
         types = ["ErrorRule"] * bool(rules) + ["PartnerRequest"]
         base = self._base() if "baseUrl" in self._used else ""
         if "context" in base:
@@ -167,8 +178,7 @@ class _Writer:
         return f"\n{head} {{\n  {code.setup}return {code.source}\n}}\n"
 
     def _rules_block(self) -> str:
-        rules = self._rules(self._definition.error_rules, "/errorRules")
-        written = literal(rules, 0, 40)
+        written = literal(self._shared_rules, 0, 40)
         return (
             "\n/** What errors mean; the first rule that holds decides. */\n"
             f"const ERRORS: readonly ErrorRule[] = {written}\n"
@@ -186,7 +196,8 @@ class _Writer:
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
             members_["computed"] = Code(f"[\n  {lines}\n]")
-        refused = self._findings.refused[before:]
+        # Without one of its rules, a request would mean something else.
+        refused = self._findings.refused[before:] + self._refused_rules
         if refused or members_ is None:
             self._used, self._has_rules = used, has_rules
             self._file.batched.discard(name)
@@ -247,11 +258,14 @@ class _Writer:
     def _check_features(self, request: RequestDefinition, place: str) -> None:
         if request.reconcile is not None:
             message = "Segment asks no partner about a lost answer: reconcile has no counterpart"
-            self._refuse(f"{place}/reconcile", message)
+            key = reconcile_key(
+                self._findings.documents[DESTINATION].data["requests"][request.name]
+            )
+            self._refuse(f"{place}/{key}", message)
         if request.remember:
             self._refuse(f"{place}/remember", "Segment remembers no answers between events")
         if request.listed is not None:
-            self._refuse(f"{place}/listed", "an answer from a list has no counterpart")
+            self._refuse(f"{place}/list", "an answer from a list has no counterpart")
         if request.answers:
             message = "only generators and steps read answers by name, and Segment has neither"
             self._refuse(f"{place}/answers", message)
@@ -349,7 +363,7 @@ class _Writer:
             for name, one in call.headers.items()
         }
         for name, one in self._definition.transport.headers.items():
-            if reads(one, *OF_ONE_EVENT) and name.lower() not in {key.lower() for key in found}:
+            if is_of_request(one) and name.lower() not in {key.lower() for key in found}:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 

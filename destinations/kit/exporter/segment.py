@@ -296,8 +296,9 @@ class _Export:
                 " time from a field"
             },
         )
+        is_written = "from" in self._findings.documents[action.slug].data["window"]
         for at, message in unreadable(window.source, "/window/from", shape):
-            self._findings.refuse(action.slug, at, message)
+            self._findings.refuse(action.slug, at if is_written else "/window", message)
         for at, directive in beyond_segment(window.source):
             message = f"{directive} has no counterpart here: times are read in all of their forms"
             self._findings.refuse(action.slug, f"/window/from{at}", message)
