@@ -11,6 +11,7 @@ from destinations.errors import IntegrationError
 
 __all__ = [
     "ANSWER_LOST",
+    "NO_STEP",
     "OUTSIDE_WINDOW",
     "AttemptKind",
     "Effect",
@@ -166,6 +167,9 @@ class Result:
         """Return the result for an event that must not be sent: status 400 with all its errors."""
         return cls(Outcome.INVALID, reason, code, 400, errors)
 
+
+NO_STEP: Final = "NO_STEP"
+"""The code of an event whose steps only read, as none that changes something fits."""
 
 OUTSIDE_WINDOW: Final = "OUTSIDE_WINDOW"
 """The code of an event that comes too late for the partner, or too early."""

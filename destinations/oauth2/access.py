@@ -100,11 +100,18 @@ class AccessTokens:
         self._holders: OrderedDict[str, TokenHolder] = OrderedDict()
 
     def of(
-        self, definition: DestinationDefinition, settings: Settings, *, public_only: bool = False
+        self,
+        definition: DestinationDefinition,
+        settings: Settings,
+        *,
+        public_only: bool = False,
+        owner: str | None = "",
     ) -> Access | None:
         """Return what sends the requests of a destination with these settings.
 
         From now on the settings mask its tokens, too. Returns None for a definition without OAuth2.
+        ``owner`` is the full name of the scope of a customer, with whom its token goes; None for
+        credentials of which it is not known yet whose they are.
         """
         if definition.oauth2 is None:
             return None
@@ -114,7 +121,10 @@ class AccessTokens:
             stand_in=definition.transport.stand_in,
             public_only=public_only,
         )
-        holder = self._holder(_name(definition, definition.oauth2, endpoint))
+        name = _name(definition, definition.oauth2, endpoint)
+        if owner is not None:
+            self._keeper.own(name, owner)
+        holder = self._holder(name)
         settings.issued = holder.secrets
         return Access(endpoint, holder)
 

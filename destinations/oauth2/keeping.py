@@ -85,6 +85,10 @@ class TokenKeeper(Protocol):
         """
         ...
 
+    def own(self, name: str, owner: str) -> None:
+        """Note whose the token of a name is, of several perhaps: it goes with the last of them."""
+        ...
+
     def renewing(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
         """Let nobody else renew the token of this name within; waits ``seconds`` for who does.
 
@@ -108,6 +112,9 @@ class MemoryKeeper:
         new = f"{int(version or 0) + 1}"
         self._kept[name] = (token, new)
         return new
+
+    def own(self, name: str, owner: str) -> None:
+        """Do nothing: the process ends before its owners do."""
 
     def renewing(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - nobody else has it
         """See `TokenKeeper.renewing`."""

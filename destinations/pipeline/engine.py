@@ -694,7 +694,7 @@ class Engine:
         for job in jobs:
             job.token = self._token
             scope = job.pipeline.scope
-            if job.pipeline.begin(job, committed.gone, committed.excluded):
+            if job.pipeline.begin(job, committed):
                 # A command asks for one tenant alone, without a share.
                 share = self._share(scope)
                 self._workers[scope if share is None else share.name].submit(job)

@@ -28,9 +28,12 @@ from destinations.pipeline.lease import under
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
+    EARLIER_HELD,
     LONG_AGO,
     Balance,
+    Behind,
     ClaimedBatch,
+    Committed,
     History,
     Queue,
     QueuedDelivery,
@@ -103,6 +106,9 @@ _PLAN_SECONDS: Final = 60.0
 _EXCLUDED_SECONDS: Final = 0.25
 """Seconds until it is tried again to send what another process keeps from being sent."""
 
+_BEHIND_SECONDS: Final = 5.0
+"""Seconds until it is tried again to send what waits for others of its user, or for a decision."""
+
 
 class Feed(Protocol):
     """Brings deliveries from outside the queue, such as a file. In the engine's thread."""
@@ -123,6 +129,10 @@ class Feed(Protocol):
 
     def keeps(self, delivery: QueuedDelivery) -> bool:
         """Return whether what may be tried again is to be tried by this process."""
+        ...
+
+    def leave(self, delivery: QueuedDelivery) -> None:
+        """Note that this process waits no longer for the outcome of a delivery."""
         ...
 
 
@@ -235,6 +245,8 @@ class Pipeline:
         # By action, how many batches are claimed to be sent.
         self._sending: Counter[str] = Counter()
         self.closing = False
+        self.left: list[QueuedDelivery] = []
+        """What a run leaves in the queue, as it waits for others that are not this run's."""
 
     # -- what waits ----------------------------------------------------------------------------
 
@@ -588,18 +600,15 @@ class Pipeline:
         self.breaker.used()
         return Job("send", self, batch)
 
-    def begin(
-        self,
-        job: Job,
-        gone: set[QueuedDelivery],
-        excluded: Collection[QueuedDelivery] = (),
-    ) -> bool:
+    def begin(self, job: Job, committed: Committed) -> bool:
         """Note that the round is durable and a job starts; False if nothing is left of it.
 
-        ``gone`` are deliveries that an operator has dropped before they were sent; those that are
-        ``excluded`` wait for what another process sends.
+        An operator may have dropped some of its deliveries before they were sent, and others have
+        to wait; see `Committed`.
         """
-        batch = job.batch
+        batch, gone, excluded = job.batch, committed.gone, committed.excluded
+        if committed.behind and not self._put_behind(job, committed.behind):
+            return False
         if excluded and not self._put_off_excluded(job, excluded):
             return False
         lost = [one for one in batch.deliveries if one in gone]
@@ -629,9 +638,44 @@ class Pipeline:
             return True
         until = self._clock.monotonic() + _EXCLUDED_SECONDS
         self.prefetch.done(back, [(one, until) for one in back])
+        return self._put_off(job, back)
+
+    def _put_behind(self, job: Job, behind: Mapping[QueuedDelivery, Behind]) -> bool:
+        """Let deletions, and what follows one, wait in the order of their user.
+
+        Returns False if no others are left. A run does not wait for what it has not to deliver, nor
+        for an operator: it leaves them.
+        """
+        back = [one for one in job.batch.deliveries if one in behind]
+        until = self._clock.monotonic() + _BEHIND_SECONDS
+        told: dict[QueuedDelivery, Behind] = {}
+        for one in back:
+            why = behind[one]
+            if one.waits_as != why.reason:
+                told[one] = why
+                one.waits_as, one.has_failure = why.reason, True
+            if self.feed is not None and (
+                why.code == EARLIER_HELD or not self.prefetch.can_read(why.ids)
+            ):
+                self.prefetch.done([one])
+                self.feed.leave(one)
+                self.left.append(one)
+                continue
+            try:
+                self.prefetch.wait_behind(one, why.ids, until)
+            except Exception as error:  # noqa: BLE001 - such as a store that cannot be read now
+                self._observer.failed(self.name, error)
+                self.prefetch.done([one], [(one, until)])
+        if told:
+            self._observer.held_back(self.name, told)
+        return self._put_off(job, back) if back else True
+
+    def _put_off(self, job: Job, back: Sequence[QueuedDelivery]) -> bool:
+        """Take what was given back out of a job; False if nothing is left of it."""
+        batch = job.batch
         self._checks.sent(back)
         self._observer.reached(self.name, "returned", back)
-        batch.deliveries = [one for one in batch.deliveries if one not in excluded]
+        batch.deliveries = [one for one in batch.deliveries if one not in back]
         if not batch.deliveries:
             self._over(back[0].action)
             self.breaker.unused()
@@ -1365,10 +1409,8 @@ class Pipeline:
         if planned.result is not None:
             is_filtered = planned.result.outcome is Outcome.FILTERED
             return _NOT_SUBSCRIBED if is_filtered else planned.result
-        assert planned.subscription is not None  # noqa: S101 - it has a payload
-        assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
-        return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+        return self.intake.fill(delivery, planned, digest)
 
 
 def _carry_on(transition: Transition, now: float) -> None:

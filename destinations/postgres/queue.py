@@ -384,7 +384,7 @@ class PostgresCommit(Commit):
 
     def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:
         """Write that a batch is being sent, and by whom; returns the id of the intent."""
-        names = names_of_intent(batch, self.gone | self.excluded)
+        names = names_of_intent(batch, self.left_out)
         done = self._to.execute(
             "INSERT INTO intents (scope, at, durable, process, deliveries, balances, worker,"
             " settle_after, names) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import (
+    Callable,
     Generator,
     Hashable,
     Iterable,
@@ -49,6 +50,7 @@ from destinations.oauth2 import RULE as OF_TOKENS
 from destinations.oauth2 import TokenError
 from destinations.outcome import (
     ANSWER_LOST,
+    NO_STEP,
     AttemptKind,
     Outcome,
     Result,
@@ -61,7 +63,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
-from destinations.runtime.steps import StepCall
+from destinations.runtime.steps import StepCall, Unchanged
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import compile_value
 
@@ -116,9 +118,10 @@ class _Item:
     known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
     where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
     ``places``. It may have been applied before if it ``resumes``, or by a request that came before
-    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``token`` is
-    the access token that it was sent with last. It ``went_again`` after a 401, as the
-    authentication test passed.
+    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``step`` is
+    the name of the step that made it, or of several that ask the same. ``token`` is the access
+    token that it was sent with last. It ``went_again`` after a 401, as the authentication test
+    passed.
     """
 
     context: Context
@@ -131,6 +134,7 @@ class _Item:
     kind: AttemptKind = "send"
     resumes: bool = False
     until: _End | None = None
+    step: str = ""
     maybe_before: bool = False
     maybe_applied: bool = False
     token: str = field(default="", repr=False)
@@ -239,6 +243,16 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
     return action.generate(delivery.payload, resumes=delivery.resumes)
+
+
+class PreparedQuestion(NamedTuple):
+    """A request that only reads: ``ask`` makes it, with a few tries if it may succeed later.
+
+    Equal questions share the ``key``; it is None for one that cannot be asked.
+    """
+
+    key: Hashable
+    ask: Callable[[], Answer | Failure]
 
 
 def _event_of(delivery: Delivery) -> Mapping[str, Any]:
@@ -435,17 +449,24 @@ class Sender:
 
         A request that may succeed later is retried a few times.
         """
+        return self.prepared_question(name, {} if page is UNDEFINED else {"page": page}).ask()
+
+    def prepared_question(self, name: str, roots: Mapping[str, Any]) -> PreparedQuestion:
+        """Return a request that asks without an event; its mappings read these roots."""
         request = self._destination.requests[name]
-        context: dict[str, Any] = {"event": {}, "payload": {}}
-        context["settings"] = self._destination.settings
-        if page is not UNDEFINED:
-            context["page"] = page
+        context = {"event": {}, "payload": {}, "settings": self._destination.settings, **roots}
         try:
             item = _Item(context, request.part(context))
+            key = (name, request.key(item.part, context))
         except ResolveError as error:
-            return self._masked(_unsendable(request, error))
-        self._try(request, [item], {}, _PERFORM_ATTEMPTS)
-        return self._masked(item.verdict or _STOPPED)
+            refused = self._masked(_unsendable(request, error))
+            return PreparedQuestion(None, lambda: refused)
+
+        def ask() -> Answer | Failure:
+            self._try(request, [item], {}, _PERFORM_ATTEMPTS)
+            return self._masked(item.verdict or _STOPPED)
+
+        return PreparedQuestion(key, ask)
 
     def _masked(self, verdict: T) -> T:
         """Return a failure with masked secrets, as the partner may have repeated them."""
@@ -482,6 +503,8 @@ class Sender:
         try:
             done = run.result()
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
+            if isinstance(done, Unchanged):
+                result = Result(done.outcome, self._shown(done.note), NO_STEP)
         except _EndedError as ended:
             result = ended.result
         except RetryableError as error:
@@ -573,6 +596,7 @@ class Sender:
                 continue
             item.only = only
             item = items.setdefault(key, item)
+            item.step = _with_step(item.step, call)
             item.resumes, item.until = item.resumes or run.resumes, run.until
             if run.log is not None:
                 item.log, item.places = run.log, (*item.places, run.place)
@@ -939,6 +963,7 @@ class Sender:
                     *(wall + waited, seconds, verdicts, [item.places for item in items]),
                     len(message.body or b""),
                     0 if response is None else len(response.body),
+                    [item.step for item in items],
                 )
             )
         with self._lock:
@@ -1035,6 +1060,13 @@ def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
     if not isinstance(verdict, Failure) or not verdict.retryable:
         return False
     return request.definition.idempotent or verdict.nothing_applied
+
+
+def _with_step(steps: str, call: Call) -> str:
+    """Return the names of the steps that a request is for, with that of one more call."""
+    if not isinstance(call, StepCall) or call.step in steps.split(", "):
+        return steps
+    return f"{steps}, {call.step}" if steps else call.step
 
 
 def _in_step(at: Call | None, reason: str) -> str:

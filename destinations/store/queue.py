@@ -29,6 +29,7 @@ from destinations.pipeline.queue import (
     SEVERAL,
     Arrival,
     Balance,
+    Behind,
     ClaimedBatch,
     Committed,
     Drift,
@@ -43,6 +44,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.runtime.subscription_key import keys_of, read_plan, released
+from destinations.segment.event import DELETE
 from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
@@ -54,6 +56,7 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
+from destinations.store.deletions import behind, deletion_since, held_up, settled_deletion
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -76,6 +79,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 from destinations.store.unwritten_attempts import RoundExchange, UnwrittenAttempts
+from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
 
@@ -397,7 +401,7 @@ class StoredQueue:
         self._database.latest_event = work.latest_event
         self.committed(work)
         self._kept_attempts(round_, work)
-        return Committed(work.gone, work.excluded, changed=changed)
+        return Committed(work.gone, work.excluded, work.behind, changed=changed)
 
     def _kept_attempts(self, round_: Round, work: Commit) -> None:
         if work.keeps_attempts:
@@ -530,6 +534,22 @@ class StoredQueue:
             found.setdefault(key, []).append(Scope(scope, destination))
         return found
 
+    def held_up(
+        self, scope: Scope, deliveries: Collection[QueuedDelivery]
+    ) -> Collection[QueuedDelivery]:
+        """Return what waits for an operator; see `destinations.pipeline.queue.Queue.held_up`."""
+        return self._database.at_once(lambda connection: held_up(connection, scope, deliveries))
+
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:
+        """Return the deletion of a user after a delivery; see `Queue.deletion_since`."""
+        return self._database.at_once(
+            lambda connection: deletion_since(connection, scope.id, user, delivery)
+        )
+
+    def settled_deletion(self, scope: int, users: Collection[str]) -> tuple[int, Status] | None:
+        """Return the latest deletion of a user that came after all else of them, if it is over."""
+        return self._database.at_once(lambda connection: settled_deletion(connection, scope, users))
+
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
@@ -593,9 +613,12 @@ class Commit:
         self._raws: set[int] = set()
         self._shared: dict[int, bytes] = {}
         self._forgotten: set[tuple[int, str]] = set()
+        self._usage: list[KeptUsage] = []
+        self._uncounted: list[int] = []
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
         self.excluded: set[QueuedDelivery] = set()
+        self.behind: Mapping[QueuedDelivery, Behind] = {}
         self.keep_recent: RecentBounds | None = None
         self.keeps_attempts = True
         self.unwritten = UnwrittenAttempts()
@@ -685,6 +708,7 @@ class Commit:
                 self._tallies.remove(scope.id, self._row_subscription(delivery), status)
             else:
                 self._give_id(scope, delivery)
+                self._keep_usage(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
                     self._keep_raw(delivery.event, events)
             if transition.result.outcome in _IN_LEDGER:
@@ -905,11 +929,19 @@ class Commit:
                 if one.replanned and (one.id, batch.scope.id) in found
             ]
             with_rows(self._to, _PLAN_AGAIN, again)
+        self.behind = behind(
+            self._to,
+            [
+                (one.scope, [each for each in one.deliveries if each not in self.gone])
+                for one in batches
+            ],
+        )
         fresh: list[tuple[Scope, QueuedDelivery]] = [
             (batch.scope, one) for batch in batches for one in batch.deliveries if not one.id
         ]
         self._add_open(fresh)
-        left_out = self.gone | self.excluded
+        self._note_behind()
+        left_out = self.left_out
         for batch in batches:
             ids = [one.id for one in batch.deliveries if one not in left_out]
             if ids:
@@ -918,6 +950,20 @@ class Commit:
                     *(array_of(ids), _BALANCES.encode(batch.balances)),
                 )
                 batch.intent = self.add_intent(batch, values)
+
+    @property
+    def left_out(self) -> Collection[QueuedDelivery]:
+        """What of batches is not sent now."""
+        return self.gone | self.excluded | self.behind.keys()
+
+    def _note_behind(self) -> None:
+        """Let a deletion say what it waits for, once; other rows wait as they do for their turn."""
+        new = [
+            (one.id, why.code, None, "plan", why.reason)
+            for one, why in self.behind.items()
+            if one.event.type == DELETE and one.waits_as != why.reason
+        ]
+        with_rows(self._to, _ADD_FAILURES, new)
 
     def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:  # noqa: ARG002 - for others
         """Write that a batch is being sent; returns the id of the intent."""
@@ -942,7 +988,15 @@ class Commit:
                 return int(row[0])
         return self._names.subscription(self._to, delivery.key)
 
+    def _keep_usage(self, scope: Scope, delivery: QueuedDelivery) -> None:
+        """Write what a delivery counts for, with its row."""
+        if delivery.usage is not None:
+            self._usage.append((delivery.id, scope.id, delivery.usage))
+        elif delivery.again or delivery.replanned:
+            self._uncounted.append(delivery.id)
+
     def _planned_again(self, scope: Scope, delivery: QueuedDelivery) -> tuple[object, ...]:
+        self._keep_usage(scope, delivery)
         increment = delivery.increment
         plan = released(delivery.plan) if delivery.released else delivery.plan
         before = self._row_subscription(delivery)
@@ -966,6 +1020,7 @@ class Commit:
             event, increment = delivery.event, delivery.increment
             if not self._give_id(scope, delivery):
                 continue
+            self._keep_usage(scope, delivery)
             self._keep_raw(event, events)
             subscription = self._names.subscription(self._to, delivery.key)
             self._tallies.add(scope.id, subscription, _READY)
@@ -1291,6 +1346,9 @@ class Commit:
         """Write what was counted, and what messages are found by."""
         self._write_messages()
         self.note_latest_event()
+        # Last, and in this order: whoever drops partitions locks those of the ledger first.
+        delete_usage(self._to, self._uncounted)
+        write_usage(self._to, self._names, self._usage)
         self._tallies.write(self._to)
         if self._noticed:
             self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)
@@ -1461,6 +1519,7 @@ def _may_have_failed(delivery: QueuedDelivery) -> bool:
         or delivery.first_attempt_at is not None
         or delivery.replanned
         or delivery.state is State.UNKNOWN
+        or delivery.event.type == DELETE  # it may have waited for others
     )
 
 

@@ -17,7 +17,7 @@ from destinations.definition import (
 )
 from destinations.definition.mapping_places import reconcile_key
 from destinations.definition.reads import Shape, unreadable
-from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_address
+from destinations.definition.url_pieces import is_fixed, read_address, varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
@@ -32,7 +32,6 @@ from destinations.kit.exporter.literals import (
 from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
-from destinations.segment.mapping.roots import reads
 
 __all__ = ["RETRIED_SECONDS", "RequestFile", "is_of_request", "write_requests"]
 
@@ -119,7 +118,7 @@ _IMPORTS: Final[Mapping[str, str]] = {
 
 def is_of_request(header: object) -> bool:
     """Return whether a header of all requests is written in each, for what it reads or computes."""
-    return reads(header, *OF_ONE_EVENT) or any(beyond_segment(header))
+    return varies(header) or any(beyond_segment(header))
 
 
 class _Writer:
@@ -313,7 +312,7 @@ class _Writer:
         own = call.url is not None
         source = call.url if own else self._definition.transport.base_url
         place = f"{rest}/url" if own else "/transport/baseUrl"
-        fixed = is_fixed(read_address(source)) and not reads(list(call.path), *OF_ONE_EVENT)
+        fixed = is_fixed(read_address(source)) and not varies(list(call.path))
         try:
             base = url_code(self._definition, source, self._versioned)
         except UnsayableAddressError as error:
@@ -503,7 +502,7 @@ class _Writer:
         if call.failed_items is not None:
             self._use("failedItems")
             found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
-        if reads([dict(call.query), call.url, list(call.path), dict(call.headers)], *OF_ONE_EVENT):
+        if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
             message = "its URL or a header depends on the event: Segment sends each event by itself"
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
         else:

@@ -21,7 +21,14 @@ from destinations.pipeline.ledger import Selection
 from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.server import ServeConfig, Service, read_config
 from destinations.server.partners import configured_partners
-from destinations.store import SqliteStore, make_sealing_key
+from destinations.store import (
+    SealedValues,
+    SqliteStore,
+    Tenants,
+    broken_rules,
+    erase_tenant,
+    make_sealing_key,
+)
 from destinations.telemetry import Observation
 from tests.oauth2_samples import SETTINGS, write_oauth2
 
@@ -298,6 +305,23 @@ def test_customers_with_tokens_of_their_own(place: Place) -> None:
     stored = b"".join(path.read_bytes() for path in place.path.glob("s.sqlite3*"))
     for secret in (*place.tokens.grants, "refresh-of-ann-0001"):
         assert secret.encode() not in stored
+
+
+def test_a_customer_that_is_erased_leaves_no_token(place: Place) -> None:
+    """Its refresh token goes with it; the next customer's stays."""
+    customers = Customers(place)
+    place.start(customers.config())
+    for key in ("refresh-of-ann-0001", "refresh-of-bob-0001"):
+        assert customers.post(key, f"m-{key[11]}") == 200
+    _until(lambda: place.taken == 2)
+    place.stop()
+    with SqliteStore(place.path / "s.sqlite3") as store:
+        sealed = SealedValues(store.database, None)
+        for left in (1, 0):
+            assert len(sealed.names("oauth2/")) == left + 1
+            erase_tenant(store.database, Tenants(store.database).all()[0])
+            assert len(sealed.names("oauth2/")) == left
+            assert broken_rules(store.database) == []
 
 
 def test_strangers_leave_nothing(place: Place) -> None:
