@@ -49,7 +49,7 @@ def odd_definition() -> Definition:
     one.add_action("deleteUser")
     one.add_action("ping")
     one.request["idempotent"] = False
-    key = {"from": _converted(_name(), "sha256"), "header": "X-Key", "for": "24h"}
+    key = {"from": _converted(_name("id"), "sha256"), "header": "X-Key", "for": "24h"}
     one.request["idempotencyKey"] = key
     one.rest["path"] = ["events", "a v1.0", _converted(_converted(_name(), "lower"), "trim")]
     one.rest["headers"] = {"X-v1": "it's v1", "X-Name": _converted(_name(), "upper")}

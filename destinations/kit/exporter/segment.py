@@ -26,7 +26,7 @@ from destinations.kit.exporter.case_tests import (
     cases_source,
 )
 from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
-from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
@@ -88,10 +88,10 @@ def export_segment(
 ) -> Exported:
     """Write the definition in ``folder`` as the folder ``into`` of Segment's repository.
 
-    With ``check`` nothing is written, and ``changed`` says what would be. Raises `DefinitionError`
-    with all that cannot be said there, unless ``partial``: then an error of status 501 stands in
-    its place. Raises `UsageError` for a folder that is not an export's, unless ``force``, and if it
-    cannot be written.
+    With ``check`` nothing is written, and ``changed`` says what would be. Raises
+    `RefusedExportError` with all that cannot be said there, unless ``partial``: then an error of
+    status 501 stands in its place. Raises `UsageError` for a folder that is not an export's, unless
+    ``force``, and if it cannot be written.
     """
     files = DefinitionFiles.read(folder)
     definition = files.load()
@@ -99,7 +99,7 @@ def export_segment(
     export = _Export(definition, findings, subject_in(folder))
     written = export.files()
     if findings.refused and not partial:
-        raise DefinitionError(findings.refused)
+        raise RefusedExportError(findings.refused)
     try:
         written, stale = _merged(into, written, force=force)
     except OSError as error:  # such as a folder in one that cannot be looked into

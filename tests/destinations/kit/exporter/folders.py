@@ -84,7 +84,13 @@ _ACTION: Final[Mapping[str, Any]] = {
                 "description": "The name of the event.",
                 "type": "string",
                 "default": {"@path": "$.event"},
-            }
+            },
+            "id": {
+                "title": "ID",
+                "description": "The ID of the event.",
+                "type": "string",
+                "default": {"@path": "$.messageId"},
+            },
         },
     },
     "perform": {"request": "sendEvent"},
@@ -118,7 +124,7 @@ _CASE: Final[Mapping[str, Any]] = {
             "event": 1,
             "action": "track",
             "outcome": "delivered",
-            "payload": {"name": "Order Completed"},
+            "payload": {"name": "Order Completed", "id": "m-1"},
         }
     ],
 }

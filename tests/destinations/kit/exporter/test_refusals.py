@@ -378,7 +378,7 @@ LEFT_OUT: Final[Mapping[str, Refused]] = {
                 idempotent=False,
                 idempotencyKey={
                     "header": "X-Key",
-                    "from": {"@path": "$.payload.name"},
+                    "from": {"@path": "$.payload.id"},
                     "for": "1h",
                 },
             ),
