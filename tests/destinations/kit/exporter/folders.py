@@ -47,7 +47,7 @@ _DESTINATION: Final[Mapping[str, Any]] = {
             "rest": {
                 "method": "POST",
                 "path": ["events"],
-                "json": {"name": {"@path": "$.payload.name"}},
+                "json": {"name": {"@path": "$.payload.name"}, "id": {"@path": "$.payload.id"}},
             },
         },
         "ping": {
@@ -114,7 +114,7 @@ _CASE: Final[Mapping[str, Any]] = {
             "request": {
                 "method": "POST",
                 "url": "https://api.example.com/v1/events",
-                "json": {"name": "Order Completed"},
+                "json": {"name": "Order Completed", "id": "m-1"},
             },
             "response": {"status": 200, "json": {}},
         }

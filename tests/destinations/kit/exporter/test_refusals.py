@@ -17,6 +17,7 @@ from tests.shipped import DEFINITIONS
 
 CONVERT: Final = {"@convert": {"value": {"@path": "$.event"}, "to": "lower"}}
 PAYLOAD_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "lower"}}
+TIME_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "iso"}}
 SETTING_CONVERT: Final = {"@convert": {"value": {"@path": "$.settings.apiKey"}, "to": "trim"}}
 ITEM_CONVERT: Final = {"@convert": {"value": {"@path": "$.id"}, "to": "text"}}
 
@@ -59,6 +60,14 @@ def _graphql(one: Definition) -> None:
 def _pending(one: Definition) -> None:
     one.request.pop("rest")
     one.request["pending"] = "Nobody knows it yet."
+    one.cases.clear()
+
+
+def _key_in_form(one: Definition) -> None:
+    one.rest["form"] = one.rest.pop("json")
+    one.request["idempotent"] = False
+    key = {"field": "key", "from": {"@path": "$.payload.id"}, "for": "24h"}
+    one.request["idempotencyKey"] = key
     one.cases.clear()
 
 
@@ -154,6 +163,18 @@ REFUSED: Final[Mapping[str, Refused]] = {
     ),
     "a list": Refused(_list, "destination", f"{SEND}/list", "an answer from a list"),
     "GraphQL": Refused(_graphql, "destination", SEND, "GraphQL"),
+    "GraphQL's errors": Refused(
+        _rule(exception="Gone"), "destination", "/errorRules/1/when", "GraphQL's errors"
+    ),
+    "a key in a form": Refused(
+        _key_in_form, "destination", f"{SEND}/idempotencyKey/field", "a key in a form"
+    ),
+    "a conversion in a window": Refused(
+        _action(window={"from": TIME_CONVERT, "grace": "1d", "then": "reject"}),
+        "track",
+        "/window/from",
+        "times are read in all of their forms",
+    ),
     "a pending request": Refused(_pending, "destination", SEND, "not written yet"),
     "the event in a body": Refused(
         _rest(json={"id": {"@path": "$.event.messageId"}}),
