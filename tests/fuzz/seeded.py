@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 _TESTS: Final = Path(__file__).parent.parent
-# Tests with more examples where fuzz tests have more.
+# Tests with more examples, or longer tables of cases, where fuzz tests have more examples.
 _MORE: Final = (
     "destinations/contracts/test_machine.py",
     "destinations/contracts/test_store.py",
+    "destinations/kit/partner_page/test_untrusted.py",
     "destinations/pipeline/test_exclusion.py",
     "destinations/segment/payload/test_random.py",
     "destinations/store/test_ledger.py::test_any_selection",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,37 +99,56 @@ def test_a_link_leads_to_no_other_file(
         render_page(folder, load_definition(folder), plugin(), PUBLISHED)
 
 
-UNBOUNDED = (
-    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-    "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
-    "{{ 'x' * 999999999999 }}",
-    "{{ 'x' * 300000000 }}{{ 'x' * 300000000 }}",
-    "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s*2 %}{% endfor %}",
-    "{% set n = namespace(s='x') %}{% for a in [0]*99 %}{% set n.s = n.s ~ n.s %}{% endfor %}",
-    "{{ 'x'|center(999999999) }}",
-    "{{ '%0999999999d' % 1 }}",
-    "{{ 9**(9**9) }}",
-    "{{ (9**999999) ** 99 }}",
-    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-    '{% include "track.md.j2" %}',
-    "{{ lipsum(n=9999, html=False) * 99999 }}",
-    "{% for a in range(9999) %}{{ 'xxxxxxxxxxxxxxxx' * 9999 }}{% endfor %}",
-    "{{ ['x'] * 999999999 }}",
-    "{{ range(99999)|map('string')|join('x' * 99999) }}",
-    "{{ ('a' * 99999)|replace('a', 'a' * 99999) }}",
-    "{{ ('a' * 40 ~ 'b')|wordwrap(1)|urlize * 9999999 }}",
-)
-"""What runs without an end, or makes too much."""
+UNBOUNDED: Mapping[str, Sequence[str]] = {
+    "a loop": (
+        "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{{ 'xxxxxxxxxxxxxxxx' * 9999 }}{% endfor %}",
+    ),
+    "a long text": (
+        "{{ 'x' * 300000000 }}{{ 'x' * 300000000 }}",
+        "{{ 'x' * 999999999999 }}",
+        "{{ 'x'|center(999999999) }}",
+        "{{ '%0999999999d' % 1 }}",
+        "{{ lipsum(n=9999, html=False) * 99999 }}",
+    ),
+    "a text that grows": (
+        "{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s*2 %}{% endfor %}",
+        "{% set n = namespace(s='x') %}{% for a in [0]*99 %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+    ),
+    "a number": ("{{ 9**(9**9) }}", "{{ (9**999999) ** 99 }}"),
+    "itself": (
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        '{% include "track.md.j2" %}',
+    ),
+    "a list": (
+        "{{ ['x'] * 999999999 }}",
+        "{{ range(99999)|map('string')|join('x' * 99999) }}",
+        "{{ ('a' * 99999)|replace('a', 'a' * 99999) }}",
+        "{{ ('a' * 40 ~ 'b')|wordwrap(1)|urlize * 9999999 }}",
+    ),
+}
+"""What runs without an end, or makes too much, by what it makes.
+
+Each takes up to a second of the processor, so the short form has the first of each kind.
+"""
 
 
-@pytest.mark.parametrize("template", UNBOUNDED)
+def _unbounded(*kinds: str) -> list[str]:
+    """Return the templates of these kinds; in the long form those of all kinds."""
+    if "FUZZ_EXAMPLES" in os.environ:
+        return [template for templates in UNBOUNDED.values() for template in templates]
+    return [UNBOUNDED[kind][0] for kind in kinds]
+
+
+@pytest.mark.parametrize("template", _unbounded(*UNBOUNDED))
 def test_a_template_ends(render: Render, template: str) -> None:
     """What runs without an end, or makes too much, is an issue in the definition."""
     with pytest.raises(UsageError, match=r"the page of sample: "):
         render(PUBLISHED, {"track.md.j2": template})
 
 
-@pytest.mark.parametrize("template", UNBOUNDED[::5])
+@pytest.mark.parametrize("template", _unbounded("a number", "a text that grows"))
 def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
     """Templates in the words of a definition are rendered within the same bounds."""
     with pytest.raises(UsageError, match=r"the page of sample: "):
