@@ -84,7 +84,9 @@ def _missing(base: object, context: Context) -> str:
         value = settings.get(name)
         if value is None:
             return f"; the setting {name}, which chooses it, is not given"
-        base, where = urls.get(reveal(value)), f" of {name} {reveal(value)}"
+        if not isinstance(value, str) or value not in urls:  # says the message before it
+            return ""
+        base, where = urls[value], f" of {name} {reveal(value)}"
     read = [split_path(strip_root(path)) for path in paths_read(base)]
     names = [path[1] for path in read if path[:1] == ("settings",) and len(path) > 1]
     missing = [name for name in dict.fromkeys(names) if settings.get(name) is None]

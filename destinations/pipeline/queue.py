@@ -444,7 +444,7 @@ class Round:
 
 
 class Behind(NamedTuple):
-    """Why a delivery must not be sent yet: it, or what it waits for, is the deletion of its user.
+    """The reason why a delivery must wait: it, or what it waits for, is the deletion of its user.
 
     ``ids`` are deliveries that wait as well, and that go first; see `destinations.store.deletions`.
     """

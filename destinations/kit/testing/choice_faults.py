@@ -42,7 +42,7 @@ _PAGED: Final[Mapping[str, str]] = {_ENDLESS: "limit", _AGAIN: "repeated", _NO_N
 
 @dataclass(frozen=True, slots=True)
 class ChoiceFaultResult:
-    """How a list ended, how many pages were asked for, and what differs."""
+    """The end of a list: how it came, after how many pages, and what differs."""
 
     ending: str
     asked: int

@@ -176,6 +176,7 @@ STEPS = {
         "idempotent": True,
         "readOnly": True,
         "rest": {"method": "POST", "path": ["find"], "json": PAYLOAD},
+        "expect": {"type": "object"},
     },
     "create": {
         "description": "Creates a thing.",

@@ -186,7 +186,7 @@ def test_a_runtime_that_does_not_wait(
     make_subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retry-After is the partner's to say."""
-    monkeypatch.setattr(answer, "Retry", lambda _, *rest: Retry(None, *rest))
+    monkeypatch.setattr(answer, "Retry", lambda _, *rest, **more: Retry(None, *rest, **more))
     wrong = _wrong(_play(make_subject()))
     shown = "save, save, 429 with Retry-After: first wait: expected 1, got [0.5, 1.0, 2.0, 4.0"
     assert any(found.startswith(shown) for found in wrong)
