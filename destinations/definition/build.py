@@ -63,6 +63,7 @@ _CATALOG_KEYS = (
     "categories",
     "connectionModes",
     "documentation",
+    "publishing",
 )
 
 
