@@ -201,7 +201,7 @@ def choice_removed(publication: Publication) -> Iterator[Issue]:
             now = [one["value"] for one in after]
             if not before:
                 message = (
-                    f"{_named(pair, key)} took any value and has {len(now)} choices: other values"
+                    f"{_named(pair, key)} took any value and has {_choices(len(now))}: other values"
                     " of customers are refused"
                 )
                 yield publication.issue(message, _place(pair, key, "enum"), pair.stem)
@@ -214,6 +214,10 @@ def choice_removed(publication: Publication) -> Iterator[Issue]:
                     " get an error"
                 )
                 yield publication.issue(message, _place(pair, key, "enum"), pair.stem)
+
+
+def _choices(number: int) -> str:
+    return "1 choice" if number == 1 else f"{number} choices"
 
 
 def field_stricter(publication: Publication) -> Iterator[Issue]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from destinations.definition import ApiKeyAuth, BasicAuth, BearerAuth
 from destinations.errors import Issue
 from destinations.kit.lint import configuration_of, lint_page
 from destinations.kit.publishing.categories import CATEGORIES, nearest_categories
@@ -74,17 +73,16 @@ _TOKEN: Final = re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{20,
 
 
 def secret_types(publication: Publication) -> Iterator[Issue]:
-    """Yield the settings that are secrets by their name or use, and are shown as text."""
+    """Yield the settings that are secrets by their name, and are shown as text.
+
+    Those that are sent as credentials are passwords: no definition is valid otherwise.
+    """
     definition = publication.definition
-    used = set(_credentials(publication))
     for key, spec in definition.settings["properties"].items():
         if spec.get("format") == "password":
             continue
         place = pointer("settings", "properties", key)
-        if key in used:
-            message = f"the setting {key} is sent as a credential, and is no password"
-            yield publication.issue(message, place)
-        elif word := _secret_word(key, is_text=spec.get("type") == "string"):
+        if word := _secret_word(key, is_text=spec.get("type") == "string"):
             message = f"the setting {key} is a secret by its name ({word}), and is no password"
             yield publication.issue(message, place)
 
@@ -101,15 +99,6 @@ def _secret_word(key: str, *, is_text: bool) -> str:
     if words and words[-1] in _NO_SECRET:  # accessKeyId
         return ""
     return next((word for word in words if word in _SECRET_WORDS), "")
-
-
-def _credentials(publication: Publication) -> Iterator[str]:
-    match publication.definition.transport.auth:
-        case BearerAuth(setting=setting) | ApiKeyAuth(setting=setting):
-            yield setting
-        case BasicAuth(user=user, password=password):
-            # Alone, the user is the credential.
-            yield user if password is None else password
 
 
 def secret_fields(publication: Publication) -> Iterator[Issue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.errors import DefinitionError, Issue, UsageError
+from destinations.segment.json_pointer import pointer
 
 __all__ = ["Published", "read_published"]
 
@@ -69,18 +70,34 @@ def _shape_issues(document: Document) -> list[Issue]:
     data = document.data
     for slug, action in data["actions"].items():
         fields = action.get("fields") if isinstance(action, Mapping) else None
-        if not isinstance(fields, Mapping):
-            found.append(document.issue(f"/actions/{slug}", "must be an action with fields"))
-            continue
-        for key, field in fields.items():
-            if not isinstance(field, Mapping) or not isinstance(field.get("type"), str):
-                place = f"/actions/{slug}/fields/{key}"
-                found.append(document.issue(place, "must be a field with a type"))
+        place = pointer("actions", slug)
+        if isinstance(fields, Mapping):
+            found += _field_issues(document, place + "/fields", fields)
+        else:
+            found.append(document.issue(place, "must be an action with fields"))
     authentication = data.get("authentication") or {}
     settings = authentication.get("fields", {}) if isinstance(authentication, Mapping) else None
-    if not isinstance(settings, Mapping):
+    if isinstance(settings, Mapping):
+        found += _field_issues(document, "/authentication/fields", settings)
+    else:
         found.append(document.issue("/authentication", "must be an object with fields, or null"))
     for index, preset in enumerate(data["presets"]):
         if not isinstance(preset, Mapping) or not isinstance(preset.get("name"), str):
-            found.append(document.issue(f"/presets/{index}", "must be a preset with a name"))
+            found.append(document.issue(pointer("presets", index), "must be a preset with a name"))
     return found
+
+
+def _field_issues(document: Document, place: str, fields: Mapping[str, Any]) -> Iterator[Issue]:
+    for key, field in fields.items():
+        own = place + pointer(key)
+        if not isinstance(field, Mapping) or not isinstance(field.get("type"), str):
+            yield document.issue(own, "must be a field with a type")
+            continue
+        choices = field.get("choices")
+        if choices is not None and not (
+            isinstance(choices, list)
+            and all(isinstance(one, Mapping) and "value" in one for one in choices)
+        ):
+            yield document.issue(own, "must have choices with a value each")
+        if isinstance(field.get("properties"), Mapping):
+            yield from _field_issues(document, own + "/properties", field["properties"])

@@ -391,13 +391,18 @@ def actions_checklist(
     )
 
 
+def _faults(number: int) -> str:
+    counted = "1 fault" if number == 1 else f"{number} faults"
+    return f"Correct what `portal-check.md` says of {counted}."
+
+
 def direct_checklist(
     publication: Publication, rows: Sequence[Row], findings: Sequence[Finding]
 ) -> str:
     """Return what only a person can do for a Direct Destination."""
     faults = sum(row.verdict is Verdict.FAULT for row in rows)
     definition = publication.definition
-    needs = [f"Correct the {faults} faults in `portal-check.md`."] if faults else []
+    needs = [_faults(faults)] if faults else []
     return _joined(
         f"# Publish {definition.name}",
         "What only a person can do, in this order. The rest is in this folder.",
