@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from destinations.errors import Issue
+from destinations.kit.publishing.publication import Kind, Publication
 
-if TYPE_CHECKING:
-    from destinations.kit.publishing.publication import Publication
-
-__all__ = ["BOTH", "Find", "Finding", "Kind", "Level", "Rule"]
+__all__ = ["BOTH", "Find", "Finding", "Level", "Rule"]
 
 Level = Literal["error", "warning"]
-Kind = Literal["actions", "direct"]
-Find = Callable[["Publication"], Iterator[Issue]]
+Find = Callable[[Publication], Iterator[Issue]]
 
 BOTH: Final[tuple[Kind, ...]] = ("actions", "direct")
 

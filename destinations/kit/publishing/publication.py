@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.document import Document, read_document
@@ -14,11 +14,12 @@ from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import Exported, export_segment
 from destinations.kit.partner_page import PUBLISHED, render_page
 from destinations.kit.partner_page.images import page_images
-from destinations.kit.publishing.finding import Kind
 from destinations.kit.publishing.published import Published, read_published
 from destinations.kit.testing.subject import Subject, subject_in
 
-__all__ = ["DESTINATION", "FOLDER", "LOGO", "MARK", "Publication", "read_publication"]
+__all__ = ["DESTINATION", "FOLDER", "LOGO", "MARK", "Kind", "Publication", "read_publication"]
+
+Kind = Literal["actions", "direct"]
 
 DESTINATION: Final = "destination"
 """The stem of the file that describes the destination."""

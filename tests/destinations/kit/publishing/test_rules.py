@@ -46,6 +46,11 @@ def _new_action(files: dict[str, Any], slug: str) -> None:
         files[f"cases/{name}-{slug}.yaml"] = case
 
 
+def _action_without_preset(files: dict[str, Any]) -> None:
+    _new_action(files, "other")
+    destination_of(files)["presets"].pop()
+
+
 def _preset_without(key: str) -> Change:
     def change(files: dict[str, Any]) -> None:
         fields = action_of(files)["fields"]["properties"]
@@ -145,7 +150,7 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     ("presets", _set("presets", []), "destination.yaml", "no presets"),
     (
         "presets-of-actions",
-        lambda files: (_new_action(files, "other"), destination_of(files)["presets"].pop()),
+        _action_without_preset,
         "other.yaml",
         "no preset uses the action other",
     ),
