@@ -1,7 +1,7 @@
 """``python -m benchmarks [--quick]``: all figures as a table, and as JSON with ``--out FILE``.
 
-``attempts``, ``cluster``, ``console``, ``database_size``, ``identifies``, ``soak``, ``sources`` and
-``tenants`` are run only with ``--only NAME``.
+``attempts``, ``cluster``, ``console``, ``database_size``, ``identifies``, ``metering``, ``soak``,
+``sources`` and ``tenants`` are run only with ``--only NAME``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks import (
     identifies,
     loading,
     memory,
+    metering,
     one_event,
     pipeline,
     serving,
@@ -55,6 +56,7 @@ _BY_NAME: Final = (
     console,
     database_size,
     identifies,
+    metering,
     soak,
     sources,
     tenants,

@@ -8,7 +8,20 @@ import time
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-__all__ = ["Clock", "SteadyClock", "SystemClock", "WallClock", "frozen_at", "unix_time"]
+__all__ = [
+    "CLOCK_ERROR",
+    "Clock",
+    "SteadyClock",
+    "StepWatch",
+    "SystemClock",
+    "WallClock",
+    "frozen_at",
+    "unix_time",
+]
+
+CLOCK_ERROR: Final = 1.0
+"""Seconds by which a clock may go back as it is corrected."""
+
 
 _AT_START: Final = 86_400.0
 """The most seconds that a steady clock follows the wall clock when it starts."""
@@ -83,6 +96,8 @@ class SteadyClock:
         self._lock = threading.Lock()
         self._seen = self._clock.monotonic()
         wall = self._clock.time()
+        self.behind = 0.0 if noted is None else max(0.0, noted - wall)
+        """Seconds by which the wall clock was behind the noted time at the start."""
         self._time = wall if noted is None else _towards(noted, wall, _AT_START)
 
     def time(self) -> float:
@@ -92,6 +107,36 @@ class SteadyClock:
             passed, self._seen = monotonic - self._seen, monotonic
             self._time = _towards(self._time + passed, self._clock.time(), passed * _RATE)
             return self._time
+
+
+class StepWatch:
+    """Notices that a wall clock was set back, as the monotonic one goes on.
+
+    Where it was set ahead, or the machine slept, cannot be told apart, and is left as it is.
+    """
+
+    def __init__(self, clock: WallClock) -> None:
+        self._clock = clock
+        self._most = self._offset()
+
+    def step(self) -> float:
+        """Return by how many seconds the clock was set back since the last call, 0 if it was not.
+
+        A correction by less than `CLOCK_ERROR` is none, until several of them come to that.
+        """
+        offset = self._offset()
+        if self._most - offset > CLOCK_ERROR:
+            # A thread that was held up between the two readings looks the same, but only once.
+            offset = max(offset, self._offset())
+        step = self._most - offset
+        if step > CLOCK_ERROR:
+            self._most = offset
+            return step
+        self._most = max(self._most, offset)
+        return 0.0
+
+    def _offset(self) -> float:
+        return self._clock.time() - self._clock.monotonic()
 
 
 def _towards(time: float, wall: float, most: float) -> float:

@@ -11,6 +11,7 @@ from destinations.errors import IntegrationError
 
 __all__ = [
     "ANSWER_LOST",
+    "NO_STEP",
     "OUTSIDE_WINDOW",
     "AttemptKind",
     "Effect",
@@ -116,7 +117,8 @@ class Retry:
     ``key``, or the ``permission`` of a valid key. ``wait_for`` is what a server waits for before
     it gives the event up. ``for_operator`` says that nothing can be sent before an operator has
     fixed something; no event is given up because of it. ``at_least`` is how many seconds the event
-    waits in any case, as its request may still arrive.
+    waits in any case, as its request may still arrive. Without an access token nothing was
+    ``attempted``, which costs no attempt.
     """
 
     after: float | None = None
@@ -126,6 +128,7 @@ class Retry:
     wait_for: WaitFor | None = None
     for_operator: bool = False
     at_least: float = 0.0
+    attempted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,9 @@ class Result:
         """Return the result for an event that must not be sent: status 400 with all its errors."""
         return cls(Outcome.INVALID, reason, code, 400, errors)
 
+
+NO_STEP: Final = "NO_STEP"
+"""The code of an event whose steps only read, as none that changes something fits."""
 
 OUTSIDE_WINDOW: Final = "OUTSIDE_WINDOW"
 """The code of an event that comes too late for the partner, or too early."""

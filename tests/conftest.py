@@ -38,6 +38,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import (
     OpenStore,
@@ -406,7 +407,8 @@ def add_delivery() -> Callable[..., int]:
     By default it is ready, of a server's destination ``sample``, its subscription ``Count``, and
     the user ``u1``. ``slug`` is that of the definition, if the server calls it otherwise.
     ``event_of`` is the id of a delivery whose event it shares. ``status`` is what it comes to, at
-    ``settled_at``; ``sending`` makes its request be under way. ``scope`` is that of a tenant.
+    ``settled_at``; ``sending`` makes its request be under way. ``scope`` is that of a tenant, and
+    ``usage`` what it counts for.
     """
     numbers = itertools.count(1)
 
@@ -439,6 +441,7 @@ def add_delivery() -> Callable[..., int]:
         event_of: int | None = None,
         sending: bool = False,
         scope: Scope | None = None,
+        usage: Usage | None = None,
     ) -> int:
         number = next(numbers)
         identity = AccountIdentity(slug or destination, "http://127.0.0.1/", "", "key", account)
@@ -454,7 +457,7 @@ def add_delivery() -> Callable[..., int]:
         data = json.dumps({"type": "track"} if raw is None else raw).encode()
         event = QueuedEvent(message_id or f"m{number}", kind, user, accepted_at, data, number)
         key = None if subscription is None else SubscriptionKey(subscription, action)
-        delivery = QueuedDelivery(event, key, 0, payload, plan, increment)
+        delivery = QueuedDelivery(event, key, 0, payload, plan, increment, usage=usage)
         if event_of is not None:
             ledger = store.ledger()
             entry = ledger.get(event_of)

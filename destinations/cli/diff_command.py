@@ -6,9 +6,10 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.json_output import json_text
-from destinations.cli.tables import print_table
+from destinations.cli.tables import count, print_table
 from destinations.definition import load_definition
-from destinations.definition.comparison import Bump, Version, compare
+from destinations.definition.comparison import Version, compare
+from destinations.definition.difference import Bump
 from destinations.runtime.installed import find_folder
 
 __all__ = ["command"]
@@ -45,7 +46,7 @@ def command(old: str, new: str, *, as_json: bool) -> int:
         click.echo(json_text(shown, indent=2))
         return 0 if made >= needed else 1
     rows = [(item.bump.name.lower(), item.path, item.message) for item in found]
-    print_table(f"{len(rows)} differences", ("bump", "where", "what"), rows)
+    print_table(count(len(rows), "difference"), ("bump", "where", "what"), rows)
     click.echo(_verdict(version, new_version, needed, made))
     return 0 if made >= needed else 1
 

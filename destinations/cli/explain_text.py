@@ -53,14 +53,40 @@ def _subscription(followed: SubscriptionExplanation) -> Iterable[Line]:
             yield 4, f"{change['path']} {_change(change)}"
     if followed.payload is not None:
         yield 2, Bold("payload"), f" {_json(followed.payload)}"
-    if followed.window is not None:
-        yield 2, Bold("window"), f" {_window(followed.window)}"
-    for planned in followed.requests:
-        yield from request_lines(planned)
-        yield from _outcomes(planned)
+    yield from _of_definition(followed)
+    yield from _requests(followed)
     if followed.result is not None:
         yield 2, *_result(followed.result)
         yield from _errors(followed.result)
+
+
+def _requests(followed: SubscriptionExplanation) -> Iterable[Line]:
+    if any(planned.step for planned in followed.requests):
+        yield 2, Bold("steps"), f" {_steps(followed)}"
+    told: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    for planned in followed.requests:
+        yield from request_lines(planned)
+        # After other answers, a step may end in other ways.
+        if planned.outcomes and (planned.step, planned.outcomes) not in told:
+            told.add((planned.step, planned.outcomes))
+            yield from _outcomes(planned)
+
+
+def _steps(followed: SubscriptionExplanation) -> str:
+    """Return the names of the steps that may be made, and what follows from a lost answer."""
+    names = ", ".join(dict.fromkeys(one.step for one in followed.requests if one.step))
+    if followed.repeatable is None:
+        return f"{names}; what must not be made twice is not made again after a lost answer"
+    wait = shown_duration(followed.repeatable["after"])
+    return f"{names}; repeatable: after a lost answer all are made again, {wait} later"
+
+
+def _of_definition(followed: SubscriptionExplanation) -> Iterable[Line]:
+    """Yield what the action's window and usage make of the event, if it has them."""
+    if followed.window is not None:
+        yield 2, Bold("window"), f" {_window(followed.window)}"
+    if followed.usage is not None:
+        yield 2, Bold("usage"), f" {_usage(followed.usage)}"
 
 
 def _window(window: dict[str, Any]) -> str:
@@ -77,6 +103,16 @@ def _window(window: dict[str, Any]) -> str:
     return f"the event is of {at}; it may be {' and '.join(limits)}, else it is {ends}"
 
 
+def _usage(usage: dict[str, Any]) -> str:
+    """Return what an event counts for, once it is delivered."""
+    amount = "an amount that is no number" if usage["amount"] is None else usage["amount"]
+    named = [
+        f"no {what} that can be read" if not usage[what] else f"the {what} {_json(usage[what])}"
+        for what in ("feature", "user")
+    ]
+    return f"counts {amount} of {named[0]} for {named[1]} at {shown_time(usage['at'] / 1000)}"
+
+
 def _change(change: dict[str, Any]) -> str:
     match change["kind"]:
         case "empty":
@@ -87,8 +123,8 @@ def _change(change: dict[str, Any]) -> str:
 
 
 def _outcomes(planned: PlannedRequest) -> Iterable[Line]:
-    """Yield what follows from each answer to a first request."""
-    if planned.request is None or planned.after:
+    """Yield what follows from each answer to a step, or to the first request of other code."""
+    if planned.request is None or (planned.after and not planned.step):
         return
     yield 4, Dim("outcome by answer:")
     for answer, outcome in planned.outcomes:
@@ -103,6 +139,8 @@ def request_lines(planned: PlannedRequest) -> Iterable[Line]:
         return
     step = f"step {planned.step}, " if planned.step else ""
     yield 2, Bold(f"{step}request {planned.name}"), after
+    if planned.when:
+        yield 4, f"when {planned.when}"
     if planned.request is None:
         yield 4, planned.note
         return

@@ -27,6 +27,7 @@ from destinations.operations import (
     look_up_user,
     place_of_tenant,
 )
+from destinations.outcome import State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.store import OpenStore, Tenants
 
@@ -108,7 +109,7 @@ def command(  # noqa: PLR0913 - its options
         f"Erase {plain(user)} for good? It cannot be undone, and nothing that waits is sent."
     ):
         return 1
-    made: list[int] = []
+    made: list[operations.AskedDeletion] = []
     done = forget(
         place.address,
         user,
@@ -119,11 +120,8 @@ def command(  # noqa: PLR0913 - its options
         ask=_Asking(asked, user, made) if asked else None,
     )
     click.echo(f"Erased: {erased_text(done) or 'nothing; the erasure is noted for backups'}.")
-    for one, number in zip(asked, made, strict=True):
-        click.echo(
-            f"Asked to delete the user: {_shown(one, names)}, as delivery {number}, which"
-            f" {'the server' if one.served else 'the next run to the account'} sends."
-        )
+    for one, deletion in zip(asked, made, strict=True):
+        click.echo(_told(one, deletion, names))
     _tell_what_is_left(place, found, asked)
     return 0
 
@@ -134,7 +132,7 @@ class _Asking:
 
     partners: Sequence[operations.Deletable]
     user: str
-    made: list[int]
+    made: list[operations.AskedDeletion]
 
     def __call__(self, store: OpenStore, name: str) -> None:
         """See `destinations.operations.forget`."""
@@ -154,6 +152,25 @@ def _partners(
 def _shown(one: operations.Deletable, names: Mapping[str, str]) -> str:
     of_tenant = f", tenant {plain(names[one.tenant])}" if one.tenant else ""
     return f"{plain(one.destination)}{of_tenant}"
+
+
+def _told(
+    one: operations.Deletable, deletion: operations.AskedDeletion, names: Mapping[str, str]
+) -> str:
+    number = deletion.delivery
+    if deletion.status is State.READY:
+        sender = "the server" if one.served else "the next run to the account"
+        return (
+            f"Asked to delete the user: {_shown(one, names)}, as delivery {number}, which {sender} "
+            "sends."
+        )
+    came_to = f"delivery {number} is {deletion.status}"
+    if deletion.status is State.HELD:
+        came_to += f": decide with destinations deliveries resolve {number}"
+    return (
+        f"Asked to delete the user before: {_shown(one, names)}, and nothing of the user came "
+        f"since; {came_to}."
+    )
 
 
 def _settle(path: Path, store: OpenStore, entries: Sequence[LedgerEntry]) -> None:

@@ -68,6 +68,7 @@ COMMANDS: Final = {
     "store": "Back up, restore, check and compact the store.",
     "tenants": "Show, name, connect, pause, merge and erase the customers of an endpoint.",
     "test": "Replay the cases of a destination, and every failure of its partner.",
+    "usage": "Compare what was delivered with what the partner has counted.",
     "validate": "Check a definition and report every issue.",
 }
 

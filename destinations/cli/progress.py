@@ -44,17 +44,18 @@ def watch(entries: Iterator[Entry], share: Callable[[], float | None]) -> Iterat
         click.echo(_ERASE, err=True, nl=False)
 
 
-def count_off(items: Iterator[_Item], total: int, what: str) -> Iterator[_Item]:
-    """Pass the items on and show how many of ``total`` there were; erased at the end.
+def count_off(items: Iterator[_Item], total: int | None, what: str) -> Iterator[_Item]:
+    """Pass the items on and show how many of ``total``, if that is known, there were; erased.
 
     ``what`` names several of them. Shows nothing if standard error is not a terminal.
     """
     if not sys.stderr.isatty():
         yield from items
         return
+    of_all = "" if total is None else f" of {total:,}"
     try:
         for number, item in enumerate(items, start=1):
-            click.echo(f"{_ERASE}{number:,} of {total:,} {what}", err=True, nl=False)
+            click.echo(f"{_ERASE}{number:,}{of_all} {what}", err=True, nl=False)
             yield item
     finally:
         click.echo(_ERASE, err=True, nl=False)

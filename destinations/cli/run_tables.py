@@ -84,6 +84,8 @@ def as_json_object(report: Report, masker: Masker) -> dict[str, Any]:
             for one in totals.reasons
         ],
     }
+    if others := totals.other_reasons:
+        found["other_reasons"] = _occurred(others)
     if report.hidden_from:
         found |= _json_place(report.places.find(report.hidden_from), "unreadable_from_")
     for by, number in report.derived.items():
@@ -208,6 +210,8 @@ def _print_reasons(
         for reason in report.totals.reasons
     ]
     print_table(title, columns, rows, to_stderr=to_stderr)
+    if others := summary(report.totals.other_reasons):
+        click.echo(f"and {others} more, for other reasons\n", err=to_stderr)
     failed = [one for one in report.totals.reasons if one.outcome is not Outcome.FILTERED]
     codes = [one.code for one in failed if one.code.isupper()]  # and not a reason without a code
     # Only what was not delivered waits for the reference.

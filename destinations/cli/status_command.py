@@ -157,6 +157,8 @@ def _pauses(status: StoreStatus, one: ScopeTotals, place: StorePlace) -> Iterato
         yield styled(Bold(place.stopped(name, stopped)))
     if not one.tenants and (refused := status.refused.get(name)) is not None:
         yield styled(Bold(place.refused(name, refused.since, refused.cure)))
+    if not one.tenants and (missing := status.tokenless.get(name)) is not None:
+        yield styled(Bold(place.without_token(name, missing.since, missing.reason)))
     for action, reason in status.paused.get(name, {}).items():
         yield styled(Bold(place.pause(name, action, reason, tenant=one.tenant)))
 

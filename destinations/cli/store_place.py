@@ -123,6 +123,10 @@ class StorePlace:
             f"{self._resume(destination, '')}"
         )
 
+    def without_token(self, destination: str, since: float, reason: str) -> str:
+        """Return a line that says since when there is no access token, and why."""
+        return f"{destination}: its events wait since {shown_time(since)}: {reason}"
+
     def _resume(self, destination: str, tenant: str) -> str:
         of = f" --tenant {shlex.quote(tenant)}" if tenant else ""
         return f"destinations resume {shlex.quote(destination)}{of}{self.options}"

@@ -178,6 +178,7 @@ def _to_json(report: _Report) -> dict[str, Any]:
                 "request": one.case.way.request,
                 "fault": one.case.fault.name,
                 "outcomes": [outcome.value for outcome in one.ends],
+                **({"field": one.case.field, "ending": one.ending} if one.ending else {}),
                 "sent": one.sent,
                 "passed": one.passed,
                 "differences": [difference.to_json() for difference in one.differences],
@@ -237,6 +238,7 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
     groups: dict[tuple[str, str], list[FaultReport]] = {}
     for one in faults:
         name = "an error that a rule reads" if one.case.fault.rule else one.case.fault.name
+        name = f"choices of {one.case.field}: {name}" if one.case.field else name
         groups.setdefault((one.case.action, name), []).append(one)
     return [
         (
@@ -252,4 +254,5 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
 
 def _outcomes(group: Sequence[FaultReport]) -> str:
     found = {outcome for one in group for outcome in one.ends}
-    return ", ".join(status.value for status in SHOWN if status in found)
+    endings = dict.fromkeys(one.ending for one in group if one.ending)
+    return ", ".join([*(status.value for status in SHOWN if status in found), *endings])

@@ -17,6 +17,9 @@ from .model import (
     Timeouts,
     TransportDefinition,
     Unmapped,
+    UsageDefinition,
+    UsageQuestion,
+    UsageStep,
     Window,
 )
 from .oauth2_model import ACCESS_TOKEN, OAuth2Definition
@@ -78,6 +81,9 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
+    "UsageDefinition",
+    "UsageQuestion",
+    "UsageStep",
     "Window",
     "check_folder",
     "is_definition",

@@ -23,6 +23,9 @@ from destinations.definition.model import (
     Timeouts,
     TransportDefinition,
     Unmapped,
+    UsageDefinition,
+    UsageQuestion,
+    UsageStep,
     Window,
 )
 from destinations.definition.oauth2 import build_oauth2
@@ -113,6 +116,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
             ),
             repeatable="repeatable" in perform,
             repeat_after=_repeat_after(perform.get("repeatable")),
+            otherwise=perform.get("otherwise"),
         ),
         method=data.get("method"),
         default_subscription=data.get("defaultSubscription"),
@@ -120,6 +124,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         touches=tuple(data.get("touches", ())),
         operator=data.get("operator", False),
         window=_window(data.get("window")),
+        usage=_usage(data.get("usage")),
     )
 
 
@@ -268,6 +273,39 @@ def _window(data: Mapping[str, Any] | None) -> Window | None:
         parse_duration(data[key]) if key in data else None for key in ("grace", "ahead")
     )
     return Window(data.get("from", _EVENT_TIME), data["then"], grace, ahead)
+
+
+ONLY_STEP: Final = "ask"
+"""The name of the step of a question that is one request."""
+
+
+def _usage(data: Mapping[str, Any] | None) -> UsageDefinition | None:
+    if data is None:
+        return None
+    amount, at = data.get("amount", 1), data.get("at", _EVENT_TIME)
+    return UsageDefinition(data["user"], data["feature"], _question(data["ask"]), at, amount)
+
+
+def _question(data: Mapping[str, Any]) -> UsageQuestion:
+    aligned, settles = (
+        parse_duration(data[key]) if key in data else None for key in ("aligned", "settlesAfter")
+    )
+    return UsageQuestion(
+        steps=tuple(map(_usage_step, data["steps"]))
+        if "steps" in data
+        else (UsageStep(ONLY_STEP, data["request"]),),
+        shown=data["shown"],
+        next=data.get("next"),
+        nothing=tuple(data.get("nothing", ())),
+        aligned=aligned,
+        settles_after=settles,
+    )
+
+
+def _usage_step(data: Mapping[str, Any]) -> UsageStep:
+    find = data.get("find", {})
+    items, where, following = find.get("items"), find.get("where", {}), find.get("next")
+    return UsageStep(data["name"], data["request"], items, where, following)
 
 
 def _listed(data: Mapping[str, Any] | None) -> ListedDefinition | None:

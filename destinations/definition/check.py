@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from destinations.definition.answer_shapes import answer_shape
 from destinations.definition.build import basic_settings, request_auth
 from destinations.definition.defaults import (
     broken_field_defaults,
     broken_mapping,
     broken_setting_defaults,
 )
+from destinations.definition.deletion_checks import deletion_issues
 from destinations.definition.document import Document
-from destinations.definition.form_keywords import choice_fields, form_issues
+from destinations.definition.form_keywords import choice_fields, form_issues, keyword_warnings
 from destinations.definition.graphql_document import check_operation, root_keys
+from destinations.definition.key_sources import (
+    compiles,
+    same_key,
+    shared_key,
+    subscription_key_issues,
+    twice_message,
+)
 from destinations.definition.mapping_places import (
-    ANSWER,
     EVENT,
     destination_mappings,
     reconcile_key,
@@ -25,7 +35,6 @@ from destinations.definition.mapping_places import (
     with_payload,
 )
 from destinations.definition.model import (
-    DELETION,
     AccessTokenAuth,
     ApiKeyAuth,
     BasicAuth,
@@ -37,9 +46,11 @@ from destinations.definition.parameters import nested_parameters
 from destinations.definition.plain_text import sent_as_it_is
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.setting_uses import names_read
-from destinations.definition.step_checks import step_issues
+from destinations.definition.step_checks import only_reads, step_issues
 from destinations.definition.unused import times_as_numbers, unread_fields
 from destinations.definition.url_pieces import (
+    AddressTemplate,
+    AddressText,
     beginnings,
     chosen_urls,
     holds_values,
@@ -49,10 +60,11 @@ from destinations.definition.url_pieces import (
 )
 from destinations.durations import parse_duration
 from destinations.errors import DefinitionError, Issue, did_you_mean, unknown_name
-from destinations.segment.fql import check_fql, compile_fql, never_holds, unknown_types
+from destinations.segment.fql import check_fql, compile_fql, never_holds, overlap, unknown_types
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
 from destinations.segment.mapping.checks import directive_keys
+from destinations.segment.mapping.paths import split_path, strip_root
 from destinations.segment.mapping.roots import reads
 from destinations.segment.validation import compile_schema
 
@@ -80,7 +92,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _awaited(document, actions)
     yield from _authentication(document)
     yield from _auth(document)
-    yield from _deletion(document, actions)
+    yield from deletion_issues(document, actions)
     yield from _publishing(document)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
     presets = data.get("presets", ())
@@ -90,6 +102,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             fields = actions[preset["partnerAction"]].data["fields"]
             place = pointer("presets", index, "mapping")
             yield from broken_mapping(document, place, preset["mapping"], fields)
+    yield from _keys_of_presets(document, actions)
 
 
 def _publishing(document: Document) -> Iterator[Issue]:
@@ -136,7 +149,7 @@ def _request(
     yield from _batch(document, name, request)
     yield from _parameters(document, name, request, actions)
     yield from _reconcile(document, name, request)
-    yield from _idempotency_key(document, name, request)
+    yield from _idempotency_key(document, name, request, actions)
     yield from _listed(document, name, request)
 
 
@@ -251,7 +264,7 @@ def preset_issues(
             )
 
 
-_OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window")
+_OF_EVENTS = ("method", "defaultSubscription", "unmapped", "window", "usage")
 
 
 def _of_operator(document: Document) -> Iterator[Issue]:
@@ -307,13 +320,9 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
     yield from broken_field_defaults(document)
 
 
-_CHOICES: Final[Mapping[str, Shape | None]] = {
-    "items": ANSWER,
-    "next": ANSWER,
-    "value": None,
-    "label": None,
-}
-"""What the mappings of ``x-choices`` read; an item of the list can be anything."""
+_OF_ANSWER: Final = frozenset({"items", "next"})
+_CHOICES: Final = _OF_ANSWER | {"value", "label"}
+"""The mappings of ``x-choices``: on an answer, or on an item of its list, which can be anything."""
 
 
 def _call(request: Mapping[str, Any]) -> list[object]:
@@ -331,12 +340,19 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
         elif name is not None and not requests[name]["idempotent"]:
             message = f"{name} must be idempotent, as it only asks for choices"
             yield document.issue(f"{place}/request", message)
+        elif name is not None and not only_reads(requests[name]):
+            message = f"{name} must change nothing, as it only asks for choices: {_READ_ONLY}"
+            yield document.issue(f"{place}/request", message)
         elif name is not None and "next" in choices and not reads(_call(requests[name]), "page"):
             message = f"has no effect: no mapping of {name} reads $.page, so each page is the same"
             yield document.issue(f"{place}/next", message)
-        for key, shape in _CHOICES.items():
-            if key in choices:
-                yield from mapping_issues(document, f"{place}/{key}", choices[key], shape)
+        answer = answer_shape(requests.get(name or "", {}))
+        for key in _CHOICES & choices.keys():
+            of_answer = Shape("root", {"answer": answer}) if key in _OF_ANSWER else None
+            yield from mapping_issues(document, f"{place}/{key}", choices[key], of_answer)
+
+
+_READ_ONLY: Final = "use GET, or say readOnly: true if it only reads"
 
 
 def _window(document: Document) -> Iterator[Issue]:
@@ -402,6 +418,9 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
     yield from _values_in_addresses(document)
     yield from _unused_credentials(document, actions)
     yield from _shown_secrets(document)
+    yield from _changing_questions(document)
+    yield from _open_urls(document)
+    yield from keyword_warnings(document, "/settings", document.data["settings"], "setting")
     for index, preset in enumerate(document.data.get("presets", ())):
         yield from _odd_conditions(document, pointer("presets", index, "subscribe"), preset)
         place = pointer("presets", index, "mapping")
@@ -410,6 +429,20 @@ def warnings(document: Document, actions: Mapping[str, Document]) -> Iterator[Is
         yield from _odd_conditions(action, "/defaultSubscription", action.data)
         yield from unread_fields(document, action)
         yield from times_as_numbers(action)
+        yield from keyword_warnings(action, "/fields", action.data["fields"], "field")
+
+
+def _changing_questions(document: Document) -> Iterator[Issue]:
+    """Yield the requests that only ask, for balances and lists, but may change something."""
+    requests = document.data["requests"]
+    for name, request in requests.items():
+        key = reconcile_key(request)
+        asked = {(key, "ask"): request.get(key, {}).get("ask")}
+        asked["list", "request"] = request.get("list", {}).get("request")
+        for place, other in asked.items():
+            if other is not None and not only_reads(requests[other]):
+                message = f"{other} should change nothing, as it only asks: {_READ_ONLY}"
+                yield document.issue(pointer("requests", name, *place), message)
 
 
 def _odd_conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
@@ -452,6 +485,8 @@ def _addresses(document: Document) -> Iterator[Issue]:
         for own, url in _urls(place, value):
             if any(is_relative(text, is_whole=whole) for text, whole in _beginnings(document, url)):
                 yield document.issue(own, _RELATIVE)
+            if own != place:
+                yield from _missing_settings(document, own, url)
     if {"url", "baseUrl"} <= data["transport"].keys():
         yield document.issue("/transport/url", "is the old name of baseUrl: keep only baseUrl")
     for name, request in data["requests"].items():
@@ -501,6 +536,76 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
         if key not in values:
             message = unknown_name(f"value of the setting {name}", key, values)
             yield document.issue(place + pointer("urls", key), message)
+
+
+_HAS_HOST: Final = re.compile("://[^/?#]*[/?#]")
+
+
+def _missing_settings(document: Document, place: str, url: object) -> Iterator[Issue]:
+    """Yield the settings that a URL is always made of, and that need not be given."""
+    settings = document.data["settings"]
+    address = read_address(url)
+    names: set[str] = set()
+    text = ""
+    for piece in address.pieces if isinstance(address, AddressTemplate) else ():
+        if _HAS_HOST.search(text):
+            break  # a path may do without it
+        if isinstance(piece, AddressText):
+            text += piece.text
+        else:
+            path = split_path(strip_root(piece.path))
+            names.update(path[1:2] if path[:1] == ("settings",) else ())
+            text += "x" if "://" in text else "https://x"
+    for name in sorted(names & settings["properties"].keys()):
+        is_given = name in settings.get("required", ())
+        if not is_given and not settings["properties"][name].keys() & {"default", "x-requiredWhen"}:
+            message = (
+                f"is made of the setting {name}: make {name} required, also by x-requiredWhen, or"
+                " give it a default, as there is no URL without it"
+            )
+            yield document.issue(place, message)
+
+
+def _open_urls(document: Document) -> Iterator[Issue]:
+    """Yield the URLs to which credentials would go unencrypted, and those that may be missing.
+
+    Only an access token's must never be http, so partners of a network of one's own are left out.
+    """
+    for place, value in _address_mappings(document.data):
+        for own, url in _urls(place, value):
+            hosts = [_host(text) for text, _ in _beginnings(document, url)]
+            if any(one is not None and _is_open(one, place) for one in hosts):
+                message = "is not encrypted, so that others can read the credentials: write https"
+                yield document.issue(own, message)
+            if own == place:
+                yield from _missing_settings(document, own, url)
+
+
+def _host(text: str) -> str | None:
+    """Return the host of an http URL, as far as its beginning shows it; None for any other URL."""
+    if not text.lower().startswith("http://"):
+        return None
+    try:
+        return urlsplit(text).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_open(host: str, place: str) -> bool:
+    """Return whether what goes to a host over http can be read on its way."""
+    is_of_tokens = place == _OF_TOKENS
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        is_named = "." in host and not host.endswith(_OWN_NETWORKS)
+        return host != "localhost" if is_of_tokens else is_named
+    return not address.is_loopback if is_of_tokens else address.is_global
+
+
+_OWN_NETWORKS: Final = (
+    *(".internal", ".intranet", ".lan", ".local", ".localhost", ".corp", ".home.arpa"),
+    *(".test", ".example"),
+)
 
 
 def _beginnings(document: Document, url: object) -> Iterator[tuple[str, bool]]:
@@ -619,10 +724,13 @@ _SHORTEST_KEY: Final = 60.0
 """Seconds: a request, with all that it waits for, has to fit in."""
 
 
-def _idempotency_key(document: Document, name: str, request: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield the issues in ``idempotencyKey``: where the key stands, and for how long it counts."""
+def _idempotency_key(
+    document: Document, name: str, request: Mapping[str, Any], actions: Mapping[str, Document]
+) -> Iterator[Issue]:
+    """Yield the issues in ``idempotencyKey``: its source, its place, and how long it counts."""
     if "idempotencyKey" not in request:
         return
+    yield from _shared_keys(document, name, request["idempotencyKey"]["from"], actions)
     key, place = request["idempotencyKey"], pointer("requests", name, "idempotencyKey")
     if request["idempotent"]:
         yield document.issue(place, f"has no effect: {name} is idempotent and sent again")
@@ -639,6 +747,62 @@ def _idempotency_key(document: Document, name: str, request: Mapping[str, Any]) 
         yield from _key_in_header(document, name, request, key["header"])
     else:
         yield from _key_in_field(document, name, request, key["field"])
+
+
+def _shared_keys(
+    document: Document, name: str, source: object, actions: Mapping[str, Document]
+) -> Iterator[Issue]:
+    """Yield that several events would have the same key, by itself or by the fields' defaults."""
+    place = pointer("requests", name, "idempotencyKey", "from")
+    if not compiles(source):
+        return
+    message = shared_key(source, None)
+    if message is not None:
+        yield document.issue(place, message)
+        return
+    for slug, action in actions.items():
+        if name in with_payload(action.data["perform"]):
+            message = shared_key(source, _defaults(action.data), action=slug)
+            if message is not None:
+                yield document.issue(place, message)
+
+
+def _defaults(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping that an action's subscriptions have unless they say otherwise."""
+    properties = action["fields"]["properties"]
+    given = {key: spec["default"] for key, spec in properties.items() if "default" in spec}
+    return {key: value for key, value in given.items() if compiles(value)}
+
+
+def _keys_of_presets(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
+    """Yield that presets give several events, or one event twice, the same idempotency key."""
+    requests = document.data["requests"]
+    keyed: list[tuple[int, Mapping[str, Any], Mapping[str, object], object]] = []
+    for index, preset in enumerate(document.data.get("presets", ())):
+        action = actions.get(preset["partnerAction"])
+        if action is None or check_fql(preset["subscribe"]):
+            continue
+        sources = {
+            name: requests[name]["idempotencyKey"]["from"]
+            for name in with_payload(action.data["perform"])
+            if "idempotencyKey" in requests.get(name, {})
+        }
+        sources = {name: source for name, source in sources.items() if compiles(source)}
+        mapping = preset.get("mapping", _defaults(action.data))
+        if not sources or not compiles(mapping):
+            continue
+        if "mapping" in preset:
+            place = pointer("presets", index, "mapping")
+            for path, message in subscription_key_issues(sources, mapping):
+                yield document.issue(place + path, message)
+        for _, other, others, made in keyed:
+            name = same_key(others, made, sources, mapping)
+            if name is None:
+                continue
+            if overlap(compile_fql(other["subscribe"]), compile_fql(preset["subscribe"])):
+                message = twice_message(name, other["name"])
+                yield document.issue(pointer("presets", index, "subscribe"), message)
+        keyed.append((index, preset, sources, mapping))
 
 
 def _key_in_header(
@@ -740,21 +904,6 @@ def _authentication(document: Document) -> Iterator[Issue]:
         message = unknown_name("request", authentication["test"], document.data["requests"])
         yield document.issue("/authentication/test", message)
     yield from check_oauth2(document)
-
-
-def _deletion(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
-    """Yield the issues in ``onDelete``: its request must exist, and add to no amount."""
-    if "onDelete" not in document.data:
-        return
-    name, requests = document.data["onDelete"]["request"], document.data["requests"]
-    if name not in requests:
-        yield document.issue("/onDelete/request", unknown_name("request", name, requests))
-    elif reconcile_key(requests[name]) in requests[name]:
-        message = f"{name} must not have reconcile, as it deletes"
-        yield document.issue("/onDelete/request", message)
-    if DELETION in actions:
-        message = f"the action {DELETION} has the name of the one that this makes: rename it"
-        yield document.issue("/onDelete", message)
 
 
 def _unused_credentials(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:

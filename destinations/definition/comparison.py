@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
+from destinations.definition.difference import (
+    MISSING,
+    Bump,
+    Difference,
+    changed,
+    leaves,
+    listed,
+    shown,
+)
 from destinations.definition.model import (
     DELETION,
     ActionDefinition,
@@ -14,14 +21,16 @@ from destinations.definition.model import (
     Perform,
     Preset,
     Step,
+    UsageDefinition,
+    Window,
 )
-from destinations.definition.request_model import RequestDefinition
+from destinations.definition.request_comparison import compare_requests
+from destinations.durations import duration_in_words
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.required_when import KEYWORD
 
 __all__ = ["Bump", "Difference", "Version", "compare"]
 
-_MISSING: Any = object()
 _OF_FORMS: Final = frozenset(
     {
         *("x-labels", "x-placeholder", "x-dependsOn", "x-hidden", "readOnly", "x-display"),
@@ -29,24 +38,10 @@ _OF_FORMS: Final = frozenset(
     }
 )
 """The keywords of a field or setting that say only how forms show it."""
-
-
-class Bump(IntEnum):
-    """The part of the version that a change has to raise: major if users have to act."""
-
-    NONE = 0
-    PATCH = 1
-    MINOR = 2
-    MAJOR = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One change; ``path`` is a JSON pointer within the definition."""
-
-    bump: Bump
-    path: str
-    message: str
+_OF_PAGES: Final = frozenset(
+    {"title", "description", "examples", "x-partnerField", "x-otherwise", "x-catalog"}
+)
+"""The keywords that say only what the documentation page has of it."""
 
 
 class Version(NamedTuple):
@@ -90,12 +85,10 @@ def compare(old: DestinationDefinition, new: DestinationDefinition) -> list[Diff
             found.append(Difference(Bump.MAJOR, pointer("actions", slug), message))
     for slug, action in new.actions.items():
         found += _action(old.actions.get(slug), action)
-    for name, request in new.requests.items():
-        if name in old.requests:
-            found += _key(old.requests[name], request)
     found += _deletion(old.deletion, new.deletion)
     found += _presets(old, new)
-    found += _access(old, new)
+    found += compare_requests(old, new)
+    found += _events(old, new)
     found += _prose(old, new)
     return found
 
@@ -110,102 +103,188 @@ def _action(old: ActionDefinition | None, new: ActionDefinition) -> Iterator[Dif
         yield Difference(Bump.MAJOR, place + "/operator", message)
     yield from _object(place + "/fields", old.fields, new.fields, "field")
     yield from _perform(place + "/perform", old.perform, new.perform)
-    yield from _window(place, old, new)
+    yield from _window(place + "/window", old.window, new.window)
+    yield from _usage(place + "/usage", old.usage, new.usage)
     if old.default_subscription != new.default_subscription:
-        message = "the default subscription has changed; existing ones keep theirs"
+        was, now = (
+            shown(one.default_subscription, other.default_subscription)
+            for one, other in ((old, new), (new, old))
+        )
+        message = f"the default subscription was {was} and is {now}; existing ones keep theirs"
         yield Difference(Bump.MINOR, place + "/defaultSubscription", message)
+    if old.unmapped != new.unmapped:
+        was, now = (
+            "nothing" if one.unmapped is None else one.unmapped.missing for one in (old, new)
+        )
+        message = f"the field without which an event ends as unmapped was {was} and is {now}"
+        is_same = was == now  # it has another reason, or another mapper
+        yield Difference(
+            Bump.PATCH if is_same else Bump.MAJOR,
+            place + "/unmapped",
+            "events end as unmapped in other words" if is_same else message,
+        )
+    what = "an account that an event touches besides its user's"
+    yield from changed(place + "/touches", what, old.touches, new.touches)
+    for key in ("method", "title", "description"):
+        pair = (getattr(one, key) for one in (old, new))
+        yield from changed(place + pointer(key), f"its {key}", *pair)
 
 
 def _deletion(old: ActionDefinition | None, new: ActionDefinition | None) -> Iterator[Difference]:
     place = pointer(DELETION)
     if old is None and new is not None:
-        yield Difference(Bump.MINOR, place, "the partner is asked to delete users from now on")
+        message = f"the partner is asked to delete users from now on, by {_performed(new.perform)}"
+        yield Difference(Bump.MINOR, place, message)
     elif old is not None and new is None:
         message = "the partner is no longer asked to delete users: such events are filtered"
         yield Difference(Bump.MAJOR, place, message)
     elif old is not None and new is not None and old.perform != new.perform:
-        yield Difference(Bump.MINOR, place + "/request", "it makes another request")
+        yield _other_requests(place + "/request", old.perform, new.perform)
+
+
+def _performed(perform: Perform) -> str:
+    """Return what an action makes, in words."""
+    if perform.request is not None:
+        return f"the request {perform.request!r}"
+    if perform.steps:
+        return f"the steps {listed(step.name for step in perform.steps)}"
+    return f"the requests of the generator {perform.generator!r} ({listed(perform.requests)})"
+
+
+def _other_requests(place: str, old: Perform, new: Perform) -> Difference:
+    message = f"it makes {_performed(new)}, and {_performed(old)} until now"
+    return Difference(Bump.MINOR, place, message)
 
 
 def _perform(place: str, old: Perform, new: Perform) -> Iterator[Difference]:
     if old == new:
         return
+    if old.steps and new.steps:
+        yield from _steps(place + "/steps", old.steps, new.steps)
+    elif _performed(old) != _performed(new):
+        yield _other_requests(place, old, new)
+    what = "the most events that go through its requests together"
+    yield from changed(place + "/batch/size", what, old.batch_size, new.batch_size)
     if not (old.steps and new.steps):
-        yield Difference(Bump.MINOR, place, "it makes another request")
         return
-    yield from _steps(place + "/steps", old.steps, new.steps)
-    if old.repeatable and new.repeatable and old.repeat_after != new.repeat_after:
-        message = f"after a lost answer, its steps are made again after {new.repeat_after:g} s"
-        yield Difference(Bump.PATCH, place + "/repeatable/after", message)
-    if old.repeatable != new.repeatable:
-        message = (
-            "after a lost answer, its steps are made again"
-            if new.repeatable
-            else "after a lost answer, its steps are not made again: an operator decides"
-        )
-        yield Difference(Bump.MINOR, place + "/repeatable", message)
-    if old.batch_size != new.batch_size:
-        yield Difference(Bump.PATCH, place + "/batch/size", "it takes other numbers of events")
+    if old.otherwise != new.otherwise:
+        end = new.otherwise or "rejected"
+        message = f"where no step fits that changes something, an event is {end}"
+        yield Difference(Bump.MINOR, place + "/otherwise", message)
+    place += "/repeatable"
+    again = "its steps are made again from the first one on"
+    if old.repeatable and not new.repeatable:
+        message = f"after a lost answer, {again} no longer: an operator decides"
+        yield Difference(Bump.MAJOR, place, message)
+    elif new.repeatable and not old.repeatable:
+        message = f"after a lost answer, {again}, {duration_in_words(new.repeat_after)} later"
+        yield Difference(Bump.MINOR, place, message)
+    elif new.repeatable and old.repeat_after != new.repeat_after:
+        was, now = (duration_in_words(one.repeat_after) for one in (old, new))
+        message = f"after a lost answer, {again} after {now}, and after {was} until now"
+        # The lost request may still arrive.
+        bump = Bump.MINOR if new.repeat_after < old.repeat_after else Bump.PATCH
+        yield Difference(bump, place + "/after", message)
 
 
 def _steps(place: str, old: Sequence[Step], new: Sequence[Step]) -> Iterator[Difference]:
     before, after = ({step.name: step for step in steps} for steps in (old, new))
-    for name in before:
+    for name, step in before.items():
         if name not in after:
-            yield Difference(Bump.MINOR, place, f"the step {name!r} is gone")
+            message = f"the step {name!r} is gone, which made the request {step.request!r}"
+            yield Difference(Bump.MINOR, place, message)
     for number, (name, step) in enumerate(after.items()):
         own = place + pointer(number)
         if name not in before:
-            yield Difference(Bump.MINOR, own, f"the step {name!r} is new")
-        elif step.request != before[name].request:
-            message = f"the step {name!r} makes another request"
+            message = f"the step {name!r} is new: it makes the request {step.request!r}"
+            message += f" if {step.condition}" if step.when else ""
+            yield Difference(Bump.MINOR, own, message)
+            continue
+        former = before[name]
+        if step.request != former.request:
+            message = (
+                f"the step {name!r} makes the request {step.request!r}, and {former.request!r} "
+                "until now"
+            )
             yield Difference(Bump.MINOR, own + "/request", message)
-        elif step.when != before[name].when:
-            message = f"the step {name!r} is made after other answers than before"
+        if step.when != former.when:
+            was, now = (f"if {one.condition}" if one.when else "always" for one in (former, step))
+            message = f"the step {name!r} is made {now}, and until now {was}"
             yield Difference(Bump.MINOR, own + "/when", message)
-    if [name for name in before if name in after] != [name for name in after if name in before]:
-        yield Difference(Bump.MINOR, place, "the steps have another order")
-
-
-def _window(place: str, old: ActionDefinition, new: ActionDefinition) -> Iterator[Difference]:
-    """Yield that events are too late, or too early, that were not before."""
-    if old.window == new.window:
-        return
-    place += "/window"
-    if new.window is None:
-        yield Difference(Bump.MINOR, place, "no event is too late for it any more")
-    elif old.window is None:
-        verb = "rejected" if new.window.then == "reject" else "held for an operator"
-        yield Difference(Bump.MAJOR, place, f"events outside of its window are {verb} from now on")
-    else:
-        yield Difference(Bump.MAJOR, place, "other events are outside of its window than before")
-
-
-def _key(old: RequestDefinition, new: RequestDefinition) -> Iterator[Difference]:
-    """Yield that what is under way when the version changes is recognised differently."""
-    before, after = old.idempotency_key, new.idempotency_key
-    place = pointer("requests", new.name, "idempotencyKey")
-    if before == after:
-        return
-    if before is None:
-        message = "a lost answer is sent again from now on, with the same key"
+    kept, order = (
+        [one for one in names if one in after and one in before] for names in (before, after)
+    )
+    if kept != order:
+        message = f"the order of its steps was {listed(kept)} and is {listed(order)}"
         yield Difference(Bump.MINOR, place, message)
-    elif after is None:
-        message = "a lost answer is no longer sent again; what is under way is held or asked about"
+
+
+def _usage(
+    place: str, old: UsageDefinition | None, new: UsageDefinition | None
+) -> Iterator[Difference]:
+    """Yield that usage is kept, or compared with the partner's, in another way."""
+    if old is None and new is not None:
+        message = "usage can be compared with what the partner counts, for what is delivered then"
+        yield Difference(Bump.MINOR, place, message)
+    elif old is not None and new is None:
+        message = "usage can no longer be compared with what the partner counts"
         yield Difference(Bump.MAJOR, place, message)
-    elif (before.source, before.field) != (after.source, after.field):
-        message = "keys are made in another way: what is under way is held or asked about"
-        yield Difference(Bump.MAJOR, place + "/from", message)
-    elif before.seconds != after.seconds:
-        message = "a lost answer is sent again for another time than before"
-        yield Difference(Bump.MINOR, place + "/for", message)
+    elif old is not None and new is not None:
+        for key in ("user", "feature", "amount", "at"):
+            if getattr(old, key) != getattr(new, key):
+                message = "usage is kept in another way; what was kept before stays as it is"
+                yield Difference(Bump.MINOR, place + pointer(key), message)
+        if old.ask != new.ask:
+            message = "the partner is asked about usage in another way"
+            yield Difference(Bump.PATCH, place + "/ask", message)
+
+
+def _window(place: str, old: Window | None, new: Window | None) -> Iterator[Difference]:
+    """Yield that events are too late, or too early, that were not before."""
+    if old == new:
+        return
+    if new is None:
+        yield Difference(Bump.MINOR, place, "no event is too late for it any more")
+        return
+    verb = "rejected" if new.then == "reject" else "held for an operator"
+    if old is None:
+        limits = " or ".join(
+            f"more than {duration_in_words(seconds)} {what}"
+            for seconds, what in ((new.grace, "old"), (new.ahead, "in the future"))
+            if seconds is not None
+        )
+        message = f"events that are {limits} are {verb} from now on"
+        yield Difference(Bump.MAJOR, place, message)
+        return
+    so = "other events are outside of its window"
+    what = "the time of an event"
+    yield from changed(place + "/from", what, old.source, new.source, Bump.MAJOR, so=so)
+    for key, what, side in (
+        ("grace", "old", "late"),
+        ("ahead", "in the future", "early"),
+    ):
+        before, after = getattr(old, key), getattr(new, key)
+        if before != after:
+            was, now = (
+                "any time" if one is None else duration_in_words(one) for one in (before, after)
+            )
+            is_narrower = after is not None and (before is None or after < before)
+            fewer = "more" if is_narrower else "fewer"
+            message = f"an event could be {was} {what} and can be {now}: {fewer} are too {side}"
+            bump = Bump.MAJOR if is_narrower else Bump.MINOR
+            yield Difference(bump, place + pointer(key), message)
+    if old.then != new.then:
+        was = "rejected" if old.then == "reject" else "held for an operator"
+        message = f"events outside of its window were {was} and are {verb}"
+        yield Difference(Bump.MAJOR, place + "/then", message)
 
 
 def _object(
     place: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
 ) -> Iterator[Difference]:
     """Yield the properties of the settings or of an action's fields."""
-    before, after = old["properties"], new["properties"]
+    before: Mapping[str, Any] = old["properties"]
+    after: Mapping[str, Any] = new["properties"]
     was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
     for key in before:
         if key not in after:
@@ -236,30 +315,52 @@ def _required(
 def _property(
     place: str, old: Mapping[str, Any], new: Mapping[str, Any], kind: str
 ) -> Iterator[Difference]:
-    for key in sorted((old.keys() | new.keys()) - {"title", "description", "examples"}):
-        before, after = old.get(key, _MISSING), new.get(key, _MISSING)
+    has_both = "properties" in old.keys() & new.keys()
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key, MISSING), new.get(key, MISSING)
         if before == after:
             continue
         own = place + pointer(key)
-        if key in _OF_FORMS:
-            yield Difference(Bump.PATCH, own, f"forms show the {kind} in another way")
-        elif key == KEYWORD and after is _MISSING:
-            yield Difference(Bump.MINOR, own, f"the {kind} is no longer required in some cases")
-        elif key == KEYWORD:
-            message = f"the {kind} is required in other cases now: refused where it is missing"
-            yield Difference(Bump.MAJOR, own, message)
-        elif key == "default" and kind == "field":
-            message = "the default mapping has changed: new subscriptions send something else"
-            yield Difference(Bump.MINOR if before is _MISSING else Bump.MAJOR, own, message)
+        is_inner = isinstance(before, Mapping) and isinstance(after, Mapping)
+        if key in _OF_FORMS | _OF_PAGES:
+            who = "forms show" if key in _OF_FORMS else "its page shows"
+            for path, was, now in leaves(own, before, after):
+                message = f"{who} the {kind} in another way: {key} was {shown(was, now)} and is "
+                yield Difference(Bump.PATCH, path, message + shown(now, was))
         elif key == "default":
-            yield Difference(
-                Bump.MAJOR, own, "the default has changed: it applies to those that do not set it"
-            )
-        elif after is _MISSING:
-            yield Difference(Bump.MINOR, own, f"{key} no longer restricts the {kind}")
-        else:
-            was = "nothing" if before is _MISSING else repr(before)
-            yield Difference(Bump.MAJOR, own, f"{key} was {was} and is {after!r}")
+            yield from _default(own, before, after, kind)
+        elif is_inner and key == "items":
+            yield from _property(own, before, after, kind)
+        elif key not in {"properties", "required"} or not has_both:
+            yield _keyword(own, key, before, after, kind)
+    if has_both:
+        yield from _object(place, old, new, "property")
+
+
+def _keyword(place: str, key: str, before: object, after: object, kind: str) -> Difference:
+    """Return that a keyword takes other values than before."""
+    was, now = shown(before, after), shown(after, before)
+    if after is MISSING:
+        message = f"{key} no longer restricts the {kind}: it was {was}"
+        if key == KEYWORD:
+            message = f"the {kind} is no longer required in some cases, which were {was}"
+        return Difference(Bump.MINOR, place, message)
+    message = f"{key} was {was} and is {now}"
+    if key == KEYWORD:
+        message = f"the {kind} is required in other cases now: refused where it is missing; the "
+        message += f"cases were {was} and are {now}"
+    return Difference(Bump.MAJOR, place, message)
+
+
+def _default(place: str, before: object, after: object, kind: str) -> Iterator[Difference]:
+    so, bump = "it applies to those that do not set it", Bump.MAJOR
+    what = "the default"
+    if kind != "setting":
+        what, so = "the default mapping", "new subscriptions send something else"
+        bump = Bump.MINOR if before is MISSING else Bump.MAJOR
+    for path, was, now in leaves(place, before, after):
+        message = f"{what} has changed: it was {shown(was, now)} and is {shown(now, was)}; {so}"
+        yield Difference(bump, path, message)
 
 
 def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
@@ -269,12 +370,31 @@ def _presets(old: DestinationDefinition, new: DestinationDefinition) -> Iterator
         if preset.name not in after:
             yield Difference(Bump.MAJOR, place, f"the preset {preset.name!r} is gone")
             continue
+        what = "the action of its subscriptions"
+        was, now = preset.partner_action, after[preset.name].partner_action
+        yield from changed(place + "/partnerAction", what, was, now, Bump.MAJOR)
         if preset.subscribe != after[preset.name].subscribe:
-            message = "selects other events than before"
+            was, now = preset.subscribe, after[preset.name].subscribe
+            message = f"selected the events {shown(was, now)} and selects {shown(now, was)}"
             yield Difference(Bump.MAJOR, place + "/subscribe", message)
+        yield from _other_mapping(place + "/mapping", preset, after[preset.name], old)
         yield from _mapping(place, preset, new)
     for name in after.keys() - {preset.name for preset in old.presets}:
         yield Difference(Bump.MINOR, pointer("presets", name), f"the preset {name!r} is new")
+
+
+def _other_mapping(
+    place: str, old: Preset, new: Preset, definition: DestinationDefinition
+) -> Iterator[Difference]:
+    """Yield what a preset maps otherwise, unless it is the default of a field, which is told."""
+    action = definition.actions.get(old.partner_action)
+    if action is None or old.partner_action != new.partner_action:
+        return
+    defaults = action.default_mapping
+    for key, mapping in new.mapping.items():
+        if key in old.mapping and old.mapping[key] != defaults.get(key, MISSING):
+            own, what = place + pointer(key), f"what it sends as {key!r}"
+            yield from changed(own, what, old.mapping[key], mapping, Bump.MAJOR)
 
 
 def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Difference]:
@@ -293,38 +413,32 @@ def _mapping(place: str, old: Preset, new: DestinationDefinition) -> Iterator[Di
             yield Difference(Bump.MAJOR, place + pointer("mapping", key), message)
 
 
-def _access(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
-    """Yield what changes in how access tokens are got (OAuth2)."""
-    before, after = old.oauth2, new.oauth2
-    place = pointer("authentication", "oauth2")
-    if before == after:
-        return
-    if before is None or after is None or before.grant != after.grant:
-        was, becomes = (
-            "no access tokens" if one is None else f"the grant {one.grant}"
-            for one in (before, after)
+def _events(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
+    """Yield which events are taken otherwise, before any action is asked."""
+    place = "/events"
+    before, after = {*old.required_event_fields}, {*new.required_event_fields}
+    for name in sorted(before ^ after):
+        is_new = name in after
+        message = f"events without {name} are {'' if is_new else 'no longer '}refused"
+        yield Difference(Bump.MAJOR if is_new else Bump.MINOR, place + "/requires", message)
+    if old.integrations_key != new.integrations_key:
+        message = (
+            f"the key of its options in `integrations` was {old.integrations_key!r} and is "
+            f"{new.integrations_key!r}: events that name the former are no longer for it"
         )
-        message = f"it uses {becomes} from now on, and {was} until now: other credentials are due"
-        yield Difference(Bump.MAJOR, place, message)
-        return
-    if more := [scope for scope in after.scopes if scope not in before.scopes]:
-        again = after.refresh_token is not None
-        message = f"it asks for further scopes: {' '.join(more)}"
-        message += "; refresh tokens without them have to be authorized again" if again else ""
-        yield Difference(Bump.MAJOR if again else Bump.MINOR, place + "/scopes", message)
-    if before.credentials != after.credentials:
-        message = f"its credentials are in other settings: {', '.join(after.credentials)}"
-        yield Difference(Bump.MAJOR, place, message)
-    if replace(before, scopes=after.scopes) != after or {*before.scopes} - {*after.scopes}:
-        yield Difference(Bump.PATCH, place, "its requests for access tokens have changed")
+        yield Difference(Bump.MAJOR, place + "/integrationsKey", message)
+    what = "a value that stands for a missing one"
+    yield from changed(
+        place + "/placeholders", what, old.placeholders, new.placeholders, Bump.MINOR
+    )
+    what = "a trait that counts as missing if it is blank"
+    yield from changed(place + "/blankTraits", what, old.blank_traits, new.blank_traits, Bump.MINOR)
 
 
 def _prose(old: DestinationDefinition, new: DestinationDefinition) -> Iterator[Difference]:
-    for key in ("name", "description", "catalog"):
-        if getattr(old, key) != getattr(new, key):
-            yield Difference(Bump.PATCH, pointer(key), "its wording has changed")
-    for key in ("transport", "requests", "error_rules"):
-        if getattr(old, key) != getattr(new, key):
-            yield Difference(
-                Bump.PATCH, pointer(key), "its requests, or how it reads answers, have changed"
-            )
+    for key in ("name", "description"):
+        what = "its wording has changed: it"
+        yield from changed(pointer(key), what, getattr(old, key), getattr(new, key))
+    for path, was, now in leaves("", old.catalog, new.catalog):
+        message = f"its wording has changed: it was {shown(was, now)} and is {shown(now, was)}"
+        yield Difference(Bump.PATCH, path, message)

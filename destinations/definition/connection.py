@@ -19,6 +19,13 @@ from destinations.definition.check import plain_text_issues, preset_issues
 from destinations.definition.defaults import broken_mapping
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
+from destinations.definition.key_sources import (
+    compiles,
+    keys_of,
+    same_key,
+    subscription_key_issues,
+    twice_message,
+)
 from destinations.definition.model import ActionDefinition, DestinationDefinition, Preset
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue, UsageError, did_you_mean
@@ -141,10 +148,12 @@ def _subscribed(
     document, place = connection.document, connection.place + pointer(_SUBSCRIPTIONS)
     presets = [_preset(one, definition.actions[one["partnerAction"]]) for one in given]
     enabled = [(at, one) for at, one in enumerate(presets) if given[at].get("enabled", True)]
-    if not connection.allow_overlap:
+    if connection.allow_overlap:
+        issues = list(_same_keys(definition, document, place, enabled))
+    else:
         issues = list(_overlaps(definition, document, place, enabled, allowing))
-        if issues:
-            raise DefinitionError(issues)
+    if issues:
+        raise DefinitionError(issues)
     warnings = [
         document.issue(place + pointer(at, "subscribe"), str(issue))
         for at, one in enabled
@@ -256,7 +265,13 @@ def _issues(
     yield from preset_issues(document, place, given, actions, of_operator, must_hold=False)
     for at, one in enumerate(given):
         action, mapping = actions.get(one["partnerAction"]), one.get("mapping", {})
-        if action is None or directive_keys(mapping):
+        if action is None:
+            continue
+        if "mapping" in one and compiles(mapping):
+            made = _preset(one, action).mapping
+            for path, message in subscription_key_issues(keys_of(definition, action), made):
+                yield document.issue(place + pointer(at, "mapping") + path, message)
+        if directive_keys(mapping):
             continue
         own, fields = place + pointer(at, "mapping"), action.fields["properties"]
         for name in mapping:
@@ -293,3 +308,20 @@ def _overlaps(
             f"count twice; narrow one of them, or {allowing}"
         )
         yield document.issue(place + pointer(at, "subscribe"), message)
+
+
+def _same_keys(
+    definition: DestinationDefinition,
+    document: Document,
+    place: str,
+    presets: Sequence[tuple[int, Preset]],
+) -> Iterator[Issue]:
+    """Yield the pairs of subscriptions of which the partner would drop one as a repeat."""
+    for (_, one), (at, other) in itertools.combinations(presets, 2):
+        first, second = (
+            keys_of(definition, definition.actions[each.partner_action]) for each in (one, other)
+        )
+        name = same_key(first, one.mapping, second, other.mapping)
+        if name is not None and overlap(compile_fql(one.subscribe), compile_fql(other.subscribe)):
+            message = f"{other.name!r} {twice_message(name, one.name)}"
+            yield document.issue(place + pointer(at, "subscribe"), message)

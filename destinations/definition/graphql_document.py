@@ -22,6 +22,7 @@ __all__ = [
     "RootField",
     "alias",
     "check_operation",
+    "operation_kind",
     "parse_operation",
     "root_keys",
     "variable_name",
@@ -112,6 +113,17 @@ def parse_operation(document: str) -> Operation:
             for variable in definition.variable_definitions or ()
         ),
     )
+
+
+def operation_kind(document: str) -> str:
+    """Return ``query`` or ``mutation``; empty for an invalid document."""
+    try:
+        (operation,) = graphql.parse(document, no_location=True).definitions
+    except (graphql.GraphQLSyntaxError, ValueError):
+        return ""
+    if not isinstance(operation, graphql.OperationDefinitionNode):
+        return ""
+    return operation.operation.value
 
 
 def root_keys(document: str) -> Sequence[str]:

@@ -20,6 +20,7 @@ from destinations.definition.check import check_action, check_destination, warni
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
+from destinations.definition.usage_checks import usage_issues
 from destinations.errors import DefinitionError, Issue, did_you_mean
 
 __all__ = ["DefinitionFiles", "check_folder", "is_definition", "load_definition", "other_files"]
@@ -135,6 +136,7 @@ def _load_files(name: str, path: str, files: tuple[_File, ...]) -> _Loaded:
     issues += check_destination(destination, documents)
     for document in documents.values():
         issues += check_action(document, destination.data["requests"])
+        issues += usage_issues(document, destination.data)
     if issues:
         return tuple(issues), None
     actions = {stem: build_action(document.data) for stem, document in documents.items()}

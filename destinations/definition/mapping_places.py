@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
+from destinations.definition.answer_shapes import answer_shape
 from destinations.definition.build import DELETION_FIELDS
 from destinations.definition.form_keywords import choice_fields
 from destinations.definition.reads import Shape
@@ -20,9 +22,13 @@ __all__ = [
     "ANSWER",
     "EVENT",
     "destination_mappings",
+    "found_shape",
     "payload_shape",
     "reconcile_key",
+    "shown_shape",
     "touches_shape",
+    "usage_shape",
+    "where_shape",
     "window_shape",
     "with_payload",
 ]
@@ -65,6 +71,7 @@ _PAYLOAD_FIRST: Final = (
 _NO_STEP: Final = (
     "must not read answers: these are of the steps before a request, and no step makes this one"
 )
+_NO_QUESTION: Final = "must not read usage: no question about usage makes this request"
 ANSWER: Final = Shape("root", {"answer": None})
 """What a mapping on an answer reads."""
 
@@ -85,6 +92,51 @@ def touches_shape(fields: Mapping[str, Any]) -> Shape:
 def window_shape(fields: Mapping[str, Any]) -> Shape:
     """Return the shape that the time of an event can be read from."""
     return _of_event(payload_shape(fields))
+
+
+def usage_shape(
+    fields: Mapping[str, Any], destination: Mapping[str, Any], *, with_event: bool = False
+) -> Shape:
+    """Return the shape of what an event counts for: its payload and the settings.
+
+    Only the time of it may be read from the event.
+    """
+    roots = {"payload": payload_shape(fields), "settings": _settings_shape(destination)}
+    if with_event:
+        return Shape("root", {"event": _EVENT_OF_REQUEST, **roots}, _WITHIN_EVENT)
+    message = "must not read event: write a field of the action, such as $.payload.amount"
+    elsewhere = {key: f"unknown root {key!r}: expected payload or settings" for key in _EVENT_KEYS}
+    return Shape("root", roots, {**elsewhere, "event": message})
+
+
+_USAGE: Final = Shape("key of usage", dict.fromkeys(("user", "feature", "from", "to")))
+"""What the partner is asked with about usage."""
+
+
+def found_shape() -> Shape:
+    """Return the shape of the answer to one step of a question about usage."""
+    return ANSWER
+
+
+def shown_shape(steps: Sequence[str]) -> Shape:
+    """Return the shape of the answers to a question about usage, in these steps."""
+    if not steps:
+        message = "must not read answers: the question has no steps; write $.answer"
+        return Shape("root", {"answer": None}, {"answers": message})
+    return Shape("root", {"answer": None, "answers": Shape("step", dict.fromkeys(steps))})
+
+
+def where_shape(steps: Sequence[str], destination: Mapping[str, Any]) -> Shape:
+    """Return the shape by which an item of an answer is found, after these steps."""
+    answers = Shape("step", dict.fromkeys(steps))
+    return Shape(
+        "root", {"usage": _USAGE, "settings": _settings_shape(destination), "answers": answers}
+    )
+
+
+def _settings_shape(destination: Mapping[str, Any]) -> Shape:
+    settings = destination["settings"]["properties"]
+    return Shape("setting", {key: _of_schema(spec) for key, spec in settings.items()})
 
 
 def _of_event(payload: Shape | None) -> Shape:
@@ -127,8 +179,7 @@ class _Shapes:
             for action in actions
             for _, _, choices in choice_fields(action["fields"])
         }
-        settings = data["settings"]["properties"]
-        self._settings = Shape("setting", {key: _of_schema(spec) for key, spec in settings.items()})
+        self._settings = _settings_shape(data)
 
     def own(self, name: str) -> Shape:
         """Return the shape that the mappings of a request read."""
@@ -136,12 +187,55 @@ class _Shapes:
             message = "must not use event or payload: choices are asked for without an event"
             elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
             return Shape("root", {"settings": self._settings, "page": None}, elsewhere)
+        if name in self._of_usage:
+            return self._asking_about_usage(name)
         return self.of_request(self.payload(name), self.answers(name))
+
+    @cached_property
+    def _of_usage(self) -> Mapping[str, list[_UsageStep]]:
+        """The requests about usage, each with the steps that make it."""
+        found: dict[str, list[_UsageStep]] = {}
+        for action in self._actions:
+            ask = action.get("usage", {}).get("ask", {})
+            steps = ask.get("steps", ())
+            names = [one["name"] for one in steps]
+            if "request" in ask:
+                found.setdefault(ask["request"], []).append(_UsageStep(action["slug"], "", [], []))
+            for index, step in enumerate(steps):
+                made = _UsageStep(action["slug"], step["name"], names[:index], names[index:])
+                found.setdefault(step["request"], []).append(made)
+        return found
+
+    def _asking_about_usage(self, name: str) -> Shape:
+        """Return the shape of a request about usage, which is made without an event."""
+        message = "must not use event or payload: usage is asked for without an event"
+        elsewhere = {**_WITHIN_EVENT, "event": message, "payload": message}
+        roots: dict[str, Shape | None] = {"settings": self._settings}
+        other = self._maker_beside_steps(name) or self._step_that_makes(name)
+        if other:
+            why = f"{other} makes this request as well, and asks about no usage"
+            refused = {key: f"must not read {key}: {why}" for key in ("usage", "answers", "page")}
+            return Shape("root", roots, {**elsewhere, **refused})
+        roots |= {"usage": _USAGE, "page": None}
+        uses = self._of_usage[name]
+        if any(use.step for use in uses):
+            roots["answers"] = _answers_before(uses)
+        else:
+            elsewhere["answers"] = "must not read answers: no step comes before this request"
+        return Shape("root", roots, elsewhere)
+
+    def _step_that_makes(self, name: str) -> str:
+        """Return the step of an action that makes a request for an event; empty if none does."""
+        for action in self._actions:
+            for step in action["perform"].get("steps", ()):
+                if step["request"] == name:
+                    return f"the step {step['name']} of {action['slug']}"
+        return ""
 
     def of_request(self, payload: Shape | None, answers: Shape | str = _NO_STEP) -> Shape:
         """Return the shape that a request can read; ``answers`` may be why it has none."""
         roots = {"event": _EVENT_OF_REQUEST, "payload": payload, "settings": self._settings}
-        elsewhere = {}
+        elsewhere = {"usage": _NO_QUESTION}
         if isinstance(answers, Shape):
             roots["answers"] = answers
         else:
@@ -176,7 +270,7 @@ class _Shapes:
         for one in self._steps_of(slugs):
             lacking = next((use for use in uses if one not in use[2]), None)
             if lacking is None:
-                found[one] = None
+                found[one] = self._answer_of(slugs, one)
                 continue
             slug, step, before = lacking
             known = ", ".join(before) or "none"
@@ -185,6 +279,18 @@ class _Shapes:
                 f" request; before it: {known}"
             )
         return Shape("step", found, elsewhere)
+
+    def _answer_of(self, slugs: Collection[str], name: str) -> Shape | None:
+        """Return the shape of the answer to a step; None if actions ask different requests."""
+        asked = {
+            step["request"]
+            for action in self._actions
+            if action["slug"] in slugs
+            for step in action["perform"].get("steps", ())
+            if step["name"] == name
+        }
+        known = [self._requests[one] for one in asked if one in self._requests]
+        return answer_shape(known[0]) if len(known) == len(asked) == 1 else None
 
     def _steps_of(self, slugs: Collection[str]) -> list[str]:
         performs = [one["perform"] for one in self._actions if one["slug"] in slugs]
@@ -259,6 +365,37 @@ class _Shapes:
             }
         ]
         return _united(found)
+
+
+class _UsageStep(NamedTuple):
+    """A step of the question about usage of an action; ``step`` is empty for the only request."""
+
+    slug: str
+    step: str
+    before: Sequence[str]
+    after: Sequence[str]
+
+    @property
+    def where(self) -> str:
+        what = f"the step {self.step} of usage" if self.step else "the question about usage"
+        return f"{what} of {self.slug}"
+
+
+def _answers_before(uses: Sequence[_UsageStep]) -> Shape:
+    """Return the shape of the answers that all these steps have; why they lack others."""
+    found: dict[str, Shape | None] = {}
+    elsewhere: dict[str, str] = {}
+    for one in dict.fromkeys(name for use in uses for name in (*use.before, *use.after)):
+        lacking = next((use for use in uses if one not in use.before), None)
+        if lacking is None:
+            found[one] = None
+        else:
+            known = ", ".join(lacking.before) or "none"
+            elsewhere[one] = (
+                f"the step {one} does not come before {lacking.where}, which makes this request;"
+                f" before it: {known}"
+            )
+    return Shape("step", found, elsewhere)
 
 
 def with_payload(perform: Mapping[str, Any]) -> list[str]:

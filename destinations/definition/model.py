@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
@@ -20,6 +21,7 @@ __all__ = [
     "AUTHORIZATION",
     "DELETION",
     "PATHS",
+    "SUCCESS",
     "AccessTokenAuth",
     "ActionDefinition",
     "ApiKeyAuth",
@@ -36,12 +38,18 @@ __all__ = [
     "Timeouts",
     "TransportDefinition",
     "Unmapped",
+    "UsageDefinition",
+    "UsageQuestion",
+    "UsageStep",
     "Window",
 ]
 
 
 AUTHORIZATION: Final = "Authorization"
 """The header of most credentials (RFC 9110, 11.6.2)."""
+
+SUCCESS: Final = "ok"
+"""The name of an answer that is a success."""
 
 DELETION: Final = "onDelete"
 """The slug of the action that ``onDelete`` makes, and the name of its only subscription."""
@@ -183,6 +191,19 @@ class Step:
     request: str
     when: Mapping[str, str | JsonSchema] = field(default_factory=dict)
 
+    @property
+    def condition(self) -> str:
+        """What must have been answered before, in words; empty if it is always made."""
+        found = []
+        for name, wanted in self.when.items():
+            if isinstance(wanted, str):
+                answer = "a success" if wanted == SUCCESS else wanted
+                found.append(f"the answer to {name} is {answer}")
+            else:
+                schema = json.dumps(wanted, ensure_ascii=False, default=str)
+                found.append(f"the answer to {name} fits {schema}")
+        return " and ".join(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Perform:
@@ -190,7 +211,8 @@ class Perform:
 
     ``batch_size`` events at most go through a generator or steps together; see
     `destinations.runtime.generator_run`. ``repeatable`` steps may be made again after a lost
-    answer, from the first one on, once ``repeat_after`` seconds are over.
+    answer, from the first one on, once ``repeat_after`` seconds are over. ``otherwise`` is what
+    becomes of an event if steps are left out and none has changed anything; None rejects it.
     """
 
     request: str | None = None
@@ -200,6 +222,7 @@ class Perform:
     steps: tuple[Step, ...] = ()
     repeatable: bool = False
     repeat_after: float = 120.0
+    otherwise: Literal["delivered", "filtered"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -229,12 +252,59 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageStep:
+    """A request on the way to what the partner has counted; its answer is called ``name``.
+
+    With ``items``, a mapping on the answer, only the item counts whose members have the values of
+    ``where``. ``next`` gives what the next page of that list is asked with.
+    """
+
+    name: str
+    request: str
+    items: object = None
+    where: Mapping[str, object] = field(default_factory=dict)
+    next: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuestion:
+    """The question what the partner has counted; the last of its ``steps`` has the amount.
+
+    ``shown`` and ``next`` are mappings on ``answer`` and ``answers``. The answers named in
+    ``nothing`` mean 0. The partner counts by ``aligned`` seconds, and may take ``settles_after``
+    seconds to do it; None where any time is fine, and where nothing is known.
+    """
+
+    steps: tuple[UsageStep, ...]
+    shown: object
+    next: object = None
+    nothing: tuple[str, ...] = ()
+    aligned: float | None = None
+    settles_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDefinition:
+    """The usage that an event of an action is at the partner.
+
+    ``user``, ``feature`` and ``amount`` are mappings on ``payload`` and ``settings``; ``at``, the
+    time, reads ``event`` as well.
+    """
+
+    user: object
+    feature: object
+    ask: UsageQuestion
+    at: object
+    amount: object = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ActionDefinition:
     """One action: its fields (JSON Schema; each default is a mapping) and what it performs.
 
     ``touches`` are mappings from a payload to the names of further accounts that an event touches.
     With ``operator``, only commands run the action, and no subscription may have it. Outside of its
-    ``window`` no event is sent.
+    ``window`` no event is sent. ``usage`` says what its events count for, if that can be compared.
     """
 
     slug: str
@@ -248,6 +318,7 @@ class ActionDefinition:
     touches: tuple[object, ...] = ()
     operator: bool = False
     window: Window | None = None
+    usage: UsageDefinition | None = None
 
     @property
     def default_mapping(self) -> dict[str, object]:

@@ -30,7 +30,8 @@ class Shape:
     ``what`` names a key in messages, such as ``field``. ``elsewhere`` are keys of other places,
     each with the message for it. An open shape may have more keys than these. ``of_url`` says that
     templates may begin a path with ``$.``, as those of URLs may. ``scalar`` is the type of a value
-    that has no keys, such as ``a string``; empty for an object.
+    that has no keys, such as ``a string``; empty for an object. A list has ``items``, of this shape
+    each, if ``is_list``.
     """
 
     what: str
@@ -39,6 +40,8 @@ class Shape:
     is_open: bool = False
     of_url: bool = False
     scalar: str = ""
+    is_list: bool = False
+    items: Shape | None = None
 
     def issue(self, path: tuple[str, ...]) -> str | None:
         """Return why nothing is found at ``path``; None if something can be."""
@@ -49,6 +52,8 @@ class Shape:
             return (
                 None if _is_of_text(key) else f"reads {key!r} of {self.scalar}, which has no keys"
             )
+        if self.is_list:
+            return self._issue_in_list(key, tuple(rest))
         if key in self.keys:
             inner = self.keys[key]
             return None if inner is None else inner.issue(tuple(rest))
@@ -59,6 +64,13 @@ class Shape:
             known = ", ".join(self.keys) or "none"
             return f"unknown {self.what} {key!r}; known: {known}{near}"
         return f"unknown {self.what} {key!r}{near}" if _is_near(key, self.keys) else None
+
+    def _issue_in_list(self, key: str, rest: tuple[str, ...]) -> str | None:
+        if key.isdigit():
+            return None if self.items is None else self.items.issue(rest)
+        if key == "length":
+            return None
+        return f"reads {key!r} of a list: say of which item, such as [0].{key}"
 
 
 def _is_near(key: str, known: Mapping[str, object]) -> bool:

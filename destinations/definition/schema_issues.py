@@ -19,7 +19,7 @@ from destinations.segment.validation.schema_wording import Mismatch, wording
 
 __all__ = ["issues_by_schema", "schema_issues"]
 
-_OF_MAPPINGS: Final = {"mapping", "directive", "textOrDirective", "objectOrDirective"}
+_OF_EDITORS: Final = {"mapping", "directive", "textOrDirective", "objectOrDirective", "keyword"}
 
 
 @cache
@@ -27,8 +27,8 @@ def _validator(kind: str) -> Any:
     schemas = importlib.resources.files("destinations.definition") / "schemas"
     schema = json.loads((schemas / f"{kind}.schema.json").read_text(encoding="utf-8"))
     # The schemas describe mappings only for editors: compiling one finds its issues, with their
-    # places and in better words.
-    for name in _OF_MAPPINGS & schema.get("$defs", {}).keys():
+    # places and in better words. So are keywords: what is meant is said, and not all is refused.
+    for name in _OF_EDITORS & schema.get("$defs", {}).keys():
         schema["$defs"][name] = {}
     return _of_schema(schema)
 

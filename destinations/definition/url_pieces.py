@@ -21,7 +21,6 @@ from destinations.segment.mapping.roots import reads
 from destinations.segment.mapping.templates import split_template
 
 __all__ = [
-    "OF_ONE_EVENT",
     "AddressChange",
     "AddressChoice",
     "AddressComputed",
@@ -39,10 +38,28 @@ __all__ = [
     "is_fixed",
     "is_relative",
     "read_address",
+    "varies",
 ]
 
-OF_ONE_EVENT: Final = ("event", "payload", "answers")
+_OF_ONE_EVENT: Final = ("event", "payload", "answers")
 """The roots of a request's mappings that depend on the event."""
+
+_OF_ONE_QUESTION: Final = ("usage", "page")
+"""The roots that depend on what is asked; they are also words that stand in many addresses."""
+
+
+def varies(source: object) -> bool:
+    """Return whether a part of a request depends on its event, or on what is asked with it."""
+    return reads(source, *_OF_ONE_EVENT) or _has_directive_that_asks(source)
+
+
+def _has_directive_that_asks(source: object) -> bool:
+    """Return whether a directive may read what is asked; text beside directives is only text."""
+    if isinstance(source, Mapping):
+        if split(source) is not None:
+            return reads(source, *_OF_ONE_QUESTION)
+        return any(map(_has_directive_that_asks, source.values()))
+    return isinstance(source, list | tuple) and any(map(_has_directive_that_asks, source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,7 @@ class Roots:
         """Return whether a mapping certainly does not depend on the event."""
         if self.is_inner:
             return not isinstance(source, dict | list)
-        return not reads(source, *OF_ONE_EVENT)
+        return not varies(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +262,10 @@ def is_fixed(address: AddressMapping) -> bool:
     """Return whether a URL is the same for all events."""
     match address:
         case AddressChoice():
-            is_same = not reads(address.source, *OF_ONE_EVENT)
+            is_same = not varies(address.source)
             return is_same and all(map(is_fixed, address.branches.values()))
         case AddressWithin():
-            return not reads(address.root, *OF_ONE_EVENT)
+            return not varies(address.root)
         case AddressChange():
             return is_fixed(address.inner)
     return not holds_values(address)

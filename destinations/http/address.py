@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from destinations.definition.url_pieces import (
-    OF_ONE_EVENT,
     AddressChange,
     AddressChoice,
     AddressComputed,
@@ -23,8 +22,10 @@ from destinations.definition.url_pieces import (
     AddressText,
     AddressWhole,
     AddressWithin,
+    chosen_urls,
     is_fixed,
     read_address,
+    varies,
 )
 from destinations.errors import ResolveError
 from destinations.http.answer import Context
@@ -32,7 +33,8 @@ from destinations.secrets import reveal
 from destinations.segment.javascript import UNDEFINED, to_string, type_name
 from destinations.segment.json_pointer import value_at, with_value
 from destinations.segment.mapping import CompiledValue, compile_value
-from destinations.segment.mapping.roots import reads
+from destinations.segment.mapping.parts import paths_read
+from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = ["Address"]
 
@@ -54,18 +56,41 @@ class Address:
     def __init__(self, base: object, path: Sequence[object] = ()) -> None:
         address = read_address(base)
         self._base = _compile(address)
+        self._source = base
         self._path = [_segment(source, f"/path/{at}") for at, source in enumerate(path)]
-        self.is_fixed = is_fixed(address) and not reads(list(path), *OF_ONE_EVENT)
+        self.is_fixed = is_fixed(address) and not varies(list(path))
         """Whether the URL is the same for every event, as it depends only on settings."""
 
     def url(self, context: Context) -> str:
         """Return the URL; raises `ResolveError` unless it is an absolute HTTP(S) URL."""
-        url = _joined(self._base(context))
-        parts = _split(url)
+        try:
+            url = _joined(self._base(context))
+            parts = _split(url)
+        except ResolveError as error:
+            missing = _missing(self._source, context)
+            raise ResolveError(error.path, error.message + missing) from None
         if not self._path:
             return url
         path = parts.path.rstrip("/") + "".join("/" + segment(context) for segment in self._path)
         return parts._replace(path=path).geturl()
+
+
+def _missing(base: object, context: Context) -> str:
+    """Return which settings a URL is made of that are not given, for the end of a message."""
+    settings = context.get("settings", {})
+    chosen, where = chosen_urls(base), ""
+    if chosen is not None:
+        name, urls = chosen
+        value = settings.get(name)
+        if value is None:
+            return f"; the setting {name}, which chooses it, is not given"
+        base, where = urls.get(reveal(value)), f" of {name} {reveal(value)}"
+    read = [split_path(strip_root(path)) for path in paths_read(base)]
+    names = [path[1] for path in read if path[:1] == ("settings",) and len(path) > 1]
+    missing = [name for name in dict.fromkeys(names) if settings.get(name) is None]
+    if not missing:
+        return ""
+    return f"; the URL{where} is made of the setting {' and '.join(missing)}, which is not given"
 
 
 def _split(url: str) -> SplitResult:

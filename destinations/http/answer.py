@@ -109,7 +109,8 @@ class Failure:
     was a request at all. ``is_there`` says that the partner has this very event already, or some
     event of the batch. ``beside``: the event itself is fine, but was not applied, as
     others of its batch failed. ``rule`` is the place of the rule that decided, as in
-    ``errorRules[2]``; empty if none of the definition did.
+    ``errorRules[2]``; empty if none of the definition did. Without an access token nothing was
+    ``attempted``, which costs the event no attempt.
     """
 
     message: str
@@ -128,6 +129,7 @@ class Failure:
     is_there: Literal["event", "batch"] | None = None
     beside: bool = False
     rule: str = field(default="", compare=False)
+    attempted: bool = True
 
     @property
     def is_answered(self) -> bool:
@@ -143,6 +145,7 @@ class Failure:
             self.concerns,
             self.wait_for,
             self.for_operator,
+            attempted=self.attempted,
         )
 
     def error(self) -> IntegrationError:

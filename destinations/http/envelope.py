@@ -22,7 +22,7 @@ from destinations.definition import (
     RequestAuth,
     TransportDefinition,
 )
-from destinations.definition.url_pieces import OF_ONE_EVENT
+from destinations.definition.url_pieces import varies
 from destinations.errors import ResolveError
 from destinations.http.address import Address
 from destinations.http.answer import Context, HttpResponse
@@ -30,7 +30,6 @@ from destinations.http.parameters import revealed_text
 from destinations.segment.javascript import UNDEFINED
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping import compile_value
-from destinations.segment.mapping.roots import reads
 
 __all__ = [
     "STAND_IN_HEADER",
@@ -124,7 +123,7 @@ class Envelope:
         self._headers: list[tuple[str, _Value]] = [
             (name, compile_value(value)) for name, value in merged.values()
         ]
-        own = [name for name, value in merged.values() if not reads(value, *OF_ONE_EVENT)]
+        own = [name for name, value in merged.values() if not varies(value)]
         self._fixed_headers = [one for one in self._headers if one[0] in own]
         auth = transport.auth
         credential = _credential_header(auth)

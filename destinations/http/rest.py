@@ -11,7 +11,7 @@ from destinations.definition import (
     RestDefinition,
     TransportDefinition,
 )
-from destinations.definition.url_pieces import OF_ONE_EVENT
+from destinations.definition.url_pieces import varies
 from destinations.errors import ResolveError
 from destinations.http.answer import Answer, Context, Failure, HttpRequest, HttpResponse, Part
 from destinations.http.envelope import (
@@ -75,7 +75,7 @@ class RestRequest:
         self._batch_json = None if call.batch_json is None else compile_value(call.batch_json)
         self._signer = None if call.sign is None else Signer(call.sign)
         rules = (*definition.error_rules, *error_rules)
-        fixed = self._envelope.is_fixed and not reads(dict(call.query), *OF_ONE_EVENT)
+        fixed = self._envelope.is_fixed and not varies(dict(call.query))
         self._errors = ErrorReader(
             *(definition.answers, rules),
             fixed_address=fixed,

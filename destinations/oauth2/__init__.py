@@ -1,6 +1,6 @@
 """Get access tokens (RFC 6749), keep them, and send requests with them."""
 
-from destinations.oauth2.access import Access, AccessTokens
+from destinations.oauth2.access import Access, AccessTokens, Sent
 from destinations.oauth2.answers import RULE, Cure, TokenAnswer, TokenError, read_answer
 from destinations.oauth2.endpoint import TokenEndpoint, check_library
 from destinations.oauth2.holder import TokenHolder
@@ -13,6 +13,7 @@ __all__ = [
     "Cure",
     "KeptToken",
     "MemoryKeeper",
+    "Sent",
     "TokenAnswer",
     "TokenEndpoint",
     "TokenError",

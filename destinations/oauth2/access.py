@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from destinations.clock import SystemClock, WallClock
@@ -20,7 +20,7 @@ from destinations.oauth2.holder import TokenHolder
 from destinations.oauth2.keeping import MemoryKeeper, TokenKeeper
 from destinations.secrets import reveal
 
-__all__ = ["Access", "AccessTokens"]
+__all__ = ["Access", "AccessTokens", "Sent"]
 
 _HEADER: Final = "Authorization"
 _UNAUTHORIZED: Final = 401
@@ -30,6 +30,14 @@ _HELD: Final = 20_000
 """Accounts whose tokens are held in memory; those of others are read from the store again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An answer, and the token that its request had, which is empty without one."""
+
+    response: HttpResponse
+    token: str = field(default="", repr=False)
+
+
 class Access:
     """Sends the requests of one account at the partner."""
 
@@ -37,27 +45,41 @@ class Access:
         self._endpoint = endpoint
         self._holder = holder
 
-    def send(self, request: HttpRequest, transport: Transport) -> HttpResponse:
+    def send(
+        self, request: HttpRequest, transport: Transport, *, is_test: bool = False
+    ) -> HttpResponse:
+        """Return the answer to a request; see `send_with_token`."""
+        return self.send_with_token(request, transport, is_test=is_test).response
+
+    def send_with_token(
+        self, request: HttpRequest, transport: Transport, *, is_test: bool = False
+    ) -> Sent:
         """Send a request with a token; raises `TokenError` without one, else as the transport does.
 
         An answer 401 changed nothing at the partner. Its token may have been revoked: the request
-        is sent once more with a new one, and again if another process has replaced that since.
+        is sent once more with a new one, and again if another process has replaced that since. A
+        token that was got for that reason is only renewed again if the authentication test
+        (``is_test``) is refused as well: else it is this request that is refused.
         """
         if request.headers.get(_HEADER) != ACCESS_TOKEN:
-            return transport.send(request)
+            return Sent(transport.send(request))
         token = self._holder.current(self._endpoint, transport)
         response = transport.send(_with_token(request, token))
         for _ in range(_REPLACED):
             if response.status != _UNAUTHORIZED:
                 break
-            other = self._holder.instead_of(token, self._endpoint, transport)
+            other = self._holder.instead_of(token, self._endpoint, transport, is_test=is_test)
             if other is None:
-                return response
+                break
             token = other
             response = transport.send(_with_token(request, token))
-        if response.status != _UNAUTHORIZED:
+        if 200 <= response.status < 300:
             self._holder.accepted(token)
-        return response
+        return Sent(response, token)
+
+    def is_replaced(self, token: str) -> bool:
+        """Return whether requests are sent with another token by now."""
+        return self._holder.is_replaced(token)
 
 
 def _with_token(request: HttpRequest, token: str) -> HttpRequest:
@@ -78,11 +100,18 @@ class AccessTokens:
         self._holders: OrderedDict[str, TokenHolder] = OrderedDict()
 
     def of(
-        self, definition: DestinationDefinition, settings: Settings, *, public_only: bool = False
+        self,
+        definition: DestinationDefinition,
+        settings: Settings,
+        *,
+        public_only: bool = False,
+        owner: str | None = "",
     ) -> Access | None:
         """Return what sends the requests of a destination with these settings.
 
         From now on the settings mask its tokens, too. Returns None for a definition without OAuth2.
+        ``owner`` is the full name of the scope of a customer, with whom its token goes; None for
+        credentials of which it is not known yet whose they are.
         """
         if definition.oauth2 is None:
             return None
@@ -92,7 +121,10 @@ class AccessTokens:
             stand_in=definition.transport.stand_in,
             public_only=public_only,
         )
-        holder = self._holder(_name(definition, definition.oauth2, endpoint))
+        name = _name(definition, definition.oauth2, endpoint)
+        if owner is not None:
+            self._keeper.own(name, owner)
+        holder = self._holder(name)
         settings.issued = holder.secrets
         return Access(endpoint, holder)
 

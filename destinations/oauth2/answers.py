@@ -83,9 +83,12 @@ def read_answer(
         body = None
     data: Mapping[str, Any] = body if isinstance(body, dict) else {}
     status = response.status
-    if 200 <= status < 300 and isinstance(data.get("access_token"), str):
-        return _token(data, place)
-    code = data.get("error")
+    is_success = 200 <= status < 300
+    given, code = data.get("access_token"), data.get("error")
+    is_error = isinstance(code, str) and bool(code)
+    # A token beside an error is one: with it a refresh token may have come that is taken once.
+    if is_success and isinstance(given, str) and (given.strip() or not is_error):
+        return _token(data, given.strip(), place)
     if status >= 500 or status in {408, 429}:
         said = _shown(response, body, mask)
         meaning = meaning_of_status(status)
@@ -97,7 +100,7 @@ def read_answer(
             wait=retry_after(response),
             is_lost=status >= 500,
         )
-    if isinstance(code, str) and code and status < 500:
+    if isinstance(code, str) and code:
         described = data.get("error_description")
         text = f": {described}" if isinstance(described, str) and described.strip() else ""
         said = mask(one_line(code + text))[:_MOST_SHOWN]
@@ -107,7 +110,8 @@ def read_answer(
     if status in _OF_TOKENS and data:
         said = f"HTTP {status}{_shown(response, body, mask)}"
         raise refused(place, said, cures.get(_INVALID_GRANT if status == 400 else "", cures[""]))
-    raise _may_pass(place, _unreadable(response, body, mask), "unavailable", status=status)
+    said = _unreadable(response, body, mask)
+    raise _may_pass(place, said, "unavailable", status=status, is_lost=is_success)
 
 
 def lost_answer(place: str, error: TransportError) -> TokenError:
@@ -127,6 +131,7 @@ def refused(place: str, said: str, cure: Cure) -> TokenError:
             retryable=False,
             nothing_applied=True,
             concerns="key",
+            attempted=False,
             rule=f"{RULE}.{cure.key}" if cure.key else RULE,
         )
     )
@@ -154,23 +159,31 @@ def _may_pass(
             nothing_applied=True,
             retry_after=wait,
             for_operator=True,
+            attempted=False,
             rule=RULE,
         ),
         is_lost=is_lost,
     )
 
 
-def _token(data: Mapping[str, Any], place: str) -> TokenAnswer:
-    token: str = data["access_token"]
-    if not token.strip() or not token.isascii() or not token.isprintable():
-        raise _may_pass(place, "its access_token cannot be sent in a header", "invalid", status=200)
+def _token(data: Mapping[str, Any], token: str, place: str) -> TokenAnswer:
+    """Return the token of an answer; raises `TokenError` for one that cannot be used.
+
+    Then a refresh token that came with it is lost.
+    """
+    said = ""
     kind = data.get("token_type")
-    if isinstance(kind, str) and kind.strip() and kind.strip().lower() != "bearer":
+    if not token:
+        said = "its access_token is empty"
+    elif not token.isascii() or not token.isprintable():
+        said = "its access_token cannot be sent in a header"
+    elif isinstance(kind, str) and kind.strip() and kind.strip().lower() != "bearer":
         said = f"it gives tokens of the type {one_line(kind)[:40]!r}: expected Bearer"
-        raise _may_pass(place, said, "invalid", status=200)
+    if said:
+        raise _may_pass(place, said, "invalid", status=200, is_lost=True)
     refresh = data.get("refresh_token")
     return TokenAnswer(
-        token.strip(),
+        token,
         _lifetime(data.get("expires_in")),
         refresh if isinstance(refresh, str) and refresh.strip() else None,
     )
@@ -201,7 +214,8 @@ def _unreadable(response: HttpResponse, body: object, mask: Callable[[str], str]
     if 300 <= status < 400:
         return f"HTTP {status}{_shown(response, body, mask)}; check tokenUrl"
     if isinstance(body, dict):
-        what = "JSON without access_token"
+        is_other = body.get("access_token") is not None
+        what = "an access_token that is not text" if is_other else "JSON without access_token"
     elif body is not None:
         what = "JSON that is not an object"
     else:

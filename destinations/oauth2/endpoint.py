@@ -204,7 +204,9 @@ class TokenEndpoint:
             return cures
         again = Cure(
             f"the refresh token was revoked, has expired or was replaced{note}: authorize again, "
-            f"and put the new refresh token into the setting {oauth2.refresh_token}",
+            f"put the new refresh token into the setting {oauth2.refresh_token}, and reload the "
+            "server (restart it if the setting is in its environment), or run again with "
+            "--same-account",
             "refreshToken",
         )
         return {**cures, "invalid_grant": again, "bad_refresh_token": again}

@@ -27,12 +27,19 @@ _SHARE: Final = 0.2
 """A token is renewed when a fifth of its life is left, but at most 5 minutes before it ends."""
 
 _AGAIN: Final = 1.0
+_LONGEST_AGAIN: Final = 60.0
 _REFUSED_AGAIN: Final = 5.0
 _EARLY_AGAIN: Final = 15.0
-"""Seconds before it is asked again: after a failure, after a refusal, while the old one is good."""
+"""Seconds before it is asked again: after a failure (doubled each time, up to the longest), after a
+refusal, while the old one is good."""
 
-_DOUBTED: Final = 60.0
-"""Seconds in which a token is not renewed again that was got because of a 401: it is refused, too.
+_LONGEST_ASKED: Final = 3600.0
+"""The most seconds for which a `Retry-After` is heeded."""
+
+_DOUBTED: Final = 300.0
+"""Seconds before a token is renewed because of a 401 that was itself got because of one.
+
+So it is as long as the partner has not accepted it: it may refuse whatever it issues.
 """
 
 _PATIENCE: Final = 30.0
@@ -61,8 +68,13 @@ class TokenHolder:
         self._renewing = threading.Lock()
         self._token: str | None = None
         self._renew_at = self._expires_at = 0.0
-        self._doubted_until = 0.0
         self._ask_at = 0.0
+        # Of the token: whether it was got because of a 401, and when; whether the partner has
+        # accepted it since, and whether it refused it, so that it is not sent again.
+        self._after_401 = False
+        self._got_at = 0.0
+        self._is_accepted = self._is_refused = False
+        self._failures = 0
         self._error: TokenError | None = None
         # Got, but not kept: it must not be used before it is, as it has a new refresh token.
         self._unsaved: tuple[KeptToken, KeptToken, str] | None = None
@@ -80,13 +92,17 @@ class TokenHolder:
         """
         with self._lock:
             now, token = self._clock.monotonic(), self._token
-            if token is not None and now < self._renew_at:
+            rejected = token if self._is_refused else None
+            if token is None or rejected is not None:
+                is_good = False
+            elif now < self._renew_at:
                 return token
-            is_good = token is not None and now < self._expires_at
-            if is_good and now < self._ask_at:
-                return token or ""
+            else:
+                is_good = now < self._expires_at
+                if is_good and now < self._ask_at:
+                    return token
         if not is_good or token is None:
-            return self._renewed(endpoint, transport, rejected=None)
+            return self._renewed(endpoint, transport, rejected=rejected)
         # It is still good: the others go on while one thread renews it.
         if not self._renewing.acquire(blocking=False):
             return token
@@ -94,7 +110,7 @@ class TokenHolder:
             return self._renew(endpoint, transport, rejected=None)
         except TokenError as error:
             with self._lock:
-                wait = max(_EARLY_AGAIN, error.failure.retry_after or 0.0)
+                wait = max(_EARLY_AGAIN, _asked_to_wait(error))
                 self._ask_at = self._clock.monotonic() + wait
             _LOG.warning("access token not renewed yet, the old one is still good: %s", error)
             return token
@@ -102,20 +118,42 @@ class TokenHolder:
             self._renewing.release()
 
     def instead_of(
-        self, rejected: str, endpoint: TokenEndpoint, transport: Transport
+        self,
+        rejected: str,
+        endpoint: TokenEndpoint,
+        transport: Transport,
+        *,
+        is_test: bool = False,
     ) -> str | None:
         """Return a token in place of one that the partner rejects; raises `TokenError`.
 
-        Returns None if there is none: this one was got just now, for the same reason.
+        Returns None if there is none, and another one would be no better: this one was got for the
+        same reason. Whether it is refused, or only this request, is for the authentication test to
+        say: only a refusal of that (``is_test``) renews it, at once if the partner has accepted it
+        since, as then it was revoked, else some time later.
         """
         with self._lock:
             now = self._clock.monotonic()
-            if self._token is not None and self._token != rejected and now < self._expires_at:
+            is_other = self._token is not None and self._token != rejected
+            if is_other and not self._is_refused and now < self._expires_at:
                 return self._token
-            is_doubted = now < self._doubted_until
-        if is_doubted:
+            may_renew = is_other or self._may_be_renewed(now, is_test=is_test)
+            if may_renew and not is_other:
+                self._is_refused = True
+        if not may_renew:
             return self._of_another(rejected)
         return self._renewed(endpoint, transport, rejected=rejected)
+
+    def _may_be_renewed(self, now: float, *, is_test: bool) -> bool:
+        """Return whether the token is to be renewed because of a 401; under the lock."""
+        if not self._after_401:
+            return True
+        return is_test and (self._is_accepted or now - self._got_at >= _DOUBTED)
+
+    def is_replaced(self, token: str) -> bool:
+        """Return whether another token is used by now, and this one not any more."""
+        with self._lock:
+            return self._token is not None and self._token != token and not self._is_refused
 
     def _of_another(self, rejected: str) -> str | None:
         """Return the token that another process has got since; None if there is none."""
@@ -125,14 +163,14 @@ class TokenHolder:
             return None
         if kept is None or not self._is_of_use(kept, rejected):
             return None
-        return self._take(kept, is_doubted=True)
+        return self._take(kept, is_accepted=False)
 
     def accepted(self, token: str) -> None:
-        """Note that the partner has taken a token."""
-        if self._doubted_until:
+        """Note that the partner has accepted a token."""
+        if not self._is_accepted or self._is_refused:
             with self._lock:
                 if token == self._token:
-                    self._doubted_until = 0.0
+                    self._is_accepted, self._is_refused = True, False
 
     def _renewed(
         self, endpoint: TokenEndpoint, transport: Transport, *, rejected: str | None
@@ -141,34 +179,44 @@ class TokenHolder:
         with self._renewing:
             with self._lock:
                 now, token = self._clock.monotonic(), self._token
-                if token is not None and token != rejected and now < self._renew_at:
+                if self._is_refused:
+                    rejected = token
+                elif token is not None and token != rejected and now < self._renew_at:
                     return token
                 if self._error is not None and now < self._ask_at:
-                    raise TokenError(self._error.failure)
+                    raise _again_in(self._error, self._ask_at - now)
             try:
                 return self._renew(endpoint, transport, rejected=rejected)
             except TokenError as error:
-                wait = _REFUSED_AGAIN if error.is_refused else _AGAIN
-                wait = max(wait, error.failure.retry_after or 0.0)
+                wait = _REFUSED_AGAIN
+                if not error.is_refused:
+                    wait = min(_LONGEST_AGAIN, _AGAIN * 2.0 ** min(self._failures, 10))
+                    self._failures += 1
+                wait = max(wait, _asked_to_wait(error))
                 with self._lock:
                     self._error, self._ask_at = error, self._clock.monotonic() + wait
                 if error.is_refused:
                     _LOG.info("%s", error)
-                raise
+                raise _again_in(error, wait) from None
 
     def _renew(self, endpoint: TokenEndpoint, transport: Transport, *, rejected: str | None) -> str:
         """Renew the token, unless another process has; only one thread is here."""
         try:
             with self._keeper.renewing(self._name, _PATIENCE):
                 kept, version = self._saved()
+                # One that was there may have been accepted by others; this process may find out.
+                is_accepted = rejected is None
                 if not self._is_of_use(kept, rejected):
-                    kept = self._asked(kept, version, endpoint, transport)
+                    is_accepted = False
+                    kept = self._asked(
+                        kept, version, endpoint, transport, after_401=rejected is not None
+                    )
         except TokenError:
             raise
         except DestinationsError as error:
             message = f"{NO_TOKEN} {endpoint.shown}: {error}"
             raise _not_kept(message) from None
-        return self._take(kept, is_doubted=rejected is not None)
+        return self._take(kept, is_accepted=is_accepted)
 
     def _saved(self) -> tuple[KeptToken, str]:
         """Return what is kept, and its version; first keeps what could not be kept before."""
@@ -190,7 +238,13 @@ class TokenHolder:
         return kept.remaining(self._clock.time()) > _margin(kept)
 
     def _asked(
-        self, kept: KeptToken, version: str, endpoint: TokenEndpoint, transport: Transport
+        self,
+        kept: KeptToken,
+        version: str,
+        endpoint: TokenEndpoint,
+        transport: Transport,
+        *,
+        after_401: bool,
     ) -> KeptToken:
         """Ask for a new token, and keep it; if it has another refresh token, before its first use.
 
@@ -215,7 +269,7 @@ class TokenHolder:
                 "the OAuth2 server names no expires_in: the access token is renewed within an "
                 "hour, or once it is refused"
             )
-        made = self._made(kept, answer)
+        made = self._made(kept, answer, after_401=after_401)
         try:
             saved = self._replaced(made, before, version)
         except DestinationsError:
@@ -247,25 +301,29 @@ class TokenHolder:
                 saved = self._keeper.save(self._name, token, version)
         return saved
 
-    def _made(self, kept: KeptToken, answer: TokenAnswer) -> KeptToken:
+    def _made(self, kept: KeptToken, answer: TokenAnswer, *, after_401: bool) -> KeptToken:
         return KeptToken(
             answer.access_token,
             self._clock.time(),
             answer.lifetime,
             answer.refresh_token or kept.refresh_token,
+            after_401=after_401,
         )
 
-    def _take(self, kept: KeptToken, *, is_doubted: bool) -> str:
+    def _take(self, kept: KeptToken, *, is_accepted: bool) -> str:
         token = kept.access_token or ""
-        remaining = kept.remaining(self._clock.time())
+        wall = self._clock.time()
+        remaining = kept.remaining(wall)
         self._remember(kept.access_token, kept.refresh_token)
         with self._lock:
             now = self._clock.monotonic()
+            self._after_401, self._failures = kept.after_401, 0
+            self._got_at = now - max(0.0, wall - kept.obtained_at)
+            self._is_accepted, self._is_refused = is_accepted, False
             self._token, self._error = token, None
             self._expires_at = now + remaining
             self._renew_at = now + max(0.0, remaining - _margin(kept))
             self._ask_at = 0.0
-            self._doubted_until = now + _DOUBTED if is_doubted else 0.0
         return token
 
     def _remember(self, *secrets: str | None) -> None:
@@ -281,6 +339,20 @@ def _margin(kept: KeptToken) -> float:
     return min(_EARLIEST, life * _SHARE)
 
 
+def _asked_to_wait(error: TokenError) -> float:
+    return min(_LONGEST_ASKED, error.failure.retry_after or 0.0)
+
+
+def _again_in(error: TokenError, seconds: float) -> TokenError:
+    """Return the error for a request that needs a token, with the time until one is asked for.
+
+    Deliveries wait that long. Where the credentials are refused, the destination pauses.
+    """
+    if error.is_refused:
+        return TokenError(error.failure)
+    return TokenError(replace(error.failure, retry_after=seconds), is_lost=error.is_lost)
+
+
 def _not_kept(message: str) -> TokenError:
     """Return the error for tokens that cannot be kept: nothing can be asked before they can."""
     return TokenError(
@@ -291,6 +363,7 @@ def _not_kept(message: str) -> TokenError:
             retryable=True,
             nothing_applied=True,
             for_operator=True,
+            attempted=False,
             rule=RULE,
         )
     )

@@ -22,7 +22,8 @@ class KeptToken:
 
     ``lifetime`` is None where the partner names none. ``refresh_token`` is the next one to use,
     None for that of the settings. ``is_lost`` says that a renewal has begun whose answer did not
-    arrive: the partner may have replaced the refresh token by one that nobody knows.
+    arrive: the partner may have replaced the refresh token by one that nobody knows. ``after_401``
+    says that it was got because the token before it was refused.
     """
 
     access_token: str | None = field(default=None, repr=False)
@@ -30,6 +31,7 @@ class KeptToken:
     lifetime: float | None = None
     refresh_token: str | None = field(default=None, repr=False)
     is_lost: bool = False
+    after_401: bool = False
 
     def remaining(self, now: float) -> float:
         """Return for how many seconds it is still good; never more than it lives.
@@ -48,6 +50,7 @@ class KeptToken:
                 "lifetime": self.lifetime,
                 "refreshToken": self.refresh_token,
                 "isLost": self.is_lost,
+                "after401": self.after_401,
             }
         )
 
@@ -61,6 +64,7 @@ class KeptToken:
             data["lifetime"],
             data["refreshToken"],
             data["isLost"],
+            data.get("after401", False),  # earlier versions did not note it
         )
 
 
@@ -79,6 +83,10 @@ class TokenKeeper(Protocol):
 
         Returns None, and changes nothing, if another version is kept.
         """
+        ...
+
+    def own(self, name: str, owner: str) -> None:
+        """Note whose the token of a name is, of several perhaps: it goes with the last of them."""
         ...
 
     def renewing(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:
@@ -104,6 +112,9 @@ class MemoryKeeper:
         new = f"{int(version or 0) + 1}"
         self._kept[name] = (token, new)
         return new
+
+    def own(self, name: str, owner: str) -> None:
+        """Do nothing: the process ends before its owners do."""
 
     def renewing(self, name: str, seconds: float) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - nobody else has it
         """See `TokenKeeper.renewing`."""

@@ -31,8 +31,10 @@ from .decisions import (
     resolve,
     why_not_dropped,
     why_not_resolved,
+    why_not_sent,
 )
 from .deleting import (
+    AskedDeletion,
     Deletable,
     ask_to_delete,
     deletable,
@@ -231,6 +233,14 @@ from .times import (
     shown_duration,
     shown_time,
 )
+from .usage import (
+    UsageComparison,
+    UsageReason,
+    UsageReport,
+    UsageSelection,
+    can_be_asked,
+    check_range,
+)
 from .versions import (
     entry_version,
     version_of_all,
@@ -251,6 +261,7 @@ __all__ = [
     "AccountQuestion",
     "AccountWords",
     "AlertStatus",
+    "AskedDeletion",
     "AskedOfServer",
     "BegunRun",
     "Deletable",
@@ -290,6 +301,10 @@ __all__ = [
     "TenantState",
     "TenantStatus",
     "UnknownName",
+    "UsageComparison",
+    "UsageReason",
+    "UsageReport",
+    "UsageSelection",
     "account_figures",
     "account_without_credentials",
     "adopt",
@@ -305,10 +320,12 @@ __all__ = [
     "back_up",
     "backed_up_at",
     "call_tenant",
+    "can_be_asked",
     "carry_out",
     "check_account",
     "check_merge",
     "check_migration",
+    "check_range",
     "check_seen",
     "choose",
     "choose_account",
@@ -419,5 +436,6 @@ __all__ = [
     "why_not_dropped",
     "why_not_replayed",
     "why_not_resolved",
+    "why_not_sent",
     "wrote_undelivered",
 ]

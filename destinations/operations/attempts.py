@@ -65,6 +65,7 @@ def attempt_record(attempt: Attempt) -> dict[str, Any]:
         "seconds": attempt.seconds,
         "kind": attempt.kind,
         "request": attempt.request,
+        "step": attempt.step or None,
         "method": attempt.method,
         "url": attempt.url,
         "headers": dict(attempt.request_headers),

@@ -12,7 +12,15 @@ from destinations.errors import UsageError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import Ledger, LedgerEntry
 
-__all__ = ["drop", "proposed", "resolve", "why_not_dropped", "why_not_resolved"]
+__all__ = [
+    "drop",
+    "proposed",
+    "resolve",
+    "why_not_dropped",
+    "why_not_resolved",
+    "why_not_sent",
+    "why_user_deleted",
+]
 
 _DROPPABLE = frozenset(
     {
@@ -49,6 +57,25 @@ def why_not_resolved(entry: LedgerEntry) -> str:
     )
 
 
+def why_not_sent(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return why an operator cannot let a delivery be sent again; empty if they can."""
+    return why_not_resolved(entry) or why_user_deleted(ledger, entry)
+
+
+def why_user_deleted(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return that the partner may have deleted a delivery's user since; empty if it has not.
+
+    To send it would create the user anew.
+    """
+    deletion = ledger.deletion_since(entry)
+    if deletion is None:
+        return ""
+    return (
+        f"the partner was asked to delete its user after it (delivery {deletion}): drop it; if the "
+        "user is back, send the event again under another messageId"
+    )
+
+
 def proposed(entry: LedgerEntry) -> bool | None:
     """Return whether the numbers show that a held delivery was applied; None if they do not."""
     shown = entry.evidence.get("proposed") if entry.status is State.HELD else None
@@ -71,9 +98,10 @@ def resolve(ledger: Ledger, entries: Sequence[LedgerEntry], *, applied: bool, no
     """Decide on deliveries whose answers were lost; returns how many still were as said.
 
     What was applied is delivered; what was not waits for its turn again. What the partner holds is
-    asked again before the next judgement. Raises `UsageError` if there is nothing to decide.
+    asked again before the next judgement. Raises `UsageError` if there is nothing to decide, or if
+    what was not applied came before the deletion of its user.
     """
     for entry in entries:
-        if why := why_not_resolved(entry):
+        if why := why_not_resolved(entry) if applied else why_not_sent(ledger, entry):
             raise UsageError(f"delivery {entry.id} cannot be resolved: {why}")
     return ledger.resolve(entries, applied=applied, now=now)

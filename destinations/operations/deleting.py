@@ -11,17 +11,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from destinations.definition import DELETION
 from destinations.http.json_bytes import encode_json
 from destinations.operations.times import shown_time
+from destinations.outcome import State, Status
 from destinations.pipeline.ledger import ScopeTotals
 from destinations.pipeline.queue import Arrival, QueuedDelivery, QueuedEvent, Scope
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import DELETE
 from destinations.store import OpenStore
 
-__all__ = ["Deletable", "ask_to_delete", "deletable"]
+__all__ = ["AskedDeletion", "Deletable", "ask_to_delete", "deletable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class Deletable:
     destination: str
     tenant: str
     served: bool
+
+
+class AskedDeletion(NamedTuple):
+    """The delivery that asks a partner to delete a user.
+
+    ``status`` is `ready`, or what an earlier one came to: nothing of the user was sent since.
+    """
+
+    delivery: int
+    status: Status
 
 
 def deletable(
@@ -56,14 +68,20 @@ def deletable(
 
 def ask_to_delete(
     store: OpenStore, partners: Sequence[Deletable], user: str, name: str, now: float
-) -> Sequence[int]:
+) -> Sequence[AskedDeletion]:
     """Let each partner be asked to delete a user; returns the deliveries that do it.
 
-    ``name`` stands in the place of the user. What waits for the same is not doubled.
+    ``name`` stands in the place of the user. What waits for the same is not doubled, nor what was
+    delivered, or is held, if nothing of the user came since: an erasure that was cut off does not
+    ask again.
     """
     queue, made = store.queue(), []
     payload = encode_json({"userId": user})
     for one in partners:
+        settled = queue.settled_deletion(one.scope, {user, name})
+        if settled is not None:
+            made.append(AskedDeletion(*settled))
+            continue
         message_id = f"forget-{uuid.uuid4()}"
         raw = encode_json(
             {
@@ -78,5 +96,6 @@ def ask_to_delete(
         # Without the digest of a definition, it is planned again before it is sent.
         delivery = QueuedDelivery(event, SubscriptionKey(DELETION, DELETION), payload=payload)
         scope = Scope(one.scope, one.destination, one.tenant)
-        made.append(queue.request(scope, Arrival(event, [delivery])))
+        asked = queue.request(scope, Arrival(event, [delivery]))
+        made.append(AskedDeletion(asked, State.READY))
     return made

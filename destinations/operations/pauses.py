@@ -16,9 +16,11 @@ from destinations.secrets import NO_TOKEN, REPLACE_KEY
 from destinations.store import PAUSED, OpenStore
 
 __all__ = [
+    "MissingToken",
     "RefusedCredentials",
     "StoredPauses",
     "known_destinations",
+    "missing_tokens",
     "pause_destination",
     "paused_actions",
     "pauses_of_servers",
@@ -40,6 +42,7 @@ class StoredPauses:
         self._store = store
         self._name = _name(destination)
         self._of_key = _REFUSED + destination
+        self._of_token = _TOKEN + destination
         self._now = now
         self._is_key_noted = False
         self.actions: Collection[str] = ()
@@ -66,6 +69,13 @@ class StoredPauses:
         elif self._store.noted(self._of_key) is not None:
             self._store.forget(self._of_key)
 
+    def write_token(self, reason: str) -> None:
+        """See `PauseNotes.write_token`; the first time stays."""
+        if reason:
+            self._store.note_once(self._of_token, {"since": self._now(), "reason": reason})
+        elif self._store.noted(self._of_token) is not None:
+            self._store.forget(self._of_token)
+
     @property
     def is_key_gone(self) -> bool:
         """See `PauseNotes.is_key_gone`; what could not be noted is not gone."""
@@ -87,6 +97,23 @@ class RefusedCredentials:
     def cure(self) -> str:
         """What to do about it, as a part of a sentence."""
         return self.reason if self.reason.startswith(NO_TOKEN) else REPLACE_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class MissingToken:
+    """A destination that waits for an access token (OAuth2); see `RefusedCredentials`."""
+
+    since: float
+    reason: str
+
+
+def missing_tokens(store: OpenStore) -> Mapping[str, MissingToken]:
+    """Return the destinations that get no access token now, by name."""
+    found = store.notes_with_prefix(_TOKEN)
+    return {
+        name.removeprefix(_TOKEN): MissingToken(float(one["since"]), str(one["reason"]))
+        for name, one in found.items()
+    }
 
 
 def refused_credentials(store: OpenStore) -> Mapping[str, RefusedCredentials]:
@@ -165,6 +192,7 @@ def stopped_destinations(store: OpenStore) -> Mapping[str, float]:
 
 _STOPPED: Final = "stopped:"
 _REFUSED: Final = "credentials-refused:"
+_TOKEN: Final = "token-missing:"  # noqa: S105 - the beginning of a name
 
 
 def _name(destination: str) -> str:

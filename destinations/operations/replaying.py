@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.operations.decisions import why_user_deleted
 from destinations.operations.locks import server_status
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.dedupe import CONFLICT, fingerprints
@@ -93,7 +94,9 @@ def why_not_replayed(entry: LedgerEntry) -> str:
 
 def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) -> PlannedReplay:
     """Return the effect of a replay with today's ``destination``; nothing is written."""
-    refused = why_not_replayed(entry) or why_in_conflict(ledger, entry)
+    refused = (
+        why_not_replayed(entry) or why_in_conflict(ledger, entry) or why_user_deleted(ledger, entry)
+    )
     if refused:
         return PlannedReplay(entry, refused=refused)
     raw = ledger.raw_event(entry.event_id)
@@ -324,6 +327,4 @@ def _filled(
     delivery = QueuedDelivery(event, today.key, plan=digest)
     if today.result is not None:
         return delivery, today.result
-    assert today.subscription is not None  # noqa: S101 - it has a payload
-    assert today.payload is not None  # noqa: S101 - it has no result
-    return delivery, intake.fill(delivery, today.subscription, today.payload, digest)
+    return delivery, intake.fill(delivery, today, digest)

@@ -165,6 +165,8 @@ class RunRecord:
         """Return the record of a run that has ended."""
         totals, find, names = report.totals, report.places.find, names or UnmappedNames()
         samples = samples or ReasonSamples()
+        # Several reasons may have one code, of which there are samples once.
+        first = {(one.outcome, one.code): one for one in reversed(totals.reasons)}
         rest = totals.by_action.get("-")
         stopped, not_kept = report.stopped, report.not_kept
         return cls(
@@ -200,6 +202,7 @@ class RunRecord:
                             masker.text(each.event),
                         )
                         for each in samples.of(one.outcome.value, one.code)
+                        if one is first[one.outcome, one.code]
                     ),
                 )
                 for one in totals.reasons

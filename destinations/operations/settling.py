@@ -67,6 +67,9 @@ class _NothingMore:
         """See `destinations.pipeline.pipeline.Feed.keeps`."""
         return False
 
+    def leave(self, delivery: QueuedDelivery) -> None:
+        """See `destinations.pipeline.pipeline.Feed.leave`."""
+
 
 class _Answers(Observer):
     """Notes the outcomes of deliveries; ``unknown`` are those that still are, with the reasons."""

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
-from destinations.operations.decisions import proposed, why_not_dropped, why_not_resolved
+from destinations.operations.decisions import (
+    proposed,
+    why_not_dropped,
+    why_not_resolved,
+    why_not_sent,
+    why_user_deleted,
+)
 from destinations.operations.interrupted import delivers
 from destinations.operations.pauses import (
     paused_actions,
@@ -83,6 +89,7 @@ class DeliveryDetails:
     payload: bytes
     next_step: NextStep | None
     why_not_resolved: str
+    why_not_sent: str
     why_not_replayed: str
     why_not_dropped: str
 
@@ -101,7 +108,9 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
     """Return all that is shown of a delivery; raises `UsageError` if there is none of that id."""
     entry = ledger.get(delivery_id)
     raw = ledger.raw_event(entry.event_id)
-    why_not = why_not_replayed(entry) or why_in_conflict(ledger, entry)
+    why_not = (
+        why_not_replayed(entry) or why_in_conflict(ledger, entry) or why_user_deleted(ledger, entry)
+    )
     if not why_not and raw is None:
         why_not = "its raw event was deleted"
     return DeliveryDetails(
@@ -111,6 +120,7 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         ledger.payload(entry),
         _next_step(store, ledger, entry),
         why_not_resolved(entry),
+        why_not_sent(ledger, entry),
         why_not,
         why_not_dropped(entry),
     )

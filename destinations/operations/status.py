@@ -9,7 +9,9 @@ from typing import Any
 from destinations.operations.interrupted import delivers, open_ledger
 from destinations.operations.locks import ServerStatus
 from destinations.operations.pauses import (
+    MissingToken,
     RefusedCredentials,
+    missing_tokens,
     paused_actions,
     pauses_of_servers,
     refused_credentials,
@@ -45,7 +47,8 @@ class StoreStatus:
     ``served`` says whether a server delivers from it now, None if unknown; ``names`` are the
     server's destinations. No process delivers for the scopes ``idle`` now. ``paused`` has the
     paused actions of each destination with their reasons, ``stopped`` the destinations that an
-    operator has paused, and since when; ``refused`` are those whose credentials a partner refuses.
+    operator has paused, and since when; ``refused`` are those whose credentials a partner refuses,
+    ``tokenless`` those that get no access token.
     The customers of a destination who send with keys of their
     own (``tenants``) are one of the ``scopes`` together, see
     `destinations.pipeline.ledger.summed`. If it is the status of one customer only, that is
@@ -68,6 +71,7 @@ class StoreStatus:
     tenant: TenantStatus | None = None
     workers: Sequence[Worker] | None = None
     refused_events: Sequence[RefusedCount] = ()
+    tokenless: Mapping[str, MissingToken] = field(default_factory=dict)
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return the status as JSON values; durations are in seconds."""
@@ -89,7 +93,8 @@ class StoreStatus:
                     "counts": _in_order(one.counts),
                     "today": _in_order(one.today),
                     "paused": dict(self.paused.get(one.destination, {})) if one.served else {},
-                    "credentials_refused": self._refusal(one),
+                    "credentials_refused": self._refusal(one, self.refused),
+                    "token_missing": self._refusal(one, self.tokenless),
                     "paused_at": self.stopped.get(one.destination) if one.served else None,
                     "tenant_status": None if self.tenant is None else self.tenant.to_json(),
                     "tenants": self.tenants[one.destination].to_json() if one.tenants else None,
@@ -100,8 +105,11 @@ class StoreStatus:
             ],
         }
 
-    def _refusal(self, one: ScopeTotals) -> Mapping[str, Any] | None:
-        found = self.refused.get(one.destination) if one.served and not one.tenants else None
+    @staticmethod
+    def _refusal(
+        one: ScopeTotals, noted: Mapping[str, RefusedCredentials] | Mapping[str, MissingToken]
+    ) -> Mapping[str, Any] | None:
+        found = noted.get(one.destination) if one.served and not one.tenants else None
         return None if found is None else asdict(found)
 
 
@@ -149,6 +157,7 @@ def store_status(
         status,
         store.workers(),
         store.refused().totals(None if found is None else found.scope.id),
+        missing_tokens(store),
     )
 
 

@@ -334,6 +334,8 @@ class BalanceChecks:
             elif failure is None or (closing and not failure.made):
                 ready.append(delivery)
             else:
+                if not delivery.attempts and delivery.effect is Effect.NONE:
+                    delivery.first_attempt_at = now  # what came before was no attempt
                 transition = self._policy.after(
                     delivery,
                     _not_sent(failure),

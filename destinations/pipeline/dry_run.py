@@ -47,6 +47,13 @@ class DryQueue(MemoryQueue):
             found |= queue.history(of_runs, others)
         return found
 
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:  # noqa: ARG002 - that of earlier runs
+        """Return the deletion of a user in earlier runs; see `Queue.deletion_since`."""
+        if self._known is None:
+            return None
+        queue, of_runs = self._known
+        return queue.deletion_since(of_runs, user, delivery)
+
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - that of earlier runs
         """Return the histories of messages in other queues; see `Queue.known_elsewhere`."""
         if self._known is None:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
-from destinations.clock import SystemClock, WallClock
+from destinations.clock import StepWatch, SystemClock, WallClock
 from destinations.errors import QueueFullError, StoreFullError, TemporaryError, UsageError
 from destinations.pipeline.fair_share import FairShare
 from destinations.pipeline.lease import Lease, LeaseLostError
@@ -170,6 +170,8 @@ class Engine:
         self._counted_at = 0.0
         self._inline = inline
         self._clock = clock or SystemClock()
+        self._steps = StepWatch(self._clock)
+        self._set_back = 0.0
         self._observer = observer or Observer()
         self.max_open = max_open
         self._inbox: queue.SimpleQueue[Job | _Offer | _Call | None] = queue.SimpleQueue()
@@ -662,6 +664,7 @@ class Engine:
         now, monotonic = self._clock.time(), self._clock.monotonic()
         if monotonic < self._write_again_at or not self._has_looked(monotonic):
             return
+        self._follow_clock()
         # Before anything is taken, which would be lost with it: the store may be away.
         self._look_for_news(monotonic)
         round_, self._unwritten = self._unwritten or Round(), None
@@ -691,12 +694,32 @@ class Engine:
         for job in jobs:
             job.token = self._token
             scope = job.pipeline.scope
-            if job.pipeline.begin(job, committed.gone, committed.excluded):
+            if job.pipeline.begin(job, committed):
                 # A command asks for one tenant alone, without a share.
                 share = self._share(scope)
                 self._workers[scope if share is None else share.name].submit(job)
             else:
                 self._over(job)
+
+    def _follow_clock(self) -> None:
+        """Let first attempts be as old as before, if the clock was set back.
+
+        In the store as well: what is not here now comes back, and another process may go on. What
+        cannot be written now is written later.
+        """
+        step = self._steps.step()
+        if step:
+            self._set_back += step
+            for pipeline in self._all_pipelines():
+                pipeline.set_back(step)
+        if self._set_back:
+            scopes = [pipeline.scope for pipeline in self._all_pipelines()]
+            try:
+                self._queue.set_back(scopes, self._set_back)
+            except Exception as error:  # noqa: BLE001 - such as a disk that is full
+                self._observer.failed("", error)
+            else:
+                self._set_back = 0.0
 
     def _has_looked(self, monotonic: float) -> bool:
         """Take in what must be known before more is written; False if that cannot be done now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from destinations.errors import ResolveError
 from destinations.http.json_bytes import encode_json
@@ -19,9 +18,8 @@ from destinations.pipeline.queue import (
 )
 from destinations.pipeline.reconcile import ReconcileRules
 from destinations.pipeline.restored import Gap, hold_restored
-from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
-from destinations.runtime.plan import Plan
+from destinations.runtime.plan import Plan, PlannedDelivery
 
 __all__ = ["CommonEvent", "Intake"]
 
@@ -90,9 +88,7 @@ class Intake:
             delivery = QueuedDelivery(event, planned.key, nth, plan=digest, line=line)
             result = planned.result
             if result is None:
-                assert planned.subscription is not None  # noqa: S101 - it has a payload
-                assert planned.payload is not None  # noqa: S101 - it has no result
-                result = self.fill(delivery, planned.subscription, planned.payload, digest)
+                result = self.fill(delivery, planned, digest)
                 if result is None and gap is not None:
                     delivery.restored = gap.restored
                     ended.append(hold_restored(delivery, gap.restored.why))
@@ -104,19 +100,19 @@ class Intake:
         return Arrival(event, deliveries, ended, settings=self._settings)
 
     def fill(
-        self,
-        delivery: QueuedDelivery,
-        subscription: Subscription,
-        payload: dict[str, Any],
-        digest: str,
+        self, delivery: QueuedDelivery, planned: PlannedDelivery, digest: str
     ) -> Result | None:
-        """Give a delivery its payload; returns its end if the payload cannot be written."""
+        """Give a delivery the payload of a plan; returns its end if that cannot be written."""
+        key, payload = planned.key, planned.payload
+        assert key is not None  # noqa: S101 - it has a payload
+        assert payload is not None  # noqa: S101 - the plan has no result
         try:
             delivery.payload = encode_json(payload)
         except ResolveError as error:
             return Result.invalid(error.message, "PAYLOAD_VALIDATION_FAILED")
-        delivery.key = subscription.key
+        delivery.key = key
         delivery.plan = digest
         delivery.touches = None
-        delivery.increment = self._rules.increment(subscription.key.action, payload)
+        delivery.increment = self._rules.increment(key.action, payload)
+        delivery.usage = planned.usage
         return None

@@ -175,7 +175,7 @@ def _prepared(
         failed=failed,
         carried=carried,
         users=users,
-        head=_content(_head(request, settings, names)),
+        head=_content(_head(request, settings, names, one.steps)),
         request_body=None if body is None else _content(body),
         request_bytes=one.request_bytes,
         is_request_cut=is_request_cut,
@@ -187,11 +187,17 @@ def _prepared(
     )
 
 
-def _head(request: HttpRequest, settings: Settings, of_body: Sequence[str] | None) -> bytes:
+def _head(
+    request: HttpRequest,
+    settings: Settings,
+    of_body: Sequence[str] | None,
+    steps: Sequence[str] = (),
+) -> bytes:
     """Return URL and headers as JSON, with the names of the settings that are masked in them.
 
     These are in the order in which masks stand in the URL, the headers and the body; null if the
-    order is not known.
+    order is not known. If ``steps`` made the request, their names come last: by item, or one for
+    all.
     """
     masker = settings.masker
     texts = [value for value in settings.values() if isinstance(value, str)]
@@ -217,7 +223,10 @@ def _head(request: HttpRequest, settings: Settings, of_body: Sequence[str] | Non
     if found is not None:
         found = None if of_body is None else found + list(of_body)
     url, *values = shown
-    return json.dumps([url, dict(zip(headers, values, strict=True)), found]).encode()
+    head: list[object] = [url, dict(zip(headers, values, strict=True)), found]
+    if any(steps):
+        head.append(steps[0] if len({*steps}) == 1 else list(steps))
+    return json.dumps(head).encode()
 
 
 def _ending(masked: str, length: int, most: int, masker: Masker) -> str:

@@ -299,6 +299,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def deletion_since(self, entry: LedgerEntry) -> int | None:
+        """Return the deletion of its user that came after a delivery, and was or may be applied.
+
+        None if there is none. Then the delivery may be sent: a deletion that waits comes after it.
+        """
+        ...
+
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:
         """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
 

@@ -17,8 +17,10 @@ from destinations.pipeline.account_names import folded
 from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
+    EARLIER_HELD,
     Arrival,
     Balance,
+    Behind,
     Committed,
     History,
     Past,
@@ -31,6 +33,7 @@ from destinations.pipeline.queue import (
     Transition,
 )
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.segment.event import DELETE
 
 __all__ = ["MemoryQueue", "SeenMessages"]
 
@@ -145,6 +148,9 @@ class MemoryQueue:
         self._parts: set[SubscriptionKey] = set()
         self._ids = 0
         self._waiting = 0
+        # Users of whom an operator would have to decide on something; whose deletion waits for it.
+        self._held: set[str] = set()
+        self._held_up: set[str] = set()
         self.manual_changes: list[ManualChange] = []
 
     def commit(self, round_: Round) -> Committed:
@@ -156,16 +162,41 @@ class MemoryQueue:
                 self._balances.pop(key, None)
             else:
                 self._balances[key] = balance
-        for batch in round_.batches:
-            for delivery in batch.deliveries:
-                if not delivery.id:
-                    self._take_in(delivery)
-        for _, delivery in round_.waiting:
+        claimed = [one for batch in round_.batches for one in batch.deliveries]
+        for delivery in (*claimed, *(one for _, one in round_.waiting)):
             if not delivery.id:
                 self._take_in(delivery)
         for _, arrival in round_.arrivals:
             self._arrive(arrival)
-        return Committed()
+        behind = {one: why for one in claimed if (why := self._behind(one)) is not None}
+        return Committed(behind=behind)
+
+    def _behind(self, delivery: QueuedDelivery) -> Behind | None:
+        """Return why a delivery must not be sent; see `destinations.store.deletions`.
+
+        What waits of a user goes in its order here. So only what is held stands before a deletion.
+        """
+        user = delivery.user
+        if delivery.event.type != DELETE:
+            if user not in self._held_up:
+                return None
+            return Behind(EARLIER_HELD, "waits for the deletion of its user")
+        if user not in self._held:
+            return None
+        self._held_up.add(user)
+        return Behind(EARLIER_HELD, "waits until what is held of its user is decided")
+
+    def held_up(
+        self,
+        scope: Scope,  # noqa: ARG002 - there is one
+        deliveries: Collection[QueuedDelivery],  # noqa: ARG002 - as above
+    ) -> Collection[QueuedDelivery]:
+        """Return nothing: no other process delivers from it."""
+        return ()
+
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:  # noqa: ARG002 - see `Queue`
+        """Return None: an event that comes again in one run is a duplicate anyway."""
+        return None
 
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
         """Return the history of messages."""
@@ -214,6 +245,9 @@ class MemoryQueue:
     def is_shared(self) -> bool:
         """No other process delivers from it."""
         return False
+
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Do nothing: what waits is in the memory of its pipeline."""
 
     def fence(self, token: int) -> None:
         """Do nothing: no other process delivers from it."""
@@ -293,6 +327,8 @@ class MemoryQueue:
         if not transition.ends_waiting:
             return
         event = delivery.event
+        if transition.result.outcome is State.HELD and event.type != DELETE:
+            self._held.add(event.user)
         was_waiting = bool(delivery.id)
         self._waiting -= was_waiting
         if not was_waiting:  # it has its row at once

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from destinations.pipeline.queue import QueuedDelivery, Transition
+from destinations.pipeline.queue import Behind, QueuedDelivery, Transition
 
 __all__ = ["Observer", "Observers", "Point"]
 
@@ -50,6 +50,12 @@ class Observer:
 
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """Note that transitions of deliveries are durable."""
+
+    def held_back(self, destination: str, waiting: Mapping[QueuedDelivery, Behind]) -> None:
+        """Note that deliveries wait for others of their user, as one of them is a deletion.
+
+        It is called once for each reason.
+        """
 
     def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
         """Note that an operator has settled deliveries that waited here."""
@@ -125,6 +131,10 @@ class Observers(Observer):
     def transitioned(self, destination: str, transitions: Sequence[Transition]) -> None:
         """See `Observer.transitioned`."""
         self._tell("transitioned", destination, transitions)
+
+    def held_back(self, destination: str, waiting: Mapping[QueuedDelivery, Behind]) -> None:
+        """See `Observer.held_back`."""
+        self._tell("held_back", destination, waiting)
 
     def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:
         """See `Observer.settled_elsewhere`."""

@@ -28,8 +28,12 @@ from destinations.pipeline.lease import under
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.prefetch import Prefetch, Room
 from destinations.pipeline.queue import (
+    EARLIER_HELD,
+    LONG_AGO,
     Balance,
+    Behind,
     ClaimedBatch,
+    Committed,
     History,
     Queue,
     QueuedDelivery,
@@ -102,6 +106,9 @@ _PLAN_SECONDS: Final = 60.0
 _EXCLUDED_SECONDS: Final = 0.25
 """Seconds until it is tried again to send what another process keeps from being sent."""
 
+_BEHIND_SECONDS: Final = 5.0
+"""Seconds until it is tried again to send what waits for others of its user, or for a decision."""
+
 
 class Feed(Protocol):
     """Brings deliveries from outside the queue, such as a file. In the engine's thread."""
@@ -122,6 +129,10 @@ class Feed(Protocol):
 
     def keeps(self, delivery: QueuedDelivery) -> bool:
         """Return whether what may be tried again is to be tried by this process."""
+        ...
+
+    def leave(self, delivery: QueuedDelivery) -> None:
+        """Note that this process waits no longer for the outcome of a delivery."""
         ...
 
 
@@ -230,9 +241,12 @@ class Pipeline:
         self.under_way = 0
         self._jobs: set[Job] = set()
         self._answered_at = 0.0
+        self._is_token_missing: bool | None = None  # an earlier process may have noted it
         # By action, how many batches are claimed to be sent.
         self._sending: Counter[str] = Counter()
         self.closing = False
+        self.left: list[QueuedDelivery] = []
+        """What a run leaves in the queue, as it waits for others that are not this run's."""
 
     # -- what waits ----------------------------------------------------------------------------
 
@@ -393,6 +407,18 @@ class Pipeline:
                 self._over(deliveries[0].action if kind.state is State.READY else None)
             else:
                 yield job
+
+    def set_back(self, seconds: float) -> None:
+        """Let what may have been applied have been sent earlier, as the clock was set back.
+
+        What is under way as well: how long the partner recognises it counts from then.
+        """
+        for delivery in self.prefetch.all_here():
+            first = delivery.first_attempt_at
+            if delivery.effect is Effect.MAYBE and first is not None and first != LONG_AGO:
+                delivery.first_attempt_at = first - seconds
+        for job in self._jobs:
+            job.batch.at -= seconds
 
     def _over(self, action: str | None) -> None:
         """Note that nothing is under way any more of what was claimed, of an action to be sent."""
@@ -574,18 +600,15 @@ class Pipeline:
         self.breaker.used()
         return Job("send", self, batch)
 
-    def begin(
-        self,
-        job: Job,
-        gone: set[QueuedDelivery],
-        excluded: Collection[QueuedDelivery] = (),
-    ) -> bool:
+    def begin(self, job: Job, committed: Committed) -> bool:
         """Note that the round is durable and a job starts; False if nothing is left of it.
 
-        ``gone`` are deliveries that an operator has dropped before they were sent; those that are
-        ``excluded`` wait for what another process sends.
+        An operator may have dropped some of its deliveries before they were sent, and others have
+        to wait; see `Committed`.
         """
-        batch = job.batch
+        batch, gone, excluded = job.batch, committed.gone, committed.excluded
+        if committed.behind and not self._put_behind(job, committed.behind):
+            return False
         if excluded and not self._put_off_excluded(job, excluded):
             return False
         lost = [one for one in batch.deliveries if one in gone]
@@ -615,9 +638,44 @@ class Pipeline:
             return True
         until = self._clock.monotonic() + _EXCLUDED_SECONDS
         self.prefetch.done(back, [(one, until) for one in back])
+        return self._put_off(job, back)
+
+    def _put_behind(self, job: Job, behind: Mapping[QueuedDelivery, Behind]) -> bool:
+        """Let deletions, and what follows one, wait in the order of their user.
+
+        Returns False if no others are left. A run does not wait for what it has not to deliver, nor
+        for an operator: it leaves them.
+        """
+        back = [one for one in job.batch.deliveries if one in behind]
+        until = self._clock.monotonic() + _BEHIND_SECONDS
+        told: dict[QueuedDelivery, Behind] = {}
+        for one in back:
+            why = behind[one]
+            if one.waits_as != why.reason:
+                told[one] = why
+                one.waits_as, one.has_failure = why.reason, True
+            if self.feed is not None and (
+                why.code == EARLIER_HELD or not self.prefetch.can_read(why.ids)
+            ):
+                self.prefetch.done([one])
+                self.feed.leave(one)
+                self.left.append(one)
+                continue
+            try:
+                self.prefetch.wait_behind(one, why.ids, until)
+            except Exception as error:  # noqa: BLE001 - such as a store that cannot be read now
+                self._observer.failed(self.name, error)
+                self.prefetch.done([one], [(one, until)])
+        if told:
+            self._observer.held_back(self.name, told)
+        return self._put_off(job, back) if back else True
+
+    def _put_off(self, job: Job, back: Sequence[QueuedDelivery]) -> bool:
+        """Take what was given back out of a job; False if nothing is left of it."""
+        batch = job.batch
         self._checks.sent(back)
         self._observer.reached(self.name, "returned", back)
-        batch.deliveries = [one for one in batch.deliveries if one not in excluded]
+        batch.deliveries = [one for one in batch.deliveries if one not in back]
         if not batch.deliveries:
             self._over(back[0].action)
             self.breaker.unused()
@@ -802,6 +860,10 @@ class Pipeline:
         for delivery, result in zip(batch.deliveries, results, strict=True):
             if result.outcome is State.READY and result.retry is None:
                 continue  # the engine was stopped before it was sent
+            is_unsent = delivery.effect is Effect.NONE
+            if is_unsent and not delivery.attempts:
+                # What came before was no attempt, as there was no access token.
+                delivery.first_attempt_at = None
             transition = self.policy.after(
                 delivery,
                 result,
@@ -812,7 +874,7 @@ class Pipeline:
                 sent_at=batch.at if result.attempts <= 1 else now,
             )
             # The window of a key begins with the first attempt, whatever it waits for since.
-            begins_waiting = transition.begins_waiting and delivery.effect is Effect.NONE
+            begins_waiting = transition.begins_waiting and is_unsent
             if delivery.first_attempt_at is None or begins_waiting:
                 delivery.first_attempt_at = batch.at
             if may_change_more:
@@ -844,9 +906,12 @@ class Pipeline:
             )
             for breaker in (self.breaker, concerned):
                 breaker.unanswered(self._silent_since(job))
+            reason = results[0].reason
+            is_missing = reason.startswith(NO_TOKEN) and not is_refused_key(results[0])
+            self._note_token(reason if is_missing else "")
             concerned.failed(
                 monotonic,
-                describe(results[0].code, results[0].status),
+                _why(results[0].reason, results[0].code, results[0].status),
                 self._longest(waits),
                 self._silent_since(job),
                 # Where the partner cannot be asked, each further loss may be one more for an
@@ -856,6 +921,7 @@ class Pipeline:
             )
         else:
             self._answered(monotonic)
+            self._note_token("")
         if lost:
             self.prefetch.scheduler.single.add(action)
         elif any(result.outcome is Outcome.DELIVERED for result in results):
@@ -893,9 +959,7 @@ class Pipeline:
         if self.refusals.is_key_refused is not was_refused:
             self._observer.credentials(self.name, "accepted" if was_refused else "refused")
             refused = [
-                one.reason if one.reason.startswith(NO_TOKEN) else describe(one.code, one.status)
-                for one in judged
-                if is_refused_key(one)
+                _why(one.reason, one.code, one.status) for one in judged if is_refused_key(one)
             ]
             self._note_key("" if was_refused else refused[0])
         return judged
@@ -919,6 +983,18 @@ class Pipeline:
                 self.options.pauses.write_key(why)
             except Exception as error:  # noqa: BLE001 - the destination pauses even so
                 self._observer.failed(self.name, error)
+
+    def _note_token(self, why: str) -> None:
+        """Let operators know that there is no access token, or that there is one again."""
+        if self.options.key_pause is None or self.options.pauses is None:
+            return
+        if self.destination.definition.oauth2 is None or self._is_token_missing is bool(why):
+            return
+        try:
+            self.options.pauses.write_token(why)
+            self._is_token_missing = bool(why)
+        except Exception as error:  # noqa: BLE001 - its events wait even so
+            self._observer.failed(self.name, error)
 
     def _note_pauses(self) -> None:
         """Let operators know; where that cannot be written, the log has to do."""
@@ -1093,7 +1169,8 @@ class Pipeline:
             self.breaker.unused()
         else:
             waits = [one.retry_after for one in failures if one.retry_after is not None]
-            why = describe(failures[0].error_class, failures[0].status)
+            one = failures[0]
+            why = _why(one.message, one.error_class, one.status)
             concerned = self.breaker.concerned(
                 of_account=any(one.error().status in _OF_ACCOUNT for one in failures)
             )
@@ -1101,8 +1178,7 @@ class Pipeline:
             if is_refused and not self.refusals.is_key_refused:
                 self.refusals.refuse_key()
                 self._observer.credentials(self.name, "refused")
-                refused = failures[0].message
-                self._note_key(refused if refused.startswith(NO_TOKEN) else why)
+                self._note_key(why)
             concerned.failed(monotonic, why, self._longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)
@@ -1333,10 +1409,8 @@ class Pipeline:
         if planned.result is not None:
             is_filtered = planned.result.outcome is Outcome.FILTERED
             return _NOT_SUBSCRIBED if is_filtered else planned.result
-        assert planned.subscription is not None  # noqa: S101 - it has a payload
-        assert planned.payload is not None  # noqa: S101 - it has no result
         delivery.replanned = True
-        return self.intake.fill(delivery, planned.subscription, planned.payload, digest)
+        return self.intake.fill(delivery, planned, digest)
 
 
 def _carry_on(transition: Transition, now: float) -> None:
@@ -1349,8 +1423,14 @@ def _carry_on(transition: Transition, now: float) -> None:
     delivery.attempts = transition.attempts
     delivery.rule_failures = transition.rule_failures
     delivery.batch_failures = transition.batch_failures
-    delivery.first_attempt_at = delivery.first_attempt_at or now
+    if delivery.first_attempt_at is None:
+        delivery.first_attempt_at = now
     delivery.next_at = transition.next_at
+
+
+def _why(reason: str, what: str | None, status: int | None) -> str:
+    """Return why the partner is not sent to; the reason only where it tells of no person."""
+    return reason if reason.startswith(NO_TOKEN) else describe(what, status)
 
 
 def _failed_as_a_whole(result: Result) -> Retry | None:

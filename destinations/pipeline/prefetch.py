@@ -92,6 +92,8 @@ class Prefetch:
         # of them is tried again, whatever comes.
         self._aside: dict[str, _Aside] = {}
         self._returns: list[tuple[float, str]] = []
+        # Of users, the deliveries that go before all others.
+        self._first: dict[str, set[int]] = {}
         # What another process was faster with; how it changed them is not known yet.
         self._lost: dict[int, QueuedDelivery] = {}
 
@@ -234,6 +236,11 @@ class Prefetch:
             self._known[delivery.id] = delivery
         self._hold(delivery)
         self.scheduler.add(delivery)
+
+    def all_here(self) -> Collection[QueuedDelivery]:
+        """Return all that waits here or is claimed."""
+        here = {id(one): one for one in self._known.values()}
+        return (here | {id(one): one for one in self.scheduler.all_waiting()}).values()
 
     def find(self, delivery_id: int) -> QueuedDelivery | None:
         """Return the delivery of this id if it is here or claimed."""
@@ -431,6 +438,35 @@ class Prefetch:
         for delivery in later:
             self.scheduler.add(delivery)
 
+    def wait_behind(self, delivery: QueuedDelivery, ids: Collection[int], until: float) -> None:
+        """Let what is claimed wait for others that wait as well: those of its user go first.
+
+        They are read, if they are not here. Where they are not to be had, it sleeps ``until`` then.
+        """
+        user = delivery.event.user
+        aside = self._aside.get(user)
+        wanted = set(ids).difference(() if aside is None else aside.ids)
+        missing = wanted - self._known.keys()
+        found: Sequence[QueuedDelivery] = ()
+        if missing and self._source is not None and not self._leaves:
+            found = [one for one in self._source.get(sorted(missing)) if one.user == user]
+        longer = self._longer.get(user)
+        for one in found:
+            if longer is not None and one.id in longer:
+                longer.remove(one.id)
+            self._known[one.id] = one
+            self._hold(one)
+            self._again.setdefault(user, []).append(one)
+        here = {one for one in wanted & self._known.keys() if self._known[one].user == user}
+        if here:
+            self._first.setdefault(user, set()).update(here)
+        self.done([delivery], [(delivery, None if here else until)])
+
+    def can_read(self, ids: Iterable[int]) -> bool:
+        """Return whether these deliveries are here, or will be."""
+        reads = self._source is not None and not self._leaves
+        return reads or all(one in self._known for one in ids)
+
     def has_rows(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Note that claimed deliveries have their ids now."""
         for delivery in deliveries:
@@ -495,11 +531,15 @@ class Prefetch:
                 if delivery.id in self._known:
                     self._forget(delivery)
             self._asleep.pop(user, None)
+            self._first.pop(user, None)
             self.scheduler.free(user)
             return
-        if again:
+        first = self._first.pop(user, ())
+        if again or first:
             # The order of the user, but that what is unknown is settled before more is sent.
-            back = sorted([*again, *self.scheduler.withdraw(user)], key=_urgency)
+            back = sorted([*(again or ()), *self.scheduler.withdraw(user)], key=_urgency)
+            if first:
+                back.sort(key=lambda one: one.id not in first)
             self.scheduler.put_back(user, back)
         until = self._asleep.pop(user, None)
         is_crowded = self.scheduler.waiting > self._room.roomy

@@ -18,11 +18,14 @@ from destinations.errors import TemporaryError
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.attempts import AttemptPolicy, KeptExchange
 from destinations.pipeline.breaker import LONGEST_WAIT
+from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
 
 __all__ = [
+    "LONG_AGO",
     "Arrival",
     "Balance",
+    "Behind",
     "ChangedByOthersError",
     "ClaimedBatch",
     "Committed",
@@ -46,6 +49,9 @@ __all__ = [
     "Stage",
     "Transition",
 ]
+
+LONG_AGO: Final = -1.0e10
+"""A first attempt of which nobody knows how long ago it was: too long for its idempotency key."""
 
 Stage = Literal["plan", "send", "reconcile", "operator"]
 """Where a delivery got its outcome or state."""
@@ -197,6 +203,15 @@ class SharedEvent:
     id: int = 0
 
 
+EARLIER_WAITS: Final = "EARLIER_WAITS"
+"""The code of a deletion that waits for what came before it, of the same user."""
+
+EARLIER_HELD: Final = "EARLIER_HELD"
+"""The code of a deletion that waits until an operator has decided on such a delivery."""
+
+DELETION_FIRST: Final = "DELETION_FIRST"
+"""The code of an event that waits for the deletion of its user, which came before it."""
+
 ERASED: Final = "erased-"
 """What the ids of an erased user begin with, instead of their own text."""
 
@@ -218,7 +233,9 @@ class QueuedDelivery:
     configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
     ``is_left`` says that it was under way when an earlier process ended, ``released`` that an
-    operator sends it, whatever the window of its action says.
+    operator sends it, whatever the window of its action says. ``waits_as`` is why it must not be
+    sent yet, as that was said last; see `Behind`. ``usage`` is what it counts for at the partner;
+    it is kept beside its row, and None for one that was read from there.
     """
 
     event: QueuedEvent
@@ -247,6 +264,8 @@ class QueuedDelivery:
     restored: Restored | None = None
     is_left: bool = False
     released: bool = False
+    waits_as: str = ""
+    usage: Usage | None = None
 
     @property
     def user(self) -> str:
@@ -424,6 +443,17 @@ class Round:
         self.exchanges = [one for one in self.exchanges if one[0] not in scopes]
 
 
+class Behind(NamedTuple):
+    """Why a delivery must not be sent yet: it, or what it waits for, is the deletion of its user.
+
+    ``ids`` are deliveries that wait as well, and that go first; see `destinations.store.deletions`.
+    """
+
+    code: str
+    reason: str
+    ids: tuple[int, ...] = ()
+
+
 @dataclass(slots=True)
 class Committed:
     """The results of a commit.
@@ -431,11 +461,12 @@ class Committed:
     ``gone`` are deliveries of batches that an operator has dropped since, and of transitions
     that an operator was faster than. ``changed`` says that another process wrote, so that sources
     have something new. ``excluded`` are deliveries of batches that have to wait, as a request of
-    another process touches the same account.
+    another process touches the same account; those that are ``behind`` others of their user, too.
     """
 
     gone: set[QueuedDelivery] = field(default_factory=set)
     excluded: set[QueuedDelivery] = field(default_factory=set)
+    behind: Mapping[QueuedDelivery, Behind] = field(default_factory=dict)
     changed: bool = False
 
 
@@ -575,6 +606,16 @@ class Queue(Protocol):
         """Return how many deliveries of a scope wait, the unknown ones included."""
         ...
 
+    def held_up(
+        self, scope: Scope, deliveries: Collection[QueuedDelivery]
+    ) -> Collection[QueuedDelivery]:
+        """Return those that wait until an operator has decided on another one of their user."""
+        ...
+
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:
+        """Return the deletion of a user that came after a delivery, and was or may be applied."""
+        ...
+
     def poll(self) -> bool:
         """Return whether another process has written since the last commit or poll."""
         ...
@@ -582,6 +623,13 @@ class Queue(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes add to it, and deliver from it."""
+        ...
+
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Let deliveries of these scopes have been sent earlier: the clock was set back.
+
+        What may have been applied is as old as before then, by the clock as it is now.
+        """
         ...
 
     def fence(self, token: int) -> None:

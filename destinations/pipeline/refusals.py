@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from destinations.outcome import Outcome, Result, State
-from destinations.pipeline.queue import QueuedDelivery
+from destinations.pipeline.queue import LONG_AGO, QueuedDelivery
 
 __all__ = ["PauseNotes", "Refusals", "is_refused_key"]
 
@@ -43,6 +43,10 @@ class PauseNotes(Protocol):
 
     def write_key(self, reason: str) -> None:
         """Note that the credentials are refused, or with an empty reason that they are not."""
+        ...
+
+    def write_token(self, reason: str) -> None:
+        """Note why there is no access token (OAuth2), or with an empty reason that there is one."""
         ...
 
     @property
@@ -135,7 +139,7 @@ class Refusals:
             return result
         if len(self._seen[concern, of_action]) >= _EVENTS[concern]:
             return self._refuse_all(action, result, concern)
-        began = delivery.first_attempt_at
+        began = None if delivery.first_attempt_at == LONG_AGO else delivery.first_attempt_at
         if began is not None and self._taken_at.get(of_action, began - 1) >= began:
             # Others are taken, before and after: it is this one.
             return replace(result, outcome=Outcome.REJECTED, retry=None)

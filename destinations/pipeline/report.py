@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from destinations.outcome import Outcome, Result, State, Status
@@ -16,6 +18,12 @@ from destinations.runtime.subscription_key import SubscriptionKey
 __all__ = ["SHOWN", "NotKept", "Reason", "Replaced", "Report", "Row", "Stopped", "Totals"]
 
 _MAX_REASONS: Final = 200
+_MOST_OF_CODE: Final = 10
+"""The most reasons with one code that have a row of their own."""
+
+_PLACE: Final = re.compile(r"(?:line [\d,]+|.{1,200}?:\d+): ")
+_VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[\d.,:TZ-]*\d[\d.,:TZ-]*")
+"""What differs between events for one reason: quoted values, numbers and times."""
 
 SHOWN: Final[Sequence[Status]] = (*Outcome, State.READY, State.UNKNOWN, State.HELD)
 """The outcomes, and the states of what is not finished, in the order in which tables show them."""
@@ -96,7 +104,8 @@ class Totals:
         self.outcomes: Counter[Status] = Counter()
         self.by_action: dict[str, Counter[Status]] = {}
         self.by_subscription: dict[SubscriptionKey, Counter[Status]] = {}
-        self._reasons: dict[tuple[Status, str], Reason] = {}
+        self._reasons: dict[tuple[Status, str, str], Reason] = {}
+        self._of_code: Counter[tuple[Status, str]] = Counter()
 
     @property
     def rows(self) -> int:
@@ -105,11 +114,23 @@ class Totals:
 
     @property
     def reasons(self) -> list[Reason]:
-        """Why rows were not delivered, by outcome, the most frequent first."""
+        """Why rows were not delivered, by outcome, the most frequent first.
+
+        Reasons with one code are apart where they differ in more than the values of events.
+        """
         order = list(SHOWN)
         return sorted(
             self._reasons.values(), key=lambda reason: (order.index(reason.outcome), -reason.count)
         )
+
+    @property
+    def other_reasons(self) -> Counter[Status]:
+        """How many rows have reasons that are not among `reasons`, as there are too many."""
+        found = Counter(self.outcomes)
+        del found[Outcome.DELIVERED]
+        for one in self._reasons.values():
+            found[one.outcome] -= one.count
+        return +found
 
     def add(self, row: Row) -> None:
         """Count one row."""
@@ -131,14 +152,22 @@ class Totals:
 
     def _add_reason(self, row: Row) -> None:
         result = row.result
-        key = (result.outcome, result.code or result.reason)
+        code = result.code or result.reason
+        key = (result.outcome, code, _kind(result.reason) if result.code else "")
         reason = self._reasons.get(key)
         if reason is not None:
             reason.count += 1
             if row.line and not 0 < reason.first_line <= row.line:
                 reason.first_line, reason.example = row.line, result.reason
-        elif len(self._reasons) < _MAX_REASONS:
-            self._reasons[key] = Reason(result.outcome, key[1], 1, row.line, result.reason)
+        elif len(self._reasons) < _MAX_REASONS and self._of_code[key[:2]] < _MOST_OF_CODE:
+            self._of_code[key[:2]] += 1
+            self._reasons[key] = Reason(result.outcome, code, 1, row.line, result.reason)
+
+
+@lru_cache(maxsize=1024)
+def _kind(reason: str) -> str:
+    """Return a reason without its place, and without the values of its event."""
+    return _VALUES.sub("*", reason[match.end() :] if (match := _PLACE.match(reason)) else reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
+from destinations.clock import CLOCK_ERROR
 from destinations.definition import RetryDefinition
 from destinations.http import Failure
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, Retry, State
 from destinations.pipeline.breaker import LONGEST_WAIT
-from destinations.pipeline.queue import QueuedDelivery, Stage, Transition
+from destinations.pipeline.queue import LONG_AGO, QueuedDelivery, Stage, Transition
 from destinations.pipeline.refusals import is_refused_key
 from destinations.statuses import UNKNOWN_CODE
 
@@ -34,9 +35,6 @@ KEY_CHANGED: Final = (
     " sent again"
 )
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one"
-_CLOCK_ERROR: Final = 1.0
-"""Seconds by which a clock may go back as it is corrected."""
-
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
 
@@ -75,7 +73,7 @@ class LossRule:
         began = _first_attempt(delivery, sent_at)
         if began is None or self.repeat_for is None:
             return False
-        return began - _CLOCK_ERROR <= now < began + self.repeat_for
+        return began - CLOCK_ERROR <= now < began + self.repeat_for
 
 
 def _first_attempt(delivery: QueuedDelivery, sent_at: float | None) -> float | None:
@@ -151,7 +149,8 @@ class RetryPolicy:
         ``rule`` says what follows a lost answer, ``is_down`` that the partner has answered
         nothing, or has taken no event, for some time.
         """
-        attempts = delivery.attempts + 1
+        is_attempt = result.retry is None or result.retry.attempted
+        attempts = delivery.attempts + is_attempt
         outcome = result.outcome
         if outcome is Outcome.DELIVERED:
             return Transition(
@@ -390,6 +389,7 @@ class RetryPolicy:
         is_key_refused = self.outage == "dead" and failure.error_class == "authentication"
         if (
             failure.made
+            and failure.attempted
             and not is_key_refused
             and self._is_late(delivery, now, rule, asked=True)
             and not (is_down and self.outage == "wait")
@@ -506,7 +506,7 @@ class RetryPolicy:
 
     def _began(self, delivery: QueuedDelivery) -> float | None:
         first = delivery.first_attempt_at
-        return None if first is None else max(first, self.began_at)
+        return None if first is None or first == LONG_AGO else max(first, self.began_at)
 
 
 def _is_answered(result: Result) -> bool:
@@ -516,4 +516,4 @@ def _is_answered(result: Result) -> bool:
 
 def _is_suspicious(result: Result, retry: Retry) -> bool:
     """Return whether one event may be to blame for the failure of a whole request."""
-    return retry.whole_request and result.status not in {401, 429}
+    return retry.attempted and retry.whole_request and result.status not in {401, 429}

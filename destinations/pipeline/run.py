@@ -392,7 +392,7 @@ class Run:
         lost += _not_sent_of(unwritten)
         self._rows.add_unfinished(lost, are_written=False)
         self._rows.add_unfinished(abandoned)
-        left = pipeline.prefetch.scheduler.drain()
+        left = [*pipeline.prefetch.scheduler.drain(), *pipeline.left]
         left += feed.left_to_others([*left, *lost, *abandoned])
         error = self._engine.last_error
         if not self._options.keep_unsent:

@@ -36,8 +36,12 @@ from destinations.pipeline.undelivered import Wrapped, unwrap
 from destinations.runtime.destination import Destination
 from destinations.runtime.plan import plan, unreadable
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.segment.event import DELETE
 
-__all__ = ["OUTAGE", "RunInput", "RunOptions"]
+__all__ = ["OUTAGE", "USER_DELETED", "RunInput", "RunOptions"]
+
+USER_DELETED: Final = "USER_DELETED"
+"""The code of an event that came again and is older than the deletion of its user."""
 
 OUTAGE: Final = 60.0
 """Seconds that a partner is waited for by default."""
@@ -253,6 +257,10 @@ class RunInput:
     def keeps(self, delivery: QueuedDelivery) -> bool:
         """Return whether a delivery that may be tried again is for this run to try."""
         return delivery.line > 0 or self._options.deliver_waiting
+
+    def leave(self, delivery: QueuedDelivery) -> None:
+        """Note that this run waits no longer for the outcome of a delivery."""
+        self.settled(delivery)
 
     def fill(self, pipeline: Pipeline, round_: Round) -> None:
         """Read on; see `destinations.pipeline.pipeline.Feed`."""
@@ -755,6 +763,12 @@ class RunInput:
             action = pipeline.destination.actions.get(delivery.action)
             if action is None or not action.is_idempotent:
                 return Result(State.HELD, f"may have been applied: {past.reason}", past.code)
+        deletion = None
+        if delivery.event.type != DELETE:
+            deletion = self._queue.deletion_since(pipeline.scope, delivery.user, past.id)
+        if deletion is not None:
+            why = f"the partner was asked to delete its user after it (delivery {deletion})"
+            return Result(Outcome.FILTERED, why, USER_DELETED)
         delivery.nth, delivery.again, delivery.effect = past.nth, True, past.effect
         delivery.restored = past.restored
         if past.outcome is Outcome.DELIVERED:

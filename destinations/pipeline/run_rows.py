@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +12,8 @@ from destinations.outcome import ANSWER_LOST, Outcome, Result, State
 from destinations.pipeline.dry_run import WOULD_BE_SENT
 from destinations.pipeline.observer import Observer
 from destinations.pipeline.queue import (
+    EARLIER_HELD,
+    Behind,
     History,
     Queue,
     QueuedDelivery,
@@ -30,6 +32,9 @@ REPLACED: Final = Result(
 """The result of an event that had no effect when a correction takes its place."""
 
 _STOPPED: Final = Result(State.READY, "not sent: the run was stopped first")
+_HELD_UP: Final = Result(
+    State.READY, "waits until another delivery of its user is decided", EARLIER_HELD
+)
 _DRY: Final = Result(State.READY, WOULD_BE_SENT.reason)
 _DONE_WITH: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED})
 NOT_ASKED: Final = Result(
@@ -212,6 +217,12 @@ class Rows(Observer):
         if rows:
             self._add_all(rows)
 
+    def held_back(self, destination: str, waiting: Mapping[QueuedDelivery, Behind]) -> None:  # noqa: ARG002 - there is one
+        """See `Observer.held_back`."""
+        for delivery, why in waiting.items():
+            if delivery.line or self._all:
+                self._failures[delivery] = Result(State.READY, why.reason, why.code)
+
     def settled_elsewhere(self, destination: str, deliveries: Sequence[QueuedDelivery]) -> None:  # noqa: ARG002 - there is one
         """See `Observer.settled_elsewhere`."""
         known = self._queue.history(self._scope, [one.event.message_id for one in deliveries])
@@ -220,9 +231,9 @@ class Rows(Observer):
             history = known.get(delivery.event.message_id)
             past = None if history is None else history.deliveries.get(delivery.key)
             if past is None or past.outcome is None:
-                result = Result(
-                    past.state if past is not None else State.READY, "decided by another process"
-                )
+                state = past.state if past is not None else State.READY
+                is_held_up = past is not None and state is State.READY
+                result = _HELD_UP if is_held_up else Result(state, "decided by another process")
             else:
                 result = Result(past.outcome, past.reason, past.code)
             if delivery.line or self._all:

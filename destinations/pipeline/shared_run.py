@@ -126,13 +126,16 @@ class SharedRun:
 
     def _settled_of(self, deliveries: Sequence[QueuedDelivery]) -> list[QueuedDelivery]:
         known = self._queue.history(self._scope, [one.event.message_id for one in deliveries])
+        # Whoever delivers for their users leaves them, too.
+        held_up = self._queue.held_up(self._scope, deliveries)
         found = []
         for delivery in deliveries:
             history = known.get(delivery.event.message_id)
             pasts = () if history is None else history.deliveries.values()
             past = next((one for one in pasts if one.id == delivery.id), None)
             # Of one that is not there any more, nothing is known but that it does not wait.
-            if past is None or past.state in {State.DONE, State.HELD}:
+            is_over = past is None or past.state in {State.DONE, State.HELD}
+            if is_over or delivery in held_up:
                 found.append(delivery)
         return found
 

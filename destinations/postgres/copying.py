@@ -46,7 +46,7 @@ _AT_ONCE: Final = 1_000
 """The number of rows that the server sends at once."""
 
 _IDS: Final = frozenset({"user", "message_id"})
-_PACKED: Final = frozenset({"ledger", "kept"})
+_PACKED: Final = frozenset({"ledger", "kept", "usage"})
 """The tables in which these ids are bytes, also those that are texts in a file."""
 
 _TYPES: Final = """

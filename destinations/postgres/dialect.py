@@ -48,7 +48,7 @@ _COLUMNS: Final = re.compile(
 _TEXT: Final = frozenset(
     {"user", "message_id", "key", "payload_text", "code", "stage", "reason", "evidence", "balance",
      "restored", "period", "due", "deliveries", "action", "settings", "path", "peer", "name",
-     "request", "method", "error", "error_class", "rule"}
+     "request", "method", "error", "error_class", "rule", "used"}
 )  # fmt: skip
 _BYTES: Final = frozenset(
     {"adder", "balance_key", "digest", "raw", "payload", "head", "request_body", "answer_head",
@@ -58,6 +58,7 @@ _FLOATS: Final = frozenset({"ends_at", "asked_at", "noticed_at", "until"})
 _PACKED: Final[Mapping[str, frozenset[str]]] = {
     "ledger": frozenset({"user", "message_id"}),
     "kept": frozenset({"user", "message_id"}),
+    "usage": frozenset({"user"}),
 }
 """By table, the columns that have ids as `destinations.store.digests.packed_id` gives them."""
 

@@ -1,8 +1,9 @@
 """Keep finished deliveries in partitions, and drop those that are old as a whole.
 
-A partition of ``ledger`` has the rows of a range of events, about those of a day. The next one is
-made before the last one is half full, by whoever commits. What is older than the oldest one is in
-``ledger_old``: of what was dropped, it has the rows of events that must stay.
+A partition of ``ledger`` has the rows of a range of events, about those of a day, and one of
+``usage`` has what these count for. The next ones are made before the last one is half full, by
+whoever commits. What is older than the oldest one is in ``ledger_old`` and ``usage_old``: of what
+was dropped, they have the rows of events that must stay.
 """
 
 # ruff: noqa: S608 - the statements are made of constants and numbers
@@ -46,6 +47,9 @@ _MOST_DAYS: Final = 2
 _LOCK_SECONDS: Final = 1
 """So long others wait at most for somebody who reads, before dropping is left for another time."""
 
+_SECOND_LOCK_MS: Final = 300
+"""Milliseconds: less than PostgreSQL waits before it looks for deadlocks, and ends one of two."""
+
 _ALL: Final = "SELECT first, after FROM ledger_partitions ORDER BY first"
 _LATEST: Final = "SELECT value FROM counters WHERE name = 'event'"
 _OF_A_DAY: Final = """
@@ -69,6 +73,11 @@ _COPY: Final = f"""
         + {PER_EVENT - 1}
     RETURNING scope, subscription, status, (accepted_at + took) / {DAY_MS}
 """
+_COPY_USAGE: Final = f"""
+    INSERT INTO usage_old SELECT one.* FROM json_each(?) AS events JOIN {{usage}} AS one
+        ON one.id BETWEEN events.value * {PER_EVENT} AND events.value * {PER_EVENT}
+        + {PER_EVENT - 1}
+"""
 _COUNT: Final = f"""
     SELECT scope, coalesce(subscription, 0), status, (accepted_at + took) / {DAY_MS}, count(*)
     FROM {{table}} GROUP BY 1, 2, 3, 4
@@ -89,6 +98,16 @@ class Partition(NamedTuple):
     def table(self) -> str:
         """The name of its table."""
         return f"ledger_{self.first}"
+
+    @property
+    def usage(self) -> str:
+        """The name of the table of what these rows count for."""
+        return f"usage_{self.first}"
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The tables that have a partition of this range, each with its name."""
+        return (("ledger", self.table), ("usage", self.usage))
 
     def is_used_by_half(self, latest: int) -> bool:
         """Return whether more than half of its events were given."""
@@ -147,12 +166,13 @@ def _make_next(connection: PostgresConnection) -> None:
     (of_a_day,) = connection.execute(_OF_A_DAY).fetchone() or (0,)
     made = Partition(first, first + max(LEAST_EVENTS, of_a_day))
     # Made apart and attached, it keeps nobody from writing; made as a partition it would.
-    execute(connection, f"CREATE TABLE {made.table} (LIKE ledger INCLUDING ALL)")
-    execute(
-        connection,
-        f"ALTER TABLE ledger ATTACH PARTITION {made.table}"
-        f" FOR VALUES FROM ({made.first * PER_EVENT}) TO ({made.after * PER_EVENT})",
-    )
+    for table, name in made.parts:
+        execute(connection, f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+        execute(
+            connection,
+            f"ALTER TABLE {table} ATTACH PARTITION {name}"
+            f" FOR VALUES FROM ({made.first * PER_EVENT}) TO ({made.after * PER_EVENT})",
+        )
     connection.execute("INSERT INTO ledger_partitions VALUES (?, ?)", tuple(made))
 
 
@@ -222,16 +242,18 @@ def _drop(
     with database.transaction() as connection:
         _alone(connection, partition)
         staying = content.staying | _waiting(connection, partition)
-        execute(connection, "ALTER TABLE ledger DETACH PARTITION ledger_old")
-        copied = connection.execute(
-            _COPY.format(table=partition.table), (array_of(sorted(staying)),)
-        ).fetchall()
-        execute(connection, f"DROP TABLE {partition.table}")
-        execute(
-            connection,
-            "ALTER TABLE ledger ATTACH PARTITION ledger_old"
-            f" FOR VALUES FROM (MINVALUE) TO ({partition.after * PER_EVENT})",
-        )
+        for table, _ in partition.parts:
+            execute(connection, f"ALTER TABLE {table} DETACH PARTITION {table}_old")
+        ids = array_of(sorted(staying))
+        copied = connection.execute(_COPY.format(table=partition.table), (ids,)).fetchall()
+        connection.execute(_COPY_USAGE.format(usage=partition.usage), (ids,))
+        for table, name in partition.parts:
+            execute(connection, f"DROP TABLE {name}")
+            execute(
+                connection,
+                f"ALTER TABLE {table} ATTACH PARTITION {table}_old"
+                f" FOR VALUES FROM (MINVALUE) TO ({partition.after * PER_EVENT})",
+            )
         for table in ("ledger_partitions", "ledger_late"):
             connection.execute(f"DELETE FROM {table} WHERE first = ?", (partition.first,))
         tallies = Tallies()
@@ -317,8 +339,11 @@ def _alone(connection: Connection, partition: Partition) -> None:
     is_late = connection.execute(late, (partition.first,)).fetchone() is not None
     if is_late or partitions_of(connection)[0] != partition:
         raise _Busy
-    execute(connection, f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
     try:
+        execute(connection, f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         execute(connection, "LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
+        # Who reads may have locked it before, and wait for the other: that has to win.
+        execute(connection, f"SET LOCAL lock_timeout = '{_SECOND_LOCK_MS}ms'")
+        execute(connection, "LOCK TABLE usage IN ACCESS EXCLUSIVE MODE")
     except psycopg.errors.LockNotAvailable:
         raise _Busy from None

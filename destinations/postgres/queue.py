@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 
-from destinations.clock import WallClock
+from destinations.clock import CLOCK_ERROR, WallClock
 from destinations.errors import UncertainError
 from destinations.outcome import Effect
 from destinations.pipeline.account_names import folded
@@ -36,6 +36,7 @@ from destinations.postgres.excluding import Excluder, names_of_intent, names_of_
 from destinations.postgres.snapshots import Snapshot, numbers_of, take_snapshot
 from destinations.postgres.source import PostgresSource
 from destinations.store.bulk import with_rows
+from destinations.store.codes import EFFECT_CODES
 from destinations.store.connection import Connection
 from destinations.store.interning import Names
 from destinations.store.queue import Commit, StoredQueue
@@ -94,6 +95,10 @@ _INTENTS = """
     SELECT intents.id, at, scope, settle_after, durable, deliveries, balances, names,
         partner_account
     FROM intents JOIN scopes ON scopes.id = scope WHERE worker = ?
+"""
+_AHEAD = """
+    SELECT 1 FROM open WHERE scope IN (SELECT value FROM json_each(?)) AND effect = ?
+        AND first_attempt_at > ? LIMIT 1
 """
 _FREE = "UPDATE lanes SET worker = NULL, epoch = epoch + 1 WHERE worker = ?"
 _NEWS = """
@@ -208,6 +213,17 @@ class PostgresQueue(StoredQueue):
         left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"  # noqa: S608 - constants
         if self._postgres.one(left, (ids,)) is not None:
             super().recover(found, reconcile_after, longest_wait)
+        elif self._postgres.one(_AHEAD, (ids, *self._ahead())) is not None:
+            with self._postgres.transaction() as connection:
+                self.forget_hidden(connection, [scope.id for scope in found])
+
+    def _ahead(self) -> tuple[int, int]:
+        return EFFECT_CODES[Effect.MAYBE], round((self._now() + CLOCK_ERROR) * 1000)
+
+    @property
+    def own_intents(self) -> str:  # type: ignore[override] # the token is known later
+        """The condition, after others, of what this process is sending."""
+        return f" AND worker = {self._token or 0}"
 
     def reap(self, worker: int, beats: int | None) -> bool:
         """End the session of a worker: it has left, or its beats have stopped at this count.
@@ -229,6 +245,7 @@ class PostgresQueue(StoredQueue):
                     for one, at, of, after, *rest, _, _ in intents
                 ],
             )
+            self.forget_hidden(connection, sorted({scope for _, _, scope, *_ in intents}))
             for *_, names, account in intents:
                 reserve(connection, account, names_of_lost(names))
             connection.execute(_FREE, (worker,))
@@ -367,7 +384,7 @@ class PostgresCommit(Commit):
 
     def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:
         """Write that a batch is being sent, and by whom; returns the id of the intent."""
-        names = names_of_intent(batch, self.gone | self.excluded)
+        names = names_of_intent(batch, self.left_out)
         done = self._to.execute(
             "INSERT INTO intents (scope, at, durable, process, deliveries, balances, worker,"
             " settle_after, names) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",

@@ -786,9 +786,52 @@ _AUDIT: Final = """
     )
 """
 
+# See destinations.store.migrations.
+_DELETIONS: Final = (
+    'CREATE INDEX open_deletions ON open (scope, "user") WHERE type = 7',
+    'CREATE INDEX kept_before_deletions ON kept (scope, "user") WHERE status = 7 OR type = 7',
+    'CREATE INDEX ledger_deletions ON ledger (scope, "user") WHERE type = 7',
+)
+
+_USAGE: Final = (
+    """
+    CREATE TABLE usage (
+        id bigint PRIMARY KEY,
+        scope bigint NOT NULL,
+        "user" bytea NOT NULL,
+        feature bigint NOT NULL,
+        at bigint NOT NULL,
+        used text COLLATE "C"
+    ) PARTITION BY RANGE (id)
+    """,
+    # A partition for each one of the ledger: see destinations.postgres.partitions.
+    f"""
+    DO $$
+    DECLARE
+        part record;
+    BEGIN
+        EXECUTE format(
+            'CREATE TABLE usage_old PARTITION OF usage FOR VALUES FROM (MINVALUE) TO (%s)',
+            (SELECT min(first) FROM ledger_partitions) * {PER_EVENT});
+        FOR part IN SELECT first, after FROM ledger_partitions LOOP
+            EXECUTE format(
+                'CREATE TABLE %I PARTITION OF usage FOR VALUES FROM (%s) TO (%s)',
+                'usage_' || part.first, part.first * {PER_EVENT}, part.after * {PER_EVENT});
+        END LOOP;
+    END
+    $$
+    """,  # noqa: S608 - a number
+    """
+    INSERT INTO server SELECT 'usageSince', (extract(epoch FROM now())::bigint * 1000)::text
+    WHERE EXISTS (SELECT 1 FROM ledger)
+    """,
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (*_FUNCTIONS, *_TABLES),
     _ATTEMPTS,
     (_AUDIT,),
+    _DELETIONS,
+    _USAGE,
 )
 """The steps; how many were done stands in the table ``schema_version``."""

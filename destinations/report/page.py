@@ -298,7 +298,8 @@ def _of_outcome(name: str, reasons: Sequence[RunReason], record: RunRecord) -> H
     number = record.outcomes.get(name, 0)
     share = share_text(number, record.rows)
     head = element("h3", badge(name), f" {counted(number, 'row')}, {share}")
-    only = reasons[0].code if len(reasons) == 1 else ""
+    codes = {one.code for one in reasons}
+    only = codes.pop() if len(codes) == 1 else ""
     found = advice(_ORDER[name], record.context, only)
     parts = [head, _paragraph(found.text)]
     if found.command:

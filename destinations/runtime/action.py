@@ -7,7 +7,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from destinations.by_identity import ByIdentity
 from destinations.definition import ActionDefinition, Preset
@@ -17,6 +17,7 @@ from destinations.http import Answer, CompiledRequest, Selection
 from destinations.outcome import ManualChange, Outcome, Result
 from destinations.runtime.field_escaping import Escaping
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.runtime.usage import EventUsage
 from destinations.runtime.window import EventWindow
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
@@ -231,6 +232,12 @@ class Action:
         return None if window is None else EventWindow(window)
 
     @cached_property
+    def usage(self) -> EventUsage | None:
+        """What its events count for at the partner; None if that cannot be compared."""
+        usage = self.definition.usage
+        return None if usage is None else EventUsage(usage)
+
+    @cached_property
     def reads_event(self) -> bool:
         """Whether a request, or its window, may need the raw event besides the payload."""
         if self.window is not None and self.window.reads_event:
@@ -258,7 +265,8 @@ class Subscription:
         self.schema = _schema(ByIdentity(action.definition), tuple(placeholders))
         self._escaping = Escaping(action.definition.fields)
         self._unmapped = action.definition.unmapped
-        self._source = dict(preset.mapping)
+        self.source: Final = dict(preset.mapping)
+        """Its mapping as it is written."""
 
     def with_mapper(self, mapper: Mapper | None) -> Subscription:
         """Return the same subscription with another mapper; what is compiled is shared."""
@@ -323,7 +331,7 @@ class Subscription:
         """The result of an event that lacks the field, with the paths that it could have had."""
         unmapped = self._unmapped
         assert unmapped is not None  # noqa: S101 - it is asked only where a field may be missing
-        made = members(self._source) or {}
+        made = members(self.source) or {}
         paths = paths_read(made.get(unmapped.missing))
         place = " or ".join(paths) or f"{unmapped.missing} in the mapping"
         return Result(Outcome.UNMAPPED, unmapped.reason.replace(PATHS, place))

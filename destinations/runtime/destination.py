@@ -14,7 +14,12 @@ from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from destinations._version import __version__
-from destinations.definition import ActionDefinition, DestinationDefinition, Preset
+from destinations.definition import (
+    ActionDefinition,
+    DestinationDefinition,
+    IdempotencyKey,
+    Preset,
+)
 from destinations.definition.settings import Settings
 from destinations.definition.url_pieces import chosen_urls
 from destinations.errors import DefinitionError, Issue, ResolveError
@@ -129,6 +134,11 @@ class Code:
     source: str = field(default="", compare=False)
 
 
+def _place_of(key: IdempotencyKey) -> tuple[str | None, ...]:
+    """Return where a key stands; the name of a header is the same in any case."""
+    return (key.field,) if key.header is None else (key.field, key.header.lower())
+
+
 class Destination:
     """A definition bound to settings; one object serves any number of events and threads."""
 
@@ -170,6 +180,8 @@ class Destination:
         self._keys: list[str] = []
         self.public_only = False
         """Whether its requests only go to addresses of the public internet."""
+        self.token_owner: str | None = ""
+        """The full name of the scope of a customer whose settings these are; see `AccessTokens`."""
         self.tokens: AccessTokens | None = AccessTokens()
         """Its access tokens (OAuth2); they are in memory only unless `keep_tokens` is called."""
 
@@ -178,7 +190,12 @@ class Destination:
         """What sends its requests with access tokens; None if they need none."""
         if self.tokens is None:
             return None
-        return self.tokens.of(self.definition, self.settings, public_only=self.public_only)
+        return self.tokens.of(
+            self.definition,
+            self.settings,
+            public_only=self.public_only,
+            owner=self.token_owner,
+        )
 
     def keep_tokens(self, tokens: AccessTokens | None) -> None:
         """Let access tokens be kept elsewhere, also those of what `with_settings` returns.
@@ -387,7 +404,7 @@ class Destination:
         """
         if not self._keys:
             keys = {
-                name: (one.idempotency_key.source, one.idempotency_key.field)
+                name: (one.idempotency_key.source, *_place_of(one.idempotency_key))
                 for name, one in sorted(self.definition.requests.items())
                 if one.idempotency_key is not None
             }
@@ -454,7 +471,8 @@ class Destination:
         requests = {name: self.requests[name] for name in perform.names}
         generator: Generator | None = None
         if perform.steps:
-            generator = Steps(perform)
+            changing = {name for name, request in requests.items() if not request.is_safe}
+            generator = Steps(perform, changing)
         elif perform.generator is not None:
             name = perform.generator
             generator = _named("generator", code.generators, name, definition, code.source)

@@ -26,7 +26,8 @@ class Exchange:
     there, without the wait for its turn. It carried several parts: of each ``verdicts`` has what
     the answer says about it, and ``places`` the deliveries (or questions) that it is of, by where
     they stood in what was to be sent. Secrets are not masked. The lengths are those of whole
-    bodies, of which only the beginning may be here.
+    bodies, of which only the beginning may be here. Of each part, ``steps`` has the name of the
+    step that made it, empty without one.
     """
 
     kind: AttemptKind
@@ -40,6 +41,7 @@ class Exchange:
     places: Sequence[Sequence[int]]
     request_bytes: int
     answer_bytes: int
+    steps: Sequence[str] = ()
 
     def rule(self, verdict: Answer | Failure) -> str:
         """Return the rule that led to a verdict: its place in the definition, or what is built in.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 from destinations.clock import unix_time
-from destinations.definition import BasicAuth
+from destinations.definition import BasicAuth, Step
 from destinations.definition.settings import named_settings
+from destinations.durations import shown_duration
 from destinations.errors import DestinationsError, EventError, PluginError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.envelope import STAND_IN_HEADER
@@ -22,9 +23,20 @@ from destinations.oauth2 import TokenEndpoint
 from destinations.outcome import Result
 from destinations.runtime.action import Action, Call, Done, Generated, Payload, Subscription
 from destinations.runtime.destination import Delivery, Destination
-from destinations.runtime.endings import AGAIN, Loss, ending, endings_by_status, endings_of_rule
+from destinations.runtime.endings import (
+    AGAIN,
+    ASKED,
+    HELD,
+    PAUSES,
+    REPEATED,
+    STOPS,
+    Loss,
+    ending,
+    endings_by_status,
+    endings_of_rule,
+)
 from destinations.runtime.plan import PlannedDelivery, plan, unreadable
-from destinations.runtime.steps import AssumedAnswer, StepCall, assumed_answers
+from destinations.runtime.steps import OK, AssumedAnswer, StepCall, Unchanged, assumed_answers
 from destinations.runtime.window import EventWindow
 from destinations.secrets import query_pieces, reveal, shown_url
 from destinations.segment.event import DELETE, Event, read_json
@@ -33,6 +45,8 @@ from destinations.segment.javascript import UNDEFINED, NativeFunction
 __all__ = ["Explanation", "PlannedRequest", "SubscriptionExplanation", "explain"]
 
 _MAX_ANSWERS = 3
+_LOST: Final = "sent, but no answer"
+_REPEATED: Final = REPEATED.partition("{}")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,8 @@ class PlannedRequest:
 
     ``request`` is None if no request follows; then ``note`` says what happened instead.
     ``outcomes`` pairs each possible answer with the outcome that follows from it. ``step`` is the
-    name of the step that makes it, of an action that has steps.
+    name of the step that makes it, of an action that has steps, and ``when`` its condition on
+    earlier answers, in words; empty if there is none.
     """
 
     name: str | None
@@ -50,11 +65,16 @@ class PlannedRequest:
     note: str = ""
     outcomes: tuple[tuple[str, str], ...] = ()
     step: str = ""
+    when: str = ""
 
 
 @dataclass(slots=True)
 class SubscriptionExplanation:
-    """The steps for one subscription; those after the event's end are empty."""
+    """The steps for one subscription; those after the event's end are empty.
+
+    ``repeatable`` says, of an action with steps, that all of them are made again after a lost
+    answer, ``after`` so many seconds; None if they are not.
+    """
 
     name: str
     action: str
@@ -66,8 +86,10 @@ class SubscriptionExplanation:
     changes: list[dict[str, Any]] = field(default_factory=list)
     payload: Any = None
     window: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
     result: Result | None = None
     requests: list[PlannedRequest] = field(default_factory=list)
+    repeatable: dict[str, float] | None = None
 
 
 @dataclass(slots=True)
@@ -195,7 +217,12 @@ def _follow(
         if window is not None:
             followed.result = window.result(carried, planned.payload, now)
             followed.window = _window(window, carried, planned.payload)
+        if planned.usage is not None:
+            followed.usage = planned.usage._asdict()
         followed.requests = list(_requests(destination, subscription.action, delivery))
+        perform = subscription.action.definition.perform
+        if perform.repeatable:
+            followed.repeatable = {"after": perform.repeat_after}
     return followed
 
 
@@ -215,7 +242,7 @@ def _requests(
 ) -> Iterator[PlannedRequest]:
     if action.generator is None:
         (name,) = action.requests
-        yield _planned(destination, action, Call(name, delivery.payload), delivery, ())
+        yield _planned(destination, action, Call(name, delivery.payload), delivery)
         return
     pending: list[tuple[Answer, ...]] = [()]
     while pending:
@@ -225,7 +252,8 @@ def _requests(
         if isinstance(call, str):
             yield PlannedRequest(None, after, note=call)
             continue
-        yield _planned(destination, action, call, delivery, after)
+        before = tuple(zip(calls, answers, strict=True))
+        yield _planned(destination, action, call, delivery, before)
         if len(answers) < _MAX_ANSWERS:
             payload = dict(call.payload)
             found = _answers(action.requests[call.request], payload)
@@ -252,6 +280,8 @@ def _play(steps: Generated, answers: tuple[Answer, ...]) -> tuple[list[Call], Ca
             call = steps.send(answer)
     except StopIteration as done:
         ended: Done = done.value
+        if isinstance(ended, Unchanged):
+            return made, f"{ended.outcome}: {ended.note}"
         return made, ended.note
     except PluginError:
         raise
@@ -277,33 +307,106 @@ def _answers(request: CompiledRequest, payload: Payload) -> Iterator[Answer]:
         yield Answer("ok", example)
 
 
+_Before = Sequence[tuple[Call, Answer]]
+"""The requests of an event so far, each with its answer."""
+
+
 def _planned(
     destination: Destination,
     action: Action,
     call: Call,
     delivery: Delivery,
-    after: tuple[str, ...],
+    before: _Before = (),
 ) -> PlannedRequest:
-    name, step, request = call.request, "", action.requests[call.request]
+    name, step, when, request = call.request, "", "", action.requests[call.request]
+    after = tuple(_shown_answer(*pair) for pair in before)
     context = {
         "event": delivery.event,
         "payload": call.payload,
         "settings": destination.settings,
     }
+    perform = action.definition.perform
     if isinstance(call, StepCall):
         step, context["answers"] = call.step, call.answers
+        when = next(one.condition for one in perform.steps if one.name == step)
     try:
         message = request.prepare([request.part(context)], context)
     except ResolveError as error:
-        return PlannedRequest(name, after, note=f"cannot be made: {error}", step=step)
+        return PlannedRequest(name, after, note=f"cannot be made: {error}", step=step, when=when)
     shown = _shown(message, destination)
     loss = Loss.of(
-        (one.definition for one in action.requests.values()),
-        repeatable=action.definition.perform.repeatable,
+        (one.definition for one in action.requests.values()), repeatable=perform.repeatable
     )
-    is_last = not step or step == action.definition.perform.steps[-1].name
-    outcomes = _outcomes(destination, request, loss, is_last=is_last)
-    return PlannedRequest(name, after, shown, outcomes=outcomes, step=step)
+    if isinstance(call, StepCall):
+        follows = _goes_on(action, call, before)
+        outcomes = _outcomes(destination, request, loss, is_last=True, goes_on=follows)
+        outcomes = tuple(_of_steps(action, request, loss, before, outcomes))
+    else:
+        outcomes = _outcomes(destination, request, loss, is_last=True)
+    return PlannedRequest(name, after, shown, outcomes=outcomes, step=step, when=when)
+
+
+def _goes_on(action: Action, call: StepCall, before: _Before) -> Callable[[str], bool]:
+    """Return what tells whether another step may follow an answer of this name to a step."""
+    steps = action.definition.perform.steps
+    known = {one.step: answer for one, answer in before if isinstance(one, StepCall)}
+
+    def follows(name: str) -> bool:
+        possible: set[str] = set()
+        names = [one.name for one in steps]
+        for step in steps[names.index(call.step) + 1 :]:
+            given = {**known, call.step: Answer(name)}
+            if all(
+                earlier in possible
+                or (earlier in given and _may_hold(step, wanted, given[earlier]))
+                for earlier, wanted in step.when.items()
+            ):
+                possible.add(step.name)
+        return bool(possible)
+
+    return follows
+
+
+def _may_hold(step: Step, wanted: object, answer: Answer) -> bool:
+    """Return whether an answer may be the one that a step waits for."""
+    if isinstance(wanted, str):
+        return answer.name == wanted
+    if isinstance(answer, AssumedAnswer):
+        return step.name in answer.steps
+    return answer.name == OK
+
+
+_GOES_ON: Final = ("goes on", "delivered")
+
+
+def _of_steps(
+    action: Action,
+    request: CompiledRequest,
+    loss: Loss,
+    before: _Before,
+    outcomes: Sequence[tuple[str, str]],
+) -> Iterator[tuple[str, str]]:
+    """Yield the outcomes of a step: another attempt would make what came before it again.
+
+    Of what must not be made twice it is known that it was applied, so no other attempt is made.
+    """
+    made = [action.requests[call.request].definition for call, _ in before]
+    once = [one for one in made if not one.idempotent and not loss.repeatable]
+    is_halfway = any(one.idempotency_key is None for one in once)
+    open_end = ASKED if loss.asks else HELD
+    for answer, outcome in outcomes:
+        if outcome.startswith(_GOES_ON):
+            yield answer, outcome
+        elif is_halfway or (once and outcome not in {AGAIN, PAUSES, STOPS}):
+            is_keyed = outcome.startswith(_REPEATED) and not is_halfway
+            yield answer, outcome if is_keyed else f"{open_end}, as an earlier step was applied"
+        elif outcome == AGAIN:
+            wait = action.definition.perform.repeat_after
+            is_late = answer == _LOST and loss.repeatable and not request.definition.idempotent
+            later = f" after {shown_duration(wait)}" if is_late else ""
+            yield answer, f"made again from the first step on{later}, then dead"
+        else:
+            yield answer, outcome
 
 
 def _shown(message: HttpRequest, destination: Destination) -> dict[str, Any]:
@@ -345,14 +448,26 @@ def _named_basic(message: HttpRequest, destination: Destination) -> dict[str, st
 
 
 def _outcomes(
-    destination: Destination, request: CompiledRequest, loss: Loss, *, is_last: bool
+    destination: Destination,
+    request: CompiledRequest,
+    loss: Loss,
+    *,
+    is_last: bool,
+    goes_on: Callable[[str], bool] | None = None,
 ) -> tuple[tuple[str, str], ...]:
-    """Return (answer, outcome) pairs for the event, in the order in which rules are tried."""
+    """Return (answer, outcome) pairs for the event, in the order in which rules are tried.
+
+    ``goes_on`` tells of steps whether another one may follow an answer of this name.
+    """
     definition = request.definition
     tests_key = destination.definition.authentication is not None
     ends = is_last and not definition.answers
+    if goes_on is not None:
+        ends = not goes_on(OK)
     found = [("a success", "delivered" if ends else "goes on")]
-    found += [(str(answer.when), f"goes on: {answer.name}") for answer in definition.answers]
+    for answer in definition.answers:
+        is_end = goes_on is not None and not goes_on(answer.name)
+        found.append((str(answer.when), f"{'delivered' if is_end else 'goes on'}: {answer.name}"))
     read = {answer.when for answer in definition.answers if answer.when.body is None}
     found += [("an answer that matches a refusal", "rejected")] if definition.refusals else []
     for rule in (*definition.error_rules, *destination.definition.error_rules):
@@ -364,7 +479,7 @@ def _outcomes(
         ]
     found += endings_by_status(request, loss, tests_key=tests_key)
     lost = Failure("", "timeout", 0, retryable=True, nothing_applied=False)
-    found.append(("sent, but no answer", ending(request, lost, loss)))
+    found.append((_LOST, ending(request, lost, loss)))
     found.append(("no connection", AGAIN))
     return (*_of_tokens(destination), *found)
 

@@ -11,6 +11,7 @@ from destinations.clock import unix_time
 from destinations.errors import EventError
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Payload, Subscription
+from destinations.runtime.amounts import Usage
 from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import NOT_JSON, Event, read_event
@@ -22,12 +23,14 @@ __all__ = ["Plan", "PlannedDelivery", "plan", "plan_event", "unreadable"]
 class PlannedDelivery:
     """One event for one subscription, with the ``payload`` to send or the ``result`` that ends it.
 
-    ``subscription`` is None if the event reaches none.
+    ``subscription`` is None if the event reaches none. ``usage`` is what it counts for once it is
+    delivered, if that can be compared with what the partner counts.
     """
 
     subscription: Subscription | None
     payload: Payload | None = None
     result: Result | None = None
+    usage: Usage | None = None
 
     @property
     def key(self) -> SubscriptionKey | None:
@@ -108,11 +111,16 @@ def plan_event(
         deliveries = [PlannedDelivery(None, result=ended)]
         refusal = ended if ended.outcome is Outcome.INVALID else None
         return Plan(raw, event, message_id, event["type"], user, deliveries, refusal)
-    prepared = destination.prepare(event, unix_time() if received_at is None else received_at)
+    now = unix_time() if received_at is None else received_at
+    prepared = destination.prepare(event, now)
     deliveries = [
         PlannedDelivery(subscription, None, what)
         if isinstance(what, Result)
         else PlannedDelivery(subscription, what)
         for subscription, what in destination.payloads(prepared, only=only)
     ]
+    for one in deliveries:
+        counted = None if one.subscription is None else one.subscription.action.usage
+        if counted is not None and one.payload is not None:
+            one.usage = counted.of(prepared, one.payload, destination.settings, now)
     return Plan(raw, event, message_id, event["type"], user, deliveries)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import (
+    Callable,
     Generator,
     Hashable,
     Iterable,
@@ -17,7 +18,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -49,6 +50,7 @@ from destinations.oauth2 import RULE as OF_TOKENS
 from destinations.oauth2 import TokenError
 from destinations.outcome import (
     ANSWER_LOST,
+    NO_STEP,
     AttemptKind,
     Outcome,
     Result,
@@ -61,7 +63,7 @@ from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.exchanges import Exchange, bounded, take_wait
 from destinations.runtime.generator_run import GeneratorRun
 from destinations.runtime.lists import ListChoice, Listed
-from destinations.runtime.steps import StepCall
+from destinations.runtime.steps import StepCall, Unchanged
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import compile_value
 
@@ -86,7 +88,8 @@ _MOST_UNANSWERED: Final = 16
 _LONGEST_UNANSWERED: Final = 60.0
 """The limits of consecutive unanswered questions, and of seconds, before no other is asked."""
 _TOO_LARGE: Final = 413
-_NOT_ALLOWED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_NOT_ALLOWED: Final = frozenset({_UNAUTHORIZED, 403})
 _HALVES: Final[Mapping[Concern, int]] = {"request": 3, "key": 4, "permission": 4}
 """How often a refused request is halved if its events may not be the reason: 4 make 5 attempts."""
 
@@ -100,6 +103,13 @@ _PERFORM_ATTEMPTS: Final = 4
 _PERFORM_SECONDS: Final = 0.5
 
 
+class _End(NamedTuple):
+    """A time by the wall clock, and by the monotonic one: over is what is over by one of them."""
+
+    wall: float
+    monotonic: float
+
+
 @dataclass(slots=True)
 class _Item:
     """One event's part of a request, and its verdict.
@@ -108,7 +118,10 @@ class _Item:
     known about this event. ``only`` selects what is needed of a list, for all that ask. ``log`` is
     where the requests are noted, if anywhere: as of this ``kind``, for the deliveries in
     ``places``. It may have been applied before if it ``resumes``, or by a request that came before
-    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on.
+    the latest: ``maybe_before``. It must not be sent again from the time ``until`` on. ``step`` is
+    the name of the step that made it, or of several that ask the same. ``token`` is the access
+    token that it was sent with last. It ``went_again`` after a 401, as the authentication test
+    passed.
     """
 
     context: Context
@@ -120,9 +133,12 @@ class _Item:
     places: tuple[int, ...] = ()
     kind: AttemptKind = "send"
     resumes: bool = False
-    until: float | None = None
+    until: _End | None = None
+    step: str = ""
     maybe_before: bool = False
     maybe_applied: bool = False
+    token: str = field(default="", repr=False)
+    went_again: bool = False
 
     def judge(self, verdict: Answer | Failure) -> None:
         """Take the verdict of one more request."""
@@ -222,11 +238,21 @@ class _Run(GeneratorRun[T, tuple[CompiledRequest, _Item]]):
     at: Call | None = None
     """The latest request, also when it is over."""
     resumes: bool = False
-    until: float | None = None
+    until: _End | None = None
 
 
 def _begin(action: Action, delivery: Delivery) -> Generator[Call, Answer, Done]:
     return action.generate(delivery.payload, resumes=delivery.resumes)
+
+
+class PreparedQuestion(NamedTuple):
+    """A request that only reads: ``ask`` makes it, with a few tries if it may succeed later.
+
+    Equal questions share the ``key``; it is None for one that cannot be asked.
+    """
+
+    key: Hashable
+    ask: Callable[[], Answer | Failure]
 
 
 def _event_of(delivery: Delivery) -> Mapping[str, Any]:
@@ -281,7 +307,8 @@ class Sender:
             except _EndedError as ended:
                 results[place] = ended.result
             else:
-                item.resumes, item.until = delivery.resumes, delivery.repeat_until
+                item.resumes = delivery.resumes
+                item.until = self._end(delivery.repeat_until)
                 if log is not None:
                     item.log, item.places = log, (place,)
                 items.append(item)
@@ -321,7 +348,12 @@ class Sender:
         self._ask(request, _batches(made, request.definition.batch_size))
         refused = [item for item in made if _refuses_key(item.verdict)]
         if refused:
-            self._reconsider(refused, self._look_at_key(request, refused))
+            key = self._look_at_key(request, refused)
+            again = [item for item in refused if self._goes_again(item, key)]
+            for item in again:
+                item.verdict = None
+            self._ask(request, _batches(again, request.definition.batch_size))
+            self._reconsider([item for item in refused if _refuses_key(item.verdict)], key)
         unasked = _STOPPED if self._stop.is_set() else _GIVEN_UP
         return [self._masked(item.verdict or unasked) for item in items]
 
@@ -417,17 +449,24 @@ class Sender:
 
         A request that may succeed later is retried a few times.
         """
+        return self.prepared_question(name, {} if page is UNDEFINED else {"page": page}).ask()
+
+    def prepared_question(self, name: str, roots: Mapping[str, Any]) -> PreparedQuestion:
+        """Return a request that asks without an event; its mappings read these roots."""
         request = self._destination.requests[name]
-        context: dict[str, Any] = {"event": {}, "payload": {}}
-        context["settings"] = self._destination.settings
-        if page is not UNDEFINED:
-            context["page"] = page
+        context = {"event": {}, "payload": {}, "settings": self._destination.settings, **roots}
         try:
             item = _Item(context, request.part(context))
+            key = (name, request.key(item.part, context))
         except ResolveError as error:
-            return self._masked(_unsendable(request, error))
-        self._try(request, [item], {}, _PERFORM_ATTEMPTS)
-        return self._masked(item.verdict or _STOPPED)
+            refused = self._masked(_unsendable(request, error))
+            return PreparedQuestion(None, lambda: refused)
+
+        def ask() -> Answer | Failure:
+            self._try(request, [item], {}, _PERFORM_ATTEMPTS)
+            return self._masked(item.verdict or _STOPPED)
+
+        return PreparedQuestion(key, ask)
 
     def _masked(self, verdict: T) -> T:
         """Return a failure with masked secrets, as the partner may have repeated them."""
@@ -453,7 +492,8 @@ class Sender:
             run.log, run.place = log, place
             perform = action.definition.perform
             run.repeat_after = perform.repeat_after if perform.repeatable else None
-            run.resumes, run.until = deliveries[place].resumes, deliveries[place].repeat_until
+            run.resumes = deliveries[place].resumes
+            run.until = self._end(deliveries[place].repeat_until)
         self._drive(runs)
         return [self._generated(action, run) for run in runs]
 
@@ -463,6 +503,8 @@ class Sender:
         try:
             done = run.result()
             result = Result(Outcome.DELIVERED, done.note, manual=done.manual)
+            if isinstance(done, Unchanged):
+                result = Result(done.outcome, self._shown(done.note), NO_STEP)
         except _EndedError as ended:
             result = ended.result
         except RetryableError as error:
@@ -554,6 +596,7 @@ class Sender:
                 continue
             item.only = only
             item = items.setdefault(key, item)
+            item.step = _with_step(item.step, call)
             item.resumes, item.until = item.resumes or run.resumes, run.until
             if run.log is not None:
                 item.log, item.places = run.log, (*item.places, run.place)
@@ -669,15 +712,48 @@ class Sender:
                 parts.send_apart(_unplaced(request, part), depth)
                 parts.send_on([item for item in part if _is_beside(item.verdict)], depth)
             else:
-                if not parts.is_taken and all(_concerns(item.verdict, "key") for item in part):
-                    key = key or self._look_at_key(request, part)
+                if all(_concerns(item.verdict, "key") for item in part):
+                    if not key or _is_without_token(part):
+                        key = self._look_at_key(request, part)
+                    if self._go_again(part, key):
+                        parts.send_on(part, depth)
+                        continue
                     self._reconsider(part, key)
                     if key["error_class"] != "permission":
                         return
                 parts.refused(part, depth)
         if parts.is_taken:
-            for item in items:
+            self._blame_events(items)
+
+    def _blame_events(self, items: Sequence[_Item]) -> None:
+        """Let refusals be about events, as others of the same request were accepted.
+
+        Another token may be accepted where this one was not: such an event is sent again, some time
+        later, before it ends by that.
+        """
+        for item in items:
+            if self._destination.access is None or not _is_unauthorized(item.verdict):
                 item.verdict = _of_event(item.verdict)
+
+    def _go_again(self, part: Sequence[_Item], key: Mapping[str, Any]) -> bool:
+        """Return whether a part of a batch is sent once more at once, and note that it is."""
+        if not all(self._goes_again(item, key) for item in part):
+            return False
+        for item in part:
+            item.went_again = True
+        return True
+
+    def _goes_again(self, item: _Item, key: Mapping[str, Any]) -> bool:
+        """Return whether a request that was refused with a 401 is sent once more at once.
+
+        So it is, one time, if the authentication test passes; and if that has got another token.
+        """
+        access = self._destination.access
+        if access is None or not item.token or not _is_unauthorized(item.verdict):
+            return False
+        if key["error_class"] != "permission":
+            return False
+        return access.is_replaced(item.token) or not item.went_again
 
     def _is_listed(
         self,
@@ -750,8 +826,7 @@ class Sender:
         decides after several refusals in a row.
         """
         authentication = self._destination.definition.authentication
-        verdict = refused[0].verdict
-        if isinstance(verdict, Failure) and verdict.rule.startswith(OF_TOKENS):
+        if _is_without_token(refused):
             return {"error_class": "authentication"}  # no request can be made to test it
         if authentication is None:
             return {"error_class": "permission"}
@@ -800,11 +875,20 @@ class Sender:
     def _is_too_late(self, items: Sequence[_Item]) -> bool:
         """Return whether a request must not be sent any more; then there is no verdict on it."""
         until = _until(items)
-        if until is None or self._clock.time() < until:
+        if until is None or not self._is_over(until):
             return False
         for item in items:  # the partner is asked, or an operator decides
             item.verdict = None
         return True
+
+    def _end(self, until: float | None) -> _End | None:
+        """Return when a repeated request must not leave any more, whatever the clock is set to."""
+        if until is None:
+            return None
+        return _End(until, self._clock.monotonic() + until - self._clock.time())
+
+    def _is_over(self, end: _End) -> bool:
+        return self._clock.time() >= end.wall or self._clock.monotonic() >= end.monotonic
 
     def _message(
         self, request: CompiledRequest, items: Sequence[_Item], parts: Sequence[Part | bytes]
@@ -817,7 +901,7 @@ class Sender:
             message = replace(message, public_only=True)
         until = _until(items)
         if until is not None:
-            message = replace(message, may_leave=lambda: self._clock.time() < until)
+            message = replace(message, may_leave=lambda: not self._is_over(until))
         return message
 
     def _is_too_large(self, request: CompiledRequest, size: _Size) -> bool:
@@ -850,12 +934,8 @@ class Sender:
         response: HttpResponse | None = None
         lost: TransportError | None = None
         unauthorized: Failure | None = None
-        access = self._destination.access
         try:
-            if access is None:
-                response = self._transport.send(message)
-            else:
-                response = access.send(message, self._transport)
+            response = self._answered(request, message, items)
         except UnsendableError:
             raise
         except TokenError as error:
@@ -883,11 +963,26 @@ class Sender:
                     *(wall + waited, seconds, verdicts, [item.places for item in items]),
                     len(message.body or b""),
                     0 if response is None else len(response.body),
+                    [item.step for item in items],
                 )
             )
         with self._lock:
             self.requests_sent += 1
         return verdicts
+
+    def _answered(
+        self, request: CompiledRequest, message: HttpRequest, items: Sequence[_Item]
+    ) -> HttpResponse:
+        """Return the answer to a request, which is sent with an access token if it needs one."""
+        access = self._destination.access
+        if access is None:
+            return self._transport.send(message)
+        authentication = self._destination.definition.authentication
+        is_test = authentication is not None and authentication.test == request.definition.name
+        sent = access.send_with_token(message, self._transport, is_test=is_test)
+        for item in items:
+            item.token = sent.token
+        return sent.response
 
     def _result(
         self, request: CompiledRequest, item: _Item, *, repeat_after: float | None = None
@@ -967,6 +1062,13 @@ def _may_be_tried_again(request: CompiledRequest, item: _Item) -> bool:
     return request.definition.idempotent or verdict.nothing_applied
 
 
+def _with_step(steps: str, call: Call) -> str:
+    """Return the names of the steps that a request is for, with that of one more call."""
+    if not isinstance(call, StepCall) or call.step in steps.split(", "):
+        return steps
+    return f"{steps}, {call.step}" if steps else call.step
+
+
 def _in_step(at: Call | None, reason: str) -> str:
     """Return a reason with the step in which an event failed, of an action that has steps."""
     if not isinstance(at, StepCall):
@@ -1015,7 +1117,7 @@ def _is_beside(verdict: Answer | Failure | None) -> bool:
     return isinstance(verdict, Failure) and verdict.beside
 
 
-def _until(items: Sequence[_Item]) -> float | None:
+def _until(items: Sequence[_Item]) -> _End | None:
     """Return the time from which a request must not be sent, as one of its events may be there."""
     repeated = [one.until for one in items if one.resumes or one.attempts]
     return min((until for until in repeated if until is not None), default=None)
@@ -1067,6 +1169,17 @@ def _unplaced(request: CompiledRequest, items: Sequence[_Item]) -> list[_Item]:
 
 def _refuses_key(verdict: Answer | Failure | None) -> bool:
     return isinstance(verdict, Failure) and verdict.error_class == "authentication"
+
+
+def _is_unauthorized(verdict: Answer | Failure | None) -> bool:
+    return isinstance(verdict, Failure) and verdict.status == _UNAUTHORIZED
+
+
+def _is_without_token(items: Sequence[_Item]) -> bool:
+    """Return whether no request was made, as there was no access token for it."""
+    return any(
+        isinstance(one.verdict, Failure) and one.verdict.rule.startswith(OF_TOKENS) for one in items
+    )
 
 
 def _concerns(verdict: Answer | Failure | None, what: Concern) -> bool:

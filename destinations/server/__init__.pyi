@@ -62,6 +62,7 @@ from .masking import (
     config_masker,
 )
 from .partners import (
+    configured_partner,
     configured_partners,
     configured_tenant,
     deleting_scopes,
@@ -124,6 +125,7 @@ __all__ = [
     "config_masker",
     "config_of_text",
     "config_to_check",
+    "configured_partner",
     "configured_partners",
     "configured_tenant",
     "connected_definition",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.connection import connect
+from destinations.definition.key_sources import keys_of, same_key, twice_message
 from destinations.definition.secret_sources import NAME_IT
 from destinations.definition.setting_uses import address_settings
 from destinations.definition.settings import (
@@ -391,10 +392,12 @@ def _counted_twice(bound: Sequence[Bound]) -> Iterator[Issue]:
         if not is_one or one.identity.slug != other.identity.slug or not sources:
             continue
         if any(each.config.spec.get("allowOverlap") for each in (one, other)):
+            yield from _dropped(one, other)
             continue
         found = next(_overlaps(one.destination, other.destination), None)
         if found is not None:
-            first, second, event = found
+            first, second, _, example = found
+            event = "an event" if example is None else json.dumps(example, ensure_ascii=False)
             message = (
                 f"{other.name} and {one.name} deliver to the account {account!r}, and of the "
                 f"source {sources[0]} {second!r} overlaps with {first!r}: both may receive "
@@ -403,15 +406,37 @@ def _counted_twice(bound: Sequence[Bound]) -> Iterator[Issue]:
             yield other.config.settings.issue("", message)
 
 
-def _overlaps(one: Destination, other: Destination) -> Iterator[tuple[str, str, str]]:
-    """Yield names of subscriptions that add to an amount for the same event, and such an event."""
+def _dropped(one: Bound, other: Bound) -> Iterator[Issue]:
+    """Yield that the partner would drop what the second destination of an account sends."""
+    for first, second, name, _ in _overlaps(one.destination, other.destination):
+        if name is not None:
+            message = (
+                f"{other.name} and {one.name} deliver to the account {one.identity.name!r}:"
+                f" {second!r}"
+                f" {twice_message(name, first)}"
+            )
+            yield other.config.settings.issue("", message)
+            return
+
+
+def _overlaps(
+    one: Destination, other: Destination
+) -> Iterator[tuple[str, str, str | None, Mapping[str, Any] | None]]:
+    """Yield names of subscriptions that add to an amount for the same event, and such an event.
+
+    With a request whose idempotency key would be the same, if there is one.
+    """
     adding = [
         [it for it in each.subscriptions if each.definition.adds(it.action.definition)]
         for each in (one, other)
     ]
     for first, second in itertools.product(*adding):
         found = overlap(first.fql, second.fql)
-        if found is not None:
-            example = found.example
-            event = "an event" if example is None else json.dumps(example, ensure_ascii=False)
-            yield first.key.name, second.key.name, event
+        if found is None:
+            continue
+        keys = [
+            (keys_of(each.definition, its.action.definition), its.source)
+            for each, its in ((one, first), (other, second))
+        ]
+        name = same_key(*keys[0], *keys[1])
+        yield first.key.name, second.key.name, name, found.example

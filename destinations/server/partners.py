@@ -12,6 +12,7 @@ from destinations.errors import (
     SecretMissingError,
     TemporaryError,
     UsageError,
+    unknown_name,
 )
 from destinations.operations import Partner
 from destinations.operations.tokens import stored_tokens
@@ -33,7 +34,7 @@ from destinations.store import (
     TenantStore,
 )
 
-__all__ = ["configured_partners", "configured_tenant", "partners_of"]
+__all__ = ["configured_partner", "configured_partners", "configured_tenant", "partners_of"]
 
 
 def configured_partners(
@@ -119,6 +120,30 @@ def partners_of(
     }
     _, bound = _bound(path, environment, store, names) if names else (None, ())
     return [_partner(each) for each in bound]
+
+
+def configured_partner(
+    path: Path, environment: Mapping[str, str], store: OpenStore, name: str
+) -> Partner:
+    """Return a destination of a configuration by its name; only its secrets are read.
+
+    Raises `UsageError` if the configuration cannot be used or has no such destination, or if its
+    customers have accounts of their own, and `TemporaryError` if a secret is not there.
+    """
+    config = read_config(path, environment, secrets=False)
+    known = {one.name: one for one in config.destinations}
+    if name not in known:
+        raise UsageError(f"{path}: " + unknown_name("destination", name, known))
+    if known[name].receiver.tenants is not None:
+        raise UsageError(
+            f"{name} has accounts of its customers (receiver.tenants): say which with --tenant"
+        )
+    try:
+        _, (bound,) = _bound(path, environment, store, {name})
+    except DefinitionError as error:
+        kind = TemporaryError if isinstance(error, SecretMissingError) else UsageError
+        raise kind(f"{name} of {path} cannot be asked: {error}") from None
+    return _partner(bound)
 
 
 def configured_tenant(

@@ -226,6 +226,7 @@ class TenantDestinations:
         if tenant is not None and connection is not None:
             base = self._base_with(tenant, connection)
         destination = (base or self._base).with_settings(settings, code, public_only=bool(chosen))
+        destination.token_owner = None if tenant is None else tenant.scope.full_name
         if base is None or self._postponed is not None:
             destination.filters = None
         if self._header is not None and (issues := destination.request_issues()):

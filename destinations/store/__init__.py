@@ -130,6 +130,7 @@ from destinations.store.tenants import (
     latest_of,
     tenant_name,
 )
+from destinations.store.usage import StoredUsage, UsageEntry, UsageKind
 from destinations.store.write_health import WriteHealth, free_bytes
 
 __all__ = [
@@ -183,6 +184,7 @@ __all__ = [
     "StoredQueue",
     "StoredRecent",
     "StoredRefused",
+    "StoredUsage",
     "Tenant",
     "TenantChangedError",
     "TenantNumbers",
@@ -190,6 +192,8 @@ __all__ = [
     "TenantStore",
     "Tenants",
     "UnderWayError",
+    "UsageEntry",
+    "UsageKind",
     "WriteHealth",
     "apply_erasures",
     "begins_id",

@@ -339,6 +339,11 @@ class Accounts:
                 ).fetchone()
         return Scope(row[0], slug)
 
+    def scopes_of(self, account: int) -> Sequence[int]:
+        """Return the ids of all scopes of an account: of servers, of tenants and of runs."""
+        query = "SELECT id FROM scopes WHERE partner_account = ? ORDER BY id"
+        return [scope for (scope,) in self._database.all(query, (account,))]
+
     def scopes(self) -> Sequence[Scope]:
         """Return all scopes, those of servers and those of runs."""
         return [

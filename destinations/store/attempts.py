@@ -109,7 +109,9 @@ class Attempt:
     deleted, as they had data of a user who was erased. ``item`` is where the delivery stands in a
     batch. ``secret_names`` are the settings for which each ``***`` of URL, headers and body stands,
     in order, empty for one that is no mask; None if that is not known. One ends with ``/url``,
-    ``/base64`` or ``/encoded`` where its value is encoded, see `Masker.named`.
+    ``/base64`` or ``/encoded`` where its value is encoded, see `Masker.named`. ``step`` is the name
+    of the step that made the request, of an action that has steps; empty if there is none, or if it
+    is erased.
     """
 
     number: int
@@ -136,6 +138,7 @@ class Attempt:
     is_erased: bool = False
     item: int = 0
     secret_names: tuple[str, ...] | None = None
+    step: str = ""
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -519,7 +522,7 @@ def _attempt(row: Sequence[Any]) -> Attempt:
         request_bytes, answer_head, answer_body, answer_bytes, cut, item, error_class, rule,
         outcome, erased, has_no_body,
     ) = row  # fmt: skip
-    url, headers, names = json.loads(_text(head)) if head else ("", {}, None)
+    url, headers, names, *steps = json.loads(_text(head)) if head else ("", {}, None)
     return Attempt(
         number=number,
         at=at / 1000,
@@ -545,4 +548,15 @@ def _attempt(row: Sequence[Any]) -> Attempt:
         is_erased=bool(erased),
         item=item,
         secret_names=None if names is None else tuple(names),
+        step=_step(steps, item),
     )
+
+
+def _step(steps: Sequence[str | list[str]], item: int) -> str:
+    """Return the step of an item, of what a head says last: its name, or those of all items."""
+    if not steps:
+        return ""
+    (given,) = steps
+    if isinstance(given, str):
+        return given
+    return given[item] if item < len(given) else ""

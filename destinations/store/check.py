@@ -11,6 +11,7 @@ from destinations.store.codes import EFFECT_CODES, STATUS_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.rows import DAY_MS, PER_EVENT
 from destinations.store.tenant_rows import CONNECTION
+from destinations.store.tokens import LEFT_TOKENS
 
 __all__ = ["broken_rules", "count_deliveries"]
 
@@ -107,6 +108,15 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
         (
             "SELECT id FROM open WHERE (amount IS NULL) <> (key IS NULL)"
             " UNION ALL SELECT id FROM kept WHERE (amount IS NULL) <> (key IS NULL)"
+        ),
+    ),
+    (
+        "every usage must be that of a delivery and of its scope, and name a known feature",
+        (
+            "SELECT usage.id FROM usage LEFT JOIN open ON open.id = usage.id"
+            " LEFT JOIN kept ON kept.id = usage.id LEFT JOIN ledger ON ledger.id = usage.id"
+            " WHERE coalesce(open.scope, kept.scope, ledger.scope, -1) <> usage.scope"
+            " OR (feature <> 0 AND feature NOT IN (SELECT id FROM texts))"
         ),
     ),
     (
@@ -217,6 +227,7 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
             " WHERE off <> 0"
         ),
     ),
+    ("every access token must have owners that are there", LEFT_TOKENS),
     (
         "every sealed value must have the form v1:KEY:BASE64",
         (

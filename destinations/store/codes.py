@@ -31,7 +31,8 @@ EFFECT_CODES: Final = {Effect.NONE: 0, Effect.MAYBE: 1, Effect.APPLIED: 2}
 EFFECTS: Final = {code: effect for effect, code in EFFECT_CODES.items()}
 
 TYPE_CODES: Final = {
-    "": 0, "identify": 1, "track": 2, "page": 3, "screen": 4, "group": 5, "alias": 6
+    "": 0, "identify": 1, "track": 2, "page": 3, "screen": 4, "group": 5, "alias": 6,
+    "delete": 7,
 }  # fmt: skip
 """The types of events; empty for an entry that is not an event."""
 

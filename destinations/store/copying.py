@@ -63,6 +63,7 @@ MOVED_TABLES: Final[tuple[MovedTable, ...]] = (
     MovedTable("failures"),
     MovedTable("kept"),
     MovedTable("ledger"),
+    MovedTable("usage"),
     MovedTable("tallies", ("scope", "subscription", "status", "day"), "count <> 0"),
     MovedTable("balances", ("scope", "key")),
     MovedTable("rechecks", ("scope", "key")),

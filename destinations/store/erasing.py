@@ -31,6 +31,7 @@ from destinations.store.recent import RECENT_OF_SCOPES, erase_recent, recent_of_
 from destinations.store.rows import PER_EVENT, RAW, array_of
 from destinations.store.run_notes import forget_runs
 from destinations.store.tenants import Tenants, erase_tenant, erased_name
+from destinations.store.usage import delete_usage
 
 __all__ = [
     "Erased",
@@ -50,7 +51,7 @@ _UNSETTLED: Final = f"{STATUS_CODES[State.UNKNOWN]}, {STATUS_CODES[State.HELD]}"
 _IN_SCOPES: Final = "scope IN (SELECT value FROM json_each(?1))"
 _USERS: Final = tuple(
     f"SELECT DISTINCT user FROM {table} WHERE {_IN_SCOPES}"  # noqa: S608 - constants
-    for table in ("open", "kept", "ledger", "balances", "rechecks", "drifts", "refused")
+    for table in ("open", "kept", "ledger", "usage", "balances", "rechecks", "drifts", "refused")
 )
 _OF_MANUAL: Final = """
     FROM manual_changes WHERE (
@@ -75,6 +76,9 @@ _OF_BALANCES: Final = {
 _REFUSED: Final = f"SELECT id, user, message_id, reason, path, raw FROM refused WHERE {_IN_SCOPES}"  # noqa: S608 - constants
 _NOTES: Final = (
     f"SELECT id, text FROM texts WHERE id IN (SELECT note FROM ledger WHERE {_IN_SCOPES})"  # noqa: S608 - constants
+)
+_FEATURES: Final = (
+    f"SELECT id, text FROM texts WHERE id IN (SELECT feature FROM usage WHERE {_IN_SCOPES})"  # noqa: S608 - constants
 )
 _FAILURES: Final = (
     f"SELECT id, reason FROM failures WHERE id IN (SELECT id FROM open WHERE {_IN_SCOPES})"  # noqa: S608 - constants
@@ -103,7 +107,8 @@ _CHANGE_NOTES: Final = f"""
 """  # noqa: S608 - constants
 _SPENT_TEXTS: Final = """
     DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept
-        UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)
+        UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL
+        UNION SELECT feature FROM usage)
 """
 
 
@@ -239,7 +244,7 @@ def _users_of(database: Database, scopes: Sequence[int]) -> Collection[str]:
             if user
         }
         found.update(one for (one,) in connection.execute(f"SELECT subject {_OF_MANUAL}", (ids,)))
-        for query in (_REFUSED, _NOTES, _FAILURES, _KEPT, RECENT_OF_SCOPES):
+        for query in (_REFUSED, _NOTES, _FEATURES, _FAILURES, _KEPT, RECENT_OF_SCOPES):
             for _, *texts in connection.execute(query, (ids,)):
                 for text in texts:
                     if text:
@@ -327,6 +332,7 @@ def erase_user(
         ids = {one.id for one in found}
         requests = erase_attempts(connection, user, json.dumps(list(scopes)), ids)
         change.rows_of_others()
+        change.usage(ids)
         forget_runs(connection, scopes)
         connection.execute(_SPENT_TEXTS)
         delete_spent_settings(connection)
@@ -409,6 +415,32 @@ class _Erasing:
         for table, where in _OF_BALANCES.items():
             self._to.execute(f"DELETE FROM {table}{where}", values)  # noqa: S608 - constants
         return int(checks)
+
+    def usage(self, deliveries: Collection[int]) -> None:
+        """Delete what the user's deliveries count for, and what names the user.
+
+        Their sums are not known any more; digests could not be compared with anything.
+        """
+        delete_usage(self._to, deliveries)
+        named = self._to.execute(
+            f"SELECT id, user FROM usage WHERE {_IN_SCOPES}"  # noqa: S608 - a constant
+            " AND instr(CAST(user AS BLOB), ?2) > 0",
+            (self._scopes, self._user.encode("utf-8", "surrogatepass")),
+        ).fetchall()
+        mentioned = {one for one, user in named if self._mentions.is_in(unpacked_id(user))}
+        mentioned.update(
+            identity
+            for (identity,) in self._to.execute(
+                f"SELECT id FROM usage WHERE {_IN_SCOPES} AND user = ?2",  # noqa: S608 - a constant
+                (self._scopes, packed_value(self._user)),
+            )
+        )
+        delete_usage(self._to, mentioned)
+        features = [one for one, text in self._all(_FEATURES) if self._mentions.is_in(text)]
+        self._to.executemany(
+            f"DELETE FROM usage WHERE {_IN_SCOPES} AND feature = ?2",  # noqa: S608 - a constant
+            [(self._scopes, one) for one in features],
+        )
 
     def refused(self) -> int:
         """Delete the refused events of the user, and those that have the user's id anywhere."""

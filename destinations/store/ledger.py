@@ -34,9 +34,11 @@ from destinations.pipeline.queue import (
     Stage,
 )
 from destinations.runtime.subscription_key import SubscriptionKey, read_plan, released
+from destinations.segment.event import DELETE
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.connection import Connection, Database
+from destinations.store.deletions import deletion_since, lock_users
 from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.interning import Names
 from destinations.store.messages import SIBLINGS, history_of, replace
@@ -53,6 +55,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 from destinations.store.tenants import Tenants
+from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["StoredLedger"]
 
@@ -413,6 +416,14 @@ class StoredLedger:
             key=lambda one: (one.destination, -one.deliveries, one.status, one.code or ""),
         )
 
+    def deletion_since(self, entry: LedgerEntry) -> int | None:
+        """Return the deletion of its user after a delivery; see `Ledger.deletion_since`."""
+        if entry.type == DELETE:
+            return None
+        return self._database.at_once(
+            lambda connection: deletion_since(connection, entry.scope, entry.user, entry.id)
+        )
+
     def drifts(self) -> Sequence[LedgerDrift]:
         """Return the balances that were not as expected, the latest last."""
         scopes = self._scopes()
@@ -537,7 +548,9 @@ class StoredLedger:
             type=TYPES.get(kind, ""),
             message_id=unpacked_id(message_id),
             accepted_at=accepted_at / 1000,
-            first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
+            first_attempt_at=None
+            if first_attempt_at is None or first_attempt_at < 0
+            else first_attempt_at / 1000,
             next_at=next_at / 1000 if next_at else None,
             settled_at=None if settled_at is None else settled_at / 1000,
             code=code,
@@ -566,8 +579,9 @@ class StoredLedger:
         done = 0
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
+            change.lock(entries)
             for entry in entries:
-                if change.is_as_said(entry):
+                if change.is_as_said(entry) and not change.is_deleted(entry):
                     change.reopen(entry)
                     done += 1
             change.finish()
@@ -599,10 +613,13 @@ class StoredLedger:
         done: list[int] = []
         with self._database.transaction() as connection:
             change = _Change(connection, self._names, now)
+            change.lock([one.entry for one in replans])
             for index, one in enumerate(replans):
-                # Its event may have been corrected, or deleted, since it was planned, or another
-                # of its deliveries replayed, which has added the same.
+                # Its event may have been corrected, or deleted, since it was planned, or its user,
+                # or another of its deliveries replayed, which has added the same.
                 if not change.is_as_said(one.entry) or not change.has_event(one.entry):
+                    continue
+                if change.is_deleted(one.entry):
                     continue
                 if change.has_any(one.entry, [one.delivery, *(new for new, _ in one.added)]):
                     continue
@@ -656,6 +673,8 @@ class _Change:
         self._tallies = Tallies()
         self._noticed: list[int] = []
         self._events: set[int] = set()
+        self._usage: list[KeptUsage] = []
+        self._uncounted: list[int] = []
         self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
 
     def is_as_said(self, entry: LedgerEntry) -> bool:
@@ -670,6 +689,16 @@ class _Change:
             "SELECT status, settled_at FROM kept WHERE id = ?", (entry.id,)
         ).fetchone()
         return bool(row == (STATUS_CODES[entry.status], round((entry.settled_at or 0) * 1000)))
+
+    def lock(self, entries: Sequence[LedgerEntry]) -> None:
+        """Let no deletion of these users begin to be sent before this is written."""
+        lock_users(self._to, [(one.scope, one.user) for one in entries])
+
+    def is_deleted(self, entry: LedgerEntry) -> bool:
+        """Return whether the partner may have deleted the user since."""
+        if entry.type == DELETE:
+            return False
+        return deletion_since(self._to, entry.scope, entry.user, entry.id) is not None
 
     def has_event(self, entry: LedgerEntry) -> bool:
         """Return whether the raw event is still there."""
@@ -735,6 +764,7 @@ class _Change:
 
     def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
         """Give a delivery that was planned again its new outcome."""
+        self._keep_usage(entry.id, entry, delivery)
         if result.outcome in _IN_LEDGER:
             self.end(entry, result, "plan")
             return
@@ -774,10 +804,18 @@ class _Change:
         else:
             row.plan = self._names.text(self._to, delivery.plan)
             row.payload, row.increment = delivery.payload, delivery.increment
+            self._keep_usage(entry.id, entry, delivery)
         row.subscription = self._subscription(key)
         add_open(self._to, [row])
         self._tallies.add(entry.scope, row.subscription, STATUS_CODES[State.READY])
         self._noticed.append(entry.id)
+
+    def _keep_usage(self, delivery_id: int, entry: LedgerEntry, delivery: QueuedDelivery) -> None:
+        """Keep what a delivery that was planned again counts for."""
+        if delivery.usage is None:
+            self._uncounted.append(delivery_id)
+        else:
+            self._usage.append((delivery_id, entry.scope, delivery.usage))
 
     def _look_again(self, row: OpenRow, entry: LedgerEntry) -> None:
         """Note that a balance is to be looked at again: what is sent a second time adds to it."""
@@ -812,6 +850,7 @@ class _Change:
             self._names.text(self._to, delivery.plan),
             _READY,
         )
+        self._keep_usage(row.id, entry, delivery)
         if result is None:
             add_open(self._to, [row])
             self._tallies.add(entry.scope, subscription, STATUS_CODES[State.READY])
@@ -831,6 +870,9 @@ class _Change:
 
     def finish(self) -> None:
         """Write what was counted, and notify the process that delivers."""
+        # After the ledger: whoever drops partitions locks those of the ledger first.
+        delete_usage(self._to, self._uncounted)
+        write_usage(self._to, self._names, self._usage)
         self._tallies.write(self._to)
         self._to.executemany(
             "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]

@@ -779,4 +779,30 @@ MIGRATIONS: Final[tuple[tuple[str | Move, ...], ...]] = (
         ) STRICT
         """,
     ),
+    (
+        # Deletions of users, and what they wait for: see `destinations.store.deletions`. There are
+        # few of them. 7 is the number of their type, and that of the state `held`.
+        "CREATE INDEX open_deletions ON open (scope, user) WHERE type = 7",
+        "CREATE INDEX kept_before_deletions ON kept (scope, user) WHERE status = 7 OR type = 7",
+        "CREATE INDEX ledger_deletions ON ledger (scope, user) WHERE type = 7",
+    ),
+    (
+        # What deliveries count for at the partner: see `destinations.store.usage`. at is in
+        # milliseconds since 1970, UTC; feature is a text; used is an exact decimal, or null.
+        """
+        CREATE TABLE usage (
+            id INTEGER PRIMARY KEY,
+            scope INTEGER NOT NULL,
+            user ANY NOT NULL,
+            feature INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            used TEXT
+        ) STRICT
+        """,
+        # Of what was delivered before, nothing is known.
+        """
+        INSERT INTO server SELECT 'usageSince', CAST(strftime('%s', 'now') AS INTEGER) * 1000
+        WHERE EXISTS (SELECT 1 FROM ledger)
+        """,
+    ),
 )

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from destinations.clock import SystemClock, WallClock
+from destinations.clock import CLOCK_ERROR, SystemClock, WallClock
 from destinations.errors import DestinationsError, StoreFullError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, State, Status
 from destinations.pipeline.account_names import folded
@@ -24,10 +24,12 @@ from destinations.pipeline.attempts import AttemptPolicy
 from destinations.pipeline.breaker import LONGEST_WAIT
 from destinations.pipeline.dedupe import Verdict, conflict, recognise
 from destinations.pipeline.queue import (
+    LONG_AGO,
     OTHERS,
     SEVERAL,
     Arrival,
     Balance,
+    Behind,
     ClaimedBatch,
     Committed,
     Drift,
@@ -41,7 +43,8 @@ from destinations.pipeline.queue import (
     Scope,
     Transition,
 )
-from destinations.runtime.subscription_key import read_plan, released
+from destinations.runtime.subscription_key import keys_of, read_plan, released
+from destinations.segment.event import DELETE
 from destinations.store.attempts import StoredAttempts, write_exchanges
 from destinations.store.bulk import with_rows
 from destinations.store.codes import (
@@ -53,6 +56,7 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
+from destinations.store.deletions import behind, deletion_since, held_up, settled_deletion
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -75,6 +79,7 @@ from destinations.store.rows import (
 )
 from destinations.store.tallies import Tallies
 from destinations.store.unwritten_attempts import RoundExchange, UnwrittenAttempts
+from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["OPEN_COLUMNS", "Commit", "StoredQueue", "StoredSource"]
 
@@ -108,6 +113,9 @@ _UPDATE_OPEN: Final = """
         balance = coalesce(one.balance, open.balance)
     FROM one WHERE open.id = one.id
 """
+_SET_BACK_INTENTS: Final = (
+    "UPDATE intents SET at = at - ?1 WHERE scope IN (SELECT value FROM json_each(?2))"
+)
 _PLAN_AGAIN: Final = """
     WITH one (id, subscription, plan, amount, key, payload) AS (VALUES {rows})
     UPDATE open SET subscription = one.subscription, plan = one.plan, amount = one.amount,
@@ -201,6 +209,7 @@ class StoredQueue:
         self._user = user
         self._now = (clock or SystemClock()).time
         self._settle_from = 0.0
+        self._begun: set[int] = set()
         self.keep_recent: RecentBounds | None = None
         """How much stays of events that were delivered; None keeps none."""
         self.attempts: AttemptPolicy | None = AttemptPolicy()
@@ -211,6 +220,9 @@ class StoredQueue:
         self._version = database.data_version
         since = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         self._process = f"process {os.getpid()} since {since}"
+
+    own_intents = ""
+    """The condition, after others, of what this process is sending."""
 
     left_intents = "SELECT id, at, durable, deliveries, balances FROM intents WHERE true"
     """What nobody is sending any more, when `recover` is called."""
@@ -228,6 +240,7 @@ class StoredQueue:
         with self._database.transaction() as connection:
             for scope in scopes:
                 self._recover(connection, scope, reconcile_after)
+                self.forget_hidden(connection, [scope.id])
                 self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
     def _recover(self, connection: Connection, scope: Scope, reconcile_after: float) -> None:
@@ -285,22 +298,56 @@ class StoredQueue:
         reconcile_after: float,
         longest_wait: float,
     ) -> None:
-        """Let nothing wait longer than it would from now on: the clock may have been set back.
-
-        When what may have been applied was first sent stays as it is: how long the partner
-        recognises it counts from then, and a time to come says that nobody knows.
-        """
-        maybe = EFFECT_CODES[Effect.MAYBE]
+        """Let nothing wait longer than it would from now on: the clock may have been set back."""
         now = round(self._now() * 1000)
         for status, wait in ((_UNKNOWN, reconcile_after), (_READY, longest_wait)):
             latest = now + round(wait * 1000)
             connection.execute(
-                "UPDATE open SET next_at = min(next_at, ?1), first_attempt_at ="
-                " CASE effect WHEN ?5 THEN first_attempt_at ELSE min(first_attempt_at, ?2) END"
-                " WHERE scope = ?3 AND status = ?4"
-                " AND (next_at > ?1 OR (first_attempt_at > ?2 AND effect <> ?5))",
-                (latest, now, scope.id, status, maybe),
+                "UPDATE open SET next_at = min(next_at, ?1),"
+                " first_attempt_at = min(first_attempt_at, ?2)"
+                " WHERE scope = ?3 AND status = ?4 AND (next_at > ?1 OR first_attempt_at > ?2)",
+                (latest, now, scope.id, status),
             )
+
+    def forget_hidden(self, connection: Connection, scopes: Sequence[int]) -> None:
+        """Forget when requests with idempotency keys were first sent, where that is not known.
+
+        Where a clock was set back while no process could notice, nobody knows how long ago that
+        was: it is now that the time lies ahead, and later that looks like any other. If the clock
+        is behind the time at which the store was written last, no time before is known.
+        """
+        is_behind = self._database.clock.behind > CLOCK_ERROR
+        latest = round((self._now() + CLOCK_ERROR) * 1000)
+        for scope in scopes:
+            after = 0 if is_behind and scope not in self._begun else latest
+            self._begun.add(scope)
+            rows = connection.execute(
+                "SELECT id, plan FROM open WHERE scope = ? AND effect = ? AND first_attempt_at > ?",
+                (scope, EFFECT_CODES[Effect.MAYBE], after),
+            ).fetchall()
+            keyed = [one for one, plan in rows if self._is_keyed(plan)]
+            if keyed:
+                connection.execute(
+                    "UPDATE open SET first_attempt_at = ?"
+                    " WHERE id IN (SELECT value FROM json_each(?))",
+                    (round(LONG_AGO * 1000), array_of(keyed)),
+                )
+
+    def _is_keyed(self, plan: int) -> bool:
+        made_by, _ = read_plan(self._names.text_of(plan))
+        return bool(keys_of(made_by))
+
+    def set_back(self, scopes: Sequence[Scope], seconds: float) -> None:
+        """Let deliveries of these scopes have been sent earlier; see `pipeline.queue.Queue`."""
+        values = (round(seconds * 1000), array_of(one.id for one in scopes))
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE open SET first_attempt_at = first_attempt_at - ?1"
+                " WHERE scope IN (SELECT value FROM json_each(?2))"
+                " AND effect = ?3 AND first_attempt_at > 0",
+                (*values, EFFECT_CODES[Effect.MAYBE]),
+            )
+            connection.execute(f"{_SET_BACK_INTENTS}{self.own_intents}", values)
 
     def settle_from(self, time: float) -> None:
         """Note nothing to have ended before ``time``, even if the clock is set back."""
@@ -354,7 +401,7 @@ class StoredQueue:
         self._database.latest_event = work.latest_event
         self.committed(work)
         self._kept_attempts(round_, work)
-        return Committed(work.gone, work.excluded, changed=changed)
+        return Committed(work.gone, work.excluded, work.behind, changed=changed)
 
     def _kept_attempts(self, round_: Round, work: Commit) -> None:
         if work.keeps_attempts:
@@ -487,6 +534,22 @@ class StoredQueue:
             found.setdefault(key, []).append(Scope(scope, destination))
         return found
 
+    def held_up(
+        self, scope: Scope, deliveries: Collection[QueuedDelivery]
+    ) -> Collection[QueuedDelivery]:
+        """Return what waits for an operator; see `destinations.pipeline.queue.Queue.held_up`."""
+        return self._database.at_once(lambda connection: held_up(connection, scope, deliveries))
+
+    def deletion_since(self, scope: Scope, user: str, delivery: int) -> int | None:
+        """Return the deletion of a user after a delivery; see `Queue.deletion_since`."""
+        return self._database.at_once(
+            lambda connection: deletion_since(connection, scope.id, user, delivery)
+        )
+
+    def settled_deletion(self, scope: int, users: Collection[str]) -> tuple[int, Status] | None:
+        """Return the latest deletion of a user that came after all else of them, if it is over."""
+        return self._database.at_once(lambda connection: settled_deletion(connection, scope, users))
+
     def rechecks(self, scope: Scope) -> Mapping[str, Recheck]:
         """Return the balances of a scope that are to be looked at again, by key."""
         rows = self._database.all(
@@ -550,9 +613,12 @@ class Commit:
         self._raws: set[int] = set()
         self._shared: dict[int, bytes] = {}
         self._forgotten: set[tuple[int, str]] = set()
+        self._usage: list[KeptUsage] = []
+        self._uncounted: list[int] = []
         self._messages: list[tuple[object, ...]] = []
         self.gone: set[QueuedDelivery] = set()
         self.excluded: set[QueuedDelivery] = set()
+        self.behind: Mapping[QueuedDelivery, Behind] = {}
         self.keep_recent: RecentBounds | None = None
         self.keeps_attempts = True
         self.unwritten = UnwrittenAttempts()
@@ -642,6 +708,7 @@ class Commit:
                 self._tallies.remove(scope.id, self._row_subscription(delivery), status)
             else:
                 self._give_id(scope, delivery)
+                self._keep_usage(scope, delivery)
                 if transition.result.outcome not in _IN_LEDGER:
                     self._keep_raw(delivery.event, events)
             if transition.result.outcome in _IN_LEDGER:
@@ -862,11 +929,19 @@ class Commit:
                 if one.replanned and (one.id, batch.scope.id) in found
             ]
             with_rows(self._to, _PLAN_AGAIN, again)
+        self.behind = behind(
+            self._to,
+            [
+                (one.scope, [each for each in one.deliveries if each not in self.gone])
+                for one in batches
+            ],
+        )
         fresh: list[tuple[Scope, QueuedDelivery]] = [
             (batch.scope, one) for batch in batches for one in batch.deliveries if not one.id
         ]
         self._add_open(fresh)
-        left_out = self.gone | self.excluded
+        self._note_behind()
+        left_out = self.left_out
         for batch in batches:
             ids = [one.id for one in batch.deliveries if one not in left_out]
             if ids:
@@ -875,6 +950,20 @@ class Commit:
                     *(array_of(ids), _BALANCES.encode(batch.balances)),
                 )
                 batch.intent = self.add_intent(batch, values)
+
+    @property
+    def left_out(self) -> Collection[QueuedDelivery]:
+        """What of batches is not sent now."""
+        return self.gone | self.excluded | self.behind.keys()
+
+    def _note_behind(self) -> None:
+        """Let a deletion say what it waits for, once; other rows wait as they do for their turn."""
+        new = [
+            (one.id, why.code, None, "plan", why.reason)
+            for one, why in self.behind.items()
+            if one.event.type == DELETE and one.waits_as != why.reason
+        ]
+        with_rows(self._to, _ADD_FAILURES, new)
 
     def add_intent(self, batch: ClaimedBatch, values: Sequence[object]) -> int:  # noqa: ARG002 - for others
         """Write that a batch is being sent; returns the id of the intent."""
@@ -899,7 +988,15 @@ class Commit:
                 return int(row[0])
         return self._names.subscription(self._to, delivery.key)
 
+    def _keep_usage(self, scope: Scope, delivery: QueuedDelivery) -> None:
+        """Write what a delivery counts for, with its row."""
+        if delivery.usage is not None:
+            self._usage.append((delivery.id, scope.id, delivery.usage))
+        elif delivery.again or delivery.replanned:
+            self._uncounted.append(delivery.id)
+
     def _planned_again(self, scope: Scope, delivery: QueuedDelivery) -> tuple[object, ...]:
+        self._keep_usage(scope, delivery)
         increment = delivery.increment
         plan = released(delivery.plan) if delivery.released else delivery.plan
         before = self._row_subscription(delivery)
@@ -923,6 +1020,7 @@ class Commit:
             event, increment = delivery.event, delivery.increment
             if not self._give_id(scope, delivery):
                 continue
+            self._keep_usage(scope, delivery)
             self._keep_raw(event, events)
             subscription = self._names.subscription(self._to, delivery.key)
             self._tallies.add(scope.id, subscription, _READY)
@@ -1248,6 +1346,9 @@ class Commit:
         """Write what was counted, and what messages are found by."""
         self._write_messages()
         self.note_latest_event()
+        # Last, and in this order: whoever drops partitions locks those of the ledger first.
+        delete_usage(self._to, self._uncounted)
+        write_usage(self._to, self._names, self._usage)
         self._tallies.write(self._to)
         if self._noticed:
             self._to.executemany("INSERT INTO changes (delivery) VALUES (?)", self._noticed)
@@ -1418,6 +1519,7 @@ def _may_have_failed(delivery: QueuedDelivery) -> bool:
         or delivery.first_attempt_at is not None
         or delivery.replanned
         or delivery.state is State.UNKNOWN
+        or delivery.event.type == DELETE  # it may have waited for others
     )
 
 

@@ -20,7 +20,7 @@ __all__ = ["ReadOnlyDatabase"]
 
 T = TypeVar("T")
 
-_OLDEST: Final = 16
+_OLDEST: Final = 18
 """The version that brought the tables and columns that are read."""
 
 

@@ -16,6 +16,7 @@ from destinations.store.connection import Connection, Database
 from destinations.store.digests import DIGEST_BYTES, message_digest, unpacked_id
 from destinations.store.rows import DAY_MS, PER_EVENT, array_of
 from destinations.store.tallies import Tallies
+from destinations.store.usage import note_since
 
 __all__ = [
     "FINISHED",
@@ -105,6 +106,9 @@ def delete_settled(
     for table in _ENDS:
         left = whole.left if table == "ledger" else ()
         deleted += _delete_from(database, table, limits, left, more)
+    if deleted.deliveries and STATUS_CODES[Outcome.DELIVERED] in limits:
+        with database.transaction() as connection:
+            note_since(connection, round(limits[STATUS_CODES[Outcome.DELIVERED]]))
     return deleted
 
 
@@ -213,7 +217,7 @@ def _delete(connection: Connection, events: Iterable[int], limits: Mapping[int, 
         if all(one.status in limits and one.ended_at < limits[one.status] for one in rows)
     ]
     ids = array_of(one.id for rows in old for one in rows)
-    for table in _ENDS:
+    for table in (*_ENDS, "usage"):
         connection.execute(
             f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
             (ids,),
@@ -360,7 +364,8 @@ def delete_spent_texts(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(
             "DELETE FROM texts WHERE id NOT IN (SELECT plan FROM open UNION SELECT plan FROM kept"
-            " UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL)"
+            " UNION SELECT plan FROM ledger UNION SELECT note FROM ledger WHERE note IS NOT NULL"
+            " UNION SELECT feature FROM usage)"
         )
 
 

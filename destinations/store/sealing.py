@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -206,10 +206,17 @@ class SealedValues:
         row = self._database.one("SELECT value FROM sealed WHERE name = ?", (name,))
         return (None, "") if row is None else (self._opener().open(row[0], row=_row(name)), row[0])
 
-    def replace(self, name: str, text: str | None, version: str) -> str | None:
+    def replace(
+        self,
+        name: str,
+        text: str | None,
+        version: str,
+        beside: Callable[[Connection], None] = lambda _connection: None,
+    ) -> str | None:
         """Keep a secret in place of this version of it, or none; return the new version.
 
-        Returns None, and changes nothing, if there is another version by now.
+        Returns None, and changes nothing, if there is another version by now. Else ``beside``
+        writes something with it, if a secret is kept.
         """
         value = "" if text is None else self.sealed(name, text)
         with self._database.transaction() as connection:
@@ -227,6 +234,8 @@ class SealedValues:
                     "INSERT INTO sealed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
                     (name, value),
                 )
+            if done.rowcount and text is not None:
+                beside(connection)
             return value if done.rowcount else None
 
     def remove(self, name: str, connection: Connection | None = None) -> bool:

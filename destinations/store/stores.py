@@ -28,6 +28,7 @@ from destinations.store.read_only import ReadOnlyDatabase
 from destinations.store.recent import StoredRecent
 from destinations.store.refused import StoredRefused
 from destinations.store.tenant_rows import KEEP_NOTE
+from destinations.store.usage import StoredUsage
 
 if TYPE_CHECKING:
     # It needs what HTTP and definitions need, which a command that only reads must not load.
@@ -158,6 +159,10 @@ class OpenStore:
     def audit(self) -> StoredAudit:
         """Return what operators did by the console or its API."""
         return StoredAudit(self.database)
+
+    def usage(self) -> StoredUsage:
+        """Return what deliveries count for at the partner."""
+        return StoredUsage(self.database)
 
     def gap(self) -> Gap | None:
         """Return the time of which events are held, as their outcomes are not known."""

@@ -34,6 +34,7 @@ from destinations.store.tenant_rows import (
     check_settled,
 )
 from destinations.store.tenants import Tenant, settings_name
+from destinations.store.tokens import rename_token_owner
 
 __all__ = ["MergedTenant", "merge_tenants"]
 
@@ -137,6 +138,7 @@ def merge_tenants(
             },
         )
         SealedValues(database, None).remove(settings_name(out.scope.id), connection)
+        rename_token_owner(connection, gone.scope.full_name, scope.full_name)
     return done
 
 
@@ -234,7 +236,7 @@ class _Merge:
             " bytes = refused_totals.bytes + excluded.bytes",
             (self._out, self._into),
         )
-        for table in ("refused", "exchanges"):
+        for table in ("refused", "exchanges", "usage"):
             self._to.execute(
                 f"UPDATE {table} SET scope = ? WHERE scope = ?", (self._into, self._out)
             )

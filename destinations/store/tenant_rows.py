@@ -125,7 +125,7 @@ def erase_deliveries(connection: Connection, scope: int) -> int:
         return 0
     ids = array_of(identity for identity, _ in rows)
     events = array_of({identity // PER_EVENT for identity, _ in rows})
-    for table in (*_DELIVERIES, "failures", "changes"):
+    for table in (*_DELIVERIES, "failures", "changes", "usage"):
         column = "delivery" if table == "changes" else "id"
         connection.execute(
             f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (ids,)

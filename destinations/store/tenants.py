@@ -44,6 +44,7 @@ from destinations.store.tenant_rows import (
     erase_deliveries,
     erase_scope,
 )
+from destinations.store.tokens import erase_tokens
 
 __all__ = [
     "ChangedTenants",
@@ -568,6 +569,7 @@ def erase_tenant(
         events = erase_deliveries(connection, scope.id)
         erase_scope(connection, scope)
         SealedValues(database, None).remove(settings_name(scope.id), connection)
+        erase_tokens(connection, scope.full_name)
         add_erasures(connection, noted)
         change_notes(connection, answer(events))
         delete_spent_settings(connection)

@@ -93,6 +93,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "decide-held",
             "unexpected-balances",
             "feed-back",
+            "compare-usage",
             "move-to-postgresql",
             "erase-a-user",
             "upgrade",

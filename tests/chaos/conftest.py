@@ -242,6 +242,12 @@ class Ledger:
 
 
 @pytest.fixture
+def is_long() -> bool:
+    """Whether ``CHAOS_SEEDS`` asks for the long form of a test."""
+    return SEEDS is not None
+
+
+@pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """That of the store of this test."""
     return Ledger(tmp_path / "store.sqlite3")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from destinations.clock import SteadyClock, SystemClock, frozen_at, unix_time
+from destinations.clock import SteadyClock, StepWatch, SystemClock, frozen_at, unix_time
+from destinations.kit.testing.stand_ins import StillClock
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -122,3 +123,52 @@ def test_a_steady_clock_goes_on_from_start_to_start() -> None:
         noted = SteadyClock(noted, machine).time()
         days.append((noted - begun) / DAY)
     assert days == [1, 2, 3, 2, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "seen"),
+    [
+        ([], []),
+        ([-0.9], [0.0]),
+        ([-1.1], [1.1]),
+        ([-0.6, -0.6], [0.0, 1.2]),
+        ([-0.6, 0.6, -0.6], [0.0, 0.0, 0.0]),
+        ([-5.0, -7.0], [5.0, 7.0]),
+        # What was set ahead is not told from a machine that slept; what follows counts from there.
+        ([DAY, -DAY], [0.0, DAY]),
+        ([-DAY, DAY, -HOUR], [DAY, 0.0, HOUR]),
+    ],
+)
+def test_steps_back(steps: list[float], seen: list[float]) -> None:
+    """Each is told once, as soon as it comes to more than a correction."""
+    clock = StillClock()
+    watch = StepWatch(clock)
+    found = []
+    for step in steps:
+        clock.now += 100.0
+        clock.set_by(step)
+        found.append(watch.step())
+        assert watch.step() == 0.0
+    assert found == pytest.approx(seen, abs=1e-5)
+
+
+def test_a_thread_that_was_held_up() -> None:
+    """Who reads one clock long after the other has not seen a step."""
+    clock = StillClock()
+    watch = StepWatch(clock)
+    monotonic, waits = clock.monotonic, [5.0]
+
+    def late() -> float:
+        clock.now += waits.pop() if waits else 0.0
+        return monotonic()
+
+    clock.monotonic = late  # type: ignore[method-assign] # it stops between the two
+    assert watch.step() == 0.0
+
+
+@pytest.mark.parametrize(("ahead", "behind"), [(None, 0.0), (-DAY, 0.0), (0.0, 0.0), (HOUR, HOUR)])
+def test_a_clock_behind_what_was_noted(ahead: float | None, behind: float) -> None:
+    """A steady clock knows by how much, when it starts."""
+    wall = StillClock()
+    noted = None if ahead is None else wall.time() + ahead
+    assert SteadyClock(noted, wall).behind == pytest.approx(behind, abs=1e-3)

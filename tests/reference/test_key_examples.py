@@ -52,10 +52,44 @@ STEP_REQUESTS: Mapping[str, Any] = {
         "description": "Finds a user.",
         "idempotent": True,
         "rest": {"method": "GET", "path": ["users"]},
+        "expect": {"type": "object", "required": ["plan"]},
         "answers": [{"name": "missing", "when": {"status": 404}}],
     }
 }
 """The requests of which the example of steps speaks."""
+
+USAGE_REQUESTS: Mapping[str, Any] = {
+    "listMeters": {
+        "description": "Lists the meters.",
+        "idempotent": True,
+        "rest": {"method": "GET", "path": ["meters"], "query": {"page": {"@path": "$.page"}}},
+    },
+    "showUsage": {
+        "description": "Shows what was counted.",
+        "idempotent": True,
+        "rest": {
+            "method": "GET",
+            "path": ["meters", {"@path": "$.answers.meter.id"}],
+            "query": {
+                key: {"@path": f"$.usage.{key}"} for key in ("user", "feature", "from", "to")
+            },
+        },
+        "answers": [{"name": "unknown_customer", "when": {"status": 404}}],
+    },
+    "listUsage": {
+        "description": "Lists what was counted.",
+        "idempotent": True,
+        "rest": {
+            "method": "GET",
+            "path": ["usage"],
+            "query": {
+                **{key: {"@path": f"$.usage.{key}"} for key in ("user", "feature", "from", "to")},
+                "page": {"@path": "$.page"},
+            },
+        },
+    },
+}
+"""The requests of which the example of usage speaks."""
 
 ENVIRONMENT = {
     "DATABASE_URL": "postgresql://events:hidden@db.example.com/events",
@@ -118,7 +152,7 @@ def test_an_example_has_what_its_page_is_about(topic: str) -> None:
 def _definition(topic: str, folder: Path) -> None:
     """Write a definition that has the example of a topic."""
     part = yaml.safe_load(EXAMPLES[topic])
-    is_action = topic == "action" or topic.startswith(("fields", "perform"))
+    is_action = topic == "action" or topic.startswith(("fields", "perform", "usage"))
     destination = {**DESTINATION, **({} if is_action else part)}
     action = {**ACTION, **(part if is_action else {})}
     if not is_action and "whoami" not in destination["requests"]:
@@ -126,6 +160,9 @@ def _definition(topic: str, folder: Path) -> None:
         destination["requests"] |= {name: DESTINATION["requests"][name] for name in needed}
     if topic == "perform":
         destination["requests"] = {**destination["requests"], **STEP_REQUESTS}
+    if topic.startswith("usage"):
+        made = {key: one for key, one in USAGE_REQUESTS.items() if key in EXAMPLES[topic]}
+        destination["requests"] = {**destination["requests"], **made}
     if "{'@path': $.payload.amount}" in EXAMPLES[topic]:
         amount = yaml.safe_load(EXAMPLES["fields.properties"])["fields"]["properties"]["amount"]
         fields = action["fields"]

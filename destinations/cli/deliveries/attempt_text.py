@@ -36,7 +36,7 @@ def print_attempts(delivery: int, attempts: Sequence[Attempt]) -> None:
         [_row(one, about) for one, about in zip(attempts, _kinds(attempts), strict=True)],
     )
     for one in attempts:
-        click.echo(f"Attempt {one.number}:")
+        click.echo(f"Attempt {one.number}{f', step {one.step}' if one.step else ''}:")
         for line in _lines(one):
             click.echo(line)
         click.echo()
@@ -57,12 +57,18 @@ def _row(one: Attempt, about: str) -> tuple[object, ...]:
         one.number,
         _time(one.at),
         f"{one.seconds * 1000:,.0f} ms",
-        f"{one.request} ({about})" if about else one.request,
+        _request(one, about),
         "none" if one.status is None else one.status,
         one.error_class or "",
         one.rule,
         "" if one.outcome is None else one.outcome.value,
     )
+
+
+def _request(one: Attempt, about: str) -> str:
+    """Return what a request is called, with the step that made it, and what it is for."""
+    name = f"step {one.step}: {one.request}" if one.step else one.request
+    return f"{name} ({about})" if about else name
 
 
 def _time(seconds: float) -> str:

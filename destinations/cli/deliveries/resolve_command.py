@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -29,6 +30,7 @@ from destinations.operations import (
     shown_entry,
     split,
     why_not_resolved,
+    why_not_sent,
 )
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
@@ -72,7 +74,8 @@ def command(
     with place.read() if dry_run else place.change() as store:
         ledger, masker = open_ledger(store), place.masker(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
-        entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
+        why_not = why_not_resolved if applied else partial(why_not_sent, ledger)
+        entries, others = split(entries, why_not, "resolved", strict=bool(ids))
         verdict = "applied" if applied else "not applied, and sent again"
         if dry_run or not entries:
             text = f"{describe(entries, masker)} would be resolved as {verdict}."
@@ -106,7 +109,12 @@ def _as_proposed(
     with place.read() if dry_run else place.change() as store:
         ledger, masker = open_ledger(store), place.masker(store)
         entries = selected(ledger, ids, selection, is_given=is_given)
-        entries, others = split(entries, why_not_resolved, "resolved", strict=bool(ids))
+
+        def why_not(entry: LedgerEntry) -> str:
+            is_sent = proposed(entry) is False
+            return why_not_sent(ledger, entry) if is_sent else why_not_resolved(entry)
+
+        entries, others = split(entries, why_not, "resolved", strict=bool(ids))
         known = [(one, proposed(one)) for one in entries]
         open_ones = [one for one, applied in known if applied is None]
         if ids and open_ones:

@@ -323,10 +323,11 @@ def _commands(details: DeliveryDetails) -> Iterator[tuple[str, str]]:
             f"resolve {entry.id} --applied",
             f"count it as delivered: the partner has it{shown[True]}",
         )
-        yield (
-            f"resolve {entry.id} --not-applied",
-            f"send it again: the partner does not have it{shown[False]}",
-        )
+        if not details.why_not_sent:
+            yield (
+                f"resolve {entry.id} --not-applied",
+                f"send it again: the partner does not have it{shown[False]}",
+            )
     elif not details.why_not_replayed:
         yield f"replay {entry.id} --dry-run", "show what today's definition makes of it"
         yield f"replay {entry.id}", "plan it with today's definition, and send it in its turn"

@@ -162,6 +162,7 @@ def attempt_json(one: Attempt, verbs: Verbs) -> dict[str, Any]:
         "erased": one.is_erased,
         "request": {
             "name": one.request,
+            "step": one.step or None,
             "method": one.method,
             "url": masked(one.url),
             "headers": verbs.masker.value(dict(one.request_headers)),

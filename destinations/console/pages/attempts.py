@@ -55,7 +55,7 @@ def attempt_shown(attempt: Attempt, masker: Masker) -> AttemptShown:
         attempt.at,
         attempt.seconds,
         _KINDS.get(attempt.kind, attempt.kind),
-        attempt.request,
+        f"step {attempt.step}: {attempt.request}" if attempt.step else attempt.request,
         masker.text(request),
         _length(attempt.request_bytes, is_cut=attempt.is_request_cut),
         masker.text(answer),

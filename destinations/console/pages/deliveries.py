@@ -161,6 +161,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "keeps_attempts": verbs.config.keep_attempts is not None,
         "next_step": details.next_step,
         "can_resolve": not details.why_not_resolved,
+        "can_send": not details.why_not_sent,
         "can_replay": not details.why_not_replayed,
         "can_drop": not details.why_not_dropped,
         "why_not_replayed": details.why_not_replayed,

@@ -117,23 +117,27 @@ def _parts(one: Mapping[str, Any]) -> Iterator[Part]:
         yield Part("Checks", "empty values, unknown fields, coercions", columns, changes)
     if one["payload"] is not None:
         yield Part("Payload", code=_pretty(one["payload"]))
+    told: list[object] = []
     for planned in one["requests"]:
         yield _request(planned)
-    outcomes = [
-        tuple(pair)
-        for planned in one["requests"][:1]
-        if planned["request"] is not None
-        for pair in planned["outcomes"]
-    ]
-    if outcomes:
+        # After other answers, a step may end in other ways.
+        is_known = (said := [planned.get("step"), planned["outcomes"]]) in told
+        is_later = planned["after"] and not planned.get("step")
+        if planned["request"] is None or not planned["outcomes"] or is_known or is_later:
+            continue
+        told.append(said)
         columns = [Column("answer", "long"), Column("outcome", "long")]
-        yield Part("Answers", "what follows from each", columns, outcomes, folded=True)
+        outcomes = [tuple(pair) for pair in planned["outcomes"]]
+        title = f"Answers to step {planned['step']}" if planned.get("step") else "Answers"
+        yield Part(title, "what follows from each", columns, outcomes, folded=True)
 
 
 def _request(planned: Mapping[str, Any]) -> Part:
     note = f"after the answers {', '.join(planned['after'])}" if planned["after"] else ""
     if planned["name"] is None:
         return Part("Done", note, code=planned["note"])
+    if planned.get("when"):
+        note = f"{note}; when {planned['when']}" if note else f"when {planned['when']}"
     title = f"Request {planned['name']}"
     if planned.get("step"):  # a server of an earlier version has none
         title = f"Step {planned['step']}: request {planned['name']}"

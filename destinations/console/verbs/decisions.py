@@ -36,6 +36,7 @@ from destinations.operations import (
     version_of_all,
     why_not_dropped,
     why_not_resolved,
+    why_not_sent,
 )
 from destinations.outcome import Result, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
@@ -102,8 +103,10 @@ class DecidingVerbs(StoreVerbs):
             version = _check_seen(chosen, seen)
 
             def why_not(entry: LedgerEntry) -> str:
-                why = why_not_resolved(entry)
-                if why or decision != "as_shown" or proposed(entry) is not None:
+                shown = proposed(entry)
+                is_sent = shown is False if decision == "as_shown" else decision != "applied"
+                why = why_not_sent(ledger, entry) if is_sent else why_not_resolved(entry)
+                if why or decision != "as_shown" or shown is not None:
                     return why
                 return f"{_NOTHING_SHOWN}: look it up at the partner, and decide by that"
 

@@ -1,15 +1,14 @@
-"""Write an exported folder whole or not at all, and keep what was written by hand in it."""
+"""Keep what was written by hand in an exported folder, and tell one from other folders."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.whole_files import files_written
 
 __all__ = ["BY_HAND", "made_by_us", "stale_files", "with_hand_written", "write_folder"]
 
@@ -99,42 +98,22 @@ def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
     return found
 
 
-def write_folder(folder: Path, files: Mapping[str, str], stale: list[str]) -> None:
+def write_folder(folder: Path, files: Mapping[str, str], stale: Iterable[str]) -> None:
     """Write all files, and take out stale ones; what else is there stays.
 
-    A new folder takes the place of the old one when it is complete. Raises `UsageError` if it
-    cannot be written.
+    Raises `UsageError` if the folder cannot be written; then it is as before.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    contents = {name: text.encode() for name, text in files.items()}
     try:
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        with files_written(folder, contents, obsolete=stale):
+            pass
     except OSError as error:
-        raise UsageError(f"cannot write beside {folder}: {error.strerror}") from error
-    try:
-        new = made / "new"
-        if folder.is_dir():
-            shutil.copytree(folder, new, symlinks=True)
-        else:
-            new.mkdir()
-        for name in stale:
-            (new / name).unlink()
-            _drop_empty((new / name).parent, new)
-        for name, text in files.items():
-            path = new / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        if folder.exists():
-            folder.rename(made / "old")
-        new.rename(folder)
-    except OSError as error:
-        if not folder.exists() and (made / "old").exists():
-            (made / "old").rename(folder)
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    for name in stale:
+        _drop_empty((folder / name).parent, folder)
 
 
 def _drop_empty(folder: Path, root: Path) -> None:
-    while folder != root and not any(folder.iterdir()):
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

@@ -14,7 +14,7 @@ from destinations.definition import (
     OAuth2Definition,
     Preset,
 )
-from destinations.definition.url_pieces import OF_ONE_EVENT
+from destinations.definition.url_pieces import varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
@@ -29,7 +29,6 @@ from destinations.kit.exporter.literals import (
 )
 from destinations.kit.exporter.requests import RequestFile
 from destinations.segment.json_pointer import pointer
-from destinations.segment.mapping.roots import reads
 
 __all__ = ["IndexFile", "kept_by_segment"]
 
@@ -195,11 +194,7 @@ class IndexFile:
     def _extension(self) -> Code | None:
         """Return what adds the headers that all requests have, but those of one event."""
         transport = self._definition.transport
-        fixed = {
-            name: value
-            for name, value in transport.headers.items()
-            if not reads(value, *OF_ONE_EVENT)
-        }
+        fixed = {name: value for name, value in transport.headers.items() if not varies(value)}
         for name, value in fixed.items():
             for at, message in _beyond(value):
                 place = f"/transport/headers{pointer(name)}{at}"

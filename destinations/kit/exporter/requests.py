@@ -16,13 +16,12 @@ from destinations.definition import (
     RestDefinition,
 )
 from destinations.definition.reads import Shape, unreadable
-from destinations.definition.url_pieces import OF_ONE_EVENT, is_fixed, read_address
+from destinations.definition.url_pieces import is_fixed, read_address, varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import WIDTH, Code, comment, literal, name_of, text
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
-from destinations.segment.mapping.roots import reads
 
 __all__ = ["RETRIED_SECONDS", "RequestFile", "write_requests"]
 
@@ -42,9 +41,12 @@ _ROOTS: Final = Shape(
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS: Final = frozenset(
-    "type const enum required properties additionalProperties items contains minItems maxItems"
-    " minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf"
-    " oneOf not title description default examples".split()
+    {
+        *("type", "const", "enum", "required", "properties", "additionalProperties", "items"),
+        *("contains", "minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum"),
+        *("maximum", "exclusiveMinimum", "exclusiveMaximum", "anyOf", "allOf", "oneOf", "not"),
+        *("title", "description", "default", "examples"),
+    }
 )
 
 
@@ -276,7 +278,7 @@ class _Writer:
         own = call.url is not None
         source = call.url if own else self._definition.transport.base_url
         place = f"{rest}/url" if own else "/transport/baseUrl"
-        fixed = is_fixed(read_address(source)) and not reads(list(call.path), *OF_ONE_EVENT)
+        fixed = is_fixed(read_address(source)) and not varies(list(call.path))
         try:
             base = url_code(self._definition, source)
         except UnsayableAddressError as error:
@@ -321,7 +323,7 @@ class _Writer:
             for name, one in call.headers.items()
         }
         for name, one in self._definition.transport.headers.items():
-            if reads(one, *OF_ONE_EVENT) and name.lower() not in {key.lower() for key in found}:
+            if varies(one) and name.lower() not in {key.lower() for key in found}:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 
@@ -461,7 +463,7 @@ class _Writer:
         if call.failed_items is not None:
             self._use("failedItems")
             found["readFailures"] = self._failures(call.failed_items)
-        if reads([dict(call.query), call.url, list(call.path), dict(call.headers)], *OF_ONE_EVENT):
+        if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
             message = "its URL or a header depends on the event: Segment sends each event by itself"
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
         else:

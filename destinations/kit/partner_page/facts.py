@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
-from destinations.durations import shown_duration
+from destinations.definition.model import SUCCESS
+from destinations.durations import duration_in_words
 from destinations.errors import UsageError
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import METHODS, SampleError, read_calls
 from destinations.kit.partner_page.fields import FieldRow, field_rows, setting_rows
-from destinations.kit.partner_page.flavour import in_one_line
+from destinations.kit.partner_page.flavour import code_span, in_one_line, joined
 from destinations.kit.partner_page.payloads import EXAMPLE_USER, Runtime
 from destinations.kit.partner_page.samples import Sample, make_sample, run_samples
 from destinations.runtime.destination import Code
+from destinations.runtime.endings import Loss
 from destinations.segment.event import Event
 from destinations.segment.fql import compile_fql
 from destinations.statuses import PHRASES
@@ -29,7 +31,10 @@ class ActionFacts:
 
     ``shown_at`` is the title of an earlier method whose section has the same table of fields;
     empty if this is the first. ``window`` is a sentence on events that are not taken, empty if all
-    are.
+    are; ``usage`` one that usage can be compared, empty if not. ``key`` says for how long a retry
+    cannot count twice, empty if nothing is recognized by a key. ``steps`` are the requests that it
+    makes one after another, if it has steps, and ``lost`` says what follows from a lost answer to
+    one of them.
     """
 
     slug: str
@@ -38,6 +43,10 @@ class ActionFacts:
     fields: tuple[FieldRow, ...]
     shown_at: str
     window: str = ""
+    key: str = ""
+    steps: tuple[str, ...] = ()
+    lost: str = ""
+    usage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,16 @@ def _methods(definition: DestinationDefinition) -> list[MethodFacts]:
             name=name,
             title=name.capitalize(),
             path=f"/docs/connections/spec/{name}/",
-            actions=tuple(_action(action, name, shown) for action in taken[name]),
+            actions=tuple(_action(definition, one, name, shown) for one in taken[name]),
         )
         for name in METHODS
         if name in taken
     ]
 
 
-def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> ActionFacts:
+def _action(
+    definition: DestinationDefinition, action: ActionDefinition, method: str, shown: dict[str, str]
+) -> ActionFacts:
     """Return the facts of an action; ``shown`` has the method that shows each action first."""
     first = shown.setdefault(action.slug, method)
     return ActionFacts(
@@ -116,6 +127,67 @@ def _action(action: ActionDefinition, method: str, shown: dict[str, str]) -> Act
         tuple(field_rows(action)),
         "" if first == method else first.capitalize(),
         _window(action),
+        _key(definition, action),
+        tuple(_steps(definition, action)),
+        _lost(definition, action),
+        _usage(action, " ".join(definition.name.split())),
+    )
+
+
+def _key(definition: DestinationDefinition, action: ActionDefinition) -> str:
+    """Return for how long the partner recognizes a retry by its key; empty if it never does."""
+    name = " ".join(definition.name.split())
+    requests = [definition.requests[one] for one in action.perform.names]
+    loss = Loss.of(requests, repeatable=action.perform.repeatable)
+    if loss.keys_last is None or loss.repeatable:
+        return ""
+    keys = [one.idempotency_key for one in requests if one.idempotency_key is not None]
+    named = [("header", key.header) if key.header else ("field", key.field or "") for key in keys]
+    places = dict.fromkeys(f"the {kind} {code_span(text)}" for kind, text in named)
+    lasts = duration_in_words(loss.keys_last)
+    decides = f"this destination asks {name} about it" if loss.asks else "an operator decides"
+    return (
+        f"**{action.title}** sends each event with a key, in {joined(list(places))}. By that, "
+        f"{name} recognizes the event for {lasts}, so a retry within {lasts} can't count twice. If "
+        f"it is still unknown after that whether {name} has the event, {decides}."
+    )
+
+
+def _steps(definition: DestinationDefinition, action: ActionDefinition) -> Iterator[str]:
+    """Yield the requests of an action's steps, each with when it is made."""
+    numbers = {step.name: at for at, step in enumerate(action.perform.steps, start=1)}
+    for step in action.perform.steps:
+        described = in_one_line(definition.requests[step.request].description)
+        conditions, depends = [], []
+        for earlier, wanted in step.when.items():
+            before = f"step {numbers[earlier]}"
+            if not isinstance(wanted, str):
+                depends.append(before)
+            elif wanted == SUCCESS:
+                conditions.append(f"if {before} succeeds")
+            else:
+                conditions.append(f"if the answer to {before} is {code_span(wanted)}")
+        only = f" Only {joined(conditions)}." if conditions else ""
+        depends_on = f" Depends on the answer to {joined(depends)}." if depends else ""
+        yield described + only + depends_on
+
+
+def _lost(definition: DestinationDefinition, action: ActionDefinition) -> str:
+    """Return what follows if the answer to a step is lost; empty for an action without steps."""
+    perform = action.perform
+    if not perform.steps:
+        return ""
+    begin = f"If an answer doesn't arrive, **{action.title}** begins again with step 1"
+    if perform.repeatable:
+        wait = duration_in_words(perform.repeat_after)
+        return f"{begin}, after {wait} or more, which can't count twice."
+    requests = [definition.requests[one] for one in perform.names]
+    once = [one for one in requests if not one.idempotent and one.idempotency_key is None]
+    if not once:
+        return f"{begin}."
+    return (
+        f"If the answer to a step of **{action.title}** doesn't arrive, and another attempt could "
+        "count twice, an operator decides about the event."
     )
 
 
@@ -125,15 +197,23 @@ def _window(action: ActionDefinition) -> str:
     if window is None:
         return ""
     limits = [
-        f"more than {shown_duration(seconds)} {what}"
+        f"more than {duration_in_words(seconds)} {what}"
         for seconds, what in ((window.grace, "old"), (window.ahead, "in the future"))
         if seconds is not None
     ]
-    outside = f"events that are {' or '.join(limits)}"
+    outside = f"events that are {' or '.join(limits)} when it sends them"
     if window.then == "reject":
         # Its title makes it another paragraph for each action.
         return f"**{action.title}** rejects {outside}."
     return f"**{action.title}** holds {outside}, until an operator decides about them."
+
+
+def _usage(action: ActionDefinition, partner: str) -> str:
+    """Return a sentence on usage that can be compared; empty if it cannot be."""
+    if action.usage is None:
+        return ""
+    what = f"what **{action.title}** sent with what {partner} counted, for each user and feature"
+    return f"The command `destinations usage reconcile` compares {what}."
 
 
 def _calls(definition: DestinationDefinition, action: ActionDefinition) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.definition.form_keywords import rule_text
-from destinations.kit.partner_page.flavour import in_one_line, joined
+from destinations.kit.partner_page.flavour import code_span, in_one_line, joined
 from destinations.segment.json_pointer import value_at
 from destinations.segment.mapping.parts import split
 
@@ -42,7 +42,7 @@ class FieldRow:
     @property
     def partner(self) -> str:
         """Return the partner's names as Markdown, never empty, as other fields may have some."""
-        names = [_EACH_OWN if name == _OWN_NAMES else _code(name) for name in self.partners]
+        names = [_EACH_OWN if name == _OWN_NAMES else code_span(name) for name in self.partners]
         return ", ".join(names) or _NO_FIELD
 
     @property
@@ -83,11 +83,6 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
         for key, spec in properties.items()
         if "x-hidden" not in spec or any(first_sources(spec.get("default")))
     ]
-
-
-def _code(text: str) -> str:
-    """Return a text as a code span; with a backtick in it, the span has 2 around it."""
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -137,7 +132,7 @@ def _of_forms(spec: Mapping[str, Any]) -> Iterator[str]:
     if "x-choices" in spec:
         yield "Chosen from a list that the partner has."
     if "x-placeholder" in spec:
-        yield f"For example, {_code(in_one_line(spec['x-placeholder']))}."
+        yield f"For example, {code_span(in_one_line(spec['x-placeholder']))}."
     if spec.get("readOnly"):
         yield "Its mapping can't be changed."
 

@@ -15,6 +15,7 @@ __all__ = [
     "SUBMISSION",
     "Flavour",
     "FlavourName",
+    "code_span",
     "in_one_line",
     "joined",
 ]
@@ -75,6 +76,11 @@ FLAVOURS: Final = (PUBLISHED, SUBMISSION)
 def in_one_line(text: str) -> str:
     """Return ``text`` for a cell or a step: without line breaks, and with example URLs as code."""
     return re.sub(r"(?<![`(<\w])(https?://[^\s)`]*[^\s)`.,;:])", r"`\1`", " ".join(text.split()))
+
+
+def code_span(text: str) -> str:
+    """Return a text as a code span; with a backtick in it, the span has 2 around it."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:

@@ -24,7 +24,7 @@ _SHAPES: Final[Mapping[str, tuple[type[Any], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What customers have today: the file of Segment's repository, and the exported one."""
+    """The file of a live destination at ``path``, and the one that would take its place."""
 
     path: Path
     live: Mapping[str, Any]

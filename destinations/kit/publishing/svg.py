@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong in an image; ``line`` counts from 1."""
+    """A fault of an image; ``line`` counts from 1."""
 
     kind: FaultKind
     line: int

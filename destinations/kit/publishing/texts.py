@@ -26,7 +26,7 @@ _PLATFORMS: Final = {"browser": "websites", "mobile": "mobile apps", "server": "
 
 
 class Places:
-    """Where the parts of a pack belong in Segment's repositories."""
+    """The places of a pack's parts in Segment's repositories."""
 
     def __init__(self, slug: str, exported_slug: str) -> None:
         self.folder = f"packages/destination-actions/src/destinations/{slug}"

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from destinations.definition import ActionDefinition
+from destinations.definition.form_keywords import choice_fields
 from destinations.errors import UsageError
 from destinations.http import Answer, CompiledRequest, Failure
+from destinations.kit.testing.choice_faults import choice_fault_names, play_choice_fault
 from destinations.kit.testing.difference import Difference
 from destinations.kit.testing.faults import RETRY_AFTER, PartnerFault, partner_faults
 from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.time_faults import (
+    play_key_fault,
+    play_window_fault,
+    time_fault_names,
+)
 from destinations.kit.testing.token_faults import play_token_fault, token_fault_names
 from destinations.kit.testing.ways import Played, Stage, Way, find_ways
 from destinations.kit.testing.wire import CutResponse, Reply, transport_error
-from destinations.outcome import Outcome, State, Status
+from destinations.outcome import NO_STEP, Outcome, Result, State, Status
 from destinations.runtime.endings import Loss
 from destinations.runtime.sender import status_of
 from destinations.sandbox.token_issuer import TOKEN_REQUEST
@@ -21,15 +30,21 @@ from destinations.sandbox.token_issuer import TOKEN_REQUEST
 __all__ = ["FaultCase", "FaultReport", "fault_cases", "play_fault"]
 
 _FORBIDDEN = 403
+_ENDINGS: Final = {"limit": "list ends at its limit", "repeated": "list ends: it repeats itself"}
 
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """A fault at one request of an action; cases of one action share its parts."""
+    """A fault at one request of an action; cases of one action share its parts.
+
+    ``choices`` is the ``x-choices`` of a field, if that is asked for, and ``field`` its name.
+    """
 
     stage: Stage
     way: Way
     fault: PartnerFault
+    field: str = ""
+    choices: Mapping[str, Any] | None = None
 
     @property
     def action(self) -> str:
@@ -39,7 +54,9 @@ class FaultCase:
     @property
     def name(self) -> str:
         """Return the name: action, request and fault."""
-        return f"{self.action}, {self.way.step or self.way.request}, {self.fault.name}"
+        of_field = f"choices of {self.field}, " if self.field else ""
+        request = self.way.step or self.way.request
+        return f"{self.action}, {request}, {of_field}{self.fault.name}"
 
     @property
     def is_repeatable(self) -> bool:
@@ -49,12 +66,16 @@ class FaultCase:
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """The result of a fault case; ``outcomes`` has one for each event of the request."""
+    """The result of a fault case; ``outcomes`` has one for each event of the request.
+
+    ``ending`` says how a list of choices ended, for which there is no event.
+    """
 
     case: FaultCase
     outcomes: tuple[Status, ...]
     sent: int
     differences: tuple[Difference, ...]
+    ending: str = ""
 
     @property
     def passed(self) -> bool:
@@ -83,7 +104,7 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
         stage = Stage(subject, action)
         whole, ways = find_ways(stage)
         for result in whole.results:
-            if result.outcome is not Outcome.DELIVERED:
+            if result.outcome is not Outcome.DELIVERED and not _is_meant(action, result):
                 mend = "" if action.perform.generator is None else "mend the generator, or "
                 msg = (
                     f"{subject.slug}, action {action.slug}: with successes made from the definition"
@@ -100,18 +121,40 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
             request = subject.definition.requests[way.request]
             for fault in partner_faults(request, subject.definition, stage.count):
                 yield FaultCase(stage, way, fault)
+        yield from _time_faults(stage, ways)
+        yield from _choice_faults(stage)
+
+
+def _time_faults(stage: Stage, ways: Sequence[Way]) -> Iterator[FaultCase]:
+    """Yield what may happen as time goes by: to a whole event, and to each request with a key."""
+    for name in time_fault_names(stage.action.window, None):
+        yield FaultCase(stage, ways[0], PartnerFault(name, "window", "timeout"))
+    for way in ways:
+        key = stage.definition.requests[way.request].idempotency_key
+        for name in time_fault_names(None, key, is_repeatable=stage.action.perform.repeatable):
+            yield FaultCase(stage, way, PartnerFault(name, "key", "timeout"))
+
+
+def _choice_faults(stage: Stage) -> Iterator[FaultCase]:
+    """Yield what may happen when the partner is asked for the choices of fields."""
+    for _, field, given in choice_fields(stage.action.fields):
+        if "pending" in given:
+            continue
+        request = stage.definition.requests[given["request"]]
+        for name in choice_fault_names(given, request):
+            fault = PartnerFault(name, "choices", "refused")
+            yield FaultCase(stage, Way(request.name), fault, field, given)
 
 
 def play_fault(case: FaultCase) -> FaultReport:
     """Deliver with the fault, and compare outcomes, attempts and waits with the expected ones."""
-    oauth2 = case.stage.definition.oauth2
-    if case.fault.kind == "token" and oauth2 is not None:
-        found = play_token_fault(case.fault.name, oauth2, case.stage.play_with_tokens)
-        differences = tuple(
-            replace(one, place=f"{case.action}, {one.place}") for one in found.differences
-        )
-        outcomes = tuple(result.outcome for result in found.results)
-        return FaultReport(case, outcomes, found.asked, differences)
+    match case.fault.kind:
+        case "token":
+            return _play_token_fault(case)
+        case "window" | "key":
+            return _play_time_fault(case)
+        case "choices":
+            return _play_choice_fault(case)
     place = len(case.way.after)
     undisturbed = case.stage.scripted(case.way.after)
 
@@ -126,6 +169,40 @@ def play_fault(case: FaultCase) -> FaultReport:
     sent = played.sent[place] if place < len(played.sent) else 0
     outcomes = tuple(result.outcome for result in played.results)
     return FaultReport(case, outcomes, sent, tuple(_differences(case, played, sent)))
+
+
+def _play_token_fault(case: FaultCase) -> FaultReport:
+    oauth2 = case.stage.definition.oauth2
+    assert oauth2 is not None  # noqa: S101 - it has faults of its tokens
+    found = play_token_fault(case.fault.name, oauth2, case.stage.play_with_tokens)
+    differences = tuple(
+        replace(one, place=f"{case.action}, {one.place}") for one in found.differences
+    )
+    outcomes = tuple(result.outcome for result in found.results)
+    return FaultReport(case, outcomes, found.asked, differences)
+
+
+def _play_time_fault(case: FaultCase) -> FaultReport:
+    name, stage, way = case.fault.name, case.stage, case.way
+    if case.fault.kind == "window":
+        found = play_window_fault(name, stage)
+    else:
+        request = stage.definition.requests[way.request]
+        found = play_key_fault(name, stage, way, request, is_halfway=_is_halfway(case))
+    outcomes = tuple(result.outcome for result in found.played.results)
+    return FaultReport(case, outcomes, found.sent, _named(case, found.differences))
+
+
+def _play_choice_fault(case: FaultCase) -> FaultReport:
+    request = case.stage.definition.requests[case.way.request]
+    assert case.choices is not None  # noqa: S101 - it is a fault of theirs
+    found = play_choice_fault(case.fault.name, case.choices, request, case.stage.destination)
+    ending = _ENDINGS.get(found.ending, found.ending)
+    return FaultReport(case, (), found.asked, _named(case, found.differences), ending)
+
+
+def _named(case: FaultCase, found: Sequence[tuple[str, object, object]]) -> tuple[Difference, ...]:
+    return tuple(Difference(f"{case.name}: {what}", expected, got) for what, expected, got in found)
 
 
 def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Difference]:
@@ -144,6 +221,11 @@ def _differences(case: FaultCase, played: Played, sent: int) -> Iterator[Differe
         yield from _repeat_differences(case, request, failures, played, sent)
 
 
+def _is_meant(action: ActionDefinition, result: Result) -> bool:
+    """Return whether an event was filtered as its steps say: there is nothing to change."""
+    return action.perform.otherwise == "filtered" and result.code == NO_STEP
+
+
 def _outcome_differences(
     case: FaultCase,
     request: CompiledRequest,
@@ -153,6 +235,8 @@ def _outcome_differences(
     for number, (verdict, result) in enumerate(zip(verdicts, played.results, strict=True), start=1):
         place = f"{case.name}, event {number}" if len(verdicts) > 1 else case.name
         expected = _expected(case, request, verdict)
+        if expected is Outcome.DELIVERED and _is_meant(case.stage.action, result):
+            continue
         if result.outcome is not expected:
             shown = f"{result.outcome} ({result.reason})"
             yield Difference(f"{place}: outcome", expected.value, shown)

@@ -17,16 +17,23 @@ JITTER: Final = 0.5
 
 
 class StillClock:
-    """A clock that moves only when waited on, and then at once; ``waits`` are in seconds."""
+    """A clock that moves only when waited on, and then at once; ``waits`` are in seconds.
 
-    def __init__(self) -> None:
+    It begins at ``began_at``, in seconds since 1970; by default now.
+    """
+
+    def __init__(self, began_at: float | None = None) -> None:
         self.now = 0.0
         self.waits: list[float] = []
-        self._began_at = unix_time()
+        self._began_at = unix_time() if began_at is None else began_at
 
     def time(self) -> float:
         """See `destinations.clock.WallClock.time`."""
         return self._began_at + self.now
+
+    def set_by(self, seconds: float) -> None:
+        """Set the wall clock ``seconds`` ahead, or back; the monotonic one goes on."""
+        self._began_at += seconds
 
     def monotonic(self) -> float:
         """See `destinations.clock.Clock.monotonic`."""

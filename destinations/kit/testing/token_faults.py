@@ -131,7 +131,7 @@ class _Fault:
     """A fault: a script, how often a token may be asked for, and the outcome of events.
 
     ``again`` prepares the partner for a second delivery, by the same process or by another one.
-    ``says`` is a part of the reason.
+    ``says`` is a part of the reason, ``refused`` how often a token may be sent that is refused.
     """
 
     script: Mapping[str, Any]
@@ -140,6 +140,7 @@ class _Fault:
     again: Callable[[TokenScript], None] | None = None
     says: str = ""
     only: str = ""
+    refused: int | None = None
 
 
 def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -187,6 +188,13 @@ _FAULTS: Final[Mapping[str, _Fault]] = {
         {"kept": _GOOD, "forever": _refusal}, 1, State.READY, says="no access token from"
     ),
     "access token: refused, though it is new": _Fault({"takes_none": True}, 2, State.READY),
+    "access token: refused, and no other can be got": _Fault(
+        {"kept": _GOOD, "forever": _json({}, 503)},
+        *(-1, State.READY),
+        again=_by_the_same_process,
+        says="no access token from",
+        refused=1,
+    ),
     "access token: without expires_in": _Fault({"answer": {}}, 1),
     "access token: expires_in as text": _Fault({"answer": {"expires_in": "3600"}}, 1),
     "access token: two workers": _Fault({"kept": _GOOD, "rotates": True}, 1),
@@ -263,6 +271,8 @@ def _differences(
     asked = len(script.asked)
     if fault.asked >= 0 and asked != fault.asked:
         yield "tokens asked for", fault.asked, asked
+    if fault.refused is not None and script.refused != fault.refused:
+        yield "refused tokens sent", fault.refused, script.refused
     kept = None if script.keeper is None else script.keeper.last.refresh_token
     if "refresh token: replaced" in name and fault.outcome is Outcome.DELIVERED:
         if kept != script.refresh:

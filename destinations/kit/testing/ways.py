@@ -11,20 +11,29 @@ import collections.abc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from destinations.definition import ActionDefinition, JsonSchema, Preset, RequestDefinition
-from destinations.errors import UsageError
+from destinations.definition import (
+    ActionDefinition,
+    JsonSchema,
+    Preset,
+    RequestDefinition,
+    RestDefinition,
+    Window,
+)
+from destinations.definition.key_sources import put_at
+from destinations.errors import ResolveError, UsageError
 from destinations.http import Answer
 from destinations.http.transport import HttpTransport
-from destinations.kit.testing.case import ABSENT, RecordedRequest
+from destinations.kit.testing.case import ABSENT, RecordedRequest, Served
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.token_faults import TokenScript
 from destinations.kit.testing.wire import Reply, Wire
 from destinations.oauth2 import TokenEndpoint
-from destinations.outcome import Result
+from destinations.outcome import OUTSIDE_WINDOW, Result, State
 from destinations.pipeline.reading import Entry
 from destinations.runtime.action import (
     Action,
@@ -36,9 +45,13 @@ from destinations.runtime.action import (
 )
 from destinations.runtime.destination import Destination
 from destinations.runtime.steps import OK, StepCall
+from destinations.runtime.window import EventWindow
 from destinations.sandbox.answers import error_answer, fitting_value, success
 from destinations.sandbox.placeholders import placeholder_settings
 from destinations.sandbox.sample_value import sample
+from destinations.segment.mapping import compile_value
+from destinations.segment.mapping.parts import paths_read
+from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = ["Played", "Stage", "Way", "find_ways"]
 
@@ -76,13 +89,14 @@ class Way:
 class Played:
     """A played way: the requests of the last attempt, how often each was sent, the results.
 
-    ``waits`` are in seconds.
+    ``waits`` are in seconds. ``requests`` has, for each of the ``calls``, all that were sent.
     """
 
     calls: tuple[Made, ...]
     sent: tuple[int, ...]
     results: tuple[Result, ...]
     waits: tuple[float, ...]
+    requests: tuple[Sequence[RecordedRequest], ...] = ()
 
 
 class Stage:
@@ -99,10 +113,11 @@ class Stage:
             subject.definition, dict.fromkeys(subject.definition.secret_settings)
         )
         self._calls: list[Made] = []
-        payload = self._sample()
+        payload = self._payload = self._sample()
         # The mapping is the payload itself, so any event leads to it.
         self._preset = Preset(action.slug, action.slug, 'type = "track"', {"@literal": payload})
-        self.destination = self._bind()
+        # A time that is made from the schema of its field is outside of any window.
+        self.destination = self._bind(None)
         is_joined = self.destination.subscriptions[0].action.batch_size > 1
         # Steps choose for each event, so one is played at a time.
         self.count = 2 if is_joined and not action.perform.steps else 1
@@ -111,12 +126,43 @@ class Stage:
         """Deliver sample payloads with the access tokens of a script; all else is a success."""
         return self.play(self.scripted(()), tokens).results
 
+    def time_in(self, window: Window) -> float:
+        """Return the time of the sample event that counts for a window, in seconds since 1970."""
+        return self._timed(window)[1]
+
+    def _timed(self, window: Window) -> tuple[Window, float]:
+        """Return a window that can read the time of the sample event, and that time.
+
+        Of a payload whose sample is not a time, the event's own counts in its place.
+        """
+        event = json.loads(self._entries()[0].data)
+        for one in (window, replace(window, source={"@path": "$.event.timestamp"})):
+            found = EventWindow(one).time_of(event, self._payload)
+            if found is not None:
+                return one, found
+        raise AssertionError("the sample event has a time")
+
     def play(
-        self, reply: Callable[[int, str, int], Reply], tokens: TokenScript | None = None
+        self,
+        reply: Callable[[int, str, int], Reply],
+        tokens: TokenScript | None = None,
+        *,
+        clock: StillClock | None = None,
+        in_window: bool = False,
+        served: Served | None = None,
     ) -> Played:
-        """Deliver sample payloads; ``reply`` gets a request's number from 0, name and attempt."""
+        """Deliver sample payloads; ``reply`` gets a request's number from 0, name and attempt.
+
+        With ``in_window``, the window of the action counts. Events are ``served`` as by a server,
+        or else delivered by a run.
+        """
         self._calls.clear()
         sent: list[int] = []
+        requests: list[list[RecordedRequest]] = []
+        window = self.action.window if in_window else None
+        destination = self.destination
+        if window is not None:
+            destination = self._bind(self._timed(window)[0])
 
         def on_request(request: RecordedRequest) -> Reply:
             of_tokens = None if tokens is None else tokens.reply(request)
@@ -124,25 +170,30 @@ class Stage:
                 return of_tokens
             place = max(0, len(self._calls) - 1)
             sent.extend([0] * (place + 1 - len(sent)))
+            requests.extend([] for _ in range(place + 1 - len(requests)))
             # A refused key is also refused by the authentication test.
-            sent[place] += not self._tests_key(request, self._name(place))
+            if not self._tests_key(request, self._name(place)):
+                sent[place] += 1
+                requests[place].append(request)
             return reply(place, self._name(place), sent[place])
 
-        clock = StillClock()
+        clock = StillClock() if clock is None else clock
         if tokens is not None and self.definition.oauth2 is not None:
             endpoint = TokenEndpoint(self.definition.oauth2, self._settings)
             self.destination.keep_tokens(tokens.open(clock, endpoint))
         transport = HttpTransport(self.definition.transport.timeouts)
         try:
             with Wire(on_request):
-                rows = deliver_in_sequence(self.destination, transport, clock, self._entries())
+                rows = deliver_in_sequence(
+                    destination, transport, clock, self._entries(), served=served
+                )
         finally:
             transport.close()
             self.destination.keep_tokens(None)
         request = self.action.perform.request  # of a batch that failed before it was sent
         calls = tuple(self._calls) or (() if request is None else (Made(request),))
-        results = tuple(one.row.result for one in rows)
-        return Played(calls, tuple(sent), results, tuple(clock.waits))
+        results = tuple(_as_held(one.row.result) for one in rows)
+        return Played(calls, tuple(sent), results, tuple(clock.waits), tuple(requests))
 
     def _tests_key(self, request: RecordedRequest, name: str) -> bool:
         """Return whether this is the authentication test instead of a request of the action."""
@@ -165,16 +216,46 @@ class Stage:
 
     def _entries(self) -> list[Entry]:
         """Return events of as many users as one request can carry."""
-        return entries_of(
-            {
+        return entries_of(self._event(number) for number in range(self.count))
+
+    def _event(self, number: int) -> dict[str, Any]:
+        """Return an event that has what its requests cannot be made without."""
+        for value in (f"sample-{number}", number + 1, f"2024-01-15T12:00:0{number}.000Z"):
+            event = {
                 "type": "track",
                 "event": "Sample",
                 "userId": f"sample-user-{number}",
                 "messageId": f"sample-message-{number}",
                 "timestamp": "2024-01-15T12:00:00.000Z",
             }
-            for number in range(self.count)
-        )
+            for source in self._needed:
+                for path in paths_read(source):
+                    root, *keys = split_path(strip_root(path)) or ("",)
+                    if root == "event":
+                        put_at(event, keys, value)
+            if all(self._is_made(source, event) for source in self._needed):
+                break
+        return event
+
+    @cached_property
+    def _needed(self) -> list[object]:
+        """The mappings whose result no request can do without: keys, and segments of paths."""
+        found: list[object] = []
+        for name in self.action.perform.names:
+            request = self.definition.requests[name]
+            if request.idempotency_key is not None:
+                found.append(request.idempotency_key.source)
+            if isinstance(request.call, RestDefinition):
+                found += request.call.path
+        return [one for one in found if any(map(_is_of_event, paths_read(one)))]
+
+    def _is_made(self, source: object, event: dict[str, Any]) -> bool:
+        context = {"event": event, "payload": self._payload, "settings": self._settings}
+        try:
+            value = compile_value(source).resolve(context)
+        except ResolveError:
+            return False
+        return isinstance(value, str | int) and str(value).strip() != ""
 
     def answer(self, name: str, request: RequestDefinition, step: str = "") -> Reply:
         """Return a success, or the answer ``name`` to this step; see `answers`."""
@@ -225,12 +306,11 @@ class Stage:
         perform = self.action.perform
         return perform.request if perform.request is not None else self._calls[place].request
 
-    def _bind(self) -> Destination:
+    def _bind(self, window: Window | None) -> Destination:
         """Return the destination with only this action, whose calls are recorded."""
         # Waits are those that failures cause: not those for a turn.
         transport = replace(self.definition.transport, rate_limit=None)
-        # A time that is made from the schema of its field is outside of any window.
-        action = replace(self.action, window=None)
+        action = replace(self.action, window=window)
         definition = replace(
             self.definition,
             presets=(self._preset,),
@@ -263,6 +343,17 @@ class Stage:
             raise UsageError(msg)
         payload: Payload = checked.payload
         return payload
+
+
+def _as_held(result: Result) -> Result:
+    """Return a result as it is: what a window holds is not asked about, whatever the action is."""
+    if result.code == OUTSIDE_WINDOW and result.outcome is State.UNKNOWN:
+        return replace(result, outcome=State.HELD)
+    return result
+
+
+def _is_of_event(path: str) -> bool:
+    return split_path(strip_root(path))[:1] == ("event",)
 
 
 @dataclass(frozen=True, slots=True)

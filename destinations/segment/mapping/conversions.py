@@ -15,18 +15,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from destinations.segment.javascript.numbers import plain_number, whole_number
+from destinations.segment.javascript.numbers import as_double, plain_number, whole_number
 from destinations.segment.javascript.printing import to_string
 from destinations.segment.javascript.text import trim
 
-__all__ = ["CONVERSIONS", "Conversion"]
+__all__ = ["CONVERSIONS", "Conversion", "RangeError"]
+
+
+class RangeError(ValueError):
+    """A number that no double holds: it would become infinite, or 0. Its text says what would."""
 
 
 class Conversion(NamedTuple):
     """The function of one word of ``@convert``; ``expected`` says what it takes.
 
-    ``convert`` gets any value but null and undefined, and raises ValueError for one that it does
-    not take.
+    ``convert`` gets any value but null and undefined, and raises ValueError or TypeError for one
+    that it does not take, `RangeError` for a number beyond all that partners read.
     """
 
     convert: Callable[[Any], Any]
@@ -67,7 +71,7 @@ def _microseconds(value: Any) -> int:
 
 
 def _of_number(value: float) -> int:
-    if not math.isfinite(value):
+    if not math.isfinite(as_double(value)):
         raise ValueError
     factor = 1_000_000 if abs(value) < _SECONDS_BELOW else 1_000
     return round(value * factor)
@@ -109,11 +113,28 @@ def _number(value: Any) -> int | float:
             return whole
         if not _DECIMAL.fullmatch(text):
             raise ValueError
-        value = plain_number(float(text))
+        value = plain_number(_double(text))
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
+    if math.isinf(as_double(value)):
+        raise RangeError(_TOO_LARGE)
     number: int | float = value
     return number
+
+
+_TOO_LARGE: Final = "a number between -1.8e308 and 1.8e308"
+_TOO_SMALL: Final = "0, or a number that is further from it than 5e-324"
+_NOT_ZERO: Final = re.compile(r"[^eE]*[1-9]", re.ASCII)
+
+
+def _double(text: str) -> float:
+    """Return the double of decimal digits; raises `RangeError` if none is near them."""
+    double = float(text)
+    if math.isinf(double):
+        raise RangeError(_TOO_LARGE)
+    if double == 0 and _NOT_ZERO.match(text):
+        raise RangeError(_TOO_SMALL)
+    return double
 
 
 def _integer(value: Any) -> int:

@@ -68,6 +68,10 @@ class Keeper:
         self._step()
         return found
 
+    def own(self, name: str, owner: str) -> None:
+        """See `TokenKeeper.own`."""
+        self._inner.own(name, owner)
+
     @contextmanager
     def renewing(self, name: str, seconds: float) -> Iterator[None]:
         """See `TokenKeeper.renewing`."""

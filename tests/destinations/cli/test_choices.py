@@ -128,8 +128,9 @@ def test_a_refresh_token_is_not_spent(command: Command, tmp_path: Path) -> None:
     name = next(iter(changed["fields"]["properties"]))
     request = next(iter(data["requests"]))
     changed["fields"]["properties"][name]["x-choices"] = {
-        **{key: one for key, one in CHOICES.items() if key != "next"},
         "request": request,
+        "items": {"@path": "$.answer"},
+        "value": {"@path": "$.id"},
     }
     action.write_text(yaml.safe_dump(changed, sort_keys=False))
     done = command("choices", folder, changed["slug"], name)

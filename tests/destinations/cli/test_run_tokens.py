@@ -208,7 +208,10 @@ def test_a_revoked_refresh_token_stops_the_run(place: Place) -> None:
     place.tokens.revoke(refresh_token=True)
     done = place.run()
     assert done.code == 2
-    assert "authorize again, and put the new refresh token into the setting refreshTo" in done.err
+    assert (
+        "authorize again, put the new refresh token into the setting refreshToken, and" in done.err
+    )
+    assert "or run again with --same-account" in done.err
     assert place.taken == 0
     done = place.run("--no-check")
     assert done.code == 2
@@ -360,4 +363,4 @@ def test_a_recorded_case_has_the_place_of_the_token(place: Place, command: Comma
     done = command("test", place.folder, "--json")
     (tested,) = json.loads(done.out)["destinations"]
     assert tested["passed"], done.out
-    assert len([one for one in tested["faults"] if one["request"] == "accessToken"]) == 20
+    assert len([one for one in tested["faults"] if one["request"] == "accessToken"]) == 21

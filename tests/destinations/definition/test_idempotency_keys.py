@@ -192,14 +192,14 @@ def test_the_model(load: Load) -> None:
         (
             metered(),
             _count(idempotencyKey__from={"@path": "$.payload.thing"}),
-            "/requests/count/idempotencyKey/from",
+            "/requests/count/idempotencyKey/from/@path",
             Bump.MAJOR,
         ),
         (
             metered(),
             _count(idempotencyKey__for="1h"),
             "/requests/count/idempotencyKey/for",
-            Bump.MINOR,
+            Bump.MAJOR,
         ),
         (None, _window(then="reject", grace="1d"), "/actions/count/window", Bump.MAJOR),
         (_window(then="reject", grace="1d"), None, "/actions/count/window", Bump.MINOR),

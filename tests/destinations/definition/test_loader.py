@@ -747,6 +747,12 @@ def test_a_url_that_holds_a_value_of_the_event(
         ),
         (
             "by",
+            {"x-choices": {"request": "save", "items": {"@path": "$.answer"}, "value": 1}},
+            "/x-choices/request",
+            "save must change nothing, as it only asks for choices: use GET, or say readOnly: true",
+        ),
+        (
+            "by",
             {
                 "x-choices": {
                     "request": "find",
@@ -791,6 +797,51 @@ def test_keywords_of_fields_that_make_no_sense(
     wanted = f"/fields/properties/{field}{place}"
     (issue,) = (issue for issue in caught.value.issues if issue.path == wanted)
     assert message in issue.message
+
+
+@pytest.mark.parametrize(
+    ("rest", "read_only", "is_fine"),
+    [
+        ({"method": "GET"}, False, True),
+        ({"method": "POST", "json": {}}, True, True),
+        ({"method": "POST", "json": {}}, False, False),
+        ({"method": "PUT", "json": {}}, False, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["reconcile", "x-choices"])
+def test_what_only_asks(
+    write_definition: Write, kind: str, rest: Any, read_only: bool, is_fine: bool
+) -> None:
+    """A question must not change anything at the partner, however often it is asked."""
+
+    def change(documents: Any) -> None:
+        requests = documents["destination"]["requests"]
+        url = "http://127.0.0.1:9/balance"
+        requests["balance"] = {
+            "description": "Asks.",
+            "idempotent": True,
+            "rest": {"url": url, **rest},
+            **({"readOnly": True} if read_only else {}),
+        }
+        if kind == "reconcile":
+            requests["count"]["reconcile"] = {
+                "ask": "balance",
+                "key": [{"@path": "$.payload.thing"}],
+                "amount": {"@path": "$.payload.by"},
+                "shown": {"@path": "$.answer.used"},
+            }
+        else:
+            documents["count"]["fields"]["properties"]["thing"]["x-choices"] = {
+                "request": "balance",
+                "items": {"@path": "$.answer.things"},
+                "value": {"@path": "$.id"},
+            }
+
+    issues = check_folder(write_definition(change))
+    assert [
+        one.message.partition(" change nothing, as it only asks")[1] != "" for one in issues
+    ] == ([] if is_fine else [True])
+    assert all(one.line is not None for one in issues)
 
 
 def test_what_is_no_id_and_what_is_no_trait(load: Callable[..., DestinationDefinition]) -> None:

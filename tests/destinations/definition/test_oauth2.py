@@ -259,10 +259,10 @@ MORE = ["usage:write", "users:read"]
             "clientCredentials",
             {"clientAuthentication": "body"},
             Bump.PATCH,
-            "",
-            "its requests for access tokens have changed",
+            "/clientAuthentication",
+            "in requests for tokens was 'basic' and is 'body'",
         ),
-        ("clientCredentials", {"scopes": None}, Bump.PATCH, "", "requests for access tokens"),
+        ("clientCredentials", {"scopes": None}, Bump.PATCH, "/scopes", "no longer asks for"),
     ],
 )
 def test_what_a_new_version_changes(
@@ -284,3 +284,26 @@ def test_another_grant(tmp_path: Path) -> None:
     found = {one.path: one for one in compare(old, new)}[AT]
     assert found.bump is Bump.MAJOR
     assert "it uses the grant refreshToken from now on, and the grant clientCred" in found.message
+
+
+@pytest.mark.parametrize(
+    ("url", "is_open"),
+    [
+        ("https://p.example/token", False),
+        ("http://127.0.0.1:9/token", False),
+        ("http://localhost:9/token", False),
+        ("http://p.example.com/token", True),
+        # The client secret is sent there, so no network is one's own.
+        ("http://10.0.0.7/token", True),
+        ("http://tokens/token", True),
+        ("http://tokens.internal/token", True),
+    ],
+)
+def test_tokens_that_are_asked_for_without_encryption(
+    tmp_path: Path, url: str, is_open: bool
+) -> None:
+    """OAuth2 requires https (RFC 6749, 3.2): anything else is told, with its line."""
+    issues = check_folder(_written(tmp_path, oauth2_files(tokenUrl=url)))
+    found = [one for one in issues if one.path == "/authentication/oauth2/tokenUrl"]
+    assert bool(found) is is_open
+    assert all("is not encrypted" in one.message and one.line is not None for one in found)

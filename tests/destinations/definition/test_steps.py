@@ -38,6 +38,18 @@ def _reads(request: str, step: str) -> Callable[[Any], None]:
     return _set(f"destination.requests.{request}.rest.path", path)
 
 
+def _path(template: str) -> Callable[[Any], None]:
+    return _set("destination.requests.alter.rest.path", ["contacts", {"@template": template}])
+
+
+def _all(*changes: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def change(documents: Any) -> None:
+        for one in changes:
+            one(documents)
+
+    return change
+
+
 def _also_outside(documents: Any) -> None:
     documents["save"]["perform"]["request"] = "alter"
 
@@ -137,6 +149,13 @@ ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
         "/perform/repeatable/after",
         "",
     ),
+    "an end without steps": (
+        _set("count.perform.otherwise", "filtered"),
+        "count.yaml",
+        "/perform/otherwise",
+        "has no effect without steps",
+    ),
+    "another end": (_set("sync.perform.otherwise", "dead"), "sync.yaml", "/perform/otherwise", ""),
     "repeatable without steps": (
         _set("count.perform.repeatable", value=True),
         "count.yaml",
@@ -160,6 +179,45 @@ ISSUES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
         "destination.yaml",
         "/requests/alter/rest/path/1/@template",
         "unknown step 'fnid'; known: find, create; did you mean find?",
+    ),
+    "a mistyped key of an answer": (
+        _path("{{answers.find.resluts.0.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'resluts'; known: results; did you mean results?",
+    ),
+    "a mistyped key of an item": (
+        _path("{{answers.find.results.0.idd}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'idd'; known: id; did you mean id?",
+    ),
+    "a list without an index": (
+        _path("{{answers.find.results.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "reads 'id' of a list: say of which item, such as [0].id",
+    ),
+    "the body of an answer": (
+        _path("{{answers.find.body.results.0.id}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'body', which is the body itself; known: results",
+    ),
+    "a key that neither expect nor example has": (
+        _path("{{answers.find.bodyy}}"),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'bodyy'; known: results",
+    ),
+    "a mistyped key of an answer without an example": (
+        _all(
+            _path("{{answers.find.resluts.0.id}}"),
+            _set("destination.requests.search.example", ...),
+        ),
+        "destination.yaml",
+        "/requests/alter/rest/path/1/@template",
+        "unknown key of the answer 'resluts'; did you mean results?",
     ),
     "answers without steps": (
         _reads("save", "find"),
@@ -270,28 +328,191 @@ def _without_alter(change: Callable[[Any], None]) -> Callable[[Any], None]:
     return changed
 
 
+AGAIN = "after a lost answer, its steps are made again from the first one on"
+
+
+def _no_expect(documents: Any) -> None:
+    del documents["destination"]["requests"]["search"]["expect"]
+
+
+def _named(*whens: object, answers: tuple[str, ...] = ("missing",)) -> Callable[[Any], None]:
+    """Let the search have named answers, and the other steps these conditions."""
+
+    def change(documents: Any) -> None:
+        asked = documents["destination"]["requests"]["search"]
+        asked["answers"] = [
+            {"name": name, "when": {"status": 404 + at}} for at, name in enumerate(answers)
+        ]
+        for step, when in zip(documents["sync"]["perform"]["steps"][1:], whens, strict=True):
+            step["when"] = {"find": when}
+
+    return change
+
+
+READS_FINE: dict[str, Callable[[Any], None]] = {
+    "an item": _path("{{answers.find.results.0.id}}"),
+    "the length": _path("{{answers.find.results.length}}"),
+    "an answer of which nothing is known": _all(
+        _path("{{answers.find.anything}}"),
+        _set("destination.requests.search.example", ...),
+        _set("destination.requests.search.expect", {"not": {"type": "string"}}),
+    ),
+    "an open answer without an example": _all(
+        _path("{{answers.find.total}}"), _set("destination.requests.search.example", ...)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", READS_FINE.values(), ids=READS_FINE)
+def test_keys_of_answers_that_may_be_there(
+    write_definition: Write, with_steps: Any, change: Callable[[Any], None]
+) -> None:
+    """What is not known is not judged."""
+    assert not check_folder(write_definition(_all(with_steps, change)))
+
+
+def _looks_twice(documents: Any) -> None:
+    """A second look-up, by an answer of the first, decides."""
+    requests = documents["destination"]["requests"]
+    gone = [{"name": "gone", "when": {"status": 410}}]
+    requests["look"] = {**requests["search"], "answers": gone}
+    steps = documents["sync"]["perform"]["steps"]
+    steps.insert(1, {"name": "look", "request": "look", "when": steps[1]["when"]})
+    steps[2]["when"] = {"look": "gone"}
+
+
+SOME = {"type": "object", "required": ["results"]}
+MEANT: Callable[[Any], None] = _set("sync.perform.otherwise", "filtered")
+
+DEAD_ENDS: dict[str, tuple[Callable[[Any], object], str, str]] = {
+    "each has a step": (lambda _: None, "", ""),
+    "names, each with a step": (_named("missing", "ok"), "", ""),
+    "a name without a step": (
+        _named("missing", "missing"),
+        "/perform/steps/0",
+        "an event ends here if the answer is ok, and nothing is changed: add a step for it, or say",
+    ),
+    "another name without a step": (
+        _named("missing", "ok", answers=("missing", "locked")),
+        "/perform/steps/0",
+        "an event ends here if the answer is locked, and nothing is changed",
+    ),
+    "it is meant": (_all(_named("missing", "missing"), MEANT), "", ""),
+    "an answer of any form": (
+        _no_expect,
+        "/perform/steps/0",
+        "search has no expect, so its answer may not fit create or change, and the event",
+    ),
+    # What comes with a success may be an error: it must not be left out without a word.
+    "an expect that takes anything": (
+        _set("destination.requests.search.expect", {}),
+        "/perform/steps/0",
+        "search has no expect",
+    ),
+    "an answer of any form, and an end": (
+        _all(_no_expect, MEANT),
+        "/perform/steps/0",
+        "give search an expect",
+    ),
+    "an answer of any form, and a step for it": (
+        _all(_no_expect, _named(SOME, "ok", answers=())),
+        "",
+        "",
+    ),
+    "a second look-up": (
+        _looks_twice,
+        "/perform/steps/1",
+        "an event ends here if the answer is ok, and nothing is changed",
+    ),
+    "a step that is always made": (
+        _set(f"{STEPS}.1", {"name": "create", "request": "add"}),
+        "",
+        "",
+    ),
+    "only steps that read": (
+        _all(
+            _set("destination.requests.add", ...),
+            _set("destination.requests.alter", ...),
+            _set("sync.perform.steps", [{"name": "find", "request": "search"}]),
+        ),
+        "",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "place", "message"), DEAD_ENDS.values(), ids=DEAD_ENDS)
+def test_answers_after_which_nothing_is_sent(
+    write_definition: Write, with_steps: Any, change: Any, place: str, message: str
+) -> None:
+    """An event that would end after a look-up is found before there is one."""
+    issues = check_folder(write_definition(_all(with_steps, change)))
+    # What only reads may leave a field of the payload unread, which is another thing.
+    issues = tuple(one for one in issues if "is never sent" not in one.message)
+    if not place:
+        assert not issues
+        return
+    (issue,) = issues
+    assert issue.path == place
+    assert message in issue.message
+    assert issue.line is not None
+
+
+def test_very_many_ways(write_definition: Write, with_steps: Any) -> None:
+    """Twenty look-ups with ten answers each have more ways than anybody can go."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        names = tuple(f"answer_{'abcdefghij'[at]}" for at in range(10))
+        _named("answer_a", "answer_b", answers=names)(documents)
+        steps = documents["sync"]["perform"]["steps"]
+        looks = [{"name": f"look{at}", "request": "search"} for at in range(17)]
+        documents["sync"]["perform"]["steps"] = [steps[0], *looks, *steps[1:]]
+
+    assert check_folder(write_definition(change))
+
+
 CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
     "nothing": (lambda _: None, []),
     "a step less": (
         _without_alter(_set(f"{STEPS}.2", ...)),
-        [("/actions/sync/perform/steps", "the step 'change' is gone")],
+        [
+            (
+                "/actions/sync/perform/steps",
+                "the step 'change' is gone, which made the request 'alter'",
+            )
+        ],
     ),
     "a step more": (
         lambda documents: documents["sync"]["perform"]["steps"].append(
             {"name": "again", "request": "search"}
         ),
-        [("/actions/sync/perform/steps/3", "the step 'again' is new")],
+        [
+            (
+                "/actions/sync/perform/steps/3",
+                "the step 'again' is new: it makes the request 'search'",
+            )
+        ],
     ),
     "another request": (
-        _without_alter(_set(f"{STEPS}.2.request", "search")),
-        [("/actions/sync/perform/steps/2/request", "the step 'change' makes another request")],
+        _without_alter(_set(f"{STEPS}.2.request", "add")),
+        [
+            (
+                "/actions/sync/perform/steps/2/request",
+                "the step 'change' makes the request 'add', and 'alter' until now",
+            )
+        ],
     ),
     "another condition": (
         _set(f"{STEPS}.2.when", {"find": "ok"}),
         [
             (
                 "/actions/sync/perform/steps/2/when",
-                "the step 'change' is made after other answers than before",
+                (
+                    "the step 'change' is made if the answer to find is a success, and until now "
+                    'if the answer to find fits {"type": "object", "required": ["results"], '
+                    '"properties": {"results": {"type": "array", "minItems": 1}}}'
+                ),
             )
         ],
     ),
@@ -299,28 +520,60 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[tuple[str, str]]]] = {
         lambda documents: documents["sync"]["perform"]["steps"].append(
             documents["sync"]["perform"]["steps"].pop(1)
         ),
-        [("/actions/sync/perform/steps", "the steps have another order")],
+        [
+            (
+                "/actions/sync/perform/steps",
+                (
+                    "the order of its steps was 'find', 'create', 'change' and is 'find', "
+                    "'change', 'create'"
+                ),
+            )
+        ],
     ),
     "repeatable": (
         _set("sync.perform.repeatable", value=True),
         [
             (
                 "/actions/sync/perform/repeatable",
-                "after a lost answer, its steps are made again",
+                f"{AGAIN}, 2 minutes later",
+            )
+        ],
+    ),
+    "an end": (
+        _set("sync.perform.otherwise", "filtered"),
+        [
+            (
+                "/actions/sync/perform/otherwise",
+                "where no step fits that changes something, an event is filtered",
             )
         ],
     ),
     "a wait": (
         _set("sync.perform.repeatable", {"after": 5}),
-        [("/actions/sync/perform/repeatable", "after a lost answer, its steps are made again")],
+        [
+            (
+                "/actions/sync/perform/repeatable",
+                f"{AGAIN}, 5 seconds later",
+            )
+        ],
     ),
     "batches": (
         _set("sync.perform.batch", {"size": 3}),
-        [("/actions/sync/perform/batch/size", "it takes other numbers of events")],
+        [
+            (
+                "/actions/sync/perform/batch/size",
+                "the most events that go through its requests together was 1 and is 3",
+            )
+        ],
     ),
     "one request": (
         _without_alter(_set("sync.perform", {"request": "add"})),
-        [("/actions/sync/perform", "it makes another request")],
+        [
+            (
+                "/actions/sync/perform",
+                "it makes the request 'add', and the steps 'find', 'create', 'change' until now",
+            )
+        ],
     ),
 }
 

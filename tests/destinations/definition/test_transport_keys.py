@@ -19,6 +19,8 @@ from destinations.definition import (
     check_folder,
 )
 from destinations.definition.setting_uses import account_settings, address_settings, host_settings
+from destinations.errors import ResolveError
+from destinations.http.address import Address
 
 Load = Callable[..., DestinationDefinition]
 Write = Callable[..., Path]
@@ -113,6 +115,16 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         _region(URLS, default=None),
         f"{BASE}/setting",
         "region must be required or have a default, to choose a URL",
+    ),
+    "a setting of a choice that may be absent": (
+        _region({**URLS, "eu": {"@template": "https://eu-{{settings.limit}}.example.com"}}),
+        f"{BASE}/urls/eu",
+        "is made of the setting limit: make limit required, also by x-requiredWhen, or give it a",
+    ),
+    "a mistyped setting of a choice": (
+        _region({**URLS, "eu": {"@path": "$.settings.endpont"}}),
+        f"{BASE}/urls/eu/@path",
+        "did you mean endpoint?",
     ),
     "a relative URL of a choice": (
         _region({**URLS, "eu": "/v1"}),
@@ -455,3 +467,99 @@ def test_bodies_are_read(load: Load) -> None:
     call = load(_rest(text="x")).requests["save"].call
     assert isinstance(call, RestDefinition)
     assert (call.ndjson, call.gzip, call.text) == ((), False, "x")
+
+
+OPEN = "is not encrypted, so that others can read the credentials: write https"
+OPEN_URLS: list[tuple[object, bool]] = [
+    ("http://api.example.com", True),
+    ("HTTP://api.example.com", True),
+    ("http://203.0.113.5/v1", False),  # for documentation, and nowhere else
+    ("http://8.8.8.8", True),
+    ({"@template": "http://{{settings.apiKey}}.example.com"}, False),  # not known before
+    ("http://127.0.0.1:9", False),
+    ("http://localhost:9", False),
+    ("http://[::1]:9", False),
+    # What is not of the internet has its own ways.
+    ("http://10.0.0.7", False),
+    ("http://billing", False),
+    ("http://billing.internal", False),
+    ("https://api.example.com", False),
+]
+
+
+@pytest.mark.parametrize(("url", "is_open"), OPEN_URLS, ids=str)
+@pytest.mark.parametrize("place", ["baseUrl", "urls", "url"])
+def test_urls_that_are_not_encrypted(
+    write_definition: Write, place: str, url: object, is_open: bool
+) -> None:
+    """Credentials that anybody can read on their way are a mistake, at each place of a URL."""
+    change = {
+        "baseUrl": lambda documents: documents["destination"]["transport"].update(baseUrl=url),
+        "urls": _region({**URLS, "eu": url}),
+        "url": _rest(url=url, json={}),
+    }[place]
+    issues = [one for one in check_folder(write_definition(change)) if one.message == OPEN]
+    assert bool(issues) is is_open
+    assert all(one.line is not None for one in issues)
+    places = {"baseUrl": BASE, "urls": f"{BASE}/urls/eu", "url": f"{SAVE}/url"}
+    assert {one.path for one in issues} == ({places[place]} if is_open else set())
+
+
+def _required_when(documents: Any) -> None:
+    """The limit is required where the endpoint is missing."""
+    condition = {"field": "endpoint", "operator": "is"}
+    limit = documents["destination"]["settings"]["properties"]["limit"]
+    limit["x-requiredWhen"] = {"conditions": [condition]}
+
+
+def test_a_url_of_a_setting_that_may_be_absent(write_definition: Write) -> None:
+    """It is a warning: those who give the setting have a URL."""
+    path = {"@path": "$.settings.limit"}
+    (issue,) = check_folder(write_definition(_rest(url=path, json={})))
+    assert issue.path == f"{SAVE}/url"
+    assert issue.message.startswith("is made of the setting limit: make limit required")
+    assert not check_folder(write_definition(_both(_required_when, _rest(url=path, json={}))))
+    either = {"@if": {"exists": path, "then": path, "else": "https://api.example.com"}}
+    assert not check_folder(write_definition(_rest(url=either, json={})))
+
+
+MISSING: list[tuple[object, dict[str, Any], str]] = [
+    (
+        {"setting": "region", "urls": {"eu": {"@path": "$.settings.euUrl"}}},
+        {"region": "eu"},
+        "; the URL of region eu is made of the setting euUrl, which is not given",
+    ),
+    (
+        {
+            "setting": "region",
+            "urls": {"eu": {"@template": "https://{{settings.a}}{{settings.b}}"}},
+        },
+        {"region": "eu"},
+        "; the URL of region eu is made of the setting a and b, which is not given",
+    ),
+    (
+        {"setting": "region", "urls": {"eu": "https://api.example.com"}},
+        {},
+        "; the setting region, which chooses it, is not given",
+    ),
+    (
+        {"setting": "region", "urls": {"eu": "https://api.example.com"}},
+        {"region": "mars"},
+        "has no URL for this setting; known: eu",
+    ),
+    (
+        {"@path": "$.settings.endpoint"},
+        {},
+        "; the URL is made of the setting endpoint, which is not given",
+    ),
+    ({"@path": "$.settings.endpoint"}, {"endpoint": "x"}, "must be an absolute http or https URL"),
+]
+
+
+@pytest.mark.parametrize(("url", "settings", "message"), MISSING, ids=lambda one: str(one)[:40])
+def test_a_url_without_its_setting(url: object, settings: Any, message: str) -> None:
+    """What is never checked may lack a setting: the message says which, and of which URL."""
+    with pytest.raises(ResolveError) as caught:
+        Address(url).url({"event": {}, "payload": {}, "settings": settings})
+    assert caught.value.path == "/url"
+    assert caught.value.message.endswith(message)

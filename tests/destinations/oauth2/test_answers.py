@@ -22,8 +22,18 @@ def _read(status: int, body: bytes, **headers: str) -> TokenAnswer:
         ('"3600"', 3600.0),
         ('" 3599.5 "', 3599.5),
         ("59.9", 59.9),
+        ("1", 1.0),
+        ("1e-9", 1e-9),
+        ("31536000000", 31536000000.0),
         ("0", None),
+        ("-0.0", None),
         ("-1", None),
+        ('"-3600"', None),
+        ('"3600s"', None),
+        ('""', None),
+        ("{}", None),
+        ("9" * 400, None),
+        ('"' + "9" * 400 + '"', None),
         ('"never"', None),
         ("null", None),
         ("true", None),
@@ -37,6 +47,33 @@ def test_how_long_a_token_lives(given: str, lifetime: float | None) -> None:
     """Seconds also count as text; what says nothing of use is like none."""
     found = _read(200, f'{{"access_token": "t", "expires_in": {given}}}'.encode())
     assert found == TokenAnswer("t", lifetime, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "token"),
+    [
+        ('{"access_token": " t\\n"}', "t"),
+        ('{"access_token": "t", "token_type": "BEARER"}', "t"),
+        ('{"access_token": "t", "token_type": ""}', "t"),
+        ('{"access_token": "t", "token_type": null}', "t"),
+        ('{"access_token": "t", "token_type": ["mac"]}', "t"),
+        # The last of several, as most readers of JSON have it.
+        ('{"access_token": "s", "access_token": "t"}', "t"),
+        ('{"access_token": "t", "error": ""}', "t"),
+        ('{"access_token": "t", "error": null}', "t"),
+        ('{"access_token": "t", "error": "invalid_grant"}', "t"),
+        ('\ufeff{"access_token": "t"}', "t"),
+    ],
+)
+def test_what_counts_as_a_token(body: str, token: str) -> None:
+    """Beside what says nothing, and what contradicts it, a token is a token."""
+    assert _read(200, body.encode()) == TokenAnswer(token, None, None)
+
+
+@pytest.mark.parametrize("given", ['{"expires_in": 5, "expires_in": 7, ', '{"expires_in": "7", '])
+def test_a_lifetime_that_is_given_twice(given: str) -> None:
+    """The last of several counts."""
+    assert _read(200, f'{given}"access_token": "t"}}'.encode()) == TokenAnswer("t", 7.0, None)
 
 
 def test_a_token_with_a_refresh_token() -> None:
@@ -55,6 +92,11 @@ def test_a_token_with_a_refresh_token() -> None:
             f"no access token from {PLACE}: invalid_grant: revoked ***; authorize again",
         ),
         (200, b'{"error": "invalid_grant"}', f"no access token from {PLACE}: invalid_grant; auth"),
+        (
+            200,
+            b'{"error": "invalid_grant", "access_token": ""}',
+            f"no access token from {PLACE}: invalid_grant; auth",
+        ),
         (
             401,
             b'{"error": "invalid_client"}',
@@ -91,8 +133,14 @@ def test_a_refusal(status: int, body: bytes, message: str) -> None:
         (200, b"ok", {}, "HTTP 200 with no JSON"),
         (200, b'{"token": "t"}', {}, "HTTP 200 with JSON without access_token"),
         (200, b'["t"]', {}, "HTTP 200 with JSON that is not an object"),
-        (200, b'{"access_token": 7}', {}, "JSON without access_token"),
-        (200, b'{"access_token": " "}', {}, "its access_token cannot be sent in a header"),
+        (200, b'{"access_token": null}', {}, "HTTP 200 with JSON without access_token"),
+        (200, b'{"access_token": 7}', {}, "an access_token that is not text: expected JSON with"),
+        (200, b'{"access_token": {"value": "t"}}', {}, "an access_token that is not text"),
+        (200, b'{"access_token": ""}', {}, "its access_token is empty"),
+        (200, b'{"access_token": " "}', {}, "its access_token is empty"),
+        (200, b'{"access_token": "t", "expires_in": NaN}', {}, "HTTP 200 with no JSON"),
+        (200, b'{"error": {"message": "no"}}', {}, "HTTP 200 with JSON without access_token"),
+        (200, b'{"access_token": "t\xc3\xa9"}', {}, "its access_token cannot be sent in a header"),
         (200, b'{"access_token": "a\\r\\nb"}', {}, "its access_token cannot be sent"),
         (200, b'{"access_token": "t", "token_type": "mac"}', {}, "of the type 'mac': expected Bea"),
         (302, b"", {"location": "https://x.example/login?s=1"}, "redirected to https://x.example/"),
@@ -118,4 +166,5 @@ def test_what_says_nothing_about_the_credentials(
     assert failure.nothing_applied
     wait = headers.get("retry_after")
     assert failure.retry_after == (None if wait is None else float(wait))
-    assert found.value.is_lost is (status >= 500)
+    # A success without a token of use may have replaced the refresh token.
+    assert found.value.is_lost is (status >= 500 or status == 200)

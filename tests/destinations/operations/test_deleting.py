@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 
+import pytest
+
 from destinations.definition import DELETION
 from destinations.operations import ask_to_delete, deletable
 from destinations.outcome import Outcome, State
@@ -32,7 +34,8 @@ def test_what_waits(store: AnyStore, add_delivery: Add) -> None:
     assert [(one.destination, one.served) for one in partners] == [("one", True), ("two", True)]
     made = ask_to_delete(store, partners, USER, NAME, 3_000.0)
     assert len(set(made)) == 2
-    for number, partner in zip(made, partners, strict=True):
+    for (number, status), partner in zip(made, partners, strict=True):
+        assert status is State.READY
         entry = store.ledger().get(number)
         assert (entry.key, entry.user) == (SubscriptionKey(DELETION, DELETION), NAME)
         assert (entry.status, entry.destination) == (State.READY, partner.destination)
@@ -58,3 +61,33 @@ def test_customers_of_an_endpoint(
     scopes = [one.id for one in store.ledger().totals(3_000.0)]
     found = deletable(store, scopes, known[1:], _all, 3_000.0)
     assert [one.tenant for one in found] == known[1:]
+
+
+BEFORE: dict[str, tuple[Outcome | State, str, bool]] = {
+    "delivered": (Outcome.DELIVERED, "", False),
+    "held": (State.HELD, "", False),
+    "rejected": (Outcome.REJECTED, "", True),
+    "dropped": (Outcome.DROPPED, "", True),
+    "delivered, and the user came back": (Outcome.DELIVERED, USER, True),
+    "delivered, and the user came back and was erased": (Outcome.DELIVERED, NAME, True),
+    "delivered, and somebody else came": (Outcome.DELIVERED, "bob", False),
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("case", BEFORE)
+def test_it_was_asked_before(store: AnyStore, add_delivery: Add, case: str) -> None:
+    """Nothing is sent twice unless something of the user came in between."""
+    status, since, is_asked = BEFORE[case]
+    add_delivery(store, status=Outcome.DELIVERED, user=USER)
+    raw = {"type": "delete", "userId": USER}
+    payload = json.dumps({"userId": USER}).encode()
+    key = {"subscription": DELETION, "action": DELETION}
+    before = add_delivery(store, raw, user=NAME, status=status, payload=payload, **key)
+    if since:
+        add_delivery(store, status=Outcome.DELIVERED, user=since)
+    scopes = [one.id for one in store.ledger().totals(3_000.0)]
+    partners = deletable(store, scopes, (), _all, 3_000.0)
+    ((number, found),) = ask_to_delete(store, partners, USER, NAME, 3_000.0)
+    assert (number != before) is is_asked
+    assert found is (State.READY if is_asked else status)

@@ -632,6 +632,9 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             DROP INDEX events_of_shared;
             ALTER TABLE events DROP COLUMN shared;
             DROP TABLE shared_events;
+            DROP INDEX open_deletions;
+            DROP INDEX kept_before_deletions;
+            DROP INDEX ledger_deletions;
             DROP INDEX scopes_of_sources;
             ALTER TABLE scopes DROP COLUMN is_source;
             DROP INDEX settings_of_events;

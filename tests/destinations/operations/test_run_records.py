@@ -86,7 +86,8 @@ def test_a_record_has_what_the_report_has() -> None:
     assert record.reasons == [
         RunReason("unmapped", "", 1, "line 4", "no rule"),
         RunReason("invalid", "", 1, "line 7", "is not JSON"),
-        RunReason("dead", "GONE", 2, "line 2", "refused with ***"),
+        RunReason("dead", "GONE", 1, "line 2", "refused with ***"),
+        RunReason("dead", "GONE", 1, "line 3", "later"),
         RunReason("ready", "", 1, "line 5", "not sent"),
         RunReason("held", "ANSWER_LOST", 1, "line 6", "nobody knows"),
     ]

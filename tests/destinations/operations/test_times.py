@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from destinations.durations import duration_in_words
 from destinations.errors import UsageError
 from destinations.operations import parse_duration, parse_time, shown_duration, shown_time
 
@@ -63,6 +64,23 @@ def test_times_that_nothing_has(text: str) -> None:
 def test_durations(seconds: float | None, text: str) -> None:
     """The two largest units; what is over already is nothing."""
     assert shown_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 seconds"),
+        (1, "1 second"),
+        (59.6, "1 minute"),
+        (5_400, "1 hour and 30 minutes"),
+        (86_400, "1 day"),
+        (30 * 86_400, "30 days"),
+        (1_000_000 * 86_400, "1,000,000 days"),
+    ],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    """A sentence has the words of the units, in the singular for one."""
+    assert duration_in_words(seconds) == text
 
 
 def test_a_shown_time_is_read_again() -> None:

@@ -32,12 +32,12 @@ def test_what_is_kept(store: AnyStore) -> None:
     with open_again(store) as again:
         other = _tokens(again)
         assert other.load(NAME) == (TOKEN, first)
-        second = other.save(NAME, KeptToken("b", is_lost=True), first)
+        second = other.save(NAME, KeptToken("b", is_lost=True, after_401=True), first)
         assert second is not None
         assert other.load("oauth2/ledgerly/4567") == (None, "")
     assert tokens.save(NAME, TOKEN, first) is None
     assert tokens.save(NAME, TOKEN, "") is None
-    assert tokens.load(NAME) == (KeptToken("b", is_lost=True), second)
+    assert tokens.load(NAME) == (KeptToken("b", is_lost=True, after_401=True), second)
 
 
 def test_nothing_of_a_token_can_be_read(store: AnyStore) -> None:

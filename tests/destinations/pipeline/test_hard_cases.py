@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from destinations.errors import QueueFullError, TemporaryError, TransportError
-from destinations.http import HttpResponse
+from destinations.http import Failure, HttpResponse
+from destinations.oauth2 import TokenError
 from destinations.outcome import Outcome, State
 from destinations.pipeline.pipeline import Job
 from destinations.pipeline.queue import Round
@@ -514,3 +515,36 @@ def test_a_user_with_a_failing_event_keeps_order(any_bench: Callable[..., Bench]
     assert order.count("a") == 2
     assert one.partner.counts == {"a": 11, "b": 1}
     assert {found for _, found in one.statuses} == {Outcome.DELIVERED}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_time_without_an_access_token(any_bench: Any, restarts: bool) -> None:
+    """However long it lasts, the deadline of an event begins with its first attempt."""
+    one = any_bench(deadline=1_000.0)
+    began, limited = one.clock.time(), [HttpResponse(429, {}, b"")] * 2
+
+    def hook(_counts: bool, _things: list[str]) -> HttpResponse | None:
+        if one.clock.time() - began < 5_000:
+            failure = Failure(
+                *("no access token from there", "unavailable", 503),
+                retryable=True,
+                nothing_applied=True,
+                retry_after=60.0,
+                for_operator=True,
+                attempted=False,
+            )
+            raise TokenError(failure)
+        return limited.pop() if limited else None
+
+    one.partner.hook = hook
+    one.accept(("u", 1))
+    if restarts and one.store is not None:
+        while one.clock.time() - began < 3_000 or one.pipeline.under_way or one.engine.is_unwritten:
+            one.step(60.0)
+        assert [entry.attempts for entry in one.entries] == [0]
+        one.restart()
+        one.partner.hook = hook
+    one.run()
+    assert one.statuses == [("u", Outcome.DELIVERED)]
+    (found,) = one.told.latest.values()
+    assert found.attempts == 3

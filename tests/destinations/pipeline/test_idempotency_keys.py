@@ -260,7 +260,7 @@ def test_another_definition_within_the_window(bench: Make, bind: Bind, changed: 
     if changed == "other field":
         other = bind(_also(metered(batch=1), _other_default))
     elif changed == "other key":
-        other = bind(metered(batch=1, source={"@path": "$.event.userId"}))
+        other = bind(metered(batch=1, source={"@path": "$.payload.thing"}))
     elif changed == "no key":
         other = bind(_also(metered(batch=1), _without_key))
     else:
@@ -278,6 +278,30 @@ def test_another_definition_within_the_window(bench: Make, bind: Bind, changed: 
         assert len(partner.sent) == 1
         assert _entry(one).status is HELD
         assert "idempotency key" in _entry(one).reason
+
+
+@pytest.mark.parametrize(
+    ("header", "again"), [("X-Key", False), ("idempotency-key", True), ("Idempotency-Key", True)]
+)
+def test_another_header_within_the_window(
+    bench: Make, bind: Bind, header: str, again: bool
+) -> None:
+    """A partner does not look for the key of before in a header of another name."""
+    one = _bench(bench, batch=1, header="Idempotency-Key")
+    partner = _partner(one)
+    partner.header, partner.acts = "Idempotency-Key", ["lost"]
+    one.accept(("a", 3))
+    one.step()
+    one.step()
+    one.destination = bind(metered(batch=1, header=header))
+    partner.header = header
+    one.clock.now += HOUR
+    _restart(one)
+    one.step()
+    one.run()
+    assert len(partner.sent) == (2 if again else 1)
+    assert _entry(one).status is (DELIVERED if again else HELD)
+    assert again or "idempotency key" in _entry(one).reason
 
 
 def _also(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:

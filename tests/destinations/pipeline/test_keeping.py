@@ -81,6 +81,35 @@ def _texts(one: KeptExchange) -> str:
     return text + text.encode("utf-8", "surrogateescape").decode("unicode_escape")
 
 
+@pytest.mark.parametrize(
+    ("steps", "kept"),
+    [
+        ([], None),
+        ([""], None),
+        (["find"], "find"),
+        (["find", "find"], "find"),
+        (["find", "check"], ["find", "check"]),
+        (["", "check"], ["", "check"]),
+    ],
+)
+def test_the_steps_of_a_request(
+    bind: Callable[..., Destination], steps: list[str], kept: str | list[str] | None
+) -> None:
+    """One name if it is that of all items, else those of all of them; none without steps."""
+    definition = bind().definition.requests["count"]
+    places = [(at,) for at in range(max(1, len(steps)))]
+    request = HttpRequest("POST", "https://a.example/", {}, b"{}")
+    exchange = Exchange(
+        *("send", definition, request, None, None, 1.0, 0.5),
+        *([NO] * len(places), places, 2, 0, steps),
+    )
+    deliveries = [_delivery(user=f"u{at}") for at in range(len(places))]
+    given = Settings({"apiKey": SECRET}, ("apiKey",))
+    (one,) = kept_requests([exchange], deliveries, None, given, KEEP_ALL, lambda: 0.0)
+    head = json.loads(zlib.decompress(one.head.data))
+    assert head[3:] == ([] if kept is None else [kept])
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "upper case": str.upper,

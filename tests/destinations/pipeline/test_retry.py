@@ -218,6 +218,22 @@ def test_what_its_deadline_does_not_end(outage: Any, retry: Retry) -> None:
         assert (found.state, found.next_at) == (State.READY, now + 8.0)
 
 
+@pytest.mark.parametrize(
+    ("retry", "attempts", "batch_failures"),
+    [
+        (Retry(after=20.0, for_operator=True), 3, 1),
+        (Retry(after=20.0, for_operator=True, attempted=False), 2, 0),
+    ],
+)
+def test_what_was_no_attempt(retry: Retry, attempts: int, batch_failures: int) -> None:
+    """Without an access token nothing is sent: it waits as it is told, and that does not count."""
+    delivery = _delivery(attempts=2, first_attempt_at=0.0)
+    for now in (50.0, 9_000.0):
+        found = POLICY.after(delivery, _result(State.READY, retry), now)
+        assert (found.state, found.next_at) == (State.READY, now + 20.0)
+        assert (found.attempts, found.batch_failures) == (attempts, batch_failures)
+
+
 def test_what_its_deadline_does_not_end_after_a_lost_answer() -> None:
     """Sent again, or not applied as the partner shows, it goes on at the same pace as well."""
     policy = replace(POLICY, outage="wait")
@@ -371,12 +387,12 @@ def test_a_question_that_failed(
         assert found.next_at == now + wait
 
 
-def test_a_question_that_was_not_asked() -> None:
+@pytest.mark.parametrize("why", [{"made": False}, {"attempted": False}])
+def test_a_question_that_was_not_asked(why: dict[str, bool]) -> None:
     """Nobody has refused to answer it: it is no operator's to decide, however late it is."""
     delivery = _delivery(attempts=1, first_attempt_at=0.0)
-    failure = Failure(
-        "stopped first", "unavailable", 0, retryable=True, nothing_applied=True, made=False
-    )
+    failure = Failure("stopped first", "unavailable", 0, retryable=True, nothing_applied=True)
+    failure = replace(failure, **why)  # type: ignore[arg-type]  # of any field
     assert POLICY.ask_later(delivery, failure, 1_000.0).result.outcome is State.UNKNOWN
 
 

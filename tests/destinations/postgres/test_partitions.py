@@ -17,6 +17,7 @@ from destinations.postgres.database import PostgresDatabase
 from destinations.postgres.partitions import Partition
 from destinations.postgres.store import PostgresStore
 from destinations.runtime.account_identity import AccountIdentity
+from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.store import broken_rules, delete_settled, retention
 from tests.postgres_server import new_store_address
@@ -53,8 +54,10 @@ class Bench:
         """Accept an event, with deliveries that end in these ways; returns its id."""
         self._number += 1
         event = QueuedEvent(f"m{self._number}", "track", "u", at, b"{}", 1, count=len(statuses))
+        usage = Usage("u", "calls", 0, "1")
         deliveries = [
-            QueuedDelivery(event, KEYS[nth], nth, b"{}", "p") for nth in range(len(statuses))
+            QueuedDelivery(event, KEYS[nth], nth, b"{}", "p", usage=usage)
+            for nth in range(len(statuses))
         ]
         ended = [
             Transition(
@@ -82,6 +85,16 @@ class Bench:
         )
         return {name for (name,) in rows}
 
+    def usage(self) -> tuple[set[str], set[int]]:
+        """Return the tables of usage, as those of the ledger are called, and its events."""
+        rows = self.database.all(
+            "SELECT replace(child.relname, 'usage', 'ledger') FROM pg_inherits"
+            " JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent"
+            " ON parent.oid = inhparent WHERE parent.relname = 'usage' AND child.relkind = 'r'"
+        )
+        events = self.database.all("SELECT id / 1000 FROM usage")
+        return {name for (name,) in rows}, {event for (event,) in events}
+
     def events(self) -> set[int]:
         """Return the events of which there are deliveries."""
         return {one.event_id for one in self.store.ledger().find(Selection())}
@@ -105,10 +118,11 @@ class _At:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    """An empty store; afterwards what must hold in it holds."""
+    """An empty store; afterwards what must hold in it holds, and usage is where its rows are."""
     one = Bench()
     yield one
     assert broken_rules(one.database) == []
+    assert one.usage() == (one.tables(), one.events())
     one.store.close()
 
 

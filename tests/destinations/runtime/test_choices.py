@@ -201,3 +201,24 @@ def test_what_is_pending(bind: Any, scripted: Any) -> None:
             limit=1,
         )
     assert transport.requests == []
+
+
+@pytest.mark.parametrize("part", ["headers", "path"])
+def test_a_page_outside_of_the_query(
+    part: str, bind: Callable[..., Destination], scripted: Any, clock: Any, replies: Any
+) -> None:
+    """What is asked with a header or in the path is not that of the first page again."""
+
+    def change(documents: Any) -> None:
+        _asks(documents)
+        rest = documents["destination"]["requests"]["lists"]["rest"]
+        page = {"@if": {"exists": {"@path": "$.page"}, "then": {"@path": "$.page"}, "else": "p1"}}
+        del rest["query"]
+        rest[part] = {"X-Page": page} if part == "headers" else ["page", page]
+
+    destination = bind(change)
+    pages = [_page(replies.http, "a", following="p2"), _page(replies.http, "b")]
+    transport = scripted(pages)
+    ask_choices(destination, Sender(destination, transport, clock=clock), CHOICES, limit=9)
+    asked = [(one.url.rpartition("/")[2], one.headers.get("X-Page")) for one in transport.requests]
+    assert [one[part == "headers"] for one in asked] == ["p1", "p2"]

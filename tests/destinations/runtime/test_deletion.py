@@ -174,12 +174,115 @@ def test_what_is_wrong(
     assert found[0].line is not None
 
 
+def _removes(**rest: Any) -> Any:
+    """Let the request that deletes have another method, path or body."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["remove"]["rest"] |= rest
+
+    return change
+
+
+USER = {"@path": "$.payload.userId"}
+REST = "/requests/remove/rest"
+DELETES: dict[str, tuple[Any, str, str]] = {
+    "GET": (
+        _removes(method="GET"),
+        "/onDelete/request",
+        "remove is a GET request, which deletes nobody: expected a request that changes something",
+    ),
+    "a POST that only reads": (
+        lambda documents: (
+            _removes(method="POST")(documents),
+            documents["destination"]["requests"]["remove"].update(readOnly=True),
+        ),
+        "/onDelete/request",
+        "remove is readOnly, which deletes nobody",
+    ),
+    "a query": (
+        lambda documents: documents["destination"]["onDelete"].update(request="find"),
+        "/onDelete/request",
+        "find is a GraphQL query, which deletes nobody",
+    ),
+    "nobody": (
+        _removes(path=["contacts"]),
+        "/onDelete/request",
+        "remove does not read who is deleted: expected $.payload.userId in it",
+    ),
+    "only an anonymous ID": (
+        _removes(path=["contacts", {"@path": "$.payload.anonymousId"}]),
+        "/onDelete/request",
+        "remove does not read who is deleted",
+    ),
+    "only settings": (
+        _removes(path=["contacts", {"@path": "$.settings.limit"}]),
+        "/onDelete/request",
+        "remove does not read who is deleted",
+    ),
+    **{
+        f"the event's {key}": (
+            _removes(json={"id": USER, "more": {"@path": f"$.event.{key}.email"}}, method="POST"),
+            f"{REST}/json/more/@path",
+            f"must not read event.{key} for onDelete: a deletion has only a userId",
+        )
+        for key in ("traits", "properties", "groupId", "event")
+    },
+    "traits in a template": (
+        _removes(path=["contacts", {"@template": "{{payload.userId}}-{{event.traits.email}}"}]),
+        f"{REST}/path/1/@template",
+        "must not read event.traits",
+    ),
+    "a field of another action": (
+        lambda documents: (
+            documents["save"]["perform"].update(request="remove"),
+            _removes(json={"id": USER, "page": {"@path": "$.payload.page"}}, method="POST")(
+                documents
+            ),
+        ),
+        f"{REST}/json/page/@path",
+        "must not read payload.page for onDelete",
+    ),
+}
+DELETES_FINE: dict[str, Any] = {
+    "a path": lambda _: None,
+    "a body": _removes(method="POST", path=["erase"], json={"id": USER}),
+    "a template": _removes(path=[{"@template": "u-{{payload.userId}}"}]),
+    "the event": _removes(path=[{"@path": "$.event.userId"}]),
+    "the whole payload": _removes(method="POST", path=["erase"], json={"@path": "$.payload"}),
+    "what a deletion has": _removes(
+        method="POST",
+        json={"id": {"@path": "$.event.messageId"}, "at": {"@path": "$.event.timestamp"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "place", "message"), DELETES.values(), ids=DELETES)
+def test_what_deletes_nobody(
+    write_definition: Any, with_deletion: Any, change: Any, place: str, message: str
+) -> None:
+    """A request that cannot delete the user of an event is refused, with its line."""
+    test_what_is_wrong(write_definition, with_deletion, change, place, message)
+
+
+@pytest.mark.parametrize("change", DELETES_FINE.values(), ids=DELETES_FINE)
+def test_what_deletes_somebody(write_definition: Any, with_deletion: Any, change: Any) -> None:
+    """Who is deleted may stand anywhere in the request."""
+
+    def changed(documents: Any) -> None:
+        with_deletion(documents)
+        change(documents)
+
+    assert check_folder(write_definition(changed)) == ()
+
+
 def test_what_changes(load: Any, with_steps: Any, with_deletion: Any) -> None:
     """Without it, users are not deleted any more: somebody has to act."""
 
     def other(documents: Any) -> None:
         with_deletion(documents)
-        documents["destination"]["onDelete"]["request"] = "add"
+        requests = documents["destination"]["requests"]
+        requests["erase"] = requests["remove"] | {"description": "Erases a contact."}
+        documents["destination"]["onDelete"]["request"] = "erase"
 
     without, own, another = load(with_steps), load(with_deletion), load(other)
     found = [

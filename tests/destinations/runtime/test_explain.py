@@ -212,11 +212,17 @@ def test_steps_are_played_through(bind: Bind, with_steps: Any) -> None:
     event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x", "name": "A"}}
     followed = _matched(_explain(bind(change), event))
     shown = [(one.after, one.step, one.name, one.note) for one in followed.requests]
+    other = "find: ok, with which no step goes on"
+    unchanged = (
+        "rejected: no step fits, so nothing was changed: find answered something else;"
+        " left out: create, change"
+    )
     created, changed = (f"find: ok, with which {one} goes on" for one in ("create", "change"))
     assert shown == [
         ((), "find", "search", ""),
         ((created,), "create", "add", ""),
         ((changed,), "change", "alter", ""),
+        ((other,), "", None, unchanged),
         ((created, "create: ok"), "", None, "steps: find, create"),
         ((changed, "change: ok"), "", None, "steps: find, change"),
     ]
@@ -224,8 +230,13 @@ def test_steps_are_played_through(bind: Bind, with_steps: Any) -> None:
     assert third.request is not None
     assert third.request["url"] == "http://127.0.0.1:9/v1/contacts/c7"
     assert dict(first.outcomes)["a success"] == "goes on"
-    assert dict(second.outcomes)["sent, but no answer"] == "tried again, then dead"
+    again = "made again from the first step on"
+    assert dict(first.outcomes)["sent, but no answer"] == f"{again}, then dead"
+    assert dict(second.outcomes)["sent, but no answer"] == f"{again} after 2m, then dead"
+    assert dict(second.outcomes)["a success"] == "delivered"
     assert dict(third.outcomes)["a success"] == "delivered"
+    assert (first.when, followed.repeatable) == ("", {"after": 120.0})
+    assert second.when.startswith('the answer to find fits {"type": "object"')
 
 
 def test_a_lost_answer_of_a_step_that_must_not_be_repeated(bind: Bind, with_steps: Any) -> None:
@@ -233,6 +244,28 @@ def test_a_lost_answer_of_a_step_that_must_not_be_repeated(bind: Bind, with_step
     event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x"}}
     followed = _matched(_explain(bind(with_steps), event))
     assert dict(followed.requests[1].outcomes)["sent, but no answer"] == "held"
+
+
+def test_outcomes_of_a_step_after_one_that_must_not_be_repeated(
+    bind: Bind, with_steps: Any
+) -> None:
+    """Whatever it answers, another attempt would make the earlier step twice: nothing is made."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        documents["sync"]["perform"]["steps"].append(
+            {"name": "after", "request": "search", "when": {"create": "ok"}}
+        )
+
+    event = {"type": "identify", "userId": "u1", "traits": {"email": "a@x"}}
+    followed = _matched(_explain(bind(change), event))
+    steps = {one.step: dict(one.outcomes) for one in followed.requests}
+    assert followed.repeatable is None
+    assert steps["create"]["a success"] == "goes on"
+    assert steps["create"]["no connection"] == "made again from the first step on, then dead"
+    success = steps["after"].pop("a success")
+    assert success == "delivered"
+    assert {*steps["after"].values()} == {"held, as an earlier step was applied"}
 
 
 def test_it_can_be_written_as_json(bind: Bind) -> None:

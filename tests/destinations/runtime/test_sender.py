@@ -425,6 +425,40 @@ def test_who_is_refused(
         assert min(len(_counts(one)) for one in transport.requests if not _is_test(one)) == 2
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("test", "left"), [("passes", REJECTED), ("fails", READY), ("away", READY)]
+)
+def test_the_key_is_refused_in_the_middle_of_a_batch(
+    deliver: Deliver,
+    *,
+    scripted: Any,
+    replies: Any,
+    status: int,
+    test: str,
+    left: Status,
+) -> None:
+    """That a part was accepted does not show that the events of the rest are to blame."""
+
+    def partner(request: HttpRequest) -> Any:
+        if _is_test(request):
+            statuses = {"passes": 200, "fails": status, "away": 503}
+            return replies.http(statuses[test], {"data": {"e0": {"id": "x"}}})
+        values = _counts(request)
+        if len(values) > 2:
+            return replies.http(413)
+        if set(values) & {2, 3}:
+            return replies.http(status)
+        return replies.data(*[{"done": True}] * len(values))
+
+    transport = scripted([partner])
+    results = deliver(transport, *map(_track, range(4)), change=_larger)
+    assert [one.outcome for one in results] == [DELIVERED, DELIVERED, left, left]
+    confirmed = [one.code == "INVALID_AUTHENTICATION" for one in results[2:]]
+    assert confirmed == [test == "fails"] * 2
+    assert sum(map(_is_test, transport.requests)) == 1
+
+
 @pytest.mark.parametrize(
     "code", ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "404", "405"]
 )

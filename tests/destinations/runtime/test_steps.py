@@ -22,7 +22,9 @@ def deliver(
 ) -> Callable[..., list[Result]]:
     """Delivers identify calls of users with these emails to contacts."""
 
-    def make(emails: Iterable[str], change: Any = None, **perform: Any) -> list[Result]:
+    def make(
+        emails: Iterable[str], change: Any = None, *, resumes: bool = False, **perform: Any
+    ) -> list[Result]:
         def changed(documents: Any) -> None:
             with_steps(documents)
             documents["sync"]["perform"] |= perform
@@ -36,7 +38,7 @@ def deliver(
             ((subscription, payload),) = destination.payloads(event)
             assert subscription is not None
             assert isinstance(payload, dict)
-            deliveries.append(Delivery(subscription, event, payload))
+            deliveries.append(Delivery(subscription, event, payload, resumes=resumes))
         return Sender(destination, scripted([contacts]), clock=clock).deliver(deliveries)
 
     return make
@@ -183,15 +185,85 @@ def test_a_schema_never_fits_an_error(deliver: Deliver, contacts: Any, replies: 
         documents["sync"]["perform"]["steps"][1]["when"] = {"find": {"not": {"type": "string"}}}
 
     contacts.hook = lambda what, after: replies.http(404) if what == "find" and after else None
-    (result,) = deliver(["a@x"], change)
+    (result,) = deliver(["a@x"], change, otherwise="delivered")
     assert (result.outcome, result.reason) == (Outcome.DELIVERED, "steps: find (missing)")
 
 
 def test_what_waits_for_a_step_that_was_left_out(deliver: Deliver, contacts: Any) -> None:
     """It is left out as well."""
     contacts.people["a@x"] = "c5"
-    (result,) = deliver(["a@x"], _tagged)
+    (result,) = deliver(["a@x"], _tagged, otherwise="delivered")
     assert (result.reason, contacts.asked) == ("steps: find", ["find"])
+
+
+def _exactly_two(documents: Any) -> None:
+    """No step is for a search that finds one contact."""
+    two = {"type": "array", "minItems": 2}
+    found = {"type": "object", "required": ["results"], "properties": {"results": two}}
+    documents["sync"]["perform"]["steps"][2]["when"] = {"find": found}
+
+
+LEFT_OUT = "left out: create, change"
+WHY = "no step fits, so nothing was changed: find answered {results: array of 1}; " + LEFT_OUT
+
+UNCHANGED: list[tuple[str | None, bool, Any, str]] = [
+    (None, False, Outcome.REJECTED, WHY),
+    ("filtered", False, Outcome.FILTERED, WHY),
+    ("delivered", False, Outcome.DELIVERED, "steps: find"),
+    # An earlier attempt may have changed what is found now.
+    (None, True, State.HELD, f"an earlier attempt may have changed something, and now {WHY}"),
+    ("filtered", True, Outcome.DELIVERED, "steps: find"),
+    ("delivered", True, Outcome.DELIVERED, "steps: find"),
+]
+
+
+@pytest.mark.parametrize(("otherwise", "resumes", "outcome", "reason"), UNCHANGED)
+def test_an_answer_that_no_step_fits(
+    deliver: Deliver,
+    contacts: Any,
+    otherwise: str | None,
+    resumes: bool,
+    outcome: Any,
+    reason: str,
+) -> None:
+    """The look-up alone is no delivery, unless the definition says that nothing is to be done."""
+    contacts.people["a@x"] = "c5"
+    perform = {} if otherwise is None else {"otherwise": otherwise}
+    (result,) = deliver(["a@x"], _exactly_two, resumes=resumes, **perform)
+    assert (result.outcome, contacts.asked) == (outcome, ["find"])
+    assert result.reason.startswith(reason)
+    assert result.maybe_applied is False
+    code = "CONFLICT" if outcome is State.HELD else "NO_STEP"
+    assert result.code == (None if outcome is Outcome.DELIVERED else code)
+
+
+FORMS: list[tuple[Any, str]] = [
+    ({"results": [1], "total": 2}, "{results: array of 1, total: number}"),
+    ({"error": {"code": 7}, "ok": False, "at": None}, "{error: object, ok: boolean, at: null}"),
+    ({}, "{}"),
+    ([], "array of 0"),
+    ("<html>", "string"),
+    (None, "null"),
+    (dict.fromkeys("abcdefghij", 1), "h: number, ...}"),
+    ({"k" * 99: 1}, "{" + "k" * 40 + ": number}"),
+]
+
+
+@pytest.mark.parametrize(("answer", "form"), FORMS, ids=lambda one: str(one)[:20])
+def test_a_success_of_another_form(
+    deliver: Deliver, contacts: Any, replies: Any, answer: Any, form: str
+) -> None:
+    """The reason says what came, without its values."""
+
+    def change(documents: Any) -> None:
+        documents["destination"]["requests"]["search"]["expect"] = {"not": {"const": 1}}
+        _exactly_two(documents)
+
+    reply = replies.http(200, answer)
+    contacts.hook = lambda what, after: reply if what == "find" and after else None
+    (result,) = deliver(["a@x"], change)
+    assert result.outcome is Outcome.REJECTED
+    assert f"{form}; {LEFT_OUT}" in result.reason
 
 
 def test_the_same_question_of_several_events_is_asked_once(deliver: Deliver, contacts: Any) -> None:
@@ -212,7 +284,7 @@ def test_questions_at_different_addresses_are_different(deliver: Deliver, contac
         alter["rest"]["json"] = {}
 
     contacts.people |= {"a@x": "c5", "b@x": "c6"}
-    deliver(["a@x", "b@x"], change, batch={"size": 2})
+    deliver(["a@x", "b@x"], change, batch={"size": 2}, otherwise="delivered")
     assert [one for one, _ in contacts.changed] == ["c5", "c6"]
 
 

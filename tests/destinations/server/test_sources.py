@@ -869,3 +869,34 @@ def test_after_the_end(serve: Serve) -> None:
     api.service.stop()
     with pytest.raises(Exception, match="closed"):
         Engine.distribute(api.service._engine, [])
+
+
+@pytest.mark.parametrize("has_other_key", [True, False])
+def test_two_destinations_with_one_key(
+    configure: Callable[..., ServeConfig], settings: dict[str, Any], has_other_key: bool
+) -> None:
+    """Who wants an event twice at a partner that knows repeats by a key needs two keys."""
+    one = {
+        "destination": "metronome",
+        "account": "a",
+        "from": ["web"],
+        "settings": {"apiToken": "${RECEIVER}"},
+        "receiver": None,
+    }
+    subscription: dict[str, Any] = {
+        "name": "S",
+        "partnerAction": "sendEvent",
+        "subscribe": 'type = "track"',
+    }
+    if has_other_key:
+        key = {"@template": "{{messageId}}-second"}
+        subscription["mapping"] = {"transaction_id": key}
+    two = {**one, "subscriptions": [subscription], "allowOverlap": True}
+    config = configure("one", "two", **{**settings, "of": {"one": one, "two": two}})
+    if has_other_key:
+        assert len(bind(config, None)) == 2
+        return
+    with pytest.raises(DefinitionError) as caught:
+        bind(config, None)
+    assert "two and one deliver to the account 'a': 'S' overlaps with" in str(caught.value)
+    assert "the same idempotency key of ingest" in str(caught.value)

@@ -14,10 +14,21 @@ import requests
 
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
+from destinations.operations import server_status, store_status
+from destinations.operations.pauses import missing_tokens
+from destinations.outcome import Outcome
+from destinations.pipeline.ledger import Selection
 from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.server import ServeConfig, Service, read_config
 from destinations.server.partners import configured_partners
-from destinations.store import SqliteStore, make_sealing_key
+from destinations.store import (
+    SealedValues,
+    SqliteStore,
+    Tenants,
+    broken_rules,
+    erase_tenant,
+    make_sealing_key,
+)
 from destinations.telemetry import Observation
 from tests.oauth2_samples import SETTINGS, write_oauth2
 
@@ -158,6 +169,31 @@ def test_a_revoked_refresh_token_pauses(place: Place, stream: io.StringIO) -> No
     assert "dead" not in stream.getvalue()
 
 
+def test_while_no_token_can_be_got(place: Place, stream: io.StringIO) -> None:
+    """A revoked token, and an OAuth2 server that is away: events wait, which status tells."""
+    place.start()
+    place.post()
+    _until(lambda: place.taken == 1)
+    place.tokens.revoke()
+    place.partner.faults.add({"match": {"request": "accessToken"}, "times": None, "status": 503})
+    place.post(3)
+    with SqliteStore(place.path / "s.sqlite3", read_only=True) as store:
+        _until(lambda: bool(missing_tokens(store)))
+        status = store_status(store, 0.0, server_status(store))
+        (one,) = status.to_json(0.0)["destinations"]
+        assert "HTTP 503" in one["token_missing"]["reason"]
+        _until(lambda: stream.getvalue().count("no access token from") > 0)
+        ledger = store.ledger()
+        waiting = [one for one in ledger.find(Selection()) if one.status is not Outcome.DELIVERED]
+        assert [one.attempts for one in waiting] == [0, 0, 0]
+        # However often that was tried, the partner has not seen the old token again.
+        assert place.taken == 1
+        place.partner.faults.clear()
+        _until(lambda: place.taken == 4)
+        _until(lambda: not missing_tokens(store))
+        _until(lambda: {one.attempts for one in ledger.find(Selection())} == {1})
+
+
 def test_what_is_logged_says_what_to_do(place: Place, stream: io.StringIO) -> None:
     """The log and the note for operators name the setting that needs another value."""
     service = place.start()
@@ -165,7 +201,7 @@ def test_what_is_logged_says_what_to_do(place: Place, stream: io.StringIO) -> No
     place.post()
     _until(lambda: "credentials refused" in stream.getvalue())
     _until(lambda: any("authorize again" in one for one in service.remarks()))
-    assert "authorize again, and put the new refresh token into the setting" in stream.getvalue()
+    assert "authorize again, put the new refresh token into the setting" in stream.getvalue()
     assert SETTINGS["refreshToken"] not in stream.getvalue()
 
 
@@ -269,6 +305,23 @@ def test_customers_with_tokens_of_their_own(place: Place) -> None:
     stored = b"".join(path.read_bytes() for path in place.path.glob("s.sqlite3*"))
     for secret in (*place.tokens.grants, "refresh-of-ann-0001"):
         assert secret.encode() not in stored
+
+
+def test_a_customer_that_is_erased_leaves_no_token(place: Place) -> None:
+    """Its refresh token goes with it; the next customer's stays."""
+    customers = Customers(place)
+    place.start(customers.config())
+    for key in ("refresh-of-ann-0001", "refresh-of-bob-0001"):
+        assert customers.post(key, f"m-{key[11]}") == 200
+    _until(lambda: place.taken == 2)
+    place.stop()
+    with SqliteStore(place.path / "s.sqlite3") as store:
+        sealed = SealedValues(store.database, None)
+        for left in (1, 0):
+            assert len(sealed.names("oauth2/")) == left + 1
+            erase_tenant(store.database, Tenants(store.database).all()[0])
+            assert len(sealed.names("oauth2/")) == left
+            assert broken_rules(store.database) == []
 
 
 def test_strangers_leave_nothing(place: Place) -> None:

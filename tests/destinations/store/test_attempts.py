@@ -137,6 +137,7 @@ class Bench:
             self._count += 1
             properties = {"by": 1, "thing": user, **more}
             event = {"type": kind, "event": "E", "name": "p", "userId": user}
+            event |= {"traits": properties["traits"]} if "traits" in properties else {}
             identity = {"messageId": f"m{self._count}", "properties": properties}
             raw = json.dumps({**event, **identity}).encode()
             planned = plan(self.destination, raw)
@@ -222,6 +223,36 @@ def test_an_attempt(bench: Bench) -> None:
     assert (one.error, one.error_class) == ("", "invalid")
     assert one.rule == "requests.count.refusals[0]"
     assert (one.outcome, one.deliveries) == (Outcome.REJECTED, 1)
+
+
+def test_attempts_of_steps(
+    store: AnyStore, bind: Callable[..., Destination], with_steps: Any
+) -> None:
+    """Each request has the name of its step, also where several steps make the same request."""
+
+    def change(documents: Any) -> None:
+        with_steps(documents)
+        documents["sync"]["perform"]["steps"].append(
+            {"name": "check", "request": "search", "when": {"create": "ok"}}
+        )
+
+    bench = Bench(store, bind(change))
+    bench.chance = 0.0
+    replies = [{"results": []}, {"id": "c1"}, {"results": [{"id": "c1"}]}]
+    bench.partner.answer = lambda _: Replies.http(200, replies.pop(0))
+    bench.accept("ann", kind="identify", traits={"email": "a@x", "name": "A"})
+    bench.run()
+    found = [(one.step, one.request) for one in bench.attempts("ann")]
+    assert found == [("find", "search"), ("create", "add"), ("check", "search")]
+    bench.engine.close()
+    assert broken_rules(store.database) == []
+
+
+def test_an_attempt_without_steps(bench: Bench) -> None:
+    """Then there is no name; and none is left of what is erased."""
+    bench.partner.answer = failing(refused())
+    bench.deliver("ann")
+    assert {one.step for one in bench.attempts("ann")} == {""}
 
 
 RULES: dict[str, tuple[Reply, str, str | None, str, int | None]] = {

@@ -80,7 +80,26 @@ _AGAIN: Final = (
 
 # A rule, how it is broken, and by which deliveries. Where rows are counted otherwise than they are,
 # totals are off as well.
+_USAGE: Final = "every usage must be that of a delivery and of its scope, and name a known feature"
+_COUNT: Final = (
+    "INSERT INTO usage SELECT id, scope, user, 0, 0, '1' FROM ledger WHERE id = {delivered}"
+)
 BREACHES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "usage of nothing": (
+        _USAGE,
+        (_COUNT, "DELETE FROM ledger WHERE id = {delivered}"),
+        ("delivered",),
+    ),
+    "usage of another scope": (
+        _USAGE,
+        (_COUNT, "UPDATE usage SET scope = scope + 99"),
+        ("delivered",),
+    ),
+    "usage of a feature that is not there": (
+        _USAGE,
+        (_COUNT, "UPDATE usage SET feature = 12345"),
+        ("delivered",),
+    ),
     "two rows of one delivery": (
         "every delivery must have exactly one row",
         (_ALSO_FINISHED,),
@@ -407,6 +426,7 @@ def test_every_rule_is_seen_to_fail() -> None:
         REQUESTS,
         TEXTS,
         BYTES,
+        "every access token must have owners that are there",
         "every messageId must lead to an accepted event",
         "every refused event must belong to a known scope",
         "the totals of refused events must match their rows",

@@ -525,7 +525,7 @@ def test_the_size_is_limited_in_bytes(tmp_path: Path, page: int) -> None:
     connection.execute("VACUUM")
     connection.close()
     database = SqliteDatabase(path)
-    limit = 1_000_000
+    limit = 1_500_000
     database.limit_size(limit)
 
     def fill() -> None:

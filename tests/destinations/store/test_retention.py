@@ -403,7 +403,7 @@ def test_raw_events_that_nothing_needs(
 
 def test_compact(store: AnyStore, finish: Finish) -> None:
     """It takes less room, what is in it stays with its reasons, and the store works on."""
-    finish(100, DAY, Outcome.DEAD, raw=b"x" * 20_000)
+    finish(150, DAY, Outcome.DEAD, raw=b"x" * 25_000)
     finish(1, DAY, Outcome.FILTERED)
     finish(1, DAY, State.READY)
     ledger = store.ledger()

@@ -9,7 +9,7 @@ from destinations.errors import ResolveError, did_you_mean
 from destinations.segment.javascript.json_text import stringify
 from destinations.segment.javascript.values import UNDEFINED, type_name
 from destinations.segment.mapping.checks import ArgumentCheck, Checker, Required, fields
-from destinations.segment.mapping.conversions import CONVERSIONS
+from destinations.segment.mapping.conversions import CONVERSIONS, RangeError
 from destinations.segment.mapping.directive import Directive, named_parts
 from destinations.segment.mapping.limits import LARGEST_VALUE, too_large
 from destinations.segment.mapping.nodes import Place, Resolver, ValueCompiler
@@ -75,8 +75,9 @@ def _converter(inner: Resolver, words: Sequence[str], path: str) -> Resolver:
         for word, step, expected in steps:
             try:
                 value = step(value)
-            except (ValueError, TypeError, OverflowError):
-                message = f"cannot make {word} of this {type_name(value)}; expected {expected}"
+            except (ValueError, TypeError, OverflowError) as error:
+                right = str(error) if isinstance(error, RangeError) else expected
+                message = f"cannot make {word} of this {type_name(value)}; expected {right}"
                 raise ResolveError(path, message) from None
         if isinstance(value, str) and len(value) > LARGEST_VALUE:
             raise too_large(path)

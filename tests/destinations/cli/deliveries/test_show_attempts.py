@@ -410,6 +410,21 @@ def test_secrets_of_the_configuration(  # noqa: PLR0917 - the parts of a server
     assert ("no ***" in done.out) or ("no stand-in" in written)
 
 
+def test_steps_have_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table, the title of each attempt and JSON name the step, beside the request."""
+    attempts = [
+        _attempt(number=1, request="search", step="find"),
+        _attempt(number=2, request="add", step="create"),
+        _attempt(number=3, request="other"),
+    ]
+    print_attempts(1, attempts)
+    text = capsys.readouterr().out
+    assert [one in text for one in ("step find: search", "step create: add")] == [True, True]
+    titles = [line for line in text.splitlines() if line.startswith("Attempt ")]
+    assert titles == ["Attempt 1, step find:", "Attempt 2, step create:", "Attempt 3:"]
+    assert [attempt_record(one)["step"] for one in attempts] == ["find", "create", None]
+
+
 def test_what_questions_ask(capsys: pytest.CaptureFixture[str]) -> None:
     """Those before anything was sent ask for the balance, those after a lost answer about it."""
     outcomes: list[tuple[AttemptKind, Status | None]] = [

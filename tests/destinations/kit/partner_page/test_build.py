@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from destinations.kit.partner_page import (
     stale_files,
     write_files,
 )
+from destinations.kit.partner_page.html import preview_html
+from tests.destinations.pipeline.metering import metered
 
 Render = Callable[..., str]
 
@@ -108,15 +111,169 @@ def test_windows_of_actions(
     page = render_page(folder, load_definition(folder), plugin(), flavour)
     for sentence in (
         (
-            "**Save** holds events that are more than 3d old or more than 1m in the future, until"
-            " an operator decides about them."
+            "**Save** holds events that are more than 3 days old or more than 1 minute in the"
+            " future when it sends them, until an operator decides about them."
         ),
-        "**Count** rejects events that are more than 1d 12h old.",
-        "**Sync** rejects events that are more than 1d 12h old.",
+        "**Count** rejects events that are more than 1 day and 12 hours old when it sends them.",
+        "**Sync** rejects events that are more than 1 day and 12 hours old when it sends them.",
     ):
         assert sentence in page
     findings = lint_page(page, Path("sample.md"))
     assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
+def _keyed(documents: dict[str, Any], *, asks: bool = False, header: str | None = None) -> None:
+    metered(asks=asks, batch=1, header=header)(documents)
+
+
+KEY_LINES: dict[str, tuple[Any, str]] = {
+    "a field": (
+        _keyed,
+        (
+            "**Count** sends each event with a key, in the field `key`. By that, Sample recognizes"
+            " the event for 1 day, so a retry within 1 day can't count twice. If it is still"
+            " unknown after that whether Sample has the event, an operator decides."
+        ),
+    ),
+    "a header": (
+        lambda documents: _keyed(documents, header="Idempotency-Key"),
+        "sends each event with a key, in the header `Idempotency-Key`.",
+    ),
+    "a partner that is asked": (
+        lambda documents: _keyed(documents, asks=True),
+        "whether Sample has the event, this destination asks Sample about it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+@pytest.mark.parametrize(("change", "line"), KEY_LINES.values(), ids=KEY_LINES)
+def test_keys_of_actions(
+    flavour: Flavour, page_folder: Callable[..., Path], plugin: Any, change: Any, line: str
+) -> None:
+    """Customers read for how long a retry cannot count twice, and what follows after that."""
+    folder = _changed(page_folder(), change)
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    assert line in page
+    findings = lint_page(page, Path("sample.md"))
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+def test_usage_of_actions(flavour: Flavour, page_folder: Callable[..., Path], plugin: Any) -> None:
+    """An action whose usage can be compared says so; the others do not."""
+    folder = page_folder()
+    sentence = (
+        "The command `destinations usage reconcile` compares what **Count** sent with what Sample"
+        " counted, for each user and feature."
+    )
+    assert sentence not in render_page(folder, load_definition(folder), plugin(), flavour)
+    with (folder / "count.yaml").open("a", encoding="utf-8") as file:
+        file.write(_USAGE)
+    path = folder / "destination.yaml"
+    data = yaml.safe_load(path.read_text("utf-8"))
+    data["requests"]["used"] = yaml.safe_load(_USED)
+    path.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    assert page.count(sentence) == 1
+    findings = lint_page(page, Path("sample.md"))
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
+def _steps(documents: dict[str, Any], **more: Any) -> None:
+    requests = documents["destination"]["requests"]
+    save = requests["save"]
+    requests["make"] = {**save, "idempotent": False, "description": "Makes a page."}
+    requests["find"] = {
+        **save,
+        "description": "Finds a page.",
+        "answers": [{"name": "absent", "when": {"status": 404}}],
+    }
+    requests["alter"] = {**save, "description": "Changes a page."}
+    schema = {"type": "object", "required": ["id"]}
+    documents["save"]["perform"] = {
+        "steps": [
+            {"name": "look", "request": "find"},
+            {"name": "create", "request": "make", "when": {"look": "absent"}},
+            {"name": "change", "request": "alter", "when": {"look": schema}},
+            {"name": "again", "request": "alter", "when": {"look": "absent", "create": "ok"}},
+        ],
+        **more,
+    }
+    del requests["save"]
+
+
+STEPS = """For each event, **Save** makes these requests, in this order:
+
+1. Finds a page.
+2. Makes a page. Only if the answer to step 1 is `absent`.
+3. Changes a page. Depends on the answer to step 1.
+4. Changes a page. Only if the answer to step 1 is `absent` and if step 2 succeeds.
+
+"""
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        (
+            {},
+            (
+                "If the answer to a step of **Save** doesn't arrive, and another attempt could"
+                " count twice, an operator decides about the event."
+            ),
+        ),
+        (
+            {"repeatable": {"after": 30}},
+            (
+                "If an answer doesn't arrive, **Save** begins again with step 1, after 30 seconds"
+                " or more, which can't count twice."
+            ),
+        ),
+    ],
+)
+def test_steps_of_actions(
+    flavour: Flavour,
+    page_folder: Callable[..., Path],
+    plugin: Any,
+    more: dict[str, Any],
+    lost: str,
+) -> None:
+    """Customers read which requests are made, in which order, when, and after a lost answer."""
+    folder = _changed(page_folder(), lambda documents: _steps(documents, **more))
+    page = render_page(folder, load_definition(folder), plugin(), flavour)
+    assert STEPS + lost in page
+    assert "<ol>" in preview_html(page)
+    findings = lint_page(page, Path("sample.md"))
+    assert [str(one) for one in findings if one.level != "suggestion"] == []
+
+
+def _changed(folder: Path, change: Any) -> Path:
+    """Change the files of a definition, by their names without endings."""
+    files = sorted(folder.glob("*.yaml"))
+    documents = {one.stem: yaml.safe_load(one.read_text("utf-8")) for one in files}
+    change(documents)
+    for one in files:
+        plain = json.loads(json.dumps(documents[one.stem]))  # as the same value twice is an alias
+        one.write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
+    return folder
+
+
+_USAGE = """
+usage:
+  user: {'@path': $.payload.thing}
+  feature: things
+  ask: {request: used, shown: {'@path': $.answer.used}}
+"""
+_USED = """
+description: What was counted.
+idempotent: true
+rest:
+  method: GET
+  url: http://127.0.0.1:9/usage
+  query: {of: {'@path': $.usage.user}, from: {'@path': $.usage.from}, to: {'@path': $.usage.to}}
+"""
 
 
 def test_everything_comes_from_the_definition(render: Render) -> None:

@@ -259,6 +259,57 @@ def test_faults_in_each_step(make_subject: MakeSubject, with_steps: Any, repeata
     assert (lost.sent > 1) is repeatable
 
 
+def _path_of_event(documents: dict[str, Any]) -> None:
+    rest = documents["destination"]["requests"]["save"]["rest"]
+    rest["path"] = [{"@path": "$.event.properties.page"}]
+
+
+KEYS_OF_EVENTS: dict[str, Any] = {
+    "a property": metered(source={"@path": "$.event.properties.order"}),
+    "a property in a header": metered(
+        batch=1, header="X-Key", source={"@path": "$.event.properties.order.id"}
+    ),
+    "a template": metered(
+        source={"@template": "{{event.properties.a}}/{{event.context.requestId}}"}
+    ),
+    "a whole number": metered(
+        source={"@convert": {"value": {"@path": "$.event.properties.n"}, "to": "integer"}}
+    ),
+    "milliseconds": metered(
+        source={"@convert": {"value": {"@path": "$.event.properties.at"}, "to": "milliseconds"}}
+    ),
+    "a time in ISO 8601": metered(
+        source={"@convert": {"value": {"@path": "$.event.properties.at"}, "to": ["iso", "text"]}}
+    ),
+    "an item": metered(source={"@path": "$.event.properties.products[0].id"}),
+    "a segment of a path": _path_of_event,
+}
+
+
+@pytest.mark.parametrize("change", KEYS_OF_EVENTS.values(), ids=KEYS_OF_EVENTS)
+def test_what_a_request_reads_of_an_event(make_subject: MakeSubject, change: Any) -> None:
+    """The events of made faults have what keys and paths are made of: else none could be sent."""
+    reports = _play(make_subject(change))
+    assert _wrong(reports) == set()
+    assert {one.case.action for one in reports} >= {"count", "save"}
+
+
+def test_faults_where_nothing_is_to_be_done(make_subject: MakeSubject, with_steps: Any) -> None:
+    """A contact that is there already is left alone: that is no failure of the definition."""
+
+    def change(documents: dict[str, Any]) -> None:
+        with_steps(documents)
+        perform = documents["sync"]["perform"]
+        del documents["destination"]["requests"]["alter"], perform["steps"][2]
+        perform["otherwise"] = "filtered"
+
+    reports = [one for one in _play(make_subject(change)) if one.case.action == "sync"]
+    assert _wrong(reports) == set()
+    ends = {one.case.name: [end.value for end in one.ends] for one in reports}
+    assert ends["sync, find, 500, once"] == ["filtered"]
+    assert ends["sync, create, 429 with Retry-After, once"] == ["delivered"]
+
+
 def test_faults_of_a_deletion(make_subject: MakeSubject, with_deletion: Any) -> None:
     """The request that deletes a user has every fault, as those of actions."""
     reports = [one for one in _play(make_subject(with_deletion)) if one.case.action == "onDelete"]

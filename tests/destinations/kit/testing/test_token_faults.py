@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from destinations.http import HttpRequest, HttpResponse
+from destinations.http import HttpRequest
 from destinations.http.transport import Transport
 from destinations.kit.testing.made_faults import FaultReport, fault_cases, play_fault
 from destinations.kit.testing.subject import subject_in
 from destinations.kit.testing.token_faults import token_fault_names
-from destinations.oauth2 import Access, KeptToken, TokenAnswer, TokenHolder, answers, holder
+from destinations.oauth2 import (
+    Access,
+    KeptToken,
+    Sent,
+    TokenAnswer,
+    TokenEndpoint,
+    TokenHolder,
+    answers,
+    holder,
+)
 from tests.oauth2_samples import write_oauth2
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -27,7 +36,7 @@ def _played(tmp_path: Path, grant: str) -> Mapping[str, FaultReport]:
     return {case.fault.name: play_fault(case) for case in cases}
 
 
-@pytest.mark.parametrize(("grant", "count"), [("clientCredentials", 17), ("refreshToken", 20)])
+@pytest.mark.parametrize(("grant", "count"), [("clientCredentials", 18), ("refreshToken", 21)])
 def test_they_pass(tmp_path: Path, grant: str, count: int) -> None:
     """Each fault ends as it must, for both grants."""
     played = _played(tmp_path, grant)
@@ -36,7 +45,7 @@ def test_they_pass(tmp_path: Path, grant: str, count: int) -> None:
 
 
 def _never_renewed_on_401(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TokenHolder, "instead_of", lambda *_: None)
+    patch.setattr(TokenHolder, "instead_of", lambda *_, **__: None)
 
 
 def _without_early_renewal(patch: pytest.MonkeyPatch) -> None:
@@ -46,8 +55,11 @@ def _without_early_renewal(patch: pytest.MonkeyPatch) -> None:
 def _new_refresh_token_dropped(patch: pytest.MonkeyPatch) -> None:
     made = TokenHolder._made
 
-    def forgetful(self: TokenHolder, kept: KeptToken, answer: TokenAnswer) -> KeptToken:
-        return replace(made(self, kept, answer), refresh_token=kept.refresh_token)
+    def forgetful(
+        self: TokenHolder, kept: KeptToken, answer: TokenAnswer, *, after_401: bool
+    ) -> KeptToken:
+        found = made(self, kept, answer, after_401=after_401)
+        return replace(found, refresh_token=kept.refresh_token)
 
     patch.setattr(TokenHolder, "_made", forgetful)
 
@@ -67,7 +79,10 @@ def _loss_not_noted(patch: pytest.MonkeyPatch) -> None:
 
 
 def _renewed_for_each_401(patch: pytest.MonkeyPatch) -> None:
-    def send(self: Access, request: HttpRequest, transport: Transport) -> HttpResponse:
+    def send(
+        self: Access, request: HttpRequest, transport: Transport, *, is_test: bool = False
+    ) -> Sent:
+        assert is_test in {True, False}
         for _ in range(3):
             token = self._holder.current(self._endpoint, transport)
             headers = {**request.headers, "Authorization": f"Bearer {token}"}
@@ -75,9 +90,19 @@ def _renewed_for_each_401(patch: pytest.MonkeyPatch) -> None:
             if response.status != 401:
                 break
             self._holder._renewed(self._endpoint, transport, rejected=token)
-        return response
+        return Sent(response, token)
 
-    patch.setattr(Access, "send", send)
+    patch.setattr(Access, "send_with_token", send)
+
+
+def _refused_token_sent_again(patch: pytest.MonkeyPatch) -> None:
+    current = TokenHolder.current
+
+    def forgiving(self: TokenHolder, endpoint: TokenEndpoint, transport: Transport) -> str:
+        self._is_refused = False
+        return current(self, endpoint, transport)
+
+    patch.setattr(TokenHolder, "current", forgiving)
 
 
 BROKEN: Mapping[str, tuple[Break, str]] = {
@@ -87,6 +112,10 @@ BROKEN: Mapping[str, tuple[Break, str]] = {
     "a refusal ends events": (_refusal_ends_events, "access token: revoked, with its grant"),
     "a loss is not told": (_loss_not_noted, "refresh token: replaced, and the answer lost"),
     "renewal for each 401": (_renewed_for_each_401, "access token: refused, though it is new"),
+    "a refused token is sent again": (
+        _refused_token_sent_again,
+        "access token: refused, and no other can be got",
+    ),
 }
 
 

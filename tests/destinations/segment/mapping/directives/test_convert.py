@@ -69,7 +69,14 @@ GIVEN: list[tuple[Any, object, Any]] = [
     ("5.0", "integer", 5),
     (5.0, "integer", 5),
     (-3, "integer", -3),
+    ("0e-400", "number", 0),
+    ("-0.000e5", "number", 0),
+    ("5e-324", "number", 5e-324),
+    ("1.7e308", "number", 1.7e308),
+    (10**308, "number", 10**308),
     # text
+    (10**308, "text", "1" + "0" * 308),
+    (1e308, "text", "1e+308"),
     (5, "text", "5"),
     (5.0, "text", "5"),
     (1.5, "text", "1.5"),
@@ -122,6 +129,8 @@ def test_what_is_not_there(word: str, value: object) -> None:
 TIME = "a time in ISO 8601, such as 2026-03-05T14:30:00Z, or a number of seconds or milliseconds"
 NUMBER = "a number, or text such as 12.5"
 INTEGER = "a whole number, or text such as 12"
+LARGE = "a number between -1.8e308 and 1.8e308"
+SMALL = "0, or a number that is further from it than 5e-324"
 NO_TIMES: tuple[Any, ...] = (
     *("", "tomorrow", "March 5, 2026", "2026-02-30", "2026-13-01", "2026-3-5"),
     *("2026-03-05T24:30:00Z", "2026-03-05T14:30:60Z", "20260305", "1772721000"),
@@ -137,7 +146,7 @@ REFUSED: list[tuple[Any, object, str, str]] = [
     ],
     *[
         (value, "number", "number", NUMBER)
-        for value in ("", " ", "5 EUR", "1,000", "0x10", "Infinity", "NaN", "1e999", "٥", True, [5])
+        for value in ("", " ", "5 EUR", "1,000", "0x10", "Infinity", "NaN", "٥", True, [5])
     ],
     (math.inf, "number", "number", NUMBER),
     *[(value, "integer", "integer", INTEGER) for value in (5.5, "5.5", "x", 1e300, False)],
@@ -153,6 +162,24 @@ REFUSED: list[tuple[Any, object, str, str]] = [
     ("\ud800", "sha256", "sha256", "text of whole characters"),
     (5, "uuid", "uuid", "text of whole characters"),
     ("\ud800", "uuid", "uuid", "text of whole characters"),
+    # No double holds these: JavaScript would make Infinity or 0 of them.
+    *[
+        (value, word, word, LARGE)
+        for word in ("number", "integer", "text")
+        for value in (10**400, -(10**400), 2**1024, 10**4000)
+    ],
+    *[
+        (value, word, word, LARGE)
+        for word in ("number", "integer")
+        for value in ("9" * 401, "1e400", "-1e400", "1e309", "1e999", "9" * 5000)
+    ],
+    *[
+        (value, "number", "number", SMALL)
+        for value in ("1e-400", "-.001e-330", "0.0" + "0" * 400 + "1")
+    ],
+    ("1e-400", "integer", "integer", SMALL),
+    *[(value, word, word, TIME) for word in ("iso", "seconds") for value in (10**4000, 1e308)],
+    (-math.inf, "text", "text", "text, a number, true or false"),
     # The word that cannot be followed is named, not the first.
     ("x", ["trim", "number", "iso"], "number", NUMBER),
     ("5", ["integer", "lower"], "lower", "text"),
@@ -241,6 +268,27 @@ def test_anything_is_converted_or_refused(value: Any, word: str) -> None:
     # Two letters of one may become others again, and small numbers are seconds.
     if word not in {"upper", "milliseconds"}:
         assert _converted(found, word) == found
+
+
+@given(
+    st.integers() | st.integers(-400, 400).map(lambda at: (-7 if at < 0 else 7) * 10 ** abs(at))
+    | st.floats()
+    | st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-700, 700)),
+    st.sampled_from(["number", "integer", "text", "iso", "seconds", "milliseconds"]),
+)  # fmt: skip
+def test_no_number_becomes_infinite_or_nothing(value: Any, word: str) -> None:
+    """What is sent is finite, and not 0 unless it was: otherwise the event fails."""
+    try:
+        found = _converted(value, word)
+    except ResolveError:
+        return
+    if isinstance(found, int | float):
+        assert math.isfinite(float(found))
+        if word in {"number", "integer"}:
+            digits = str(value).partition("e")[0]
+            assert bool(found) is bool(float(digits))
+    elif not isinstance(value, str):
+        assert found not in {"Infinity", "-Infinity", "NaN"}
 
 
 def test_which_directives_segment_lacks() -> None:

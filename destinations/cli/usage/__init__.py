@@ -1,0 +1,3 @@
+"""The commands of ``destinations usage``."""
+
+__all__: list[str] = []
