@@ -22,6 +22,7 @@ from destinations.telemetry import observe
 __all__ = ["checked_endpoint"]
 
 _NAME: Final = "checked"
+_SEALING: Final = "sealing-key"
 _SECONDS: Final = 30.0
 
 
@@ -61,8 +62,10 @@ def _served(publication: Publication, seed: Path | None) -> Iterator[tuple[str, 
         document = _document(publication, name, sandbox.settings)
         path = Path(given) / "serve.json"
         path.write_text(json.dumps(document), encoding="utf-8")
-        sealing = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        config = read_config(path, {"SEALING_KEY": sealing})
+        sealing = Path(given) / _SEALING
+        sealing.touch(mode=0o600)
+        sealing.write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        config = read_config(path, {})
         with contextlib.closing(observe(stream=io.StringIO(), environment={})) as observation:
             service = Service(config, observation)
             service.start()
@@ -94,7 +97,7 @@ def _document(
     return {
         "store": {"path": "store.sqlite3"},
         "listen": {"port": 0},
-        "sealing": {"key": "${SEALING_KEY}"},
+        "sealing": {"key": {"file": _SEALING}},
         "destinations": [
             {
                 "name": _NAME,

@@ -95,4 +95,4 @@ def test_a_change_of_it(slack: Callable[..., Path]) -> None:
     """It changes nothing for those who use the destination."""
     before = load_definition(slack(None, "old"))
     after = load_definition(slack({"support": "support@example.com"}))
-    assert [(one.bump, one.path) for one in compare(before, after)] == [(Bump.PATCH, "/catalog")]
+    assert [(one.bump, one.path) for one in compare(before, after)] == [(Bump.PATCH, "/publishing")]
