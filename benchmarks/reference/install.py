@@ -1,23 +1,29 @@
-"""Installs Segment's reference runtime from npm, once, outside of the source tree.
+"""Installs npm packages, such as Segment's reference runtime, once, outside of the source tree.
 
-``python -m benchmarks.reference.install [FOLDER]`` prints the folder that has ``node_modules``, or
-why there is none on stderr (exit code 1).
+``python -m benchmarks.reference.install [FOLDER]`` prints the folder that has ``node_modules`` with
+the reference runtime, or why there is none on stderr (exit code 1).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import platformdirs
 
-__all__ = ["FOLDER_VARIABLE", "InstallError", "install", "installed"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["FOLDER_VARIABLE", "REFERENCE", "InstallError", "Packages", "install", "installed"]
 
 FOLDER_VARIABLE: Final = "DIFFERENTIAL_REFERENCE"
 """The environment variable that names the folder; by default one in the user's cache."""
@@ -31,43 +37,82 @@ _STAMP: Final = "installed-from.json"
 
 
 class InstallError(Exception):
-    """Why the reference runtime cannot be had, and what would help."""
+    """Why packages cannot be had, and what would help."""
 
 
-def install(folder: Path | None = None) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """Packages of npm: ``source`` has their package.json and its lock file.
+
+    They are installed into the folder that the environment ``variable`` names, or else into the
+    folder ``name`` of the user's cache. ``title`` is what messages call them.
+    """
+
+    title: str
+    source: Path
+    variable: str
+    name: str
+
+    def folder(self) -> Path:
+        """Return the folder that has them, or will have them."""
+        named = os.environ.get(self.variable)
+        cache = platformdirs.user_cache_path("kana-destination")
+        return Path(named) if named else cache / self.name
+
+
+REFERENCE: Final = Packages(
+    "Segment's runtime", Path(__file__).parent, FOLDER_VARIABLE, "reference"
+)
+
+
+def install(folder: Path | None = None, packages: Packages = REFERENCE) -> Path | None:
     """The folder with the ``node_modules`` that the lock file asks for, filled if need be.
 
     None, with the reason on stderr, where Node or npm is missing or npm fails.
     """
     try:
-        return installed(folder)
+        return installed(folder, packages)
     except InstallError as error:
-        sys.stderr.write(f"Segment's runtime is not there: {error}\n")
+        sys.stderr.write(f"{packages.title} is not there: {error}\n")
         return None
 
 
-def installed(folder: Path | None = None) -> Path:
-    """As `install`, but raises InstallError with the reason."""
-    folder = (folder or _default_folder()).resolve()
+def installed(folder: Path | None = None, packages: Packages = REFERENCE) -> Path:
+    """As `install`, but raises InstallError with the reason.
+
+    Of several processes that ask at once, one installs, and the others wait for it.
+    """
+    folder = (folder or packages.folder()).resolve()
     _check_node()
-    if _is_complete(folder):
+    if _is_complete(folder, packages):
         return folder
-    if folder.exists() and any(folder.iterdir()) and not (folder / _STAMP).is_file():
-        raise InstallError(f"{folder} has other files; {FOLDER_VARIABLE} can name another folder")
-    npm = shutil.which("npm")
-    if npm is None:
-        raise InstallError("npm is missing; it comes with Node (https://nodejs.org)")
-    sys.stderr.write(f"installing Segment's runtime from npm into {folder} ...\n")
     try:
-        _fill(folder, npm)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_name(f".{folder.name}.lock")):
+            if not _is_complete(folder, packages):
+                _install(folder, packages)
     except OSError as error:
         raise InstallError(f"cannot write to {folder}: {error.strerror}") from error
     return folder
 
 
-def _default_folder() -> Path:
-    named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("kana-destination") / "reference"
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process has the lock; on Windows nothing waits."""
+    with lock.open("w") as file:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX)  # the end of a process, too, lets go of it
+        yield
+
+
+def _install(folder: Path, packages: Packages) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / _STAMP).is_file():
+        raise InstallError(f"{folder} has other files; {packages.variable} can name another folder")
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InstallError("npm is missing; it comes with Node (https://nodejs.org)")
+    sys.stderr.write(f"installing {packages.title} from npm into {folder} ...\n")
+    _fill(folder, packages, npm)
 
 
 def _check_node() -> None:
@@ -88,20 +133,19 @@ def _wanted() -> str:
     return ".".join(map(str, _MIN_NODE))
 
 
-def _is_complete(folder: Path) -> bool:
+def _is_complete(folder: Path, packages: Packages) -> bool:
     stamp = folder / _STAMP
-    lock = Path(__file__).with_name("package-lock.json")
+    lock = packages.source / "package-lock.json"
     return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
 
 
-def _fill(folder: Path, npm: str) -> None:
+def _fill(folder: Path, packages: Packages, npm: str) -> None:
     """Make the folder next to its place and move it there, so that it is never half there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as name:
         fresh = Path(name) / "fresh"
         fresh.mkdir()
         for file in _FILES:
-            shutil.copyfile(Path(__file__).with_name(file), fresh / file)
+            shutil.copyfile(packages.source / file, fresh / file)
         _run_npm(npm, fresh)
         shutil.copyfile(fresh / "package-lock.json", fresh / _STAMP)
         if folder.exists():

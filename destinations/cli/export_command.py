@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.group(
     "export",
     cls=Group,
-    epilog="Example: destinations export segment ./acme --into ../action-destinations/acme",
+    epilog="Example: destinations export segment ./acme --into ../destinations/acme",
 )
 def command() -> None:
     """Write a definition in the form of another system."""
@@ -28,7 +28,7 @@ def command() -> None:
 
 @command.command(
     "segment",
-    epilog="Example: destinations export segment ./acme --into ../action-destinations/acme",
+    epilog="Example: destinations export segment ./acme --into ../destinations/acme",
 )
 @click.argument("destination", metavar="FOLDER")
 @click.option(
@@ -60,41 +60,45 @@ def segment(
         Path(str(find_folder(destination))), into, partial=partial, check=check, force=force
     )
     if as_json:
-        click.echo(json_text(_as_json(exported, check=check), indent=2))
+        click.echo(json_text(_as_json(exported), indent=2))
     else:
-        _print(exported, check=check)
+        _print(exported, destination, check=check, partial=partial)
     return 1 if check and exported.changed else 0
 
 
-def _as_json(exported: Exported, *, check: bool) -> dict[str, object]:
+def _as_json(exported: Exported) -> dict[str, object]:
     return {
         "folder": str(exported.folder),
         "files": list(exported.files),
         "changed": list(exported.changed),
         "refused": [asdict(one) for one in exported.refused],
         "leftOut": [asdict(one) for one in exported.left_out],
-        "isUpToDate": not exported.changed if check else True,
+        "isUpToDate": not exported.changed,
     }
 
 
-def _print(exported: Exported, *, check: bool) -> None:
-    _list("Not exported; each fails there with the status 501:", exported.refused)
-    _list("Left out, as Segment has nothing like it:", exported.left_out)
-    changed = exported.changed
-    if check:
-        for name in changed:
-            click.echo(f"{exported.folder / name} is not up to date")
-        click.echo(
-            f"{exported.folder} is up to date."
-            if not changed
-            else f"Next: destinations export segment with --into {exported.folder}, without --check"
-        )
-        return
-    click.echo(
-        f"{exported.folder} is up to date."
-        if not changed
-        else f"Wrote {len(exported.files)} files to {exported.folder}, {len(changed)} of them changed."
+def _print(exported: Exported, destination: str, *, check: bool, partial: bool) -> None:
+    _list(
+        "Not exported (an action that cannot be performed fails with the status 501):",
+        exported.refused,
     )
+    _list("Left out, as Segment has nothing like it:", exported.left_out)
+    folder, changed = exported.folder, exported.changed
+    if not changed:
+        click.echo(f"{folder} is up to date.")
+    elif check:
+        for name in changed:
+            click.echo(f"{folder / name} is not up to date.")
+        more = " --partial" if partial else ""
+        click.echo(f"Next: destinations export segment {destination} --into {folder}{more}")
+    else:
+        written = [name for name in changed if name in exported.files]
+        removed = [name for name in changed if name not in exported.files]
+        all_files = len(exported.files)
+        count = f"{all_files}" if len(written) == all_files else f"{len(written)} of {all_files}"
+        click.echo(f"Wrote {count} files to {folder}.")
+        for name in removed:
+            click.echo(f"Removed {folder / name}.")
 
 
 def _list(title: str, issues: Iterable[Issue]) -> None:

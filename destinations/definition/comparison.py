@@ -34,7 +34,7 @@ __all__ = ["Bump", "Difference", "Version", "compare"]
 _OF_FORMS: Final = frozenset(
     {
         *("x-labels", "x-placeholder", "x-dependsOn", "x-hidden", "readOnly", "x-display"),
-        *("x-category", "x-objectUI", "x-disabledInputs", "x-choices"),
+        *("x-category", "x-objectUI", "x-disabledInputs", "x-choices", "x-segment"),
     }
 )
 """The keywords of a field or setting that say only how forms show it."""

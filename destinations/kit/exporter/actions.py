@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.kit.exporter.fields import FieldSet
-from destinations.kit.exporter.findings import Findings
 from destinations.kit.exporter.literals import Code, literal, text, throw_statement
 from destinations.kit.exporter.requests import RequestFile
 
@@ -45,12 +44,11 @@ def batch_fields(title: str, size: int, bytes_: int | None) -> dict[str, dict[st
     return found
 
 
-def action_source(  # noqa: PLR0913, PLR0917 - what the file is made of
+def action_source(
     definition: DestinationDefinition,
     action: ActionDefinition,
     fields: FieldSet,
     requests: RequestFile,
-    findings: Findings,
     window: Mapping[str, Any] | None,
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """Return the file, and all of its fields."""
@@ -107,7 +105,8 @@ class _Writer:
         return (
             self._head()
             + before
-            + f"\nconst action: ActionDefinition<Settings, Payload> = {body}\n\nexport default action\n"
+            + f"\nconst action: ActionDefinition<Settings, Payload> = {body}\n"
+            + "\nexport default action\n"
         )
 
     def _head(self) -> str:
@@ -154,7 +153,8 @@ class _Writer:
                 f"  return send(request, {constant}, settings, {value})\n}}"
             )
         return Code(
-            f"(request, {{ payload, settings }}) => {{\n  return send(request, {constant}, settings, {value})\n}}"
+            "(request, { payload, settings }) => {\n"
+            f"  return send(request, {constant}, settings, {value})\n}}"
         )
 
     def _checked(self, value: str, bundle: str = "") -> str:
@@ -194,7 +194,8 @@ class _Writer:
         constant = self._requests.names.get(str(request))
         if constant is None or request in self._requests.refused:
             return Code(
-                "() => ({ choices: [], nextPage: '', error: { message: 'Not there.', code: '501' } })"
+                "() => ({ choices: [], nextPage: '',"
+                " error: { message: 'Not there.', code: '501' } })"
             )
         form = {key: choices[key] for key in ("items", "value", "label", "next") if key in choices}
         self._import("../choices", "choicesOf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,31 +40,36 @@ class UrlCode:
     setup: str = ""
 
 
-def url_code(definition: DestinationDefinition, source: object) -> UrlCode:
-    """Return the expression of a URL; raises `UnsayableAddressError`."""
+def url_code(
+    definition: DestinationDefinition, source: object, written: Callable[[str], str] = text
+) -> UrlCode:
+    """Return the expression of a URL, with its text as it is ``written``.
+
+    Raises `UnsayableAddressError`.
+    """
     chosen = chosen_urls(source)
     if chosen is None:
-        return _code(read_address(source))
+        return _code(read_address(source), written)
     setting, urls = chosen
-    written: dict[str, Code] = {}
+    choices: dict[str, Code] = {}
     uses = {"text", "resolve"}
     for value, url in urls.items():
-        part = _code(read_address(url))
-        written[value] = Code(part.source)
+        part = _code(read_address(url), written)
+        choices[value] = Code(part.source)
         uses |= part.uses
     default = definition.settings["properties"].get(setting, {}).get("default")
     path = "$.settings." + setting.replace(".", r"\.")
     value = f"text(resolve({literal({'@path': path})}, context))"
     if default is not None:
         value = f"{value} || {text(str(default))}"
-    setup = f"const urls: Record<string, string> = {literal(written, 2, 40)}\n  "
+    setup = f"const urls: Record<string, string> = {literal(choices, 2, 40)}\n  "
     return UrlCode(f"urls[{value}]", frozenset(uses), setup)
 
 
-def _code(address: AddressMapping) -> UrlCode:
+def _code(address: AddressMapping, written: Callable[[str], str]) -> UrlCode:
     match address:
         case AddressTemplate(pieces=pieces):
-            return _template(pieces)
+            return _template(pieces, written)
         case AddressWhole(source=source, of_settings=True):
             return UrlCode(
                 f"text(resolve({literal(source)}, context))", frozenset({"text", "resolve"})
@@ -73,11 +79,11 @@ def _code(address: AddressMapping) -> UrlCode:
     raise UnsayableAddressError(_COMPUTED)
 
 
-def _template(pieces: tuple[object, ...]) -> UrlCode:
+def _template(pieces: tuple[object, ...], written: Callable[[str], str]) -> UrlCode:
     parts, uses, before = [], set(), ""
     for piece in pieces:
         if isinstance(piece, AddressText):
-            parts.append(text(piece.text))
+            parts.append(written(piece.text))
             before += piece.text
             continue
         path = getattr(piece, "path", "")

@@ -1,20 +1,22 @@
 """Write the tests of an exported folder: its recorded cases, delivered through Segment's framework.
 
 The events of a case are mapped here, to find out which of its requests belongs to which events, and
-what becomes of them there. What only a server does, such as the second attempt, is not in the tests.
+what becomes of them there. Each recorded request is a test of its own, also that of a second
+attempt, which a server makes; so are events that are refused before a request is made.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from destinations.clock import frozen_at
 from destinations.definition import Preset, RequestDefinition
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
-from destinations.kit.exporter.literals import Code, is_identifier, literal, text
+from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
 from destinations.kit.exporter.requests import RETRIED_SECONDS
 from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedRequest
 from destinations.kit.testing.replaying import clock_seconds
@@ -28,14 +30,23 @@ from destinations.secrets import reveal
 from destinations.segment.event import check_event
 from destinations.segment.mapping.parts import beyond_segment
 
-__all__ = ["CaseDelivery", "case_deliveries", "cases_source"]
+__all__ = ["AUTHENTICATION", "CaseDelivery", "case_deliveries", "cases_source"]
+
+AUTHENTICATION: Final = "testAuthentication()"
+"""What stands for an action where a case has the authentication test; no action has such a slug."""
 
 _SENT_AGAIN: Final = "sent again with its key"
+_MOST_EVENTS: Final = 8
+"""Up to so many events of a case, any of them may be those of a request; else neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseDelivery:
-    """Events of one subscription in a case, and what becomes of each of them at Segment."""
+    """Events of one subscription in a case, and what becomes of each of them at Segment.
+
+    ``action`` may also be `AUTHENTICATION`, with no events and one verdict, or the slug of
+    deletions. There is one interaction, or none if the events are refused before.
+    """
 
     case: str
     description: str
@@ -55,8 +66,8 @@ def case_deliveries(
 ) -> Iterator[CaseDelivery]:
     """Yield what the cases of a destination deliver through the ``actions`` that were exported.
 
-    ``actions`` are the names of their requests by slug; the ``batched`` ones take several events.
-    Segment keeps the settings ``kept`` itself.
+    ``actions`` are the names of their requests by slug, with `AUTHENTICATION` and the slug of
+    deletions; the ``batched`` ones take several events. Segment keeps the settings ``kept`` itself.
     """
     for case in subject.cases():
         destination = subject.bind(case.settings, case.subscriptions)
@@ -76,7 +87,7 @@ def case_deliveries(
 class _Case:
     """One case: its events by subscription, and the requests that are left."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+    def __init__(
         self,
         case: Case,
         destination: Destination,
@@ -101,6 +112,28 @@ class _Case:
             groups.setdefault(key, (subscription, []))[1].append((event, payload))
         for subscription, pairs in groups.values():
             yield from self._of(subscription, pairs)
+        yield from self._authentication()
+
+    def _authentication(self) -> Iterator[CaseDelivery]:
+        if AUTHENTICATION not in self._actions:
+            return
+        request = self._destination.requests[self._actions[AUTHENTICATION]]
+        pairs: list[tuple[Any, Any]] = [({}, {})]
+        for interaction, _ in self._sent(request, pairs, 1):
+            is_passed = self._verdicts(request, interaction, pairs) == ["delivered"]
+            yield CaseDelivery(
+                self._case.name,
+                self._case.description,
+                "",
+                AUTHENTICATION,
+                self._settings,
+                {},
+                self._case.clock,
+                (),
+                (),
+                (interaction,),
+                ("delivered" if is_passed else "rejected",),
+            )
 
     def _mapped(self) -> Iterator[tuple[Any, Subscription, Any]]:
         at = clock_seconds(self._case.clock)
@@ -126,30 +159,41 @@ class _Case:
         valid = [pair for pair in pairs if not isinstance(pair[1], Result)]
         invalid = [pair for pair in pairs if isinstance(pair[1], Result)]
         size = request.definition.batch_size if name in self._batched else 1
-        for chunk in self._chunks(request, valid, size):
-            interaction, pairs_of_it = chunk
-            verdicts = self._verdicts(request, interaction, pairs_of_it)
-            yield self._delivery(subscription, pairs_of_it, [interaction], verdicts)
-        mapping = self._presets[subscription.name, subscription.action.slug].mapping
+        seen: set[int] = set()
+        for interaction, those in self._sent(request, valid, size):
+            verdicts = self._verdicts(request, interaction, those)
+            seen.update(map(id, those))
+            yield self._delivery(subscription, those, [interaction], verdicts)
+        for pair in valid:
+            if id(pair) not in seen and self._is_late(subscription, pair):
+                yield self._delivery(subscription, [pair], [], ["rejected"])
         for pair in invalid:
             # With a directive that Segment lacks, there is no such mapping there.
-            if pair[1].outcome is Outcome.INVALID and not any(beyond_segment(mapping)):
+            is_sayable = not any(beyond_segment(self._mapping(subscription)))
+            if pair[1].outcome is Outcome.INVALID and is_sayable:
                 yield self._delivery(subscription, [pair], [], ["rejected"])
 
-    def _chunks(
+    def _is_late(self, subscription: Subscription, pair: tuple[Any, Any]) -> bool:
+        window = subscription.action.window
+        at = clock_seconds(self._case.clock)
+        return window is not None and window.result(*pair, at) is not None
+
+    def _mapping(self, subscription: Subscription) -> Mapping[str, Any]:
+        preset = self._presets.get((subscription.name, subscription.action.slug))
+        return {} if preset is None else preset.mapping
+
+    def _sent(
         self, request: CompiledRequest, pairs: Sequence[tuple[Any, Any]], size: int
     ) -> Iterator[tuple[Interaction, Sequence[tuple[Any, Any]]]]:
-        """Yield events with the request that carries them, as many in one as the case has."""
-        start = 0
-        while start < len(pairs):
-            for end in range(min(len(pairs), start + size), start, -1):
-                found = self._take(request, pairs[start:end])
-                if found is not None:
-                    yield found, pairs[start:end]
-                    start = end
-                    break
-            else:  # it is not sent in the case, such as an event out of its window
-                start += 1
+        """Yield each recorded request with the events in it: as many as may be."""
+        found = True
+        while found:
+            found = False
+            for those in _choices(pairs, size):
+                interaction = self._take(request, those)
+                if interaction is not None:
+                    found = True
+                    yield interaction, those
 
     def _take(
         self, request: CompiledRequest, pairs: Sequence[tuple[Any, Any]]
@@ -163,7 +207,8 @@ class _Case:
         for one in self._left:
             if _is_same(one.request, made):
                 self._left.remove(one)
-                return one
+                # Cases record few headers; there, all are compared.
+                return replace(one, request=replace(one.request, headers=dict(made.headers)))
         return None
 
     def _context(self, event: Any, payload: Any) -> Mapping[str, Any]:
@@ -190,22 +235,31 @@ class _Case:
         verdicts: Sequence[str],
     ) -> CaseDelivery:
         case = self._case
-        preset = self._presets[subscription.name, subscription.action.slug]
+        mapping = self._mapping(subscription)
         # Where Segment lacks a directive of the mapping, the payloads stand for the events.
-        is_sayable = not any(beyond_segment(preset.mapping))
+        is_sayable = not any(beyond_segment(mapping))
         return CaseDelivery(
             case.name,
             case.description,
             subscription.name,
             subscription.action.slug,
             self._settings,
-            preset.mapping if is_sayable else _of_payloads(pairs),
+            mapping if is_sayable else _of_payloads(pairs),
             case.clock,
             tuple(event if is_sayable else payload for event, payload in pairs),
             tuple(None if isinstance(one, Result) else one for _, one in pairs),
             tuple(interactions),
             tuple(verdicts),
         )
+
+
+def _choices(pairs: Sequence[tuple[Any, Any]], size: int) -> Iterator[Sequence[tuple[Any, Any]]]:
+    """Yield the events that one request may have, the most first."""
+    for count in range(min(len(pairs), size), 0, -1):
+        if len(pairs) <= _MOST_EVENTS:
+            yield from itertools.combinations(pairs, count)
+        else:
+            yield from (pairs[at : at + count] for at in range(len(pairs) - count + 1))
 
 
 def _of_payloads(pairs: Sequence[tuple[Any, Any]]) -> Mapping[str, Any]:
@@ -261,13 +315,15 @@ def cases_source(deliveries: Sequence[CaseDelivery]) -> str:
         by_case.setdefault(one.case, []).append(one)
     for case, those in by_case.items():
         tests = "\n".join(_test(one, at, len(those)) for at, one in enumerate(those))
-        lines.append(f"\n// {' '.join(those[0].description.split())}\n")
+        lines.append(f"\n{line_comment(those[0].description)}\n")
         lines.append(f"describe({text(case)}, () => {{\n{tests}}})\n")
     return "".join(lines)
 
 
 def _test(delivery: CaseDelivery, at: int, count: int) -> str:
-    name = f"{delivery.action}: {delivery.subscription}" + (f" ({at + 1})" if count > 1 else "")
+    is_of_action = delivery.subscription not in {"", delivery.action}
+    title = f"{delivery.action}: {delivery.subscription}" if is_of_action else delivery.action
+    name = title + (f" ({at + 1})" if count > 1 else "")
     given = {
         "action": delivery.action,
         "settings": delivery.settings,
@@ -279,7 +335,8 @@ def _test(delivery: CaseDelivery, at: int, count: int) -> str:
         f"deliver(\n  definition,\n  {literal(given, 2, 200)},\n"
         f"  {literal([_interaction(one) for one in delivery.interactions], 2, 2)}\n)"
     )
-    body = f"const verdicts = await {call}\nexpect(verdicts).toEqual({literal(list(delivery.verdicts))})"
+    verdicts = literal(list(delivery.verdicts))
+    body = f"const verdicts = await {call}\nexpect(verdicts).toEqual({verdicts})"
     inner = literal(Code(body), 4)
     return f"  it({text(name)}, async () => {{\n    {inner}\n  }})\n"
 

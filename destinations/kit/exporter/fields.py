@@ -1,22 +1,36 @@
 """Write the fields of an action, and settings, as Segment's input fields.
 
 The counterpart of `destinations.segment.fields`: what that reads from a field, this writes. What no
-input field can say, such as a pattern, is left for checks in the code of the action.
+input field can say, such as a pattern, is left for checks in the code of the action. In the end the
+fields are read back, and each must be the field of the definition, as `said_by_fields` defines it:
+nothing is lost without a word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from destinations.errors import DefinitionError
 from destinations.kit.exporter.findings import Findings
-from destinations.segment.fields import FORM_KEYWORDS, SYNC_MODE
+from destinations.kit.exporter.metadata import written
+from destinations.segment.fields import (
+    ASKED_BY_CODE,
+    FORM_KEYWORDS,
+    SYNC_MODE,
+    choice_text,
+    fields_to_schema,
+)
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
 from destinations.segment.validation.required_when import KEYWORD
 
-__all__ = ["FieldSet", "action_fields", "setting_fields"]
+__all__ = ["KEPT", "FieldSet", "action_fields", "said_by_fields", "setting_fields"]
+
+KEPT: Final = "x-segment"
+"""The keyword for what is only kept for Segment: members of its field that replace ours."""
 
 _FORMATS: Final[Mapping[str, str]] = {
     "password": "password",
@@ -26,14 +40,37 @@ _FORMATS: Final[Mapping[str, str]] = {
 """The types of Segment's that a format says."""
 
 _SAID: Final = frozenset(
-    {"date", "time", "date-time", "uri", "uri-reference", "uri-template", "email"}
-) | {
-    *("hostname", "ipv4", "ipv6", "regex", "uuid"),
-}
+    {
+        *("date", "time", "date-time", "uri", "uri-reference", "uri-template", "email"),
+        *("hostname", "ipv4", "ipv6", "regex", "uuid"),
+        *("text", "password"),
+    }
+)
+_OF_SETTINGS: Final[Mapping[str, str]] = {"text": "string", "integer": "number"}
+"""The types of settings in place of those that Segment's settings lack."""
+
 _FORM: Final = {keyword: name for name, keyword in FORM_KEYWORDS.items() if name != "hidden"}
 _CHECKED: Final = (
-    *("pattern", "minItems", "maxItems", "uniqueItems", "const", "minimum", "maximum"),
-    *("exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "multipleOf"),
+    *("pattern", "minItems", "maxItems", "const", "minimum", "maximum"),
+    *("exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"),
+)
+_BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
+    "string": ("minLength", "maxLength"),
+    "number": ("minimum", "maximum"),
+}
+_OURS: Final = frozenset(
+    {
+        *("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-otherwise"),
+        *("x-partnerField", "examples", KEPT, *_CHECKED),
+    }
+)
+"""The keywords that fields do not say: the code of the action does, or nothing has to."""
+
+_OF_ITEMS: Final = frozenset(
+    {
+        *("type", "enum", "x-labels", "properties", "required", "additionalProperties"),
+        *_CHECKED,
+    }
 )
 _READ: Final = frozenset(
     {
@@ -43,9 +80,19 @@ _READ: Final = frozenset(
         *("x-identifier", "x-wholeNumber", "x-refuse", "x-escape"),
         # Of settings: what only messages, the catalog and our own commands read.
         *("x-environments", "x-catalog", "x-expected"),
-        *(KEYWORD, *_FORM, *_CHECKED),
+        *(KEYWORD, KEPT, *_FORM, *_CHECKED),
     }
 )
+_PROSE: Final = ("title", "description")
+_CHECKABLE: Final = frozenset(
+    {
+        *("type", "enum", "required", "properties", "items", *_PROSE),
+        *("additionalProperties", *_CHECKED),
+    }
+)
+"""The keywords of schemas that the code of an action checks, or has not to."""
+
+_BY_CODE: Final = ("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-otherwise")
 
 
 @dataclass(slots=True)
@@ -93,6 +140,7 @@ class _Writer:
         self._findings = findings
         self._placeholders = placeholders
         self._are_settings = are_settings
+        self._refused: set[str] = set()
         self.found = FieldSet()
 
     def top(self, schema: Mapping[str, Any], place: str) -> None:
@@ -102,63 +150,102 @@ class _Writer:
             at = place + pointer("properties", key)
             self.found.fields[key] = self._field(key, spec, at, is_required=key in required)
             self._checks(key, spec, at)
-        if schema.get("allOf"):
+        if not self._are_settings:
+            self._read_back(schema, place)
+        elif schema.get("allOf"):
             self._refuse(f"{place}/allOf", "conditions beyond x-requiredWhen have no counterpart")
 
     def _refuse(self, path: str, message: str) -> None:
+        self._refused.add(path)
         self._findings.refuse(self._stem, path, message)
+
+    def _read_back(self, schema: Mapping[str, Any], place: str) -> None:
+        """Refuse each field that Segment would read otherwise than it is meant."""
+        try:
+            read = fields_to_schema(written(self.found.fields))
+        except DefinitionError as error:
+            for issue in error.issues:
+                at = place + pointer("properties", issue.path.split("/")[1], KEPT)
+                self._refuse(at, f"Segment cannot read it: {issue.message}")
+            return
+        meant = said_by_fields(schema)
+        for key, spec in meant["properties"].items():
+            at = place + pointer("properties", key)
+            if any(path == at or path.startswith(f"{at}/") for path in self._refused):
+                continue
+            for path in _differences(spec, read["properties"][key]):
+                self._refuse(at + path, "Segment would read it otherwise, or not at all")
+        if meant.get("allOf", []) != read.get("allOf", []):
+            self._refuse(f"{place}/allOf", "conditions beyond x-requiredWhen have no counterpart")
 
     def _field(
         self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool
     ) -> dict[str, Any]:
-        for keyword in spec:
-            if keyword not in _READ:
-                self._refuse(place + pointer(keyword), f"the keyword {keyword} has no counterpart")
+        self._keywords(spec, _READ, place)
         types, allows_null = _types(spec)
         is_list = types == ["array"]
         one = spec.get("items", {}) if is_list else spec
+        if is_list:
+            self._keywords(one, _OF_ITEMS, f"{place}/items")
         inner, inner_null = _types(one)
-        kind = self._kind(one if is_list else spec, inner if is_list else types, place)
+        kind = self._kind(spec.get("format"), inner, place)
         found: dict[str, Any] = {"label": spec.get("title", name)}
         if "description" in spec:
             found["description"] = spec["description"]
         found["type"] = kind
-        rule = spec.get(KEYWORD)
-        if rule is not None:
-            found["required"] = _rule(rule)
-        elif is_required:
-            found["required"] = True
+        found |= _required(spec, is_required=is_required)
         if is_list:
             found["multiple"] = True
         if allows_null or inner_null:
             found["allowNull"] = True
-        found |= self._choices(name, spec, one, place)
-        if kind != "password" and one.get("format", "text") not in _FORMATS:
-            found["format"] = one["format"]
-            if one["format"] not in _SAID:
-                self._refuse(f"{place}/format", f"Segment knows no format {one['format']}")
-        low, high = ("minLength", "maxLength") if "string" in inner else ("minimum", "maximum")
-        if kind in {"string", "text", "password", "number"} and not is_list:
-            found |= {
-                key: spec[keyword]
-                for key, keyword in (("minimum", low), ("maximum", high))
-                if spec.get(keyword)
-            }
+        found |= self._choices(name, spec, one)
+        if "format" in spec and _FORMATS.get(spec["format"]) != kind:
+            found["format"] = spec["format"]
+            if spec["format"] not in _SAID:
+                self._refuse(f"{place}/format", f"Segment knows no format {spec['format']}")
+        keywords = () if is_list else _BOUNDS.get(kind, ())
+        found |= {
+            key: spec[keyword]
+            for key, keyword in zip(("minimum", "maximum"), keywords, strict=False)
+            if spec.get(keyword)
+        }
         found |= self._form(spec)
-        if isinstance(one.get("properties"), Mapping) and kind == "object":
+        has_properties = isinstance(one.get("properties"), Mapping) and kind == "object"
+        if has_properties:
             found["properties"] = self._properties(name, one, place + ("/items" if is_list else ""))
-            if one.get("additionalProperties", True) is not False:
-                found["additionalProperties"] = True
+        additional = one.get("additionalProperties", has_properties)
+        if additional is True or (has_properties and additional is not False):
+            found["additionalProperties"] = True
         if "default" in spec:
             self._default(spec["default"], f"{place}/default", found)
-        return found
+        kept = written(spec.get(KEPT, {}), undefined=True)
+        return found | ({} if self._are_settings else kept)
 
-    def _kind(self, spec: Mapping[str, Any], types: list[str], place: str) -> str:
-        given = spec.get("format")
-        if isinstance(given, str) and given in _FORMATS:
-            return _FORMATS[given]
+    def _values(self, spec: Mapping[str, Any], place: str) -> None:
+        """Refuse a schema of all values of an object that code cannot check; note the others."""
+        values = spec.get("additionalProperties")
+        if not isinstance(values, Mapping):
+            return
+        unknown = list(_uncheckable(values))
+        for keyword in unknown:
+            self._refuse(place, f"the keyword {keyword} of all values has no counterpart")
+        if not unknown and values:
+            message = "Segment converts no values of an object: those of another type are refused"
+            self._findings.leave_out(self._stem, place, message)
+
+    def _keywords(self, spec: Mapping[str, Any], known: frozenset[str], place: str) -> None:
+        for keyword in spec:
+            if keyword not in known:
+                self._refuse(place + pointer(keyword), f"the keyword {keyword} has no counterpart")
+
+    def _kind(self, given: object, types: list[str], place: str) -> str:
+        said = _FORMATS.get(given) if isinstance(given, str) else None
+        if said == "datetime" and set(types) in ({"string", "number"}, {"string"}):
+            return said
+        if said is not None and said != "datetime" and types == ["string"]:
+            return _OF_SETTINGS.get(said, said) if self._are_settings else said
         if len(types) == 1 and types[0] != "array":
-            return types[0]
+            return _OF_SETTINGS.get(types[0], types[0]) if self._are_settings else types[0]
         if types:
             self._refuse(
                 f"{place}/type", f"a field of several types ({', '.join(types)}) has no counterpart"
@@ -168,13 +255,13 @@ class _Writer:
         return "string"
 
     def _choices(
-        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str
+        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if "enum" in one:
             labels = one.get("x-labels", spec.get("x-labels", [None] * len(one["enum"])))
             found["choices"] = [
-                {"label": _text(value) if label is None else label, "value": value}
+                {"label": choice_text(value) if label is None else label, "value": value}
                 for value, label in zip(one["enum"], labels, strict=True)
                 if value is not None
             ]
@@ -185,7 +272,7 @@ class _Writer:
         return found
 
     def _form(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = {name: spec[keyword] for keyword, name in _FORM.items() if spec.get(keyword)}
+        found = {name: spec[keyword] for keyword, name in _FORM.items() if keyword in spec}
         if "x-dependsOn" in spec:
             found["depends_on"] = _rule(spec["x-dependsOn"])
         return found
@@ -216,17 +303,21 @@ class _Writer:
 
     def _checks(self, key: str, spec: Mapping[str, Any], place: str) -> None:
         """Note what the code of the action checks of a field."""
-        types, _ = _types(spec)
-        schema = _leftover(spec, types)
+        self._parts(spec, place)
+        schema = _leftover(spec)
+        if _is_text_of_time(spec) and not self._are_settings:
+            message = "Segment converts no number to the text of a time: numbers are refused there"
+            self._findings.leave_out(self._stem, f"{place}/format", message)
+        if self._are_settings and "integer" in _types(spec)[0]:
+            schema["type"] = "integer"
         found: dict[str, Any] = {"schema": schema} if schema else {}
         if "x-identifier" in spec:
             found["placeholders"] = list(self._placeholders)
-        if "x-refuse" in spec:
-            found["refused"] = spec["x-refuse"]
         if "x-wholeNumber" in spec:
             found["isWholeNumber"] = True
-        if "x-otherwise" in spec:
-            found["otherwise"] = spec["x-otherwise"]
+        for keyword, name in (("x-refuse", "refused"), ("x-otherwise", "otherwise")):
+            if keyword in spec:
+                found[name] = spec[keyword]
         if "x-escape" in spec:
             self.found.escapes[key] = spec["x-escape"]
         if not found:
@@ -239,6 +330,27 @@ class _Writer:
         else:
             self.found.checks[key] = found
 
+    def _parts(self, spec: Mapping[str, Any], place: str) -> None:
+        """Refuse what code would have to check of parts of a field, and cannot."""
+        self._values(spec, f"{place}/additionalProperties")
+        for path, inner in _inner(spec):
+            self._values(inner, f"{place}{path}/additionalProperties")
+            for keyword in inner.keys() & set(_BY_CODE):
+                message = f"{keyword} of a part of a field has no counterpart"
+                self._refuse(place + path + pointer(keyword), message)
+
+
+def _uncheckable(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keywords of a schema that the code of an action cannot check."""
+    for key, one in schema.items():
+        if key not in _CHECKABLE:
+            yield key
+        elif key in {"items", "additionalProperties"} and isinstance(one, Mapping):
+            yield from _uncheckable(one)
+        elif key == "properties":
+            for inner in one.values():
+                yield from _uncheckable(inner)
+
 
 def _types(spec: Mapping[str, Any]) -> tuple[list[str], bool]:
     """Return the types of a schema without null, and whether null is one of them."""
@@ -247,17 +359,144 @@ def _types(spec: Mapping[str, Any]) -> tuple[list[str], bool]:
     return [name for name in names if name != "null"], "null" in names
 
 
-def _leftover(spec: Mapping[str, Any], types: list[str]) -> dict[str, Any]:
-    """Return the keywords of a field that no input field says."""
-    said: set[str] = set()
-    if types == ["string"] or spec.get("format") in {"text", "password"}:
-        said = {"minLength", "maxLength"}
-    elif types == ["number"]:
-        said = {"minimum", "maximum"}
-    # A minimum or maximum of 0 is not enforced there.
+def said_by_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the fields of an action Segment's input fields say.
+
+    It is their schema as an import writes it, without what the code of the action checks
+    (patterns, bounds that Segment does not enforce, ``x-identifier``, ``x-refuse``, ...), and
+    without what only our own pages read (``x-partnerField``, ``examples``). ``x-choices`` is
+    pending, as Segment's file does not hold its request. The title of a property is its key where
+    it has none, a text that is a time may also be a number, as Segment has no such type, and an
+    object with properties is open unless it says that it is not.
+    """
+    found = {key: _said(spec) for key, spec in schema["properties"].items()}
+    required = [key for key in found if key in schema.get("required", ())]
     return {
-        key: spec[key] for key in _CHECKED if key in spec and (key not in said or not spec[key])
+        **schema,
+        "properties": found,
+        **({"required": required} if required else {}),
     }
+
+
+def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
+    bounds = () if is_item else _said_bounds(spec)
+    found = {key: one for key, one in spec.items() if key not in _OURS or key in bounds}
+    types, allows_null = _types(spec)
+    if set(types) == {"string", "number"} or _is_text_of_time(spec):
+        types = ["string", "number"]
+    types += ["null"] if allows_null else []
+    if "type" in found:
+        found["type"] = types[0] if len(types) == 1 else types
+    if "x-choices" in found:
+        found["x-choices"] = {"pending": ASKED_BY_CODE}
+    labels = found.pop("x-labels", None)
+    if labels is not None:
+        shown = [
+            None if label == choice_text(value) else label
+            for value, label in zip(spec["enum"], labels, strict=True)
+        ]
+        found |= {"x-labels": shown} if any(label is not None for label in shown) else {}
+    if isinstance(spec.get("items"), Mapping):
+        one = {"format": spec["format"], **spec["items"]} if "format" in spec else spec["items"]
+        found["items"] = _said(one, is_item=True)
+        found["items"].pop("format", None)
+    if isinstance(spec.get("additionalProperties"), Mapping):
+        del found["additionalProperties"]
+    if isinstance(spec.get("properties"), Mapping):
+        required = [key for key in spec["properties"] if key in spec.get("required", ())]
+        found["properties"] = {
+            key: {"title": key, **_said(inner)} for key, inner in spec["properties"].items()
+        }
+        found["additionalProperties"] = spec.get("additionalProperties", True) is not False
+        found |= {"required": required} if required else {}
+    return found
+
+
+def _is_text_of_time(spec: Mapping[str, Any]) -> bool:
+    """Return whether a time is text only, which Segment's type ``datetime`` is not."""
+    is_kept = spec.get(KEPT, {}).get("type") == "string"
+    return spec.get("format") == "date-like" and _types(spec)[0] == ["string"] and not is_kept
+
+
+def _said_bounds(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the bounds of a field that Segment enforces: none of 0, and none of some types."""
+    types, _ = _types(spec)
+    if len(types) != 1 or spec.get("format") in {"text", "password"}:
+        return ()
+    return tuple(key for key in _BOUNDS.get(types[0], ()) if spec.get(key))
+
+
+def _differences(meant: Mapping[str, Any], read: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the places where two schemas of a field differ."""
+    for key in {**meant, **read}:
+        mine, other = meant.get(key), read.get(key)
+        if key == "items" and isinstance(mine, Mapping) and isinstance(other, Mapping):
+            yield from (pointer(key) + path for path in _differences(mine, other))
+        elif key == "properties" and isinstance(mine, Mapping) and isinstance(other, Mapping):
+            for name in mine:
+                at = pointer(key, name)
+                yield from (at + path for path in _differences(mine[name], other[name]))
+        elif key not in meant or key not in read or not _is_same(mine, other):
+            yield pointer(key)
+
+
+def _is_same(one: object, other: object) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _inner(spec: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the schemas within that of a field, each with its path."""
+    if isinstance(spec.get("items"), Mapping):
+        yield f"{path}/items", spec["items"]
+        yield from _inner(spec["items"], f"{path}/items")
+    if isinstance(spec.get("properties"), Mapping):
+        for key, inner in spec["properties"].items():
+            at = path + pointer("properties", key)
+            yield at, inner
+            yield from _inner(inner, at)
+
+
+def _without_prose(schema: Any) -> Any:
+    """Return a schema without what only people read."""
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: one for key, one in schema.items() if key not in _PROSE}
+    for key in ("items", "additionalProperties"):
+        if key in found:
+            found[key] = _without_prose(found[key])
+    if "properties" in found:
+        inner = found["properties"].items()
+        found["properties"] = {key: _without_prose(one) for key, one in inner}
+    return found
+
+
+def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
+    """Return what no input field says of a field, as a schema."""
+    said = () if is_item else _said_bounds(spec)
+    found = {key: spec[key] for key in _CHECKED if key in spec and key not in said}
+    if _is_text_of_time(spec):
+        found["type"] = spec["type"]
+    if isinstance(spec.get("additionalProperties"), Mapping):
+        found["additionalProperties"] = _without_prose(spec["additionalProperties"])
+        # What has a name is no other member.
+        found |= {"properties": {key: {} for key in spec.get("properties", ())}}
+        found = {key: one for key, one in found.items() if key != "properties" or one}
+    if isinstance(spec.get("items"), Mapping):
+        one = {"format": spec["format"], **spec["items"]} if "format" in spec else spec["items"]
+        items = _leftover(one, is_item=True)
+        found |= {"items": items} if items else {}
+    if isinstance(spec.get("properties"), Mapping):
+        inner = {key: _leftover(one) for key, one in spec["properties"].items()}
+        inner = {key: one for key, one in inner.items() if one or "properties" in found}
+        found |= {"properties": inner} if inner else {}
+    return found
+
+
+def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:
+    rule = spec.get(KEYWORD)
+    if rule is not None:
+        return {"required": _rule(rule)}
+    return {"required": True} if is_required else {}
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +510,3 @@ def _condition(one: Mapping[str, Any]) -> dict[str, Any]:
     if one["field"] == SYNC_MODE:
         return {"type": "syncMode", "operator": one["operator"], **value}
     return {"fieldKey": one["field"], "operator": one["operator"], **value}
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from destinations.definition.document import Document
-from destinations.errors import Issue
+from destinations.errors import DefinitionError, Issue
 
-__all__ = ["DESTINATION", "Findings"]
+__all__ = ["DESTINATION", "Findings", "RefusedExportError"]
 
 DESTINATION = "destination"
 """The stem of the file that describes the destination; those of actions are their slugs."""
+
+
+class RefusedExportError(DefinitionError):
+    """A definition is valid, and ``issues`` are what cannot be said at Segment."""
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        super().__init__(issues)
+        self.args = (f"{self}\n{_PARTIAL}",)
+
+
+_PARTIAL: Final = (
+    "Nothing is written. Add --partial to export the rest: an action that cannot be performed fails"
+    " there with the status 501"
+)
 
 
 @dataclass(slots=True)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from destinations.errors import UsageError
 from destinations.whole_files import files_written
 
-__all__ = ["BY_HAND", "made_by_us", "stale_files", "with_hand_written", "write_folder"]
+__all__ = [
+    "BY_HAND",
+    "MARK",
+    "check_owned",
+    "made_by_us",
+    "stale_files",
+    "with_hand_written",
+    "write_folder",
+]
 
 MARK: Final = "// Exported by `destinations export segment`"
 """How the first line of each file begins that an export writes, but for types and JSON."""
@@ -18,8 +28,10 @@ MARK: Final = "// Exported by `destinations export segment`"
 BY_HAND: Final = "// By hand: begin\n// By hand: end\n"
 """The place for code that the next export keeps."""
 
+_MARKS: Final = re.compile(r"^[ \t]*// By hand: (?:begin|end)[ \t]*$", re.MULTILINE)
 _REGION: Final = re.compile(
-    r"^[ \t]*// By hand: begin\n(.*?)^[ \t]*// By hand: end\n", re.MULTILINE | re.DOTALL
+    r"^[ \t]*// By hand: begin[ \t]*\n(.*?)^[ \t]*// By hand: end[ \t]*(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -57,7 +69,7 @@ def with_hand_written(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
             continue
         former = _read(path)
         regions = _REGION.findall(former)
-        if former.count("// By hand: ") != 2 * len(regions):
+        if len(_MARKS.findall(former)) != 2 * len(regions) or any(map(_MARKS.search, regions)):
             raise UsageError(
                 f"{path} has a mark `// By hand: begin` or `// By hand: end` without the other:"
                 " expected both, each on a line of its own"
@@ -69,13 +81,25 @@ def with_hand_written(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
                 f" {wanted}: put them together"
             )
         kept = iter(regions)
-        found[name] = _REGION.sub(lambda place: _filled(place[0], next(kept, "")), text)
+        found[name] = _REGION.sub(partial(_filled, kept), text)
     return found
 
 
-def _filled(place: str, kept: str) -> str:
-    first, last = place.splitlines(keepends=True)[0], place.splitlines(keepends=True)[-1]
-    return first + kept + last
+def _filled(kept: Iterator[str], place: re.Match[str]) -> str:
+    lines = place[0].splitlines(keepends=True)
+    return lines[0] + next(kept, "") + lines[-1]
+
+
+def check_owned(folder: Path, files: Iterable[str]) -> None:
+    """Raise `UsageError` for a file that somebody else wrote, and that would be overwritten."""
+    for name in files:
+        path = folder / name
+        is_marked = name.endswith(".ts") and not name.endswith("generated-types.ts")
+        if is_marked and path.exists() and not _read(path).startswith(MARK):
+            raise UsageError(
+                f"{path} was not written by `destinations export segment`, and would be"
+                " overwritten: give it another name, or add --force"
+            )
 
 
 def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
@@ -91,7 +115,13 @@ def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
             name.endswith("generated-types.ts")
             and name.replace("generated-types", "index") not in files
         )
-        own = _read(path).startswith(MARK)
+        source = _read(path) if path.is_file() else ""
+        own = source.startswith(MARK)
+        if own and any(region.strip() for region in _REGION.findall(source)):
+            raise UsageError(
+                f"{path} has code that was written by hand, and the definition has nothing for it"
+                " any more: move the code, and delete the file"
+            )
         beside = path.with_name("index.ts")
         if own or (is_types and beside.is_file() and _read(beside).startswith(MARK)):
             found.append(name)
@@ -110,7 +140,8 @@ def write_folder(folder: Path, files: Mapping[str, str], stale: Iterable[str]) -
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error
     for name in stale:
-        _drop_empty((folder / name).parent, folder)
+        with contextlib.suppress(OSError):  # an empty folder does no harm
+            _drop_empty((folder / name).parent, folder)
 
 
 def _drop_empty(folder: Path, root: Path) -> None:

@@ -14,7 +14,6 @@ from destinations.definition import (
     OAuth2Definition,
     Preset,
 )
-from destinations.definition.url_pieces import varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
@@ -27,12 +26,17 @@ from destinations.kit.exporter.literals import (
     text,
     throw_statement,
 )
-from destinations.kit.exporter.requests import RequestFile
+from destinations.kit.exporter.requests import RequestFile, is_of_request
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["IndexFile", "kept_by_segment"]
 
-_USUAL: Final = 0
+_OWN_NAMES: Final = (
+    *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
+    *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
+    *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
+)
+"""Names that the file has beside those of actions and requests."""
 
 
 def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
@@ -49,7 +53,7 @@ class IndexFile:
         definition: DestinationDefinition,
         slug: str,
         settings: Mapping[str, Any],
-        actions: Sequence[str],
+        folders: Mapping[str, str],
         presets: Sequence[tuple[Preset, bool]],
         requests: RequestFile,
         findings: Findings,
@@ -63,8 +67,11 @@ class IndexFile:
         self._core: set[str] = set()
         self._uses: dict[str, set[str]] = {}
         self._actions: dict[str, str] = {}
-        for action in actions:
-            self._actions[action] = name_of(action, [*self._actions.values(), "destination"])
+        self._folders = folders
+        taken = {*_OWN_NAMES, *requests.names.values()}
+        for action in folders:
+            self._actions[action] = name_of(action, taken)
+            taken.add(self._actions[action])
 
     def source(self) -> str:
         """Return the text of the file."""
@@ -89,7 +96,8 @@ class IndexFile:
         body = literal(members, 0, 200)
         return (
             self._head()
-            + f"\nconst destination: DestinationDefinition<Settings> = {body}\n\nexport default destination\n"
+            + f"\nconst destination: DestinationDefinition<Settings> = {body}\n"
+            + "\nexport default destination\n"
         )
 
     def _head(self) -> str:
@@ -100,10 +108,14 @@ class IndexFile:
             )
         lines.append("import type { DestinationDefinition } from '@segment/actions-core'\n")
         lines.append("import type { Settings } from './generated-types'\n")
-        for module in sorted(self._uses):
-            lines.append(f"import {{ {', '.join(sorted(self._uses[module]))} }} from '{module}'\n")
-        for action, name in self._actions.items():
-            lines.append(f"import {name} from {text('./' + action)}\n")
+        lines += [
+            f"import {{ {', '.join(sorted(self._uses[module]))} }} from '{module}'\n"
+            for module in sorted(self._uses)
+        ]
+        lines += [
+            f"import {name} from {text('./' + self._folders[action])}\n"
+            for action, name in self._actions.items()
+        ]
         return "".join(lines)
 
     def _action_list(self) -> str:
@@ -194,30 +206,10 @@ class IndexFile:
     def _extension(self) -> Code | None:
         """Return what adds the headers that all requests have, but those of one event."""
         transport = self._definition.transport
-        fixed = {name: value for name, value in transport.headers.items() if not varies(value)}
-        for name, value in fixed.items():
-            for at, message in _beyond(value):
-                place = f"/transport/headers{pointer(name)}{at}"
-                self._findings.refuse(DESTINATION, place, message)
-        auth = self._definition.transport.auth
-        credential: dict[str, Any] = {}
-        needs = set()
-        if isinstance(auth, BasicAuth) and "authorization" not in {one.lower() for one in fixed}:
-            password = f"${{settings.{auth.password} ?? ''}}" if auth.password else ""
-            pair = f"${{{_setting(auth.user)}}}:{password.replace('settings.' + str(auth.password), _setting(auth.password or ''))}"
-            credential["authorization"] = Code(
-                f"`Basic ${{Buffer.from(`{pair}`).toString('base64')}}`"
-            )
-            needs.add("settings")
-        elif isinstance(auth, BearerAuth):
-            credential["authorization"] = Code(f"`Bearer ${{{_setting(auth.setting)}}}`")
-            needs.add("settings")
-        elif isinstance(auth, AccessTokenAuth):
-            credential["authorization"] = Code("`Bearer ${auth?.accessToken}`")
-            needs.add("auth")
-        elif isinstance(auth, ApiKeyAuth) and auth.header is not None:
-            credential[auth.header.lower()] = Code(f"`${{{_setting(auth.setting)}}}`")
-            needs.add("settings")
+        fixed = {
+            name: value for name, value in transport.headers.items() if not is_of_request(value)
+        }
+        credential, needs = self._credential({one.lower() for one in fixed})
         if not fixed and not credential:
             return None
         if fixed:
@@ -235,6 +227,22 @@ class IndexFile:
             f"{member(key)}: {literal(value)}" for key, value in credential.items()
         )
         return Code(f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})")
+
+    def _credential(self, fixed: set[str]) -> tuple[dict[str, Any], set[str]]:
+        """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
+        auth = self._definition.transport.auth
+        if isinstance(auth, BasicAuth) and "authorization" not in fixed:
+            password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
+            pair = f"${{{_setting(auth.user)}}}:{password}"
+            encoded = f"${{Buffer.from(`{pair}`).toString('base64')}}"
+            return {"authorization": Code(f"`Basic {encoded}`")}, {"settings"}
+        if isinstance(auth, BearerAuth):
+            return {"authorization": Code(f"`Bearer ${{{_setting(auth.setting)}}}`")}, {"settings"}
+        if isinstance(auth, AccessTokenAuth):
+            return {"authorization": Code("`Bearer ${auth?.accessToken}`")}, {"auth"}
+        if isinstance(auth, ApiKeyAuth) and auth.header is not None:
+            return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
+        return {}, set()
 
     def _deletion(self, request: str) -> Code:
         constant = self._requests.names.get(request)
@@ -269,12 +277,3 @@ class IndexFile:
 
 def _setting(name: str) -> str:
     return f"settings.{name}" if is_identifier(name) else f"settings[{text(name)}]"
-
-
-def _beyond(value: object) -> list[tuple[str, str]]:
-    from destinations.segment.mapping.parts import beyond_segment  # noqa: PLC0415
-
-    return [
-        (at, f"{name} has no counterpart in Segment's mappings")
-        for at, name in beyond_segment(value)
-    ]

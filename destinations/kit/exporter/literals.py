@@ -15,7 +15,9 @@ __all__ = [
     "WIDTH",
     "Code",
     "comment",
+    "file_name",
     "is_identifier",
+    "line_comment",
     "literal",
     "member",
     "name_of",
@@ -26,13 +28,24 @@ __all__ = [
 WIDTH: Final = 120
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
 _WORDS: Final = re.compile(r"[A-Za-z0-9]+", re.ASCII)
-_RESERVED: Final = frozenset(
-    "any as async await boolean break case catch class const constructor continue debugger declare"
-    " default delete do else enum export extends false finally for from function get if implements"
-    " import in instanceof interface is let module namespace never new null number object of"
-    " package private protected public require return set static string super switch symbol this"
-    " throw true try type typeof undefined unknown var void while with yield".split()
-)
+_RESERVED_TEXT: Final = """
+    any arguments as async await boolean break case catch class const constructor continue debugger
+    declare default delete do else enum eval export exports extends false finally for from function
+    get globalThis if implements import in Infinity instanceof interface is let module namespace NaN
+    never new null number object of package private protected public require return set static
+    string super switch symbol this throw true try type typeof undefined unknown var void while with
+    yield
+"""
+_RESERVED: Final = frozenset(_RESERVED_TEXT.split())
+# Files that are beside folders, what repositories leave out, and what Windows has no files of.
+_NO_FOLDERS_TEXT: Final = """
+    __helpers__ __tests__ batches checks choices conversions escaping generated-types http index
+    metadata parameters requests schemas signing versioning-info windows
+    dist node_modules
+    con prn aux nul com0 com1 com2 com3 com4 com5 com6 com7 com8 com9
+    lpt0 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9
+"""
+_NO_FOLDERS: Final = frozenset(_NO_FOLDERS_TEXT.split())
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 
@@ -58,6 +71,19 @@ def name_of(name: str, taken: Iterable[str] = ()) -> str:
     while unique in known:
         unique, number = f"{found}{number}", number + 1
     return unique
+
+
+def file_name(name: str, taken: Iterable[str] = ()) -> str:
+    """Return the name of a folder like a name, other than the ``taken`` ones and files beside it.
+
+    On some machines, names that differ only in case are the same.
+    """
+    known = {*_NO_FOLDERS, *(one.casefold() for one in taken)}
+    found, number = name, 1
+    while found.casefold() in known:
+        found = f"{name}Action{number}" if number > 1 else f"{name}Action"
+        number += 1
+    return found
 
 
 def _capital(word: str) -> str:
@@ -99,6 +125,8 @@ def literal(value: Any, indent: int = 0, before: int = 0) -> str:
 
 def member(key: str) -> str:
     """Return the key of an object literal."""
+    if key == "__proto__":  # otherwise it would set the prototype
+        return "['__proto__']"
     return key if _IDENTIFIER.fullmatch(key) else text(key)
 
 
@@ -141,6 +169,11 @@ def throw_statement(error: str, message: str, *more: str, indent: int = 0) -> st
         return flat
     inner = f",\n{space}  ".join(parts)
     return f"{space}throw new {error}(\n{space}  {inner}\n{space})"
+
+
+def line_comment(value: str) -> str:
+    """Return a comment of one line; it never looks like a mark of what is written by hand."""
+    return f"// {' '.join(value.split())}".replace("// By hand: ", "// By hand, ")
 
 
 def comment(value: str, indent: int = 0) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["ActionMetadata", "metadata_text", "public_field"]
+from destinations.segment.fields import choice_text
+
+__all__ = ["ActionMetadata", "metadata_text", "public_field", "public_setting", "written"]
 
 _NULLS: Final = (
     *("default", "choices", "placeholder", "properties", "category", "depends_on", "readOnly"),
@@ -18,7 +20,7 @@ _NULLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ActionMetadata:
-    """What the catalog knows of an action."""
+    """Holds the facts that the catalog lists of an action."""
 
     title: str
     description: str
@@ -46,7 +48,10 @@ def metadata_text(  # noqa: PLR0913 - what the catalog knows
         "description": description,
         "authentication": None
         if scheme is None
-        else {"scheme": scheme, "fields": {key: _setting(one) for key, one in settings.items()}},
+        else {
+            "scheme": scheme,
+            "fields": {key: public_setting(one) for key, one in settings.items()},
+        },
         "audienceConfig": None,
         "actions": {key: _action(one) for key, one in actions.items()},
         "presets": [{**one, "eventSlug": None} for one in presets],
@@ -69,7 +74,8 @@ def _action(action: ActionMetadata) -> dict[str, Any]:
     }
 
 
-def _setting(field: Mapping[str, Any]) -> dict[str, Any]:
+def public_setting(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a setting with all keys that the catalog has."""
     found = public_field(field)
     keys = (
         "label",
@@ -89,24 +95,45 @@ def public_field(field: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {key: field[key] for key in ("label", "description") if key in field}
     found |= {
         "type": field["type"],
-        "required": _known(field.get("required", False)),
+        "required": _required(field.get("required")),
         "multiple": field.get("multiple", False),
         "allowNull": field.get("allowNull", False),
         "dynamic": field.get("dynamic", False),
     }
     for key in _NULLS:
-        found[key] = _known(field.get("unsafe_hidden" if key == "hidden" else key))
-    if found["properties"] is not None:
-        found["properties"] = {key: public_field(one) for key, one in found["properties"].items()}
-    found["choices"] = found["choices"] or None
+        found[key] = written(field.get("unsafe_hidden" if key == "hidden" else key))
+    properties = found["properties"]
+    if field["type"] == "object" and isinstance(properties, Mapping):
+        found["properties"] = {key: public_field(one) for key, one in properties.items()}
+    else:
+        found["properties"] = None
+    found["choices"] = [_choice(one) for one in found["choices"] or ()] or None
     found["additionalProperties"] = field.get("additionalProperties", False)
     return found
 
 
-def _known(value: Any) -> Any:
-    """Return a value as JSON writes it: what is undefined is no member."""
+def _required(value: object) -> object:
+    return written(value) if isinstance(value, Mapping) else value is True
+
+
+def _choice(choice: Any) -> Any:
+    if isinstance(choice, Mapping) and "label" in choice and "value" in choice:
+        return choice
+    return {"label": choice_text(choice), "value": choice}
+
+
+def written(value: Any, *, undefined: bool = False) -> Any:
+    """Return a value as JSON writes it: what is undefined is no member.
+
+    With ``undefined`` the other way round: a condition without a value has one that is undefined.
+    """
     if isinstance(value, Mapping):
-        return {key: _known(one) for key, one in value.items() if one is not ...}
+        found = {key: written(one, undefined=undefined) for key, one in value.items()}
+        if undefined:
+            return (
+                {**found, "value": ...} if "operator" in found and "value" not in found else found
+            )
+        return {key: one for key, one in found.items() if one is not ...}
     if isinstance(value, list):
-        return [_known(one) for one in value]
+        return [written(one, undefined=undefined) for one in value]
     return value

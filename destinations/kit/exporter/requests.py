@@ -15,15 +15,25 @@ from destinations.definition import (
     RequestDefinition,
     RestDefinition,
 )
+from destinations.definition.mapping_places import reconcile_key
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import is_fixed, read_address, varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
-from destinations.kit.exporter.literals import WIDTH, Code, comment, literal, name_of, text
+from destinations.kit.exporter.literals import (
+    WIDTH,
+    Code,
+    comment,
+    line_comment,
+    literal,
+    name_of,
+    text,
+)
+from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
 
-__all__ = ["RETRIED_SECONDS", "RequestFile", "write_requests"]
+__all__ = ["RETRIED_SECONDS", "RequestFile", "is_of_request", "write_requests"]
 
 RETRIED_SECONDS: Final = 4 * 3600.0
 """For how long Segment sends an event again."""
@@ -40,14 +50,12 @@ _ROOTS: Final = Shape(
 )
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-_SCHEMA_KEYWORDS: Final = frozenset(
-    {
-        *("type", "const", "enum", "required", "properties", "additionalProperties", "items"),
-        *("contains", "minItems", "maxItems", "minLength", "maxLength", "pattern", "minimum"),
-        *("maximum", "exclusiveMinimum", "exclusiveMaximum", "anyOf", "allOf", "oneOf", "not"),
-        *("title", "description", "default", "examples"),
-    }
-)
+_SCHEMA_KEYWORDS_TEXT: Final = """
+    type const enum required properties additionalProperties items contains minItems maxItems
+    minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum anyOf allOf oneOf
+    not title description default examples
+"""
+_SCHEMA_KEYWORDS: Final = frozenset(_SCHEMA_KEYWORDS_TEXT.split())
 
 
 @dataclass(slots=True)
@@ -67,7 +75,10 @@ class RequestFile:
 
 
 def write_requests(
-    definition: DestinationDefinition, names: Iterable[str], findings: Findings
+    definition: DestinationDefinition,
+    names: Iterable[str],
+    findings: Findings,
+    versions: VersionFile,
 ) -> RequestFile:
     """Return the file with the requests of these names."""
     file = RequestFile()
@@ -76,7 +87,7 @@ def write_requests(
     for name in wanted:
         file.names[name] = name_of(name, taken)
         taken.add(file.names[name])
-    writer = _Writer(definition, findings, file)
+    writer = _Writer(definition, findings, file, versions)
     blocks = [block for name in wanted if (block := writer.block(name))]
     file.source = writer.head() + "\n".join(blocks) if blocks else "export {}\n"
     return file
@@ -85,7 +96,9 @@ def write_requests(
 _OWN_NAMES: Final = (
     *("action", "destination", "baseUrl", "BASE_URL", "ERRORS", "ESCAPES", "check", "checks"),
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
-    *("sendBatch", "within"),
+    *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
+    *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
+    *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record"),
 )
 """Names that the other files have beside those of requests."""
 
@@ -103,24 +116,39 @@ _IMPORTS: Final[Mapping[str, str]] = {
 }
 
 
+def is_of_request(header: object) -> bool:
+    """Return whether a header of all requests is written in each, for what it reads or computes."""
+    return varies(header) or any(beyond_segment(header))
+
+
 class _Writer:
     """Writes the requests of one definition."""
 
     def __init__(
-        self, definition: DestinationDefinition, findings: Findings, file: RequestFile
+        self,
+        definition: DestinationDefinition,
+        findings: Findings,
+        file: RequestFile,
+        versions: VersionFile,
     ) -> None:
         self._definition = definition
+        self._versions = versions
         self._findings = findings
         self._file = file
         self._used: set[str] = set()
         self._computed: list[str] = []
         self._has_rules = False
+        before = len(findings.refused)
+        self._shared_rules = self._rules(definition.error_rules, "/errorRules")
+        self._refused_rules = findings.refused[before:]
+        self._rules_use, self._used = self._used, set()
 
     # -- the file --------------------------------------------------------------------------------
 
     def head(self) -> str:
         """Return the imports, the rules for errors and the base URL."""
         rules = self._rules_block() if self._has_rules else ""
+        self._used |= self._rules_use if rules else set()
         types = ["ErrorRule"] * bool(rules) + ["PartnerRequest"]
         base = self._base() if "baseUrl" in self._used else ""
         if "context" in base:
@@ -136,18 +164,20 @@ class _Writer:
             if module == "http":
                 lines.append(f"import type {{ {', '.join(types)} }} from './http'\n")
         self._file.modules |= set(by_file)
+        constants = sorted(self._used & set(self._versions.constants.values()))
+        if constants:
+            lines.insert(0, f"import {{ {', '.join(constants)} }} from './versioning-info'\n")
         return "".join(lines) + base + rules + "\n" * bool(lines)
 
     def _base(self) -> str:
-        code = url_code(self._definition, self._definition.transport.base_url)
+        code = url_code(self._definition, self._definition.transport.base_url, self._versioned)
         if "context" not in code.source:
             return f"\nconst BASE_URL = {code.source}\n"
         head = "function baseUrl(context: Context): string"
         return f"\n{head} {{\n  {code.setup}return {code.source}\n}}\n"
 
     def _rules_block(self) -> str:
-        rules = self._rules(self._definition.error_rules, "/errorRules")
-        written = literal(rules, 0, 40)
+        written = literal(self._shared_rules, 0, 40)
         return (
             "\n/** What errors mean; the first rule that holds decides. */\n"
             f"const ERRORS: readonly ErrorRule[] = {written}\n"
@@ -164,8 +194,9 @@ class _Writer:
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
-            members_["computed"] = Code(f"(context) => [\n  {lines}\n]")
-        refused = self._findings.refused[before:]
+            members_["computed"] = Code(f"[\n  {lines}\n]")
+        # Without one of its rules, a request would mean something else.
+        refused = self._findings.refused[before:] + self._refused_rules
         if refused or members_ is None:
             self._used, self._has_rules = used, has_rules
             self._file.batched.discard(name)
@@ -208,7 +239,7 @@ class _Writer:
             found["refusals"] = [
                 {
                     "when": self._fits(one.when, f"{place}/refusals/{at}/when"),
-                    "message": one.message,
+                    "message": self._plain(one.message, f"{place}/refusals/{at}/message"),
                 }
                 for at, one in enumerate(request.refusals)
             ]
@@ -226,11 +257,14 @@ class _Writer:
     def _check_features(self, request: RequestDefinition, place: str) -> None:
         if request.reconcile is not None:
             message = "Segment asks no partner about a lost answer: reconcile has no counterpart"
-            self._refuse(f"{place}/reconcile", message)
+            key = reconcile_key(
+                self._findings.documents[DESTINATION].data["requests"][request.name]
+            )
+            self._refuse(f"{place}/{key}", message)
         if request.remember:
             self._refuse(f"{place}/remember", "Segment remembers no answers between events")
         if request.listed is not None:
-            self._refuse(f"{place}/listed", "an answer from a list has no counterpart")
+            self._refuse(f"{place}/list", "an answer from a list has no counterpart")
         if request.answers:
             message = "only generators and steps read answers by name, and Segment has neither"
             self._refuse(f"{place}/answers", message)
@@ -269,7 +303,7 @@ class _Writer:
         value = self._converted(given["value"], f"{path}/@convert/value")
         words = given["to"] if isinstance(given["to"], list) else [given["to"]]
         self._use("convert")
-        self._computed.append(f"convert({literal(value)}, {literal(words)}, context)")
+        self._computed.append(f"(context) => convert({literal(value)}, {literal(words)}, context)")
         return {"@path": f"$.computed[{len(self._computed) - 1}]"}
 
     # -- its parts -------------------------------------------------------------------------------
@@ -280,13 +314,10 @@ class _Writer:
         place = f"{rest}/url" if own else "/transport/baseUrl"
         fixed = is_fixed(read_address(source)) and not varies(list(call.path))
         try:
-            base = url_code(self._definition, source)
+            base = url_code(self._definition, source, self._versioned)
         except UnsayableAddressError as error:
             self._refuse(place, str(error))
             return {}
-        for at, item in enumerate(call.path):
-            for path, message in unreadable(item, f"{rest}/path/{at}", _ROOTS):
-                self._refuse(path, message)
         if own:
             self._use(*base.uses)
             code = base.source
@@ -297,7 +328,9 @@ class _Writer:
             setup = ""
         if call.path:
             self._use("below")
-            parts = [code, *map(self._segment, call.path)]
+            parts = [code]
+            for at, item in enumerate(call.path):
+                parts.append(self._segment(item, f"{rest}/path/{at}"))
             code = f"below({', '.join(parts)})"
             if len(code) + 4 > WIDTH - 1:
                 code = "below(\n  " + ",\n  ".join(parts) + "\n)"
@@ -311,11 +344,17 @@ class _Writer:
             written = f"{given} => {code}"
         return {"url": Code(written), "hasFixedUrl": fixed}
 
-    def _segment(self, item: object) -> str:
+    def _segment(self, item: object, place: str) -> str:
         if isinstance(item, str):
-            return text(quote(item, safe="!$&'()*+,;=:@"))
+            return self._versioned(quote(item, safe="!$&'()*+,;=:@"))
         self._use("resolve", "segment")
-        return f"segment(resolve({literal(item)}, context))"
+        return f"segment(resolve({literal(self._mapping(item, place))}, context))"
+
+    def _versioned(self, piece: str) -> str:
+        """Return text of a URL, with the constants of the versions in it."""
+        code, used = self._versions.code(piece)
+        self._use(*used)
+        return code
 
     def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
         found = {
@@ -323,7 +362,7 @@ class _Writer:
             for name, one in call.headers.items()
         }
         for name, one in self._definition.transport.headers.items():
-            if varies(one) and name.lower() not in {key.lower() for key in found}:
+            if is_of_request(one) and name.lower() not in {key.lower() for key in found}:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 
@@ -389,7 +428,7 @@ class _Writer:
         given: dict[str, Any] = {
             "header": sign.header,
             "algorithm": sign.algorithm,
-            "secret": self._mapping(sign.secret, f"{place}/secret"),
+            "secret": self._plain(sign.secret, f"{place}/secret"),
         }
         unusual = (
             ("secretEncoding", sign.secret_encoding, "text"),
@@ -449,7 +488,7 @@ class _Writer:
         }
         if rule.repeat_means is not None:
             found["isThere"] = True
-        said = f"// {' '.join(rule.description.split())}\n" if rule.description else ""
+        said = f"{line_comment(rule.description)}\n" if rule.description else ""
         return Code(said + literal(found, 0, 2))
 
     def _batch(
@@ -457,12 +496,12 @@ class _Writer:
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if call.batch_json is not None:
-            found["json"] = call.batch_json
+            found["json"] = self._plain(call.batch_json, f"{place}/batch/json")
         if call.all_or_nothing:
             found["isAllOrNothing"] = True
         if call.failed_items is not None:
             self._use("failedItems")
-            found["readFailures"] = self._failures(call.failed_items)
+            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
         if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
             message = "its URL or a header depends on the event: Segment sends each event by itself"
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
@@ -470,7 +509,13 @@ class _Writer:
             self._file.batched.add(request.name)
         return found
 
-    def _failures(self, form: FailedItems) -> Code:
+    def _plain(self, mapping: object, place: str) -> Any:
+        """Return a mapping that reads no event, where nothing computes conversions."""
+        for at, directive in beyond_segment(mapping):
+            self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
+        return mapping
+
+    def _failures(self, form: FailedItems, place: str) -> Code:
         given: dict[str, Any] = {"statuses": list(form.statuses), "items": form.items}
         mappings = (
             ("index", form.index),
@@ -481,6 +526,8 @@ class _Writer:
             ("message", form.message),
         )
         given |= {key: value for key, value in mappings if value is not None}
+        for key in given.keys() - {"statuses"}:
+            self._plain(given[key], f"{place}/{key}")
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 

@@ -19,18 +19,25 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter.actions import action_source
-from destinations.kit.exporter.case_tests import case_deliveries, cases_source
+from destinations.kit.exporter.case_tests import (
+    AUTHENTICATION,
+    CaseDelivery,
+    case_deliveries,
+    cases_source,
+)
 from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
-from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
+    check_owned,
     made_by_us,
     stale_files,
     with_hand_written,
     write_folder,
 )
 from destinations.kit.exporter.index import IndexFile, kept_by_segment
+from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
 from destinations.kit.exporter.requests import RequestFile, write_requests
 from destinations.kit.exporter.types import types_source
@@ -59,7 +66,8 @@ class Exported:
     """The folder, its files by path, and what is not in it.
 
     ``refused`` cannot be said there; ``left_out`` changes nothing of what is sent. ``changed`` are
-    the files that differ from those in the folder, or are to be taken out of it.
+    the files that differ from those in the folder, or are to be taken out of it. ``deliveries`` are
+    what the tests of the folder send.
     """
 
     folder: Path
@@ -67,6 +75,7 @@ class Exported:
     refused: tuple[Issue, ...]
     left_out: tuple[Issue, ...]
     changed: tuple[str, ...]
+    deliveries: tuple[CaseDelivery, ...] = ()
 
 
 def exported_slug(slug: str) -> str:
@@ -79,30 +88,47 @@ def export_segment(
 ) -> Exported:
     """Write the definition in ``folder`` as the folder ``into`` of Segment's repository.
 
-    With ``check`` nothing is written, and ``changed`` says what would be. Raises `DefinitionError`
-    with all that cannot be said there, unless ``partial``: then an error of status 501 stands in
-    its place. Raises `UsageError` for a folder that is not an export's, unless ``force``, and if it
-    cannot be written.
+    With ``check`` nothing is written, and ``changed`` says what would be. Raises
+    `RefusedExportError` with all that cannot be said there, unless ``partial``: then an error of
+    status 501 stands in its place. Raises `UsageError` for a folder that is not an export's, unless
+    ``force``, and if it cannot be written.
     """
     files = DefinitionFiles.read(folder)
     definition = files.load()
     findings = Findings(_documents(files))
-    written = _Export(definition, findings, subject_in(folder)).files()
+    export = _Export(definition, findings, subject_in(folder))
+    written = export.files()
     if findings.refused and not partial:
-        raise DefinitionError(findings.refused)
-    if not force and not made_by_us(into):
-        raise UsageError(
-            f"{into} is not an export of `destinations export segment`, and would be overwritten:"
-            " name another folder, or add --force"
-        )
-    written = with_hand_written(into, written)
-    stale = stale_files(into, written)
+        raise RefusedExportError(findings.refused)
+    try:
+        written, stale = _merged(into, written, force=force)
+    except OSError as error:  # such as a folder in one that cannot be looked into
+        raise UsageError(f"cannot read {into}: {error.strerror}") from error
     changed = [name for name, text in written.items() if _content(into / name) != text] + stale
     if not check and changed:
         write_folder(into, written, stale)
     return Exported(
-        into, written, tuple(findings.refused), tuple(findings.left_out), tuple(changed)
+        into,
+        written,
+        tuple(findings.refused),
+        tuple(findings.left_out),
+        tuple(changed),
+        export.deliveries,
     )
+
+
+def _merged(
+    into: Path, files: Mapping[str, str], *, force: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Return files with what was written by hand, and the files of an earlier export to remove."""
+    if not force:
+        if not made_by_us(into):
+            raise UsageError(
+                f"{into} is not an export of `destinations export segment`, and would be"
+                " overwritten: name another folder, or add --force"
+            )
+        check_owned(into, files)
+    return with_hand_written(into, files), stale_files(into, files)
 
 
 def _content(path: Path) -> str | None:
@@ -134,6 +160,7 @@ class _Export:
         self._subject = subject
         self._slug = exported_slug(definition.slug)
         self._modules: set[str] = set()
+        self.deliveries: tuple[CaseDelivery, ...] = ()
 
     def files(self) -> dict[str, str]:
         """Return the text of each file by its path."""
@@ -145,29 +172,27 @@ class _Export:
         fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
         for slug in definition.actions.keys() - definition.event_actions.keys():
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
-        requests = write_requests(definition, self._requests(fields), findings)
+        versions = self._versions()
+        requests = write_requests(definition, self._requests(fields), findings, versions)
         actions = {slug: self._action(slug, fields[slug], requests) for slug in fields}
+        folders: dict[str, str] = {}
+        for slug in actions:
+            folders[slug] = file_name(slug, folders.values())
         presets = [one for preset in definition.presets if (one := self._preset(preset))]
         index = IndexFile(
-            definition, self._slug, settings.fields, list(actions), presets, requests, findings
+            definition, self._slug, settings.fields, folders, presets, requests, findings
         )
-        versions = self._versions()
         found = {"index.ts": _exported(definition, index.source())}
         if requests.names:
             self._modules |= requests.modules | {"http"}
-            source, used = versions.apply(requests.source)
-            if used:
-                source = (
-                    f"import {{ {', '.join(sorted(used))} }} from './versioning-info'\n{source}"
-                )
-            found["requests.ts"] = _exported(definition, source)
+            found["requests.ts"] = _exported(definition, requests.source)
         found["generated-types.ts"] = types_source("Settings", settings.fields)
         found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
         metadata = {}
         for slug, (source, all_fields, has_batch) in actions.items():
             action = definition.actions[slug]
-            found[f"{slug}/index.ts"] = _exported(definition, source)
-            found[f"{slug}/generated-types.ts"] = types_source("Payload", all_fields)
+            found[f"{folders[slug]}/index.ts"] = _exported(definition, source)
+            found[f"{folders[slug]}/generated-types.ts"] = types_source("Payload", all_fields)
             metadata[slug] = ActionMetadata(
                 action.title,
                 action.description,
@@ -249,9 +274,7 @@ class _Export:
     ) -> tuple[str, dict[str, dict[str, Any]], bool]:
         action = self._definition.actions[slug]
         window = self._window(action)
-        source, all_fields = action_source(
-            self._definition, action, fields, requests, self._findings, window
-        )
+        source, all_fields = action_source(self._definition, action, fields, requests, window)
         for module in ("batches", "checks", "choices", "escaping", "http", "windows"):
             if f"from '../{module}'" in source:
                 self._modules.add(module)
@@ -273,8 +296,12 @@ class _Export:
                 " time from a field"
             },
         )
+        is_written = "from" in self._findings.documents[action.slug].data["window"]
         for at, message in unreadable(window.source, "/window/from", shape):
-            self._findings.refuse(action.slug, at, message)
+            self._findings.refuse(action.slug, at if is_written else "/window", message)
+        for at, directive in beyond_segment(window.source):
+            message = f"{directive} has no counterpart here: times are read in all of their forms"
+            self._findings.refuse(action.slug, f"/window/from{at}", message)
         if len(self._findings.refused) > before:
             return None
         found: dict[str, Any] = {"from": window.source}
@@ -317,11 +344,17 @@ class _Export:
         actions = {
             slug: action.perform.request
             for slug, action in definition.event_actions.items()
-            if action.perform.request is not None and action.perform.request not in requests.refused
+            if action.perform.request is not None
         }
+        if definition.deletion is not None and definition.deletion.perform.request is not None:
+            actions[definition.deletion.slug] = definition.deletion.perform.request
+        if definition.authentication is not None:
+            actions[AUTHENTICATION] = definition.authentication.test
+        actions = {one: name for one, name in actions.items() if name not in requests.refused}
         deliveries = list(
             case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))
         )
+        self.deliveries = tuple(deliveries)
         if not deliveries:
             return {}
         helper = _exported(definition, _module("tests/partner"), by_hand=False)

@@ -11,7 +11,7 @@ from destinations.kit.exporter.literals import comment, text
 __all__ = ["VersionFile", "versions_in"]
 
 _VERSION: Final = re.compile(
-    r"(?<![A-Za-z0-9])v\d+(?:\.\d+)*(?![A-Za-z0-9])|\b20\d\d-\d\d(?:-\d\d)?\b"
+    r"((?<![A-Za-z0-9])v\d+(?:\.\d+)*(?![A-Za-z0-9])|\b20\d\d-\d\d(?:-\d\d)?\b)"
 )
 
 
@@ -46,21 +46,15 @@ class VersionFile:
         ]
         return "\n".join(parts)
 
-    def apply(self, source: str) -> tuple[str, list[str]]:
-        """Return code whose string literals of URLs use the constants, and the constants used."""
-        used = []
-        for version, constant in self.constants.items():
-            pattern = re.compile(
-                rf"'((?:https?:)?[^'\n]*?)(?<![A-Za-z0-9]){re.escape(version)}(?![A-Za-z0-9])([^'\n]*)'"
-            )
-
-            def put(found: re.Match[str], constant: str = constant) -> str:
-                before, after = found[1], found[2]
-                parts = [f"'{before}'"] * bool(before) + [constant] + [f"'{after}'"] * bool(after)
-                return " + ".join(parts)
-
-            changed = pattern.sub(put, source)
-            if changed != source:
-                source = changed
+    def code(self, piece: str) -> tuple[str, list[str]]:
+        """Return the expression of a text with constants for the versions in it, and these."""
+        parts, used = [], []
+        for at, one in enumerate(_VERSION.split(piece)):
+            # Versions stand between the texts around them.
+            constant = self.constants.get(one) if at % 2 else None
+            if constant is not None:
+                parts.append(constant)
                 used.append(constant)
-        return source, used
+            elif one:
+                parts.append(text(one))
+        return " + ".join(parts) or "''", used

@@ -10,6 +10,7 @@ from destinations.definition.document import Document
 from destinations.errors import DefinitionError
 from destinations.kit.importer.field_notes import prepared_fields
 from destinations.kit.importer.findings import Findings
+from destinations.kit.importer.kept import keep_for_segment
 from destinations.kit.importer.presets import checked_fql, checked_value
 from destinations.kit.importer.segment_model import SegmentAction
 from destinations.kit.importer.titles import NO_DESCRIPTION, title_of
@@ -36,12 +37,14 @@ def action_schema(action: SegmentAction, findings: Findings) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": True, "properties": {}}
     place = f"{action.path}/fields"
     try:
-        schema = fields_to_schema(prepared_fields(action.fields, place, findings), path=place)
+        fields = prepared_fields(action.fields, place, findings)
+        schema = fields_to_schema(fields, path=place)
     except DefinitionError as error:
         for issue in error.issues:
             findings.issue(issue.path, issue.message)
         return {"type": "object", "properties": {}}
     del schema["$schema"]
+    keep_for_segment(schema, fields)
     for key, spec in schema["properties"].items():
         spec.setdefault("title", title_of(key))
         spec.setdefault("description", NO_DESCRIPTION)

@@ -28,7 +28,11 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 _INPUTS: Final = frozenset({"literal", "variable", "function", "enrichment", "freeform"})
-_FLAGS: Final = ("hidden", "unsafe_hidden", "readOnly")
+_KINDS: Final[tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...]] = (
+    (("placeholder", "category", "format"), (str,), "text"),
+    (("hidden", "unsafe_hidden", "readOnly"), (bool,), "true or false"),
+    (("minimum", "maximum"), (int, float), "a number"),
+)
 _OWN_FORMAT: Final = {"datetime": "date-like", "password": "password", "text": "text"}
 _BOUNDED: Final = ("string", "number")
 
@@ -67,10 +71,10 @@ class _Preparation:
 
     def _field(self, raw: Mapping[str, Any], path: str) -> dict[str, Any]:
         note_left_out(raw, "field", _READ, path, self._findings)
-        for key, message in (*_unenforced(raw), *_unreadable(raw)):
-            self._findings.note(path + pointer(key), message)
-        unreadable = {key for key, _ in _unreadable(raw)}
+        unreadable = dict(_unreadable(raw))
         field = {key: value for key, value in raw.items() if key not in unreadable}
+        for key, message in (*_unenforced(field), *unreadable.items()):
+            self._findings.note(path + pointer(key), message)
         for at, choice in enumerate(_list(raw.get("choices"))):
             if isinstance(choice, dict):
                 place = f"{path}/choices/{at}"
@@ -118,7 +122,7 @@ class _Preparation:
         unknown = [] if rule is None else _unknown(rule, {**self._root, **siblings})
         if unknown:
             name = "its sync mode" if unknown[0] == SYNC_MODE else f"a field {unknown[0]!r}"
-            message = f"depends on {name}, which the action does not have: left out"
+            message = f"depends on {name}, which the action does not have: kept for Segment only"
             self._findings.note(path, message)
 
 
@@ -140,25 +144,31 @@ def _unenforced(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     kind = raw.get("type")
     own = _OWN_FORMAT.get(kind) if isinstance(kind, str) else None
     if own is not None and raw.get("format") not in (None, "", own):
-        yield "format", f"a {kind} is read as {own} at Segment, and here: left out"
+        yield "format", f"a {kind} is read as {own} at Segment, and here: kept for Segment only"
     for key in ("minimum", "maximum"):
         value = raw.get(key)
-        if value is not None and (kind not in _BOUNDED or value == 0):
-            yield key, f"Segment does not enforce {value} for a field of this type: left out"
+        if value is not None and (kind not in _BOUNDED or value == 0 or raw.get("multiple")):
+            yield (
+                key,
+                f"Segment does not enforce {value} for a field of this type: kept for Segment only",
+            )
     if raw.get("properties") is not None and kind != "object":
         yield "properties", f"a {kind} has no properties at Segment, nor here: left out"
     if raw.get("allowNull") and kind == "object" and raw.get("properties") is not None:
-        yield "allowNull", "has no effect at Segment on an object with properties: left out"
+        yield (
+            "allowNull",
+            "has no effect at Segment on an object with properties: kept for Segment only",
+        )
 
 
 def _unreadable(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys of a field whose value is not one that Segment's forms know."""
-    for key in ("placeholder", "category"):
-        if not isinstance(raw.get(key), str | None):
-            yield key, "is not text: left out"
-    for key in _FLAGS:
-        if not isinstance(raw.get(key), bool | None):
-            yield key, "is not true or false: left out"
+    for keys, kind, wanted in _KINDS:
+        for key in keys:
+            value = raw.get(key)
+            is_flag = isinstance(value, bool) and bool not in kind
+            if value is not None and (is_flag or not isinstance(value, kind)):
+                yield key, f"is not {wanted}: left out"
     for key, words in _WORDS.items():
         value = raw.get(key)
         if value is not None and (not isinstance(value, str) or value not in words):

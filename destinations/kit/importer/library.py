@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from destinations.kit.importer.batching import exported_batching
 from destinations.kit.importer.findings import Findings, json_type
 from destinations.kit.importer.left_out import is_empty, note_left_out
 from destinations.kit.importer.options import read_option
@@ -42,12 +43,13 @@ def read_library(
 ) -> SegmentDestination:
     """Return the definition at ``path``; issues are added to ``findings``."""
     note_left_out(raw, "destination", _READ, path, findings)
+    name = findings.text(raw, "name", path)
     mode = findings.text(raw, "mode", path)
     if mode is not None and mode not in ("cloud", _DEVICE):
         message = f"Segment's {mode} runs it, by code of its own: imported as any other"
         findings.note(f"{path}/mode", message)
     actions = [
-        _action(item, key, place, mode, findings)
+        _action(item, key, place, mode, name, findings)
         for key, place, item in _by_key(raw["actions"], f"{path}/actions", findings)
     ]
     presets = []
@@ -60,7 +62,7 @@ def read_library(
         actions=[action for action in actions if action is not None],
         presets=[preset for preset in presets if preset is not None],
         path=path,
-        name=findings.text(raw, "name", path),
+        name=name,
         description=findings.text(raw, "description", path),
         options=options,
         remarks=remarks,
@@ -117,7 +119,12 @@ def note_place(platform: str | None, slug: str, path: str, findings: Findings) -
 
 
 def _action(
-    raw: Mapping[str, Any], slug: str, path: str, mode: str | None, findings: Findings
+    raw: Mapping[str, Any],
+    slug: str,
+    path: str,
+    mode: str | None,
+    destination: str | None,
+    findings: Findings,
 ) -> SegmentAction | None:
     platform = findings.text(raw, "platform", path)
     if not note_place(platform or ("web" if mode == _DEVICE else None), slug, path, findings):
@@ -129,6 +136,11 @@ def _action(
             f"{path}/fields", f"should be an object of fields but is {json_type(fields)}"
         )
         fields = {}
+    batching = exported_batching(fields, destination)
+    for key in batching:
+        message = "an export of a definition made it, of the batch of a request: left out"
+        findings.note(f"{path}/fields{pointer(key)}", message)
+    fields = {key: one for key, one in fields.items() if key not in batching}
     mode_field = sync_mode_field(raw.get("syncMode"), f"{path}/syncMode", findings)
     if mode_field is not None:
         fields = {**fields, SYNC_MODE: mode_field}

@@ -81,7 +81,7 @@ def field_rows(action: ActionDefinition) -> list[FieldRow]:
             sentence=_sentence(spec, *_computed(spec.get("default"))),
         )
         for key, spec in properties.items()
-        if "x-hidden" not in spec or any(first_sources(spec.get("default")))
+        if not spec.get("x-hidden") or any(first_sources(spec.get("default")))
     ]
 
 
@@ -95,7 +95,7 @@ def setting_rows(definition: DestinationDefinition) -> list[SettingRow]:
     return [
         SettingRow(key, spec["title"], key in required, _sentence(spec))
         for key, spec in definition.settings["properties"].items()
-        if spec.get("x-catalog", True) and "x-hidden" not in spec
+        if spec.get("x-catalog", True) and not spec.get("x-hidden")
     ]
 
 

@@ -1,6 +1,11 @@
 """Convert the field definitions of Segment actions to JSON Schema."""
 
 from destinations.segment.fields.conditions import SYNC_MODE
-from destinations.segment.fields.json_schema import FORM_KEYWORDS, fields_to_schema
+from destinations.segment.fields.json_schema import (
+    ASKED_BY_CODE,
+    FORM_KEYWORDS,
+    choice_text,
+    fields_to_schema,
+)
 
-__all__ = ["FORM_KEYWORDS", "SYNC_MODE", "fields_to_schema"]
+__all__ = ["ASKED_BY_CODE", "FORM_KEYWORDS", "SYNC_MODE", "choice_text", "fields_to_schema"]

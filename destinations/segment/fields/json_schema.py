@@ -4,7 +4,7 @@ A field is ``{type, label, description, required, multiple, allowNull, choices, 
 additionalProperties, minimum, maximum, default}``, and what forms show of it (``depends_on``,
 ``placeholder``, ``category``, ...), which the keywords that begin with ``x-`` carry. Rules that the
 reference runtime does not enforce are left out, so that every payload it accepts is valid here:
-bounds of integers, a minimum or maximum of 0, null for objects with properties.
+bounds of integers and lists, a minimum or maximum of 0, null for objects with properties.
 
 A field that is required under conditions has them in ``x-requiredWhen``. What that cannot say with
 the meaning of the reference, such as several conditions of a property, stands in ``allOf``.
@@ -20,7 +20,7 @@ from destinations.segment.fields.conditions import conditions_of
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation.required_when import KEYWORD, condition_schema
 
-__all__ = ["ASKED_BY_CODE", "FIELD_TYPES", "FORM_KEYWORDS", "fields_to_schema"]
+__all__ = ["ASKED_BY_CODE", "FIELD_TYPES", "FORM_KEYWORDS", "choice_text", "fields_to_schema"]
 
 FIELD_TYPES: Final[Mapping[str, str | list[str]]] = {
     "string": "string",
@@ -122,12 +122,15 @@ class _Reader:
             return {}
         schema = _described(definition)
         schema.update(_scalar(kind, definition, path, self.issues))
+        one = schema
         if definition.get("multiple"):
-            schema["items"] = {"type": FIELD_TYPES[kind]}
+            one = schema["items"] = {"type": FIELD_TYPES[kind]}
             schema["type"] = "array"
             for keyword in ("enum", "x-labels"):
                 if keyword in schema:
-                    schema["items"][keyword] = schema.pop(keyword)
+                    one[keyword] = schema.pop(keyword)
+        if kind == "object" and definition.get("additionalProperties"):
+            one["additionalProperties"] = True
         if kind == "object" and definition.get("properties") is not None:
             inner = self.of_object(
                 definition["properties"],
@@ -222,7 +225,7 @@ def _described(definition: Mapping[str, Any]) -> Schema:
     found |= {
         keyword: definition[name]
         for name, keyword in FORM_KEYWORDS.items()
-        if definition.get(name) not in (None, False, "", [])
+        if definition.get(name) not in (None, "")
     }
     if definition.get("dynamic"):
         found["x-choices"] = {"pending": ASKED_BY_CODE}
@@ -235,7 +238,8 @@ def _scalar(kind: str, definition: Mapping[str, Any], path: str, issues: list[Is
     format_name = _FORMATS.get(kind, definition.get("format"))
     if format_name is not None:
         schema["format"] = format_name
-    for keyword, name in zip(_BOUNDS.get(kind, ()), ("minimum", "maximum"), strict=False):
+    bounds = () if definition.get("multiple") else _BOUNDS.get(kind, ())
+    for keyword, name in zip(bounds, ("minimum", "maximum"), strict=False):
         if definition.get(name):
             schema[keyword] = definition[name]
     choices = definition.get("choices")
@@ -265,4 +269,10 @@ def _label(choice: object) -> str | None:
     if not isinstance(choice, dict) or not _has_value(choice):
         return None
     label = choice.get("label")
-    return label if isinstance(label, str) and label != str(choice["value"]) else None
+    is_shown = isinstance(label, str) and label not in ("", choice_text(choice["value"]))
+    return str(label) if is_shown else None
+
+
+def choice_text(value: object) -> str:
+    """Return what Segment's forms show of a choice without a label."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

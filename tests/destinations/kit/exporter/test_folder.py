@@ -1,0 +1,333 @@
+"""An exported folder is written whole or not at all, and what people wrote in it stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from destinations.errors import DefinitionError, UsageError
+from destinations.kit.exporter import Exported, export_segment
+from tests.destinations.kit.exporter.folders import Definition
+
+BEGIN: Final = "// By hand: begin\n"
+END: Final = "// By hand: end\n"
+CODE: Final = "const LIMIT = 5\n// more\n\nexport const twice = LIMIT * 2\n"
+
+Tree = Mapping[str, bytes]
+
+
+def _tree(folder: Path) -> Tree:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else b"folder"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Path:
+    """A definition."""
+    definition = Definition()
+    definition.add_action("identify", "setUser")
+    return definition.write(tmp_path / "acme")
+
+
+@pytest.fixture
+def into(acme: Path, tmp_path: Path) -> Path:
+    """Its export."""
+    folder = tmp_path / "out"
+    export_segment(acme, folder)
+    return folder
+
+
+def _write_by_hand(path: Path, code: str = CODE) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count(BEGIN + END) == 1
+    path.write_text(source.replace(BEGIN + END, BEGIN + code + END), encoding="utf-8")
+
+
+def _rename_action(acme: Path) -> None:
+    path = acme / "identify.yaml"
+    path.with_name("update.yaml").write_text(
+        path.read_text("utf-8").replace("slug: identify", "slug: update"), "utf-8"
+    )
+    path.unlink()
+
+
+def test_again(acme: Path, into: Path) -> None:
+    """The second export of a definition changes nothing, and the files are not written again."""
+    before = {path: path.stat().st_mtime_ns for path in into.rglob("*")}
+    exported = export_segment(acme, into)
+    assert exported.changed == ()
+    assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
+
+
+def test_check(acme: Path, into: Path) -> None:
+    """It names what would change, and writes nothing."""
+    assert export_segment(acme, into, check=True).changed == ()
+    (into / "requests.ts").unlink()
+    with (into / "metadata.json").open("a") as file:
+        file.write(" ")
+    _rename_action(acme)
+    before = _tree(into)
+    exported = export_segment(acme, into, check=True)
+    assert sorted(exported.changed) == [
+        "identify/generated-types.ts",
+        "identify/index.ts",
+        "index.ts",
+        "metadata.json",
+        "requests.ts",
+        "update/generated-types.ts",
+        "update/index.ts",
+    ]
+    assert _tree(into) == before
+    missing = into.with_name("missing")
+    assert set(export_segment(acme, missing, check=True).changed) == set(exported.files)
+    assert not missing.exists()
+
+
+def test_stale_files(acme: Path, into: Path) -> None:
+    """Files of an action that is gone are removed with their folder; other files stay."""
+    (into / "notes.md").write_text("mine")
+    (into / "helpers").mkdir()
+    (into / "helpers" / "mine.ts").write_text("export {}\n")
+    _rename_action(acme)
+    exported = export_segment(acme, into)
+    assert "identify/index.ts" in exported.changed
+    assert not (into / "identify").exists()
+    assert (into / "update" / "index.ts").is_file()
+    assert (into / "notes.md").read_text() == "mine"
+    assert (into / "helpers" / "mine.ts").read_text() == "export {}\n"
+
+
+def test_stale_code_by_hand(acme: Path, into: Path) -> None:
+    """A stale file in which somebody wrote code is not thrown away."""
+    _write_by_hand(into / "identify" / "index.ts")
+    _rename_action(acme)
+    before = _tree(into)
+    with pytest.raises(UsageError, match=r"identify/index\.ts has code that was written by hand"):
+        export_segment(acme, into)
+    assert _tree(into) == before
+
+
+@pytest.mark.parametrize("name", ["index.ts", "track/index.ts", "requests.ts"])
+@pytest.mark.parametrize(
+    "code", [CODE, "import a from 'a'\r\n", "// By hand: begin by hand\n", "  \n\n"], ids=ascii
+)
+def test_code_by_hand_stays(acme: Path, into: Path, name: str, code: str) -> None:
+    """It survives the next exports, also of another version."""
+    _write_by_hand(into / name, code)
+    expected = (into / name).read_bytes()
+    assert export_segment(acme, into).changed == ()
+    path = acme / "destination.yaml"
+    path.write_text(path.read_text("utf-8").replace("version: 1.0.0", "version: 1.0.1"), "utf-8")
+    export_segment(acme, into)
+    assert (into / name).read_bytes().replace(b"\r", b"") == expected.replace(
+        b"acme 1.0.0", b"acme 1.0.1"
+    ).replace(b"\r", b"")
+
+
+def test_edits_elsewhere_do_not_stay(acme: Path, into: Path) -> None:
+    """Outside of the marked places, the definition decides; `check` tells."""
+    path = into / "track" / "index.ts"
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("title: 'Track'", "title: 'Trace'"), encoding="utf-8")
+    assert export_segment(acme, into, check=True).changed == ("track/index.ts",)
+    export_segment(acme, into)
+    assert path.read_text(encoding="utf-8") == source
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (BEGIN, ""),
+        (END, ""),
+        (BEGIN + END, END + BEGIN),
+        (BEGIN, BEGIN + BEGIN),
+        (END, END + END),
+        (BEGIN + END, BEGIN + BEGIN + END + END),
+        (BEGIN + END, BEGIN + END + BEGIN + END),
+    ],
+    ids=["no begin", "no end", "turned", "two begin", "two end", "nested", "two places"],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_damaged_marks(acme: Path, into: Path, old: str, new: str, *, force: bool) -> None:
+    """Where it is not clear what was written by hand, nothing is written, with `force` neither."""
+    path = into / "index.ts"
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace(old, new), encoding="utf-8")
+    before = _tree(into)
+    with pytest.raises(UsageError, match=r"index\.ts has"):
+        export_segment(acme, into, force=force)
+    assert _tree(into) == before
+
+
+def test_marks_without_a_last_line_end(acme: Path, into: Path) -> None:
+    """An editor that drops the last line end of a file damages no mark."""
+    path = into / "index.ts"
+    source = path.read_text(encoding="utf-8")
+    head = source[: source.index(BEGIN)]
+    path.write_text(head + BEGIN + CODE + END.rstrip(), encoding="utf-8")
+    export_segment(acme, into)
+    found = path.read_text(encoding="utf-8")
+    assert CODE in found
+    assert found.replace(CODE, "") == source
+
+
+def test_descriptions_like_marks(tmp_path: Path) -> None:
+    """Texts of the definition that look like marks are none."""
+    definition = Definition()
+    definition.destination["errorRules"][0]["description"] = "By hand: begin"
+    marks = "It has // By hand: end\n// By hand: end\n."
+    definition.destination["description"] = marks
+    definition.request["description"] = "// By hand: begin\n// By hand: begin\n"
+    acme, into = definition.write(tmp_path / "acme"), tmp_path / "out"
+    export_segment(acme, into)
+    _write_by_hand(into / "requests.ts")
+    _write_by_hand(into / "index.ts")
+    assert export_segment(acme, into).changed == ()
+
+
+def _file(folder: Path) -> None:
+    folder.write_text("a file")
+
+
+def _other_folder(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "index.ts").write_text("export default {}\n")
+
+
+def _folder_without_index(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "notes.md").write_text("mine")
+
+
+@pytest.mark.parametrize("make", [_file, _other_folder, _folder_without_index])
+def test_folders_of_others(acme: Path, tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """What no export wrote is not overwritten, unless one insists; a file never is."""
+    folder = tmp_path / "other"
+    make(folder)
+    before = _tree(tmp_path)
+    with pytest.raises(UsageError, match="is not an export of"):
+        export_segment(acme, folder)
+    assert _tree(tmp_path) == before
+    if folder.is_file():
+        with pytest.raises(UsageError, match=r"cannot (write|read) .*: Not a directory"):
+            export_segment(acme, folder, force=True)
+        assert _tree(tmp_path) == before
+        return
+    export_segment(acme, folder, force=True)
+    assert (folder / "track" / "index.ts").is_file()
+    assert export_segment(acme, folder).changed == ()
+
+
+def test_an_empty_folder(acme: Path, tmp_path: Path) -> None:
+    """An empty folder is nobody's."""
+    (tmp_path / "empty").mkdir()
+    assert export_segment(acme, tmp_path / "empty").changed
+
+
+@pytest.mark.parametrize("name", ["http.ts", "track/index.ts"])
+def test_a_file_of_others_in_an_export(acme: Path, into: Path, name: str) -> None:
+    """A file that somebody put in the place of one of ours stays, unless one insists."""
+    (into / name).write_text("export const mine = 1\n")
+    before = _tree(into)
+    with pytest.raises(UsageError, match=r"was not written by `destinations export segment`"):
+        export_segment(acme, into)
+    assert _tree(into) == before
+    export_segment(acme, into, force=True)
+    assert (into / name).read_text() != "export const mine = 1\n"
+
+
+class _Full:
+    """Stands for `os.fsync`, and fails as on a full disk when it is called for the n-th time."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.calls = at, 0
+
+    def __call__(self, _handle: int) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "there"])
+def test_a_full_disk(
+    acme: Path, into: Path, monkeypatch: pytest.MonkeyPatch, at: int, *, is_new: bool
+) -> None:
+    """Nothing is half-written: all is as it was, and the message names the folder."""
+    folder = into.with_name("fresh") if is_new else into
+    _rename_action(acme)
+    before = _tree(into.parent)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", _Full(at))
+        with pytest.raises(UsageError, match=rf"cannot write {folder}: No space left"):
+            export_segment(acme, folder)
+    assert _tree(into.parent) == before
+    assert export_segment(acme, folder).changed
+
+
+@pytest.mark.parametrize("owner", ["folder", "file"])
+def test_no_right(acme: Path, into: Path, monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    """A folder that cannot be written, or a file that cannot be read, is named."""
+    error = OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def fail(*_given: Any, **_more: Any) -> Any:
+        raise error
+
+    before = _tree(into)
+    (into / "requests.ts").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir" if owner == "folder" else "read_text", fail)
+        if owner == "file":
+            patched.setattr("destinations.kit.exporter.segment.DefinitionFiles.read", _read(acme))
+        with pytest.raises(UsageError, match=r"cannot (write|read) .*: Permission denied"):
+            export_segment(acme, into)
+    assert {**_tree(into), "requests.ts": before["requests.ts"]} == before
+
+
+def _read(acme: Path) -> Callable[[Path], Any]:
+    from destinations.definition import DefinitionFiles  # noqa: PLC0415
+
+    files = DefinitionFiles.read(acme)
+    return lambda _: files
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "in/" + "b" * 300])
+def test_a_name_that_is_too_long(acme: Path, tmp_path: Path, name: str) -> None:
+    """A name that the file system does not take is said, and nothing is made."""
+    before = _tree(tmp_path)
+    with pytest.raises(UsageError, match="File name too long"):
+        export_segment(acme, tmp_path / name)
+    assert _tree(tmp_path) == before
+
+
+def test_the_folder_is_not_text(acme: Path, into: Path) -> None:
+    """A file that is not UTF-8 is named."""
+    (into / "track" / "index.ts").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"cannot read .*index\.ts: it is not UTF-8"):
+        export_segment(acme, into)
+
+
+def test_a_faulty_definition(acme: Path, into: Path) -> None:
+    """A definition that is not valid leaves an export as it is."""
+    before = _tree(into)
+    (acme / "track.yaml").write_text("slug: track\n")
+    with pytest.raises(DefinitionError):
+        export_segment(acme, into, partial=True, force=True)
+    assert _tree(into) == before
+
+
+def test_a_link(acme: Path, tmp_path: Path) -> None:
+    """A link to a folder stays one, and the folder is written."""
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real", target_is_directory=True)
+    exported: Exported = export_segment(acme, link)
+    assert link.is_symlink()
+    assert set(exported.files) <= set(_tree(tmp_path / "real"))

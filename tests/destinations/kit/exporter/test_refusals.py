@@ -1,0 +1,428 @@
+"""What Segment's framework cannot say is refused by name, with its place in the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+import yaml
+
+from destinations.errors import DefinitionError
+from destinations.kit.exporter import export_segment
+from destinations.segment.json_pointer import value_at
+from tests.destinations.kit.exporter.folders import Change, Definition
+from tests.shipped import DEFINITIONS
+
+CONVERT: Final = {"@convert": {"value": {"@path": "$.event"}, "to": "lower"}}
+PAYLOAD_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "lower"}}
+TIME_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "iso"}}
+SETTING_CONVERT: Final = {"@convert": {"value": {"@path": "$.settings.apiKey"}, "to": "trim"}}
+ITEM_CONVERT: Final = {"@convert": {"value": {"@path": "$.id"}, "to": "text"}}
+
+
+class Refused(NamedTuple):
+    """A change, and what is said of it: file, place and a part of the message."""
+
+    change: Change
+    file: str
+    place: str
+    message: str
+
+
+def _rest(**more: Any) -> Change:
+    return lambda one: one.rest.update(more)
+
+
+def _request(**more: Any) -> Change:
+    return lambda one: one.request.update(more)
+
+
+def _field(**more: Any) -> Change:
+    return lambda one: one.field.update(more)
+
+
+def _action(**more: Any) -> Change:
+    return lambda one: one.action.update(more)
+
+
+def _rule(**when: Any) -> Change:
+    rule = {"when": when, "class": "invalid", "retryable": False, "nothingApplied": True}
+    return lambda one: one.destination["errorRules"].append(rule)
+
+
+def _graphql(one: Definition) -> None:
+    one.request.pop("rest")
+    one.request["graphql"] = {"document": "query Ask { me { id } }"}
+
+
+def _pending(one: Definition) -> None:
+    one.request.pop("rest")
+    one.request["pending"] = "Nobody knows it yet."
+    one.cases.clear()
+
+
+def _key_in_form(one: Definition) -> None:
+    one.rest["form"] = one.rest.pop("json")
+    one.request["idempotent"] = False
+    key = {"field": "key", "from": {"@path": "$.payload.id"}, "for": "24h"}
+    one.request["idempotencyKey"] = key
+    one.cases.clear()
+
+
+def _list(one: Definition) -> None:
+    one.request["answers"] = [{"name": "gone", "when": {"status": 404}}]
+    one.request["list"] = {
+        "request": "ping",
+        "key": "id",
+        "value": {"@path": "$.payload.name"},
+        "absent": "gone",
+    }
+
+
+def _computed_url(one: Definition) -> None:
+    one.rest.pop("path")
+    one.rest["url"] = {
+        "@if": {
+            "exists": {"@path": "$.settings.apiKey"},
+            "then": "https://a.example.com",
+            "else": "https://b.example.com",
+        }
+    }
+
+
+def _steps(one: Definition) -> None:
+    steps = [
+        {"name": "asked", "request": "ping"},
+        {"name": "sent", "request": "sendEvent"},
+    ]
+    one.action["perform"] = {"steps": steps}
+
+
+def _reconcile(one: Definition, key: str = "reconcile") -> None:
+    one.request["idempotent"] = False
+    one.request[key] = {
+        "ask": "ping",
+        "key": {"@path": "$.payload.name"},
+        "amount": {"@path": "$.payload.amount"},
+        "shown": {"@path": "$.answer.balance"},
+    }
+    one.action["fields"]["properties"]["amount"] = {
+        "title": "Amount",
+        "description": "The amount.",
+        "type": "integer",
+        "default": 1,
+    }
+
+
+def _oauth2(parameters: Mapping[str, Any] | None = None, **more: Any) -> Change:
+    def change(one: Definition) -> None:
+        one.destination["settings"]["properties"]["secret"] = {
+            "title": "Secret",
+            "description": "The secret.",
+            "type": "string",
+            "format": "password",
+        }
+        one.destination["settings"]["required"].append("secret")
+        one.destination["transport"].pop("auth")
+        one.destination["authentication"] = {
+            "scheme": "oauth2",
+            "fields": ["apiKey", "secret"],
+            "test": "ping",
+            "oauth2": {
+                "grant": "clientCredentials",
+                "tokenUrl": "https://api.example.com/token",
+                "clientId": "apiKey",
+                "clientSecret": "secret",
+                **({} if parameters is None else {"parameters": parameters}),
+                **more,
+            },
+        }
+        one.cases.clear()
+
+    return change
+
+
+SEND: Final = "/requests/sendEvent"
+NAME: Final = "/fields/properties/name"
+REFUSED: Final[Mapping[str, Refused]] = {
+    "steps": Refused(_steps, "track", "/perform/steps", "steps have no counterpart"),
+    "reconcile": Refused(_reconcile, "destination", f"{SEND}/reconcile", "reconcile"),
+    "settle": Refused(
+        lambda one: _reconcile(one, "settle"), "destination", f"{SEND}/settle", "reconcile"
+    ),
+    "remember": Refused(
+        _request(remember=True), "destination", f"{SEND}/remember", "remembers no answers"
+    ),
+    "answers": Refused(
+        _request(answers=[{"name": "gone", "when": {"status": 404}}]),
+        "destination",
+        f"{SEND}/answers",
+        "read answers by name",
+    ),
+    "a list": Refused(_list, "destination", f"{SEND}/list", "an answer from a list"),
+    "GraphQL": Refused(_graphql, "destination", SEND, "GraphQL"),
+    "GraphQL's errors": Refused(
+        _rule(exception="Gone"), "destination", "/errorRules/1/when", "GraphQL's errors"
+    ),
+    "a key in a form": Refused(
+        _key_in_form, "destination", f"{SEND}/idempotencyKey/field", "a key in a form"
+    ),
+    "a conversion in a window": Refused(
+        _action(window={"from": TIME_CONVERT, "grace": "1d", "then": "reject"}),
+        "track",
+        "/window/from",
+        "times are read in all of their forms",
+    ),
+    "a pending request": Refused(_pending, "destination", SEND, "not written yet"),
+    "the event in a body": Refused(
+        _rest(json={"id": {"@path": "$.event.messageId"}}),
+        "destination",
+        f"{SEND}/rest/json/id/@path",
+        "add a hidden field",
+    ),
+    "the event in a header": Refused(
+        _rest(headers={"X-Id": {"@template": "a-{{event.messageId}}"}}),
+        "destination",
+        f"{SEND}/rest/headers/X-Id/@template",
+        "add a hidden field",
+    ),
+    "the event in a path": Refused(
+        _rest(path=["events", {"@path": "$.event.userId"}]),
+        "destination",
+        f"{SEND}/rest/path/1/@path",
+        "add a hidden field",
+    ),
+    "the event in all headers": Refused(
+        lambda one: one.destination["transport"].update(
+            headers={"X-Id": {"@path": "$.event.messageId"}}
+        ),
+        "destination",
+        "/transport/headers/X-Id/@path",
+        "add a hidden field",
+    ),
+    "the event in a window": Refused(
+        _action(window={"from": {"@path": "$.event.sentAt"}, "grace": "1d", "then": "reject"}),
+        "track",
+        "/window/from/@path",
+        "read the time from a field",
+    ),
+    "the event's timestamp in a window": Refused(
+        _action(window={"grace": "1d", "then": "reject"}),
+        "track",
+        "/window",
+        "read the time from a field",
+    ),
+    "a conversion in a default": Refused(
+        _field(default=CONVERT), "track", f"{NAME}/default", "@convert has no counterpart"
+    ),
+    "a conversion within a default": Refused(
+        _field(default={"@if": {"exists": {"@path": "$.event"}, "then": CONVERT, "else": "x"}}),
+        "track",
+        f"{NAME}/default/@if/then",
+        "@convert has no counterpart",
+    ),
+    "a conversion in a preset": Refused(
+        lambda one: one.destination["presets"][0].update(mapping={"name": CONVERT}),
+        "destination",
+        "/presets/0/mapping/name",
+        "@convert has no counterpart",
+    ),
+    "a conversion of items": Refused(
+        _rest(
+            json={
+                "items": {
+                    "@arrayPath": ["$.payload.name", {"id": ITEM_CONVERT}],
+                }
+            }
+        ),
+        "destination",
+        f"{SEND}/rest/json/items/@arrayPath/1",
+        "items of a list",
+    ),
+    "a conversion in a signature": Refused(
+        _rest(sign={"header": "X-S", "algorithm": "sha1", "secret": SETTING_CONVERT}),
+        "destination",
+        f"{SEND}/rest/sign/secret",
+        "@convert has no counterpart",
+    ),
+    "a keyword": Refused(
+        _field(dependentRequired={"a": ["b"]}),
+        "track",
+        f"{NAME}/dependentRequired",
+        "the keyword dependentRequired",
+    ),
+    "several types": Refused(
+        _field(type=["string", "number"]), "track", f"{NAME}/type", "several types (string, number)"
+    ),
+    "a format": Refused(
+        _field(format="duration"), "track", f"{NAME}/format", "knows no format duration"
+    ),
+    "conditions on fields": Refused(
+        lambda one: one.action["fields"].update(
+            allOf=[{"if": {"required": ["name"]}, "then": {"required": ["name"]}}]
+        ),
+        "track",
+        "/fields/allOf",
+        "conditions beyond x-requiredWhen",
+    ),
+    "unmapped events": Refused(
+        _action(unmapped={"missing": "name", "reason": "It has no name."}),
+        "track",
+        "/unmapped",
+        "no unmapped events",
+    ),
+    "a computed URL": Refused(_computed_url, "destination", f"{SEND}/rest/url", "that a directive"),
+    "a keyword of a check": Refused(
+        _request(expect={"type": "object", "minProperties": 1}),
+        "destination",
+        f"{SEND}/expect/minProperties",
+        "the keyword minProperties",
+    ),
+    "an expression of Python": Refused(
+        _rule(status=400, message="(?P<word>a)++b"),
+        "destination",
+        "/errorRules/1/when/message",
+        "an expression that JavaScript does not know",
+    ),
+    "a computed parameter of a token": Refused(
+        _oauth2({"audience": {"@path": "$.settings.apiKey"}}),
+        "destination",
+        "/authentication/oauth2/parameters/audience",
+        "a computed parameter",
+    ),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
+def test_refused(refused: Refused, tmp_path: Path) -> None:
+    """It is named with file, line and place; nothing is written. A partial export has the rest."""
+    definition = Definition()
+    refused.change(definition)
+    folder, into = definition.write(tmp_path / "acme"), tmp_path / "out"
+    with pytest.raises(DefinitionError) as caught:
+        export_segment(folder, into)
+    found = [one for one in caught.value.issues if one.path == refused.place]
+    assert found, [str(one) for one in caught.value.issues]
+    (issue,) = found
+    assert refused.message in issue.message
+    path = folder / f"{refused.file}.yaml"
+    assert issue.file == str(path)
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert value_at(document, refused.place) is not None
+    assert issue.line is not None
+    line = path.read_text(encoding="utf-8").splitlines()[issue.line - 1]
+    last = refused.place.rpartition("/")[2]
+    assert last.isdecimal() or last in line
+    assert not into.exists()
+    exported = export_segment(folder, into, partial=True)
+    assert issue in exported.refused
+    assert (into / "index.ts").is_file()
+
+
+PERFORMED: Final[Mapping[str, Callable[[Definition], object]]] = {
+    name: one.change
+    for name, one in REFUSED.items()
+    if one.place.startswith((SEND, "/perform", "/errorRules", "/transport"))
+}
+
+
+@pytest.mark.parametrize("change", PERFORMED.values(), ids=PERFORMED.keys())
+def test_partial(change: Change, tmp_path: Path) -> None:
+    """What cannot be performed fails with 501 and says why; the constant of the request is gone."""
+    definition = Definition()
+    change(definition)
+    exported = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out", partial=True)
+    action = exported.files["track/index.ts"]
+    assert "throw new IntegrationError(" in action
+    assert "'NotImplemented'" in action
+    assert "501" in action
+    assert "send(" not in action
+    assert not [one for one in exported.deliveries if one.action == "track"]
+
+
+def test_code_of_a_plugin() -> None:
+    """Generators of a plugin are refused where the action names them."""
+    with pytest.raises(DefinitionError) as caught:
+        export_segment(DEFINITIONS / "kana", Path("missing"), check=True)
+    found = {(Path(one.file or "").name, one.path): one for one in caught.value.issues}
+    issue = found["identify.yaml", "/perform/generator"]
+    assert issue.message == "a generator is code of a plugin, and has no counterpart"
+    text = (DEFINITIONS / "kana" / "identify.yaml").read_text(encoding="utf-8")
+    assert issue.line is not None
+    assert "generator:" in text.splitlines()[issue.line - 1]
+    assert ("track.yaml", "/unmapped") in found
+
+
+def test_all_at_once(tmp_path: Path) -> None:
+    """Every fault is named at once, each once, in the order of the files."""
+    definition = Definition()
+    for name in ("remember", "a format", "a conversion in a preset", "the event in a body"):
+        REFUSED[name].change(definition)
+    with pytest.raises(DefinitionError) as caught:
+        export_segment(definition.write(tmp_path / "acme"), tmp_path / "out")
+    places = sorted((Path(one.file or "").stem, one.path) for one in caught.value.issues)
+    assert places == [
+        ("destination", "/presets/0/mapping/name"),
+        ("destination", f"{SEND}/remember"),
+        ("destination", f"{SEND}/rest/json/id/@path"),
+        ("track", f"{NAME}/format"),
+    ]
+
+
+LEFT_OUT: Final[Mapping[str, Refused]] = {
+    "events that need a field": Refused(
+        lambda one: one.destination.update(events={"requires": ["userId"]}),
+        "destination",
+        "/events/requires",
+        "(userId)",
+    ),
+    "a rate": Refused(
+        lambda one: one.destination["transport"].update(rateLimit={"requests": 1, "per": 1}),
+        "destination",
+        "/transport/rateLimit",
+        "429",
+    ),
+    "accounts that are touched": Refused(
+        _action(touches=[{"@path": "$.payload.name"}]), "track", "/touches", "no order"
+    ),
+    "a check of a setting": Refused(
+        lambda one: one.destination["settings"]["properties"]["apiKey"].update(pattern="^a"),
+        "destination",
+        "/settings/properties/apiKey",
+        "pattern",
+    ),
+    "a short key": Refused(
+        lambda one: (
+            one.request.update(
+                idempotent=False,
+                idempotencyKey={
+                    "header": "X-Key",
+                    "from": {"@path": "$.payload.id"},
+                    "for": "1h",
+                },
+            ),
+        ),
+        "destination",
+        f"{SEND}/idempotencyKey/for",
+        "4 hours",
+    ),
+}
+
+
+@pytest.mark.parametrize("left", LEFT_OUT.values(), ids=LEFT_OUT.keys())
+def test_left_out(left: Refused, tmp_path: Path) -> None:
+    """What changes nothing of what is sent is told with its place, and all is exported."""
+    definition = Definition()
+    left.change(definition)
+    definition.cases.clear()
+    folder = definition.write(tmp_path / "acme")
+    exported = export_segment(folder, tmp_path / "out")
+    (issue,) = exported.left_out
+    assert issue.path == left.place
+    assert left.message in issue.message
+    path = folder / f"{left.file}.yaml"
+    assert issue.file == str(path)
+    assert issue.line is not None
+    assert left.place.rpartition("/")[2] in path.read_text("utf-8").splitlines()[issue.line - 1]

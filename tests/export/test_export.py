@@ -1,0 +1,131 @@
+"""Exported folders do in Segment's framework what the definitions do here.
+
+This is the short form, with two destinations; ``tox -e export`` takes all. It costs about 15
+seconds of a processor, and once the installation of the packages from npm.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from benchmarks.reference.install import InstallError, installed
+from destinations.kit.exporter import export_segment
+from tests.export.install import FRAMEWORK
+from tests.export.odd import odd_definition, refused_definition
+from tests.export.proof import as_json, examine, table
+from tests.shipped import DEFINITIONS
+
+WHOLE: Final = ("braze", "slack")
+
+
+class Fault(NamedTuple):
+    """A fault that is put into the export of a destination, and what has to be said of it."""
+
+    destination: str
+    file: str
+    old: str
+    new: str
+    said: str
+
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    "a header is missing": Fault(
+        "braze", "index.ts", "authorization: `Bearer", "other: `Bearer", "authorization"
+    ),
+    "there is another header": Fault(
+        "slack", "http.ts", "accept: 'application/json' }", "accept: '*/*', extra: '1' }", "extra"
+    ),
+    "another body": Fault("slack", "requests.ts", "'$.payload.text'", "'$.payload.blocks'", "json"),
+    "another URL": Fault("braze", "requests.ts", "'users', 'track'", "'users', 'trace'", "trace"),
+    "another method": Fault("slack", "requests.ts", "'POST'", "'PUT'", "case post-message"),
+    "another verdict": Fault(
+        "slack",
+        "requests.ts",
+        "kind: 'not_found',\n    isRetryable: false",
+        "kind: 'not_found',\n    isRetryable: true",
+        '"retry"',
+    ),
+    "all events of a batch": Fault(
+        "braze", "requests.ts", "'$.errors'", "'$.faults'", "case track-events"
+    ),
+    "another payload": Fault(
+        "slack",
+        "postMessage/index.ts",
+        "type: 'string',",
+        "type: 'boolean',",
+        "payload of case post-message",
+    ),
+    "other metadata": Fault(
+        "slack", "metadata.json", '"hasPerformBatch": false', '"hasPerformBatch": true', "hasPerf"
+    ),
+    "no TypeScript": Fault(
+        "slack",
+        "requests.ts",
+        "timeout: 20000",
+        "timeout: '20000'",
+        "does not compile: requests.ts(",
+    ),
+}
+
+
+def _broken(folder: Path, number: int, fault: Fault) -> str:
+    """Make a copy of an export with a fault, and return its name."""
+    name = f"{fault.destination}-{number}"
+    shutil.copytree(folder / "src" / fault.destination, folder / "src" / name)
+    path = folder / "src" / name / fault.file
+    text = path.read_text(encoding="utf-8")
+    assert fault.old in text
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    return name
+
+
+def test_the_export_does_the_same(tmp_path: Path) -> None:
+    """Requests, verdicts, payloads and metadata are the same, also with names that are hard to say.
+
+    Each fault that is put in is told.
+    """
+    try:
+        framework = installed(packages=FRAMEWORK)
+    except InstallError as error:
+        pytest.skip(str(error))
+    sources = {name: DEFINITIONS / name for name in WHOLE}
+    sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
+    sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
+    exported = {
+        name: export_segment(source, tmp_path / "src" / name, partial=name == "refused")
+        for name, source in sources.items()
+    }
+    for name, source in sources.items():
+        check = export_segment(source, tmp_path / "src" / name, partial=True, check=True)
+        assert check.changed == ()
+    names = {_broken(tmp_path, at, one): one for at, one in enumerate(FAULTS.values())}
+    rows = examine(
+        tmp_path,
+        framework,
+        sources | {name: DEFINITIONS / one.destination for name, one in names.items()},
+        exported | {name: exported[one.destination] for name, one in names.items()},
+    )
+    # No request of the definition that is refused can be made.
+    assert rows[3].differences.pop(0) == "1 recorded requests are in no test"
+    assert [row.differences for row in rows[:4]] == [[], [], [], []]
+    assert [(row.cases, row.exported_cases, row.left) for row in rows[:4]] == [
+        (3, 3, 0),
+        (4, 4, 0),
+        (1, 1, 0),
+        (1, 0, 1),
+    ]
+    for row, (what, fault) in zip(rows[4:], FAULTS.items(), strict=True):
+        assert row.differences, what
+        assert fault.said in "\n".join(row.differences), what
+    assert [one["differences"] for one in json.loads(as_json(rows))] == [
+        row.differences for row in rows
+    ]
+    lines = table(rows).splitlines()
+    assert lines[1].split() == ["braze", "3", "3", "3", "0", "4", "0", "equal"]
+    assert "different: " in lines[-1]
