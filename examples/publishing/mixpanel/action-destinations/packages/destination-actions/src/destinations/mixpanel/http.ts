@@ -95,8 +95,8 @@ export interface PartnerRequest {
   url: (context: Context) => string
   /** Whether the URL is the same for every event, so that a 404 is no verdict on one of them. */
   hasFixedUrl: boolean
-  /** What its mappings read besides, such as conversions. */
-  computed?: (context: Context) => readonly unknown[]
+  /** What its mappings read besides, such as conversions; each may read those before it. */
+  computed?: ReadonlyArray<(context: Context) => unknown>
   headers?: Mapping
   /** The text of the query, encoded. */
   query?: (context: Context) => string
@@ -153,10 +153,14 @@ export async function send(
   return response
 }
 
-/** What the mappings of a request read for an event; throws if a conversion fails. */
+/** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */
 export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
-  const context = { payload, settings, page }
-  return one.computed === undefined ? context : { ...context, computed: one.computed(context) }
+  const computed: unknown[] = []
+  const context: Context = { payload, settings, page, computed }
+  one.computed?.forEach((value, at) => {
+    Object.defineProperty(computed, at, { enumerable: true, get: () => value(context) })
+  })
+  return context
 }
 
 /** Send the parts of one event, or of several, in one request; URL and headers are those of the `first` one. */
@@ -303,8 +307,8 @@ function urlOf(one: PartnerRequest, context: Context): string {
   return query === '' ? url : url + (url.includes('?') ? '&' : '?') + query
 }
 
-function keyOf(one: PartnerRequest, { payload }: Context): string {
-  const key = text(resolve(one.idempotencyKey?.from, { payload }))
+function keyOf(one: PartnerRequest, context: Context): string {
+  const key = text(resolve(one.idempotencyKey?.from, context))
   if (key.trim() === '') {
     throw new PayloadValidationError('The event has no key, by which the partner recognizes a repeated request.')
   }

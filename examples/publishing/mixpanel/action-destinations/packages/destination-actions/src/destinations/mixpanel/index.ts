@@ -21,8 +21,7 @@ const destination: DestinationDefinition<Settings> = {
         label: 'Project Token',
         description: 'The token of your project, from its settings in Mixpanel.',
         type: 'password',
-        required: true,
-        minimum: 8
+        required: true
       },
       region: {
         label: 'Data Residency',

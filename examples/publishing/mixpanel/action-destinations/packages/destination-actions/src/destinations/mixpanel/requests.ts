@@ -67,9 +67,9 @@ export const importEvents: PartnerRequest = {
       message: { '@path': '$.message' }
     })
   },
-  computed: (context) => [
-    convert({ '@path': '$.payload.insert_id' }, ['uuid'], context),
-    convert({ '@path': '$.payload.time' }, ['milliseconds'], context)
+  computed: [
+    (context) => convert({ '@path': '$.payload.insert_id' }, ['uuid'], context),
+    (context) => convert({ '@path': '$.payload.time' }, ['milliseconds'], context)
   ]
 }
 

@@ -45,6 +45,12 @@ describe('europe', () => {
           request: {
             method: 'POST',
             url: 'https://api-eu.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
             json: [
               {
                 event: 'Order Completed',
@@ -113,6 +119,12 @@ describe('import-events', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
             json: [
               {
                 event: 'Order Completed',
@@ -223,6 +235,12 @@ describe('one-of-them-is-faulty', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
             json: [
               {
                 event: 'Order Completed',
@@ -291,6 +309,11 @@ describe('profile-refused', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/engage?verbose=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg=='
+            },
             json: [{ $token: 'placeholder-projectToken', $distinct_id: 'user_0001', $set: { plan: 'pro' } }]
           },
           response: { status: 200, json: { error: 'some data points in the request failed validation', status: 0 } }
@@ -326,6 +349,11 @@ describe('set-a-profile', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/engage?verbose=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg=='
+            },
             json: [
               {
                 $token: 'placeholder-projectToken',
@@ -344,7 +372,7 @@ describe('set-a-profile', () => {
 
 // The event is sent again after a while.
 describe('too-many-requests', () => {
-  it('importEvent: Import track events', async () => {
+  it('importEvent: Import track events (1)', async () => {
     const verdicts = await deliver(
       definition,
       {
@@ -382,6 +410,12 @@ describe('too-many-requests', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
             json: [
               {
                 event: 'Order Completed',
@@ -402,6 +436,68 @@ describe('too-many-requests', () => {
       ]
     )
     expect(verdicts).toEqual(['retry'])
+  })
+
+  it('importEvent: Import track events (2)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: {
+            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+          },
+          insert_id: { '@path': '$.messageId' },
+          time: {
+            '@if': {
+              exists: { '@path': '$.timestamp' },
+              then: { '@path': '$.timestamp' },
+              else: { '@path': '$.receivedAt' }
+            }
+          },
+          ip: { '@path': '$.context.ip' },
+          properties: { '@path': '$.properties' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Order Completed',
+            userId: 'user_0001',
+            messageId: 'm-1',
+            timestamp: '2026-01-15T11:59:51.001Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      [
+        {
+          request: {
+            method: 'POST',
+            url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
+            json: [
+              {
+                event: 'Order Completed',
+                properties: {
+                  distinct_id: 'user_0001',
+                  $insert_id: 'ecb62ab8-f5aa-5a0e-bd79-ea2d50600a9c',
+                  time: 1768478391001
+                }
+              }
+            ]
+          },
+          response: { status: 200, json: { code: 200, num_records_imported: 1, status: 'OK' } }
+        }
+      ]
+    )
+    expect(verdicts).toEqual(['delivered'])
   })
 })
 
@@ -445,6 +541,12 @@ describe('wrong-token', () => {
           request: {
             method: 'POST',
             url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
             json: [
               {
                 event: 'Order Completed',

@@ -13,7 +13,8 @@ import { importEvents } from '../requests'
 const check = checks({
   distinct_id: {
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
-  }
+  },
+  time: { schema: { type: 'string' } }
 })
 
 const action: ActionDefinition<Settings, Payload> = {

@@ -16,7 +16,7 @@ export interface Interaction {
   failure?: 'refused' | 'connectTimeout' | 'timeout' | 'lost'
 }
 
-/** Events of one subscription. */
+/** Events of one subscription; with `onDelete` or `testAuthentication()` as the action, what those are called with. */
 export interface Delivery {
   action: string
   settings: Record<string, unknown>
@@ -52,8 +52,16 @@ export async function deliver(
 async function perform(definition: DestinationDefinition<any>, delivery: Delivery): Promise<Verdict[]> {
   const { action, events, mapping, settings } = delivery
   const auth = { accessToken: '<access token>', refreshToken: '' }
+  const oauth = { access_token: auth.accessToken, refresh_token: auth.refreshToken }
   const integration = createTestIntegration(definition)
   try {
+    if (action === 'testAuthentication()') {
+      return await tested(integration.testAuthentication({ ...settings, oauth }))
+    }
+    if (action === 'onDelete' && definition.onDelete !== undefined) {
+      await integration.onDelete?.(events[0] as SegmentEvent, settings as never)
+      return ['delivered']
+    }
     if (definition.actions[action].performBatch !== undefined) {
       const results = await integration.executeBatch(action, {
         events: events as SegmentEvent[],
@@ -77,6 +85,14 @@ async function perform(definition: DestinationDefinition<any>, delivery: Deliver
   }
 }
 
+/** Segment's framework tells only that the credentials were not accepted. */
+async function tested(test: Promise<void>): Promise<Verdict[]> {
+  return await test.then(
+    () => ['delivered'],
+    () => ['rejected']
+  )
+}
+
 function verdictOf(status: number): Verdict {
   if (status < 400) {
     return 'delivered'
@@ -84,9 +100,11 @@ function verdictOf(status: number): Verdict {
   return [408, 423, 429].includes(status) || (status >= 500 && status !== 501) ? 'retry' : 'rejected'
 }
 
+/** Headers that the client sets, whatever the destination asks for. */
+const OF_CLIENT = ['accept-encoding', 'connection', 'content-length', 'host', 'transfer-encoding', 'user-agent']
+
 function record({ request, response, failure }: Interaction, sent: Interaction['request'][]): void {
   const { origin } = new URL(request.url)
-  const headers = Object.keys(request.headers ?? {})
   const scope = nock(origin).intercept(() => true, request.method)
   if (failure !== undefined) {
     const code = { refused: 'ECONNREFUSED', connectTimeout: 'ECONNREFUSED', timeout: 'ETIMEDOUT', lost: 'ECONNRESET' }
@@ -96,13 +114,13 @@ function record({ request, response, failure }: Interaction, sent: Interaction['
   }
   scope.reply(function (uri, body) {
     const found = this.req.headers as unknown as Record<string, string | string[]>
-    const own = headers.map((name) => [name.toLowerCase(), String(found[name.toLowerCase()])])
+    const own = Object.entries(found).filter(([name]) => !OF_CLIENT.includes(name))
     const text = textOf(body, found['content-encoding'])
     sent.push(
       comparable({
         method: request.method,
         url: origin + uri,
-        headers: Object.fromEntries(own) as Record<string, string>,
+        headers: Object.fromEntries(own.map(([name, value]) => [name, String(value)])) as Record<string, string>,
         ...(request.json === undefined
           ? { body: text === '' ? undefined : text }
           : { json: JSON.parse(text) as unknown })
