@@ -69,7 +69,7 @@ def _played(script: str, folder: Path, log: Path, programs: Path) -> int | None:
 @pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("bash")), reason="a drill needs bash and curl"
 )
-@pytest.mark.parametrize("page", ["operating.md", "direct-destination.md"])
+@pytest.mark.parametrize("page", ["operating.md", "direct-destination.md", "publishing.md"])
 def test_drills(page: str, tmp_path: Path) -> None:
     """Each drill ends without an error and prints the lines of the page, in their order."""
     programs, folder = tmp_path / "bin", tmp_path / "drill"

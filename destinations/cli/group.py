@@ -56,6 +56,7 @@ COMMANDS: Final = {
     "pause": "Accept events of a destination, and deliver nothing until it is resumed.",
     "plan": "Show what a new configuration of a server would change.",
     "portal-check": "Check an endpoint for events as Segment's partner portal does.",
+    "publish": "Check what Segment's reviews ask for, and put together what they need.",
     "record": "Record a case: events, the requests they cause, and their outcomes.",
     "refused": "Show and export the events that a server refused.",
     "report": "Write a page of the last run.",

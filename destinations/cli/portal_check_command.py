@@ -24,7 +24,7 @@ from destinations.http.loopback import is_loopback
 from destinations.kit.portal import CHECKS, CheckedEndpoint, Endpoint, Row, Verdict
 from destinations.secrets import Secret, has_userinfo, shown_url
 
-__all__ = ["command"]
+__all__ = ["KEY", "KEY_METAVAR", "command"]
 
 _WIDTH: Final = 80
 """The columns of paragraphs that are not written to a terminal."""
@@ -32,7 +32,7 @@ _WIDTH: Final = 80
 _KEY_FORM: Final = "expected env:NAME or file:PATH, which say where the key is"
 
 
-class _Key(click.ParamType[Secret]):
+class KeyType(click.ParamType[Secret]):
     """A key, given by where it is: no secret stands on a command line."""
 
     name = "key"
@@ -54,6 +54,10 @@ class _Key(click.ParamType[Secret]):
                 f"{where} must hold one key on one line, without spaces around it", param, ctx
             )
         return Secret(key)
+
+
+KEY: Final = KeyType()
+KEY_METAVAR: Final = "env:NAME|file:PATH"
 
 
 class _Url(click.ParamType[str]):
@@ -101,8 +105,8 @@ def _list(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # 
 @click.argument("url", type=_Url(), metavar="URL")
 @click.option(
     "--key",
-    type=_Key(),
-    metavar="env:NAME|file:PATH",
+    type=KEY,
+    metavar=KEY_METAVAR,
     help="Send this customer key: that of an environment variable, or of a file.",
 )
 @click.option(

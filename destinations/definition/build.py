@@ -66,6 +66,7 @@ _CATALOG_KEYS = (
     "categories",
     "connectionModes",
     "documentation",
+    "publishing",
 )
 
 

@@ -93,6 +93,7 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
     yield from _authentication(document)
     yield from _auth(document)
     yield from deletion_issues(document, actions)
+    yield from _publishing(document)
     of_operator = {slug for slug, action in actions.items() if action.data.get("operator")}
     presets = data.get("presets", ())
     yield from preset_issues(document, "/presets", presets, actions, of_operator)
@@ -102,6 +103,19 @@ def check_destination(document: Document, actions: Mapping[str, Document]) -> It
             place = pointer("presets", index, "mapping")
             yield from broken_mapping(document, place, preset["mapping"], fields)
     yield from _keys_of_presets(document, actions)
+
+
+def _publishing(document: Document) -> Iterator[Issue]:
+    """Yield an endpoint that no Direct Destination has, and what is no setting."""
+    publishing = document.data.get("publishing", {})
+    if "endpoint" in publishing and publishing.get("as") != "direct":
+        message = "only a Direct Destination has an endpoint: set `as: direct`, or remove it"
+        yield document.issue("/publishing/endpoint", message)
+    settings = document.data["settings"]["properties"]
+    for key in publishing.get("testAccount", {}).get("fields", ()):
+        if key not in settings:
+            place = pointer("publishing", "testAccount", "fields", key)
+            yield document.issue(place, unknown_name("setting", key, settings))
 
 
 def _request(

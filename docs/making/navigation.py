@@ -24,6 +24,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "testing",
             "partner-page",
             "linting",
+            "publishing",
             "importing",
             "how-to/look-up-then-create",
             "how-to/extend",

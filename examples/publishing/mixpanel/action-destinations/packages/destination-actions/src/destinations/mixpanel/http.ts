@@ -1,0 +1,499 @@
+// Exported by `destinations export segment` from mixpanel 1.0.0.
+/**
+ * Sends the requests of requests.ts, and says what their answers mean for each event.
+ *
+ * This file is the same for every destination; what is special to this one stands in requests.ts.
+ */
+import { gzipSync } from 'zlib'
+import {
+  APIError,
+  IntegrationError,
+  InvalidAuthenticationError,
+  PayloadValidationError,
+  RetryableError,
+  transform
+} from '@segment/actions-core'
+import type { JSONLikeObject, ModifiedResponse, RequestClient } from '@segment/actions-core'
+
+/** A value of the mapping kit: text, numbers, objects and lists, with directives in any place. */
+export type Mapping = unknown
+
+/** What mappings of a request read. */
+export interface Context {
+  payload: unknown
+  settings: unknown
+  /** What the request computes before. */
+  computed?: readonly unknown[]
+  /** What the next page of a list of choices is asked with. */
+  page?: unknown
+}
+
+export type ErrorKind =
+  | 'authentication'
+  | 'permission'
+  | 'not_found'
+  | 'invalid'
+  | 'conflict'
+  | 'rate_limit'
+  | 'timeout'
+  | 'unavailable'
+  | 'internal'
+
+/** One kind of error: every condition that is there must hold, and the first rule decides. */
+export interface ErrorRule {
+  /** Codes, and classes such as `5xx`. */
+  statuses?: ReadonlyArray<number | string>
+  message?: RegExp
+  code?: string
+  body?: (answer: unknown) => boolean
+  kind: ErrorKind
+  isRetryable: boolean
+  /** The error proves that the partner changed nothing. */
+  provesNothingApplied: boolean
+  /** The error says that the partner has the event already, so it counts as delivered. */
+  isThere?: boolean
+}
+
+/** An answer of status 2xx that refuses the event; `message` is a mapping on `answer`. */
+export interface Refusal {
+  when: (answer: unknown) => boolean
+  message: Mapping
+}
+
+/** How an answer lists the failed events of a batch; see batches.ts. */
+export interface FailedItems {
+  statuses: readonly number[]
+  /** A mapping on the answer. */
+  items: Mapping
+  /** Mappings on an item, and `eventId` on the JSON of an event. */
+  index?: Mapping
+  itemId?: Mapping
+  eventId?: Mapping
+  itemStatus?: Mapping
+  code?: Mapping
+  message?: Mapping
+}
+
+export interface Batch {
+  /** A mapping on `items` and `settings`; without it, the body is the list of items. */
+  json?: Mapping
+  /** The partner applies all events of a request, or none of them. */
+  isAllOrNothing?: boolean
+  readFailures?: (reading: FailureReading) => Array<Failure | undefined> | undefined
+}
+
+export interface FailureReading {
+  request: PartnerRequest
+  status: number
+  answer: unknown
+  items: readonly unknown[]
+}
+
+/** One request to the partner; all mappings read `payload` and `settings`. */
+export interface PartnerRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  url: (context: Context) => string
+  /** Whether the URL is the same for every event, so that a 404 is no verdict on one of them. */
+  hasFixedUrl: boolean
+  /** What its mappings read besides, such as conversions; each may read those before it. */
+  computed?: ReadonlyArray<(context: Context) => unknown>
+  headers?: Mapping
+  /** The text of the query, encoded. */
+  query?: (context: Context) => string
+  json?: Mapping
+  /** The text of the form, encoded. */
+  form?: (context: Context) => string
+  text?: Mapping
+  /** The lines of one event. */
+  ndjson?: readonly Mapping[]
+  isCompressed?: boolean
+  /** In milliseconds. */
+  timeout: number
+  /** Whether it may be sent again after an answer was lost. */
+  canRepeat: boolean
+  sign?: (body: string, settings: unknown) => Record<string, string>
+  idempotencyKey?: { from: Mapping; header?: string; field?: string }
+  isExpected?: (answer: unknown) => boolean
+  refusals?: readonly Refusal[]
+  errors: readonly ErrorRule[]
+  batch?: Batch
+}
+
+/** Why an event was not delivered. */
+export interface Failure {
+  kind: ErrorKind
+  status: number
+  message: string
+  isRetryable: boolean
+  nothingApplied: boolean
+  isThere?: boolean
+}
+
+/** The answer to a request for some events, with a failure for each that was not delivered. */
+export interface Outcome {
+  response: ModifiedResponse
+  sent: readonly unknown[]
+  answer: unknown
+  failures: Array<Failure | undefined>
+}
+
+/** Send one event; throws what Segment retries, or shows as refused. */
+export async function send(
+  request: RequestClient,
+  one: PartnerRequest,
+  settings: unknown,
+  payload: unknown
+): Promise<ModifiedResponse> {
+  const context = contextOf(one, payload, settings)
+  const { response, failures } = await exchange(request, one, context, [partOf(one, context)])
+  const failure = failures[0]
+  if (failure !== undefined && !failure.isThere) {
+    throw errorOf(failure, one)
+  }
+  return response
+}
+
+/** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */
+export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
+  const computed: unknown[] = []
+  const context: Context = { payload, settings, page, computed }
+  one.computed?.forEach((value, at) => {
+    Object.defineProperty(computed, at, { enumerable: true, get: () => value(context) })
+  })
+  return context
+}
+
+/** Send the parts of one event, or of several, in one request; URL and headers are those of the `first` one. */
+export async function exchange(
+  request: RequestClient,
+  one: PartnerRequest,
+  first: Context,
+  parts: readonly Part[]
+): Promise<Outcome> {
+  const { settings } = first
+  const headers = allHeaders(one, first)
+  const body = bodyOf(one, parts, settings)
+  if (body === undefined) {
+    delete headers['content-type']
+  }
+  Object.assign(headers, one.sign?.(body ?? '', settings))
+  if (body !== undefined && one.isCompressed) {
+    headers['content-encoding'] = 'gzip'
+  }
+  let response: ModifiedResponse
+  try {
+    response = await request(urlOf(one, first), {
+      method: one.method,
+      headers,
+      body: body !== undefined && one.isCompressed ? gzipSync(body) : body,
+      redirect: 'manual',
+      throwHttpErrors: false,
+      timeout: one.timeout
+    })
+  } catch (error) {
+    throw lost(error, one)
+  }
+  const answer = answerOf(response)
+  const items = parts.map((part) => part.item)
+  return { response, sent: items, answer, failures: judge(one, response, answer, items) }
+}
+
+/** The value of a mapping; undefined if it gives none. */
+export function resolve(mapping: Mapping, data: object): unknown {
+  return transform({ value: mapping } as JSONLikeObject, data as Record<string, unknown>).value
+}
+
+/** A value as text in a URL, a header or a form. */
+export function text(value: unknown): string {
+  return value === undefined || value === null ? '' : String(value)
+}
+
+/** A value as one segment of a path; throws if it cannot be one. */
+export function segment(value: unknown): string {
+  const found = encode(text(value))
+  if (typeof value === 'object' || found === '' || found === '.' || found === '..') {
+    throw new PayloadValidationError(`A value of the URL's path is ${JSON.stringify(value) ?? 'missing'}.`)
+  }
+  return found
+}
+
+/** A value percent-encoded, with all that has a meaning in URLs. */
+export function encode(value: string): string {
+  return encodeURIComponent(value).replace(/[!'()*]/g, (sign) => '%' + sign.charCodeAt(0).toString(16).toUpperCase())
+}
+
+/** A base URL with a path below it. */
+export function below(base: string, ...path: readonly string[]): string {
+  const [, origin, rest] = /^([^?#]*)(.*)$/s.exec(base) as RegExpExecArray
+  return origin.replace(/\/+$/, '') + path.map((one) => '/' + one).join('') + rest
+}
+
+// -- requests ----------------------------------------------------------------------------------
+
+/** The part of one event in the body: its JSON, or its text. */
+export interface Part {
+  item: unknown
+  lines: string
+}
+
+/** Make the part of an event; throws if its mapping fails. */
+export function partOf(one: PartnerRequest, context: Context): Part {
+  if (one.ndjson !== undefined) {
+    const values = one.ndjson
+      .map((line) => resolve(line, context))
+      .filter((line) => line !== undefined && line !== null)
+    const lines = values.map((line) => JSON.stringify(line) + '\n').join('')
+    return { item: values.length === 1 ? values[0] : values, lines }
+  }
+  if (one.form !== undefined) {
+    return { item: undefined, lines: one.form(context) }
+  }
+  if (one.text !== undefined) {
+    return { item: undefined, lines: text(resolve(one.text, context)) }
+  }
+  const item = one.json === undefined ? undefined : resolve(one.json, context)
+  const field = one.idempotencyKey?.field
+  return { item: field === undefined ? item : { ...(item as object), [field]: keyOf(one, context) }, lines: '' }
+}
+
+function bodyOf(one: PartnerRequest, parts: readonly Part[], settings: unknown): string | undefined {
+  if (one.ndjson !== undefined || one.form !== undefined || one.text !== undefined) {
+    return parts.map((part) => part.lines).join('')
+  }
+  const items = parts.map((part) => part.item).filter((item) => item !== undefined && item !== null)
+  if (one.batch === undefined) {
+    return items.length === 0 ? undefined : JSON.stringify(items[0])
+  }
+  return JSON.stringify(one.batch.json === undefined ? items : resolve(one.batch.json, { items, settings }))
+}
+
+/** Headers by a mapping, without null and undefined ones. */
+export function headersOf(mapping: Mapping, context: object): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(resolve(mapping, context) as Record<string, unknown>)) {
+    if (value !== null) {
+      headers[name.toLowerCase()] = text(value).trim()
+    }
+  }
+  return headers
+}
+
+function allHeaders(one: PartnerRequest, context: Context): Record<string, string> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  const type =
+    one.json !== undefined
+      ? 'application/json'
+      : one.form !== undefined
+      ? 'application/x-www-form-urlencoded'
+      : one.text !== undefined
+      ? 'text/plain; charset=utf-8'
+      : one.ndjson !== undefined
+      ? 'application/x-ndjson'
+      : undefined
+  if (type !== undefined) {
+    headers['content-type'] = type
+  }
+  Object.assign(headers, headersOf(one.headers ?? {}, context))
+  const header = one.idempotencyKey?.header
+  if (header !== undefined) {
+    headers[header.toLowerCase()] = keyOf(one, context)
+  }
+  return headers
+}
+
+function urlOf(one: PartnerRequest, context: Context): string {
+  const url = one.url(context)
+  const query = one.query?.(context) ?? ''
+  return query === '' ? url : url + (url.includes('?') ? '&' : '?') + query
+}
+
+function keyOf(one: PartnerRequest, context: Context): string {
+  const key = text(resolve(one.idempotencyKey?.from, context))
+  if (key.trim() === '') {
+    throw new PayloadValidationError('The event has no key, by which the partner recognizes a repeated request.')
+  }
+  return key
+}
+
+// -- answers -----------------------------------------------------------------------------------
+
+/** The answer: the value of its JSON, or its text; null if it is empty. */
+export function answerOf(response: ModifiedResponse): unknown {
+  const content = response.content.replace(/^\uFEFF/, '')
+  if (content.trim() === '') {
+    return null
+  }
+  try {
+    return JSON.parse(content) as unknown
+  } catch {
+    return content // partners answer "ok" in plain text
+  }
+}
+
+function judge(
+  one: PartnerRequest,
+  response: ModifiedResponse,
+  answer: unknown,
+  items: readonly unknown[]
+): Array<Failure | undefined> {
+  const { status } = response
+  const told = one.batch?.readFailures?.({ request: one, status, answer, items })
+  if (told !== undefined) {
+    return told
+  }
+  const failure =
+    status >= 200 && status < 300 ? unexpected(one, answer, status) : whole(one, response, answer, items.length)
+  return items.map(() => failure)
+}
+
+/** The failure that an answer of status 2xx stands for; undefined if it is a success. */
+function unexpected(one: PartnerRequest, answer: unknown, status: number): Failure | undefined {
+  if (one.isExpected === undefined || one.isExpected(answer)) {
+    return undefined
+  }
+  for (const refusal of one.refusals ?? []) {
+    if (refusal.when(answer)) {
+      const message = text(resolve(refusal.message, { answer })).trim() || 'refused without a reason'
+      return { kind: 'invalid', status, message, isRetryable: false, nothingApplied: true }
+    }
+  }
+  const message = 'The answer is not the expected one.'
+  return { kind: 'internal', status, message, isRetryable: true, nothingApplied: false }
+}
+
+function whole(one: PartnerRequest, response: ModifiedResponse, answer: unknown, count: number): Failure {
+  const { status } = response
+  const message = reasonOf(answer) || response.content.trim().slice(0, 1000)
+  const failure = failureOf(one, { status, message, body: answer }) ?? byStatus(one, status, message)
+  const isRefused = one.batch?.isAllOrNothing === true && status >= 400 && status < 500 && failure.kind !== 'timeout'
+  const isUnread = [307, 308, 413].includes(status)
+  return {
+    ...failure,
+    isThere: failure.isThere === true && count === 1,
+    nothingApplied: failure.nothingApplied || isRefused || isUnread
+  }
+}
+
+export interface Signal {
+  status: number
+  message: string
+  code?: string
+  body: unknown
+}
+
+/** The failure by the first rule that holds; undefined if none does. */
+export function failureOf(one: PartnerRequest, { status, message, code, body }: Signal): Failure | undefined {
+  const rule = one.errors.find(
+    (each) =>
+      (each.statuses?.some((known) => known === status || known === `${Math.floor(status / 100)}xx`) ?? true) &&
+      (each.code === undefined || each.code === code) &&
+      (each.message?.test(message) ?? true) &&
+      (each.body?.(body) ?? true)
+  )
+  if (rule === undefined) {
+    return undefined
+  }
+  const { kind, isRetryable, provesNothingApplied, isThere } = rule
+  return { kind, status, message, isRetryable, nothingApplied: provesNothingApplied, isThere }
+}
+
+/** The meaning of a status that no rule knows, as in Segment's framework. */
+export function byStatus(one: PartnerRequest, status: number, message: string): Failure {
+  const ofAddress = one.hasFixedUrl && [404, 405, 410, 415].includes(status)
+  const found = (kind: ErrorKind, isRetryable: boolean, nothingApplied: boolean): Failure => ({
+    kind,
+    status,
+    message,
+    isRetryable,
+    nothingApplied: nothingApplied || ofAddress
+  })
+  switch (status) {
+    case 401:
+      return found('authentication', false, true)
+    case 403:
+      return found('permission', false, true)
+    case 404:
+      return found('not_found', false, false)
+    case 408:
+      return found('timeout', true, false)
+    case 423:
+      return found('conflict', true, false)
+    case 429:
+      return found('rate_limit', true, true)
+    case 501:
+      return found('invalid', false, false)
+  }
+  return status >= 500 ? found('unavailable', true, false) : found('invalid', false, false)
+}
+
+/** The message of an error, from the places where partners write it. */
+function reasonOf(answer: unknown): string {
+  if (typeof answer === 'string') {
+    return answer.replace(/\s+/g, ' ').trim()
+  }
+  if (Array.isArray(answer)) {
+    return reasonOf(answer[0])
+  }
+  if (typeof answer !== 'object' || answer === null) {
+    return ''
+  }
+  const members = answer as Record<string, unknown>
+  const inner = ['error', 'errors', 'meta'].map((key) => reasonOf(members[key]))
+  const own = ['message', 'reason', 'detail', 'title'].map((key) => members[key])
+  const found = [...inner, ...own].find((one) => typeof one === 'string' && one.trim() !== '')
+  return text(found).replace(/\s+/g, ' ').trim()
+}
+
+// -- errors ------------------------------------------------------------------------------------
+
+const STATUS: Record<ErrorKind, number> = {
+  authentication: 401,
+  permission: 403,
+  not_found: 404,
+  invalid: 400,
+  conflict: 409,
+  rate_limit: 400,
+  timeout: 400,
+  unavailable: 400,
+  internal: 400
+}
+
+const RETRIED = [408, 423, 429, 500, 502, 503, 504] as const
+
+/** Whether Segment may send the event again. */
+export function isRepeated(failure: Failure, one: PartnerRequest): boolean {
+  return failure.isRetryable && failure.kind !== 'authentication' && (failure.nothingApplied || one.canRepeat)
+}
+
+/** The error of Segment's framework for a failure. */
+export function errorOf(failure: Failure, one: PartnerRequest): Error {
+  const { kind, status, message } = failure
+  if (kind === 'authentication') {
+    return new InvalidAuthenticationError(message)
+  }
+  if (isRepeated(failure, one)) {
+    return new RetryableError(message, RETRIED.find((known) => known === status) ?? 500)
+  }
+  if (failure.isRetryable) {
+    return notRepeated(message)
+  }
+  return new APIError(message, refusedStatus(failure))
+}
+
+/** A status by which Segment does not send the event again. */
+export function refusedStatus({ kind, status }: Failure): number {
+  const isRetried = status < 400 || status >= 500 || [408, 423, 429].includes(status)
+  return isRetried ? STATUS[kind] : status
+}
+
+function notRepeated(message: string): Error {
+  const text = `${message} The partner may have applied the request, and would count a second one, too: it is not sent again.`
+  return new IntegrationError(text, 'ANSWER_LOST', 400)
+}
+
+/** What is thrown where no answer came. */
+function lost(error: unknown, one: PartnerRequest): unknown {
+  const { code, message } = error as { code?: string; message?: string }
+  const wasNotSent = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'].includes(code ?? '')
+  return one.canRepeat || wasNotSent ? error : notRepeated(`${message ?? 'The answer was lost'}.`)
+}

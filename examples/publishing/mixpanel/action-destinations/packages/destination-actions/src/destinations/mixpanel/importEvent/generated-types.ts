@@ -1,0 +1,42 @@
+// Generated file. DO NOT MODIFY IT BY HAND.
+
+export interface Payload {
+  /**
+   * The name of the event.
+   */
+  event: string
+  /**
+   * The ID of the user. Mixpanel refuses IDs that only stand for a missing one, such as `null`.
+   */
+  distinct_id: string
+  /**
+   * The ID of the message. Mixpanel recognizes an event that comes again by an ID of at most 36 letters, digits, and hyphens, which this destination derives from it.
+   */
+  insert_id: string
+  /**
+   * The time of the event, which this destination sends in milliseconds.
+   */
+  time: string | number
+  /**
+   * The address that Mixpanel derives the place of the user from.
+   */
+  ip?: string
+  /**
+   * The properties of the event.
+   */
+  properties?: {
+    [k: string]: unknown
+  }
+  /**
+   * Whether Segment sends up to 2,000 events in one request.
+   */
+  enable_batching?: boolean
+  /**
+   * The largest number of events in one request.
+   */
+  batch_size?: number
+  /**
+   * The largest number of bytes in one request.
+   */
+  batch_bytes?: number
+}

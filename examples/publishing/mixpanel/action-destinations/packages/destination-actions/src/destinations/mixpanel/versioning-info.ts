@@ -1,0 +1,3 @@
+// Exported by `destinations export segment` from mixpanel 1.0.0.
+/** The requests to Mixpanel name no version of its API. */
+export {}

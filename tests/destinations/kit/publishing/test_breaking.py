@@ -1,0 +1,339 @@
+"""What a new version would break for customers is found by comparing it with what is live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from destinations.errors import DefinitionError, UsageError
+from destinations.kit.publishing import RULES, check, read_publication
+from tests.destinations.kit.publishing.conftest import (
+    Change,
+    action_of,
+    destination_of,
+    field_of,
+)
+
+
+def _renamed_field(files: dict[str, Any]) -> None:
+    fields = action_of(files)["fields"]
+    fields["properties"]["names"] = fields["properties"].pop("name")
+    fields["required"] = ["id", "user", "time"]
+    json_ = destination_of(files)["requests"]["sendEvents"]["rest"]["json"]
+    json_["name"] = {"@path": "$.payload.names"}
+
+
+def _renamed_action(files: dict[str, Any]) -> None:
+    files["sendEvent.yaml"] = {**files.pop("trackEvent.yaml"), "slug": "sendEvent"}
+    destination_of(files)["presets"][0]["partnerAction"] = "sendEvent"
+    for name in ("sent", "refused"):
+        files[f"cases/{name}.yaml"]["expected"][0]["action"] = "sendEvent"
+
+
+def _new_setting(**more: Any) -> Change:
+    def change(files: dict[str, Any]) -> None:
+        settings = destination_of(files)["settings"]
+        settings["properties"]["plan"] = {
+            "title": "Plan",
+            "description": "The plan of your account.",
+            "type": "string",
+            **more,
+        }
+        settings["required"] = ["apiKey", "plan"]
+        for name in ("sent", "refused"):
+            files[f"cases/{name}.yaml"]["settings"]["plan"] = "pro"
+
+    return change
+
+
+def _required(key: str) -> Change:
+    return lambda files: action_of(files)["fields"]["required"].append(key)
+
+
+def _field(key: str, **more: Any) -> Change:
+    return lambda files: field_of(files, key).update(more)
+
+
+def _without(key: str, *keywords: str) -> Change:
+    return lambda files: [field_of(files, key).pop(one) for one in keywords]
+
+
+def _region(**more: Any) -> Change:
+    return lambda files: destination_of(files)["settings"]["properties"]["region"].update(more)
+
+
+BROKEN: Final[list[tuple[str, Change, str]]] = [
+    (
+        "live-action-removed",
+        _renamed_action,
+        (
+            "the action trackEvent is gone: mappings of customers that use it fail; it seems "
+            "to be sendEvent now"
+        ),
+    ),
+    (
+        "live-field-removed",
+        _renamed_field,
+        (
+            "the field name of trackEvent is gone: what customers have set for it is lost; "
+            "did you mean names?"
+        ),
+    ),
+    (
+        "live-required-field",
+        _required("plan"),
+        (
+            "the field plan of trackEvent is required now: mappings of customers, who have "
+            "not mapped it, fail"
+        ),
+    ),
+    (
+        "live-required-field",
+        _new_setting(),
+        (
+            "the setting plan is new and is required: destinations of customers, who have not "
+            "entered it, stop"
+        ),
+    ),
+    (
+        "live-required-field",
+        _field(
+            "plan",
+            **{
+                "x-requiredWhen": {
+                    "conditions": [{"field": "name", "operator": "is", "value": "Order Completed"}]
+                }
+            },
+        ),
+        (
+            "the field plan of trackEvent is required in some cases now: mappings of "
+            "customers, who have not mapped it, fail"
+        ),
+    ),
+    (
+        "live-type",
+        lambda files: (
+            field_of(files, "plan").pop("enum"),
+            field_of(files, "plan").update(type="integer"),
+        ),
+        (
+            "the field plan of trackEvent was string and is integer: what customers have "
+            "entered or mapped may be refused"
+        ),
+    ),
+    (
+        "live-choice-removed",
+        _field("plan", enum=["free"]),
+        (
+            "the field plan of trackEvent has no choice 'pro' any more: customers who chose "
+            "it get an error"
+        ),
+    ),
+    (
+        "live-choice-removed",
+        _region(enum=["us", "uk"]),
+        "the setting region has no choice 'eu' any more: customers who chose it get an error",
+    ),
+    (
+        "live-choice-removed",
+        _field("user", enum=["user_1"]),
+        (
+            "the field user of trackEvent took any value and has 1 choice: other values of "
+            "customers are refused"
+        ),
+    ),
+    (
+        "live-stricter",
+        _field("user", maxLength=8),
+        (
+            "the field user of trackEvent must be at most 8 now: values that customers send "
+            "are refused"
+        ),
+    ),
+    (
+        "live-stricter",
+        _field("user", format="email"),
+        (
+            "the field user of trackEvent must have the format email now: values that "
+            "customers send are refused"
+        ),
+    ),
+    (
+        "live-scheme",
+        lambda _: None,
+        "the authentication was oauth2 and is custom: what customers entered is not used",
+    ),
+    (
+        "live-identity",
+        lambda files: destination_of(files).update(name="Acme Two"),
+        (
+            "the live name is 'Acme', and this one 'Acme Two': customers would lose the "
+            "destination that they have set up"
+        ),
+    ),
+    (
+        "live-default",
+        _field("user", default={"@path": "$.anonymousId"}),
+        (
+            "the default of the field user of trackEvent has changed: mappings of customers "
+            "keep the former one"
+        ),
+    ),
+    (
+        "live-default",
+        _region(default="eu"),
+        (
+            "the default of the setting region has changed: customers who have not set it may "
+            "get the new one"
+        ),
+    ),
+    (
+        "live-batching",
+        lambda files: destination_of(files)["requests"]["sendEvents"].pop("batch"),
+        "trackEvent took batches, and takes single events now: customers see more delay",
+    ),
+    (
+        "live-preset",
+        lambda files: destination_of(files)["presets"][0].update(name="Send events"),
+        (
+            "the preset 'Track events' is gone: customers who add the destination from now on "
+            "start without it"
+        ),
+    ),
+]
+
+
+def _edited(live: Path, rule: str) -> None:
+    if rule == "live-scheme":
+        data = json.loads(live.read_text("utf-8"))
+        data["authentication"]["scheme"] = "oauth2"
+        live.write_text(json.dumps(data), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "message"),
+    BROKEN,
+    ids=[f"{number}-{one[0]}" for number, one in enumerate(BROKEN)],
+)
+def test_each_change(
+    written: Callable[..., Path], live: Path, rule: str, change: Change, message: str
+) -> None:
+    """A breaking change is found, with what customers would see, and a line of the definition."""
+    _edited(live, rule)
+    findings = check(read_publication(written(change), live))
+    mine = [one.issue for one in findings if one.rule.id == rule]
+    assert message in [one.message for one in mine], [str(one.issue) for one in findings]
+    assert all(one.line is not None for one in mine)
+    found = {one.rule.id for one in findings if one.rule.id.startswith("live-")}
+    # Batches go, and with them the fields that Segment gives to actions with batches.
+    assert found - {rule} <= ({"live-field-removed"} if rule == "live-batching" else set())
+
+
+def test_every_rule_is_tested() -> None:
+    """No rule for live destinations is without a case."""
+    assert {rule.id for rule in RULES if rule.id.startswith("live-")} == {one[0] for one in BROKEN}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: None,
+        _field("plan", enum=["free", "pro", "team"]),
+        _field("plan", title="The plan", description="Which plan the user has."),
+        _without("plan", "enum"),
+        lambda files: action_of(files)["fields"]["required"].remove("name"),
+        lambda files: destination_of(files).update(
+            description="Acme counts what users do, in a new way."
+        ),
+        lambda files: destination_of(files)["presets"].append(
+            {"name": "More", "partnerAction": "trackEvent", "subscribe": 'type = "page"'}
+        ),
+    ],
+)
+def test_what_customers_can_keep(written: Callable[..., Path], live: Path, change: Change) -> None:
+    """What only adds or loosens breaks nothing."""
+    findings = check(read_publication(written(change), live))
+    assert [str(one.issue) for one in findings] == []
+
+
+def _metadata(**changes: Any) -> str:
+    action = {"title": "Track event", "fields": {"id": {"type": "string"}}}
+    data = {
+        "slug": "actions-acme",
+        "name": "Acme",
+        "actions": {"trackEvent": action},
+        "presets": [],
+        **changes,
+    }
+    return json.dumps({key: value for key, value in data.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("{", DefinitionError, "live.json:1"),
+        ("[]", DefinitionError, "must be an object, as in a metadata.json"),
+        ('{"name": "x"}', DefinitionError, "it lacks slug, actions, presets"),
+        (_metadata(actions=None), DefinitionError, "it lacks actions"),
+        (_metadata(presets={}), DefinitionError, "/presets: must be an array"),
+        (_metadata(actions={"a": 1}), DefinitionError, "/actions/a: must be an action with fields"),
+        (
+            _metadata(actions={"a": {"fields": {"b": {}}}}),
+            DefinitionError,
+            "/actions/a/fields/b: must be a field with a type",
+        ),
+        (_metadata(presets=[1]), DefinitionError, "/presets/0: must be a preset with a name"),
+        (_metadata(authentication=[1]), DefinitionError, "/authentication: must be an object"),
+        (
+            _metadata(authentication={"scheme": "custom", "fields": {"key": "x"}}),
+            DefinitionError,
+            "/authentication/fields/key: must be a field with a type",
+        ),
+        (
+            _metadata(actions={"a": {"fields": {"b": {"type": "string", "choices": [1]}}}}),
+            DefinitionError,
+            "/actions/a/fields/b: must have choices with a value each",
+        ),
+        (
+            _metadata(slug="actions-other", name="Other", actions={"else": {"fields": {}}}),
+            UsageError,
+            "is the file of another destination: Other (actions-other), not Acme (actions-acme)",
+        ),
+    ],
+)
+def test_unreadable_metadata(
+    written: Callable[..., Path], tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    """A file that is no metadata.json, or another one's, is an error that names the place."""
+    path = tmp_path / "live.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(error) as caught:
+        read_publication(written(), path)
+    assert message in str(caught.value)
+    assert "live.json" in str(caught.value)
+
+
+def test_missing_metadata(written: Callable[..., Path], tmp_path: Path) -> None:
+    """A file that is not there, not UTF-8, or a folder is named."""
+    (tmp_path / "latin.json").write_bytes(b'"\xe4"')
+    for name, message in (
+        ("none.json", "cannot read"),
+        ("latin.json", "is not UTF-8"),
+        ("", "cannot read"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_publication(written(), tmp_path / name)
+
+
+def test_a_direct_destination_has_no_metadata(written: Callable[..., Path], live: Path) -> None:
+    """The option is refused, instead of being without effect."""
+
+    def change(files: dict[str, Any]) -> None:
+        destination_of(files)["publishing"]["as"] = "direct"
+
+    with pytest.raises(UsageError, match="leave out --published"):
+        read_publication(written(change), live)

@@ -1,0 +1,277 @@
+"""What a pack holds for each kind of destination, and when none is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.errors import DefinitionError, UsageError
+from destinations.kit.partner_page import read_page
+from destinations.kit.publishing import Pack, make_pack, stale_files, write_pack
+from destinations.secrets import Secret
+from tests.destinations.kit.publishing.conftest import Change, destination_of, field_of
+
+CODE = "action-destinations/packages/destination-actions/src/destinations/acme"
+PAGE = "segment-docs/src/connections/destinations/catalog/actions-acme/index.md"
+
+Written = Callable[..., Path]
+
+
+def _texts(pack: Pack) -> Mapping[str, str]:
+    return {name: data.decode() for name, data in pack.files.items()}
+
+
+def _contents(folder: Path) -> Mapping[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _without_images(files: dict[str, Any]) -> None:
+    for name in ("logo", "mark"):
+        del files[f"publishing/{name}.svg"]
+    del destination_of(files)["publishing"]
+    del destination_of(files)["maintainer"]
+
+
+def test_a_pack_for_actions(written: Written, tmp_path: Path) -> None:
+    """It has the folder, the page, the texts of both pull requests, the mail and the checklist."""
+    pack = make_pack(written(), tmp_path / "pack")
+    texts = _texts(pack)
+    assert {name for name in texts if not name.startswith(CODE)} == {
+        *("CHECKLIST.md", "docs-pull-request.md", "logo.svg", "mail.md", "mark.svg"),
+        *("pack.json", "pull-request.md", PAGE),
+    }
+    assert {f"{CODE}/index.ts", f"{CODE}/metadata.json", f"{CODE}/trackEvent/index.ts"} <= {*texts}
+    assert read_page(texts[PAGE]).front_matter == {"title": "Acme Destination"}
+    request = texts["pull-request.md"]
+    assert request.startswith("# Add the destination Acme\n")
+    assert '| `trackEvent` | Record an event of a user. | `type = "track"` | up to 100' in request
+    assert "| `apiKey` | `password` | yes |" in request
+    assert "`versioning-info.ts` has all versions of the API: 'v2'." in request
+    assert "has 2 tests, made from 2 recorded cases" in request
+    mail = texts["mail.md"]
+    for line in (
+        "| **Slug** | `actions-acme` |",
+        "| **Primary category** | Analytics |",
+        "| **Secondary category** | none |",
+        "| **Logo** | attached (`logo.svg`) |",
+        "| **Support address** | integrations@example.com |",
+        "| **Test account** | Write to partners@example.com. |",
+        "| API key | On the page Settings. |",
+    ):
+        assert f"{line}\n" in mail
+    assert "## Open" not in texts["CHECKLIST.md"]
+
+
+def test_what_can_follow(written: Written, tmp_path: Path) -> None:
+    """What a mail can bring later is open in the checklist and in the mail, and stops nothing."""
+    pack = make_pack(written(_without_images), tmp_path / "pack")
+    texts = _texts(pack)
+    assert [one.rule.id for one in pack.open_findings] == [
+        *("support", "test-account", "logo-missing", "mark-missing"),
+    ]
+    assert texts["CHECKLIST.md"].count("\n- [ ] There is no ") == 3
+    assert "| **Logo** | **(to be added)** |" in texts["mail.md"]
+    assert "logo.svg" not in texts
+
+
+def test_written_whole_and_made_anew(written: Written, tmp_path: Path) -> None:
+    """A pack is up to date once it is written; the next one takes out what it no longer has."""
+    into = tmp_path / "pack"
+    first = make_pack(written(), into)
+    assert stale_files(first) == list(first.files)
+    write_pack(first)
+    assert _contents(into) == first.files
+    assert stale_files(make_pack(tmp_path / "acme", into)) == []
+    (into / "notes.txt").write_text("mine", "utf-8")
+    (tmp_path / "acme" / "publishing" / "logo.svg").unlink()
+    second = make_pack(tmp_path / "acme", into)
+    assert sorted(stale_files(second)) == ["CHECKLIST.md", "logo.svg", "mail.md", "pack.json"]
+    write_pack(second)
+    assert not (into / "logo.svg").exists()
+    assert (into / "notes.txt").read_text("utf-8") == "mine"
+
+
+def test_code_by_hand_stays(written: Written, tmp_path: Path) -> None:
+    """What is between the marks of an exported file is in the next pack."""
+    into = tmp_path / "pack"
+    write_pack(make_pack(written(), into))
+    index = into / CODE / "index.ts"
+    text = index.read_text("utf-8").replace("// By hand: end", "const mine = 1\n// By hand: end")
+    index.write_text(text, "utf-8")
+    assert stale_files(make_pack(tmp_path / "acme", into)) == []
+
+
+def _manifest(**changes: Any) -> str:
+    made = {"madeBy": "destinations publish pack", "destination": "acme", "files": []}
+    return json.dumps({**made, **changes})
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"notes.txt": "mine"}, "is no pack of `destinations publish pack`"),
+        ({"pack.json": "{"}, "is no pack"),
+        ({"pack.json": "[]"}, "is no pack"),
+        ({"pack.json": _manifest(madeBy="me")}, "is no pack"),
+        ({"pack.json": _manifest(files=None)}, "is no pack"),
+        ({"pack.json": _manifest(destination="other")}, "is the pack of other"),
+    ],
+)
+def test_a_foreign_folder(
+    written: Written, tmp_path: Path, files: Mapping[str, str], message: str
+) -> None:
+    """It is refused and stays; with force, what the pack has is written into it."""
+    into = tmp_path / "pack"
+    into.mkdir()
+    for name, text in files.items():
+        (into / name).write_text(text, "utf-8")
+    before = _contents(into)
+    folder = written()
+    with pytest.raises(UsageError, match=message):
+        make_pack(folder, into)
+    assert _contents(into) == before
+    write_pack(make_pack(folder, into, force=True))
+    assert before.keys() | {"CHECKLIST.md"} <= _contents(into).keys()
+
+
+def test_a_manifest_names_files_elsewhere(written: Written, tmp_path: Path) -> None:
+    """No file outside of the pack is taken out, whatever its list says."""
+    into = tmp_path / "pack"
+    into.mkdir()
+    (tmp_path / "mine.txt").write_text("mine", "utf-8")
+    names = ["../mine.txt", str(tmp_path / "mine.txt"), 1]
+    (into / "pack.json").write_text(_manifest(files=names), "utf-8")
+    pack = make_pack(written(), into)
+    assert pack.obsolete == ()
+    write_pack(pack)
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_file_in_its_place(written: Written, tmp_path: Path) -> None:
+    """A file where the folder would be is named."""
+    (tmp_path / "pack").write_text("", "utf-8")
+    with pytest.raises(UsageError, match="is a file: expected a folder"):
+        make_pack(written(), tmp_path / "pack")
+
+
+def _convert(files: dict[str, Any]) -> None:
+    convert = {"@convert": {"value": {"@path": "$.messageId"}, "to": "uuid"}}
+    field_of(files, "id")["default"] = convert
+
+
+def _image(name: str, text: str) -> Change:
+    def change(files: dict[str, Any]) -> None:
+        files[f"publishing/{name}.svg"] = text
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "messages"),
+    [
+        (_image("mark", "<svg"), DefinitionError, ("mark.svg:1: is not XML", "Export it again")),
+        (
+            lambda files: destination_of(files).update(categories=["Analytic", "CMR"]),
+            DefinitionError,
+            ("'Analytic'; near it: Analytics", "'CMR'; near it: CRM"),
+        ),
+        (_convert, DefinitionError, ("trackEvent.yaml:", "@convert has no counterpart")),
+        (
+            lambda files: files.update({"page/overview.md.j2": "{{ nothing_like_it }}"}),
+            DefinitionError,
+            ("the page of acme", "nothing_like_it"),
+        ),
+        (
+            lambda files: destination_of(files).update(description="Acme. " * 90),
+            DefinitionError,
+            ("has 539 characters", "Shorten"),
+        ),
+    ],
+)
+def test_what_stops_a_pack(
+    written: Written, tmp_path: Path, change: Change, error: type[Exception], messages: list[str]
+) -> None:
+    """An error that cannot follow later is told with its place and its cure; nothing is written."""
+    with pytest.raises(error) as caught:
+        make_pack(written(change), tmp_path / "pack")
+    assert all(one in str(caught.value) for one in messages), str(caught.value)
+    assert not (tmp_path / "pack").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "is_written"),
+    [
+        (lambda files: destination_of(files).update(categories=["Analytic"]), True),
+        (_convert, False),
+        (lambda files: files.update({"page/overview.md.j2": "{{ nothing_like_it }}"}), False),
+    ],
+)
+def test_force(written: Written, tmp_path: Path, change: Change, *, is_written: bool) -> None:
+    """It writes despite errors, but neither a part of the code nor a pack without a page."""
+    folder = written(change)
+    if not is_written:
+        with pytest.raises((DefinitionError, UsageError)):
+            make_pack(folder, tmp_path / "pack", force=True)
+        return
+    pack = make_pack(folder, tmp_path / "pack", force=True)
+    assert "no category 'Analytic'" in _texts(pack)["CHECKLIST.md"]
+
+
+def test_an_update(written: Written, tmp_path: Path, live: Path) -> None:
+    """With what is live, the pull request says that it was compared, and what changes."""
+
+    def change(files: dict[str, Any]) -> None:
+        field_of(files, "user")["default"] = {"@path": "$.anonymousId"}
+        for name in ("sent", "refused"):
+            files[f"cases/{name}.yaml"]["events"][0]["anonymousId"] = "user_1"
+
+    request = _texts(make_pack(written(change), tmp_path / "pack", published=live))[
+        "pull-request.md"
+    ]
+    assert request.startswith("# Update the destination Acme\n")
+    assert "no action, field, setting or choice is gone" in request
+    assert "- the default of the field user of trackEvent has changed" in request
+
+
+def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None:
+    """It is refused; with force, the pull request says what it breaks."""
+
+    def change(files: dict[str, Any]) -> None:
+        field_of(files, "plan")["enum"] = ["free"]
+
+    folder = written(change)
+    with pytest.raises(DefinitionError, match="has no choice 'pro' any more"):
+        make_pack(folder, tmp_path / "pack", published=live)
+    pack = make_pack(folder, tmp_path / "pack", published=live, force=True)
+    request = _texts(pack)["pull-request.md"]
+    assert "this breaks what customers have set up" in request
+    assert "- the field plan of trackEvent has no choice 'pro' any more" in request
+
+
+def test_options_of_the_other_kind(written: Written, tmp_path: Path) -> None:
+    """A seed and a key are for an endpoint, and cannot be given together."""
+    folder, into = written(), tmp_path / "pack"
+    with pytest.raises(UsageError, match="--seed is for the endpoint"):
+        make_pack(folder, into, seed=tmp_path / "seed.yaml")
+    with pytest.raises(UsageError, match="--key is for the endpoint"):
+        make_pack(folder, into, key=Secret("a-key"))
+
+
+def _direct(files: dict[str, Any]) -> None:
+    destination_of(files)["publishing"] |= {"as": "direct"}
+
+
+def test_direct_refusals(written: Written, tmp_path: Path) -> None:
+    """What an endpoint cannot be checked with is said before anything is started."""
+    folder, into = written(_direct), tmp_path / "pack"
+    with pytest.raises(UsageError, match="cannot be used with --key"):
+        make_pack(folder, into, seed=tmp_path / "seed.yaml", key=Secret("a-key"))
+    with pytest.raises(UsageError, match=r"there is no publishing\.endpoint"):
+        make_pack(folder, into, key=Secret("a-key"))
+    with pytest.raises(UsageError, match="has no setting that leads to a sandbox"):
+        make_pack(folder, into)
