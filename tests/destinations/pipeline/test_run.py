@@ -335,6 +335,35 @@ def test_a_partner_that_stays_away(kept: Runner, scripted: Any, replies: Any) ->
     assert report.totals.outcomes == {Outcome.DELIVERED: 30}
 
 
+@pytest.mark.parametrize(
+    "page", [None, {"message": "We are back soon."}, "<html>maintenance</html>"], ids=str
+)
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_partner_that_answers_all_with_a_page(
+    bind: Bind, tmp_path: Path, scripted: Any, replies: Any, page: object, idempotent: bool
+) -> None:
+    """It comes with a 200, and is an outage all the same: it ends no queue, and floods nobody."""
+
+    def change(documents: Any) -> None:
+        save = documents["destination"]["requests"]["save"]
+        save |= {"expect": {"type": "object", "required": ["saved"]}, "idempotent": idempotent}
+
+    runner = Runner(bind(change), tmp_path / "store.sqlite3")
+    events = [{"type": "page", "userId": f"u{at}", "name": str(at)} for at in range(60)]
+    transport = scripted([replies.http(200, page)])
+    report = runner(transport, _entries(*events), outage=20.0)
+    assert report.stopped is not None
+    assert report.stopped.why == "unavailable"
+    ready = report.totals.outcomes[State.READY]
+    # What may have been applied is for an operator: only what was under way when it began.
+    held = report.totals.outcomes.get(State.HELD, 0)
+    assert (ready, held) == (60, 0) if idempotent else ready + held == 60
+    assert held <= 10
+    assert len(transport.requests) < 20
+    report = runner(scripted([replies.http(200, {"saved": True})]), _entries(*events))
+    assert report.totals.outcomes[Outcome.DELIVERED] == 60 - held
+
+
 class _Hanging:
     """Does not answer some requests, until it is hung up, or never; ``seconds`` go by meanwhile."""
 
