@@ -134,6 +134,9 @@ def _steps(
         if "next" in find and asked is not None and not reads(_sent(asked), "page"):
             message = f"has no effect: no mapping of {step['request']} reads $.page"
             yield document.issue(f"{own}/next", message)
+        if "next" not in find and asked is not None and reads(_sent(asked), "page"):
+            message = f"needs next, as {step['request']} reads $.page: only one page is looked at"
+            yield document.issue(own, message)
 
 
 def _unread(
@@ -156,6 +159,9 @@ def _unread(
     elif "next" in ask and not reads(sent[-1], "page"):
         message = "has no effect: no mapping of the last request reads $.page"
         yield document.issue(f"{_ASK}/next", message)
+    elif "next" not in ask and "find" not in ask.get("steps", [{}])[-1] and reads(sent[-1], "page"):
+        message = "needs next, as the last request reads $.page: only one page would be added up"
+        yield document.issue(_ASK, message)
 
 
 def _sent(request: Mapping[str, Any]) -> list[object]:

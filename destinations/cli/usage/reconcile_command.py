@@ -310,6 +310,8 @@ class _Text(_Shown):
             say(f"{names[0]} of {names[1]}: {parts}, {off}")
         for kind, reason in report.reasons.items():
             say(f"  {_reason(kind, reason)}")
+        if report.result == "differs" and not report.reasons:
+            say("  nothing in the store explains it")
 
     def end(self, results: Counter[str]) -> None:
         """Print the summary."""

@@ -148,9 +148,11 @@ def test_differences(bench: Bench) -> None:
     bench.partner.events.pop("3")
     done = bench.reconcile()
     assert done.code == 1
-    assert done.out.splitlines()[:3] == [
+    assert done.out.splitlines()[:5] == [
         "calls of bob: ours 4, the partner's 6.25, difference -2.25",
+        "  nothing in the store explains it",
         "calls of cid: ours 1, the partner's 0, difference 1",
+        "  nothing in the store explains it",
         "3 pairs of user and feature: 1 equal, 2 differ.",
     ]
     assert bench.reconcile("--user", "ann").code == 0

@@ -26,7 +26,6 @@ GET: Any = {
             "of": {"@path": "$.usage.user"},
             "from": {"@path": "$.usage.from"},
             "to": {"@path": "$.usage.to"},
-            "page": {"@path": "$.page"},
         },
     },
 }
@@ -194,9 +193,14 @@ ISSUES: dict[str, tuple[Change, str, str]] = {
         "no request reads $.usage.from, so the answer is that of another time",
     ),
     "pages that are the same": (
-        _given(ask__next={"@path": "$.answer.next"}, R_used__rest__query__page=None),
+        _given(ask__next={"@path": "$.answer.next"}),
         "/usage/ask/next",
         "has no effect: no mapping of the last request reads $.page",
+    ),
+    "only the first page": (
+        _given(R_used__rest__query__page={"@path": "$.page"}),
+        "/usage/ask",
+        "needs next, as the last request reads $.page: only one page would be added up",
     ),
     "an answer that no request has": (
         _given(ask__nothing=["missing"]),
@@ -243,7 +247,11 @@ def test_issues(write_definition: Write, name: str) -> None:
 FINE: dict[str, Change] = {
     "one request": _given(),
     "steps": _given(STEPS),
-    "pages": _given(ask__next={"@path": "$.answer.next"}, ask__aligned="1h"),
+    "pages": _given(
+        ask__next={"@path": "$.answer.next"},
+        ask__aligned="1h",
+        R_used__rest__query__page={"@path": "$.page"},
+    ),
     "a POST that reads": _given(R_used__rest__method="POST", R_used__readOnly=True),
     "a setting and the event's time": _given(
         user={"@template": "{{payload.thing}}@{{settings.limit}}"},
