@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from destinations.definition import ErrorClass
@@ -12,7 +12,7 @@ from destinations.errors import TransportError
 from destinations.http.answer import Failure, HttpResponse
 from destinations.http.envelope import error_text, one_line, parse_body, retry_after
 from destinations.http.error_rules import meaning_of_status
-from destinations.secrets import NO_TOKEN
+from destinations.secrets import MASK, NO_TOKEN
 
 __all__ = ["RULE", "Cure", "TokenAnswer", "TokenError", "lost_answer", "read_answer", "refused"]
 
@@ -42,23 +42,38 @@ class Cure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """A new token; ``lifetime`` is in seconds, None where the answer names none."""
+    """A new token; ``lifetime`` is in seconds, None where the answer names none.
+
+    ``issue`` says what is wrong with the refresh token beside it, if anything.
+    """
 
     access_token: str = field(repr=False)
     lifetime: float | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    issue: str = ""
 
 
 class TokenError(Exception):
     """No token could be got; ``failure`` says why, and what follows.
 
     ``is_lost`` says that the request may have arrived, and no answer says what came of it.
+    ``refresh_token`` came with an answer that has no access token of use: the partner may take no
+    other one from now on. ``issue`` says what is wrong with such an answer.
     """
 
-    def __init__(self, failure: Failure, *, is_lost: bool = False) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        is_lost: bool = False,
+        refresh_token: str | None = None,
+        issue: str = "",
+    ) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.is_lost = is_lost
+        self.refresh_token = refresh_token
+        self.issue = issue
 
     @property
     def is_refused(self) -> bool:
@@ -81,6 +96,35 @@ def read_answer(
         body = parse_body(response)
     except ValueError:
         body = None
+    if not 200 <= response.status < 300:
+        return _read(response, body, place, mask, cures)
+    # Whatever else is wrong with a success: its refresh token may be the only one that is taken.
+    refresh, issue = _refresh_token(body)
+
+    def mask_all(text: str) -> str:
+        return mask(text if refresh is None else text.replace(refresh, MASK))
+
+    try:
+        answer = _read(response, body, place, mask_all, cures)
+    except TokenError as error:
+        said = error.failure.message.removeprefix(f"{NO_TOKEN} {place}: ").partition(";")[0]
+        raise TokenError(
+            error.failure,
+            is_lost=error.is_lost,
+            refresh_token=refresh,
+            issue=" and ".join(filter(None, (said, issue))),
+        ) from None
+    return replace(answer, refresh_token=refresh, issue=issue)
+
+
+def _read(
+    response: HttpResponse,
+    body: object,
+    place: str,
+    mask: Callable[[str], str],
+    cures: Mapping[str, Cure],
+) -> TokenAnswer:
+    """Return the access token in an answer; see `read_answer`."""
     data: Mapping[str, Any] = body if isinstance(body, dict) else {}
     status = response.status
     is_success = 200 <= status < 300
@@ -88,7 +132,7 @@ def read_answer(
     is_error = isinstance(code, str) and bool(code)
     # A token beside an error is one: with it a refresh token may have come that is taken once.
     if is_success and isinstance(given, str) and (given.strip() or not is_error):
-        return _token(data, given.strip(), place)
+        return _token(data, given.strip(), place, mask)
     if status >= 500 or status in {408, 429}:
         said = _shown(response, body, mask)
         meaning = meaning_of_status(status)
@@ -166,11 +210,10 @@ def _may_pass(
     )
 
 
-def _token(data: Mapping[str, Any], token: str, place: str) -> TokenAnswer:
-    """Return the token of an answer; raises `TokenError` for one that cannot be used.
-
-    Then a refresh token that came with it is lost.
-    """
+def _token(
+    data: Mapping[str, Any], token: str, place: str, mask: Callable[[str], str]
+) -> TokenAnswer:
+    """Return the access token of an answer; raises `TokenError` for one that cannot be used."""
     said = ""
     kind = data.get("token_type")
     if not token:
@@ -178,15 +221,20 @@ def _token(data: Mapping[str, Any], token: str, place: str) -> TokenAnswer:
     elif not token.isascii() or not token.isprintable():
         said = "its access_token cannot be sent in a header"
     elif isinstance(kind, str) and kind.strip() and kind.strip().lower() != "bearer":
-        said = f"it gives tokens of the type {one_line(kind)[:40]!r}: expected Bearer"
+        said = f"it gives tokens of the type {mask(one_line(kind))[:40]!r}: expected Bearer"
     if said:
         raise _may_pass(place, said, "invalid", status=200, is_lost=True)
-    refresh = data.get("refresh_token")
-    return TokenAnswer(
-        token,
-        _lifetime(data.get("expires_in")),
-        refresh if isinstance(refresh, str) and refresh.strip() else None,
-    )
+    return TokenAnswer(token, _lifetime(data.get("expires_in")))
+
+
+def _refresh_token(body: object) -> tuple[str | None, str]:
+    """Return the refresh token of an answer, or what is wrong with it; neither without one."""
+    given = body.get("refresh_token") if isinstance(body, dict) else None
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return None, ""
+    if not isinstance(given, str):
+        return None, "its refresh_token is not text"
+    return given, ""
 
 
 def _lifetime(given: object) -> float | None:

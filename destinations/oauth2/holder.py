@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -255,12 +256,16 @@ class TokenHolder:
         refresh = None if seed is None else kept.refresh_token or seed
         before = kept
         if refresh is not None and not kept.is_lost:
-            before = replace(kept, is_lost=True)
+            before = replace(kept, is_lost=True, issue="")
             version = self._keep(before, kept, version, endpoint)
         try:
-            answer = endpoint.ask(refresh, transport, _LOST_NOTE if kept.is_lost else "")
+            answer = endpoint.ask(refresh, transport, _note_on(kept))
         except TokenError as error:
-            if before is not kept and not error.is_lost:
+            if refresh is not None and error.refresh_token is not None:
+                self._keep_refresh_token(error, refresh, before, version)
+            elif refresh is not None and error.is_lost and error.issue:
+                self._keep_if_possible(replace(before, issue=error.issue), before, version)
+            elif before is not kept and not error.is_lost:
                 self._keep(kept, before, version, endpoint)  # it was answered, or never sent
             raise
         self._remember(answer.access_token, answer.refresh_token)
@@ -282,6 +287,33 @@ class TokenHolder:
             found, _ = self._keeper.load(self._name)
             return found if found is not None and found.access_token is not None else made
         return made
+
+    def _keep_refresh_token(
+        self, error: TokenError, sent: str, before: KeptToken, version: str
+    ) -> None:
+        """Keep the refresh token of an answer that has no access token of use.
+
+        With it the next renewal is asked for, so nothing is lost.
+        """
+        self._remember(error.refresh_token)
+        made = replace(before, refresh_token=error.refresh_token, is_lost=False, issue=error.issue)
+        if error.refresh_token == sent:
+            self._keep_if_possible(made, before, version)
+            return
+        try:
+            saved = self._replaced(made, before, version)
+        except DestinationsError:
+            self._unsaved = made, before, version
+            raise
+        if saved is None:  # only where the lock was lost: what is kept may be newer
+            _LOG.warning("another process renewed an access token at the same time")
+
+    def _keep_if_possible(self, token: KeptToken, known: KeptToken, version: str) -> None:
+        """Keep what only explains; without it, nothing is lost."""
+        if token == known:
+            return
+        with contextlib.suppress(DestinationsError):
+            self._replaced(token, known, version)
 
     def _keep(
         self, token: KeptToken, known: KeptToken, version: str, endpoint: TokenEndpoint
@@ -308,6 +340,7 @@ class TokenHolder:
             answer.lifetime,
             answer.refresh_token or kept.refresh_token,
             after_401=after_401,
+            issue=answer.issue,
         )
 
     def _take(self, kept: KeptToken, *, is_accepted: bool) -> str:
@@ -331,6 +364,13 @@ class TokenHolder:
             for one in secrets:
                 if one is not None and one not in self._past:
                     self._past.append(one)
+
+
+def _note_on(kept: KeptToken) -> str:
+    """Return what may explain that the refresh token is refused."""
+    if kept.issue:
+        return f" (the answer to an earlier renewal could not be used: {kept.issue})"
+    return _LOST_NOTE if kept.is_lost else ""
 
 
 def _margin(kept: KeptToken) -> float:

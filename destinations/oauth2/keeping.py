@@ -23,7 +23,8 @@ class KeptToken:
     ``lifetime`` is None where the partner names none. ``refresh_token`` is the next one to use,
     None for that of the settings. ``is_lost`` says that a renewal has begun whose answer did not
     arrive: the partner may have replaced the refresh token by one that nobody knows. ``after_401``
-    says that it was got because the token before it was refused.
+    says that it was got because the token before it was refused. ``issue`` is what is wrong with
+    the latest answer, if it had no access token of use, or no refresh token.
     """
 
     access_token: str | None = field(default=None, repr=False)
@@ -32,6 +33,7 @@ class KeptToken:
     refresh_token: str | None = field(default=None, repr=False)
     is_lost: bool = False
     after_401: bool = False
+    issue: str = ""
 
     def remaining(self, now: float) -> float:
         """Return for how many seconds it is still good; never more than it lives.
@@ -51,6 +53,7 @@ class KeptToken:
                 "refreshToken": self.refresh_token,
                 "isLost": self.is_lost,
                 "after401": self.after_401,
+                "issue": self.issue,
             }
         )
 
@@ -65,6 +68,7 @@ class KeptToken:
             data["refreshToken"],
             data["isLost"],
             data.get("after401", False),  # earlier versions did not note it
+            data.get("issue", ""),
         )
 
 
