@@ -19,6 +19,7 @@ __all__ = [
     "REPLACE_KEY",
     "Masker",
     "Secret",
+    "cure_of_refusal",
     "has_userinfo",
     "query_pieces",
     "query_secrets",
@@ -36,6 +37,12 @@ REPLACE_KEY: Final = (
 
 NO_TOKEN: Final = "no access token from"  # noqa: S105 - the beginning of a message
 """How each message begins about a token (OAuth2) that is not got; the rest says what to do."""
+
+
+def cure_of_refusal(reason: str) -> str:
+    """Return what to do about refused credentials, as a part of a sentence."""
+    return reason if reason.startswith(NO_TOKEN) else REPLACE_KEY
+
 
 # A shorter value would mask ordinary words, and a real credential is longer.
 _SHORTEST: Final = 4

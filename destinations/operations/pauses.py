@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from destinations.pipeline.ledger import ScopeTotals
-from destinations.secrets import NO_TOKEN, REPLACE_KEY
+from destinations.secrets import cure_of_refusal
 from destinations.store import PAUSED, OpenStore
 
 __all__ = [
@@ -62,9 +62,11 @@ class StoredPauses:
         return self._store.noted(self._name) is None
 
     def write_key(self, reason: str) -> None:
-        """See `PauseNotes.write_key`; the first time of a refusal stays."""
+        """See `PauseNotes.write_key`; the first time of a refusal stays, its reason may change."""
         if reason:
-            self._store.note_once(self._of_key, {"since": self._now(), "reason": reason})
+            kept = self._store.note_once(self._of_key, {"since": self._now(), "reason": reason})
+            if kept["reason"] != reason:
+                self._store.note({self._of_key: {**kept, "reason": reason}})
             self._is_key_noted = True
         elif self._store.noted(self._of_key) is not None:
             self._store.forget(self._of_key)
@@ -96,7 +98,7 @@ class RefusedCredentials:
     @property
     def cure(self) -> str:
         """What to do about it, as a part of a sentence."""
-        return self.reason if self.reason.startswith(NO_TOKEN) else REPLACE_KEY
+        return cure_of_refusal(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,11 @@ class Observer:
         ``reason`` has the partner's words; it is empty when the action resumes.
         """
 
-    def credentials(self, destination: str, state: str) -> None:
-        """Note that credentials are ``refused``, or ``accepted``: an event was taken again."""
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:
+        """Note that credentials are ``refused``, or ``accepted``: an event was taken again.
+
+        ``reason`` is the class and the HTTP status of the refusal, or why there is no access token.
+        """
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """Note that the partner's balance differs from ours: another writer adds to it."""
@@ -148,9 +151,9 @@ class Observers(Observer):
         """See `Observer.paused`."""
         self._tell("paused", destination, action, reason)
 
-    def credentials(self, destination: str, state: str) -> None:
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:
         """See `Observer.credentials`."""
-        self._tell("credentials", destination, state)
+        self._tell("credentials", destination, state, reason)
 
     def drifted(self, destination: str, key: str, expected: int, found: int) -> None:
         """See `Observer.drifted`."""

@@ -241,6 +241,7 @@ class Pipeline:
         self.under_way = 0
         self._jobs: set[Job] = set()
         self._answered_at = 0.0
+        self._key_refused_for = ""
         self._is_token_missing: bool | None = None  # an earlier process may have noted it
         # By action, how many batches are claimed to be sent.
         self._sending: Counter[str] = Counter()
@@ -956,13 +957,27 @@ class Pipeline:
         if action in self.refusals.paused and not was_paused:
             self._observer.paused(self.name, action, self.refusals.paused[action])
             self._note_pauses()
-        if self.refusals.is_key_refused is not was_refused:
-            self._observer.credentials(self.name, "accepted" if was_refused else "refused")
-            refused = [
-                _why(one.reason, one.code, one.status) for one in judged if is_refused_key(one)
-            ]
-            self._note_key("" if was_refused else refused[0])
+        refused = [_why(one.reason, one.code, one.status) for one in judged if is_refused_key(one)]
+        if was_refused and not self.refusals.is_key_refused:
+            self._accept_key()
+        elif self.refusals.is_key_refused and refused:
+            self._refuse_key(refused[0], is_news=not was_refused)
         return judged
+
+    def _refuse_key(self, why: str, *, is_news: bool) -> None:
+        """Tell that the credentials are refused, and again once it is known that a token is.
+
+        A refusal by the API may come first, which does not say what to do about a token.
+        """
+        if is_news or (why.startswith(NO_TOKEN) and why != self._key_refused_for):
+            self._key_refused_for = why
+            self._observer.credentials(self.name, "refused", why)
+            self._note_key(why)
+
+    def _accept_key(self) -> None:
+        """Tell that the credentials are not refused any more."""
+        self._observer.credentials(self.name, "accepted")
+        self._note_key("")
 
     @property
     def _is_key_paused(self) -> bool:
@@ -1009,8 +1024,7 @@ class Pipeline:
         for action in self.refusals.paused:
             self._observer.paused(self.name, action, "")
         if self.refusals.is_key_refused:
-            self._observer.credentials(self.name, "accepted")
-            self._note_key("")
+            self._accept_key()
             self.breaker.try_now()
         self.refusals.resume()
         self._note_pauses()
@@ -1175,10 +1189,10 @@ class Pipeline:
                 of_account=any(one.error().status in _OF_ACCOUNT for one in failures)
             )
             is_refused = any(one.error_class == "authentication" for one in failures)
-            if is_refused and not self.refusals.is_key_refused:
+            if is_refused:
+                is_news = not self.refusals.is_key_refused
                 self.refusals.refuse_key()
-                self._observer.credentials(self.name, "refused")
-                self._note_key(why)
+                self._refuse_key(why, is_news=is_news)
             concerned.failed(monotonic, why, self._longest(waits), self._silent_since(job))
         action = job.action or job.batch.deliveries[0].action
         return self.reconciler.answered(action, job.questions, verdicts, now)

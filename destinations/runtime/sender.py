@@ -835,10 +835,14 @@ class Sender:
         failure = self._credentials_tested(refused)
         if not isinstance(failure, Failure):
             return {"error_class": "permission", "concerns": "permission"}
+        # Why no other token can be got says what to do, which the 401 of the request does not.
+        is_token = failure.rule.startswith(OF_TOKENS)
+        why = {"message": failure.message, "rule": failure.rule} if is_token else {}
         if failure.error_class == "authentication" or failure.status in _NOT_ALLOWED:
-            return {"error_class": "authentication"}
+            return {"error_class": "authentication", **why}
         # Unknown for now.
         return {
+            **why,
             "error_class": "unavailable",
             "concerns": "event",
             "retryable": True,

@@ -129,7 +129,7 @@ class _Credentials(Observer):
     def __init__(self) -> None:
         self.unaccepted: Sequence[str] = ()
 
-    def credentials(self, destination: str, state: str) -> None:
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:  # noqa: ARG002 - the note has it
         """See `Observer.credentials`."""
         others = [name for name in self.unaccepted if name != destination]
         self.unaccepted = [*others, destination] if state == "refused" else others

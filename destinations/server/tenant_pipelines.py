@@ -55,7 +55,7 @@ class _TenantObserver(Observers):
         self._tenants = tenants
         self._scope = scope
 
-    def credentials(self, destination: str, state: str) -> None:  # noqa: ARG002 - it is the tenant's
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:  # noqa: ARG002 - it is the tenant's
         """Look at the key again that a delivery was refused with."""
         if state == "refused":
             self._tenants.doubt(self._scope)

@@ -18,7 +18,7 @@ from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.breaker import describe
 from destinations.pipeline.observer import Observer, Point
 from destinations.pipeline.queue import QueuedDelivery, Transition
-from destinations.secrets import REPLACE_KEY
+from destinations.secrets import cure_of_refusal
 from destinations.statuses import CODES, FINAL_REFUSALS
 from destinations.telemetry.bursts import Burst, Bursts, Timer
 
@@ -214,11 +214,12 @@ class Logs(Observer):
         else:
             self._logger.info("action resumed", destination=destination, action=action)
 
-    def credentials(self, destination: str, state: str) -> None:
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:
         """See `Observer.credentials`."""
         if state == "refused":
             self._logger.error(
-                f"credentials refused by the partner: deliveries wait; {REPLACE_KEY}",
+                "credentials refused by the partner: deliveries wait; "
+                f"{self._mask(cure_of_refusal(reason))}",
                 destination=destination,
             )
         else:

@@ -368,7 +368,7 @@ class Metrics(Observer):
         """See `Observer.paused`."""
         self._paused.labels(destination, action).set(bool(reason))
 
-    def credentials(self, destination: str, state: str) -> None:
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:  # noqa: ARG002 - as above
         """See `Observer.credentials`."""
         self._credentials.labels(destination).set(state == "refused")
 

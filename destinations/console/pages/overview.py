@@ -21,7 +21,6 @@ from destinations.operations import (
 from destinations.outcome import Outcome, State, Status
 from destinations.pages import Html, Series, number, stacked_rates
 from destinations.pipeline.ledger import ScopeTotals, Tally
-from destinations.secrets import REPLACE_KEY
 from destinations.store import (
     OpenStore,
     SqliteStore,
@@ -268,7 +267,6 @@ def overview(visit: Visit) -> Answered:
             "hour_plot": recent_rates(ended, now),
             "is_cut": sum(how_many for _, _, how_many in ended) >= _MOST_LATEST,
             "lines": _lines(status, breakers, now),
-            "replace_key": REPLACE_KEY,
             "knows_breakers": breakers is not None,
             "free": free,
             "limit": visit.verbs.config.store.max_bytes,

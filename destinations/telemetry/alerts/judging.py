@@ -11,7 +11,6 @@ from typing import Final
 from destinations.operations import shown_duration
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import summed
-from destinations.secrets import REPLACE_KEY
 from destinations.telemetry.alerts.figures import Figures
 from destinations.telemetry.alerts.rules import AlertRule, Kind
 from destinations.telemetry.alerts.windows import Window, Windows, standing
@@ -182,9 +181,12 @@ def _credentials(of: _Subject) -> Finding:
     command = f"resume {of.destination}"
     if refusal is None:
         return of.found(0, "the partner takes the credentials, as far as is known", "", command)
+    is_token = refusal.cure == refusal.reason
+    said = "" if is_token else f" ({refusal.reason})"
+    cure = refusal.cure[:1].upper() + refusal.cure[1:]
     what = (
-        f"the partner refuses the credentials ({refusal.reason}); all events wait, and none is "
-        f"lost. {REPLACE_KEY.capitalize()}; the command tries again at once"
+        f"the partner refuses the credentials{said}; all events wait, and none is "
+        f"lost. {cure}; the command tries again at once"
     )
     return of.found(1, what, "", command)
 

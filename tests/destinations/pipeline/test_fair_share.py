@@ -49,7 +49,7 @@ class Claims(Observer):
 
         self.keys: list[str] = []
 
-    def credentials(self, destination: str, state: str) -> None:  # noqa: ARG002
+    def credentials(self, destination: str, state: str, reason: str = "") -> None:  # noqa: ARG002
         """See `Observer.credentials`."""
         self.keys.append(state)
 

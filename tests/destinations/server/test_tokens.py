@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,16 @@ import requests
 from destinations.definition import load_definition
 from destinations.errors import DefinitionError, UsageError
 from destinations.operations import server_status, store_status
-from destinations.operations.pauses import missing_tokens
+from destinations.operations.pauses import (
+    RefusedCredentials,
+    missing_tokens,
+    refused_credentials,
+)
 from destinations.outcome import Outcome
 from destinations.pipeline.ledger import Selection
 from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.server import ServeConfig, Service, read_config
+from destinations.server import service as server_service
 from destinations.server.partners import configured_partners
 from destinations.store import (
     SealedValues,
@@ -203,6 +208,54 @@ def test_what_is_logged_says_what_to_do(place: Place, stream: io.StringIO) -> No
     _until(lambda: any("authorize again" in one for one in service.remarks()))
     assert "authorize again, put the new refresh token into the setting" in stream.getvalue()
     assert SETTINGS["refreshToken"] not in stream.getvalue()
+
+
+@pytest.mark.parametrize("when", ["at-the-start", "while-it-runs", "after-a-renewal", "later"])
+def test_where_it_is_said_what_to_do(
+    place: Place, stream: io.StringIO, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever refused credentials are told, so is that an operator has to authorize again."""
+    monkeypatch.setattr(server_service, "_KEY_PAUSE", 0.2)
+    service = place.start()
+    if when != "at-the-start":
+        place.post()
+        _until(lambda: place.taken == 1)
+    if when == "after-a-renewal":  # a further 401 is about the request, unless the test says more
+        place.tokens.revoke()
+        place.post()
+        _until(lambda: place.taken == 2)
+    since = None
+    if when == "later":  # first it is the API that refuses, which a token has nothing to do with
+        for name in ("record", "whoami"):
+            place.partner.faults.add({"match": {"request": name}, "times": None, "status": 403})
+        place.post()
+        _until(lambda: bool(_refused(place)))
+        since = _refused(place)["usage"].since
+        assert "replace the key" in _refused(place)["usage"].cure
+        assert "replace the key" in _errors(stream)
+    place.tokens.revoke(refresh_token=True)
+    place.partner.faults.clear()
+    place.post()
+    _until(lambda: "authorize again" in _errors(stream))
+    _until(lambda: any("authorize again" in one for one in service.remarks()))
+    assert "authorize again" in _refused(place)["usage"].cure
+    assert since in {None, _refused(place)["usage"].since}
+    with SqliteStore(place.path / "s.sqlite3", read_only=True) as store:
+        status = store_status(store, 0.0, server_status(store))
+    (one,) = status.to_json(0.0)["destinations"]
+    assert "authorize again" in one["credentials_refused"]["reason"]
+    # Further attempts say nothing new.
+    assert _errors(stream).count("authorize again") == 1
+
+
+def _refused(place: Place) -> Mapping[str, RefusedCredentials]:
+    with SqliteStore(place.path / "s.sqlite3", read_only=True) as store:
+        return refused_credentials(store)
+
+
+def _errors(stream: io.StringIO) -> str:
+    """Return the lines of the log on refused credentials."""
+    return "\n".join(one for one in stream.getvalue().splitlines() if "credentials refused" in one)
 
 
 def test_a_reload_that_brings_tokens_without_a_key(place: Place) -> None:
