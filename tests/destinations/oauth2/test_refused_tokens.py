@@ -256,6 +256,36 @@ def test_the_token_is_revoked_in_the_middle_of_a_batch(
         assert code is None or one.code == code
 
 
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("renewals", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (answer({"error": "invalid_grant"}, 400), "authorize again"),
+        (answer({"error": "invalid_client"}, 401), "check the settings clientId and clientSecret"),
+        (answer({}, 503), "HTTP 503"),
+    ],
+    ids=["refresh-token", "client", "away"],
+)
+def test_why_no_other_token_can_be_got(
+    bench: Bench, size: int, renewals: int, reply: HttpResponse, says: str
+) -> None:
+    """The first result says it, also where it is the authentication test that finds it out."""
+    api = Api()
+    sender = bench.sender(api, size)
+    bench.deliver(sender, "a")
+    for _ in range(renewals):
+        api.revoke()
+        bench.deliver(sender, "a")
+    api.revoke()
+    api.script = [reply] * 9
+    for result in bench.deliver(sender, "bcde"[:size]):
+        assert result.outcome is READY
+        assert result.reason.startswith("no access token from https://api.ledgerly.example/")
+        assert says in result.reason
+    api.script = []
+
+
 def test_a_token_that_two_processes_see_refused(bench: Bench) -> None:
     """Each has the old token; the first renews it, the others take what it got."""
     api = Api(rotates=True)

@@ -215,7 +215,8 @@ def test_where_it_is_said_what_to_do(
     place: Place, stream: io.StringIO, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever refused credentials are told, so is that an operator has to authorize again."""
-    monkeypatch.setattr(server_service, "_KEY_PAUSE", 0.2)
+    if when == "later":  # the next attempt is to follow soon
+        monkeypatch.setattr(server_service, "_KEY_PAUSE", 0.2)
     service = place.start()
     if when != "at-the-start":
         place.post()

@@ -55,6 +55,8 @@ class Case:
     quiet: float = 0
 
 
+_NO_TOKEN = "no access token from https://p.example/token: invalid_grant; authorize again"
+_REFUSED_TOKEN = {"kana": RefusedCredentials(NOW - 60, _NO_TOKEN)}
 _REFUSED = {"kana": RefusedCredentials(NOW - 60, "INVALID_AUTHENTICATION 401")}
 
 HOLDS, NOT = True, False
@@ -131,6 +133,13 @@ CASES: Final = [
         known={"breakers": {"kana": NOW - 360}, "refused": _REFUSED},
     ),
     Case("credentials", HOLDS, "INVALID_AUTHENTICATION 401", known={"refused": _REFUSED}),
+    Case(
+        "credentials",
+        HOLDS,
+        "the credentials; all events wait, and none is lost. No access token from "
+        "https://p.example/token: invalid_grant; authorize again; the command",
+        known={"refused": _REFUSED_TOKEN},
+    ),
     Case("credentials", NOT, "takes the credentials"),
     Case("credentials", HOLDS, "of 2 tenants", known={"refused_tenants": {"kana": 2}}),
     Case("credentials", NOT, "takes", known={"refused_tenants": {"kana": 0, "other": 2}}),
