@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -718,6 +719,32 @@ def _pause_destination(store: OpenStore) -> None:
 
 def _pause_action(store: OpenStore) -> None:
     StoredPauses(store, "sample").write({"count": "400 for all"})
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        (
+            "HTTP 401",
+            "(HTTP 401): its events wait, and a request is tried every 5 minutes. Replace",
+        ),
+        (
+            "no access token from https://p.example/token: invalid_grant; authorize again",
+            "every 5 minutes. No access token from https://p.example/token: invalid_grant; author",
+        ),
+    ],
+    ids=["key", "token"],
+)
+def test_what_the_overview_says_of_refused_credentials(
+    console: RunningConsole, put: Put, path: StoreAddress, reason: str, says: str
+) -> None:
+    """It says what to do, which for a token is not to replace a key."""
+    put(status=State.READY)
+    with open_at(path) as store:
+        StoredPauses(store, "sample").write_key(reason)
+    text = " ".join(re.sub(r"<[^>]*>", "", console.reader.get("/").text).split())
+    assert says in text
+    assert text.count("eplace the key") == (reason == "HTTP 401")
 
 
 def _refuse_credentials(store: OpenStore) -> None:
