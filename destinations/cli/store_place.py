@@ -69,11 +69,15 @@ class StorePlace:
         They are those that the configuration names, or that of the server that delivers from the
         store, as far as they can be had here. Of runs none are known.
         """
-        config = self.config
-        if config is None:
-            running = server.running_configuration(store, os.environ)
-            config = None if running is None else running.config
+        config = self.configuration(store)
         return Masker() if config is None else server.config_masker(config, os.environ)
+
+    def configuration(self, store: OpenStore) -> server.ServeConfig | None:
+        """Return the configuration, or that of the server that delivers from the open store."""
+        if self.config is not None:
+            return self.config
+        running = server.running_configuration(store, os.environ)
+        return None if running is None else running.config
 
     def change(self) -> OpenStore:
         """Open the store to change it."""

@@ -54,6 +54,10 @@ class DryQueue(MemoryQueue):
         queue, of_runs = self._known
         return queue.deletion_since(of_runs, user, delivery)
 
+    def came_since(self, user: str, deletion: int) -> int | None:
+        """Return what came of a user in earlier runs; see `Queue.came_since`."""
+        return None if self._known is None else self._known[0].came_since(user, deletion)
+
     def known_elsewhere(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - that of earlier runs
         """Return the histories of messages in other queues; see `Queue.known_elsewhere`."""
         if self._known is None:

@@ -198,6 +198,10 @@ class MemoryQueue:
         """Return None: an event that comes again in one run is a duplicate anyway."""
         return None
 
+    def came_since(self, user: str, deletion: int) -> int | None:  # noqa: ARG002 - see `Queue`
+        """Return None: a deletion that comes again in one run is a duplicate anyway."""
+        return None
+
     def history(self, scope: Scope, message_ids: Sequence[str]) -> Mapping[str, History]:  # noqa: ARG002 - there is one
         """Return the history of messages."""
         found: dict[str, History] = {}

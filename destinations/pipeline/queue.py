@@ -616,6 +616,10 @@ class Queue(Protocol):
         """Return the deletion of a user that came after a delivery, and was or may be applied."""
         ...
 
+    def came_since(self, user: str, deletion: int) -> int | None:
+        """Return the first delivery of a user that came after a deletion of theirs, if any did."""
+        ...
+
     def poll(self) -> bool:
         """Return whether another process has written since the last commit or poll."""
         ...

@@ -38,10 +38,13 @@ from destinations.runtime.plan import plan, unreadable
 from destinations.runtime.subscription_key import SubscriptionKey
 from destinations.segment.event import DELETE
 
-__all__ = ["OUTAGE", "USER_DELETED", "RunInput", "RunOptions"]
+__all__ = ["OUTAGE", "USER_CAME_BACK", "USER_DELETED", "RunInput", "RunOptions"]
 
 USER_DELETED: Final = "USER_DELETED"
 """The code of an event that came again and is older than the deletion of its user."""
+
+USER_CAME_BACK: Final = "USER_CAME_BACK"
+"""The code of a deletion that came again after later events of its user."""
 
 OUTAGE: Final = 60.0
 """Seconds that a partner is waited for by default."""
@@ -132,7 +135,7 @@ class _Pending:
 
     ``keys`` are the subscriptions that it came for: None for all of them. ``waiting`` are to be
     sent; ``ended`` are not, and take the place of a row from before. ``nths`` has a bit for each of
-    its rows that this run makes.
+    its rows that this run makes. ``is_known`` says that it came before, in an earlier run.
     """
 
     event: QueuedEvent
@@ -141,6 +144,7 @@ class _Pending:
     waiting: list[QueuedDelivery]
     ended: Sequence[QueuedDelivery]
     nths: int = 0
+    is_known: bool = False
 
     def make(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Note that this run makes the rows of these."""
@@ -534,7 +538,8 @@ class RunInput:
             event.replaces = history or other
             return False
         if self._again_since is not None and all(past.state is State.DONE for past in pasts):
-            return False  # what a run has sent again since is in its own history
+            # What a run has sent again since is in its own history.
+            return event.type == DELETE and self._left_out(arrival, pasts)
         past_of = _Matcher(pipeline.destination, other)
         for delivery, _ in _each(arrival):
             past = past_of(delivery.key)
@@ -543,6 +548,15 @@ class RunInput:
                 delivery, _FORGOTTEN if is_forgotten else _with_a_server(past, verdict)
             )
         return True
+
+    def _left_out(self, arrival: Arrival, pasts: Iterable[Past]) -> bool:
+        """Return whether a deletion of a server is not sent again; then it is reported."""
+        for past in pasts:
+            why_not = self._would_delete_more(arrival.event.user, past)
+            if why_not is not None:
+                self._note(arrival, why_not)
+                return True
+        return False
 
     def _judge_one(
         self, pipeline: Pipeline, read: _Read, history: History | None, round_: Round
@@ -629,13 +643,15 @@ class RunInput:
         waiting: list[QueuedDelivery],
         ended: Sequence[QueuedDelivery],
         also: Sequence[QueuedDelivery] = (),
+        *,
+        is_known: bool = False,
     ) -> None:
         """Remember an event until all of it has its row; this run makes those of ``also``, too."""
         event = read.arrival.event
         if not event.message_id:
             return
         keys = {one.key for one, _ in _each(read.arrival)} if read.is_part else None
-        pending = _Pending(event, read.line, keys, waiting, ended)
+        pending = _Pending(event, read.line, keys, waiting, ended, is_known=is_known)
         pending.make((*waiting, *ended, *also))
         self._pending[event.message_id] = pending
         if len(self._pending) >= self._sweep_at:
@@ -696,7 +712,7 @@ class RunInput:
                 ended.append(delivery)
                 round_.transitions.append((pipeline.scope, transition))
         if waiting or ended:
-            self._remember(read, waiting, ended)
+            self._remember(read, waiting, ended, is_known=True)
 
     def _goes_on(
         self,
@@ -763,12 +779,9 @@ class RunInput:
             action = pipeline.destination.actions.get(delivery.action)
             if action is None or not action.is_idempotent:
                 return Result(State.HELD, f"may have been applied: {past.reason}", past.code)
-        deletion = None
-        if delivery.event.type != DELETE:
-            deletion = self._queue.deletion_since(pipeline.scope, delivery.user, past.id)
-        if deletion is not None:
-            why = f"the partner was asked to delete its user after it (delivery {deletion})"
-            return Result(Outcome.FILTERED, why, USER_DELETED)
+        why_not = self._out_of_order(pipeline, delivery, past)
+        if why_not is not None:
+            return why_not
         delivery.nth, delivery.again, delivery.effect = past.nth, True, past.effect
         delivery.restored = past.restored
         if past.outcome is Outcome.DELIVERED:
@@ -777,6 +790,40 @@ class RunInput:
             # Nothing of this sending is applied yet, but something of the event is.
             delivery.effect = Effect.MAYBE
         return None
+
+    def _out_of_order(
+        self, pipeline: Pipeline, delivery: QueuedDelivery, past: Past
+    ) -> Result | None:
+        """Return the report on what is not sent again because of a deletion, or as one."""
+        if delivery.event.type == DELETE:
+            return self._would_delete_more(delivery.user, past)
+        deletion = self._queue.deletion_since(pipeline.scope, delivery.user, past.id)
+        if deletion is None:
+            return None
+        why = f"the partner was asked to delete its user after it (delivery {deletion})"
+        return Result(Outcome.FILTERED, why, USER_DELETED)
+
+    def _would_delete_more(self, user: str, past: Past) -> Result | None:
+        """Return the report on a deletion that is not sent again, as its user came back since.
+
+        The partner would delete what came since, too. What has no row yet was read before it.
+        """
+        later = self._queue.came_since(user, past.id)
+        name = "something" if later is None else f"delivery {later}"
+        if later is None and not any(
+            (one.event.user, one.is_known) == (user, False) and one.event.type != DELETE
+            for one in self._pending.values()
+        ):
+            return None
+        is_done = past.outcome is Outcome.DELIVERED
+        reason = (
+            f"{'sent' if is_done else 'came'} before, and {name} of its user came since, which "
+            "the partner would delete, too; to delete the user now, send the deletion under "
+            "another messageId"
+        )
+        if is_done or past.outcome is None:
+            return Result(Outcome.FILTERED, reason, USER_CAME_BACK)
+        return Result(past.outcome, reason, USER_CAME_BACK)
 
     def _in_this_run(self, read: _Read, ended: Transition | None) -> Result:
         """Return the result of an event that was read before in this run."""

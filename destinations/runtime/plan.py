@@ -14,7 +14,7 @@ from destinations.runtime.action import Payload, Subscription
 from destinations.runtime.amounts import Usage
 from destinations.runtime.destination import Destination
 from destinations.runtime.subscription_key import SubscriptionKey
-from destinations.segment.event import NOT_JSON, Event, read_event
+from destinations.segment.event import NOT_JSON, Event, naming_delete, read_event
 
 __all__ = ["Plan", "PlannedDelivery", "plan", "plan_event", "unreadable"]
 
@@ -88,7 +88,8 @@ def plan(
     try:
         raw, event = read_event(raw)
     except EventError as error:
-        invalid = Result.invalid(error.message, error.code)
+        fault = error if destination.deletion is None else naming_delete(error)
+        invalid = Result.invalid(fault.message, fault.code)
         return Plan(raw, None, "", "", "", [PlannedDelivery(None, result=invalid)], invalid)
     return plan_event(destination, raw, event, only=only, received_at=received_at)
 

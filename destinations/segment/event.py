@@ -30,10 +30,12 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "NOT_JSON",
     "SPEC_FIELDS",
+    "TYPE_INVALID",
     "Event",
     "check_event",
     "integrations_allow",
     "missing_fields",
+    "naming_delete",
     "read_event",
     "read_json",
     "with_spec_names",
@@ -62,6 +64,12 @@ DELETE: Final = "delete"
 
 It is no call of the Spec: no subscription takes it, but the ``onDelete`` of a definition.
 """
+
+TYPE_INVALID: Final = "TYPE_INVALID"
+"""The code of an event without a type, or with one that nothing takes."""
+
+_TYPES: Final = ", ".join(sorted(EVENT_TYPES))
+_TYPES_WITH_DELETE: Final = ", ".join(sorted((*EVENT_TYPES, DELETE)))
 
 ID_FIELDS: Final = ("userId", "anonymousId", "messageId", "groupId", "previousId")
 """The fields of an event that identify something; each is text."""
@@ -136,6 +144,13 @@ def _has_infinity(value: object) -> bool:
     return False
 
 
+def naming_delete(fault: EventError) -> EventError:
+    """Return what is wrong with an event where its type may be ``delete``, too."""
+    if fault.code != TYPE_INVALID:
+        return fault
+    return EventError(fault.code, fault.message.replace(_TYPES, _TYPES_WITH_DELETE, 1))
+
+
 def check_event(value: object) -> Event:
     """Return ``value`` as an event; raises `EventError` for the first rule that it breaks."""
     if not isinstance(value, dict):
@@ -143,8 +158,7 @@ def check_event(value: object) -> Event:
     kind = value.get("type")
     if not isinstance(kind, str) or (kind not in EVENT_TYPES and kind != DELETE):
         shown = repr(kind) if isinstance(kind, str) and len(kind) < 40 else _kind(kind)
-        expected = ", ".join(sorted(EVENT_TYPES))
-        raise EventError("TYPE_INVALID", f"type must be one of {expected}, not {shown}")
+        raise EventError(TYPE_INVALID, f"type must be one of {_TYPES}, not {shown}")
     for key in ID_FIELDS:
         item = value.get(key)
         if item is not None and not isinstance(item, str):

@@ -29,6 +29,7 @@ from destinations.segment.event import (
     DELETE,
     MAX_EVENT_BYTES,
     Event,
+    naming_delete,
     read_event,
     read_json,
 )
@@ -128,7 +129,9 @@ def _plan(
             event = completed(sent, message_id, sending)
             raw = encode_json(event)
             _check_size(raw)
-        except EventError as fault:
+        except EventError as error:
+            deletes = any(one.destination.deletion is not None for one in source.feeds)
+            fault = naming_delete(error) if deletes else error
             planned.refused.append(_refusal(given, sending, fault.message, fault.code))
             continue
         if not source.feeds:

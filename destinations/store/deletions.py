@@ -33,10 +33,17 @@ from destinations.pipeline.queue import (
 from destinations.segment.event import DELETE
 from destinations.store.codes import EFFECT_CODES, STATUS_CODES, STATUSES, TYPE_CODES
 from destinations.store.connection import Connection
-from destinations.store.digests import packed_value
+from destinations.store.digests import packed_value, unpacked_id
 from destinations.store.rows import array_of
 
-__all__ = ["behind", "deletion_since", "held_up", "lock_users", "settled_deletion"]
+__all__ = [
+    "behind",
+    "came_since",
+    "deletion_since",
+    "held_up",
+    "lock_users",
+    "settled_deletion",
+]
 
 _SHOWN: Final = 3
 """So many of the deliveries that are waited for are named."""
@@ -82,6 +89,14 @@ _IS_DELETED: Final = f"""
             (SELECT value FROM intents, json_each(intents.deliveries) WHERE intents.scope = ?1))
     UNION ALL SELECT id FROM kept WHERE type = {_DELETE} AND {_OF_INDEX}
         AND scope = ?1 AND user = ?3 AND id > ?4 AND effect <> {_NO_EFFECT}
+"""
+_OF_DELETION: Final = (
+    "SELECT scope, user FROM ledger WHERE id = ?1 UNION ALL"
+    " SELECT scope, user FROM kept WHERE id = ?1"
+)
+_OF_ACCOUNT: Final = """
+    SELECT other.id FROM scopes AS own CROSS JOIN scopes AS other
+    WHERE own.id = ? AND (other.id = own.id OR other.partner_account = own.partner_account)
 """
 _LAST: Final = 2**63 - 1
 _LOCKS: Final = 0x64737473 + 9
@@ -190,6 +205,30 @@ def deletion_since(connection: Connection, scope: int, user: str, delivery: int)
     values = (scope, user, packed_value(user), delivery)
     row = connection.execute(f"{_IS_DELETED} ORDER BY 1 DESC LIMIT 1", values).fetchone()
     return None if row is None else int(row[0])
+
+
+def came_since(connection: Connection, deletion: int, user: str) -> int | None:
+    """Return the first delivery of a user that came after a deletion that is over; None for none.
+
+    Of all that deliver to the account of the partner: to delete the user again would delete that,
+    too. An erasure may have put a digest in the place of the ``user``.
+    """
+    row = connection.execute(_OF_DELETION, (deletion,)).fetchone()
+    if row is None:
+        return None
+    scope, kept = row
+    scopes = array_of(_ids(connection, _OF_ACCOUNT, (scope,)))
+    names = sorted({user, unpacked_id(kept)})
+    packed = [packed_value(one) for one in names]
+    found = []
+    for table, given in (("open", names), ("kept", packed), ("ledger", packed)):
+        query = (
+            f"SELECT id FROM {table} WHERE scope IN (SELECT value FROM json_each(?))"
+            f" AND user IN ({', '.join('?' * len(names))}) AND id > ? AND type <> {_DELETE}"
+            " ORDER BY id LIMIT 1"
+        )
+        found += _ids(connection, query, (scopes, *given, deletion))
+    return min(found, default=None)
 
 
 def settled_deletion(

@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from destinations.errors import ResolveError
+from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
+from destinations.segment.event import DELETE
 from destinations.store.attempts import erase_attempts, texts_of_attempts, users_of_attempts
 from destinations.store.bulk import with_rows
-from destinations.store.codes import STATUS_CODES
+from destinations.store.codes import STATUS_CODES, TYPE_CODES
 from destinations.store.connection import Connection, Database
 from destinations.store.digests import packed_value, unpacked_id
 from destinations.store.erasures import (
@@ -46,6 +49,7 @@ __all__ = [
 
 _WHY: Final = "the user was erased"
 _WHY_OTHER: Final = "erased, as it named a user who was erased"
+_DELETE: Final = TYPE_CODES[DELETE]
 _UNSETTLED: Final = f"{STATUS_CODES[State.UNKNOWN]}, {STATUS_CODES[State.HELD]}"
 
 _IN_SCOPES: Final = "scope IN (SELECT value FROM json_each(?1))"
@@ -85,7 +89,7 @@ _FAILURES: Final = (
 )
 _KEPT: Final = f"SELECT id, reason, evidence FROM kept WHERE {_IN_SCOPES}"  # noqa: S608 - constants
 _OF_OTHERS: Final = " UNION ALL ".join(
-    f"SELECT one.id / {PER_EVENT}, payload, {RAW} FROM {table} AS one LEFT JOIN events"  # noqa: S608 - constants
+    f"SELECT one.id / {PER_EVENT}, type, payload, {RAW} FROM {table} AS one LEFT JOIN events"  # noqa: S608 - constants
     f" ON events.id = one.id / {PER_EVENT} WHERE {_IN_SCOPES} AND user <> {user}"
     for table, user in (("open", "?2"), ("kept", "?3"))
 )
@@ -277,18 +281,35 @@ def count_other_rows(database: Database, user: str, scopes: Sequence[int]) -> tu
 def count_mentions(database: Database, user: str, scopes: Sequence[int]) -> tuple[int, int]:
     """Return how many events of other users have the id of a user, and manual changes for them.
 
-    That is in any of the scopes, in the event as it came or in what is made of it.
+    That is in any of the scopes, in the event as it came or in what is made of it. The deletion of
+    the user, which an erasure asks for under a digest, is no event of another user.
     """
     ids = json.dumps(list(scopes))
     mentions = Mentions(user)
 
     def look(connection: Connection) -> tuple[int, int]:
         rows = connection.execute(_OF_OTHERS, (ids, user, packed_value(user)))
-        events = {event for event, *texts in rows if any(map(mentions.is_in, texts))}
+        events = {
+            event
+            for event, kind, *texts in rows
+            if any(map(mentions.is_in, texts))
+            and not (kind == _DELETE and any(_user_in(text) == user for text in texts))
+        }
         fields = connection.execute(f"SELECT fields {_OF_MANUAL} AND subject <> ?2", (ids, user))
         return len(events), sum(mentions.is_in(one) for (one,) in fields)
 
     return database.at_once(look)
+
+
+def _user_in(document: bytes | None) -> Any:
+    """Return the userId of an event or a payload; None if it has none."""
+    if not document:
+        return None
+    try:
+        value = decode_json(document)
+    except ResolveError:
+        return None
+    return value.get("userId") if isinstance(value, dict) else None
 
 
 def _refused_of(connection: Connection, user: str, scopes: str) -> Sequence[int]:

@@ -56,7 +56,13 @@ from destinations.store.codes import (
     TYPES,
 )
 from destinations.store.connection import Connection, Database, LatestEvent
-from destinations.store.deletions import behind, deletion_since, held_up, settled_deletion
+from destinations.store.deletions import (
+    behind,
+    came_since,
+    deletion_since,
+    held_up,
+    settled_deletion,
+)
 from destinations.store.digests import message_digest, packed_id
 from destinations.store.event_settings import keep_settings, settings_of_events
 from destinations.store.failures import AT_LIMIT
@@ -545,6 +551,10 @@ class StoredQueue:
         return self._database.at_once(
             lambda connection: deletion_since(connection, scope.id, user, delivery)
         )
+
+    def came_since(self, user: str, deletion: int) -> int | None:
+        """Return what came of a user after a deletion; see `Queue.came_since`."""
+        return self._database.at_once(lambda connection: came_since(connection, deletion, user))
 
     def settled_deletion(self, scope: int, users: Collection[str]) -> tuple[int, Status] | None:
         """Return the latest deletion of a user that came after all else of them, if it is over."""

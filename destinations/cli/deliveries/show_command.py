@@ -87,15 +87,24 @@ _NOT_CORRECTED: Final = frozenset({CONFLICT, "REPLACED", "MESSAGE_ID_MISSING"})
     metavar="FILE",
     help="Take the event of the case from FILE, as the store may have deleted it.",
 )
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Mask the secrets of these settings, those of the run, in the case of --as-case.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(delivery_id: int, place: StorePlace, **given: Any) -> int:
     """Show a delivery with its event, payload and the commands that can be used on it.
 
-    Secrets of the configuration are masked.
+    Secrets of the configuration are masked. Those of a run are not known here: its event and
+    payload are shown as they came.
 
     --attempts shows each request that was made for it with the answer, as far as keepAttempts keeps
     them. In the command of --curl and in the case of --as-case, placeholders stand for secrets; in
-    the case, stand-ins stand for personal data.
+    the case, stand-ins stand for personal data. A secret that stands in the event itself is
+    replaced there if --config or --settings names it, or if a kept request shows it masked; a
+    warning says if others were not looked for.
     """
     options = _Options(**given)
     _check(options)
@@ -116,6 +125,7 @@ class _Options:
     cases: Path | None
     definition: str | None
     event_file: Path | None
+    settings: Path | None
     as_json: bool
 
 
@@ -133,9 +143,11 @@ def _check(options: _Options) -> None:
         raise click.UsageError(f"{chosen[1]} cannot be used with {chosen[0]}")
     if options.number is not None and not options.as_curl and options.case is None:
         raise click.UsageError("--attempt N chooses a request: add --curl or --as-case NAME")
-    paths = (options.cases, options.definition, options.event_file)
-    if options.case is None and (options.raw or paths != (None, None, None)):
-        raise click.UsageError("--raw, --cases, --definition and --event are for --as-case NAME")
+    paths = (options.cases, options.definition, options.event_file, options.settings)
+    if options.case is None and (options.raw or any(one is not None for one in paths)):
+        raise click.UsageError(
+            "--raw, --cases, --definition, --event and --settings are for --as-case NAME"
+        )
     if options.as_json and (options.as_curl or options.case is not None):
         raise click.UsageError(f"--json cannot be used with {chosen[0]}")
 
@@ -156,7 +168,7 @@ def _as_case(delivery_id: int, place: StorePlace, options: _Options) -> int:
         raw = ledger.raw_event(entry.event_id)
         event = store.recent().event(entry) if raw is None else raw
         attempts = store.attempts().of(delivery_id)
-        found = subject_of(store, place, options.definition, entry)
+        found = subject_of(store, place, options.definition, entry, options.settings)
         masker = place.masker(store)
     if options.event_file is not None:
         event = event_in(options.event_file, entry)

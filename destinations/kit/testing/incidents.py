@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from destinations._version import __version__
-from destinations.definition import GraphQLDefinition
+from destinations.definition import DELETION, GraphQLDefinition, Preset
 from destinations.definition.graphql_document import alias
 from destinations.definition.settings import Settings
 from destinations.errors import EventError, UsageError
@@ -95,20 +95,11 @@ def incident_case(subject: Subject, incident: Incident, settings: Settings) -> I
     """
     attempts, notes = _attempts(incident)
     event = _event(incident.event)
-    presets = tuple(
-        one for one in subject.definition.presets if (one.name, one.partner_action) == incident.key
-    )
-    if not presets:
-        names = ", ".join(repr(one.name) for one in subject.definition.presets)
-        msg = (
-            f"there is no subscription {incident.key.name!r} any more; there are: {names}; "
-            f"{_CHANGED}"
-        )
-        raise UsageError(msg)
+    presets = _presets(subject, incident.key)
     destination = subject.bind(settings)
     planned = plan(destination, incident.event, received_at=attempts[0].at).deliveries
     # Other subscriptions of the definition would make requests of their own.
-    own = None if len(planned) == 1 else presets
+    own = None if len(planned) == 1 or not presets else presets
     at = datetime.fromtimestamp(attempts[0].at, UTC).replace(microsecond=0)
     draft = Case(
         name=incident.name,
@@ -134,6 +125,26 @@ def incident_case(subject: Subject, incident: Incident, settings: Settings) -> I
             return IncidentCase(case, [*notes, way.note] if way.note else notes)
     assert failure is not None  # noqa: S101 - there is a way at least
     raise failure
+
+
+def _presets(subject: Subject, key: SubscriptionKey) -> tuple[Preset, ...]:
+    """Return the subscriptions of the definition that a delivery is for: none for a deletion.
+
+    Raises `UsageError` if the definition does not have it any more.
+    """
+    if key.name == DELETION:
+        if subject.definition.deletion is None:
+            raise UsageError(f"today's definition has no onDelete; {_CHANGED}")
+        return ()
+    found = tuple(
+        one for one in subject.definition.presets if (one.name, one.partner_action) == key
+    )
+    if not found:
+        names = ", ".join(repr(one.name) for one in subject.definition.presets)
+        raise UsageError(
+            f"there is no subscription {key.name!r} any more; there are: {names}; {_CHANGED}"
+        )
+    return found
 
 
 def _attempts(incident: Incident) -> tuple[Sequence[Attempt], list[str]]:

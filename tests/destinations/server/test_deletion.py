@@ -353,3 +353,36 @@ def test_a_refused_deletion_stays(place: Place) -> None:
     place.start()
     place.until(lambda: place.entries()[-1].status is Outcome.DELIVERED)
     assert contacts.deleted == ["ann%40example.com"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_case_of_a_deletion(place: Place, tmp_path: Path, is_gone: bool) -> None:
+    """It is written as those of events are, and replays, if the definition still deletes users."""
+    contacts = place.served.contacts
+    contacts.hook = lambda what, _done: REFUSED if what == "delete" else None
+    service = place.start()
+    place.post(service, _delete("m1"))
+    place.until_all_is(Outcome.REJECTED)
+    place.stop()
+    (entry,) = place.entries()
+    if is_gone:
+        _without_deletion(place)
+    cases = tmp_path / "cases"
+    done = place.run(
+        *("deliveries", "show", entry.id, "--as-case", "deleted", "--cases", cases),
+        *("--config", place.config),
+    )
+    if is_gone:
+        assert done.code == 2
+        assert "today's definition has no onDelete" in done.err
+        return
+    assert done.code == 0, done.err
+    assert done.err == ""
+    text = (cases / "deleted.yaml").read_text("utf-8")
+    case = yaml.safe_load(text)
+    assert ANN not in text
+    assert [one["action"] for one in case["expected"]] == [DELETION]
+    assert [one["request"]["method"] for one in case["interactions"]] == ["DELETE"]
+    tested = place.run("test", place.definition, "--cases", cases, "--json")
+    (one,) = tested.json["destinations"][0]["cases"]
+    assert (one["case"], one["passed"]) == ("deleted", True)

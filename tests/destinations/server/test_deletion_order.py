@@ -176,6 +176,109 @@ def _of_database(address: PostgresAddress) -> list[LedgerEntry]:
         return sorted(store.ledger().find(Selection()), key=lambda one: one.id)
 
 
+@pytest.fixture(params=["a file", "a database"])
+def at(request: pytest.FixtureRequest, place: Place) -> tuple[str, str]:
+    """Each kind of store, as the option of a run."""
+    if request.param == "a file":
+        return "--store", str(place.store)
+    return "--store", str(request.getfixturevalue("in_postgres"))
+
+
+CAME_SINCE: dict[str, tuple[list[dict[str, Any]], bool]] = {
+    "nothing": ([], True),
+    "an event": ([_identify("m3")], False),
+    "an event, and another deletion": ([_identify("m3"), _delete("m4")], False),
+    "another user": ([_identify("b1", "bob")], True),
+    "another deletion": ([_delete("m4")], True),
+}
+
+
+@pytest.mark.parametrize("case", CAME_SINCE)
+def test_a_deletion_comes_again(place: Place, at: tuple[str, str], case: str) -> None:
+    """It is sent again only if nothing of its user came since: the partner would delete that."""
+    since, is_sent = CAME_SINCE[case]
+    contacts = place.served.contacts
+    first = (_identify("m1"), _delete("m2"))
+    assert _run(place, *first, at=at).code == 0
+    for one in since:
+        assert _run(place, one, at=at).code == 0
+    contacts.asked.clear()
+    done = _run(place, *first, more=("--again", "--yes"), at=at)
+    assert done.code == 0, done.err
+    left_out = [one for one in done.json["reasons"] if one["code"] == "USER_CAME_BACK"]
+    assert len(left_out) == (not is_sent)
+    if not is_sent:
+        assert "delivery 3000 of its user came since" in left_out[0]["reason"]
+        assert "under another messageId" in left_out[0]["reason"]
+    assert contacts.asked.count("delete") == is_sent
+
+
+def test_a_deletion_comes_again_after_a_new_event(place: Place, at: tuple[str, str]) -> None:
+    """What the same run has read before it, and has no row yet, came since as well."""
+    contacts = place.served.contacts
+    assert _run(place, _identify("m1"), _delete("m2"), at=at).code == 0
+    contacts.asked.clear()
+    done = _run(place, _identify("m3"), _delete("m2"), more=("--again", "--yes"), at=at)
+    assert done.code == 0, done.err
+    assert [one["code"] for one in done.json["reasons"]].count("USER_CAME_BACK") == 1
+    assert "delete" not in contacts.asked
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_refused_deletion_comes_again(place: Place, at: tuple[str, str], is_back: bool) -> None:
+    """It is tried again with the file, unless its user came since; then it stays rejected."""
+    contacts = place.served.contacts
+    contacts.hook = lambda what, _done: HttpResponse(400, {}, b"") if what == "delete" else None
+    assert _run(place, _identify("m1"), _delete("m2"), at=at).code == 1
+    contacts.hook = lambda _what, _done: None
+    if is_back:
+        assert _run(place, _identify("m3"), at=at).code == 0
+    contacts.asked.clear()
+    done = _run(place, _identify("m1"), _delete("m2"), more=("--dry-run",), at=at)
+    codes = [one["code"] for one in done.json["reasons"]]
+    assert codes.count("USER_CAME_BACK") == is_back
+    done = _run(place, _identify("m1"), _delete("m2"), at=at)
+    assert done.code == is_back, done.err
+    assert done.json["outcomes"]["rejected"] == is_back
+    assert contacts.asked.count("delete") == (not is_back)
+
+
+@pytest.mark.parametrize("first", ["a server", "a run"])
+def test_a_deletion_of_a_server_comes_again(place: Place, first: str) -> None:
+    """Its account is what counts: whether a server or a run delivered what came since."""
+    contacts = place.served.contacts
+
+    def deliver(by: str, *events: dict[str, Any]) -> None:
+        if by == "a run":
+            assert _run(place, *events).code == 0
+            return
+        known = len(place.entries()) if place.store.exists() else 0
+        place.post(place.start(), *events)
+        place.until_all_is(*[Outcome.DELIVERED] * (known + len(events)))
+        place.stop()
+
+    deliver(first, _identify("m1"), _delete("m2"))
+    deliver("a run" if first == "a server" else "a server", _identify("m3"))
+    contacts.asked.clear()
+    done = _run(place, _delete("m2"), more=("--again", "--yes"))
+    assert done.code == 0, done.err
+    assert [one["code"] for one in done.json["reasons"]] == ["USER_CAME_BACK"]
+    assert "delete" not in contacts.asked
+
+
+def test_an_erased_deletion_comes_again(place: Place) -> None:
+    """A digest stands for the user in what came since: it is found all the same."""
+    contacts = place.served.contacts
+    for one in (_identify("m1"), _delete("m2"), _identify("m3")):
+        assert _run(place, one).code == 0
+    forget = ["forget", ANN, "--everywhere", "--store", place.store, "--yes"]
+    assert place.run(*forget).code == 0
+    contacts.asked.clear()
+    done = _run(place, _delete("m2"), more=("--again", "--yes"))
+    assert [one["code"] for one in done.json["reasons"]] == ["USER_CAME_BACK"]
+    assert "delete" not in contacts.asked
+
+
 def test_runs_that_share_a_database(place: Place, in_postgres: PostgresAddress) -> None:
     """Each delivers what waits, and leaves the deletion until the held event is decided."""
     contacts = place.served.contacts

@@ -170,7 +170,8 @@ def test_a_case_of_it(
     cases = tmp_path / "cases"
     given = ["--raw"] if raw else []
     done = deliveries("show", rejected.id, "--as-case", "an-incident", "--cases", cases, *given)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert done.err.startswith("warning: not all secrets of the delivery could be looked for")
     text = (cases / "an-incident.yaml").read_text(encoding="utf-8")
     assert ("user_0005" in text, "ann@private.example" in text) == (raw, raw)
     assert "prv_test_sandbox" not in text
@@ -191,6 +192,7 @@ def test_a_case_of_it(
         (["--curl", "--as-case", "x"], "--as-case cannot be used with --curl"),
         (["--attempt", "2"], "add --curl"),
         (["--raw"], "are for --as-case NAME"),
+        (["--settings", "x"], "are for --as-case NAME"),
         (["--cases", "x"], "are for --as-case NAME"),
         (["--definition", "x"], "are for --as-case NAME"),
         (["--curl", "--json"], "--json cannot be used with --curl"),
@@ -408,6 +410,54 @@ def test_secrets_of_the_configuration(  # noqa: PLR0917 - the parts of a server
     written = "".join(one.read_text("utf-8") for one in tmp_path.glob("cases/*"))
     assert secret not in done.out + done.err + written
     assert ("no ***" in done.out) or ("no stand-in" in written)
+
+
+SECRETS_OF_A_RUN: dict[str, tuple[Callable[[str], dict[str, Any]], bool]] = {
+    "in the request": (lambda key: {"properties": {"featureId": key, "delta": 2}}, True),
+    "in a part of the request": (
+        lambda key: {"properties": {"featureId": f"no {key}!", "delta": 2}},
+        True,
+    ),
+    "also elsewhere": (
+        lambda key: {"properties": {"featureId": key, "delta": 2}, "context": {"note": f"<{key}>"}},
+        True,
+    ),
+    "only elsewhere": (lambda key: {"context": {"note": key}}, False),
+}
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("case", SECRETS_OF_A_RUN)
+def test_secrets_of_a_run(  # noqa: PLR0917 - the parts of a run
+    command: Run,
+    deliveries: Run,
+    path: StoreAddress,
+    sandbox: Any,
+    write: Any,
+    tmp_path: Path,
+    case: str,
+    *,
+    named: bool,
+) -> None:
+    """What a kept request shows to be a secret has a stand-in; the rest only with --settings."""
+    make, is_shown = SECRETS_OF_A_RUN[case]
+    key = sandbox.settings["apiKey"]
+    settings = write("settings.yaml", dict(sandbox.settings))
+    events = write("events.ndjson", [{**EVENTS[0], **make(key)}])
+    given = ("--settings", settings, "--events", events, "--store", path)
+    assert command("run", "kana", *given).code == 1
+    cases = tmp_path / "cases"
+    more = ("--settings", settings) if named else ()
+    options = ("--as-case", "leak", "--cases", cases, "--raw", *more)
+    done = deliveries("show", _entry(path).id, *options)
+    assert done.code == 0, done.err
+    text = (cases / "leak.yaml").read_text("utf-8")
+    assert (key not in text) == (is_shown or named)
+    assert ("stand-in-for-a-secret" in text) == (is_shown or named)
+    warning = "Name the settings with --settings FILE, or read the case before you share it"
+    assert (warning in " ".join(done.err.split())) is not named
+    tested = command("test", "kana", "--cases", cases, "--json")
+    assert tested.json["destinations"][0]["cases"][0]["passed"], tested.out
 
 
 def test_steps_have_their_names(capsys: pytest.CaptureFixture[str]) -> None:
