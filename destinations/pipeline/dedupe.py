@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -164,11 +164,15 @@ def _in_the_way(history: History) -> Past | None:
     return min(found, key=lambda one: order.index(one.effect), default=None)
 
 
-def conflict(history: History, place: Place | None = None) -> Result:
+def conflict(
+    history: History,
+    place: Place | None = None,
+    deletion_after: Callable[[int], int | None] | None = None,
+) -> Result:
     """Return the result of an event that comes under another's messageId.
 
     It names the delivery that is in the way, as an operator knows it, and the ``place`` that it was
-    read at in the same input.
+    read at in the same input. ``deletion_after`` returns the deletion of the user after a delivery.
     """
     other = _in_the_way(history)
     if other is not None and other.id:
@@ -182,5 +186,13 @@ def conflict(history: History, place: Place | None = None) -> Result:
         has = "has an effect"
     elif other is not None and other.id and (other.state, other.effect) == _WAITS:
         has = "waits to be sent; drop it first if that content is wrong"
+    deletion = None
+    if deletion_after is not None and other is not None and other.id:
+        deletion = deletion_after(other.id)
+    if deletion is not None:
+        has = (
+            f"the partner was asked to delete its user after it (delivery {deletion}); if the user "
+            "is back, send the event under another messageId"
+        )
     reason = f"{name} has the same messageId and different content, and {has}"
     return Result(Outcome.REJECTED, reason, CONFLICT, 409)

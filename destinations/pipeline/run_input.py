@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from destinations.outcome import Effect, Outcome, Result, State
@@ -580,7 +581,9 @@ class RunInput:
             # Where the other one was read in this run, its line says more than its id.
             other = self._pending.get(event.message_id)
             why = conflict(
-                history, None if other is None else self._options.places.find(other.line)
+                history,
+                None if other is None else self._options.places.find(other.line),
+                partial(self._queue.deletion_since, pipeline.scope, event.user),
             )
             if verdict is Verdict.REFUSED:
                 event.conflicts_with = history

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from destinations.clock import CLOCK_ERROR, SystemClock, WallClock
@@ -1206,7 +1207,9 @@ class Commit:
             return True
         if verdict is Verdict.CONFLICT:
             event.conflicts_with = history
-            refused = Transition(QueuedDelivery(event, None), conflict(history), "plan")
+            of_user = partial(deletion_since, self._to, scope.id, event.user)
+            why = conflict(history, deletion_after=of_user)
+            refused = Transition(QueuedDelivery(event, None), why, "plan")
             self.transitions([(scope, refused)])
             arrival.receipt = Receipt(event.id, conflict=True)
         else:

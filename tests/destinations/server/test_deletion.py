@@ -317,8 +317,11 @@ def test_forget_that_is_cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -
 def test_forget_twice(place: Place) -> None:
     """While the first request waits, there is no second one."""
     _with_ann(place)
-    assert _forget(place, "--yes").code == 0
-    assert _forget(place, "--yes").code == 0
+    assert "of other users" not in _forget(place, "--yes").out
+    done = _forget(place, "--yes")
+    assert done.code == 0
+    # The request has the id, under a digest: it is of no other user.
+    assert "of other users" not in done.out
     assert [one.action for one in place.entries()].count(DELETION) == 1
 
 
@@ -386,3 +389,15 @@ def test_a_case_of_a_deletion(place: Place, tmp_path: Path, is_gone: bool) -> No
     tested = place.run("test", place.definition, "--cases", cases, "--json")
     (one,) = tested.json["destinations"][0]["cases"]
     assert (one["case"], one["passed"]) == ("deleted", True)
+
+
+def test_the_types_that_are_taken(place: Place) -> None:
+    """A refusal of an unknown type names deletions where the destination takes them."""
+    service = place.start()
+    told = "type must be one of alias, delete, group"
+    unknown = {**_identify("m1"), "type": "nosuch"}
+    assert told in place.post(service, unknown).json()["message"]
+    place.stop()
+    _without_deletion(place)
+    service = place.start()
+    assert "type must be one of alias, group" in place.post(service, unknown).json()["message"]

@@ -243,6 +243,28 @@ def test_a_refused_deletion_comes_again(place: Place, at: tuple[str, str], is_ba
     assert contacts.asked.count("delete") == (not is_back)
 
 
+@pytest.mark.parametrize("by", ["a server", "a run"])
+def test_another_content_after_a_deletion(place: Place, by: str) -> None:
+    """It is refused with the deletion as the reason, and with what to do."""
+    other = {**_identify("m1"), "traits": {"email": ANN, "name": "B"}}
+    if by == "a server":
+        service = place.start()
+        place.post(service, _identify("m1"), _delete("m2"))
+        place.until_all_is(Outcome.DELIVERED, Outcome.DELIVERED)
+        place.post(service, other)
+        place.stop()
+    else:
+        assert _run(place, _identify("m1"), _delete("m2")).code == 0
+        assert _run(place, other).code == 1
+    first, deletion, refused = place.entries()
+    assert (refused.status, refused.code) == (Outcome.REJECTED, "CONFLICT")
+    assert refused.reason == (
+        f"delivery {first.id} has the same messageId and different content, and the partner was "
+        f"asked to delete its user after it (delivery {deletion.id}); if the user is back, send "
+        "the event under another messageId"
+    )
+
+
 @pytest.mark.parametrize("first", ["a server", "a run"])
 def test_a_deletion_of_a_server_comes_again(place: Place, first: str) -> None:
     """Its account is what counts: whether a server or a run delivered what came since."""
