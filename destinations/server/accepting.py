@@ -166,10 +166,8 @@ def _is_supported(route: IngestRoute, call: str) -> bool:
 
 def _unsupported(route: IngestRoute, index: int, call: str) -> _Refused:
     """Return the refusal of a call that the destination does not take, with those that it does."""
-    types = route.types
-    if types is None:
-        types = EVENT_TYPES if route.destination.deletion is None else {*EVENT_TYPES, DELETE}
-    supported = ", ".join(sorted(types))
+    deletes = () if route.destination.deletion is None else (DELETE,)
+    supported = ", ".join(sorted(route.types or (*EVENT_TYPES, *deletes)))
     message = f"{call} calls are not supported; supported are: {supported}"
     return _Refused(index, 501, CALL_UNSUPPORTED, message)
 
