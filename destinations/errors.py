@@ -23,6 +23,7 @@
     │       └── UnderWayError          requests of the customer are under way
     ├── DefinitionError                fix a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
+    │   ├── RefusedExportError         say it in another way, or export the rest with --partial
     │   ├── NewerCaseError             update the package: a newer version recorded the case
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
@@ -57,17 +58,22 @@ Signals are not part of the tree, as each is caught within the package that rais
     LeaseLostError           pipeline: others deliver what came back, so it is forgotten
     LiquidError              segment.mapping: becomes a ResolveError or MappingError with its place
     PageError                console: becomes a page that says what is wrong with a request
+    RangeError               segment.mapping: becomes a ResolveError with what would be right
     SinkError                telemetry.alerts: a message was not taken, and is sent again
     SourceError              definition: becomes an Issue in settings or a configuration
     SourceMissingError       definition: the same, where the secret may come later
     TokenError               oauth2: becomes a Failure of the request that needed a token
     UnevaluableError         segment.fql: makes a subscription match nothing
+    UnsayableAddressError    kit.exporter: becomes an Issue of what cannot be exported
     WireError                sandbox: an HTTP answer to a request that cannot be read
     AnsweredError            server: ends the reading of a body that its connection has refused
+    _DocumentTypeError       kit.publishing: becomes a finding about a picture
     _EndedError              runtime: brings the result out of a plugin's generator
     _InvalidDateError        segment.javascript: ends the reading of a date
+    _NothingError            runtime: becomes an amount of 0 that the partner has counted
     RefusedError             server: ends the handling of a request with a reply
     _TwiceError              segment: ends the repair of JSON that has a key twice
+    _UnknownError            runtime: becomes the reason why a sum of usage is not known
     _UnexpectedRequestError  kit.testing: stops a replay at a request that the case lacks
 """
 

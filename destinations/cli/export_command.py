@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from destinations.cli.commands import Group
 from destinations.cli.json_output import json_text
 from destinations.errors import Issue
-from destinations.kit.exporter import Exported, export_segment
 from destinations.runtime.installed import find_folder
+
+if TYPE_CHECKING:
+    from destinations.kit.exporter import Exported
 
 __all__ = ["command"]
 
@@ -56,6 +59,9 @@ def segment(
     its place in the definition, and nothing is written then, unless --partial is given. What is
     between `// By hand: begin` and `// By hand: end` stays.
     """
+    # It needs an extra, which --help must not.
+    from destinations.kit.exporter import export_segment  # noqa: PLC0415 - as the comment says
+
     exported = export_segment(
         Path(str(find_folder(destination))), into, partial=partial, check=check, force=force
     )

@@ -19,7 +19,7 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
         {
             "x-partnerField", "x-otherwise", "x-identifier", "x-wholeNumber", "x-refuse",
             "x-escape", "x-labels", "x-placeholder", "x-dependsOn", "x-requiredWhen", "x-hidden",
-            "x-display", "x-category", "x-objectUI", "x-disabledInputs", "x-choices",
+            "x-display", "x-category", "x-objectUI", "x-disabledInputs", "x-choices", "x-segment",
         }
     ),
     "setting": frozenset(

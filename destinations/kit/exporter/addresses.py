@@ -16,7 +16,6 @@ from destinations.definition.url_pieces import (
     chosen_urls,
     read_address,
 )
-from destinations.errors import DestinationsError
 from destinations.kit.exporter.literals import Code, literal, text
 
 __all__ = ["UnsayableAddressError", "UrlCode", "url_code"]
@@ -27,7 +26,7 @@ _COMPUTED: Final = (
 )
 
 
-class UnsayableAddressError(DestinationsError):
+class UnsayableAddressError(Exception):
     """A URL that cannot be written; says why."""
 
 

@@ -60,8 +60,16 @@ WITHOUT_TIME = {name: value for name, value in EVENT.items() if name != "time"}
     [
         ({"path": "/users/trac"}, 404, "url: leads to no request: expected"),
         ({"path": "/"}, 404, "{settings.endpoint}/users/track"),
-        ({"headers": {}}, 401, "header Authorization: is missing: expected Bearer {settings.apiKey}"),
-        ({"headers": {"Authorization": "Bearer mine"}}, 401, "is wrong: expected Bearer {settings.apiKey}"),
+        (
+            {"headers": {}},
+            401,
+            "header Authorization: is missing: expected Bearer {settings.apiKey}",
+        ),
+        (
+            {"headers": {"Authorization": "Bearer mine"}},
+            401,
+            "is wrong: expected Bearer {settings.apiKey}",
+        ),
         ({"path": "/users/track?a=1"}, 400, "query a: is unexpected: expected none"),
         ({"json": None, "data": b""}, 400, "body: is missing: expected JSON"),
         ({"json": {"events": []}}, 400, "body /events: "),

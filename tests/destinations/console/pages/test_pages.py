@@ -467,7 +467,7 @@ def test_filters_that_cannot_be_used(pages: Pages, query: str, status: int, issu
         ("/deliveries?messageId=evt-0001", "did you mean message_id?"),
         ("/deliveries?destination=kana&destination=w", "'destination' is given 2 times"),
         ("/drop?destination=kana&destination=kana", "'destination' is given 2 times"),
-        ("/drop?outcome=dead&needs_operator=false", "invalid needs_operator 'false'"),
+        ("/drop?outcome=dead&needs_operator=false", "Invalid needs_operator 'false'"),
         ("/drop?id=1&destination=kana", "by ids and by filters at once"),
         ("/deliveries?outcome=dead&after=x", "Invalid after 'x'"),
         ("/held?after=x", "Invalid after 'x'"),

@@ -97,7 +97,7 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
         "      format: password\n",
         "",
         "test_secrets_are_masked",
-        "'apiKey' looks like a secret",
+        "apiKey is a credential: give it format: password",
     ),
     "an error rule": (
         "destination.yaml",
