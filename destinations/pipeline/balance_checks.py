@@ -334,7 +334,7 @@ class BalanceChecks:
             elif failure is None or (closing and not failure.made):
                 ready.append(delivery)
             else:
-                if not delivery.attempts and delivery.effect is Effect.NONE:
+                if not (delivery.attempts or delivery.is_left) and delivery.effect is Effect.NONE:
                     delivery.first_attempt_at = now  # what came before was no attempt
                 transition = self._policy.after(
                     delivery,
