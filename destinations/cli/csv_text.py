@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-__all__ = ["begins_formula", "csv_text"]
+__all__ = ["begins_formula", "csv_row", "csv_text"]
 
 _SIGNS: Final = "=+-@\uff1d\uff0b\uff0d\uff20\t\r\n"
 
@@ -21,6 +21,13 @@ _SIGNS: Final = "=+-@\uff1d\uff0b\uff0d\uff20\t\r\n"
 def begins_formula(text: str) -> bool:
     """Return whether a spreadsheet may carry out a cell of this text, with leading space or not."""
     return text[:1] in set(_SIGNS) or text.lstrip()[:1] in set(_SIGNS)
+
+
+def csv_row(values: Iterable[str]) -> str:
+    """Return one row with its end, for output that is written row by row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue()
 
 
 def csv_text(

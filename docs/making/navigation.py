@@ -26,6 +26,7 @@ NAVIGATION: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             "linting",
             "publishing",
             "importing",
+            "how-to/export-to-segment",
             "how-to/look-up-then-create",
             "how-to/extend",
         ],

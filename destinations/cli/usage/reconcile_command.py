@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import threading
 import time
@@ -17,7 +15,7 @@ from typing import Any, Final, Protocol
 import click
 
 from destinations.cli.commands import Command
-from destinations.cli.csv_text import begins_formula
+from destinations.cli.csv_text import begins_formula, csv_row
 from destinations.cli.deliveries.selection import TIME
 from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
@@ -362,9 +360,7 @@ class _Csv(_Shown):
         )
 
     def _write(self, row: Sequence[str]) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\r\n").writerow(row)
-        click.echo(text.getvalue(), nl=False)
+        click.echo(csv_row(row), nl=False)
 
     def end(self, results: Counter[str]) -> None:  # noqa: ARG002 - rows say it
         """Say what was left out, on standard error."""

@@ -644,6 +644,7 @@ def test_what_version_8_noted(path: Path, add_delivery: Add) -> None:
             DROP TABLE exchange_contents;
             DROP TABLE exchange_bytes;
             DROP TABLE audit;
+            DROP TABLE usage;
             DROP TABLE recent_scopes;
             DROP TABLE recent_events;
             DROP TABLE sealed;

@@ -83,6 +83,11 @@ ROWS: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("INSERT INTO attempts VALUES ({event} * 1000, 2, 5, 1, NULL, NULL, ?1)", (ODD,)),
     ("INSERT INTO exchange_bytes VALUES (4, 67)", ()),
     (
+        ("INSERT INTO usage SELECT id, scope, x'61', (SELECT min(id) FROM texts), 5, '1.50'"
+        " FROM open WHERE id = {event} * 1000"),
+        (),
+    ),
+    (
         "INSERT INTO audit VALUES (4, 5, ?1, 'key', ?1, 'drop', 'sample', '', 1, '[1]', ?2, 1)",
         (ODD, "{}"),
     ),

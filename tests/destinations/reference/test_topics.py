@@ -173,7 +173,7 @@ def test_a_status_has_the_rows_of_all_tables(few: Topics) -> None:
 def test_ends_that_several_keys_have(topics: Topics) -> None:
     """All of them are found, also where other keys are called so; too many name none of them."""
     named = [one.name for one in topics.find("subscriptions")]
-    assert named == ["subscriptions", "subscriptions", "destinations.subscriptions"]
+    assert named == [*["subscriptions"] * 3, "destinations.subscriptions"]
     assert len(topics.find("show")) > 1
     rows = "".join(f"| `a{number}.end` | - |\n" for number in range(13))
     many = Topics.of({"x.md": f"# x\n\n| key | meaning |\n|---|---|\n{rows}"})

@@ -174,6 +174,7 @@ def test_a_key_after_a_request_that_was_applied(make_subject: MakeSubject, with_
 
     def change(documents: dict[str, Any]) -> None:
         with_steps(documents)
+        documents["destination"]["requests"]["search"]["example"] = {"results": []}
         documents["destination"]["requests"]["alter"] |= {
             "idempotent": False,
             "idempotencyKey": {"from": {"@path": "$.event.messageId"}, "for": "1h", "header": "K"},
@@ -301,7 +302,11 @@ def chosen(*, expect: bool = False, **changed: Any) -> Change:
                 "url": "https://api.example.com/lists",
                 "query": {"after": {"@path": "$.page"}},
             },
-            "example": {"lists": [{"id": "1", "name": "One"}], "total": 1},
+            "example": {
+                "lists": [{"id": "1", "name": "One"}],
+                "paging": {"next": None},
+                "total": 1,
+            },
             **({"expect": {"type": "object", "required": ["lists"]}} if expect else {}),
         }
         given = {key: value for key, value in {**CHOICES, **changed}.items() if value is not None}
