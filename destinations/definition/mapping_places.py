@@ -109,7 +109,7 @@ def usage_shape(
     return Shape("root", roots, {**elsewhere, "event": message})
 
 
-_USAGE: Final = Shape("key of usage", dict.fromkeys(("user", "feature", "from", "to")))
+_USAGE: Final = Shape("key of usage", dict.fromkeys(("user", "feature", "from", "to", "last")))
 """What the partner is asked with about usage."""
 
 

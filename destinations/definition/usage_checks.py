@@ -150,7 +150,8 @@ def _unread(
     wheres = [step.get("find", {}).get("where") for step in ask.get("steps", ())]
     for key, means in _ASKED_BY.items():
         # Liquid may go through all of usage, or take it as a whole.
-        if not (reads([sent, wheres], "usage") and reads([sent, wheres], key)):
+        named = ("to", "last") if key == "to" else (key,)
+        if not (reads([sent, wheres], "usage") and reads([sent, wheres], *named)):
             message = f"no request reads $.usage.{key}, so {means}"
             yield document.issue(f"{_ASK}/{last}", message)
     if "next" in ask and "find" in ask.get("steps", [{}])[-1]:

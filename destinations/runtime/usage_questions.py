@@ -80,6 +80,7 @@ class UsageAsker:
     def ask(self, user: str, feature: str, from_ms: int, to_ms: int) -> Counted:
         """Return what the partner has counted from a time on, and before another one."""
         usage = {"user": user, "feature": feature, "from": iso_time(from_ms), "to": iso_time(to_ms)}
+        usage["last"] = iso_time(to_ms - 1)  # for partners that include the end
         roots: dict[str, Any] = {"usage": usage, "answers": {}}
         try:
             for lookup in self._lookups:

@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.http.json_bytes import decode_json
 from destinations.outcome import Effect, Outcome, State, Status
 from destinations.pipeline.queue import (
     DELETION_FIRST,
@@ -274,7 +273,7 @@ def lock_users(connection: Connection, users: Iterable[tuple[int, str]]) -> None
 
 def _users_of(name: str, payload: bytes) -> Collection[str]:
     """Return whom a deletion is of: the user of its row, and the one whose id the partner gets."""
-    document: Any = decode_json(payload) if payload else None
+    document: Any = json.loads(payload) if payload else None
     user = document.get("userId") if isinstance(document, dict) else None
     return {name, user} if isinstance(user, str) else {name}
 

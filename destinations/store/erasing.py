@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from destinations.errors import ResolveError
-from destinations.http.json_bytes import decode_json
 from destinations.outcome import Outcome, State
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.segment.event import DELETE
@@ -306,8 +304,8 @@ def _user_in(document: bytes | None) -> Any:
     if not document:
         return None
     try:
-        value = decode_json(document)
-    except ResolveError:
+        value = json.loads(document)
+    except (ValueError, RecursionError):
         return None
     return value.get("userId") if isinstance(value, dict) else None
 

@@ -153,5 +153,6 @@ def login_page(
 def error_page(request: Request, status: int, title: str, sentence: str) -> Response:
     """Return the page of a fault."""
     text = f"{sentence[:1].upper()}{sentence[1:]}"
-    values = {"title": title, "text": text if text.endswith((".", "!", "?")) else f"{text}."}
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    values = {"title": title, "text": ended, "way_on": None}
     return HTMLResponse(render(Shown("error.html", values), _frame(request)), status)

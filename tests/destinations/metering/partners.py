@@ -237,6 +237,8 @@ class Stripe(Partner):
         "mtr_1": ("storage", "last"),
         "mtr_2": ("seats", "count"),
         "mtr_3": ("api_requests", "sum"),
+        # More than a page has, before the last one.
+        **{f"mtr_spare_{at}": (f"spare_{at}", "sum") for at in range(100)},
         "mtr_4": ("tokens", "sum"),
     }
 
@@ -271,7 +273,8 @@ class Stripe(Partner):
 
     def _meters(self, asked: Asked) -> Any:
         assert asked.one("status", "active") == "active"
-        assert 1 <= int(asked.one("limit", "10")) <= 100
+        limit = int(asked.one("limit", "10"))
+        assert 1 <= limit <= 100
         ids = list(self.meters)
         first = ids.index(asked.one("starting_after")) + 1 if "starting_after" in asked.query else 0
         shown = [
@@ -282,9 +285,9 @@ class Stripe(Partner):
                 "default_aggregation": {"formula": self.meters[one][1]},
                 "status": "active",
             }
-            for one in ids[first : first + 2]
+            for one in ids[first : first + limit]
         ]
-        return {"object": "list", "data": shown, "has_more": first + 2 < len(ids)}
+        return {"object": "list", "data": shown, "has_more": first + limit < len(ids)}
 
     def _summaries(self, meter: str, asked: Asked) -> Reply:
         start, end = int(asked.one("start_time")), int(asked.one("end_time"))

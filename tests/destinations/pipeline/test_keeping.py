@@ -258,7 +258,7 @@ def test_which_secret_a_mask_stands_for(keep: Callable[..., KeptExchange]) -> No
         password="p4ssword-of-mine",
     )
     assert json.loads(zlib.decompress(one.head.data))[2] == [
-        *("apiKey", "", "password", "apiKey", "")
+        *("apiKey/url", "", "password", "apiKey", "")
     ]
 
 
