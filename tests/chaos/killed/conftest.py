@@ -51,7 +51,7 @@ class Workers:
             yield nth
         # The last steps exchange what is there, and nobody knows beforehand which ones that are:
         # more of them are looked at than of the others, and all of them in the long form.
-        for behind in range(max(1, nth - 2 * every), nth, 4) if every > 1 else ():
+        for behind in range(max(1, nth - 2 * every), nth, 3) if every > 1 else ():
             if run(behind) == -signal.SIGKILL:
                 yield behind
 

@@ -66,7 +66,7 @@ def test_an_overlap(
     done = command("run", "kana", "--events", events, "--sandbox", "--connection", connection)
     assert (done.code == 2) is (code == 2), done.err
     served = {
-        "store": {"path": "none/s.sqlite3"},
+        "store": {"path": "s.sqlite3"},
         "destinations": [
             {
                 "name": "kana",

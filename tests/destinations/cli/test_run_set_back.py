@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -124,8 +123,7 @@ def _options(store: AnyStore) -> list[str]:
 
 def _start(ahead: float, arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SET, str(ahead), *arguments],
+        [sys.executable, "-P", "-c", SET, str(ahead), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )

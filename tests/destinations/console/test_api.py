@@ -987,6 +987,7 @@ def test_attempts(console: RunningConsole, dead: Put, path: StoreAddress) -> Non
         "erased": False,
         "request": {
             "name": "count",
+            "step": None,
             "method": "POST",
             "url": "https://partner.example/?key=***",
             "headers": {"X-Key": "***"},
