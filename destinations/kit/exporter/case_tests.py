@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from destinations.clock import frozen_at
-from destinations.definition import Preset, RequestDefinition
+from destinations.definition import Preset
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
-from destinations.kit.exporter.requests import RETRIED_SECONDS
+from destinations.kit.exporter.requests import can_repeat
 from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedRequest
 from destinations.kit.testing.replaying import clock_seconds
 from destinations.kit.testing.subject import Subject
@@ -220,9 +220,7 @@ class _Case:
         definition = request.definition
         if isinstance(interaction.result, str):
             was_sent = interaction.result in {"timeout", "lost"}
-            return ["rejected" if was_sent and not _can_repeat(definition) else "retry"] * len(
-                pairs
-            )
+            return ["rejected" if was_sent and not can_repeat(definition) else "retry"] * len(pairs)
         parts = [request.part(self._context(*pair)) for pair in pairs]
         read = request.read(http_response(interaction.result), len(pairs), parts)
         return [_verdict(request, one) for one in read]
@@ -272,13 +270,6 @@ def _path(key: str) -> str:
     return f"$.{key}" if is_identifier(key) else "['" + key.replace("'", "\\'") + "']"
 
 
-def _can_repeat(definition: RequestDefinition) -> bool:
-    key = definition.idempotency_key
-    lasts = key is not None and key.seconds >= RETRIED_SECONDS
-    is_safe = definition.idempotent or definition.read_only
-    return is_safe or definition.on_lost_answer == "resend" or lasts
-
-
 def _verdict(request: CompiledRequest, read: Answer | Failure) -> str:
     """Return what Segment does with an event after this answer."""
     if isinstance(read, Answer):
@@ -286,7 +277,7 @@ def _verdict(request: CompiledRequest, read: Answer | Failure) -> str:
     if read.error_class == "authentication":
         return "rejected"
     if read.retryable:
-        return "retry" if read.nothing_applied or _can_repeat(request.definition) else "rejected"
+        return "retry" if read.nothing_applied or can_repeat(request.definition) else "rejected"
     end = ending(request, read, Loss.of([request.definition]))
     if end == THERE or (read.is_there is not None and read.nothing_applied):
         return "delivered"

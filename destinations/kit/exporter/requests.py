@@ -33,9 +33,9 @@ from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
 
-__all__ = ["RETRIED_SECONDS", "RequestFile", "is_of_request", "write_requests"]
+__all__ = ["RequestFile", "can_repeat", "is_of_request", "write_requests"]
 
-RETRIED_SECONDS: Final = 4 * 3600.0
+_RETRIED_SECONDS: Final = 4 * 3600.0
 """For how long Segment sends an event again."""
 
 _ROOTS: Final = Shape(
@@ -119,6 +119,14 @@ _IMPORTS: Final[Mapping[str, str]] = {
 def is_of_request(header: object) -> bool:
     """Return whether a header of all requests is written in each, for what it reads or computes."""
     return varies(header) or any(beyond_segment(header))
+
+
+def can_repeat(request: RequestDefinition) -> bool:
+    """Return whether a request may be sent again as long as Segment does, its answer lost."""
+    if request.idempotent or request.read_only or request.on_lost_answer == "resend":
+        return True
+    key = request.idempotency_key
+    return key is not None and key.seconds >= _RETRIED_SECONDS
 
 
 class _Writer:
@@ -402,13 +410,11 @@ class _Writer:
         return {}
 
     def _can_repeat(self, request: RequestDefinition, place: str) -> bool:
-        if request.idempotent or request.read_only or request.on_lost_answer == "resend":
-            return True
-        key = request.idempotency_key
-        if key is not None and key.seconds < RETRIED_SECONDS:
+        repeats = can_repeat(request)
+        if not repeats and request.idempotency_key is not None:
             message = "is shorter than Segment's 4 hours of retries: a lost answer is not repeated"
             self._findings.leave_out(DESTINATION, f"{place}/idempotencyKey/for", message)
-        return key is not None and key.seconds >= RETRIED_SECONDS
+        return repeats
 
     def _key(self, request: RequestDefinition, place: str) -> Mapping[str, Any]:
         key = request.idempotency_key
