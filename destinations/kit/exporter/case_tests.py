@@ -25,7 +25,6 @@ from destinations.kit.testing.wire import http_response
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
-from destinations.runtime.endings import AGAIN, RESENT, THERE, Loss, ending
 from destinations.secrets import reveal
 from destinations.segment.event import check_event
 from destinations.segment.mapping.parts import beyond_segment
@@ -35,7 +34,6 @@ __all__ = ["AUTHENTICATION", "CaseDelivery", "case_deliveries", "cases_source"]
 AUTHENTICATION: Final = "testAuthentication()"
 """What stands for an action where a case has the authentication test; no action has such a slug."""
 
-_SENT_AGAIN: Final = "sent again with its key"
 _MOST_EVENTS: Final = 8
 """Up to so many events of a case, any of them may be those of a request; else neighbours."""
 
@@ -278,11 +276,8 @@ def _verdict(request: CompiledRequest, read: Answer | Failure) -> str:
         return "rejected"
     if read.retryable:
         return "retry" if read.nothing_applied or can_repeat(request.definition) else "rejected"
-    end = ending(request, read, Loss.of([request.definition]))
-    if end == THERE or (read.is_there is not None and read.nothing_applied):
-        return "delivered"
-    is_again = end in {AGAIN, RESENT} or end.startswith(_SENT_AGAIN)
-    return "retry" if is_again else "rejected"
+    is_there = read.is_there == "event" or (read.is_there is not None and read.nothing_applied)
+    return "delivered" if is_there else "rejected"
 
 
 def _is_same(recorded: RecordedRequest, made: HttpRequest) -> bool:
