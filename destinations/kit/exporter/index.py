@@ -29,7 +29,7 @@ from destinations.kit.exporter.literals import (
 from destinations.kit.exporter.requests import RequestFile, is_of_request
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["IndexFile", "kept_by_segment"]
+__all__ = ["IndexFile", "kept_by_segment", "scheme"]
 
 _OWN_NAMES: Final = (
     *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
@@ -43,6 +43,11 @@ def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
     """Return the settings that Segment keeps itself: the credentials of OAuth2."""
     oauth2 = definition.oauth2
     return frozenset() if oauth2 is None else frozenset(oauth2.credentials)
+
+
+def scheme(definition: DestinationDefinition) -> str:
+    """Return the name of Segment's scheme that authenticates with such settings."""
+    return "custom" if definition.oauth2 is None else "oauth2"
 
 
 class IndexFile:
@@ -132,10 +137,7 @@ class IndexFile:
 
     def _authentication(self) -> Mapping[str, Any]:
         authentication = self._definition.authentication
-        scheme = "custom"
-        if authentication is not None and authentication.oauth2 is not None:
-            scheme = "oauth2"
-        found: dict[str, Any] = {"scheme": scheme, "fields": self._settings}
+        found: dict[str, Any] = {"scheme": scheme(self._definition), "fields": self._settings}
         if authentication is None:
             return found
         test = authentication.test

@@ -36,7 +36,7 @@ from destinations.kit.exporter.folder import (
     with_hand_written,
     write_folder,
 )
-from destinations.kit.exporter.index import IndexFile, kept_by_segment
+from destinations.kit.exporter.index import IndexFile, kept_by_segment, scheme
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
 from destinations.kit.exporter.requests import RequestFile, write_requests
@@ -201,11 +201,12 @@ class _Export:
                 all_fields,
                 fields[slug].choices,
             )
+        has_authentication = bool(settings.fields) or definition.authentication is not None
         found["metadata.json"] = metadata_text(
             slug=self._slug,
             name=definition.name,
             description=definition.description,
-            scheme=self._scheme(settings),
+            scheme=scheme(definition) if has_authentication else None,
             settings=settings.fields,
             actions=metadata,
             presets=[self._public_preset(preset, metadata) for preset, _ in presets],
@@ -214,12 +215,6 @@ class _Export:
         for module in self._all_modules():
             found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
         return dict(sorted(found.items()))
-
-    def _scheme(self, settings: FieldSet) -> str | None:
-        authentication = self._definition.authentication
-        if authentication is None:
-            return "custom" if settings.fields else None
-        return "oauth2" if authentication.oauth2 is not None else "custom"
 
     # -- parts -----------------------------------------------------------------------------------
 
