@@ -209,7 +209,7 @@ class _Export:
             scheme=scheme(definition) if has_authentication else None,
             settings=settings.fields,
             actions=metadata,
-            presets=[self._public_preset(preset, metadata) for preset, _ in presets],
+            presets=[_public_preset(*one, metadata) for one in presets],
         )
         found |= self._tests(requests)
         for module in self._all_modules():
@@ -308,31 +308,15 @@ class _Export:
 
     def _preset(self, preset: Preset) -> tuple[Preset, bool] | None:
         action = self._definition.actions[preset.partner_action]
-        is_default = preset.mapping == action.default_mapping
         if action.operator:
             return None
+        is_default = preset.mapping == action.default_mapping
         place = pointer("presets", self._definition.presets.index(preset), "mapping")
         beyond = [] if is_default else list(beyond_segment(preset.mapping))
         for at, directive in beyond:
             message = f"{directive} has no counterpart in Segment's mappings"
             self._findings.refuse(DESTINATION, place + at, message)
         return None if beyond else (preset, is_default)
-
-    def _public_preset(
-        self, preset: Preset, metadata: Mapping[str, ActionMetadata]
-    ) -> Mapping[str, Any]:
-        action = self._definition.actions[preset.partner_action]
-        mapping: Mapping[str, Any] = preset.mapping
-        if preset.mapping == action.default_mapping:
-            fields = metadata[preset.partner_action].fields
-            mapping = {key: one["default"] for key, one in fields.items() if "default" in one}
-        return {
-            "name": preset.name,
-            "type": "automatic",
-            "partnerAction": preset.partner_action,
-            "subscribe": preset.subscribe,
-            "mapping": mapping,
-        }
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:
         definition = self._definition
@@ -372,6 +356,24 @@ class _Export:
         while more := {need for one in found for need in _NEEDS.get(one, ())} - found:
             found |= more
         return sorted(found)
+
+
+def _public_preset(
+    preset: Preset,
+    is_default: bool,  # noqa: FBT001 - a pair
+    metadata: Mapping[str, ActionMetadata],
+) -> Mapping[str, Any]:
+    mapping: Mapping[str, Any] = preset.mapping
+    if is_default:
+        fields = metadata[preset.partner_action].fields
+        mapping = {key: one["default"] for key, one in fields.items() if "default" in one}
+    return {
+        "name": preset.name,
+        "type": "automatic",
+        "partnerAction": preset.partner_action,
+        "subscribe": preset.subscribe,
+        "mapping": mapping,
+    }
 
 
 def _module(name: str) -> str:
