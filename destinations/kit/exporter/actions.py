@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.kit.exporter.fields import FieldSet
-from destinations.kit.exporter.literals import Code, literal, text, throw_statement
+from destinations.kit.exporter.literals import Code, literal, throwing
 from destinations.kit.exporter.requests import RequestFile
 
-__all__ = ["NOT_THERE", "action_source", "batch_fields"]
-
-NOT_THERE: Final = "NotImplemented"
-"""The code of the error 501 that stands for what cannot be said."""
+__all__ = ["action_source", "batch_fields"]
 
 
 def batch_fields(title: str, size: int, bytes_: int | None) -> dict[str, dict[str, Any]]:
@@ -139,9 +136,7 @@ class _Writer:
         if self._reason:
             self._import("@segment/actions-core", "IntegrationError")
             message = f"{self._action.title} is not there: {self._reason}."
-            thrown = throw_statement("IntegrationError", message, text(NOT_THERE), "501", indent=4)
-            thrown = thrown.replace("\n  ", "\n")[2:]
-            return Code(f"() => {{\n{thrown}\n}}")
+            return throwing(message)
         assert self._request is not None  # noqa: S101 - there is no reason
         constant = self._requests.names[self._request]
         self._import("../http", "send")

@@ -24,7 +24,7 @@ from destinations.kit.exporter.literals import (
     member,
     name_of,
     text,
-    throw_statement,
+    throwing,
 )
 from destinations.kit.exporter.requests import RequestFile, is_of_request
 from destinations.segment.json_pointer import pointer
@@ -251,12 +251,7 @@ class IndexFile:
         if constant is None or request in self._requests.refused:
             self._core.add("IntegrationError")
             reason = self._requests.refused.get(request, "it cannot be said")
-            message = f"Deleting is not there: {reason}."
-            thrown = throw_statement(
-                "IntegrationError", message, "'NotImplemented'", "501", indent=4
-            )
-            thrown = thrown.replace("\n  ", "\n")[2:]
-            return Code(f"() => {{\n{thrown}\n}}")
+            return throwing(f"Deleting is not there: {reason}.")
         self._use("./http", "send")
         self._use("./requests", constant)
         return Code(

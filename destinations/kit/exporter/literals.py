@@ -22,7 +22,7 @@ __all__ = [
     "member",
     "name_of",
     "text",
-    "throw_statement",
+    "throwing",
 ]
 
 WIDTH: Final = 120
@@ -160,15 +160,14 @@ def _list(value: Sequence[Any], indent: int, before: int) -> str:
     return "[\n" + ",\n".join(lines) + "\n" + " " * indent + "]"
 
 
-def throw_statement(error: str, message: str, *more: str, indent: int = 0) -> str:
-    """Return a statement that throws an error of Segment's framework."""
-    space = " " * indent
-    parts = [text(message), *more]
-    flat = f"{space}throw new {error}({', '.join(parts)})"
-    if len(flat) <= WIDTH:
-        return flat
-    inner = f",\n{space}  ".join(parts)
-    return f"{space}throw new {error}(\n{space}  {inner}\n{space})"
+def throwing(message: str) -> Code:
+    """Return a function that throws Segment's error for what is not there, as a member."""
+    parts = [text(message), text("NotImplemented"), "501"]
+    flat = f"throw new IntegrationError({', '.join(parts)})"
+    if len("    ") + len(flat) <= WIDTH:
+        return Code(f"() => {{\n  {flat}\n}}")
+    inner = ",\n    ".join(parts)
+    return Code(f"() => {{\n  throw new IntegrationError(\n    {inner}\n  )\n}}")
 
 
 def line_comment(value: str) -> str:
