@@ -174,11 +174,9 @@ class IndexFile:
                 parameters[name] = value
         headers = ""
         if oauth2.client_authentication == "basic":
-            credentials = "${auth.clientId}:${auth.clientSecret}"
             headers = (
-                "\n    headers: { authorization: `Basic ${Buffer.from(`"
-                + credentials
-                + "`).toString('base64')}` },"
+                "    headers: {\n      authorization: `Basic ${Buffer.from("
+                "`${auth.clientId}:${auth.clientSecret}`).toString('base64')}`\n    },\n"
             )
         else:
             parameters |= {
@@ -192,14 +190,11 @@ class IndexFile:
         context = "  const context = { payload: {}, settings }\n" if needs_context else ""
         setup = f"  {url.setup}" if url.setup else ""
         answer = "{ access_token: string; refresh_token?: string }"
-        if headers:
-            line = headers.removesuffix(",").replace("{ authorization", "{\n      authorization")
-            headers = line.removesuffix(" }") + "\n    },"
         return Code(
             f"async (request, {{ auth{settings} }}) => {{\n{context}{setup.rstrip(' ')}"
             f"  const url = {url.source}\n"
             f"  const {{ data }} = await request<{answer}>(url, {{\n"
-            f"    method: 'POST',{headers}\n"
+            f"    method: 'POST',\n{headers}"
             f"    body: new URLSearchParams({literal(parameters, 4, 32)})\n"
             "  })\n"
             "  return { accessToken: data.access_token, refreshToken: data.refresh_token }\n}"
