@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
@@ -10,7 +12,17 @@ from destinations.kit.exporter.fields import FieldSet
 from destinations.kit.exporter.literals import Code, literal, throwing
 from destinations.kit.exporter.requests import RequestFile
 
-__all__ = ["action_source", "batch_fields"]
+__all__ = ["ActionFile", "batch_fields", "write_action"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFile:
+    """The file, all of its fields, and the modules that it needs."""
+
+    source: str
+    fields: Mapping[str, Mapping[str, Any]]
+    is_batched: bool
+    modules: AbstractSet[str]
 
 
 def batch_fields(title: str, size: int, bytes_: int | None) -> dict[str, dict[str, Any]]:
@@ -41,16 +53,15 @@ def batch_fields(title: str, size: int, bytes_: int | None) -> dict[str, dict[st
     return found
 
 
-def action_source(
+def write_action(
     definition: DestinationDefinition,
     action: ActionDefinition,
     fields: FieldSet,
     requests: RequestFile,
     window: Mapping[str, Any] | None,
-) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Return the file, and all of its fields."""
-    writer = _Writer(definition, action, fields, requests, window)
-    return writer.source(), writer.fields
+) -> ActionFile:
+    """Return the file of an action."""
+    return _Writer(definition, action, fields, requests, window).file()
 
 
 class _Writer:
@@ -85,8 +96,8 @@ class _Writer:
     def _import(self, module: str, *names: str) -> None:
         self._imports.setdefault(module, set()).update(names)
 
-    def source(self) -> str:
-        """Return the text of the file."""
+    def file(self) -> ActionFile:
+        """Return the file."""
         action = self._action
         members: dict[str, Any] = {"title": action.title, "description": action.description}
         if action.default_subscription is not None:
@@ -98,49 +109,50 @@ class _Writer:
         if self._is_batched:
             members["performBatch"] = self._perform_batch()
         body = literal(members, 0, 200)
-        before = self._constants()
-        return (
+        constants = self._constants()
+        source = (
             self._head()
-            + before
+            + constants
             + f"\nconst action: ActionDefinition<Settings, Payload> = {body}\n"
             + "\nexport default action\n"
+        )
+        return ActionFile(
+            source, self.fields, self._is_batched, self._imports.keys() - {"requests"}
         )
 
     def _head(self) -> str:
         lines = []
-        own = self._imports.pop("@segment/actions-core", set())
-        if own:
-            lines.append(f"import {{ {', '.join(sorted(own))} }} from '@segment/actions-core'\n")
+        if self._reason:
+            lines.append("import { IntegrationError } from '@segment/actions-core'\n")
         lines.append("import type { ActionDefinition } from '@segment/actions-core'\n")
         lines.append("import type { Settings } from '../generated-types'\n")
         lines.append("import type { Payload } from './generated-types'\n")
         for module in sorted(self._imports):
             names = ", ".join(sorted(self._imports[module]))
-            lines.append(f"import {{ {names} }} from '{module}'\n")
+            lines.append(f"import {{ {names} }} from '../{module}'\n")
         return "".join(lines)
 
     def _constants(self) -> str:
         found = ""
         if self._given.checks and not self._reason:
-            self._import("../checks", "checks")
+            self._import("checks", "checks")
             found += f"\nconst check = checks({literal(self._given.checks, 0, 24)})\n"
         if self._given.escapes and not self._reason:
-            self._import("../escaping", "escaped")
+            self._import("escaping", "escaped")
             found += f"\nconst ESCAPES = {literal(self._given.escapes, 0, 16)}\n"
         if self._window is not None and not self._reason:
-            self._import("../windows", "within")
+            self._import("windows", "within")
             found += f"\nconst inTime = within({literal(self._window, 0, 24)})\n"
         return found
 
     def _perform(self) -> Code:
         if self._reason:
-            self._import("@segment/actions-core", "IntegrationError")
             message = f"{self._action.title} is not there: {self._reason}."
             return throwing(message)
         assert self._request is not None  # noqa: S101 - there is no reason
         constant = self._requests.names[self._request]
-        self._import("../http", "send")
-        self._import("../requests", constant)
+        self._import("http", "send")
+        self._import("requests", constant)
         value = self._checked("payload", "bundle" if self._given.escapes else "")
         if self._given.escapes:
             return Code(
@@ -162,7 +174,7 @@ class _Writer:
     def _perform_batch(self) -> Code:
         assert self._request is not None  # noqa: S101 - it is batched
         constant = self._requests.names[self._request]
-        self._import("../batches", "sendBatch")
+        self._import("batches", "sendBatch")
         prepare = ""
         if self._given.checks and self._window is None:
             prepare = ", check"
@@ -193,6 +205,6 @@ class _Writer:
                 " error: { message: 'Not there.', code: '501' } })"
             )
         form = {key: choices[key] for key in ("items", "value", "label", "next") if key in choices}
-        self._import("../choices", "choicesOf")
-        self._import("../requests", constant)
+        self._import("choices", "choicesOf")
+        self._import("requests", constant)
         return Code(f"choicesOf({constant}, {literal(form, 0, 50)})")

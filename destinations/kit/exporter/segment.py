@@ -18,7 +18,7 @@ from destinations.definition import (
 from destinations.definition.document import Document, read_document
 from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, UsageError
-from destinations.kit.exporter.actions import action_source
+from destinations.kit.exporter.actions import ActionFile, write_action
 from destinations.kit.exporter.case_tests import (
     AUTHENTICATION,
     CaseDelivery,
@@ -189,16 +189,17 @@ class _Export:
         found["generated-types.ts"] = types_source("Settings", settings.fields)
         found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
         metadata = {}
-        for slug, (source, all_fields, has_batch) in actions.items():
+        for slug, file in actions.items():
+            self._modules |= file.modules
             action = definition.actions[slug]
-            found[f"{folders[slug]}/index.ts"] = _exported(definition, source)
-            found[f"{folders[slug]}/generated-types.ts"] = types_source("Payload", all_fields)
+            found[f"{folders[slug]}/index.ts"] = _exported(definition, file.source)
+            found[f"{folders[slug]}/generated-types.ts"] = types_source("Payload", file.fields)
             metadata[slug] = ActionMetadata(
                 action.title,
                 action.description,
                 action.default_subscription,
-                has_batch,
-                all_fields,
+                file.is_batched,
+                file.fields,
                 fields[slug].choices,
             )
         has_authentication = bool(settings.fields) or definition.authentication is not None
@@ -264,16 +265,9 @@ class _Export:
             names += [str(form["request"]) for form in one.choices.values() if "request" in form]
         return names
 
-    def _action(
-        self, slug: str, fields: FieldSet, requests: RequestFile
-    ) -> tuple[str, dict[str, dict[str, Any]], bool]:
+    def _action(self, slug: str, fields: FieldSet, requests: RequestFile) -> ActionFile:
         action = self._definition.actions[slug]
-        window = self._window(action)
-        source, all_fields = action_source(self._definition, action, fields, requests, window)
-        for module in ("batches", "checks", "choices", "escaping", "http", "windows"):
-            if f"from '../{module}'" in source:
-                self._modules.add(module)
-        return source, all_fields, "performBatch:" in source
+        return write_action(self._definition, action, fields, requests, self._window(action))
 
     def _window(self, action: ActionDefinition) -> Mapping[str, Any] | None:
         window = action.window
