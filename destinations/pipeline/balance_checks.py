@@ -334,8 +334,8 @@ class BalanceChecks:
             elif failure is None or (closing and not failure.made):
                 ready.append(delivery)
             else:
-                if not (delivery.attempts or delivery.is_left) and delivery.effect is Effect.NONE:
-                    delivery.first_attempt_at = now  # what came before was no attempt
+                if delivery.is_untried:
+                    delivery.first_attempt_at = now
                 transition = self._policy.after(
                     delivery,
                     _not_sent(failure),

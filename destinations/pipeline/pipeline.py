@@ -862,8 +862,7 @@ class Pipeline:
             if result.outcome is State.READY and result.retry is None:
                 continue  # the engine was stopped before it was sent
             is_unsent = delivery.effect is Effect.NONE
-            if is_unsent and not delivery.attempts and not delivery.is_left:
-                # What came before was no attempt, as there was no access token.
+            if delivery.is_untried:
                 delivery.first_attempt_at = None
             transition = self.policy.after(
                 delivery,

@@ -273,6 +273,11 @@ class QueuedDelivery:
         return self.event.user
 
     @property
+    def is_untried(self) -> bool:
+        """Whether nothing was ever sent: what came before, such as a lost token, was no attempt."""
+        return not self.attempts and not self.is_left and self.effect is Effect.NONE
+
+    @property
     def is_of_erased(self) -> bool:
         """Whether it asks the partner to delete a user who was erased here.
 
