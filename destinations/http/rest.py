@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from destinations.definition import (
@@ -243,7 +242,7 @@ class RestRequest:
             if told_apart is not None:
                 return told_apart
         if 200 <= response.status < 300:
-            return [_of_whole(self._success.judge(body, response.status))] * count
+            return [self._success.judge(body, response.status, whole_request=True)] * count
         signal = Signal(response.status, error_text(response, body), body=body)
         wait = retry_after(response)
         verdict = self._errors.read(signal, whole_request=True, retry_after=wait)
@@ -266,16 +265,6 @@ def _written_text(value: Any) -> bytes:
         return revealed_text(value).encode()
     except UnicodeEncodeError:
         raise ResolveError("/text", "holds a lone surrogate (half of a character)") from None
-
-
-def _of_whole(verdict: Answer | Failure) -> Answer | Failure:
-    """Return a verdict on an answer that is not the expected one as one on the whole request.
-
-    A page for maintenance, or of a network that wants a sign-in, comes with a 200, and to all.
-    """
-    if isinstance(verdict, Failure) and verdict.retryable:
-        return replace(verdict, whole_request=True)
-    return verdict
 
 
 def _bodies(parts: Sequence[Part | bytes]) -> list[bytes]:

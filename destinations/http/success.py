@@ -30,8 +30,13 @@ class SuccessCheck:
             for number, refusal in enumerate(definition.refusals)
         ]
 
-    def judge(self, value: Any, status: int) -> Answer | Failure:
-        """Return an answer for a success, else the failure."""
+    def judge(self, value: Any, status: int, *, whole_request: bool = False) -> Answer | Failure:
+        """Return an answer for a success, else the failure.
+
+        A refusal is about one event. What is neither is about the ``whole_request`` if the value is
+        the answer to it: a page for maintenance, or of a network that wants a sign-in, comes with a
+        200, and to all.
+        """
         if self.fits(value):
             return Answer("ok", value)
         for holds, message, place in self._refusals:
@@ -55,7 +60,7 @@ class SuccessCheck:
             status,
             retryable=True,
             nothing_applied=False,
-            whole_request=False,
+            whole_request=whole_request,
             rule=self._expect,
         )
 
