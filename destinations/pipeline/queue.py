@@ -274,7 +274,7 @@ class QueuedDelivery:
 
     @property
     def is_untried(self) -> bool:
-        """Whether nothing was ever sent: what came before, such as a lost token, was no attempt."""
+        """Whether nothing was ever sent: waiting for an access token is no attempt."""
         return not self.attempts and not self.is_left and self.effect is Effect.NONE
 
     @property
