@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from benchmarks.figures import Figure
-from benchmarks.reference.install import InstallError, installed
+from benchmarks.reference.install import REFERENCE
 from benchmarks.reference.peer import Peer, Way
 from benchmarks.subjects import Subject, corpus_subjects, kana_subjects
 from destinations.outcome import Result
 from destinations.runtime.destination import Destination
 from destinations.segment.event import Event, read_json
 from destinations.segment.javascript.equality import equal
+from tests.npm_packages import InstallError, installed
 
 __all__ = ["measure"]
 
@@ -50,7 +51,7 @@ def measure(scale: int) -> list[Figure]:
     """Kana, and real definitions of the corpus, in both ways of the reference."""
     rounds = max(3, _ROUNDS // scale)
     try:
-        folder = installed()
+        folder = installed(REFERENCE)
     except InstallError as error:
         return [
             Figure(f"pipeline compared with {way}", None, "", None, str(error)) for way in _ways()

@@ -17,11 +17,12 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from benchmarks.peak import run_measured
-from benchmarks.reference.install import InstallError, installed
+from benchmarks.reference.install import REFERENCE
 from benchmarks.reference.peer import node_command
 from benchmarks.subjects import CORPUS, compiled, imported
 from benchmarks.workload import ROOT
 from destinations.definition import load_definition
+from tests.npm_packages import InstallError, installed
 
 __all__ = ["measure"]
 
@@ -39,7 +40,7 @@ def measure(scale: int) -> list[Figure]:
     rounds = max(1, _ROUNDS // scale)
     ours, theirs = [], []
     try:
-        folder, against = installed(), "Segment's runtime in Node"
+        folder, against = installed(REFERENCE), "Segment's runtime in Node"
     except InstallError as error:
         folder, against = None, f"not measured: {error}"
     with tempfile.TemporaryDirectory() as name:

@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 from packaging.requirements import Requirement
 
+import destinations
 from destinations._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (built,) = folder.glob("*.whl")
     return built
+
+
+def test_no_test_finds_the_tree() -> None:
+    """Where the wheel is under test, no module of the tests has put the tree on the path.
+
+    pytest would take the tree for one more distribution with plugins, and some test might import
+    from it what the wheel lacks.
+    """
+    if Path(destinations.__file__).is_relative_to(ROOT):
+        pytest.skip("the tree itself is installed")
+    assert str(ROOT) not in map(os.path.realpath, sys.path)
 
 
 def test_the_wheel_has_nothing_of_an_earlier_build(wheel: Path) -> None:

@@ -19,7 +19,7 @@ class Peer:
     """One Node process; it holds one definition at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """``folder`` is that of `benchmarks.reference.install.installed`."""
+        """``folder`` has the packages of `benchmarks.reference.install`."""
         self._process = subprocess.Popen(
             node_command("peer.mjs", folder),
             stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.reference.install import Packages, install
+from tests.npm_packages import Packages, print_folder
 
 __all__ = ["FRAMEWORK"]
 
@@ -21,14 +21,5 @@ FRAMEWORK: Final = Packages(
 )
 
 
-def main() -> int:
-    """Print the folder."""
-    folder = install(Path(sys.argv[1]) if len(sys.argv) > 1 else None, FRAMEWORK)
-    if folder is None:
-        return 1
-    print(folder)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_folder(FRAMEWORK))

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.reference.install import InstallError, installed
 from tests.export.install import FRAMEWORK
 from tests.export.proof import as_json, prove, table
+from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS, SHIPPED
 
 __all__ = ["main"]
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to FILE as well")
     given = parser.parse_args(arguments)
     try:
-        framework = installed(packages=FRAMEWORK)
+        framework = installed(FRAMEWORK)
     except InstallError as error:
         print(f"skipped: {error}")
         return 0

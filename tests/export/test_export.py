@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from benchmarks.reference.install import InstallError, installed
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
 from tests.export.odd import odd_definition, refused_definition
 from tests.export.proof import as_json, examine, table
+from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS
 
 WHOLE: Final = ("braze", "slack")
@@ -91,7 +91,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     Each fault that is put in is told.
     """
     try:
-        framework = installed(packages=FRAMEWORK)
+        framework = installed(FRAMEWORK)
     except InstallError as error:
         pytest.skip(str(error))
     sources = {name: DEFINITIONS / name for name in WHOLE}
