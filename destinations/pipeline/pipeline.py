@@ -402,7 +402,8 @@ class Pipeline:
                 else:
                     job = self._prepare(deliveries, now, round_)
             except Exception as error:  # noqa: BLE001 - one batch must not end the engine
-                self._internal_error(error, deliveries, now, round_, was_sent=False)
+                left = [one for one in deliveries if one.is_claimed]
+                self._internal_error(error, left, now, round_, was_sent=False)
                 job = None
             if job is None:
                 self._over(deliveries[0].action if kind.state is State.READY else None)
@@ -476,10 +477,13 @@ class Pipeline:
         self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
     ) -> Job | None:
         """Make the intent of a batch that is ready, or ask for the balances that it adds to."""
+        first = len(round_.transitions)
         left = self._checks.hold_restored(deliveries, round_)
         left = self._repeatable(left, now, round_) if left else left
         ready = self._planned(left, round_) if left else []
         ready = self._in_window(ready, now, round_) if ready else ready
+        ended = [one for _, one in round_.transitions[first:]]
+        ready = self._not_beside(ready, ended) if ready and ended else ready
         if not ready:
             return None
         action = self._actions[ready[0].action]
@@ -534,6 +538,31 @@ class Pipeline:
                 found = self.policy.window_over(delivery, now, rule)
             round_.transitions.append((self.scope, found))
         self._checks.give_up(over, round_)
+
+    def _not_beside(
+        self, deliveries: list[QueuedDelivery], ended: Sequence[Transition]
+    ) -> list[QueuedDelivery]:
+        """Return the deliveries that may go beside what is asked about from now on; others wait.
+
+        What else adds to a balance would be taken for what is asked about, and would not come
+        after it.
+        """
+        asked = [one.delivery for one in ended if one.result.outcome is State.UNKNOWN]
+        users = {one.event.user for one in asked}
+        keys = {one.increment.key for one in asked if one.increment is not None}
+        back = [
+            one
+            for one in deliveries
+            if one.event.user in users or (one.increment is not None and one.increment.key in keys)
+        ]
+        if not back:
+            return deliveries
+        # Those of the same users wait for what is asked about; others look again a little later.
+        until = self._clock.monotonic() + _EXCLUDED_SECONDS
+        again = [(one, None if one.event.user in users else until) for one in back]
+        self.prefetch.done(back, again)
+        self._observer.reached(self.name, "returned", back)
+        return [one for one in deliveries if one not in back]
 
     def _in_window(
         self, deliveries: list[QueuedDelivery], now: float, round_: Round
@@ -1126,12 +1155,17 @@ class Pipeline:
     def _ask_about(
         self, deliveries: Sequence[QueuedDelivery], now: float, round_: Round
     ) -> Job | None:
-        """Ask the partner about deliveries whose answers were lost."""
+        """Ask the partner about deliveries whose answers were lost.
+
+        What adds to the same balances, may have been applied and would be sent again is judged with
+        them: no balance shows which of them it has.
+        """
         asked, questions = self._checks.questions_about(
             deliveries, now, round_, is_down=self._is_down
         )
         if not asked:
             return None
+        asked += self.prefetch.claim_also(self._checks.repeated_beside(asked))
         self.breaker.used()
         batch = ClaimedBatch(self.scope, asked, durable=False, at=now)
         return Job("ask", self, batch, questions)

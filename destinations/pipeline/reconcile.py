@@ -125,8 +125,14 @@ class Judgement:
     why: str = ""
 
 
-def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -> Judgement:
-    """Tell which of ``amounts`` were added between ``before`` and ``now``, in order of sending."""
+def judge(
+    before: Balance | None, now: Balance | None, amounts: Sequence[int], *, keyed: bool = False
+) -> Judgement:
+    """Tell which of ``amounts`` were added between ``before`` and ``now``, in order of sending.
+
+    With ``keyed`` the partner recognizes requests by keys. Then it has to be clear which of equal
+    amounts were added: one of them that is sent again by mistake would not count again.
+    """
     if now is None:
         return Judgement(None, "the partner shows no amount")
     if before is None:
@@ -135,7 +141,10 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
         return Judgement(None, _UNSURE[before.user])
     if None not in (before.period, now.period) and before.period != now.period:
         return Judgement(None, "a new billing period has reset the balance")
-    difference = now.amount - before.amount
+    return _judge_difference(now.amount - before.amount, amounts, keyed=keyed)
+
+
+def _judge_difference(difference: int, amounts: Sequence[int], *, keyed: bool) -> Judgement:
     if difference == sum(amounts):
         return Judgement((True,) * len(amounts))
     if difference == 0:
@@ -144,6 +153,12 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
     if selections == []:
         return Judgement(
             None, ("no combination of the amounts makes the difference: another writer adds to it")
+        )
+    if keyed and (selections is None or not _tells_all(amounts, selections)):
+        return Judgement(
+            None,
+            "more than one combination of the amounts makes the difference, and the partner would"
+            " not count again what it recognizes by its key",
         )
     if selections is None or len(selections) > 1:
         # In each case the partner ends with the same amount when the others are sent again.
@@ -156,18 +171,28 @@ def judge(before: Balance | None, now: Balance | None, amounts: Sequence[int]) -
 
 
 def proposal(
-    before: Balance | None, now: Balance | None, amounts: Sequence[int]
+    before: Balance | None, now: Balance | None, amounts: Sequence[int], *, keyed: bool = False
 ) -> tuple[bool, ...] | None:
     """Return the ``amounts`` that the numbers show as added, for an operator to confirm.
 
-    None unless they show exactly one selection.
+    None unless they show exactly one selection; ``keyed`` is as for `judge`.
     """
     if before is None or now is None:
         return None
     if None not in (before.period, now.period) and before.period != now.period:
         return None
     found = _selections(amounts, now.amount - before.amount)
-    return _members(amounts, found[0]) if found is not None and len(found) == 1 else None
+    if found is None or len(found) != 1 or (keyed and not _tells_all(amounts, found)):
+        return None
+    return _members(amounts, found[0])
+
+
+def _tells_all(amounts: Sequence[int], selections: Sequence[Sequence[int]]) -> bool:
+    """Return whether there is one selection, which has all or none of those that are equal."""
+    if len(selections) != 1:
+        return False
+    of_all, selected = Counter(amounts), Counter(selections[0])
+    return all(number == of_all[amount] for amount, number in selected.items())
 
 
 def _runs(amounts: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -424,13 +449,14 @@ class Reconciler(ReconcileRules):
         ``is_down`` says that the partner has taken no event for some time.
         """
         amounts = [one.increment.amount for one in deliveries if one.increment is not None]
-        judgement = judge(before, found, amounts)
+        keyed = any(self.loss(one).repeat_for is not None for one in deliveries)
+        judgement = judge(before, found, amounts, keyed=keyed)
         if not self._options.sole_writer:
             judgement = Judgement(None, _SHARED)
         if judgement.applied is None:
             # What the balance may not be judged by, no operator should take for shown by it.
             is_sure = self._options.sole_writer and (before is None or before.user not in _UNSURE)
-            shown = proposal(before, found, amounts) if is_sure else None
+            shown = proposal(before, found, amounts, keyed=keyed) if is_sure else None
             proposed = shown or (None,) * len(deliveries)
             if before is not None and before.user == OTHERS:
                 before = None  # it is not what was held before these

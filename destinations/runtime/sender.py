@@ -73,6 +73,13 @@ T = TypeVar("T")
 
 _DELIVERED: Final = Result(Outcome.DELIVERED, attempts=1)
 _NOT_SENT: Final = Result(State.READY, "not sent: stopped first")
+_NOT_SENT_AGAIN: Final = Result(
+    State.UNKNOWN,
+    "a request with other events may have applied it, and it was not sent again on its own",
+    ANSWER_LOST,
+    retry=Retry(),
+    maybe_applied=True,
+)
 _STOPPED: Final = Failure(
     "no request was made: stopped first",
     *("unavailable", 0),
@@ -998,7 +1005,8 @@ class Sender:
         """
         verdict = item.verdict
         if verdict is None:
-            return replace(_NOT_SENT, attempts=item.attempts)
+            ended = _NOT_SENT_AGAIN if item.maybe_applied and not request.is_safe else _NOT_SENT
+            return replace(ended, attempts=item.attempts)
         if isinstance(verdict, Answer):
             return Result(Outcome.DELIVERED, attempts=item.attempts)
         if verdict.is_there == "event":

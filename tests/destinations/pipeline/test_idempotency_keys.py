@@ -465,6 +465,102 @@ def test_several_of_a_user_in_one_request(bench: Make) -> None:
     assert {status for _, status in one.statuses} == {DELIVERED}
 
 
+def _with_one_that_is_over(make: Make, first: str, *, user: str, restarts: bool) -> Bench:
+    """Return a bench with an event whose window is over, and another on the same balance."""
+    one = _bench(make, asks=True)
+    partner = _partner(one)
+    partner.acts = [first]
+    one.accept_raw(one.event("a", 3, "m0"))
+    while not partner.sent or one.pipeline.under_way:
+        one.step()
+    if restarts:
+        one.kill()
+    one.clock.now += DAY + HOUR
+    if restarts:
+        _restart(one)
+    one.accept_raw(one.event(user, 3, "m1", properties={"by": 3, "thing": "a"}))
+    return one
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize("user", ["a", "b"])
+@pytest.mark.parametrize("second", ["done", "lost", "none", "503"])
+@pytest.mark.parametrize("first", ["lost", "none"])
+def test_what_came_since_waits_for_the_question(
+    bench: Make, first: str, second: str, user: str, *, restarts: bool
+) -> None:
+    """Else its amount would be taken for that of the event that is asked about."""
+    one = _with_one_that_is_over(bench, first, user=user, restarts=restarts)
+    partner = _partner(one)
+    partner.acts = [second]
+    one.run()
+    assert max(partner.applied.values()) == 1
+    for entry in one.entries:
+        if entry.status is DELIVERED:
+            assert partner.applied[entry.message_id] == 1
+        else:  # of several users, an operator decides what is not clear
+            assert entry.status is HELD
+
+
+@pytest.mark.parametrize("arrived", ["", "m0", "m1", "m0 m1"])
+def test_some_of_a_request_that_was_lost(bench: Make, arrived: str) -> None:
+    """What is over is judged with what goes again: no balance shows which of them it has."""
+    one = _with_one_that_is_over(bench, "none", user="a", restarts=True)
+    partner = _partner(one)
+    partner.acts = ["none"]
+    while len(partner.sent) < 2:
+        one.step(1.0)
+    for name in arrived.split():
+        partner.counts["a"] += 3
+        partner.keys[name] = one.clock.now
+        partner.applied[name] += 1
+    one.run()
+    assert max(partner.applied.values()) == 1
+    for entry in one.entries:
+        if entry.status is DELIVERED:
+            assert partner.applied[entry.message_id] == 1
+        else:
+            assert entry.status is HELD
+            assert arrived in {"m0", "m1"}
+
+
+@pytest.mark.parametrize("away", [0.0, HOUR, 30 * HOUR])
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_stop_between_the_parts_of_a_request(
+    bench: Make, monkeypatch: pytest.MonkeyPatch, away: float, *, asks: bool
+) -> None:
+    """What went in the whole may have been applied, also if it never went on its own."""
+    one = _bench(bench, asks=asks)
+    partner = _partner(one)
+    partner.keys["m0"], partner.applied["m0"] = one.clock.now, 1  # another writer has sent it
+    stop = one.sender._stop
+    send = partner.send
+
+    def stopped(request: HttpRequest) -> Any:
+        answer = send(request)
+        if request.method == "POST":
+            stop.set()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(partner, "send", stopped)
+        one.accept_raw(one.event("a", 3, "m0"), one.event("b", 4, "m1"))
+        while not partner.sent or one.pipeline.under_way:
+            one.step()
+    assert partner.sent == [(0.0, ["m0", "m1"])]
+    assert {entry.effect for entry in one.entries} == {Effect.MAYBE}
+    stop.clear()
+    one.clock.now += away
+    one.run()
+    assert max(partner.applied.values()) == 1
+    assert partner.counts == {"b": 4}
+    for entry in one.entries:
+        if entry.status is not DELIVERED:
+            assert away > DAY
+            # The first event is not shown in the balance, and its time is over.
+            assert entry.status is HELD or (asks and entry.message_id == "m0")
+
+
 # -- runs ---------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from destinations.definition import ReconcileDefinition
 from destinations.http import Answer
 from destinations.pipeline.queue import Balance, Increment
 from destinations.pipeline.reconcile import _Rule as Rule
-from destinations.pipeline.reconcile import judge
+from destinations.pipeline.reconcile import judge, proposal
 
 
 def _at(amount: int, period: str | None = "may") -> Balance:
@@ -70,6 +70,28 @@ def test_it_cannot_be_told(
     verdict = judge(before, now, amounts)
     assert verdict.applied is None
     assert why in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("difference", "amounts", "applied"),
+    [
+        (3, [3, 3], None),
+        (6, [3, 3], (True, True)),
+        (0, [3, 3], (False, False)),
+        (3, [3, 5, 5], (True, False, False)),
+        (10, [3, 5, 5], (False, True, True)),
+        (5, [3, 5, 5], None),
+        (3, [1, 2, 3, 4], None),
+        (5, [1, 2, 2**5], None),
+    ],
+)
+def test_what_has_a_key_has_to_be_told_apart(
+    difference: int, amounts: Sequence[int], applied: tuple[bool, ...] | None
+) -> None:
+    """The partner would not count again the one of two equal ones that it has."""
+    assert judge(_at(10), _at(10 + difference), amounts, keyed=True).applied == applied
+    shown = proposal(_at(10), _at(10 + difference), amounts, keyed=True)
+    assert shown is None or applied in {None, shown}
 
 
 @given(
