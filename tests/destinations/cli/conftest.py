@@ -36,6 +36,12 @@ def kana_folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def only_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``destinations test`` replay cases alone: those of all faults of Kana take long."""
+    monkeypatch.setattr("destinations.kit.testing.made_faults.fault_cases", lambda _subject: ())
+
+
 @dataclass(frozen=True)
 class Done:
     """How a process ended and what it printed."""

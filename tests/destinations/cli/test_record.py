@@ -43,6 +43,7 @@ def record(command: Callable[..., Any], write: Any, tmp_path: Path) -> Callable[
     return run
 
 
+@pytest.mark.usefixtures("only_cases")
 def test_from_the_sandbox_to_a_test(
     command: Callable[..., Any], record: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -287,6 +288,7 @@ def test_personal_data_in_a_sandbox(
     assert done.err.startswith("warning: ") is bool(warned)
 
 
+@pytest.mark.usefixtures("only_cases")
 def test_stand_ins_for_personal_data(
     command: Callable[..., Any], record_away: Callable[..., tuple[Any, str]], tmp_path: Path
 ) -> None:

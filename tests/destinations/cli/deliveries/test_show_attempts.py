@@ -162,6 +162,7 @@ def test_a_command_that_repeats_it(
     assert b"Feature 'nosuch' does not exist" in answer
 
 
+@pytest.mark.usefixtures("only_cases")
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_case_of_it(
     command: Run, deliveries: Run, rejected: LedgerEntry, tmp_path: Path, *, raw: bool
@@ -426,6 +427,7 @@ SECRETS_OF_A_RUN: dict[str, tuple[Callable[[str], dict[str, Any]], bool]] = {
 }
 
 
+@pytest.mark.usefixtures("only_cases")
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("case", SECRETS_OF_A_RUN)
 def test_secrets_of_a_run(  # noqa: PLR0917 - the parts of a run
