@@ -186,7 +186,9 @@ class RestRequest:
     def _whole(self, parts: Sequence[Part | bytes], context: Context) -> bytes | None:
         """Return the body of a request; None if it has none."""
         first = parts[0]
-        if isinstance(first, bytes) or "json" in first:
+        # An event without a value has null in a batch: the others have theirs, in their places.
+        is_list = self._json is not None and self.definition.batch_size > 1
+        if is_list or isinstance(first, bytes) or "json" in first:
             return self._body(parts, context)
         if "form" in first:
             return first["form"]

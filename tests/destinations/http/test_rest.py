@@ -313,6 +313,27 @@ def test_a_batch_is_made_of_the_values_of_its_parts(
     assert body == {"all": PAYLOADS, "key": "sk_test_0123456789"}
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [[None, "b", "c"], ["a", None, "c"], ["a", "b", None], [None, None], [None], ["a"]],
+)
+def test_an_event_without_a_value_keeps_its_place_in_a_batch(
+    compiled: Compiled, context: dict[str, Any], values: list[str | None], *, mapped: bool
+) -> None:
+    """The others have theirs, whichever comes first, and the partner may refuse it by its index."""
+    batch: dict[str, Any] = {"size": 3}
+    if mapped:
+        batch["json"] = {"all": {"@path": "$.items"}}
+    rest = {"method": "POST", "url": URL, "json": {"@path": "$.payload.s"}}
+    request = compiled("save", rest=rest, batch=batch)
+    parts = [request.part({**context, "payload": {"s": one}}) for one in values]
+    made = request.prepare(parts, context)
+    body = json.loads(made.body or b"")
+    assert (body["all"] if mapped else body) == values
+    assert made.headers["Content-Type"] == "application/json"
+
+
 @pytest.mark.parametrize(
     ("rest", "reads"),
     [
