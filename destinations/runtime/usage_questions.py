@@ -63,12 +63,21 @@ def iso_time(milliseconds: int) -> str:
 class UsageAsker:
     """Asks one question of a definition; threads may share it.
 
-    Equal lookups, such as that of a meter, are made once.
+    Equal lookups, such as that of a meter, are made once. An answer of more than ``most_pages`` is
+    given up.
     """
 
-    def __init__(self, destination: Destination, sender: Sender, question: UsageQuestion) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        sender: Sender,
+        question: UsageQuestion,
+        *,
+        most_pages: int = _MOST_PAGES,
+    ) -> None:
         self._destination = destination
         self._sender = sender
+        self._most_pages = most_pages
         self._lookups = [_Lookup(step) for step in question.steps[:-1]]
         self._last = _Lookup(question.steps[-1])
         self._shown = compile_value(question.shown)
@@ -144,7 +153,7 @@ class UsageAsker:
         """Yield the answers to a request, page by page; raises if they do not end."""
         asked: set[str] = set()
         page: Any = UNDEFINED
-        for _ in range(_MOST_PAGES):
+        for _ in range(self._most_pages):
             data = self._answer(step, roots if page is UNDEFINED else {**roots, "page": page})
             yield data
             if following is None:
@@ -157,7 +166,7 @@ class UsageAsker:
             if repr(page) in asked:
                 raise _UnknownError(f"{step.request} names a page twice, so its pages never end")
             asked.add(repr(page))
-        raise _UnknownError(f"{step.request} has more than {_MOST_PAGES:,} pages")
+        raise _UnknownError(f"{step.request} has more than {self._most_pages:,} pages")
 
     def _answer(self, step: _Lookup, roots: Mapping[str, Any]) -> Any:
         verdict = self._sender.prepared_question(step.request, roots).ask()
