@@ -20,7 +20,7 @@ from destinations.secrets import reveal
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import CompiledValue, compile_value
 
-__all__ = ["Counted", "UsageAsker", "iso_time"]
+__all__ = ["Counted", "UsageAsker", "iso_time", "nearest_times"]
 
 _MOST_PAGES: Final = 1_000
 """The pages after which an answer is given up: a sum of some of them would be wrong."""
@@ -58,6 +58,18 @@ def iso_time(milliseconds: int) -> str:
     at = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     rest = milliseconds % 1000
     return f"{at}.{rest:03}Z" if rest else f"{at}Z"
+
+
+def nearest_times(at: int, aligned: float | None) -> tuple[int, int] | None:
+    """Return the times before and after one, in milliseconds, that a partner can add up from.
+
+    None for a time that can be asked for: the partner counts by ``aligned`` seconds, or by any.
+    """
+    step = round((aligned or 0) * 1000)
+    if not step or not at % step:
+        return None
+    before = at - at % step
+    return before, before + step
 
 
 class UsageAsker:
