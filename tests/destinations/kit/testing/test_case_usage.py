@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,14 @@ import yaml
 from destinations.definition import load_definition
 from destinations.definition.document import read_document
 from destinations.errors import DefinitionError, UsageError
+from destinations.kit.exporter.case_tests import case_deliveries
 from destinations.kit.testing.case import AskedUsage, Case, ExpectedUsage
 from destinations.kit.testing.case_reading import build_case, read_case
 from destinations.kit.testing.case_writing import case_text
 from destinations.kit.testing.personal_data import personal_values
 from destinations.kit.testing.pseudonyms import personal_places, pseudonymised
 from destinations.kit.testing.replaying import replay
-from destinations.kit.testing.subject import Subject
+from destinations.kit.testing.subject import Subject, open_subject
 from destinations.kit.testing.updating import update_of
 from destinations.runtime import usage as runtime_usage
 from destinations.runtime.destination import Code
@@ -303,6 +306,52 @@ def test_a_case_is_written_as_it_was_read(subject: Subject) -> None:
         *("count", "ann-4711", "GB", "2026-03-05T13:00:00Z", "2026-03-05T14:00:00Z"),
         error="expected JSON",
     )
+
+
+ROOT = Path(__file__).parents[4]
+METERING = ("lago", "m3ter", "metronome", "openmeter", "orb", "stripe-billing-meters")
+
+
+def test_the_page() -> None:
+    """What the page on testing shows is in a case of OpenMeter, which is replayed."""
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(expected:\n.*?\nusage:\n.*?)```", page, re.DOTALL)
+    shown = yaml.safe_load(block)
+    case = yaml.safe_load(
+        (ROOT / "definitions" / "openmeter" / "cases" / "usage.yaml").read_text("utf-8")
+    )
+    assert [one for one in shown["expected"] if one not in case["expected"]] == []
+    assert [one for one in shown["usage"] if one not in case["usage"]] == []
+
+
+@pytest.mark.parametrize("slug", METERING)
+def test_the_shipped_ones(slug: str) -> None:
+    """Each destination that can be asked has a case of an amount that is the sum of what is kept.
+
+    It has another answer as well: nothing, or an error.
+    """
+    subject = open_subject(slug)
+    (case,) = [one for one in subject.cases() if one.usage]
+    assert replay(subject, case).passed
+    first, *others = case.usage
+    kept = [one.usage for one in case.expected if one.usage is not None]
+    assert len(kept) == len(case.events) == 2
+    assert {(one.user, one.feature) for one in kept} == {(first.user, first.feature)}
+    assert sum(Decimal(one.amount) for one in kept) == Decimal(first.shown)
+    assert [one for one in others if one.error is not None or one.shown == "0"] == others != []
+
+
+def test_an_export_has_the_events_only() -> None:
+    """The tests of Segment's repository deliver the events: nobody asks for usage there."""
+    subject = open_subject("openmeter")
+    deliveries = [
+        one
+        for one in case_deliveries(subject, {"ingestEvent": "ingestEvents"}, set(), frozenset())
+        if one.case == "usage"
+    ]
+    assert [len(one.events) for one in deliveries] == [1, 1]
+    sent = [item.request.method for one in deliveries for item in one.interactions]
+    assert sent == ["POST", "POST"]
 
 
 # -- update ----------------------------------------------------------------------------------------
