@@ -123,6 +123,24 @@ def _alone(destination: dict[str, Any], action: dict[str, Any]) -> None:
     ask |= {"request": "sums", "shown": {"@path": "$.answer.data[0].value"}}
 
 
+def _graphql(destination: dict[str, Any], action: dict[str, Any]) -> None:
+    """Ask with GraphQL, in one request."""
+    keys = ("user", "feature", "from", "to")
+    declared = ", ".join(f"${key}: String!" for key in keys)
+    given = ", ".join(f"{key}: ${key}" for key in keys)
+    del destination["requests"]["meters"]
+    destination["requests"]["sums"] = {
+        "description": "Shows what was counted.",
+        "idempotent": True,
+        "graphql": {
+            "document": f"query Sum({declared}) {{ usage({given}) {{ total }} }}",
+            "variables": {key: {"@path": f"$.usage.{key}"} for key in keys},
+        },
+        "example": {"usage": {"total": 3}},
+    }
+    action["usage"]["ask"] = {"request": "sums", "shown": {"@path": "$.answer.usage.total"}}
+
+
 def _no_pages(destination: dict[str, Any], action: dict[str, Any]) -> None:
     del action["usage"]["ask"]["next"]
     del destination["requests"]["sums"]["rest"]["query"]["page"]
@@ -157,6 +175,7 @@ def _strict(destination: dict[str, Any], _: dict[str, Any]) -> None:
     ("change", "names"),
     [
         (_alone, SUMS.keys()),
+        (_graphql, SUMS.keys() - PAGED.keys()),
         (_no_pages, SUMS.keys() - PAGED.keys()),
         (_one_item, {*REFUSED, *FOUND, *SHOWN}),
         (_strict, SUMS.keys()),
