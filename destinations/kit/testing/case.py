@@ -102,8 +102,9 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUsage:
-    """What is kept of an event for the comparison with the partner; `ABSENT` is not compared.
+    """The usage that is kept of an event, for the comparison with the partner.
 
+    Parts that are `ABSENT` are not compared.
     ``amount`` is a number or its text, and None if the event gives no number. ``at`` is the text of
     an ISO time.
     """

@@ -89,7 +89,10 @@ def test_every_destination_that_is_shipped(command: Callable[..., Any], destinat
         return
     expected: dict[tuple[str, str], set[str]] = {}
     for fault in found["faults"]:
-        expected.setdefault((fault["action"], fault["fault"]), set()).update(fault["outcomes"])
+        is_asked = fault.get("about") == "usage"
+        name = f"usage: {fault['fault']}" if is_asked else fault["fault"]
+        ends = [fault["ending"]] if is_asked else fault["outcomes"]
+        expected.setdefault((fault["action"], name), set()).update(ends)
     shown = _shown(command("test", destination).out.partition("simulated faults")[2])
     rules = {key for key in shown if key[1] == "an error that a rule reads"}
     assert {key: shown[key] for key in shown.keys() - rules} == {
