@@ -104,9 +104,8 @@ class Served:
 class ExpectedUsage:
     """The usage that is kept of an event, for the comparison with the partner.
 
-    Parts that are `ABSENT` are not compared.
-    ``amount`` is a number or its text, and None if the event gives no number. ``at`` is the text of
-    an ISO time.
+    Parts that are `ABSENT` are not compared. ``amount`` is a number or its text, and None if the
+    event gives no number. ``at`` is the text of an ISO time.
     """
 
     user: Any = ABSENT
