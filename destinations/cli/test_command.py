@@ -178,7 +178,10 @@ def _to_json(report: _Report) -> dict[str, Any]:
                 "request": one.case.way.request,
                 "fault": one.case.fault.name,
                 "outcomes": [outcome.value for outcome in one.ends],
-                **({"field": one.case.field, "ending": one.ending} if one.ending else {}),
+                **({"field": one.case.field} if one.case.field else {}),
+                **({"step": one.case.way.step} if one.case.usage and one.case.way.step else {}),
+                **({"about": "usage"} if one.case.usage else {}),
+                **({"ending": one.ending} if one.ending else {}),
                 "sent": one.sent,
                 "passed": one.passed,
                 "differences": [difference.to_json() for difference in one.differences],
@@ -239,6 +242,7 @@ def _fault_rows(faults: Sequence[FaultReport]) -> list[tuple[object, ...]]:
     for one in faults:
         name = "an error that a rule reads" if one.case.fault.rule else one.case.fault.name
         name = f"choices of {one.case.field}: {name}" if one.case.field else name
+        name = f"usage: {name}" if one.case.usage else name
         groups.setdefault((one.case.action, name), []).append(one)
     return [
         (

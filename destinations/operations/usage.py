@@ -25,7 +25,7 @@ from destinations.operations.times import shown_time
 from destinations.runtime.amounts import sum_amounts
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
-from destinations.runtime.usage_questions import Counted, UsageAsker, iso_time
+from destinations.runtime.usage_questions import Counted, UsageAsker, iso_time, nearest_times
 from destinations.store import OpenStore, UsageEntry, UsageKind
 
 __all__ = [
@@ -134,14 +134,13 @@ def check_range(definition: DestinationDefinition, selection: UsageSelection) ->
         aligned = None if action.usage is None else action.usage.ask.aligned
         if aligned is None:
             continue
-        step = round(aligned * 1000)
         for name, at in (("--from", selection.from_ms), ("--to", selection.to_ms)):
-            if at % step:
-                before = at - at % step
+            nearest = nearest_times(at, aligned)
+            if nearest is not None:
+                before, after = map(iso_time, nearest)
                 raise UsageError(
                     f"{name} {iso_time(at)} cannot be asked for: {definition.name} adds up by"
-                    f" {shown_duration(aligned)} in UTC; expected {iso_time(before)} or"
-                    f" {iso_time(before + step)}"
+                    f" {shown_duration(aligned)} in UTC; expected {before} or {after}"
                 )
 
 

@@ -20,7 +20,7 @@ from destinations.secrets import reveal
 from destinations.segment.javascript.values import UNDEFINED
 from destinations.segment.mapping import CompiledValue, compile_value
 
-__all__ = ["Counted", "UsageAsker", "iso_time"]
+__all__ = ["Counted", "UsageAsker", "iso_time", "nearest_times"]
 
 _MOST_PAGES: Final = 1_000
 """The pages after which an answer is given up: a sum of some of them would be wrong."""
@@ -60,15 +60,36 @@ def iso_time(milliseconds: int) -> str:
     return f"{at}.{rest:03}Z" if rest else f"{at}Z"
 
 
+def nearest_times(at: int, aligned: float | None) -> tuple[int, int] | None:
+    """Return the times before and after one, in milliseconds, that a partner can add up from.
+
+    None for a time that can be asked for: the partner counts by ``aligned`` seconds, or by any.
+    """
+    step = round((aligned or 0) * 1000)
+    if not step or not at % step:
+        return None
+    before = at - at % step
+    return before, before + step
+
+
 class UsageAsker:
     """Asks one question of a definition; threads may share it.
 
-    Equal lookups, such as that of a meter, are made once.
+    Equal lookups, such as that of a meter, are made once. An answer of more than ``most_pages`` is
+    given up.
     """
 
-    def __init__(self, destination: Destination, sender: Sender, question: UsageQuestion) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        sender: Sender,
+        question: UsageQuestion,
+        *,
+        most_pages: int = _MOST_PAGES,
+    ) -> None:
         self._destination = destination
         self._sender = sender
+        self._most_pages = most_pages
         self._lookups = [_Lookup(step) for step in question.steps[:-1]]
         self._last = _Lookup(question.steps[-1])
         self._shown = compile_value(question.shown)
@@ -144,7 +165,7 @@ class UsageAsker:
         """Yield the answers to a request, page by page; raises if they do not end."""
         asked: set[str] = set()
         page: Any = UNDEFINED
-        for _ in range(_MOST_PAGES):
+        for _ in range(self._most_pages):
             data = self._answer(step, roots if page is UNDEFINED else {**roots, "page": page})
             yield data
             if following is None:
@@ -157,7 +178,7 @@ class UsageAsker:
             if repr(page) in asked:
                 raise _UnknownError(f"{step.request} names a page twice, so its pages never end")
             asked.add(repr(page))
-        raise _UnknownError(f"{step.request} has more than {_MOST_PAGES:,} pages")
+        raise _UnknownError(f"{step.request} has more than {self._most_pages:,} pages")
 
     def _answer(self, step: _Lookup, roots: Mapping[str, Any]) -> Any:
         verdict = self._sender.prepared_question(step.request, roots).ask()

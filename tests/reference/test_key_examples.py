@@ -203,7 +203,7 @@ def test_a_connection(tmp_path: Path) -> None:
     assert list(connected.warnings) == []
 
 
-@pytest.mark.parametrize("topic", ["case", "case interactions"])
+@pytest.mark.parametrize("topic", ["case", "case expected", "case interactions"])
 def test_a_case(topic: str, tmp_path: Path) -> None:
     """The case is replayed without a difference, by the destination of which it speaks."""
     path = tmp_path / "an-example.yaml"

@@ -1,8 +1,10 @@
 from destinations.sandbox.placeholders import placeholder_settings
 
 from .case import (
+    AskedUsage,
     Case,
     ExpectedOutcome,
+    ExpectedUsage,
     Interaction,
     Recorded,
     RecordedRequest,
@@ -21,12 +23,14 @@ from .stand_ins import ScriptedTransport, StillClock
 from .subject import Subject, open_subject, subject_in
 
 __all__ = [
+    "AskedUsage",
     "Case",
     "CaseReport",
     "DestinationConformance",
     "Difference",
     "Draft",
     "ExpectedOutcome",
+    "ExpectedUsage",
     "FaultCase",
     "FaultReport",
     "Interaction",

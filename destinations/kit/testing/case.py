@@ -12,8 +12,10 @@ from destinations.outcome import Status
 
 __all__ = [
     "ABSENT",
+    "AskedUsage",
     "Case",
     "ExpectedOutcome",
+    "ExpectedUsage",
     "FailureKind",
     "Interaction",
     "Recorded",
@@ -99,12 +101,43 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedUsage:
+    """The usage that is kept of an event, for the comparison with the partner.
+
+    Parts that are `ABSENT` are not compared. ``amount`` is a number or its text, and None if the
+    event gives no number. ``at`` is the text of an ISO time.
+    """
+
+    user: Any = ABSENT
+    feature: Any = ABSENT
+    amount: Any = ABSENT
+    at: Any = ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class AskedUsage:
+    """A question to the partner, after all events: what it has counted in a time.
+
+    ``start`` and ``end`` are texts of ISO times. The partner shows the number ``shown``, or its
+    text; or it is `ABSENT`, and ``error`` is a part of why that is unknown.
+    """
+
+    action: str
+    user: str
+    feature: str
+    start: str
+    end: str
+    shown: Any = ABSENT
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectedOutcome:
     """The outcome of event number ``event`` (from 1) in one matching subscription.
 
     ``held`` is for what is ``unknown`` and cannot be asked about. ``action`` is None for an event
-    that reaches none. ``reason`` and ``code`` are compared unless they are None, ``payload`` unless
-    it is `ABSENT`.
+    that reaches none. ``reason``, ``code`` and ``usage`` are compared unless they are None,
+    ``payload`` unless it is `ABSENT`.
     """
 
     event: int
@@ -113,6 +146,7 @@ class ExpectedOutcome:
     reason: str | None = None
     code: str | None = None
     payload: Any = ABSENT
+    usage: ExpectedUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +154,8 @@ class Case:
     """One case file. ``clock`` is the text of an ISO time, ``subscriptions`` None for the presets.
 
     ``events`` holds objects, and texts for raw lines. ``recorded`` is None for a case that was
-    written by hand, and ``served`` for one that is delivered as by a run.
+    written by hand, and ``served`` for one that is delivered as by a run. The last of the
+    ``interactions`` are those of the questions in ``usage``.
     """
 
     name: str
@@ -133,3 +168,4 @@ class Case:
     subscriptions: tuple[Preset, ...] | None = None
     recorded: Recorded | None = None
     served: Served | None = None
+    usage: tuple[AskedUsage, ...] = ()

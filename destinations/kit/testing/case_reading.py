@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.resources.abc import Traversable
 from typing import Any, Final, NamedTuple
 
 from destinations._version import __version__
-from destinations.definition import DestinationDefinition
+from destinations.definition import DestinationDefinition, PendingDefinition
 from destinations.definition.build import build_preset
 from destinations.definition.check import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import Settings, check_settings
-from destinations.errors import DefinitionError, Issue, NewerCaseError, SettingsError, UsageError
+from destinations.durations import shown_duration
+from destinations.errors import (
+    DefinitionError,
+    Issue,
+    NewerCaseError,
+    SettingsError,
+    UsageError,
+    unknown_name,
+)
 from destinations.kit.testing.case import (
     ABSENT,
+    AskedUsage,
     Case,
     ExpectedOutcome,
+    ExpectedUsage,
     FailureKind,
     Interaction,
     Recorded,
@@ -27,7 +37,10 @@ from destinations.kit.testing.case import (
     RecordedResponse,
     Served,
 )
+from destinations.kit.testing.case_usage import milliseconds
 from destinations.outcome import Outcome, State, Status
+from destinations.runtime.amounts import read_amount
+from destinations.runtime.usage_questions import iso_time, nearest_times
 from destinations.segment.json_pointer import pointer
 
 __all__ = [
@@ -128,6 +141,7 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
         of_operator = actions.keys() - definition.event_actions.keys()
         issues += preset_issues(document, "/subscriptions", subscriptions, actions, of_operator)
     issues += _expectation_issues(document, definition)
+    issues += _usage_issues(document, definition)
     if issues or settings is None:
         raise DefinitionError(issues)
     presets = None
@@ -144,6 +158,7 @@ def build_case(document: Document, name: str, definition: DestinationDefinition)
         subscriptions=presets,
         recorded=Recorded(**data["recorded"]) if "recorded" in data else None,
         served=_served(data["served"]) if "served" in data else None,
+        usage=tuple(map(_asked, data.get("usage", ()))),
     )
 
 
@@ -208,6 +223,86 @@ def _expectation_issues(document: Document, definition: DestinationDefinition) -
             yield document.issue(pointer("expected", index, "action"), message)
 
 
+def _usage_issues(document: Document, definition: DestinationDefinition) -> Iterator[Issue]:
+    """Yield the issues in what is kept as usage, and in the questions to the partner."""
+    data = document.data
+    actions = definition.actions
+    asked = [slug for slug, action in actions.items() if action.usage is not None]
+    for index, row in enumerate(data["expected"]):
+        place = pointer("expected", index, "usage")
+        if "usage" not in row:
+            continue
+        action = row.get("action")
+        if action in definition.all_actions and action not in asked:
+            yield document.issue(place, f"the action {action} has no usage, so none is kept")
+        yield from _time_issues(document, place, row["usage"], ("at",))
+        yield from _amount_issues(document, place, row["usage"], "amount")
+    if "served" in data and "usage" in data:
+        message = "cannot be asked with served: such a case ends with its last request"
+        yield document.issue("/usage", message)
+    for index, row in enumerate(data.get("usage", ())):
+        place = pointer("usage", index)
+        if row["action"] not in asked:
+            is_known = row["action"] in definition.all_actions
+            why = f"the action {row['action']} has no usage, so the partner cannot be asked"
+            message = f"{why}; those that have: {', '.join(asked) or 'none'}"
+            known = message if is_known else unknown_name("action", row["action"], asked)
+            yield document.issue(f"{place}/action", known)
+            continue
+        yield from _range_issues(document, place, row, definition)
+        yield from _amount_issues(document, place, row, "shown")
+
+
+def _range_issues(
+    document: Document, place: str, row: Mapping[str, Any], definition: DestinationDefinition
+) -> Iterator[Issue]:
+    """Yield why a question cannot be asked: a request that is not written, and its times."""
+    usage = definition.actions[row["action"]].usage
+    assert usage is not None  # noqa: S101 - it was looked at before
+    for step in usage.ask.steps:
+        call = definition.requests[step.request].call
+        if isinstance(call, PendingDefinition):
+            message = f"the request {step.request} is not written yet: {call.missing}"
+            yield document.issue(f"{place}/action", message)
+    issues = list(_time_issues(document, place, row, ("from", "to")))
+    yield from issues
+    if issues:
+        return
+    start, end = (milliseconds(row[key]) for key in ("from", "to"))
+    if end <= start:
+        yield document.issue(f"{place}/to", f"must be later than from, {row['from']!r}")
+    for key, at in (("from", start), ("to", end)):
+        nearest = nearest_times(at, usage.ask.aligned)
+        if nearest is not None:
+            before, after = map(iso_time, nearest)
+            message = (
+                f"{row[key]!r} cannot be asked for: {definition.name} adds up by"
+                f" {shown_duration(usage.ask.aligned or 0)} in UTC; expected {before} or {after}"
+            )
+            yield document.issue(f"{place}/{key}", message)
+
+
+def _time_issues(
+    document: Document, place: str, row: Mapping[str, Any], keys: Sequence[str]
+) -> Iterator[Issue]:
+    for key in keys:
+        if key not in row:
+            continue
+        try:
+            milliseconds(row[key])
+        except (ValueError, OverflowError):
+            yield document.issue(f"{place}/{key}", f"{row[key]!r} is not a date and time")
+
+
+def _amount_issues(
+    document: Document, place: str, row: Mapping[str, Any], key: str
+) -> Iterator[Issue]:
+    value = row.get(key)
+    if value is not None and read_amount(value) is None:
+        message = f"{value!r} has more digits than any amount that is counted"
+        yield document.issue(f"{place}/{key}", message)
+
+
 def _interaction(data: Mapping[str, Any]) -> Interaction:
     request = data["request"]
     recorded = RecordedRequest(
@@ -241,6 +336,19 @@ def _expectation(data: Mapping[str, Any]) -> ExpectedOutcome:
         reason=data.get("reason"),
         code=data.get("code"),
         payload=data.get("payload", ABSENT),
+        usage=ExpectedUsage(**data["usage"]) if "usage" in data else None,
+    )
+
+
+def _asked(data: Mapping[str, Any]) -> AskedUsage:
+    return AskedUsage(
+        action=data["action"],
+        user=data["user"],
+        feature=data["feature"],
+        start=data["from"],
+        end=data["to"],
+        shown=data.get("shown", ABSENT),
+        error=data.get("error"),
     )
 
 

@@ -8,9 +8,16 @@ from typing import Any
 import yaml
 
 from destinations.definition.yaml_schema import Dumper
-from destinations.kit.testing.case import ABSENT, Case, ExpectedOutcome, Interaction, Served
+from destinations.kit.testing.case import (
+    ABSENT,
+    AskedUsage,
+    Case,
+    ExpectedOutcome,
+    Interaction,
+    Served,
+)
 
-__all__ = ["case_text", "expectation_data"]
+__all__ = ["asked_data", "case_text", "expectation_data"]
 
 
 def case_text(case: Case, *, schema: str | None = None) -> str:
@@ -38,6 +45,8 @@ def case_text(case: Case, *, schema: str | None = None) -> str:
         "interactions": [_interaction(item) for item in case.interactions],
         "expected": [expectation_data(row) for row in case.expected],
     }
+    if case.usage:
+        data["usage"] = [asked_data(one) for one in case.usage]
     text: str = yaml.dump(
         data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
     )
@@ -92,4 +101,22 @@ def expectation_data(row: ExpectedOutcome) -> dict[str, Any]:
         "outcome": row.outcome.value,
     }
     found |= {key: value for key, value in (("reason", row.reason), ("code", row.code)) if value}
-    return found if row.payload is ABSENT else {**found, "payload": row.payload}
+    if row.payload is not ABSENT:
+        found["payload"] = row.payload
+    if row.usage is not None:
+        parts = {key: getattr(row.usage, key) for key in ("user", "feature", "amount", "at")}
+        found["usage"] = {key: value for key, value in parts.items() if value is not ABSENT}
+    return found
+
+
+def asked_data(one: AskedUsage) -> dict[str, Any]:
+    """Return a question about usage, and what came of it, as it stands in a file."""
+    found = {
+        "action": one.action,
+        "user": one.user,
+        "feature": one.feature,
+        "from": one.start,
+        "to": one.end,
+    }
+    ended = {"shown": one.shown} if one.error is None else {"error": one.error}
+    return {**found, **ended}

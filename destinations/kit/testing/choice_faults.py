@@ -12,13 +12,13 @@ from destinations.errors import UsageError
 from destinations.http import HttpResponse
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.case import RecordedRequest
+from destinations.kit.testing.plain_paths import plain_keys, value_at, with_value
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.wire import Reply, Wire
 from destinations.runtime.choices import Choices, ask_choices
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
 from destinations.sandbox.answers import MESSAGE, success, success_value
-from destinations.segment.mapping.paths import split_path, strip_root
 
 __all__ = ["ChoiceFaultResult", "choice_fault_names", "play_choice_fault"]
 
@@ -120,49 +120,19 @@ def _page(
     None if it cannot be made, as something else than plain paths reads it.
     """
     data = copy.deepcopy(success_value(request))
-    items = _keys(given["items"], "answer")
-    value = _keys(given["value"])
+    items = plain_keys(given["items"], "answer")
+    value = plain_keys(given["value"])
     if items is None or value is None:
         return None
-    listed = _at(data, items)
+    listed = value_at(data, items)
     first = listed[0] if isinstance(listed, list) and listed else {}
-    data = _set(data, items, [_set(copy.deepcopy(first), value, f"choice-{item}")])
+    data = with_value(data, items, [with_value(copy.deepcopy(first), value, f"choice-{item}")])
     if "next" in given:
-        following_keys = _keys(given["next"], "answer")
+        following_keys = plain_keys(given["next"], "answer")
         if following_keys is None:
             return None
-        data = _set(data, following_keys, f"page-{following}")
+        data = with_value(data, following_keys, f"page-{following}")
     return success(replace(request, example=data), 1)
-
-
-def _keys(mapping: object, root: str = "") -> tuple[str, ...] | None:
-    """Return the keys that a plain path follows from a root; None for any other mapping."""
-    if not isinstance(mapping, Mapping) or mapping.keys() != {"@path"}:
-        return None
-    path = mapping["@path"]
-    if not isinstance(path, str):
-        return None
-    keys = split_path(strip_root(path) if path != "$" else "")
-    if any(key.isdigit() for key in keys):
-        return None
-    if not root:
-        return keys
-    return keys[1:] if keys[:1] == (root,) else None
-
-
-def _at(data: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def _set(data: Any, keys: Sequence[str], value: Any) -> Any:
-    """Return data with a value at these keys; what is no object on the way becomes one."""
-    if not keys:
-        return value
-    held = dict(data) if isinstance(data, dict) else {}
-    held[keys[0]] = _set(held.get(keys[0]), keys[1:], value)
-    return held
 
 
 def _numbered(name: str) -> Callable[[Mapping[str, Any], RequestDefinition, int], Reply]:
@@ -177,9 +147,9 @@ def _numbered(name: str) -> Callable[[Mapping[str, Any], RequestDefinition, int]
 
 
 def _no_list(given: Mapping[str, Any], request: RequestDefinition, _number: int) -> Reply:
-    keys = _keys(given["items"], "answer")
+    keys = plain_keys(given["items"], "answer")
     assert keys is not None  # noqa: S101 - its fault has a name
-    data = _set(copy.deepcopy(success_value(request)), keys, MESSAGE)
+    data = with_value(copy.deepcopy(success_value(request)), keys, MESSAGE)
     return success(replace(request, example=data), 1)
 
 

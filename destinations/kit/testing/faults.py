@@ -34,7 +34,7 @@ __all__ = ["RETRY_AFTER", "PartnerFault", "partner_faults"]
 RETRY_AFTER: Final = 1
 """The ``Retry-After`` of the fault cases, in seconds."""
 
-Kind = Literal["status", "answer", "network", "rule", "token", "window", "key", "choices"]
+Kind = Literal["status", "answer", "network", "rule", "token", "window", "key", "choices", "usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class PartnerFault:
     """One fault; ``times`` is how often it happens: once, or every time (None).
 
     ``reply`` makes its response to a request, and ``later`` those to all after the first, if they
-    are others; of the kinds ``token``, ``window``, ``key`` and ``choices`` the name says what
-    happens. ``rule`` is the definition's rule that it tests.
+    are others; of the kinds ``token``, ``window``, ``key``, ``choices`` and ``usage`` the
+    name says what happens. ``rule`` is the definition's rule that it tests.
     """
 
     name: str

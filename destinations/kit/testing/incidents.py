@@ -309,7 +309,7 @@ def _made(subject: Subject, draft: Case, way: _Way) -> Case:
     for deadline in [None, *_deadlines(times)]:
         if served is not None:
             served = replace(served, deadline=deadline)
-        interactions, rows = rerun(
+        interactions, rows, _ = rerun(
             subject,
             draft.settings,
             draft.events,

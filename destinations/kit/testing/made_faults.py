@@ -20,6 +20,7 @@ from destinations.kit.testing.time_faults import (
     time_fault_names,
 )
 from destinations.kit.testing.token_faults import play_token_fault, token_fault_names
+from destinations.kit.testing.usage_faults import UsageFaults
 from destinations.kit.testing.ways import Played, Stage, Way, find_ways
 from destinations.kit.testing.wire import CutResponse, Reply, transport_error
 from destinations.outcome import NO_STEP, Outcome, Result, State, Status
@@ -37,7 +38,8 @@ _ENDINGS: Final = {"limit": "list ends at its limit", "repeated": "list ends: it
 class FaultCase:
     """A fault at one request of an action; cases of one action share its parts.
 
-    ``choices`` is the ``x-choices`` of a field, if that is asked for, and ``field`` its name.
+    ``choices`` is the ``x-choices`` of a field, if that is asked for, and ``field`` its name. If
+    the action's ``usage`` is asked for, ``usage`` has the faults of that, and the way its step.
     """
 
     stage: Stage
@@ -45,6 +47,7 @@ class FaultCase:
     fault: PartnerFault
     field: str = ""
     choices: Mapping[str, Any] | None = None
+    usage: UsageFaults | None = None
 
     @property
     def action(self) -> str:
@@ -54,6 +57,9 @@ class FaultCase:
     @property
     def name(self) -> str:
         """Return the name: action, request and fault."""
+        if self.fault.kind == "usage":
+            step = f" in the step {self.way.step}" if self.way.step else ""
+            return f"{self.action}, {self.way.request}, usage{step}, {self.fault.name}"
         of_field = f"choices of {self.field}, " if self.field else ""
         request = self.way.step or self.way.request
         return f"{self.action}, {request}, {of_field}{self.fault.name}"
@@ -68,7 +74,7 @@ class FaultCase:
 class FaultReport:
     """The result of a fault case; ``outcomes`` has one for each event of the request.
 
-    ``ending`` says how a list of choices ended, for which there is no event.
+    ``ending`` says how a list of choices, or a question about usage, ended: there is no event.
     """
 
     case: FaultCase
@@ -123,6 +129,7 @@ def fault_cases(subject: Subject) -> Iterator[FaultCase]:
                 yield FaultCase(stage, way, fault)
         yield from _time_faults(stage, ways)
         yield from _choice_faults(stage)
+        yield from _usage_faults(stage)
 
 
 def _time_faults(stage: Stage, ways: Sequence[Way]) -> Iterator[FaultCase]:
@@ -146,6 +153,20 @@ def _choice_faults(stage: Stage) -> Iterator[FaultCase]:
             yield FaultCase(stage, Way(request.name), fault, field, given)
 
 
+def _usage_faults(stage: Stage) -> Iterator[FaultCase]:
+    """Yield what may happen when the partner is asked what it has counted, step by step."""
+    if stage.action.usage is None:
+        return
+    question = stage.action.usage.ask
+    if not UsageFaults.can_be_asked(question, stage.definition.requests):
+        return
+    faults = UsageFaults(stage.action.slug, question, stage.destination, stage.tests_key)
+    for place, step in enumerate(question.steps):
+        way = Way(step.request, step=step.name if len(question.steps) > 1 else "")
+        for name in faults.names(place):
+            yield FaultCase(stage, way, PartnerFault(name, "usage", "refused"), usage=faults)
+
+
 def play_fault(case: FaultCase) -> FaultReport:
     """Deliver with the fault, and compare outcomes, attempts and waits with the expected ones."""
     match case.fault.kind:
@@ -155,6 +176,8 @@ def play_fault(case: FaultCase) -> FaultReport:
             return _play_time_fault(case)
         case "choices":
             return _play_choice_fault(case)
+        case "usage":
+            return _play_usage_fault(case)
     place = len(case.way.after)
     undisturbed = case.stage.scripted(case.way.after)
 
@@ -199,6 +222,15 @@ def _play_choice_fault(case: FaultCase) -> FaultReport:
     found = play_choice_fault(case.fault.name, case.choices, request, case.stage.destination)
     ending = _ENDINGS.get(found.ending, found.ending)
     return FaultReport(case, (), found.asked, _named(case, found.differences), ending)
+
+
+def _play_usage_fault(case: FaultCase) -> FaultReport:
+    usage, faults = case.stage.action.usage, case.usage
+    assert usage is not None  # noqa: S101 - it is a fault of its question
+    assert faults is not None  # noqa: S101
+    names = [step.name for step in usage.ask.steps]
+    found = faults.play(names.index(case.way.step) if case.way.step else 0, case.fault.name)
+    return FaultReport(case, (), found.asked, _named(case, found.differences), found.ending)
 
 
 def _named(case: FaultCase, found: Sequence[tuple[str, object, object]]) -> tuple[Difference, ...]:

@@ -120,7 +120,8 @@ def personal_values(case: Case) -> dict[str, PersonalKind]:
 
     In events those are the IDs, the traits and the IP address; in all objects of a person (in
     events, requests and answers) the names, phones, addresses and IDs; everywhere the emails,
-    phones with the code of a country, public IP addresses, and tokens.
+    phones with the code of a country, public IP addresses, and tokens; and the users whose usage
+    is kept or asked for.
     """
     found: dict[str, PersonalKind] = {}
     for event in case.events:
@@ -140,6 +141,9 @@ def personal_values(case: Case) -> dict[str, PersonalKind]:
             if isinstance(message, RecordedRequest | RecordedResponse):
                 _search(None if message.json is ABSENT else message.json, found)
                 _emails(message.body or "", found)
+    kept = [row.usage.user for row in case.expected if row.usage is not None]
+    for user in (*kept, *(one.user for one in case.usage)):
+        _add(user, "ID", found)
     return {text: kind for text, kind in found.items() if not _is_derived(text, kind, found)}
 
 

@@ -28,6 +28,7 @@ from destinations.kit.testing.case import (
     RecordedRequest,
     RecordedResponse,
 )
+from destinations.kit.testing.case_usage import answered
 from destinations.kit.testing.personal_data import (
     PersonalKind,
     is_id_key,
@@ -335,7 +336,11 @@ def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, Pers
     values = personal_values(case)
     pseudonyms = Pseudonyms(values)
     events = tuple(map(pseudonyms.event, case.events))
-    interactions, rows = rerun(
+    asked = [
+        replace(one, user=pseudonyms.text(one.user), feature=pseudonyms.text(one.feature))
+        for one in case.usage
+    ]
+    interactions, rows, counted = rerun(
         subject,
         case.settings,
         events,
@@ -344,6 +349,7 @@ def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, Pers
         presets=case.subscriptions,
         served=case.served,
         times=[item.at for item in case.interactions],
+        usage=asked,
         beyond=f"{_CANNOT}: stand-ins lead to a further request",
     )
     if len(interactions) < len(case.interactions):
@@ -356,7 +362,17 @@ def pseudonymised(subject: Subject, case: Case) -> tuple[Case, Mapping[str, Pers
             place = f"event {before.event}, {before.action or 'no action'}"
             ends = f"{now.outcome.value} with stand-ins, not as {before.outcome.value}"
             raise UsageError(f"{_CANNOT}: {place} ends as {ends}")
-    made = replace(case, events=events, interactions=tuple(interactions), expected=expected)
+    usage = tuple(answered(one, got) for one, got in zip(asked, counted, strict=True))
+    for number, (one, other) in enumerate(zip(case.usage, usage, strict=True), start=1):
+        if (one.shown, one.error is None) != (other.shown, other.error is None):
+            raise UsageError(f"{_CANNOT}: usage {number} has another answer with stand-ins")
+    made = replace(
+        case,
+        events=events,
+        interactions=tuple(interactions),
+        expected=expected,
+        usage=usage,
+    )
     left = [*pseudonyms.places(case.description, "/description"), *_left(pseudonyms, made)]
     if left:
         raise UsageError(f"{_CANNOT}: personal data would remain at {', '.join(left[:5])}")
@@ -413,4 +429,9 @@ def _left(pseudonyms: Pseudonyms, case: Case) -> Iterator[str]:
                 yield from pseudonyms.places(parts, place)
     for number, row in enumerate(case.expected):
         parts = {"reason": row.reason, "payload": row.payload}
+        if row.usage is not None:
+            parts["usage"] = {"user": row.usage.user, "feature": row.usage.feature}
         yield from pseudonyms.places(parts, pointer("expected", number))
+    for number, asked in enumerate(case.usage):
+        parts = {"user": asked.user, "feature": asked.feature, "error": asked.error}
+        yield from pseudonyms.places(parts, pointer("usage", number))

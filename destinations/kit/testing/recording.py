@@ -154,7 +154,7 @@ def record(
             )
     finally:
         transport.close()
-    interactions, again = rerun(
+    interactions, again, _ = rerun(
         subject,
         shown_settings,
         events,

@@ -17,12 +17,14 @@ from destinations.kit.testing.case import (
     Interaction,
     RecordedRequest,
 )
+from destinations.kit.testing.case_usage import ask_usage, asked_differences, kept_differences
 from destinations.kit.testing.difference import Difference, differences
 from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.wire import Reply, Wire, http_response
 from destinations.outcome import State
+from destinations.runtime.usage_questions import Counted
 
 __all__ = ["CaseReport", "clock_seconds", "replay", "reply_of"]
 
@@ -84,11 +86,15 @@ class _Script:
 
 
 def replay(subject: Subject, case: Case) -> CaseReport:
-    """Deliver a case's events to the recorded answers, and compare requests and outcomes."""
+    """Deliver a case's events to the recorded answers, and compare requests and outcomes.
+
+    Then the partner is asked for usage, if the case does that.
+    """
     stop = threading.Event()
     destination = subject.bind(case.settings, case.subscriptions)
     transport = HttpTransport(subject.definition.transport.timeouts)
     rows: list[Delivered] = []
+    counted: list[Counted] = []
     try:
         with frozen_at(clock_seconds(case.clock)):
             clock = StillClock()
@@ -102,6 +108,8 @@ def replay(subject: Subject, case: Case) -> CaseReport:
                     stop=stop,
                     served=case.served,
                 )
+                if not script.differences:
+                    counted = ask_usage(destination, transport, clock, case.usage)
     except _UnexpectedRequestError:
         pass  # noted by the script
     finally:
@@ -109,6 +117,8 @@ def replay(subject: Subject, case: Case) -> CaseReport:
     if not script.differences:
         script.finish()
         script.differences += _outcome_differences(case.expected, rows)
+        for number, (asked, got) in enumerate(zip(case.usage, counted, strict=True), start=1):
+            script.differences += asked_differences(number, asked, got)
     return CaseReport(case.name, len(case.events), script.used, tuple(script.differences))
 
 
@@ -182,3 +192,5 @@ def _row_differences(place: str, expected: ExpectedOutcome, got: Delivered) -> I
         yield Difference(place + "code", expected.code, result.code)
     if expected.payload is not ABSENT:
         yield from differences(place + "payload ", expected.payload, got.payload)
+    if expected.usage is not None:
+        yield from kept_differences(place, expected.usage, got.usage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from destinations.clock import frozen_at
 from destinations.definition import Preset
@@ -12,6 +12,7 @@ from destinations.definition.settings import Settings
 from destinations.errors import UsageError
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.case import (
+    AskedUsage,
     ExpectedOutcome,
     FailureKind,
     Interaction,
@@ -19,13 +20,23 @@ from destinations.kit.testing.case import (
     RecordedResponse,
     Served,
 )
+from destinations.kit.testing.case_usage import ask_usage, kept_usage
 from destinations.kit.testing.replaying import clock_seconds, reply_of
 from destinations.kit.testing.sequence import Delivered, deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.wire import Reply, Wire
+from destinations.runtime.usage_questions import Counted
 
-__all__ = ["action_of", "expectation_of", "rerun"]
+__all__ = ["Rerun", "action_of", "expectation_of", "rerun"]
+
+
+class Rerun(NamedTuple):
+    """The requests with their results, the outcomes, and what the partner has counted."""
+
+    interactions: list[Interaction]
+    rows: list[Delivered]
+    counted: list[Counted]
 
 
 def rerun(  # noqa: PLR0913 - the parts of a case, before there is one
@@ -38,13 +49,14 @@ def rerun(  # noqa: PLR0913 - the parts of a case, before there is one
     presets: tuple[Preset, ...] | None = None,
     served: Served | None = None,
     times: Sequence[float | None] = (),
+    usage: Sequence[AskedUsage] = (),
     beyond: str,
-) -> tuple[list[Interaction], list[Delivered]]:
+) -> Rerun:
     """Return the requests, each with the next of the ``results``, and the outcomes.
 
-    Each is made at the next of the ``times`` at the earliest. If they are ``served``, the last
-    result ends it. Raises `UsageError` for a request after that; its message begins with
-    ``beyond``.
+    After the events, the partner is asked for ``usage``. Each request is made at the next of the
+    ``times`` at the earliest. If events are ``served``, the last result ends it. Raises
+    `UsageError` for a request after that; its message begins with ``beyond``.
     """
     interactions: list[Interaction] = []
     stop = threading.Event()
@@ -64,18 +76,19 @@ def rerun(  # noqa: PLR0913 - the parts of a case, before there is one
     transport = HttpTransport(subject.definition.transport.timeouts)
     try:
         with frozen_at(clock_seconds(clock)), Wire(reply):
-            clock_of_case = StillClock()
+            clock_of_case, destination = StillClock(), subject.bind(settings, presets)
             rows = deliver_in_sequence(
-                subject.bind(settings, presets),
+                destination,
                 transport,
                 clock_of_case,
                 entries_of(events),
                 stop=stop,
                 served=served,
             )
+            counted = ask_usage(destination, transport, clock_of_case, usage)
     finally:
         transport.close()
-    return interactions, rows
+    return Rerun(interactions, rows, counted)
 
 
 def expectation_of(row: Delivered) -> ExpectedOutcome:
@@ -89,6 +102,7 @@ def expectation_of(row: Delivered) -> ExpectedOutcome:
         reason=None if result.code == "NOT_JSON" else result.reason or None,
         code=result.code,
         payload=row.payload,
+        usage=None if row.usage is None else kept_usage(row.usage),
     )
 
 

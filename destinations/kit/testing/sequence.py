@@ -26,6 +26,7 @@ from destinations.pipeline.refusals import Refusals
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.pipeline.run_input import RunInput
+from destinations.runtime.amounts import Usage
 from destinations.runtime.destination import Destination
 from destinations.runtime.endings import Loss
 from destinations.runtime.plan import plan
@@ -39,11 +40,13 @@ class Delivered:
     """The result of one event in one subscription; ``payload`` is `ABSENT` if there was none.
 
     ``is_held`` says that its outcome, which is ``unknown``, is ``held`` in a run and a server.
+    ``usage`` is kept for the comparison with the partner; None if its action has no usage.
     """
 
     row: Row
     payload: Any = ABSENT
     is_held: bool = False
+    usage: Usage | None = None
 
 
 class _Stopping(Observer):
@@ -113,7 +116,7 @@ def deliver_in_sequence(
     only for ``stop``. Raises any internal error of this package or the transport.
     """
     entries, stop = list(entries), stop or threading.Event()
-    order, payloads = _planned(destination, entries, clock.time())
+    order, payloads, usage = _planned(destination, entries, clock.time())
     rows: list[Row] = []
 
     def keep(found: Sequence[tuple[Row, bytes]]) -> None:
@@ -141,6 +144,7 @@ def deliver_in_sequence(
             _as_unknown(row),
             payloads.get((row.line, row.key), ABSENT),
             _is_held(row, destination, asks=asks),
+            usage.get((row.line, row.key)),
         )
         for row in rows
     ]
@@ -151,16 +155,19 @@ _Place = tuple[int, SubscriptionKey | None]
 
 def _planned(
     destination: Destination, entries: Iterable[Entry], received_at: float
-) -> tuple[Sequence[_Place], Mapping[_Place, Any]]:
-    """Return the deliveries of entries in their order, and their payloads if they have one."""
+) -> tuple[Sequence[_Place], Mapping[_Place, Any], Mapping[_Place, Usage]]:
+    """Return the deliveries of entries in their order, with their payloads and usage, if any."""
     order: list[_Place] = []
     payloads: dict[_Place, Any] = {}
+    usage: dict[_Place, Usage] = {}
     for entry in entries:
         for planned in plan(destination, entry.data, received_at=received_at).deliveries:
             order.append((entry.line, planned.key))
             if planned.payload is not None:
                 payloads[entry.line, planned.key] = planned.payload
-    return order, payloads
+            if planned.usage is not None:
+                usage[entry.line, planned.key] = planned.usage
+    return order, payloads, usage
 
 
 def _is_held(row: Row, destination: Destination, *, asks: bool) -> bool:

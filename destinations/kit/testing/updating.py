@@ -19,7 +19,8 @@ from destinations.kit.testing.case import (
     RecordedRequest,
 )
 from destinations.kit.testing.case_reading import build_case
-from destinations.kit.testing.case_writing import expectation_data
+from destinations.kit.testing.case_usage import answered, differing
+from destinations.kit.testing.case_writing import asked_data, expectation_data
 from destinations.kit.testing.replaying import replay
 from destinations.kit.testing.rerunning import expectation_of, rerun
 from destinations.kit.testing.sequence import Delivered
@@ -75,7 +76,7 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
     """
     cannot = f"the case {case.name} cannot be updated, so record it again"
     try:
-        interactions, rows = rerun(
+        interactions, rows, counted = rerun(
             subject,
             case.settings,
             case.events,
@@ -84,6 +85,7 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
             presets=case.subscriptions,
             served=case.served,
             times=[item.at for item in case.interactions],
+            usage=case.usage,
             beyond=f"{cannot}: it has no answer to a further request",
         )
     except DestinationsError:
@@ -103,6 +105,11 @@ def update_of(subject: Subject, case: Case, path: Path) -> CaseUpdate:
         expectation_data(now) if place is None else _expected(data["expected"][place], case, now)
         for place, now in pairs
     ]
+    if case.usage:
+        data["usage"] = [
+            _asked(before, asked_data(answered(asked, got)))
+            for before, asked, got in zip(data["usage"], case.usage, counted, strict=True)
+        ]
     new = edited(old, data)
     again = build_case(read_document(new, name=str(path)), case.name, subject.definition)
     report = replay(subject, again)
@@ -129,6 +136,12 @@ def _request(before: Mapping[str, Any], now: Interaction) -> dict[str, Any]:
     elif request.body is not None:
         found["body"] = request.body
     return found
+
+
+def _asked(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a question of the file with what comes of it now."""
+    found = {key: value for key, value in before.items() if key in now}
+    return {**found, **{key: now[key] for key in ("shown", "error") if key in now}}
 
 
 def _same_body(before: Mapping[str, Any], request: RecordedRequest) -> bool:
@@ -172,12 +185,19 @@ def _expected(before: Mapping[str, Any], case: Case, now: ExpectedOutcome) -> di
     """Return an outcome of the file as it is now; what it does not compare stays out."""
     was = next(row for row in case.expected if (row.event, row.action) == (now.event, now.action))
     current = expectation_data(now)
+    if was.usage is not None and now.usage is not None and "usage" in current:
+        changed = differing(was.usage, now.usage)
+        kept_now = current["usage"]
+        current["usage"] = {
+            key: kept_now[key] if key in changed else value
+            for key, value in before["usage"].items()
+        }
     if was.outcome is not now.outcome:
         shown = {"event", "outcome", "reason", "code"} | before.keys()
         kept = {key: value for key, value in before.items() if key in {"event", "action"}}
         return {**{key: current[key] for key in current if key in shown}, **kept}
     found = dict(before)
-    for key in ("reason", "code", "payload"):
+    for key in ("reason", "code", "payload", "usage"):
         if key not in before:
             continue
         if key in current:

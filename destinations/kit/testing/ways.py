@@ -172,7 +172,7 @@ class Stage:
             sent.extend([0] * (place + 1 - len(sent)))
             requests.extend([] for _ in range(place + 1 - len(requests)))
             # A refused key is also refused by the authentication test.
-            if not self._tests_key(request, self._name(place)):
+            if not self.tests_key(request, self._name(place)):
                 sent[place] += 1
                 requests[place].append(request)
             return reply(place, self._name(place), sent[place])
@@ -195,7 +195,7 @@ class Stage:
         results = tuple(_as_held(one.row.result) for one in rows)
         return Played(calls, tuple(sent), results, tuple(clock.waits), tuple(requests))
 
-    def _tests_key(self, request: RecordedRequest, name: str) -> bool:
+    def tests_key(self, request: RecordedRequest, name: str) -> bool:
         """Return whether this is the authentication test instead of a request of the action."""
         authentication = self.definition.authentication
         if authentication is None or authentication.test == name:

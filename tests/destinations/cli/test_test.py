@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from destinations._version import __version__
 from destinations.runtime.installed import installed
-from tests.shipped import SHIPPED
+from tests.shipped import DEFINITIONS, SHIPPED
 
 
 @pytest.fixture
@@ -88,7 +89,10 @@ def test_every_destination_that_is_shipped(command: Callable[..., Any], destinat
         return
     expected: dict[tuple[str, str], set[str]] = {}
     for fault in found["faults"]:
-        expected.setdefault((fault["action"], fault["fault"]), set()).update(fault["outcomes"])
+        is_asked = fault.get("about") == "usage"
+        name = f"usage: {fault['fault']}" if is_asked else fault["fault"]
+        ends = [fault["ending"]] if is_asked else fault["outcomes"]
+        expected.setdefault((fault["action"], name), set()).update(ends)
     shown = _shown(command("test", destination).out.partition("simulated faults")[2])
     rules = {key for key in shown if key[1] == "an error that a rule reads"}
     assert {key: shown[key] for key in shown.keys() - rules} == {
@@ -238,3 +242,65 @@ def test_a_case_that_cannot_be_updated(command: Callable[..., Any], partner: Pat
     done = command("test", partner, "--update", "--yes")
     assert (done.code, path.read_text(encoding="utf-8")) == (1, before)
     assert done.err.startswith("the case track cannot be updated, so record it again: ")
+
+
+@pytest.fixture
+def metered(tmp_path: Path) -> Path:
+    """A destination whose partner can be asked for usage, with the case that asks."""
+    folder = tmp_path / "orb"
+    shutil.copytree(DEFINITIONS / "orb", folder)
+    for path in (folder / "cases").glob("*.yaml"):
+        if path.name != "usage.yaml":
+            path.unlink()
+    return folder
+
+
+def test_faults_of_usage(command: Callable[..., Any], metered: Path) -> None:
+    """They are rows of their own, and say for machines at which request and step they are."""
+    done = command("test", metered)
+    assert (done.code, done.err) == (0, "")
+    table = done.out.partition("simulated faults")[2]
+    rows = {
+        row[1]: row[2:] for line in table.splitlines() if len(row := re.split(" {2,}", line)) > 4
+    }
+    assert rows["usage: HTML"] == ["2", "an error", "passed"]
+    assert rows["usage: 500, once"] == ["2", "the amount", "passed"]
+    (found,) = command("test", metered, "--json").json["destinations"]
+    about = [one for one in found["faults"] if one.get("about") == "usage"]
+    assert [one for one in about if one["fault"] == "no list"] == [
+        {
+            "action": "ingestEvent",
+            "request": name,
+            "fault": "no list",
+            "outcomes": [],
+            "step": step,
+            "about": "usage",
+            "ending": "an error",
+            "sent": 4,
+            "passed": True,
+            "differences": [],
+        }
+        for name, step in (("findSubscription", "subscription"), ("fetchUsage", "usage"))
+    ]
+
+
+def test_a_case_of_usage(command: Callable[..., Any], metered: Path) -> None:
+    """What is kept and what is shown are told with both values, and updated after a yes."""
+    path = metered / "cases" / "usage.yaml"
+    before = path.read_text("utf-8")
+    _change(path, "shown: '2'", "shown: 3  # by hand")
+    _change(path, "    amount: '1'\n    at: '2026-01-15T11:00:00Z'", "    amount: 4")
+    done = command("test", metered)
+    assert done.code == 1
+    assert done.err.splitlines()[:3] == [
+        "case usage:",
+        '  event 1, ingestEvent usage amount: expected 4, got "1"',
+        '  usage 1, async_job_run of customer-1 shown: expected "3", got "2"',
+    ]
+    done = command("test", metered, "--update", "--yes")
+    assert done.code == 0
+    after = path.read_text("utf-8")
+    assert "shown: '2'  # by hand" in after
+    assert after.replace("  # by hand", "") == before.replace(
+        "    amount: '1'\n    at: '2026-01-15T11:00:00Z'", "    amount: '1'"
+    )

@@ -19,6 +19,7 @@ from destinations.kit.testing.case import (
     RecordedRequest,
     RecordedResponse,
 )
+from destinations.kit.testing.case_usage import answered, ask_usage
 from destinations.kit.testing.replaying import clock_seconds
 from destinations.kit.testing.sequence import deliver_in_sequence, entries_of
 from destinations.kit.testing.stand_ins import StillClock
@@ -47,6 +48,8 @@ def _is_success(subject: Subject, interaction: Interaction, case: Case) -> bool:
     """Whether the sandbox may answer by itself: the recorded answer is a success for all."""
     result = interaction.result
     if not isinstance(result, RecordedResponse) or _depends_on_data(subject):
+        return False
+    if case.usage:  # what was counted follows from data as well
         return False
     if not 200 <= result.status < 300:
         return False
@@ -111,14 +114,15 @@ def test_every_case_goes_through(subject: Subject, case: Case) -> None:
         transport = HttpTransport(subject.definition.transport.timeouts)
         try:
             with frozen_at(clock_seconds(case.clock)):
-                rows = deliver_in_sequence(
-                    destination, transport, StillClock(), entries_of(case.events)
-                )
+                clock = StillClock()
+                rows = deliver_in_sequence(destination, transport, clock, entries_of(case.events))
+                counted = ask_usage(destination, transport, clock, case.usage)
         finally:
             transport.close()
         records = [*sandbox.requests][tokens:]
     assert [record.issues for record in records if record.issues] == []
     assert len(records) == len(case.interactions)
+    assert [answered(*one) for one in zip(case.usage, counted, strict=True)] == [*case.usage]
     ended = [(row.row.line, row.row.result.outcome) for row in rows]
     expected = [(row.event, row.outcome) for row in case.expected]
     # Whether nobody can be asked about a lost answer is what the commands say of it.

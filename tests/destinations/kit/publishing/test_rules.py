@@ -51,6 +51,28 @@ def _action_without_preset(files: dict[str, Any]) -> None:
     destination_of(files)["presets"].pop()
 
 
+def _fails_only_when_asked(files: dict[str, Any]) -> None:
+    """Let the only error of the partner be the answer to a question about usage."""
+    read = {key: {"@path": f"$.usage.{key}"} for key in ("user", "from", "to")}
+    destination_of(files)["requests"]["count"] = {
+        "description": "Shows what was counted.",
+        "idempotent": True,
+        "rest": {"method": "GET", "path": ["usage"], "query": read},
+    }
+    action_of(files)["usage"] = {
+        "user": "somebody",
+        "feature": "something",
+        "ask": {"request": "count", "shown": {"@path": "$.answer.total"}},
+    }
+    case = files["cases/refused.yaml"]
+    case["interactions"][0]["response"] = {"status": 200, "json": {}}
+    request = {"method": "GET", "url": "https://api.example.com/usage"}
+    case["interactions"].append({"request": request, "response": {"status": 404}})
+    times = {"from": "2026-01-15T00:00:00Z", "to": "2026-01-16T00:00:00Z"}
+    about = {"action": "trackEvent", "user": "somebody", "feature": "something"}
+    case["usage"] = [{**about, **times, "error": "404"}]
+
+
 def _preset_without(key: str) -> Change:
     def change(files: dict[str, Any]) -> None:
         fields = action_of(files)["fields"]["properties"]
@@ -211,6 +233,12 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     (
         "failing-cases",
         lambda files: files.pop("cases/refused.yaml"),
+        "trackEvent.yaml",
+        "has an error of the partner",
+    ),
+    (
+        "failing-cases",
+        _fails_only_when_asked,
         "trackEvent.yaml",
         "has an error of the partner",
     ),
