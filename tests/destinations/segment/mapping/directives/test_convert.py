@@ -280,7 +280,9 @@ def test_anything_is_converted_or_refused(value: Any, word: str) -> None:
     st.integers() | st.integers(-400, 400).map(lambda at: (-7 if at < 0 else 7) * 10 ** abs(at))
     | st.floats()
     | st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-700, 700)),
-    st.sampled_from(["number", "integer", "text", "iso", "seconds", "milliseconds", "microseconds"]),
+    st.sampled_from(
+        ["number", "integer", "text", "iso", "seconds", "milliseconds", "microseconds"]
+    ),
 )  # fmt: skip
 def test_no_number_becomes_infinite_or_nothing(value: Any, word: str) -> None:
     """What is sent is finite, and not 0 unless it was: otherwise the event fails."""
