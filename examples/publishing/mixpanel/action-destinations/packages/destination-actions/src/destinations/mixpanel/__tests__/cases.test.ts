@@ -473,6 +473,64 @@ describe('times-of-a-property', () => {
           {
             type: 'track',
             event: 'Report Opened',
+            userId: 'user_0005',
+            messageId: 'm-5',
+            properties: { openedAt: 'January 15, 2026' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Times of a property (3)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0006',
+            messageId: 'm-6',
+            properties: { openedAt: '2026-02-30' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Times of a property (4)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
             userId: 'user_0004',
             messageId: 'm-4',
             properties: { openedAt: 'yesterday' },
