@@ -163,7 +163,8 @@ class _Case:
             seen.update(map(id, those))
             yield self._delivery(subscription, those, [interaction], verdicts)
         for pair in valid:
-            if id(pair) not in seen and self._is_late(subscription, pair):
+            is_refused = self._is_late(subscription, pair) or self._is_unmade(request, pair)
+            if id(pair) not in seen and is_refused:
                 yield self._delivery(subscription, [pair], [], ["rejected"])
         for pair in invalid:
             # With a directive that Segment lacks, there is no such mapping there.
@@ -175,6 +176,14 @@ class _Case:
         window = subscription.action.window
         at = clock_seconds(self._case.clock)
         return window is not None and window.result(*pair, at) is not None
+
+    def _is_unmade(self, request: CompiledRequest, pair: tuple[Any, Any]) -> bool:
+        """Return whether no request can be made of an event, such as with a time that is none."""
+        try:
+            request.part(self._context(*pair))
+        except ResolveError:
+            return True
+        return False
 
     def _mapping(self, subscription: Subscription) -> Mapping[str, Any]:
         preset = self._presets.get((subscription.name, subscription.action.slug))

@@ -164,6 +164,7 @@ _CONVERTED: Final = {
     "iso": "as a time in ISO 8601",
     "seconds": "in seconds since 1970",
     "milliseconds": "in milliseconds since 1970",
+    "microseconds": "in microseconds since 1970",
     "number": "as a number",
     "integer": "as a whole number",
     "text": "as text",

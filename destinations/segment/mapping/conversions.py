@@ -189,6 +189,7 @@ CONVERSIONS: Final[Mapping[str, Conversion]] = {
     "iso": Conversion(_iso, _OF_TIMES),
     "seconds": Conversion(_seconds, _OF_TIMES),
     "milliseconds": Conversion(_milliseconds, _OF_TIMES),
+    "microseconds": Conversion(_microseconds, _OF_TIMES),
     "number": Conversion(_number, "a number, or text such as 12.5"),
     "integer": Conversion(_integer, "a whole number, or text such as 12"),
     "text": Conversion(_as_text, "text, a number, true or false"),

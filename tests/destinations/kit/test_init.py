@@ -7,6 +7,7 @@ import pytest
 
 from destinations.definition import check_folder
 from destinations.errors import UsageError
+from destinations.kit.exporter import export_segment
 from destinations.kit.init import create_destination
 from destinations.kit.testing.made_faults import fault_cases, play_fault
 from destinations.kit.testing.replaying import replay
@@ -31,6 +32,7 @@ def test_what_is_made_is_whole(tmp_path: Path, slug: str) -> None:
     assert (subject.slug, subject.definition.name) == (slug, slug.replace("-", " ").title())
     (case,) = subject.cases()
     assert replay(subject, case).differences == ()
+    assert export_segment(folder, tmp_path / "exported").refused == ()
     reports = [play_fault(fault) for fault in fault_cases(subject)]
     assert reports
     assert [report.differences for report in reports if not report.passed] == []

@@ -13,7 +13,7 @@ from destinations.errors import DefinitionError
 from destinations.kit.exporter import export_segment
 from tests.destinations.kit.exporter.folders import Definition
 from tests.destinations.kit.exporter.test_refusals import REFUSED
-from tests.shipped import DEFINITIONS
+from tests.shipped import DEFINITIONS, SHIPPED
 
 PAGE: Final = Path(__file__).parents[4] / "docs" / "how-to" / "export-to-segment.md"
 
@@ -39,6 +39,17 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert len(said) == len(set(said)) > 0
     assert [one for one in messages if not any(row in one for row in said)] == []
     assert [row for row in said if not any(row in one for one in messages)] == []
+
+
+def test_what_is_exported_whole(tmp_path: Path) -> None:
+    """The table has each definition of the repository, and says of which nothing is refused."""
+    text = PAGE.read_text(encoding="utf-8").partition("## Check")[2]
+    said = dict(re.findall(r"^\| (\S+) \| (whole|in part) \|", text, re.MULTILINE))
+    found = {}
+    for name in SHIPPED:
+        refused = export_segment(DEFINITIONS / name, tmp_path / name, partial=True).refused
+        found[name] = "in part" if refused else "whole"
+    assert said == found
 
 
 def test_its_commands(

@@ -34,6 +34,11 @@ GIVEN: list[tuple[Any, object, Any]] = [
     ("2026-03-05T14:30:00.250999Z", "milliseconds", 1772721000250),
     ("2026-03-05T14:30:00.1234567891Z", "milliseconds", 1772721000123),
     ("2026-03-05T14:30:00,5Z", "milliseconds", 1772721000500),
+    ("2026-03-05T14:30:00.1234567891Z", "microseconds", 1772721000123456),
+    ("2026-03-05T14:30:00.25Z", "microseconds", 1772721000250000),
+    (1772721000.000001, "microseconds", 1772721000000001),
+    (1772721000250, "microseconds", 1772721000250000),
+    ("1969-12-31T23:59:59.999999Z", "microseconds", -1),
     ("2026-03-05T15:30:00+01:00", "iso", "2026-03-05T14:30:00.000Z"),
     ("2026-03-05T15:30:00+0100", "iso", "2026-03-05T14:30:00.000Z"),
     ("2026-03-05T15:30+01", "iso", "2026-03-05T14:30:00.000Z"),
@@ -141,7 +146,7 @@ NO_TIMES: tuple[Any, ...] = (
 REFUSED: list[tuple[Any, object, str, str]] = [
     *[
         (value, word, word, TIME)
-        for word in ("iso", "seconds", "milliseconds")
+        for word in ("iso", "seconds", "milliseconds", "microseconds")
         for value in NO_TIMES
     ],
     *[
@@ -252,6 +257,7 @@ def test_a_time_is_the_same_in_each_form(moment: datetime) -> None:
     text = exact.isoformat()
     assert _converted(text, "milliseconds") == milliseconds
     assert _converted(_converted(text, "iso"), "milliseconds") == milliseconds
+    assert _converted(text, "microseconds") // 1000 == milliseconds
     assert _converted(text, "seconds") == milliseconds // 1000
     if abs(milliseconds) >= 1e11:
         assert _converted(_converted(milliseconds, "iso"), "milliseconds") == milliseconds
@@ -266,7 +272,7 @@ def test_anything_is_converted_or_refused(value: Any, word: str) -> None:
     except ResolveError:
         return
     # Two letters of one may become others again, and small numbers are seconds.
-    if word not in {"upper", "milliseconds"}:
+    if word not in {"upper", "milliseconds", "microseconds"}:
         assert _converted(found, word) == found
 
 
@@ -274,7 +280,9 @@ def test_anything_is_converted_or_refused(value: Any, word: str) -> None:
     st.integers() | st.integers(-400, 400).map(lambda at: (-7 if at < 0 else 7) * 10 ** abs(at))
     | st.floats()
     | st.builds("{}e{}".format, st.integers(-99, 99), st.integers(-700, 700)),
-    st.sampled_from(["number", "integer", "text", "iso", "seconds", "milliseconds"]),
+    st.sampled_from(
+        ["number", "integer", "text", "iso", "seconds", "milliseconds", "microseconds"]
+    ),
 )  # fmt: skip
 def test_no_number_becomes_infinite_or_nothing(value: Any, word: str) -> None:
     """What is sent is finite, and not 0 unless it was: otherwise the event fails."""

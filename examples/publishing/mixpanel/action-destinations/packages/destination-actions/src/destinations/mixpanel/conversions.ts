@@ -13,6 +13,7 @@ export type Conversion =
   | 'iso'
   | 'seconds'
   | 'milliseconds'
+  | 'microseconds'
   | 'number'
   | 'integer'
   | 'text'
@@ -49,6 +50,7 @@ const CONVERSIONS: Record<Conversion, (value: unknown) => unknown> = {
     return time === undefined ? undefined : Math.floor(time / 1000)
   },
   milliseconds,
+  microseconds,
   number,
   integer: (value) => {
     const found = number(value)
@@ -68,19 +70,40 @@ const CONVERSIONS: Record<Conversion, (value: unknown) => unknown> = {
 }
 
 const ISO = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,20})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/
+const FIRST = Date.parse('0001-01-01T00:00:00Z')
+const LAST = Date.parse('9999-12-31T23:59:59.999Z')
 const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 
 /** A time, from ISO 8601, seconds (below 1e11) or milliseconds since 1970; text without a zone is UTC. */
 export function milliseconds(value: unknown): number | undefined {
-  let time = NaN
+  return timeOf(value)?.[0]
+}
+
+function microseconds(value: unknown): number | undefined {
+  const time = timeOf(value)
+  return time === undefined ? undefined : time[0] * 1e3 + time[1]
+}
+
+/** The milliseconds of a time, and the microseconds beyond them. */
+function timeOf(value: unknown): [number, number] | undefined {
+  let time: [number, number] = [NaN, 0]
   if (typeof value === 'number') {
-    time = Math.floor(Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3)) / 1e3)
-  } else if (typeof value === 'string' && ISO.test(value)) {
+    const all = Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3))
+    time = [Math.floor(all / 1e3), all - Math.floor(all / 1e3) * 1e3]
+  } else if (typeof value === 'string' && ISO.test(value) && isDay(value)) {
     const text = value.replace(' ', 'T').replace(',', '.')
     const zoned = /T.*(Z|[+-]\d\d(:?\d\d)?)$/.test(text) ? text.replace(/([+-]\d\d)(\d\d)?$/, zone) : text
-    time = Date.parse(zoned === text && /T/.test(text) && !/(Z|[+-]\d\d:\d\d)$/.test(text) ? `${text}Z` : zoned)
+    const isLocal = zoned === text && /T/.test(text) && !/(Z|[+-]\d\d:\d\d)$/.test(text)
+    const beyond = /\.\d{3}(\d{1,3})/.exec(text)?.[1] ?? ''
+    time = [Date.parse(isLocal ? `${text}Z` : zoned), Number(beyond.padEnd(3, '0'))]
   }
-  return Number.isNaN(time) ? undefined : time
+  return time[0] >= FIRST && time[0] <= LAST ? time : undefined
+}
+
+/** Whether a month has the day, as JavaScript goes on to the next one. */
+function isDay(text: string): boolean {
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  return !Number.isNaN(day.getTime()) && day.getUTCDate() === Number(text.slice(8, 10))
 }
 
 function zone(_: string, hours: string, minutes: string | undefined): string {

@@ -370,6 +370,181 @@ describe('set-a-profile', () => {
   })
 })
 
+// A mapping of one's own gives times in several forms; one that is no time ends its event, and the others are sent.
+describe('times-of-a-property', () => {
+  it('importEvent: Times of a property (1)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0001',
+            messageId: 'm-1',
+            properties: { openedAt: 1768478391 },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          },
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0002',
+            messageId: 'm-2',
+            properties: { openedAt: 1768478391250 },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          },
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0003',
+            messageId: 'm-3',
+            properties: { openedAt: '2026-01-15 12:59:51+01:00' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      [
+        {
+          request: {
+            method: 'POST',
+            url: 'https://api.mixpanel.com/import?strict=1',
+            headers: {
+              Accept: 'application/json',
+              'Content-Type': 'application/json',
+              Authorization: 'Basic cGxhY2Vob2xkZXItcHJvamVjdFRva2VuOg==',
+              'Content-Encoding': 'gzip'
+            },
+            json: [
+              {
+                event: 'Report Opened',
+                properties: {
+                  distinct_id: 'user_0001',
+                  $insert_id: 'ecb62ab8-f5aa-5a0e-bd79-ea2d50600a9c',
+                  time: 1768478391000
+                }
+              },
+              {
+                event: 'Report Opened',
+                properties: {
+                  distinct_id: 'user_0002',
+                  $insert_id: 'b9c97679-694c-5a4a-93ef-f03a1d04d42d',
+                  time: 1768478391250
+                }
+              },
+              {
+                event: 'Report Opened',
+                properties: {
+                  distinct_id: 'user_0003',
+                  $insert_id: '17e496d8-b607-569f-b819-05c0f9cf4b01',
+                  time: 1768478391000
+                }
+              }
+            ]
+          },
+          response: { status: 200, json: { code: 200, num_records_imported: 3, status: 'OK' } }
+        }
+      ]
+    )
+    expect(verdicts).toEqual(['delivered', 'delivered', 'delivered'])
+  })
+
+  it('importEvent: Times of a property (2)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0005',
+            messageId: 'm-5',
+            properties: { openedAt: 'January 15, 2026' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Times of a property (3)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0006',
+            messageId: 'm-6',
+            properties: { openedAt: '2026-02-30' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Times of a property (4)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: { '@path': '$.userId' },
+          insert_id: { '@path': '$.messageId' },
+          time: { '@path': '$.properties.openedAt' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Report Opened',
+            userId: 'user_0004',
+            messageId: 'm-4',
+            properties: { openedAt: 'yesterday' },
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+})
+
 // The event is sent again after a while.
 describe('too-many-requests', () => {
   it('importEvent: Import track events (1)', async () => {

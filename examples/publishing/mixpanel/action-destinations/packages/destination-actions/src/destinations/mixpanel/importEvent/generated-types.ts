@@ -14,7 +14,7 @@ export interface Payload {
    */
   insert_id: string
   /**
-   * The time of the event, which this destination sends in milliseconds.
+   * The time of the event, in ISO 8601, or as a number: seconds or milliseconds since 1970. This destination sends milliseconds.
    */
   time: string | number
   /**

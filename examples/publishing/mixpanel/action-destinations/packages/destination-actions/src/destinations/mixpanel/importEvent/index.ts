@@ -13,8 +13,7 @@ import { importEvents } from '../requests'
 const check = checks({
   distinct_id: {
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
-  },
-  time: { schema: { type: 'string' } }
+  }
 })
 
 const action: ActionDefinition<Settings, Payload> = {
@@ -51,7 +50,8 @@ const action: ActionDefinition<Settings, Payload> = {
     },
     time: {
       label: 'Time',
-      description: 'The time of the event, which this destination sends in milliseconds.',
+      description:
+        'The time of the event, in ISO 8601, or as a number: seconds or milliseconds since 1970. This destination sends milliseconds.',
       type: 'datetime',
       required: true,
       default: {
