@@ -144,7 +144,7 @@ def test_what_a_setting_says(
     if grace is not None:  # as for events that come with the settings of their customer
         settings = bind(of_account(), grace=grace).settings
         of_customer = one.pipeline.destination.with_settings(settings)
-        one.pipeline._of = lambda _: (of_customer, one.sender)  # type: ignore[method-assign]
+        one.pipeline._of = lambda settings: (of_customer, one.sender)  # type: ignore[method-assign]  # noqa: ARG005
     _accept(one, age)
     _let_pass(one, 60.0)
     entry = _entry(one)
