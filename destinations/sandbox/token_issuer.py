@@ -84,7 +84,7 @@ class TokenIssuer:
         return self._show(account, b"")
 
     def _revoke(self, account: object, body: bytes) -> HttpResponse:
-        """Revoke all access tokens, and the refresh token as well if the body says so."""
+        """End all access tokens, and the refresh token as well if the body says so."""
         given = _members(body or b"{}", {"refreshToken": "true or false"})
         refresh = given.get("refreshToken", False)
         if not isinstance(refresh, bool):
