@@ -94,9 +94,10 @@ def _window(window: dict[str, Any]) -> str:
     if window["time"] is None:
         return "the event has no readable time, so it is never too late"
     at = shown_time(window["time"])
+    setting = f" (the setting {window['graceSetting']})" if "graceSetting" in window else ""
     limits = [
         f"at most {shown_duration(window[key])} {what}"
-        for key, what in (("grace", "old"), ("ahead", "in the future"))
+        for key, what in (("grace", f"old{setting}"), ("ahead", "in the future"))
         if window[key] is not None
     ]
     ends = {"hold": "held for an operator", "reject": "rejected"}[window["then"]]

@@ -78,7 +78,8 @@ class ReplayedPart:
 class ReplayedDelivery:
     """The replay of one delivery: ``today`` is what becomes of it, None if it is ``refused``.
 
-    ``before`` is the payload that it has, masked; None if it has none.
+    ``before`` is the payload that it has, masked; None if it has none. ``warning`` says what has to
+    be known before.
     """
 
     entry: LedgerEntry
@@ -87,13 +88,14 @@ class ReplayedDelivery:
     before: Any
     today: ReplayedPart | None
     added: Sequence[ReplayedPart]
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayShown:
     """The effect of a replay of ``count`` deliveries, or of a dry run of it.
 
-    The first of them are shown one by one.
+    Up to 100 of them are shown one by one, those with a warning first; ``warned`` have one.
     ``changes`` counts by what a delivery is and what it becomes. ``refused`` are not replayed, and
     ``unchanged`` stay as they are, as today's definition does the same. The other numbers are those
     of `destinations.operations.replaying.Replayed`. ``unserved`` are the destinations that the
@@ -112,6 +114,7 @@ class ReplayShown:
     added: int = 0
     changed_since: int = 0
     unserved: Sequence[str] = ()
+    warned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

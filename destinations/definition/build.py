@@ -54,6 +54,7 @@ __all__ = [
     "build_action",
     "build_destination",
     "build_preset",
+    "grace_setting",
     "request_auth",
 ]
 
@@ -96,8 +97,8 @@ def build_destination(
     )
 
 
-def build_action(data: Mapping[str, Any]) -> ActionDefinition:
-    """Build an action from its file."""
+def build_action(data: Mapping[str, Any], settings: Mapping[str, Any]) -> ActionDefinition:
+    """Build an action from its file, and the settings of its destination by name."""
     perform = data["perform"]
     unmapped = data.get("unmapped")
     return ActionDefinition(
@@ -123,7 +124,7 @@ def build_action(data: Mapping[str, Any]) -> ActionDefinition:
         unmapped=None if unmapped is None else Unmapped(**unmapped),
         touches=tuple(data.get("touches", ())),
         operator=data.get("operator", False),
-        window=_window(data.get("window")),
+        window=_window(data.get("window"), settings),
         usage=_usage(data.get("usage")),
     )
 
@@ -266,13 +267,21 @@ def _idempotency_key(data: Mapping[str, Any] | None) -> IdempotencyKey | None:
     return IdempotencyKey(data["from"], seconds, data.get("header"), data.get("field"))
 
 
-def _window(data: Mapping[str, Any] | None) -> Window | None:
+def grace_setting(window: Mapping[str, Any]) -> str | None:
+    """Return the setting that says how old an event may be; None if the definition says it."""
+    grace = window.get("grace")
+    return str(grace["@path"]).removeprefix("$.settings.") if isinstance(grace, Mapping) else None
+
+
+def _window(data: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Window | None:
     if data is None:
         return None
+    name = grace_setting(data)
+    given = data if name is None else {**data, "grace": settings[name]["default"]}
     grace, ahead = (
-        parse_duration(data[key]) if key in data else None for key in ("grace", "ahead")
+        parse_duration(given[key]) if key in given else None for key in ("grace", "ahead")
     )
-    return Window(data.get("from", _EVENT_TIME), data["then"], grace, ahead)
+    return Window(data.get("from", _EVENT_TIME), data["then"], grace, ahead, name)
 
 
 ONLY_STEP: Final = "ask"

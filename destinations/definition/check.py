@@ -31,7 +31,6 @@ from destinations.definition.mapping_places import (
     destination_mappings,
     reconcile_key,
     touches_shape,
-    window_shape,
     with_payload,
 )
 from destinations.definition.model import (
@@ -313,7 +312,6 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
         yield from mapping_issues(
             document, pointer("touches", index), value, touches_shape(data["fields"])
         )
-    yield from _window(document)
     yield from _schema(document, "/fields", data["fields"])
     yield from form_issues(document, "/fields", data["fields"], "field")
     yield from _choices(document, requests)
@@ -353,17 +351,6 @@ def _choices(document: Document, requests: Mapping[str, Any]) -> Iterator[Issue]
 
 
 _READ_ONLY: Final = "use GET, or say readOnly: true if it only reads"
-
-
-def _window(document: Document) -> Iterator[Issue]:
-    """Yield the issues in the window of an action: it needs a limit, and a time to compare."""
-    window = document.data.get("window")
-    if window is None:
-        return
-    if not window.keys() & {"grace", "ahead"}:
-        yield document.issue("/window", "needs grace, ahead or both: without, any time is fine")
-    shape = window_shape(document.data["fields"])
-    yield from mapping_issues(document, "/window/from", window.get("from"), shape)
 
 
 def _own_keywords(document: Document, place: str, spec: Mapping[str, Any]) -> Iterator[Issue]:

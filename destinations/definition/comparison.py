@@ -259,6 +259,15 @@ def _window(place: str, old: Window | None, new: Window | None) -> Iterator[Diff
     so = "other events are outside of its window"
     what = "the time of an event"
     yield from changed(place + "/from", what, old.source, new.source, Bump.MAJOR, so=so)
+    if old.grace_setting != new.grace_setting:
+        said = [
+            "the definition" if one is None else f"the setting {one}"
+            for one in (old.grace_setting, new.grace_setting)
+        ]
+        message = f"how old an event could be was said by {said[0]} and is said by {said[1]}"
+        # An account that has set it to more than the default takes less from now on.
+        bump = Bump.MINOR if old.grace_setting is None else Bump.MAJOR
+        yield Difference(bump, place + "/grace", message)
     for key, what, side in (
         ("grace", "old", "late"),
         ("ahead", "in the future", "early"),

@@ -21,6 +21,7 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.usage_checks import usage_issues
+from destinations.definition.window_checks import window_issues
 from destinations.errors import DefinitionError, Issue, did_you_mean
 
 __all__ = ["DefinitionFiles", "check_folder", "is_definition", "load_definition", "other_files"]
@@ -137,9 +138,11 @@ def _load_files(name: str, path: str, files: tuple[_File, ...]) -> _Loaded:
     for document in documents.values():
         issues += check_action(document, destination.data["requests"])
         issues += usage_issues(document, destination.data)
+        issues += window_issues(document, destination)
     if issues:
         return tuple(issues), None
-    actions = {stem: build_action(document.data) for stem, document in documents.items()}
+    settings = destination.data["settings"]["properties"]
+    actions = {stem: build_action(document.data, settings) for stem, document in documents.items()}
     definition = build_destination(destination.data, actions)
     return (), replace(definition, warnings=tuple(warnings(destination, documents)))
 

@@ -243,12 +243,15 @@ class Window:
 
     ``source`` reads ``event`` and ``payload``. An event may be ``grace`` seconds old and ``ahead``
     seconds in the future; None sets no limit. ``then`` says what happens to any other event.
+    ``grace_setting`` names the setting whose value is the grace of an account; ``grace`` is then
+    its default.
     """
 
     source: object
     then: Literal["hold", "reject"]
     grace: float | None = None
     ahead: float | None = None
+    grace_setting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

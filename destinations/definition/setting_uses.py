@@ -18,7 +18,13 @@ from destinations.definition.request_model import (
 from destinations.definition.url_pieces import chosen_urls
 from destinations.segment.mapping.roots import reads
 
-__all__ = ["account_settings", "address_settings", "host_settings", "names_read"]
+__all__ = [
+    "account_settings",
+    "address_settings",
+    "duration_settings",
+    "host_settings",
+    "names_read",
+]
 
 
 def address_settings(definition: DestinationDefinition) -> frozenset[str]:
@@ -72,6 +78,13 @@ def account_settings(definition: DestinationDefinition) -> frozenset[str]:
         if name in asked or request.remember:
             sources += _content_of(request)
     return address_settings(definition) | _read(definition, sources)
+
+
+def duration_settings(definition: DestinationDefinition) -> frozenset[str]:
+    """Return the settings whose values are durations, such as 12h."""
+    windows = [action.window for action in definition.actions.values()]
+    names = {one.grace_setting for one in windows if one is not None}
+    return frozenset(one for one in names if one is not None)
 
 
 def _url(source: object) -> object:

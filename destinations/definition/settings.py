@@ -14,6 +14,8 @@ from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input
 from destinations.definition.secret_sources import SourceError, Sources
+from destinations.definition.setting_uses import duration_settings
+from destinations.durations import parse_duration
 from destinations.errors import SettingsError, UsageError, did_you_mean
 from destinations.secrets import Masker, Secret, has_userinfo, query_secrets, reveal
 from destinations.segment.javascript.values import article, type_name
@@ -151,7 +153,10 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
         for key, value in given.items()
         if key in properties and (message := _type_issue(properties[key], value))
     }
-    issues += [document.issue(place, message) for place, message in of_other_types.items()]
+    of_other_types |= _not_durations(definition, given)
+    issues += [
+        document.issue(place, masker.text(message)) for place, message in of_other_types.items()
+    ]
     with_userinfo = {
         pointer(key)
         for key, value in given.items()
@@ -184,6 +189,21 @@ def check_settings(definition: DestinationDefinition, document: Document) -> Set
     if issues:
         raise SettingsError(issues)
     return Settings(checked.payload, definition.secret_settings)
+
+
+def _not_durations(
+    definition: DestinationDefinition, given: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """Return why values are not the durations that they have to be, by their places."""
+    found: dict[str, str] = {}
+    for key in sorted(duration_settings(definition)):
+        value = given.get(key)
+        if isinstance(value, str):
+            try:
+                parse_duration(value)
+            except UsageError as error:
+                found[pointer(key)] = str(error)
+    return found
 
 
 @lru_cache(maxsize=8)

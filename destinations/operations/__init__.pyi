@@ -239,7 +239,7 @@ from .usage import (
     UsageReport,
     UsageSelection,
     can_be_asked,
-    check_range,
+    select_usage,
 )
 from .versions import (
     entry_version,
@@ -325,7 +325,6 @@ __all__ = [
     "check_account",
     "check_merge",
     "check_migration",
-    "check_range",
     "check_seen",
     "choose",
     "choose_account",
@@ -409,6 +408,7 @@ __all__ = [
     "resume_tenant",
     "run_without_record",
     "select",
+    "select_usage",
     "server_status",
     "settle",
     "settle_held",

@@ -21,6 +21,7 @@ from destinations.runtime.destination import Destination
 from destinations.runtime.heirs import heir
 from destinations.runtime.plan import Plan, PlannedDelivery, plan
 from destinations.runtime.subscription_key import SubscriptionKey
+from destinations.segment.event import DELETE
 from destinations.store import OpenStore
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 _CHUNK: Final = 500
+_NAMED: Final = 3
+"""So many later deliveries are named."""
+
 _WHY_NOT_OF_CODE: Final = {
     "REPLACED": "a corrected event has replaced its event",
     # A run with a named input gives it another identity, and sends it under that one.
@@ -57,12 +61,14 @@ _WHY_NOT: Final = {
 class PlannedReplay:
     """The result of replaying one delivery.
 
-    ``refused`` says why it is not replayed; then ``replan`` is None.
+    ``refused`` says why it is not replayed; then ``replan`` is None. ``warning`` says what an
+    operator has to know before.
     """
 
     entry: LedgerEntry
     replan: Replan | None = None
     refused: str = ""
+    warning: str = ""
 
     @property
     def changes(self) -> bool:
@@ -146,7 +152,8 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
             why = f"it may have been applied: {entry.reason}; drop it, or send its event again"
             return PlannedReplay(entry, refused=why)
     more = tuple(_filled(intake, event, one, digest) for one in added)
-    return PlannedReplay(entry, Replan(entry, delivery, result, more))
+    warning = "" if result is not None else _deletes_more(ledger, entry, planned)
+    return PlannedReplay(entry, Replan(entry, delivery, result, more), warning=warning)
 
 
 def replay(ledger: Ledger, replays: Iterable[PlannedReplay], *, now: float) -> Replayed:
@@ -188,6 +195,22 @@ def unserved_destinations(store: OpenStore, replays: Iterable[PlannedReplay]) ->
     }
     serving = server_status(store)
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
+
+
+def _deletes_more(ledger: Ledger, entry: LedgerEntry, planned: Plan) -> str:
+    """Return that a deletion would delete what came after it as well; empty if nothing came."""
+    if entry.type != DELETE or planned.event is None:
+        return ""
+    # Of an erasure, only the event has the id of the user.
+    later = ledger.delivered_since(entry, str(planned.event.get("userId", "")))
+    if not later:
+        return ""
+    ids = ", ".join(map(str, later[:_NAMED])) + (", ..." if len(later) > _NAMED else "")
+    what, them = ("1 event", "that") if len(later) == 1 else (f"{len(later):,} events", "those")
+    return (
+        f"{what} of its user reached the partner after it, or may have ({ids}): the partner deletes"
+        f" {them}, too; drop the deletion to keep the user"
+    )
 
 
 def why_in_conflict(ledger: Ledger, entry: LedgerEntry) -> str:

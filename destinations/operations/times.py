@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from destinations.durations import UNITS, parse_duration, shown_duration
 from destinations.errors import UsageError
 
-__all__ = ["parse_duration", "parse_time", "shown_duration", "shown_time"]
+__all__ = [
+    "GivenTime",
+    "parse_duration",
+    "parse_given_time",
+    "parse_time",
+    "shown_duration",
+    "shown_time",
+]
 
 _AGO: Final = re.compile(r"([0-9]{1,9})([smhdw])")
 _LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
+class GivenTime(NamedTuple):
+    """A time that somebody has written, in seconds since 1970: exactly, or as an age."""
+
+    at: float
+    is_age: bool
+
+
+def parse_given_time(text: str, now: float) -> GivenTime:
+    """Return the time of a text, and whether it is an age; see `parse_time`."""
+    return GivenTime(parse_time(text, now), _AGO.fullmatch(text.strip()) is not None)
 
 
 def parse_time(text: str, now: float) -> float:

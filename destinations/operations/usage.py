@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sqlite3
 import threading
 from collections import deque
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 from destinations.definition import DestinationDefinition, PendingDefinition, UsageQuestion
 from destinations.durations import shown_duration
 from destinations.errors import UsageError
-from destinations.operations.times import shown_time
+from destinations.operations.times import GivenTime, shown_time
 from destinations.runtime.amounts import sum_amounts
 from destinations.runtime.destination import Destination
 from destinations.runtime.sender import Sender
@@ -34,7 +35,7 @@ __all__ = [
     "UsageReport",
     "UsageSelection",
     "can_be_asked",
-    "check_range",
+    "select_usage",
 ]
 
 _PAIRS_IN_MEMORY: Final = 5_000
@@ -44,18 +45,25 @@ _IDS: Final = 5
 _MOST_UNANSWERED: Final = 5
 """Pairs in a row without an answer, after which the partner counts as away."""
 
+_TOLD_MS: Final = 1_000
+"""So many milliseconds by which an age is taken back are told."""
+
 _NOT_ASKED: Final = "not asked: the partner has answered none of the questions before"
 _NO_NAME: Final = "not asked: the event names no {}"
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSelection:
-    """The pairs to compare: in a time, in milliseconds since 1970, and of one user or feature."""
+    """The pairs to compare: in a time, in milliseconds since 1970, and of one user or feature.
+
+    ``moved`` says that a time was given as an age, and that the partner adds up only to another.
+    """
 
     from_ms: int
     to_ms: int
     user: str | None = None
     feature: str | None = None
+    moved: bool = False
 
     def has(self, entry: UsageEntry) -> bool:
         """Return whether an entry is of a pair that is compared."""
@@ -126,22 +134,60 @@ def can_be_asked(definition: DestinationDefinition) -> bool:
     return any(action.usage is not None for action in definition.actions.values())
 
 
-def check_range(definition: DestinationDefinition, selection: UsageSelection) -> None:
-    """Raise `UsageError` for a time that is empty, or that the partner cannot add up."""
+def select_usage(
+    definition: DestinationDefinition,
+    since: GivenTime,
+    until: GivenTime,
+    user: str | None = None,
+    feature: str | None = None,
+) -> UsageSelection:
+    """Return the selection of what was from one time on and before another.
+
+    An age is taken back to the last time that the partner adds up to. Raises `UsageError` for an
+    exact time that it does not add up to, and for a time that is empty.
+    """
+    step = _step(definition) or 1
+    given, aligned = [], []
+    for one in (since, until):
+        at = round(one.at * 1000)
+        given.append(at)
+        aligned.append(at - at % step if one.is_age else at)
+    from_ms, to_ms = aligned
+    if given[0] < given[1] and from_ms == to_ms:
+        raise UsageError(
+            f"--from and --to are both {iso_time(to_ms)}, as an age is taken back to a whole"
+            f" multiple of {shown_duration(step / 1000)}, by which {definition.name} adds up in"
+            " UTC; expected an earlier --from"
+        )
+    moved = any(was - at >= _TOLD_MS for was, at in zip(given, aligned, strict=True))
+    selection = UsageSelection(from_ms, to_ms, user, feature, moved)
+    _check_range(definition, selection)
+    return selection
+
+
+def _step(definition: DestinationDefinition) -> int | None:
+    """Return by how many milliseconds the partner adds up, for all of its actions; None for any."""
+    steps = [
+        round(action.usage.ask.aligned * 1000)
+        for action in definition.actions.values()
+        if action.usage is not None and action.usage.ask.aligned is not None
+    ]
+    return math.lcm(*steps) if steps else None
+
+
+def _check_range(definition: DestinationDefinition, selection: UsageSelection) -> None:
+    """Raise `UsageError` for a time that the partner cannot add up, or that is empty."""
+    step = _step(definition) or 1
+    for name, at in (("--from", selection.from_ms), ("--to", selection.to_ms)):
+        nearest = nearest_times(at, step / 1000)
+        if nearest is not None:
+            before, after = map(iso_time, nearest)
+            raise UsageError(
+                f"{name} {iso_time(at)} cannot be asked for: {definition.name} adds up by"
+                f" {shown_duration(step / 1000)} in UTC; expected {before} or {after}"
+            )
     if selection.to_ms <= selection.from_ms:
         raise UsageError("--to must be later than --from")
-    for action in definition.actions.values():
-        aligned = None if action.usage is None else action.usage.ask.aligned
-        if aligned is None:
-            continue
-        for name, at in (("--from", selection.from_ms), ("--to", selection.to_ms)):
-            nearest = nearest_times(at, aligned)
-            if nearest is not None:
-                before, after = map(iso_time, nearest)
-                raise UsageError(
-                    f"{name} {iso_time(at)} cannot be asked for: {definition.name} adds up by"
-                    f" {shown_duration(aligned)} in UTC; expected {before} or {after}"
-                )
 
 
 class UsageComparison:
@@ -173,7 +219,7 @@ class UsageComparison:
             if question not in self._questions:
                 self._questions.append(question)
         self._check_written()
-        check_range(self._definition, selection)
+        _check_range(self._definition, selection)
         self._askers = [UsageAsker(destination, sender, one) for one in self._questions]
         self._stopped = threading.Event()
         self._unanswered = 0
@@ -196,6 +242,12 @@ class UsageComparison:
     def notes(self, now: float) -> list[str]:
         """Return what has to be known of all sums; ``now`` is in seconds since 1970."""
         found = []
+        step = _step(self._definition)
+        if self._selection.moved and step is not None:
+            found.append(
+                f"{self._definition.name} adds up by {shown_duration(step / 1000)} in UTC: an age"
+                " is taken back to a whole multiple of it"
+            )
         since = self.since
         if since is not None and self._selection.from_ms < since:
             found.append(

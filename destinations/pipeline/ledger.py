@@ -306,6 +306,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def delivered_since(self, deletion: LedgerEntry, user: str) -> Sequence[int]:
+        """Return the deliveries of a ``user`` that the partner has, or may have, since a deletion.
+
+        They are those that it would delete as well, if it was asked to now.
+        """
+        ...
+
     def drop(self, entries: Sequence[LedgerEntry], reason: str, now: float) -> int:
         """End deliveries as ``dropped``: they are never sent. Returns how many still were as said.
 

@@ -575,7 +575,11 @@ class Pipeline:
         left: list[QueuedDelivery] = []
         for delivery in deliveries:
             made = self._made(delivery, destination)
-            late = None if delivery.released else window.result(made.event, made.payload, now)
+            late = (
+                None
+                if delivery.released
+                else window.result(made.event, made.payload, now, destination.settings)
+            )
             if late is None:
                 left.append(delivery)
             elif delivery.effect is Effect.MAYBE:  # then it is not known, and nobody says no

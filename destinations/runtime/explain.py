@@ -215,8 +215,8 @@ def _follow(
         delivery = Delivery(subscription, carried, planned.payload)
         window = subscription.action.window
         if window is not None:
-            followed.result = window.result(carried, planned.payload, now)
-            followed.window = _window(window, carried, planned.payload)
+            followed.result = window.result(carried, planned.payload, now, destination.settings)
+            followed.window = _window(window, carried, planned.payload, destination)
         if planned.usage is not None:
             followed.usage = planned.usage._asdict()
         followed.requests = list(_requests(destination, subscription.action, delivery))
@@ -226,15 +226,20 @@ def _follow(
     return followed
 
 
-def _window(window: EventWindow, event: Event, payload: Payload) -> dict[str, Any]:
+def _window(
+    window: EventWindow, event: Event, payload: Payload, destination: Destination
+) -> dict[str, Any]:
     """Return the time of an event, in seconds, and how far away it may be."""
     definition = window.definition
-    return {
+    found: dict[str, Any] = {
         "time": window.time_of(event, payload),
-        "grace": definition.grace,
+        "grace": window.grace(destination.settings),
         "ahead": definition.ahead,
         "then": definition.then,
     }
+    if definition.grace_setting is not None:
+        found["graceSetting"] = definition.grace_setting
+    return found
 
 
 def _requests(

@@ -204,7 +204,7 @@ def _in_window(
     window = None if subscription is None else subscription.action.window
     if window is None or payload is None or made.event is None:
         return planned
-    late = window.result(destination.carry(made.event, now), payload, now)
+    late = window.result(destination.carry(made.event, now), payload, now, destination.settings)
     return planned if late is None else PlannedDelivery(subscription, result=late)
 
 

@@ -69,6 +69,7 @@ class DefinitionSandbox(RunningSandbox):
             self.tokens: TokenIssuer | None = None
             if definition.oauth2 is not None:
                 self.tokens = TokenIssuer(definition.oauth2, self._settings)
+                service.routes = {"/tokens": self.tokens.routes}
             is_token = bool if self.tokens is None else self.tokens.accepts
             expected = [
                 ExpectedRequest(

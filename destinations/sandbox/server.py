@@ -1,7 +1,7 @@
 """The HTTP side of a stand-in: connections, routes, and answers sent as fault rules demand.
 
-Routes: ``POST /faults`` (a JSON list of rules) and ``DELETE /faults``; ``GET /requests``; and the
-views of the service, such as ``GET /snapshot``. All other requests are for the partner.
+Routes: ``POST /faults`` (a JSON list of rules) and ``DELETE /faults``; ``GET /requests``; and those
+of the service, such as its view ``GET /snapshot``. All other requests are for the partner.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from destinations.sandbox.wire import (
     read_json,
 )
 
-__all__ = ["RunningServer", "Service"]
+__all__ = ["Route", "RunningServer", "Service"]
 
 _MAX_BODY: Final = 10 * 1024 * 1024
 
@@ -38,14 +38,20 @@ View = Callable[[ServedAccount[Any]], object]
 """Returns the JSON value that ``GET`` shows of an account."""
 
 
+Route = Callable[[ServedAccount[Any], bytes], HttpResponse]
+"""Answers a request that is not for the partner, by the account and the body."""
+
+
 class Service(ABC):
     """The subject of a server: accounts at a partner; ``name`` is that of the header ``Server``.
 
-    ``views`` are shown at further paths, such as ``/snapshot``.
+    ``views`` are shown at further paths, such as ``/snapshot``; ``routes`` has others, by path and
+    method.
     """
 
     name: str = "sandbox"
     views: Mapping[str, View] = {}
+    routes: Mapping[str, Mapping[str, Route]] = {}
 
     @abstractmethod
     def open(self, authorization: str | None) -> ServedAccount[Any] | HttpResponse:
@@ -250,17 +256,15 @@ def _clear_faults(served: ServedAccount[Any], _body: bytes) -> HttpResponse:
     return json_response({"rules": len(served.faults)})
 
 
-_Route = Callable[[ServedAccount[Any], bytes], HttpResponse]
-
-
-def _shown(view: View) -> Mapping[str, _Route]:
+def _shown(view: View) -> Mapping[str, Route]:
     return {"GET": lambda served, _body: json_response(view(served))}
 
 
-def _routes(service: Service) -> Mapping[str, Mapping[str, _Route]]:
+def _routes(service: Service) -> Mapping[str, Mapping[str, Route]]:
     """Return the answers to requests that are not for the partner, by path and method."""
     return {
         "/faults": {"POST": _add_faults, "DELETE": _clear_faults},
         "/requests": _shown(lambda served: served.requests.to_json()),
         **{path: _shown(view) for path, view in service.views.items()},
+        **service.routes,
     }

@@ -16,7 +16,7 @@ from destinations.definition.settings import Settings
 from destinations.http import HttpResponse
 from destinations.sandbox.form_check import AddressCheck
 from destinations.sandbox.possible_values import PossibleValues
-from destinations.sandbox.wire import WireRequest, json_response
+from destinations.sandbox.wire import WireError, WireRequest, json_response, read_json
 from destinations.secrets import reveal
 
 __all__ = ["TOKEN_REQUEST", "TokenIssuer"]
@@ -55,6 +55,42 @@ class TokenIssuer:
         self.issued = 0
         """How many tokens it has issued."""
         self._address = AddressCheck(PossibleValues(settings), oauth2.token_url)
+
+    @property
+    def routes(self) -> Mapping[str, Callable[[object, bytes], HttpResponse]]:
+        """The answers to those who want to see or change its tokens, by method."""
+        return {"GET": self._show, "POST": self._change, "DELETE": self._revoke}
+
+    def _show(self, _account: object, _body: bytes) -> HttpResponse:
+        with self._lock:
+            now = self._monotonic()
+            good = sum(until > now for until in self._until.values())
+        shown = {"seconds": self.seconds, "rotates": self.rotates}
+        return json_response({**shown, "issued": self.issued, "good": good})
+
+    def _change(self, account: object, body: bytes) -> HttpResponse:
+        """Change how tokens are made from now on."""
+        given = _members(body, {"seconds": "a number above 0, or null", "rotates": "true or false"})
+        seconds, rotates = given.get("seconds", self.seconds), given.get("rotates", self.rotates)
+        if seconds is not None and (
+            isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0
+        ):
+            raise WireError(400, f"Invalid seconds {seconds!r}: expected a number above 0, or null")
+        if not isinstance(rotates, bool):
+            raise WireError(400, f"Invalid rotates {rotates!r}: expected true or false")
+        if rotates and self._oauth2.refresh_token is None:
+            raise WireError(400, "Invalid rotates: the definition has no refresh token")
+        self.seconds, self.rotates = seconds, rotates
+        return self._show(account, b"")
+
+    def _revoke(self, account: object, body: bytes) -> HttpResponse:
+        """End all access tokens, and the refresh token as well if the body says so."""
+        given = _members(body or b"{}", {"refreshToken": "true or false"})
+        refresh = given.get("refreshToken", False)
+        if not isinstance(refresh, bool):
+            raise WireError(400, f"Invalid refreshToken {refresh!r}: expected true or false")
+        self.revoke(refresh_token=refresh)
+        return self._show(account, b"")
 
     def is_at(self, origin: str | None, path: str) -> bool:
         """Return whether a request to this path is for a token."""
@@ -125,6 +161,18 @@ class TokenIssuer:
     def _setting(self, name: str | None) -> str:
         value = "" if name is None else self._settings.get(name, "")
         return reveal(value) if isinstance(value, str) else str(value)
+
+
+def _members(body: bytes, known: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the members of a body; raises `WireError` for one that is not known."""
+    given = read_json(body)
+    expected = ", ".join(f"{name} ({what})" for name, what in known.items())
+    if not isinstance(given, dict):
+        raise WireError(400, f"Invalid body: expected a mapping with {expected}")
+    for name in given:
+        if name not in known:
+            raise WireError(400, f"Unknown key {name!r}: expected {expected}")
+    return given
 
 
 def _scopes(form: Mapping[str, str]) -> list[str]:

@@ -39,6 +39,7 @@ __all__ = [
     "behind",
     "came_since",
     "deletion_since",
+    "delivered_since",
     "held_up",
     "lock_users",
     "settled_deletion",
@@ -228,6 +229,42 @@ def came_since(connection: Connection, deletion: int, user: str) -> int | None:
         )
         found += _ids(connection, query, (scopes, *given, deletion))
     return min(found, default=None)
+
+
+def delivered_since(connection: Connection, deletion: int, user: str) -> Sequence[int]:
+    """Return what of a user the partner has, or may have, since a deletion that was not done.
+
+    To send the deletion now would delete that, too. It is what all that deliver to the account of
+    the partner have sent after it, and after each later deletion that was delivered.
+    """
+    row = connection.execute(_OF_DELETION, (deletion,)).fetchone()
+    if row is None:
+        return []
+    scope, kept = row
+    scopes = array_of(_ids(connection, _OF_ACCOUNT, (scope,)))
+    names = sorted({user, unpacked_id(kept)})
+    packed = [packed_value(one) for one in names]
+    of_user = (
+        "scope IN (SELECT value FROM json_each(?))"
+        f" AND user IN ({', '.join('?' * len(names))}) AND id > ?"
+    )
+    done = _ids(
+        connection,
+        f"SELECT id FROM ledger WHERE {of_user} AND type = {_DELETE} AND status = {_DELIVERED}"
+        " ORDER BY id DESC LIMIT 1",
+        (scopes, *packed, deletion),
+    )
+    after = max(done, default=deletion)
+    has_effect = f"effect <> {_NO_EFFECT}"
+    found = []
+    for table, given, reached in (
+        ("open", names, f"(status = {_UNKNOWN} OR {has_effect})"),
+        ("kept", packed, has_effect),
+        ("ledger", packed, f"status = {_DELIVERED}"),
+    ):
+        query = f"SELECT id FROM {table} WHERE {of_user} AND type <> {_DELETE} AND {reached}"
+        found += _ids(connection, query, (scopes, *given, after))
+    return sorted(found)
 
 
 def settled_deletion(

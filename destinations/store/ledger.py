@@ -38,7 +38,7 @@ from destinations.segment.event import DELETE
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.connection import Connection, Database
-from destinations.store.deletions import deletion_since, lock_users
+from destinations.store.deletions import deletion_since, delivered_since, lock_users
 from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.interning import Names
 from destinations.store.messages import SIBLINGS, history_of, replace
@@ -422,6 +422,12 @@ class StoredLedger:
             return None
         return self._database.at_once(
             lambda connection: deletion_since(connection, entry.scope, entry.user, entry.id)
+        )
+
+    def delivered_since(self, deletion: LedgerEntry, user: str) -> Sequence[int]:
+        """Return what the partner has of a user since a deletion; see `Ledger.delivered_since`."""
+        return self._database.at_once(
+            lambda connection: delivered_since(connection, deletion.id, user)
         )
 
     def drifts(self) -> Sequence[LedgerDrift]:

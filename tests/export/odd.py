@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.destinations.kit.exporter.folders import Definition
 
-__all__ = ["odd_definition", "refused_definition"]
+__all__ = ["odd_definition", "refused_definition", "windowed_definition"]
 
 HARD: Final = "*/ ends \"it\" 'here' \\ ${settings.apiKey} `x` // By hand: begin\nand goes on: v1"
 
@@ -85,6 +85,41 @@ def odd_definition() -> Definition:
         }
     }
     one.cases["converted"] = case
+    return one
+
+
+def windowed_definition() -> Definition:
+    """Return one whose window is that of an account; with an event in time and two that are late.
+
+    One account says nothing of it, so its default counts.
+    """
+    one = Definition()
+    one.destination["settings"]["properties"]["grace"] = {
+        "title": "Grace",
+        "description": "How old an event may be.",
+        "type": "string",
+        "default": "12h",
+    }
+    one.action["fields"]["properties"]["at"] = {
+        "title": "Time",
+        "description": "The time of the event.",
+        "type": "string",
+        "default": {"@path": "$.timestamp"},
+    }
+    one.action["window"] = {
+        "from": {"@path": "$.payload.at"},
+        "grace": {"@path": "$.settings.grace"},
+        "then": "reject",
+    }
+    case = one.cases.pop("sent")
+    at = case["events"][0]["timestamp"] = "2026-01-14T12:00:00.000Z"  # a day before the clock
+    case["expected"][0]["payload"]["at"] = at
+    for name, grace in (("in-time", "2d"), ("late", "23h"), ("late-by-default", None)):
+        settings = case["settings"] if grace is None else {**case["settings"], "grace": grace}
+        one.cases[name] = {**case, "settings": settings}
+        if name != "in-time":
+            late = {"event": 1, "action": "track", "outcome": "rejected"}
+            one.cases[name] |= {"interactions": [], "expected": [late]}
     return one
 
 

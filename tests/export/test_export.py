@@ -16,7 +16,7 @@ import pytest
 
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
-from tests.export.odd import odd_definition, refused_definition
+from tests.export.odd import odd_definition, refused_definition, windowed_definition
 from tests.export.proof import as_json, examine, table
 from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS
@@ -97,6 +97,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     sources = {name: DEFINITIONS / name for name in WHOLE}
     sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
     sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
+    sources["windowed"] = windowed_definition().write(tmp_path / "windowed" / "acme")
     exported = {
         name: export_segment(source, tmp_path / "src" / name, partial=name == "refused")
         for name, source in sources.items()
@@ -113,14 +114,15 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     )
     # No request of the definition that is refused can be made.
     assert rows[3].differences.pop(0) == "1 recorded requests are in no test"
-    assert [row.differences for row in rows[:4]] == [[], [], [], []]
-    assert [(row.cases, row.exported_cases, row.left) for row in rows[:4]] == [
+    assert [row.differences for row in rows[:5]] == [[], [], [], [], []]
+    assert [(row.cases, row.exported_cases, row.left) for row in rows[:5]] == [
         (3, 3, 0),
         (4, 4, 0),
         (1, 1, 0),
         (1, 0, 1),
+        (3, 3, 0),
     ]
-    for row, (what, fault) in zip(rows[4:], FAULTS.items(), strict=True):
+    for row, (what, fault) in zip(rows[5:], FAULTS.items(), strict=True):
         assert row.differences, what
         assert fault.said in "\n".join(row.differences), what
     assert [one["differences"] for one in json.loads(as_json(rows))] == [

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from destinations.cli.commands import Command
+from destinations.cli.confirming import confirmed, yes_option
 from destinations.cli.deliveries.selection import (
     event_name,
     read_selection,
@@ -59,6 +60,7 @@ _SHOWN: Final = 20
 )
 @place_options
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     ids: tuple[int, ...],
@@ -66,6 +68,7 @@ def command(
     *,
     definition: str | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -74,7 +77,8 @@ def command(
     If an event now gets a payload, its delivery is ready again; otherwise it gets its new outcome
     at once. A subscription that takes the event only today gets a delivery, too. A delivery that
     was applied, or may have been, is never replayed. --config also says which definition belongs to
-    a destination. Exits with 1 if a delivery whose ID is given cannot be replayed.
+    a destination. Asks first only if it would let a partner delete a user of whom it got something
+    since. Exits with 1 if a delivery whose ID is given cannot be replayed.
     """
     selection, is_given = read_selection(given)
     if is_given and selection.statuses is None:
@@ -84,9 +88,11 @@ def command(
         entries = selected(ledger, ids, selection, is_given=is_given)
         find = todays_destinations(store, definition, place.config)
         planned = [plan_replay(ledger, find(entry), entry) for entry in entries]
+        masker = place.masker(store)
+        if not dry_run and not _accepted(planned, masker, yes=yes):
+            return 1
         done = None if dry_run else replay(ledger, planned, now=time.time())
         unserved = [] if dry_run else unserved_destinations(store, planned)
-        masker = place.masker(store)
     if as_json:
         click.echo(json_text(masker.value(_json(planned, done))))
     else:
@@ -97,6 +103,17 @@ def command(
             err=True,
         )
     return 1 if ids and any(one.refused for one in planned) else 0
+
+
+def _accepted(planned: Sequence[PlannedReplay], masker: Masker, *, yes: bool) -> bool:
+    """Return whether nothing is to be warned of, or the user wants it all the same."""
+    warned = [one for one in planned if one.warning]
+    for one in warned[:_SHOWN]:
+        click.echo(f"delivery {one.entry.id}: {plain(masker.text(one.warning))}", err=True)
+    if len(warned) > _SHOWN:
+        click.echo(f"... and {len(warned) - _SHOWN:,} more; --dry-run --json shows all", err=True)
+    what = "this deletion" if len(warned) == 1 else f"these {len(warned):,} deletions"
+    return not warned or yes or confirmed(f"Send {what} all the same?")
 
 
 def _print(planned: Sequence[PlannedReplay], done: Replayed | None, masker: Masker) -> None:
@@ -166,6 +183,8 @@ def _described(one: PlannedReplay, masker: Masker) -> Iterator[str]:
     yield f"{head}: {entry.status} -> {_what(one.replan.result)}"
     if entry.reason:
         yield f"  was: {plain(entry.reason)}"
+    if one.warning:
+        yield f"  warning: {plain(masker.text(one.warning))}"
     for delivery, result, is_new in _parts(one):
         new = "new " if is_new else ""
         if result is None:
@@ -196,6 +215,7 @@ def _json(planned: Sequence[PlannedReplay], done: Replayed | None) -> dict[str, 
                 "id": one.entry.id,
                 "before": {"outcome": one.entry.status.value, "reason": one.entry.reason},
                 "refused": one.refused or None,
+                "warning": one.warning or None,
                 "changes": one.changes,
                 "today": next((_today(part) for part in _parts(one) if not part.is_new), None),
                 "added": [_today(part) for part in _parts(one) if part.is_new],

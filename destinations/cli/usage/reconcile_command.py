@@ -16,7 +16,6 @@ import click
 
 from destinations.cli.commands import Command
 from destinations.cli.csv_text import begins_formula, csv_row
-from destinations.cli.deliveries.selection import TIME
 from destinations.cli.json_output import json_text
 from destinations.cli.names import NAME
 from destinations.cli.opening import bind_to_file, destination_argument, settings_option
@@ -36,9 +35,10 @@ from destinations.operations import (
     UsageReport,
     UsageSelection,
     can_be_asked,
-    check_range,
     find_tenant,
+    select_usage,
 )
+from destinations.operations.times import GivenTime, parse_given_time
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.runtime.account_identity import identity_of
 from destinations.runtime.amounts import amount_text
@@ -68,7 +68,7 @@ KINDS: Final[dict[UsageKind, str]] = {
 COLUMNS: Final = (
     *("user", "feature", "ours", "partner", "difference", "result", "error"),
     *KINDS,
-    "deliveries",
+    *("deliveries", "from", "to"),
 )
 """The columns of the CSV; those of reasons hold numbers of deliveries."""
 
@@ -76,6 +76,23 @@ _LAST: Final = (
     "Not in this report: users whom only the partner knows, as it is asked about those that the"
     " store has."
 )
+
+
+class _Time(click.ParamType[GivenTime]):
+    """An option that is a time, or an age."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> GivenTime:
+        """Return the time."""
+        if isinstance(value, GivenTime):
+            return value
+        try:
+            return parse_given_time(value, time.time())
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command(
@@ -90,15 +107,18 @@ _LAST: Final = (
 @click.option(
     "--from",
     "since",
-    type=TIME,
+    type=_Time(),
     required=True,
     metavar="TIME",
-    help="Compare from TIME on: ISO 8601 in UTC, or an age such as 2h or 30d.",
+    help=(
+        "Compare from TIME on: ISO 8601 in UTC, or an age such as 2h or 30d. An age is taken back"
+        " to the last time that the partner adds up to."
+    ),
 )
 @click.option(
     "--to",
     "until",
-    type=TIME,
+    type=_Time(),
     required=True,
     metavar="TIME",
     help="Compare what was before TIME; what was at TIME is not included.",
@@ -119,8 +139,8 @@ _LAST: Final = (
 @click.option("--all", "shows_all", is_flag=True, help="Show what is equal as well, as text.")
 def command(  # noqa: PLR0913, PLR0917 - an option each
     destination: str,
-    since: float,
-    until: float,
+    since: GivenTime,
+    until: GivenTime,
     settings: Path | None,
     place: StorePlace,
     tenant: str | None,
@@ -139,7 +159,6 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     the deliveries that may explain it. Exits 0 if all is equal; 1 if something differs or could not
     be asked; 2 for wrong usage, or for a destination that cannot be asked.
     """
-    selection = UsageSelection(round(since * 1000), round(until * 1000), user, feature)
     if place.config is None and tenant is not None:
         raise click.UsageError("--tenant needs --config, which has the key of the tenant")
     if place.config is not None and (settings is not None or sealing_key is not None):
@@ -147,7 +166,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     definition = _definition(destination, place)
     if not can_be_asked(definition):
         raise UsageError(_cannot(definition.name, place), topic="usage")
-    check_range(definition, selection)
+    selection = select_usage(definition, since, until, user, feature)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(place.change() if definition.oauth2 else place.read())
         asked = _asked(destination, settings, sealing_key, place, store, tenant)
@@ -278,6 +297,11 @@ class _Shown:
     masker: Masker
     shows_all: bool
 
+    @property
+    def times(self) -> dict[str, str]:
+        """The ends of the time that is compared."""
+        return {"from": iso_time(self.selection.from_ms), "to": iso_time(self.selection.to_ms)}
+
     def number(self, amount: Any) -> str | None:
         """Return an exact amount as text; None if there is none."""
         return None if amount is None else amount_text(amount)
@@ -289,7 +313,8 @@ class _Shown:
 
 class _Text(_Shown):
     def begin(self, notes: Sequence[str]) -> None:
-        """Print the notes."""
+        """Print the time that is compared, and the notes."""
+        say(f"Usage {' '.join(f'{name} {at}' for name, at in self.times.items())}.")
         for note in notes:
             say(f"Note: {note}.")
 
@@ -356,6 +381,7 @@ class _Csv(_Shown):
                 *(self.number(report.difference) or "", report.result, error),
                 *("" if one is None else str(one.count) for one in reasons),
                 " ".join(map(str, self.ids(report))),
+                *self.times.values(),
             ]
         )
 
@@ -378,8 +404,7 @@ class _Json(_Shown):
         """Print the beginning of the object."""
         head = {
             "destination": self.asked.name,
-            "from": iso_time(self.selection.from_ms),
-            "to": iso_time(self.selection.to_ms),
+            **self.times,
             "notes": [self.masker.text(note) for note in notes],
         }
         click.echo(f'{json_text(head)[:-1]}, "pairs": [', nl=False)

@@ -201,6 +201,7 @@ def replayed_json(shown: ReplayShown, verbs: Verbs) -> dict[str, Any]:
         "dryRun": shown.dry_run,
         "deliveries": shown.count,
         "refused": shown.refused,
+        "warned": shown.warned,
         "unchanged": shown.unchanged,
         "reopened": shown.reopened,
         "ended": shown.ended,
@@ -220,6 +221,7 @@ def _replayed(one: ReplayedDelivery, verbs: Verbs) -> dict[str, Any]:
     return {
         "delivery": delivery_json(one.entry, verbs),
         "refused": one.refused,
+        "warning": one.warning,
         "changes": one.changes,
         "before": one.before,
         "today": None if one.today is None else _part(one.today),

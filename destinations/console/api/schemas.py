@@ -297,6 +297,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         dryRun=_FLAG,
         deliveries=_NUMBER,
         refused=_NUMBER,
+        warned=_NUMBER,
         unchanged=_NUMBER,
         reopened=_NUMBER,
         ended=_NUMBER,
@@ -308,6 +309,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
             _object(
                 delivery=ref("Delivery"),
                 refused=TEXT,
+                warning=TEXT,
                 changes=_FLAG,
                 before=_ANY,
                 today=_or_null(ref("ReplayedPart")),

@@ -295,6 +295,7 @@ def _confirm_replay(visit: Visit, choice: _Choice, *, stale: str = "", status: i
             "refused": shown.refused,
             "skipped": {},
             "unchanged": shown.unchanged,
+            "warned": shown.warned,
             "changes": [
                 (before, after, number) for (before, after), number in sorted(shown.changes.items())
             ],
@@ -329,6 +330,7 @@ class _ReplayItem:
     added: Sequence[tuple[str, str, str]]
     changes: bool
     is_same_payload: bool
+    warning: str
 
 
 def _replay_item(one: ReplayedDelivery, row: EventRow) -> _ReplayItem:
@@ -349,6 +351,7 @@ def _replay_item(one: ReplayedDelivery, row: EventRow) -> _ReplayItem:
         [_added(part) for part in one.added],
         one.changes,
         is_same,
+        one.warning,
     )
 
 

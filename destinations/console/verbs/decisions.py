@@ -181,11 +181,16 @@ class DecidingVerbs(StoreVerbs):
         return ReplayShown(
             dry_run=False,
             count=len(planned),
-            deliveries=[self._replayed(ledger, one) for one in planned[:_SHOWN]],
+            # Those with a warning come first, so that none is left out before another.
+            deliveries=[
+                self._replayed(ledger, one)
+                for one in sorted(planned, key=lambda one: not one.warning)[:_SHOWN]
+            ],
             changes=changes,
             version=version,
             refused=sum(bool(one.refused) for one in planned),
             unchanged=sum(not one.refused and not one.changes for one in planned),
+            warned=sum(bool(one.warning) for one in planned),
         )
 
     def _replayed(self, ledger: StoredLedger, one: PlannedReplay) -> ReplayedDelivery:
@@ -205,6 +210,7 @@ class DecidingVerbs(StoreVerbs):
             self.shown_json(ledger.payload(one.entry)),
             parts[0] if parts else None,
             parts[1:],
+            self.masker.text(one.warning),
         )
 
     def _part(self, delivery: QueuedDelivery, result: Result | None) -> ReplayedPart:

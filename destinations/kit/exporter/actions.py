@@ -168,7 +168,7 @@ class _Writer:
         if bundle:
             value = f"escaped({value}, {bundle}, ESCAPES)"
         if self._window is not None:
-            value = f"inTime({value})"
+            value = f"inTime({value}, settings)"
         return f"check({value})" if self._given.checks else value
 
     def _perform_batch(self) -> Code:

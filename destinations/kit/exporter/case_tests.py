@@ -174,8 +174,10 @@ class _Case:
 
     def _is_late(self, subscription: Subscription, pair: tuple[Any, Any]) -> bool:
         window = subscription.action.window
+        if window is None:
+            return False
         at = clock_seconds(self._case.clock)
-        return window is not None and window.result(*pair, at) is not None
+        return window.result(*pair, at, self._destination.settings) is not None
 
     def _is_unmade(self, request: CompiledRequest, pair: tuple[Any, Any]) -> bool:
         """Return whether no request can be made of an event, such as with a time that is none."""

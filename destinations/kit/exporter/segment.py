@@ -294,7 +294,9 @@ class _Export:
         if len(self._findings.refused) > before:
             return None
         found: dict[str, Any] = {"from": window.source}
-        if window.grace is not None:
+        if window.grace_setting is not None:
+            found["grace"] = {"setting": window.grace_setting, "default": window.grace}
+        elif window.grace is not None:
             found["grace"] = window.grace
         if window.ahead is not None:
             found["ahead"] = window.ahead

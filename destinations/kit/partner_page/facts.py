@@ -126,7 +126,7 @@ def _action(
         in_one_line(action.description),
         tuple(field_rows(action)),
         "" if first == method else first.capitalize(),
-        _window(action),
+        _window(definition, action),
         _key(definition, action),
         tuple(_steps(definition, action)),
         _lost(definition, action),
@@ -191,7 +191,7 @@ def _lost(definition: DestinationDefinition, action: ActionDefinition) -> str:
     )
 
 
-def _window(action: ActionDefinition) -> str:
+def _window(definition: DestinationDefinition, action: ActionDefinition) -> str:
     """Return a sentence on the events that come too late, or too early; empty if none do."""
     window = action.window
     if window is None:
@@ -201,6 +201,10 @@ def _window(action: ActionDefinition) -> str:
         for seconds, what in ((window.grace, "old"), (window.ahead, "in the future"))
         if seconds is not None
     ]
+    if window.grace_setting is not None and window.grace is not None:
+        title = definition.settings["properties"][window.grace_setting]["title"]
+        default = duration_in_words(window.grace)
+        limits[0] = f"older than the setting **{in_one_line(title)}** says ({default} by default)"
     outside = f"events that are {' or '.join(limits)} when it sends them"
     if window.then == "reject":
         # Its title makes it another paragraph for each action.

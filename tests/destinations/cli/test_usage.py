@@ -17,6 +17,7 @@ import yaml
 from destinations.cli.opening import bind_to_file
 from destinations.cli.usage.reconcile_command import COLUMNS, KINDS
 from destinations.opening import open_definition
+from destinations.operations.times import parse_given_time, parse_time
 from destinations.postgres import StoreAddress, open_at
 from destinations.runtime.account_identity import identity_of
 from destinations.store import broken_rules
@@ -122,6 +123,7 @@ def test_all_is_equal(bench: Bench) -> None:
     done = bench.reconcile()
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
+        "Usage from 2026-03-05T14:00:00Z to 2026-03-05T15:00:00Z.",
         "3 pairs of user and feature: 3 equal.",
         (
             "Not in this report: users whom only the partner knows, as it is asked about those"
@@ -148,7 +150,7 @@ def test_differences(bench: Bench) -> None:
     bench.partner.events.pop("3")
     done = bench.reconcile()
     assert done.code == 1
-    assert done.out.splitlines()[:5] == [
+    assert done.out.splitlines()[1:6] == [
         "calls of bob: ours 4, the partner's 6.25, difference -2.25",
         "  nothing in the store explains it",
         "calls of cid: ours 1, the partner's 0, difference 1",
@@ -156,7 +158,7 @@ def test_differences(bench: Bench) -> None:
         "3 pairs of user and feature: 1 equal, 2 differ.",
     ]
     assert bench.reconcile("--user", "ann").code == 0
-    assert bench.reconcile("--feature", "GB").out.startswith("The store has no usage of this time.")
+    assert "The store has no usage of this time." in bench.reconcile("--feature", "GB").out
     assert bench.reconcile("--user", "bob").code == 1
 
 
@@ -173,8 +175,9 @@ def test_csv(bench: Bench) -> None:
     ]
     assert ",".join(rows[0]) == (
         "user,feature,ours,partner,difference,result,error,waiting,unknown,held,failed,dropped,"
-        "known,repeated,decided,noAmount,deliveries"
+        "known,repeated,decided,noAmount,deliveries,from,to"
     )
+    assert {(one["from"], one["to"]) for one in rows} == {(RANGE[1], RANGE[3])}
     assert "Left out: 1 row with a name that a spreadsheet would take for a formula" in done.err
 
 
@@ -293,7 +296,7 @@ def test_erased_users(bench: Bench) -> None:
     done = bench.command("forget", "ann", "--everywhere", "--yes", "--store", bench.address)
     assert done.code == 0, done.err
     done = bench.reconcile()
-    assert done.out.splitlines()[:2] == [
+    assert done.out.splitlines()[1:3] == [
         "Note: sums of users who were erased are not in ours.",
         "1 pair of user and feature: 1 equal.",
     ]
@@ -350,6 +353,37 @@ def test_aligned_times(bench: Bench) -> None:
     done = bench.reconcile()
     assert done.code == 0
     assert "Note: Counter may take 36500d to count an event: the latest ones may be" in done.out
+
+
+@one_kind
+def test_ages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An age is taken back to what the partner adds up to, and every form says the real times."""
+    write_counter(
+        bench.folder.parent, lambda _, action: action["usage"]["ask"].update(aligned="1h")
+    )
+    bench.run(track("1", "ann", 4), track("2", "ann", 8, at="2026-03-05T15:10:00.000Z"))
+    now = parse_time("2026-03-05T15:20:30.25Z", 0)
+    monkeypatch.setattr(
+        "destinations.cli.usage.reconcile_command.parse_given_time",
+        lambda text, _: parse_given_time(text, now),
+    )
+    within = ("--from", "1h", "--to", "0s")
+    done = bench.reconcile("--all", within=within)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[:3] == [
+        "Usage from 2026-03-05T14:00:00Z to 2026-03-05T15:00:00Z.",
+        "Note: Counter adds up by 1h in UTC: an age is taken back to a whole multiple of it.",
+        "calls of ann: ours 4, the partner's 4, equal",
+    ]
+    found = json.loads(bench.reconcile("--format", "json", within=within).out)
+    assert (found["from"], found["to"]) == (RANGE[1], RANGE[3])
+    (row,) = csv.DictReader(io.StringIO(bench.reconcile("--format", "csv", within=within).out))
+    assert (row["from"], row["to"], row["ours"]) == (RANGE[1], RANGE[3], "4")
+    assert {one["from"] for one in bench.partner.queries} == {RANGE[1]}
+    assert {int(one["to"]) for one in bench.partner.queries} == {parse_time(RANGE[3], 0) * 1000}
+    done = bench.reconcile(within=("--from", "10m", "--to", "0s"))
+    assert done.code == 2
+    assert "--from and --to are both 2026-03-05T15:00:00Z, as an age is taken back" in done.err
 
 
 @one_kind

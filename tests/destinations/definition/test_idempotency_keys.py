@@ -10,6 +10,9 @@ import pytest
 
 from destinations.definition import DestinationDefinition, Window, check_folder
 from destinations.definition.comparison import Bump, compare
+from destinations.definition.document import Document
+from destinations.definition.settings import check_settings
+from destinations.errors import SettingsError
 from tests.destinations.pipeline.metering import metered
 
 Write = Callable[..., Path]
@@ -43,6 +46,21 @@ def _window(**values: Any) -> Change:
     return change
 
 
+def _by_setting(
+    name: str = "grace", path: str = "$.settings.grace", **changes: Any
+) -> Callable[[dict[str, Any]], None]:
+    """Let a setting say how old an event may be; None removes a keyword of the setting."""
+
+    def change(documents: dict[str, Any]) -> None:
+        spec = {"title": "Grace", "description": "How long.", "type": "string", "default": "12h"}
+        spec = {key: one for key, one in {**spec, **changes}.items() if one is not None}
+        documents["destination"]["settings"]["properties"][name] = spec
+        documents["count"]["window"] = {"grace": {"@path": path}, "then": "hold"}
+
+    return change
+
+
+OF_GRACE, GRACE = "/settings/properties/grace", "/actions/count/window/grace"
 KEY = {"from": {"@path": "$.event.messageId"}, "for": "24h"}
 
 ISSUES: dict[str, tuple[Change, str, str]] = {
@@ -140,6 +158,46 @@ ISSUES: dict[str, tuple[Change, str, str]] = {
         "tme",
     ),
     "a window of no duration": (_window(then="hold", grace="30"), "/window/grace", "such as 90s"),
+    "a grace of another root": (
+        _by_setting(path="$.event.grace"),
+        "/window/grace/@path",
+        "the path of a setting, such as $.settings.gracePeriod",
+    ),
+    "a grace that is computed": (
+        _window(then="hold", grace={"@if": {"exists": "x", "then": "1d"}}),
+        "/window/grace",
+        "'@path'",
+    ),
+    "a grace of no setting": (
+        _by_setting(path="$.settings.grce"),
+        "/window/grace/@path",
+        "unknown setting 'grce'; known: apiKey, endpoint, limit, grace; did you mean grace?",
+    ),
+    "a grace of a number": (
+        _by_setting(type="integer", default=12),
+        "/window/grace/@path",
+        "grace must be a setting of type string that is not a secret",
+    ),
+    "a secret grace": (
+        _by_setting(format="password", default=None),
+        "/window/grace/@path",
+        "grace must be a setting of type string that is not a secret",
+    ),
+    "a grace without a default": (
+        _by_setting(default=None),
+        "/window/grace/@path",
+        "grace must have a default, such as 12h, for accounts that do not say it",
+    ),
+    "a default that is not a duration": (
+        _by_setting(default="12 hours"),
+        f"{OF_GRACE}/default",
+        "invalid duration '12 hours': expected a whole number and one of s, m, h, d, w",
+    ),
+    "a choice that is not a duration": (
+        _by_setting(enum=["12h", "a week"]),
+        f"{OF_GRACE}/enum/1",
+        "invalid duration 'a week'",
+    ),
     "a window for an operator": (
         lambda documents: (
             _window(then="hold", grace="30d")(documents),
@@ -170,6 +228,7 @@ def test_what_is_fine(write_definition: Write) -> None:
         metered(asks=True, failures=True, all_or_nothing=True),
         metered(batch=1, header="Idempotency-Key"),
         _window(then="reject", grace="30d", ahead="5m", **{"from": {"@path": "$.payload.by"}}),
+        _by_setting(enum=["12h", "2w"]),
     ):
         assert list(check_folder(write_definition(change))) == []
 
@@ -182,6 +241,47 @@ def test_the_model(load: Load) -> None:
     assert (key.seconds, key.field, key.header) == (86_400.0, "key", None)
     window = load(_window(then="hold", grace="30d")).actions["count"].window
     assert window == Window({"@path": "$.event.timestamp"}, "hold", 30 * 86_400.0)
+    window = load(_by_setting()).actions["count"].window
+    assert window is not None
+    assert (window.grace, window.ahead, window.grace_setting) == (43_200.0, None, "grace")
+
+
+GIVEN: dict[str, tuple[object, str | None]] = {
+    "a duration": ("2d", None),
+    "the default": (None, None),
+    "a sentence": (
+        "12 hours",
+        (
+            "invalid duration '12 hours': expected a whole number and one of s, m, h, d, w, such as"
+            " 90s, 15m or 4h"
+        ),
+    ),
+    "nothing": ("", "invalid duration ''"),
+    "no time at all": ("0h", "invalid duration '0h'"),
+    "more than a hundred years": ("36501d", "expected at most 36500d, a hundred years"),
+    "a number": (12, "must be a string, got a number"),
+    "a secret": ("sk_test_0123456789", "invalid duration '***'"),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), GIVEN.values(), ids=GIVEN)
+@pytest.mark.parametrize("pattern", [None, "^[0-9]+[smhdw]$"])
+def test_the_grace_of_an_account(
+    load: Load, value: object, message: str | None, pattern: str | None
+) -> None:
+    """What is not a duration is refused with the settings, once and in words."""
+    definition = load(_by_setting(pattern=pattern))
+    given = {"apiKey": "sk_test_0123456789", **({} if value is None else {"grace": value})}
+    document = Document("account.yaml", given, {"/grace": 7})
+    if message is None:
+        assert check_settings(definition, document)["grace"] == (value or "12h")
+        return
+    with pytest.raises(SettingsError) as caught:
+        check_settings(definition, document)
+    (issue,) = caught.value.issues
+    assert (issue.file, issue.line, issue.path) == ("account.yaml", 7, "/grace")
+    assert message in issue.message
+    assert "sk_test" not in issue.message
 
 
 @pytest.mark.parametrize(
@@ -203,6 +303,20 @@ def test_the_model(load: Load) -> None:
         ),
         (None, _window(then="reject", grace="1d"), "/actions/count/window", Bump.MAJOR),
         (_window(then="reject", grace="1d"), None, "/actions/count/window", Bump.MINOR),
+        (
+            _window(then="hold", grace="12h"),
+            _by_setting(),
+            "/actions/count/window/grace",
+            Bump.MINOR,
+        ),
+        (
+            _by_setting(),
+            _window(then="hold", grace="12h"),
+            "/actions/count/window/grace",
+            Bump.MAJOR,
+        ),
+        (_by_setting(), _by_setting(default="1h"), GRACE, Bump.MAJOR),
+        (_by_setting(), _by_setting(default="2d"), GRACE, Bump.MINOR),
     ],
 )
 def test_what_a_new_version_changes(

@@ -23,6 +23,7 @@ from destinations.definition.check import check_action, check_destination, warni
 from destinations.definition.document import Document
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import check_settings, read_settings
+from destinations.definition.window_checks import window_issues
 from destinations.errors import DefinitionError, DestinationsError, Issue
 from destinations.kit.testing.case_reading import build_case
 from destinations.segment.json_pointer import pointer, value_at
@@ -162,7 +163,8 @@ def test_a_destination(documents: dict[str, Any]) -> None:
         issues = list(schema_issues(document, "destination"))
         issues = issues or list(check_destination(document, actions))
         if not issues:
-            build_destination(data, {"save": build_action(action)})
+            settings = data["settings"]["properties"]
+            build_destination(data, {"save": build_action(action, settings)})
             issues += warnings(document, actions)
         return issues
 
@@ -175,9 +177,12 @@ def test_an_action(documents: dict[str, Any]) -> None:
     def check(data: Any) -> list[Issue]:
         document = Document("count.yaml", data, {})
         issues = list(schema_issues(document, "action"))
-        issues = issues or list(check_action(document, documents["destination"]["requests"]))
+        destination = documents["destination"]
         if not issues:
-            build_action(data)
+            issues += check_action(document, destination["requests"])
+            issues += window_issues(document, Document("destination.yaml", destination, {}))
+        if not issues:
+            build_action(data, destination["settings"]["properties"])
         return issues
 
     assert _finds(check, _tries("action", documents["count"])) == []

@@ -46,6 +46,21 @@ def windowed(
     return change
 
 
+def of_account(**window: Any) -> Change:
+    """Let a setting say how long the partner takes events, three hours by default."""
+
+    def change(documents: dict[str, Any]) -> None:
+        windowed(grace={"@path": "$.settings.grace"}, **window)(documents)
+        documents["destination"]["settings"]["properties"]["grace"] = {
+            "title": "Grace",
+            "description": "How old an event may be.",
+            "type": "string",
+            "default": "3h",
+        }
+
+    return change
+
+
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -109,6 +124,34 @@ def test_what_the_partner_takes(
     assert entry.status is (HELD if then == "hold" else REJECTED)
     assert (entry.code, entry.effect, partner.sent) == ("OUTSIDE_WINDOW", Effect.NONE, [])
     assert ("too early" if age is not None and age < 0 else "too late: it is of ") in entry.reason
+
+
+@pytest.mark.parametrize(
+    ("grace", "age", "late"),
+    [
+        (None, 3 * HOUR - 60, False),
+        (None, 3 * HOUR + 60, True),
+        ("2d", 3 * HOUR + 60, False),
+        ("2d", 2 * DAY + 60, True),
+        ("1h", 2 * HOUR, True),
+    ],
+)
+def test_what_a_setting_says(
+    bench: Make, bind: Bind, grace: str | None, age: float, *, late: bool
+) -> None:
+    """The partner takes events as long as the account says with which they go."""
+    one, partner = _bench(bench, of_account())
+    if grace is not None:  # as for events that come with the settings of their customer
+        settings = bind(of_account(), grace=grace).settings
+        of_customer = one.pipeline.destination.with_settings(settings)
+        one.pipeline._of = lambda settings: (of_customer, one.sender)  # type: ignore[method-assign]  # noqa: ARG005
+    _accept(one, age)
+    _let_pass(one, 60.0)
+    entry = _entry(one)
+    assert entry.status is (REJECTED if late else DELIVERED)
+    if late:
+        assert f"the partner takes events for {grace or '3h'}" in entry.reason
+        assert partner.sent == []
 
 
 @pytest.mark.parametrize("value", [None, "yesterday", True, [1], 1e300, "", float(2**60)])
@@ -275,6 +318,29 @@ def test_explain(bind: Bind, then: str) -> None:
     assert followed.result is not None
     assert followed.result.outcome is (HELD if then == "hold" else REJECTED)
     assert followed.requests
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [(None, 3 * HOUR), ("2d", 2 * DAY)])
+def test_explain_what_a_setting_says(bind: Bind, grace: str | None, seconds: float) -> None:
+    """It names the setting, and what the account says."""
+    destination = bind(of_account(), **({} if grace is None else {"grace": grace}))
+    event = {**_file_event(0.0), "timestamp": "2020-01-01T00:00:00.000Z"}
+    followed = explain(destination, json.dumps(event).encode()).subscriptions[0]
+    assert followed.window == {
+        "time": 1577836800.0,
+        "grace": seconds,
+        "ahead": None,
+        "then": "reject",
+        "graceSetting": "grace",
+    }
+
+
+def test_a_plan_of_another_account(bind: Bind) -> None:
+    """`destinations plan` counts what would not be sent with other settings."""
+    long, short = (bind(of_account(), grace=one) for one in ("2d", "1h"))
+    event = json.dumps(_file_event(1_000_000_000.0)).encode()
+    late = compare_plans(long, short, event, 1_000_000_000.0 + 2 * HOUR)
+    assert (late.before, late.after) == (1, 0)
 
 
 def test_a_plan_of_another_version(bind: Bind) -> None:

@@ -14,6 +14,7 @@ from destinations.errors import DefinitionError
 from destinations.sandbox.definition_sandbox import DefinitionSandbox
 from destinations.sandbox.token_issuer import TokenIssuer
 from tests.oauth2_samples import SETTINGS, write_oauth2
+from tests.shipped import DEFINITIONS
 
 Open = Callable[..., DefinitionSandbox]
 
@@ -162,3 +163,36 @@ def test_a_token_endpoint_elsewhere(open_sandbox: Open) -> None:
     assert open_sandbox().leads_here
     elsewhere = open_sandbox(tokenUrl="https://login.ledgerly.example/token")
     assert not elsewhere.leads_here
+
+
+WRONG: dict[str, tuple[str, str, str]] = {
+    "not JSON": ("POST", "seconds=5", "The body is not JSON"),
+    "a list": ("POST", "[5]", "expected a mapping with seconds (a number above 0, or null)"),
+    "another key": ("POST", '{"second": 5}', "Unknown key 'second': expected seconds"),
+    "no time": ("POST", '{"seconds": 0}', "Invalid seconds 0: expected a number above 0, or null"),
+    "a truth value": ("POST", '{"seconds": true}', "Invalid seconds True"),
+    "text": ("POST", '{"seconds": "5"}', "Invalid seconds '5'"),
+    "no truth value": ("POST", '{"rotates": 1}', "Invalid rotates 1: expected true or false"),
+    "no refresh token": ("POST", '{"rotates": true}', "the definition has no refresh token"),
+    "a token": ("DELETE", '{"refreshToken": "x"}', "expected true or false"),
+    "a key of another request": ("DELETE", '{"seconds": 5}', "Unknown key 'seconds'"),
+}
+
+
+@pytest.mark.parametrize(("method", "body", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_changes(open_sandbox: Open, method: str, body: str, message: str) -> None:
+    """Each is refused with what was expected, and changes nothing."""
+    sandbox = open_sandbox()
+    made = _ask(sandbox).json()
+    answer = requests.request(method, f"{sandbox.url}/tokens", data=body, timeout=5)
+    assert answer.status_code == 400
+    assert message in answer.json()["errors"][0]["message"]
+    assert _issuer(sandbox).accepts(made["access_token"])
+    shown = requests.get(f"{sandbox.url}/tokens", timeout=5).json()
+    assert shown == {"seconds": 3600.0, "rotates": False, "issued": 1, "good": 1}
+
+
+def test_a_partner_without_tokens() -> None:
+    """Without OAuth2, `/tokens` is a path like any other."""
+    with DefinitionSandbox(load_definition(DEFINITIONS / "orb")) as sandbox:
+        assert requests.get(f"{sandbox.url}/tokens", timeout=5).status_code == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 import requests
 import yaml
 
+from destinations.console.api.forms import replayed_json
+from destinations.console.operators import Operator
+from destinations.console.pages.visit import Redirected
+from destinations.console.shown import Targets
 from destinations.definition import DELETION
 from destinations.http import HttpResponse
 from destinations.operations import forgetting
@@ -22,6 +27,8 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import Service, read_config
 from destinations.store import SqliteStore, broken_rules
 from destinations.telemetry import observe
+from tests.browser.world import World
+from tests.destinations.console.pages.test_pages import Pages
 
 Command = Callable[..., Any]
 
@@ -113,6 +120,11 @@ class Place:
         with SqliteStore(self.store, read_only=True) as store:
             assert broken_rules(store.database) == []
             return sorted(store.ledger().find(Selection()), key=lambda one: one.id)
+
+    def entry(self, id_: int) -> LedgerEntry:
+        """Return the delivery with an id."""
+        (found,) = (one for one in self.entries() if one.id == id_)
+        return found
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Return when it is so; fails if that takes for ever."""
@@ -356,6 +368,105 @@ def test_a_refused_deletion_stays(place: Place) -> None:
     place.start()
     place.until(lambda: place.entries()[-1].status is Outcome.DELIVERED)
     assert contacts.deleted == ["ann%40example.com"]
+
+
+def _refused_then_back(place: Place, *, erased: bool, back: int) -> int:
+    """Let a deletion be refused, and the user come back so often; returns the deletion."""
+    contacts = place.served.contacts
+    contacts.hook = lambda what, _done: REFUSED if what == "delete" else None
+    if erased:
+        _with_ann(place)
+        assert _forget(place, "--yes").code == 0
+        service = place.start()
+    else:
+        service = place.start()
+        place.post(service, _identify("m1"), _delete("m2"))
+    place.until(lambda: place.entries()[-1].status is Outcome.REJECTED)
+    deletion = place.entries()[-1]
+    assert deletion.type == "delete"
+    place.post(service, *(_identify(f"back-{number}") for number in range(back)))
+    place.post(service, _identify("another", "bob"))
+    place.until(
+        lambda: all(
+            one.status is Outcome.DELIVERED for one in place.entries() if one.id > deletion.id
+        )
+    )
+    place.stop()
+    contacts.hook = lambda _what, _done: None
+    contacts.asked.clear()
+    return deletion.id
+
+
+BACK: dict[int, str] = {
+    0: "",
+    1: "1 event of its user reached the partner after it, or may have ({0}): the partner deletes",
+    5: "5 events of its user reached the partner after it, or may have ({0}, {1}, {2}, ...): the",
+}
+
+
+@pytest.mark.parametrize("erased", [False, True])
+@pytest.mark.parametrize(("back", "told"), BACK.items(), ids=map(str, BACK))
+def test_a_deletion_is_replayed_after_the_user_came_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch, back: int, told: str, *, erased: bool
+) -> None:
+    """It is said before that the partner deletes what came since; then an operator may do it."""
+    deletion = _refused_then_back(place, erased=erased, back=back)
+    later = [one.id for one in place.entries() if one.id > deletion]
+    told = told.format(*later)
+    replay = ("deliveries", "replay", str(deletion), "--config", place.config)
+    done = place.run(*replay, "--dry-run")
+    assert (done.code, "warning: " in done.out, told in done.out) == (0, back > 0, True), done.out
+    shown = json.loads(place.run(*replay, "--dry-run", "--json").out)["deliveries"][0]
+    assert told in (shown["warning"] or "")
+    if back:
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        done = place.run(*replay)
+        assert (done.code, f"delivery {deletion}: {told}" in done.err) == (2, True), done.err
+        assert "Send this deletion all the same?" in done.err
+        assert "nothing changed. Use --yes to skip the prompt" in done.err
+        assert place.entry(deletion).status is Outcome.REJECTED
+    done = place.run(*replay, "--yes" if back else "--json")
+    assert done.code == 0, done.err
+    place.start()
+    place.until(lambda: place.entry(deletion).status is Outcome.DELIVERED)
+    assert place.served.contacts.asked == ["delete"]
+
+
+@pytest.mark.parametrize("back", BACK)
+def test_the_console_says_it_before(place: Place, back: int) -> None:
+    """The dry run of the API and the page that asks name it; then an operator may do it."""
+    deletion = _refused_then_back(place, erased=False, back=back)
+    told = BACK[back].format(*(one.id for one in place.entries() if one.id > deletion))
+    config = read_config(place.config, ENVIRONMENT)
+    world = World(config, place.store, time.time())
+    pages = Pages(world)
+    operator, targets = Operator("ada", "operate", "key", ""), Targets((deletion,))
+    shown = pages.verbs.replay(operator, targets, dry_run=True)
+    sent = replayed_json(shown, pages.verbs)
+    assert (sent["warned"], told in sent["items"][0]["warning"]) == (min(back, 1), True)
+    page = pages.show(f"/replay?id={deletion}")
+    assert told in page.text
+    summary = "1 of them deletes a user of whom the partner got something since: see below."
+    assert (summary in page.text) is bool(back)
+    (form,) = [one for one in page.forms if one["action"] == "/replay"]
+    assert isinstance(pages.answer("/replay", form), Redirected)
+    assert place.entry(deletion).status is State.READY
+
+
+def test_a_later_deletion_did_it(place: Place) -> None:
+    """What a later deletion has deleted is not told again; what came after that one is."""
+    deletion = _refused_then_back(place, erased=False, back=2)
+    service = place.start()
+    place.post(service, _delete("m9"))
+    place.until(lambda: place.entries()[-1].status is Outcome.DELIVERED)
+    replay = ("deliveries", "replay", str(deletion), "--config", place.config, "--dry-run")
+    assert "warning" not in place.run(*replay).out
+    place.post(service, _identify("m10"))
+    place.until(lambda: place.entries()[-1].status is Outcome.DELIVERED)
+    last = place.entries()[-1].id
+    assert f"1 event of its user reached the partner after it, or may have ({last})" in (
+        place.run(*replay).out
+    )
 
 
 @pytest.mark.parametrize("is_gone", [False, True])

@@ -234,3 +234,43 @@ def test_nothing_is_sent_again_after_it(
 def test_numbers_of_the_indexes() -> None:
     """The indexes say them as numbers."""
     assert (TYPE_CODES["delete"], STATUS_CODES[State.HELD]) == (7, 7)
+
+
+REACHED: dict[str, tuple[dict[str, Any], bool]] = {
+    "delivered": ({"status": Outcome.DELIVERED}, True),
+    "delivered, of an erased user": ({"status": Outcome.DELIVERED, "user": "u1-erased"}, True),
+    "lost": ({"status": State.UNKNOWN}, True),
+    "held": ({"status": State.HELD, "effect": Effect.MAYBE}, True),
+    "dead, and perhaps applied": ({"status": Outcome.DEAD, "effect": Effect.MAYBE}, True),
+    "ready": ({}, False),
+    "rejected": ({"status": Outcome.REJECTED}, False),
+    "of another user": ({"status": Outcome.DELIVERED, "user": "u2"}, False),
+    "of another destination": ({"status": Outcome.DELIVERED, "destination": "other"}, False),
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("case", REACHED)
+def test_what_the_partner_has_since(store: AnyStore, add_delivery: Add, case: str) -> None:
+    """What a deletion would delete that is sent only now: what reached the partner after it."""
+    given, is_told = REACHED[case]
+    add_delivery(store, status=Outcome.DELIVERED)
+    user = given.get("user", "u1")
+    name = user if user.endswith("erased") else "u1"
+    deletion = _delete(add_delivery, store, user=name, status=Outcome.REJECTED)
+    later = add_delivery(store, **given)
+    ledger = store.ledger()
+    assert ledger.delivered_since(ledger.get(deletion), "u1") == ([later] if is_told else [])
+
+
+@both_kinds
+def test_what_a_later_deletion_has_done(store: AnyStore, add_delivery: Add) -> None:
+    """Only what came after it is there to be deleted; one that was refused has done nothing."""
+    first = _delete(add_delivery, store, status=Outcome.REJECTED)
+    add_delivery(store, status=Outcome.DELIVERED)
+    _delete(add_delivery, store, status=Outcome.DELIVERED)
+    later = [add_delivery(store, status=Outcome.DELIVERED)]
+    _delete(add_delivery, store, status=Outcome.DEAD)
+    later.append(add_delivery(store, status=Outcome.DELIVERED))
+    ledger = store.ledger()
+    assert ledger.delivered_since(ledger.get(first), "u1") == later

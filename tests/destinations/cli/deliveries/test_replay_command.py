@@ -101,6 +101,7 @@ def test_a_dry_run(replay: Run, statuses: Statuses, dead: Put, put: Put) -> None
         "id": 1_000,
         "before": {"outcome": "dead", "reason": "the partner is down"},
         "refused": None,
+        "warning": None,
         "changes": True,
         "today": {
             "subscription": "Counts",

@@ -104,10 +104,19 @@ def test_windows_of_actions(
     for action, window in (
         ("save", "{grace: 72h, ahead: 60s, then: hold}"),
         ("count", "{grace: 36h, then: reject}"),
-        ("sync", "{grace: 36h, then: reject}"),
+        ("sync", "{grace: {'@path': $.settings.grace}, ahead: 5m, then: reject}"),
     ):
         path = folder / f"{action}.yaml"
         path.write_text(f"{path.read_text('utf-8')}\nwindow: {window}\n", "utf-8")
+    path = folder / "destination.yaml"
+    document = yaml.safe_load(path.read_text("utf-8"))
+    document["settings"]["properties"]["grace"] = {
+        "title": "Grace Period",
+        "description": "How old an event can be.",
+        "type": "string",
+        "default": "12h",
+    }
+    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
     page = render_page(folder, load_definition(folder), plugin(), flavour)
     for sentence in (
         (
@@ -115,7 +124,10 @@ def test_windows_of_actions(
             " future when it sends them, until an operator decides about them."
         ),
         "**Count** rejects events that are more than 1 day and 12 hours old when it sends them.",
-        "**Sync** rejects events that are more than 1 day and 12 hours old when it sends them.",
+        (
+            "**Sync** rejects events that are older than the setting **Grace Period** says (12"
+            " hours by default) or more than 5 minutes in the future when it sends them."
+        ),
     ):
         assert sentence in page
     findings = lint_page(page, Path("sample.md"))

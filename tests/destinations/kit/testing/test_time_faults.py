@@ -62,6 +62,21 @@ def windowed(
     return change
 
 
+def of_account(**window: Any) -> Change:
+    """Let a setting say how long events are taken."""
+
+    def change(documents: dict[str, Any]) -> None:
+        windowed(grace={"@path": "$.settings.grace"}, **window)(documents)
+        documents["destination"]["settings"]["properties"]["grace"] = {
+            "title": "Grace",
+            "description": "How old an event may be.",
+            "type": "string",
+            "default": "12h",
+        }
+
+    return change
+
+
 BEFORE, AFTER = "event before the end of its window", "event after the end of its window"
 UNSENT = "time-out before sending, then the end of its window"
 LOST = "time-out after sending, then the end of its window"
@@ -134,6 +149,15 @@ AT_BY = {"@path": "$.payload.by"}  # an integer: no sample of it is a time of to
             },
         ),
         (windowed(then="reject", grace="30d", source={"@path": "$.payload.thing"}), None),
+        (
+            of_account(then="hold"),
+            {
+                BEFORE: (["delivered"], 1),
+                AFTER: (["held"], 0),
+                UNSENT: (["held"], 1),
+                LOST: (["held"], 1),
+            },
+        ),
     ],
 )
 def test_windows(
