@@ -99,13 +99,15 @@ _BY_CODE: Final = ("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-o
 class FieldSet:
     """Input fields by key, and by key the checks and the escapes that they cannot say.
 
-    ``choices`` has ``x-choices`` by dotted name.
+    ``choices`` has ``x-choices`` by dotted name. With ``lacks_names``, fields were left out whose
+    names code cannot have.
     """
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     escapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lacks_names: bool = False
 
 
 def action_fields(

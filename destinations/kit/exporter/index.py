@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition import (
@@ -228,6 +228,8 @@ class IndexFile:
     def _credential(self, fixed: set[str]) -> tuple[dict[str, Any], set[str]]:
         """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
         auth = self._definition.transport.auth
+        if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
+            return {}, set()  # its name is one that code cannot have
         if isinstance(auth, BasicAuth) and "authorization" not in fixed:
             password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
             pair = f"${{{_setting(auth.user)}}}:{password}"
@@ -240,6 +242,9 @@ class IndexFile:
         if isinstance(auth, ApiKeyAuth) and auth.header is not None:
             return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
         return {}, set()
+
+    def _has(self, settings: Iterable[str]) -> bool:
+        return all(name in self._settings for name in settings)
 
     def _deletion(self, request: str) -> Code:
         constant = self._requests.names.get(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from destinations.kit.exporter.folder import (
 from destinations.kit.exporter.index import IndexFile, kept_by_segment, scheme
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
+from destinations.kit.exporter.names import faulty_names, without_names
 from destinations.kit.exporter.requests import RequestFile, write_requests
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
@@ -160,13 +161,20 @@ class _Export:
         self._subject = subject
         self._slug = exported_slug(definition.slug)
         self._modules: set[str] = set()
+        self._faulty: dict[str, set[str]] = {}
         self.deliveries: tuple[CaseDelivery, ...] = ()
 
     def files(self) -> dict[str, str]:
         """Return the text of each file by its path."""
         definition, findings = self._definition, self._findings
+        for fault in faulty_names(definition):
+            findings.refuse(fault.stem, fault.path, fault.message)
+            self._faulty.setdefault(fault.stem, set()).add(fault.key)
         settings = setting_fields(
-            definition.settings, DESTINATION, findings, kept_by_segment(definition)
+            self._sayable(definition.settings, DESTINATION),
+            DESTINATION,
+            findings,
+            kept_by_segment(definition),
         )
         self._note_events()
         fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
@@ -174,6 +182,9 @@ class _Export:
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
         versions = self._versions()
         requests = write_requests(definition, self._requests(fields), findings, versions)
+        if DESTINATION in self._faulty:
+            reason = "a setting has a name that code cannot have"
+            requests.refused |= dict.fromkeys(requests.names, reason)
         actions = {slug: self._action(slug, fields[slug], requests) for slug in fields}
         folders: dict[str, str] = {}
         for slug in actions:
@@ -232,10 +243,14 @@ class _Export:
             message = "Segment keeps no rate: it sends again what the partner refuses with 429"
             findings.leave_out(DESTINATION, "/transport/rateLimit", message)
 
+    def _sayable(self, schema: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
+        return without_names(schema, self._faulty.get(stem, set()))
+
     def _fields(self, action: ActionDefinition) -> FieldSet:
         stem, findings = action.slug, self._findings
         placeholders = self._definition.placeholders
-        found = action_fields(action.fields, stem, placeholders, findings)
+        found = action_fields(self._sayable(action.fields, stem), stem, placeholders, findings)
+        found.lacks_names = stem in self._faulty
         perform = action.perform
         if perform.generator is not None:
             message = "a generator is code of a plugin, and has no counterpart"
@@ -305,19 +320,21 @@ class _Export:
         if action.operator:
             return None
         is_default = preset.mapping == action.default_mapping
+        faulty = self._faulty.get(action.slug, set())
+        mapping = {key: one for key, one in preset.mapping.items() if key not in faulty}
         place = pointer("presets", self._definition.presets.index(preset), "mapping")
         beyond = [] if is_default else list(beyond_segment(preset.mapping))
         for at, directive in beyond:
             message = f"{directive} has no counterpart in Segment's mappings"
             self._findings.refuse(DESTINATION, place + at, message)
-        return None if beyond else (preset, is_default)
+        return None if beyond else (replace(preset, mapping=mapping), is_default)
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:
         definition = self._definition
         actions = {
             slug: action.perform.request
             for slug, action in definition.event_actions.items()
-            if action.perform.request is not None
+            if action.perform.request is not None and slug not in self._faulty
         }
         if definition.deletion is not None and definition.deletion.perform.request is not None:
             actions[definition.deletion.slug] = definition.deletion.perform.request

@@ -6,12 +6,14 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
 from destinations.kit.exporter.index import kept_by_segment
+from destinations.kit.exporter.names import faulty_names
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
 from destinations.segment.json_pointer import pointer
@@ -42,7 +44,6 @@ _SENDING: Final = re.compile(
     r"(?:\$(?:\.|\[')|\{\{-?\s*)(sentAt|receivedAt|originalTimestamp)\b|'(now)'"
 )
 _WHOLE: Final = re.compile(r'"\$\.?"')
-_FIELD_NAME: Final = re.compile(r"[A-Za-z_$][\w$-]*")
 _RESERVED_SETTINGS: Final = frozenset(
     {
         *("oauth", "oauth2", "accesstoken", "access-token", "access_token", "refresh-token"),
@@ -86,9 +87,12 @@ def preset_fields(publication: Publication) -> Iterator[Issue]:
 
 
 def exports(publication: Publication) -> Iterator[Issue]:
-    """Yield what an export refuses."""
+    """Yield what an export refuses, but for names, which have a rule of their own."""
     if publication.exported is not None:
-        yield from publication.exported.refused
+        names = {(one.stem, one.path) for one in faulty_names(publication.definition)}
+        for issue in publication.exported.refused:
+            if (Path(issue.file or "").stem, issue.path) not in names:
+                yield issue
 
 
 def batches(publication: Publication) -> Iterator[Issue]:
@@ -243,17 +247,8 @@ def action_names(publication: Publication) -> Iterator[Issue]:
 
 def field_names(publication: Publication) -> Iterator[Issue]:
     """Yield the fields and settings whose names code cannot have."""
-    definition = publication.definition
-    for key in definition.settings["properties"]:
-        if not _FIELD_NAME.fullmatch(key):
-            place = pointer("settings", "properties", key)
-            yield publication.issue(f"the setting {key!r} has a name that code cannot have", place)
-    for slug, action in definition.event_actions.items():
-        for key in action.fields["properties"]:
-            if not _FIELD_NAME.fullmatch(key):
-                place = pointer("fields", "properties", key)
-                message = f"the field {key!r} has a name that code cannot have"
-                yield publication.issue(message, place, slug)
+    for fault in faulty_names(publication.definition):
+        yield publication.issue(fault.message, fault.path, fault.stem)
 
 
 def api_versions(publication: Publication) -> Iterator[Issue]:

@@ -160,8 +160,8 @@ RULES: Final = (
     Rule(
         "field-names",
         "error",
-        "The types that Segment generates, and paths in mappings, need plain names.",
-        "Use letters, digits, _ and -, beginning with a letter.",
+        "The types that Segment generates, paths in mappings and its own fields need these names.",
+        "Use ASCII letters, digits, _, $ and -, and no name of JavaScript's or Segment's own.",
         _TYPES,
         actions.field_names,
     ),

@@ -229,6 +229,23 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     ),
     ("field-names", _field("user id"), "trackEvent.yaml", "'user id' has a name"),
     ("field-names", _setting("1st"), "destination.yaml", "'1st' has a name"),
+    ("field-names", _setting("toString"), "destination.yaml", "every object of JavaScript has"),
+    *(
+        ("field-names", _field(name), "trackEvent.yaml", f"the field {name!r} has")
+        for name in (
+            *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"),
+            *("toLocaleString", "toString", "valueOf", "__proto__", "__defineGetter__"),
+            *("__defineSetter__", "__lookupGetter__", "__lookupSetter__", "naïve", "größe"),
+            *("enable_batching", "batch_size", "batch_bytes"),
+        )
+    ),
+    ("field-names", _field("batch_keys", default="id"), "trackEvent.yaml", "an optional list"),
+    (
+        "field-names",
+        _field("outer", type="object", properties={"toString": {"type": "string"}}),
+        "trackEvent.yaml",
+        "the property 'toString' of the field 'outer' has",
+    ),
     (
         "api-versions",
         _set("transport.headers", {"Acme-Version": "basil"}),
@@ -367,6 +384,7 @@ _FOLLOWS: Final[dict[str, set[str]]] = {
     "event-time": {"docs-page"},
     "presets": {"docs-page"},
     "preset-fields": {"docs-page"},
+    "field-names": {"batch-keys"},
 }
 
 
