@@ -30,8 +30,8 @@ from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExp
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
+    check_folder,
     check_owned,
-    made_by_us,
     stale_files,
     with_hand_written,
     write_folder,
@@ -91,8 +91,8 @@ def export_segment(
 
     With ``check`` nothing is written, and ``changed`` says what would be. Raises
     `RefusedExportError` with all that cannot be said there, unless ``partial``: then an error of
-    status 501 stands in its place. Raises `UsageError` for a folder that is not an export's, unless
-    ``force``, and if it cannot be written.
+    status 501 stands in its place. Raises `UsageError` for a folder that is not an export of this
+    destination, unless ``force``, for one that holds a definition, and if it cannot be written.
     """
     files = DefinitionFiles.read(folder)
     definition = files.load()
@@ -102,6 +102,7 @@ def export_segment(
     if findings.refused and not partial:
         raise RefusedExportError(findings.refused)
     try:
+        check_folder(into, definition.slug, force=force)
         written, stale = _merged(into, written, force=force)
     except OSError as error:  # such as a folder in one that cannot be looked into
         raise UsageError(f"cannot read {into}: {error.strerror}") from error
@@ -123,11 +124,6 @@ def _merged(
 ) -> tuple[dict[str, str], list[str]]:
     """Return files with what was written by hand, and the files of an earlier export to remove."""
     if not force:
-        if not made_by_us(into):
-            raise UsageError(
-                f"{into} is not an export of `destinations export segment`, and would be"
-                " overwritten: name another folder, or add --force"
-            )
         check_owned(into, files)
     return with_hand_written(into, files), stale_files(into, files)
 
@@ -198,7 +194,8 @@ class _Export:
             self._modules |= requests.modules | {"http"}
             found["requests.ts"] = _exported(definition, requests.source)
         found["generated-types.ts"] = types_source("Settings", settings.fields)
-        found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
+        # Segment's reviews ask for versions here that are in no URL, so that people add them.
+        found["versioning-info.ts"] = _exported(definition, f"{BY_HAND}\n{versions.source()}")
         metadata = {}
         for slug, file in actions.items():
             self._modules |= file.modules

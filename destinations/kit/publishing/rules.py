@@ -169,7 +169,8 @@ RULES: Final = (
         "api-versions",
         "warning",
         "Segment keeps all versions of an API that a destination uses in versioning-info.ts.",
-        "Put the version into the URL if the API allows it, or add it to that file by hand.",
+        "Put the version into the URL if the API allows it, or write it into that file of the pack,"
+        " between the marks `// By hand`.",
         _TEMPLATE,
         actions.api_versions,
     ),
