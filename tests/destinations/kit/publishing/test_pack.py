@@ -114,11 +114,11 @@ def _manifest(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"notes.txt": "mine"}, "is no pack of `destinations publish pack`"),
-        ({"pack.json": "{"}, "is no pack"),
-        ({"pack.json": "[]"}, "is no pack"),
-        ({"pack.json": _manifest(madeBy="me")}, "is no pack"),
-        ({"pack.json": _manifest(files=None)}, "is no pack"),
+        ({"notes.txt": "mine"}, "is not a pack of `destinations publish pack`"),
+        ({"pack.json": "{"}, "is not a pack"),
+        ({"pack.json": "[]"}, "is not a pack"),
+        ({"pack.json": _manifest(madeBy="me")}, "is not a pack"),
+        ({"pack.json": _manifest(files=None)}, "is not a pack"),
         ({"pack.json": _manifest(destination="other")}, "is the pack of other"),
     ],
 )
@@ -137,6 +137,43 @@ def test_a_foreign_folder(
     assert _contents(into) == before
     write_pack(make_pack(folder, into, force=True))
     assert before.keys() | {"CHECKLIST.md"} <= _contents(into).keys()
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["destination.yaml", "destination.json"])
+def test_the_folder_of_a_definition(
+    written: Written, tmp_path: Path, name: str, *, force: bool
+) -> None:
+    """A pack never mixes with a definition, with force neither."""
+    folder = written()
+    into = tmp_path / "other"
+    into.mkdir()
+    (into / name).write_text("{}", "utf-8")
+    for place in (folder, into):
+        before = _contents(place)
+        with pytest.raises(UsageError, match="holds a definition"):
+            make_pack(folder, place, force=force)
+        assert _contents(place) == before
+
+
+def test_a_version_by_hand(written: Written, tmp_path: Path) -> None:
+    """A version in a header is asked for until it is in the file, where the next pack keeps it."""
+
+    def change(files: dict[str, Any]) -> None:
+        destination_of(files)["transport"]["headers"] = {"Acme-Version": "basil"}
+
+    into = tmp_path / "pack"
+    first = make_pack(written(change), into)
+    assert "api-versions" in [one.rule.id for one in first.findings]
+    write_pack(first)
+    path = into / CODE / "versioning-info.ts"
+    line = "export const HEADER_VERSION = 'basil'\n"
+    text = path.read_text("utf-8").replace("// By hand: end", f"{line}// By hand: end")
+    path.write_text(text, "utf-8")
+    second = make_pack(tmp_path / "acme", into)
+    assert "api-versions" not in [one.rule.id for one in second.findings]
+    assert line in _texts(second)[f"{CODE}/versioning-info.ts"]
+    assert "all versions of the API: 'basil', 'v2'." in _texts(second)["pull-request.md"]
 
 
 def test_a_manifest_names_files_elsewhere(written: Written, tmp_path: Path) -> None:
@@ -215,8 +252,10 @@ def test_force(written: Written, tmp_path: Path, change: Change, *, is_written: 
     """It writes despite errors, but neither a part of the code nor a pack without a page."""
     folder = written(change)
     if not is_written:
-        with pytest.raises((DefinitionError, UsageError)):
+        with pytest.raises((DefinitionError, UsageError)) as caught:
             make_pack(folder, tmp_path / "pack", force=True)
+        is_of_export = isinstance(caught.value, DefinitionError)
+        assert ("--force writes no pack of a part" in str(caught.value)) is is_of_export
         return
     pack = make_pack(folder, tmp_path / "pack", force=True)
     assert "no category 'Analytic'" in _texts(pack)["CHECKLIST.md"]
