@@ -27,7 +27,14 @@ from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
 from destinations.segment.validation.required_when import KEYWORD
 
-__all__ = ["KEPT", "FieldSet", "action_fields", "said_by_fields", "setting_fields"]
+__all__ = [
+    "KEPT",
+    "FieldSet",
+    "action_fields",
+    "said_by_fields",
+    "setting_fields",
+    "unshown_limits",
+]
 
 KEPT: Final = "x-segment"
 """The keyword for what is only kept for Segment: members of its field that replace ours."""
@@ -492,6 +499,23 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
         inner = {key: one for key, one in inner.items() if one or "properties" in found}
         found |= {"properties": inner} if inner else {}
     return found
+
+
+def unshown_limits(spec: Mapping[str, Any]) -> list[str]:
+    """Return the keywords by which a field refuses values, and which no ``metadata.json`` shows."""
+    found = [key for key in ("x-identifier", "x-wholeNumber", "x-refuse") if key in spec]
+    return list(dict.fromkeys([*_limits(_leftover(spec)), *found]))
+
+
+def _limits(schema: Mapping[str, Any]) -> Iterator[str]:
+    for key, one in schema.items():
+        if key in _CHECKED or (key == "additionalProperties" and one):
+            yield key
+        elif key == "items":
+            yield from _limits(one)
+        elif key == "properties":
+            for inner in one.values():
+                yield from _limits(inner)
 
 
 def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
 from destinations.kit.exporter.index import kept_by_segment
+from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.names import faulty_names
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
@@ -52,9 +53,6 @@ _RESERVED_SETTINGS: Final = frozenset(
     }
 )
 """Names of settings that Segment refuses beside OAuth2, in lower case."""
-
-_FILES: Final = frozenset({"__tests__", "index", "metadata", "versioning-info", "generated-types"})
-"""The names of files and folders that each exported folder may have."""
 
 
 def no_presets(publication: Publication) -> Iterator[Issue]:
@@ -179,7 +177,7 @@ def batch_keys(publication: Publication) -> Iterator[Issue]:
                 yield publication.issue(message, place + pointer(index), slug)
             elif key not in properties:
                 known = ", ".join(one for one in properties if one != "batch_keys")
-                message = f"batch_keys names {key!r}, which is no field of {slug}; known: {known}"
+                message = f"batch_keys names {key!r}: expected a field of {slug}, one of {known}"
                 yield publication.issue(message, place + pointer(index), slug)
 
 
@@ -229,20 +227,13 @@ def reserved_settings(publication: Publication) -> Iterator[Issue]:
 
 
 def action_names(publication: Publication) -> Iterator[Issue]:
-    """Yield the actions whose folders would meet a file of the export, or one another."""
-    exported = publication.exported
-    names = () if exported is None else exported.files
-    modules = {name.removesuffix(".ts").casefold() for name in names if "/" not in name}
-    seen: dict[str, str] = {}
+    """Yield the actions that are exported to a folder of another name than their own."""
+    folders: dict[str, str] = {}
     for slug in publication.definition.event_actions:
-        folded = slug.casefold()
-        if folded in modules | _FILES:
-            message = f"{slug} is the name of a file of the exported folder"
+        folders[slug] = file_name(slug, folders.values())
+        if folders[slug] != slug:
+            message = f"the code of {slug} is exported to the folder {folders[slug]}"
             yield publication.issue(message, "/slug", slug)
-        elif folded in seen:
-            message = f"{slug} and {seen[folded]} are one folder where case does not count"
-            yield publication.issue(message, "/slug", slug)
-        seen.setdefault(folded, slug)
 
 
 def field_names(publication: Publication) -> Iterator[Issue]:

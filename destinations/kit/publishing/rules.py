@@ -151,8 +151,9 @@ RULES: Final = (
     ),
     Rule(
         "action-names",
-        "error",
-        "An import in the exported folder would find the wrong file.",
+        "warning",
+        "A file of the folder, or another action, has this name. `yarn types` looks for a folder"
+        " of the name itself, and writes a file beside it that belongs to no pull request.",
         "Give the action another slug, before it is published: later it cannot be changed.",
         "`destinations export segment`",
         actions.action_names,
@@ -497,6 +498,14 @@ RULES: Final = (
         "live-stricter",
         breaking.field_stricter,
         "Keep the limits, and let the partner refuse what it does not take.",
+    ),
+    Rule(
+        "live-unseen",
+        "warning",
+        "Values that the live version takes may be refused, and nothing that is published tells.",
+        "Compare with the definition of the live version: `destinations diff OLD NEW`.",
+        _LIVE,
+        breaking.limits_unseen,
     ),
     _breaking(
         "live-scheme",

@@ -114,7 +114,9 @@ def test_stale_code_by_hand(acme: Path, into: Path) -> None:
     assert _tree(into) == before
 
 
-@pytest.mark.parametrize("name", ["index.ts", "track/index.ts", "requests.ts", "versioning-info.ts"])
+@pytest.mark.parametrize(
+    "name", ["index.ts", "track/index.ts", "requests.ts", "versioning-info.ts"]
+)
 @pytest.mark.parametrize(
     "code", [CODE, "import a from 'a'\r\n", "// By hand: begin by hand\n", "  \n\n"], ids=ascii
 )

@@ -284,12 +284,12 @@ def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None
         field_of(files, "plan")["enum"] = ["free"]
 
     folder = written(change)
-    with pytest.raises(DefinitionError, match="has no choice 'pro' any more"):
+    with pytest.raises(DefinitionError, match="no longer has the choice 'pro'"):
         make_pack(folder, tmp_path / "pack", published=live)
     pack = make_pack(folder, tmp_path / "pack", published=live, force=True)
     request = _texts(pack)["pull-request.md"]
     assert "this breaks what customers have set up" in request
-    assert "- the field plan of trackEvent has no choice 'pro' any more" in request
+    assert "- the field plan of trackEvent no longer has the choice 'pro'" in request
 
 
 def test_options_of_the_other_kind(written: Written, tmp_path: Path) -> None:

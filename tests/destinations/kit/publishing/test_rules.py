@@ -220,12 +220,20 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
         "destination.yaml",
         "no request tests the credentials",
     ),
-    ("action-names", lambda files: _new_action(files, "http"), "http.yaml", "name of a file"),
+    *(
+        (
+            "action-names",
+            lambda files, slug=slug: _new_action(files, slug),
+            f"{slug}.yaml",
+            f"the code of {slug} is exported to the folder {slug}Action",
+        )
+        for slug in ("http", "index", "metadata", "Requests", "con", "node_modules")
+    ),
     (
         "action-names",
         lambda files: _new_action(files, "TrackEvent"),
         "trackEvent.yaml",
-        "are one folder",
+        "the code of trackEvent is exported to the folder trackEventAction",
     ),
     ("field-names", _field("user id"), "trackEvent.yaml", "'user id' has a name"),
     ("field-names", _setting("1st"), "destination.yaml", "'1st' has a name"),
@@ -315,6 +323,12 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     ("logo-missing", _image("logo", None), "logo.svg", "there is no publishing/logo.svg"),
     ("mark-missing", _image("mark", None), "mark.svg", "there is no publishing/mark.svg"),
     ("image-invalid", _image("logo", "<svg"), "logo.svg", "is not XML"),
+    (
+        "image-invalid",
+        _image("mark", '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"/>'),
+        "mark.svg",
+        "draws nothing",
+    ),
     ("image-script", _inner("<script>1</script>"), "logo.svg", "has <script>"),
     ("image-external", _inner("<use href='https://example.com/a.svg#b'/>"), "logo.svg", "leads"),
     ("image-bitmap", _inner("<image href='data:image/png;base64,AA'/>"), "logo.svg", "<image>"),
