@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from destinations.errors import Issue
 from destinations.kit.lint import configuration_of, lint_page
 from destinations.kit.publishing.categories import CATEGORIES, nearest_categories
+from destinations.kit.publishing.page_places import PagePlaces
 from destinations.kit.publishing.publication import FOLDER, LOGO, MARK, Publication
 from destinations.kit.publishing.svg import FaultKind, Svg, read_svg
 from destinations.segment.json_pointer import pointer
@@ -372,9 +373,16 @@ def _lint(publication: Publication, level: str) -> Iterator[Issue]:
         return
     slug = publication.definition.slug
     page = Path("docs") / slug / f"{slug}.md"
-    for one in lint_page(publication.page, page, configuration_of(page)):
-        if one.level == level:
-            yield Issue(f"{one.message} [{one.rule}]", file=one.file, line=one.line)
+    found = [
+        one
+        for one in lint_page(publication.page, page, configuration_of(page))
+        if one.level == level
+    ]
+    if not found:
+        return
+    places = PagePlaces(publication)
+    # The page shows some texts several times.
+    yield from dict.fromkeys(issue for one in found for issue in places.issues(one))
 
 
 def docs_lint_errors(publication: Publication) -> Iterator[Issue]:

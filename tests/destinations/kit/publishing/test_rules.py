@@ -351,13 +351,13 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     (
         "docs-lint",
         lambda files: field_of(files, "name").update(description="The name, e.g. of a feature."),
-        "acme.md",
+        "trackEvent.yaml",
         "[latin]",
     ),
     (
         "docs-style",
         lambda files: field_of(files, "name").update(description="Acme will show this name."),
-        "acme.md",
+        "trackEvent.yaml",
         "[will]",
     ),
     (
@@ -414,6 +414,72 @@ def test_texts_of_rules() -> None:
         assert all((rule.why.endswith("."), rule.fix.endswith(".")))
         assert rule.source
     assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+def _template(text: str) -> Change:
+    return lambda files: files.update({"page/overview.md.j2": text})
+
+
+def _two_alike(files: dict[str, Any]) -> None:
+    for key in ("name", "plan"):
+        field_of(files, key)["description"] = "What it is, e.g. a word."
+
+
+_LINES: Final = "It counts what users do.\n\nThis is shown, e.g. on a page, and so on.\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "places"),
+    [
+        (_set("description", "Acme counts, e.g. clicks."), [("destination", "/description")]),
+        (
+            _setting("zone", description="A zone, e.g. of Acme."),
+            [("destination", "/settings/properties/zone/description")],
+        ),
+        (
+            lambda files: action_of(files).update(description="It sends, e.g. an event."),
+            [("trackEvent", "/description")],
+        ),
+        (
+            lambda files: field_of(files, "name").update(description="A name. E.g. *a*|b_c."),
+            [("trackEvent", "/fields/properties/name/description")],
+        ),
+        (
+            _two_alike,
+            [
+                ("trackEvent", "/fields/properties/name/description"),
+                ("trackEvent", "/fields/properties/plan/description"),
+            ],
+        ),
+        (_set("description", _LINES), [("destination", "/description")]),
+        (_template("It counts.\n\nIt shows, e.g. users."), [("overview.md", "")]),
+    ],
+)
+def test_places_of_the_page(
+    written: Callable[..., Path], change: Change, places: list[tuple[str, str]]
+) -> None:
+    """A finding in the page is one at the text that it comes from, with the line of the words."""
+    folder = written(change)
+    issues = [
+        one.issue for one in check(read_publication(folder)) if "[latin]" in one.issue.message
+    ]
+    assert [(Path(str(one.file)).stem, one.path) for one in issues] == places
+    for one in issues:
+        assert one.line is not None
+        line = Path(str(one.file)).read_text("utf-8").splitlines()[one.line - 1]
+        assert "e.g." in line.lower()
+
+
+def test_a_generated_sentence(written: Callable[..., Path]) -> None:
+    """A sentence that no text of the definition holds is quoted, with the name of the page."""
+    text = "{{ name }} counts{{ ',' }} {{ 'e.g' }}. clicks of users."
+    issues = [
+        one.issue
+        for one in check(read_publication(written(_template(text))))
+        if "[latin]" in one.issue.message
+    ]
+    assert [(one.file, one.line) for one in issues] == [(None, None)]
+    assert "the page acme.md, which is generated, says 'Acme counts, e.g." in issues[0].message
 
 
 @pytest.mark.parametrize(
