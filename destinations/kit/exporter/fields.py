@@ -31,6 +31,7 @@ __all__ = [
     "KEPT",
     "FieldSet",
     "action_fields",
+    "convert_in_request",
     "said_by_fields",
     "setting_fields",
     "unshown_limits",
@@ -124,6 +125,14 @@ def action_fields(
     writer = _Writer(stem, findings, placeholders)
     writer.top(schema, "/fields")
     return writer.found
+
+
+def convert_in_request(directive: str) -> str:
+    """Return why a directive cannot stand in a default or a preset, and where it can."""
+    return (
+        f"{directive} has no counterpart in Segment's mappings: convert the value in the"
+        " mapping of the request, which is exported as code"
+    )
 
 
 def setting_fields(
@@ -302,11 +311,7 @@ class _Writer:
     def _default(self, value: object, place: str, found: dict[str, Any]) -> None:
         beyond = list(beyond_segment(value))
         for at, directive in beyond:
-            message = (
-                f"{directive} has no counterpart in Segment's mappings: convert the value in the"
-                " mapping of the request, which is exported as code"
-            )
-            self._refuse(place + at, message)
+            self._refuse(place + at, convert_in_request(directive))
         if not beyond:
             found["default"] = value
 
@@ -315,7 +320,7 @@ class _Writer:
         self._parts(spec, place)
         schema = _leftover(spec)
         if _is_text_of_time(spec) and not self._are_settings:
-            message = "Segment converts no number to the text of a time: numbers are refused there"
+            message = "a number as the time is refused"
             self._findings.leave_out(self._stem, f"{place}/format", message)
         if self._are_settings and "integer" in _types(spec)[0]:
             schema["type"] = "integer"
@@ -334,7 +339,7 @@ class _Writer:
         if self._are_settings:
             keywords = ", ".join(found.get("schema", {})) or "its rules"
             self._findings.leave_out(
-                self._stem, place, f"Segment does not check {keywords} of a setting"
+                self._stem, place, f"Segment does not check {keywords} of the setting {key}"
             )
         else:
             self.found.checks[key] = found

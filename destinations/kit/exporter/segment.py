@@ -25,7 +25,12 @@ from destinations.kit.exporter.case_tests import (
     case_deliveries,
     cases_source,
 )
-from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
+from destinations.kit.exporter.fields import (
+    FieldSet,
+    action_fields,
+    convert_in_request,
+    setting_fields,
+)
 from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
     BY_HAND,
@@ -231,7 +236,7 @@ class _Export:
         definition, findings = self._definition, self._findings
         if definition.required_event_fields:
             names = ", ".join(definition.required_event_fields)
-            message = f"Segment checks no fields of events: require what an action needs ({names})"
+            message = f"Segment checks no fields of events ({names})"
             findings.leave_out(DESTINATION, "/events/requires", message)
         if definition.blank_traits is not None:
             message = "Segment does not look for blank traits of events"
@@ -322,8 +327,7 @@ class _Export:
         place = pointer("presets", self._definition.presets.index(preset), "mapping")
         beyond = [] if is_default else list(beyond_segment(preset.mapping))
         for at, directive in beyond:
-            message = f"{directive} has no counterpart in Segment's mappings"
-            self._findings.refuse(DESTINATION, place + at, message)
+            self._findings.refuse(DESTINATION, place + at, convert_in_request(directive))
         return None if beyond else (replace(preset, mapping=mapping), is_default)
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:

@@ -99,7 +99,7 @@ def batches(publication: Publication) -> Iterator[Issue]:
         name = action.perform.request
         request = publication.definition.requests.get(name or "")
         if request is not None and request.batch_size == 1:
-            message = f"{slug} sends each event in a request of its own"
+            message = f"the action `{slug}` sends each event in a request of its own"
             yield publication.issue(message, pointer("requests", request.name))
 
 
@@ -166,18 +166,20 @@ def batch_keys(publication: Publication) -> Iterator[Issue]:
         place = pointer("fields", "properties", "batch_keys", "default")
         keys = properties["batch_keys"].get("default")
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            yield publication.issue("batch_keys has no list of fields as its default", place, slug)
+            yield publication.issue(
+                "`batch_keys` has no list of fields as its default", place, slug
+            )
             continue
         if len(keys) > _MAX_BATCH_KEYS:
-            message = f"batch_keys has {len(keys)} keys: expected at most {_MAX_BATCH_KEYS}"
+            message = f"`batch_keys` has {len(keys)} keys: expected at most {_MAX_BATCH_KEYS}"
             yield publication.issue(message, place, slug)
         for index, key in enumerate(keys):
             if key == "batch_keys":
-                message = "batch_keys names itself"
+                message = "`batch_keys` names itself"
                 yield publication.issue(message, place + pointer(index), slug)
             elif key not in properties:
                 known = ", ".join(one for one in properties if one != "batch_keys")
-                message = f"batch_keys names {key!r}: expected a field of {slug}, one of {known}"
+                message = f"`batch_keys` names {key!r}: expected a field of {slug}, one of {known}"
                 yield publication.issue(message, place + pointer(index), slug)
 
 

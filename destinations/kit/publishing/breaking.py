@@ -296,7 +296,10 @@ def batching_removed(publication: Publication) -> Iterator[Issue]:
     for slug, action in publication.published.live["actions"].items():
         is_kept = slug in exported and not exported[slug]["hasPerformBatch"]
         if is_kept and action.get("hasPerformBatch"):
-            message = f"{slug} took batches, and takes single events now: customers see more delay"
+            message = (
+                f"the action `{slug}` took batches, and takes single events now: customers see"
+                " more delay"
+            )
             yield publication.issue(message, "/perform", slug)
 
 

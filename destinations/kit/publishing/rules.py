@@ -72,7 +72,8 @@ RULES: Final = (
         "export",
         "error",
         "The folder that Segment merges would lack this, and its actions would fail.",
-        "Say it in another way, or publish a Direct Destination (`publishing: {as: direct}`).",
+        "Say it in another way (a conversion in the mapping of the request, which is exported as"
+        " code), or publish a Direct Destination (`publishing: {as: direct}`).",
         "`destinations export segment`",
         actions.exports,
     ),
@@ -95,7 +96,7 @@ RULES: Final = (
     Rule(
         "batch-keys",
         "error",
-        "Segment refuses a list of more than three keys, and keys that are no fields.",
+        "Segment refuses a list of more than three keys, and keys other than fields.",
         "Name at most three fields of the action.",
         _VALIDATE,
         actions.batch_keys,
@@ -180,7 +181,7 @@ RULES: Final = (
         "secret-type",
         "error",
         "Segment shows other settings as text, and keeps them in logs and in version control.",
-        "Give the setting `format: password`; if it is no secret, give it another name.",
+        "Give the setting `format: password`; if it is not a secret, give it another name.",
         _SECRETS,
         catalog.secret_types,
         BOTH,
