@@ -66,6 +66,20 @@ def test_again(acme: Path, into: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
 
 
+def test_names_of_each_file(tmp_path: Path) -> None:
+    """An action has another name in `index.ts` only beside what that file imports."""
+    definition = Definition()
+    for slug, request in (("setUser", "setUser"), ("ping", None), ("send", None)):
+        definition.add_action(slug, request)
+    index = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out").files["index.ts"]
+    assert "import setUser from './setUser'\n" in index
+    assert "\n    setUser,\n" in index
+    assert "import { ping } from './requests'\n" in index
+    for name in ("ping", "send"):
+        assert f"import {name}2 from './{name}'\n" in index
+        assert f"    {name}: {name}2" in index
+
+
 def test_check(acme: Path, into: Path) -> None:
     """It names what would change, and writes nothing."""
     assert export_segment(acme, into, check=True).changed == ()

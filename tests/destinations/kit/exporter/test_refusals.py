@@ -248,7 +248,7 @@ REFUSED: Final[Mapping[str, Refused]] = {
         lambda one: one.destination["presets"][0].update(mapping={"name": CONVERT}),
         "destination",
         "/presets/0/mapping/name",
-        "@convert has no counterpart",
+        "convert the value in the mapping of the request",
     ),
     "a conversion of items": Refused(
         _rest(

@@ -64,7 +64,61 @@ def test_a_pack_for_actions(written: Written, tmp_path: Path) -> None:
         "| API key | On the page Settings. |",
     ):
         assert f"{line}\n" in mail
-    assert "## Open" not in texts["CHECKLIST.md"]
+    checklist = texts["CHECKLIST.md"]
+    assert "## Open" not in checklist
+    for command in (
+        *("yarn build", "yarn types", "yarn generate:metadata-payload", "yarn validate"),
+        *("yarn lint", "yarn cloud test --testPathPattern=src/destinations/acme"),
+    ):
+        assert f"`{command}`" in checklist
+    # What is pasted has no instructions on how to paste it.
+    assert not [name for name in texts if name.endswith(".md") and "The heading is" in texts[name]]
+    assert checklist.count("its heading is the title") == 2
+
+
+def _left_out(files: dict[str, Any]) -> None:
+    destination = destination_of(files)
+    destination["events"] = {"requires": ["userId"]}
+    destination["transport"]["rateLimit"] = {"requests": 10, "per": 1}
+    destination["settings"]["properties"]["apiKey"]["pattern"] = "^place"
+
+
+def test_what_the_reviewer_is_told(written: Written, tmp_path: Path) -> None:
+    """The pull request says what is left out as facts, in whole sentences with their subjects."""
+    pack = make_pack(written(_left_out), tmp_path / "pack", force=True)
+    request = _texts(pack)["pull-request.md"]
+    part = request.partition("Left to Segment or the partner:")[2].partition("## ")[0]
+    assert {line for line in part.splitlines() if line} == {
+        "- Segment checks no fields of events (userId).",
+        "- Segment keeps no rate: it sends again what the partner refuses with 429.",
+        "- Segment does not check pattern, minLength of the setting apiKey.",
+        "- A number as the time is refused.",
+    }
+
+
+def test_items_name_what_they_are_about(written: Written, tmp_path: Path) -> None:
+    """An item has an action by its slug, and a place where the message names no subject."""
+
+    def change(files: dict[str, Any]) -> None:
+        files["publishing/mark.svg"] = files["publishing/logo.svg"]
+        del destination_of(files)["requests"]["sendEvents"]["batch"]
+        for name in ("sent", "refused"):
+            files[f"cases/{name}.yaml"]["interactions"][0]["request"]["json"] = {
+                "id": "m-1",
+                "user": "user_1",
+                "time": "2026-01-15T11:59:58Z",
+                "name": "Order Completed",
+            }
+        field_of(files, "name")["description"] = "The name, e.g. of a page."
+
+    pack = make_pack(written(change), tmp_path / "pack", force=True)
+    checklist = _texts(pack)["CHECKLIST.md"]
+    for item in (
+        "The action `trackEvent` sends each event in a request of its own. ",
+        "`mark.svg` is not square: its viewBox is 240 by 64. ",
+        "`trackEvent.yaml`, line ",
+    ):
+        assert f"\n- [ ] {item}" in checklist, checklist
 
 
 def test_what_can_follow(written: Written, tmp_path: Path) -> None:
@@ -274,7 +328,7 @@ def test_an_update(written: Written, tmp_path: Path, live: Path) -> None:
     ]
     assert request.startswith("# Update the destination Acme\n")
     assert "no action, field, setting or choice is gone" in request
-    assert "- the default of the field user of trackEvent has changed" in request
+    assert "- The default of the field user of trackEvent has changed" in request
 
 
 def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None:
@@ -289,7 +343,7 @@ def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None
     pack = make_pack(folder, tmp_path / "pack", published=live, force=True)
     request = _texts(pack)["pull-request.md"]
     assert "this breaks what customers have set up" in request
-    assert "- the field plan of trackEvent no longer has the choice 'pro'" in request
+    assert "- The field plan of trackEvent no longer has the choice 'pro'" in request
 
 
 def test_options_of_the_other_kind(written: Written, tmp_path: Path) -> None:
