@@ -47,7 +47,9 @@ def command() -> None:
     help="Write what can be said; the rest fails with the status 501.",
 )
 @click.option("--check", is_flag=True, help="Only say whether DIR is up to date.")
-@click.option("--force", is_flag=True, help="Overwrite a folder that is no export.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite a folder that is not an export of this destination."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def segment(
     destination: str, into: Path, *, partial: bool, check: bool, force: bool, as_json: bool

@@ -148,7 +148,8 @@ def _paragraphs(*texts: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Write despite errors that cannot follow later, and over a folder that is no pack.",
+    help="Write despite errors of rules other than `export`, and over a folder that is not a pack"
+    " of this destination.",
 )
 def pack(  # noqa: PLR0913 - each option is one
     destination: str,
@@ -168,7 +169,9 @@ def pack(  # noqa: PLR0913 - each option is one
     its own endpoint. CHECKLIST.md says what only a person can do, and what is still missing.
 
     All is written or nothing. What breaks a rule of `publish check` stops it, unless it can follow
-    later, as a logo can. Needs the extra kit, and for a Direct Destination sealing.
+    later, as a logo can. --force writes all the same, but never code of which a part cannot be
+    exported, nor a pack without the page. Needs the extra kit, and for a Direct Destination
+    sealing.
     """
     from destinations.kit.publishing import (  # noqa: PLC0415 - the kit is slow
         make_pack,

@@ -139,6 +139,9 @@ def refused_definition() -> Definition:
     one.destination["requests"]["setUser"]["expect"] = {"minProperties": 1}
     one.action["window"] = {"grace": "1d", "then": "reject"}
     one.request["remember"] = True
+    one.add_action("named")
+    named = one.actions["named"]["fields"]["properties"]
+    named |= dict.fromkeys(["toString", "__proto__", "naïve", "enable_batching"], named["id"])
     one.action["fields"]["properties"]["name"] |= {
         "pattern": "^[a-z]+$",
         "x-escape": {"&": "&amp;"},

@@ -27,7 +27,15 @@ from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
 from destinations.segment.validation.required_when import KEYWORD
 
-__all__ = ["KEPT", "FieldSet", "action_fields", "said_by_fields", "setting_fields"]
+__all__ = [
+    "KEPT",
+    "FieldSet",
+    "action_fields",
+    "convert_in_request",
+    "said_by_fields",
+    "setting_fields",
+    "unshown_limits",
+]
 
 KEPT: Final = "x-segment"
 """The keyword for what is only kept for Segment: members of its field that replace ours."""
@@ -99,13 +107,15 @@ _BY_CODE: Final = ("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-o
 class FieldSet:
     """Input fields by key, and by key the checks and the escapes that they cannot say.
 
-    ``choices`` has ``x-choices`` by dotted name.
+    ``choices`` has ``x-choices`` by dotted name. With ``lacks_names``, fields were left out whose
+    names code cannot have.
     """
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     escapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lacks_names: bool = False
 
 
 def action_fields(
@@ -115,6 +125,14 @@ def action_fields(
     writer = _Writer(stem, findings, placeholders)
     writer.top(schema, "/fields")
     return writer.found
+
+
+def convert_in_request(directive: str) -> str:
+    """Return why a directive cannot stand in a default or a preset, and where it can."""
+    return (
+        f"{directive} has no counterpart in Segment's mappings: convert the value in the"
+        " mapping of the request, which is exported as code"
+    )
 
 
 def setting_fields(
@@ -293,11 +311,7 @@ class _Writer:
     def _default(self, value: object, place: str, found: dict[str, Any]) -> None:
         beyond = list(beyond_segment(value))
         for at, directive in beyond:
-            message = (
-                f"{directive} has no counterpart in Segment's mappings: convert the value in the"
-                " mapping of the request, which is exported as code"
-            )
-            self._refuse(place + at, message)
+            self._refuse(place + at, convert_in_request(directive))
         if not beyond:
             found["default"] = value
 
@@ -306,7 +320,7 @@ class _Writer:
         self._parts(spec, place)
         schema = _leftover(spec)
         if _is_text_of_time(spec) and not self._are_settings:
-            message = "Segment converts no number to the text of a time: numbers are refused there"
+            message = "a number as the time is refused"
             self._findings.leave_out(self._stem, f"{place}/format", message)
         if self._are_settings and "integer" in _types(spec)[0]:
             schema["type"] = "integer"
@@ -325,7 +339,7 @@ class _Writer:
         if self._are_settings:
             keywords = ", ".join(found.get("schema", {})) or "its rules"
             self._findings.leave_out(
-                self._stem, place, f"Segment does not check {keywords} of a setting"
+                self._stem, place, f"Segment does not check {keywords} of the setting {key}"
             )
         else:
             self.found.checks[key] = found
@@ -490,6 +504,23 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
         inner = {key: one for key, one in inner.items() if one or "properties" in found}
         found |= {"properties": inner} if inner else {}
     return found
+
+
+def unshown_limits(spec: Mapping[str, Any]) -> list[str]:
+    """Return the keywords by which a field refuses values, and which no ``metadata.json`` shows."""
+    found = [key for key in ("x-identifier", "x-wholeNumber", "x-refuse") if key in spec]
+    return list(dict.fromkeys([*_limits(_leftover(spec)), *found]))
+
+
+def _limits(schema: Mapping[str, Any]) -> Iterator[str]:
+    for key, one in schema.items():
+        if key in _CHECKED or (key == "additionalProperties" and one):
+            yield key
+        elif key == "items":
+            yield from _limits(one)
+        elif key == "properties":
+            for inner in one.values():
+                yield from _limits(inner)
 
 
 def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:

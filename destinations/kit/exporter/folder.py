@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from destinations.definition import is_definition
 from destinations.errors import UsageError
 from destinations.whole_files import files_written
 
 __all__ = [
     "BY_HAND",
     "MARK",
+    "check_folder",
     "check_owned",
-    "made_by_us",
     "stale_files",
     "with_hand_written",
     "write_folder",
@@ -28,6 +29,8 @@ MARK: Final = "// Exported by `destinations export segment`"
 BY_HAND: Final = "// By hand: begin\n// By hand: end\n"
 """The place for code that the next export keeps."""
 
+_EXPORTED: Final = re.compile(rf"{re.escape(MARK)} from (\S+) ")
+
 _MARKS: Final = re.compile(r"^[ \t]*// By hand: (?:begin|end)[ \t]*$", re.MULTILINE)
 _REGION: Final = re.compile(
     r"^[ \t]*// By hand: begin[ \t]*\n(.*?)^[ \t]*// By hand: end[ \t]*(?:\n|\Z)",
@@ -35,16 +38,33 @@ _REGION: Final = re.compile(
 )
 
 
-def made_by_us(folder: Path) -> bool:
-    """Return whether an export wrote a folder, or it is empty or missing."""
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        return False
-    if not any(folder.iterdir()):
-        return True
+def check_folder(folder: Path, slug: str, *, force: bool) -> None:
+    """Raise `UsageError` for a folder that an export of the destination ``slug`` must not change.
+
+    With ``force`` it may be anybody's, but not one that holds a definition.
+    """
+    if is_definition(folder):
+        raise UsageError(
+            f"{folder} holds a definition, and an export would mix with it: name another folder"
+        )
+    if force or not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    former = _exported_slug(folder)
+    if former == slug:
+        return
+    what = "is not an export of `destinations export segment`"
+    if former is not None:
+        what = f"is the export of {former}, not of {slug}"
+    raise UsageError(
+        f"{folder} {what}, and would be overwritten: name another folder, or add --force"
+    )
+
+
+def _exported_slug(folder: Path) -> str | None:
+    """Return the slug of the definition whose export is in a folder; None for any other folder."""
     index = folder / "index.ts"
-    return index.is_file() and _read(index).startswith(MARK)
+    found = _EXPORTED.match(_read(index)) if folder.is_dir() and index.is_file() else None
+    return None if found is None else found[1]
 
 
 def _read(path: Path) -> str:
@@ -103,7 +123,7 @@ def check_owned(folder: Path, files: Iterable[str]) -> None:
 
 
 def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Return the files of an earlier export that this one does not write any more."""
+    """Return the files of an earlier export that this one no longer writes."""
     if not folder.is_dir():
         return []
     found = []
@@ -119,8 +139,8 @@ def stale_files(folder: Path, files: Mapping[str, str]) -> list[str]:
         own = source.startswith(MARK)
         if own and any(region.strip() for region in _REGION.findall(source)):
             raise UsageError(
-                f"{path} has code that was written by hand, and the definition has nothing for it"
-                " any more: move the code, and delete the file"
+                f"{path} has code that was written by hand, and the definition has nothing left"
+                " that it belongs to: move the code, and delete the file"
             )
         beside = path.with_name("index.ts")
         if own or (is_types and beside.is_file() and _read(beside).startswith(MARK)):

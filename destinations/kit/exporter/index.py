@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from destinations.definition import (
@@ -36,7 +36,7 @@ _OWN_NAMES: Final = (
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
     *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
 )
-"""Names that the file has beside those of actions and requests."""
+"""Names that the file has beside those of actions and the requests that it reads."""
 
 
 def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
@@ -73,10 +73,18 @@ class IndexFile:
         self._uses: dict[str, set[str]] = {}
         self._actions: dict[str, str] = {}
         self._folders = folders
-        taken = {*_OWN_NAMES, *requests.names.values()}
+        taken = {*_OWN_NAMES, *self._imported_requests()}
         for action in folders:
             self._actions[action] = name_of(action, taken)
             taken.add(self._actions[action])
+
+    def _imported_requests(self) -> Iterator[str]:
+        """Yield the constants of `requests.ts` that the file reads."""
+        authentication, deletion = self._definition.authentication, self._definition.deletion
+        tested = None if authentication is None else authentication.test
+        for name in (tested, None if deletion is None else deletion.perform.request):
+            if name is not None and name in self._requests.names:
+                yield self._requests.names[name]
 
     def source(self) -> str:
         """Return the text of the file."""
@@ -228,6 +236,8 @@ class IndexFile:
     def _credential(self, fixed: set[str]) -> tuple[dict[str, Any], set[str]]:
         """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
         auth = self._definition.transport.auth
+        if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
+            return {}, set()  # its name is one that code cannot have
         if isinstance(auth, BasicAuth) and "authorization" not in fixed:
             password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
             pair = f"${{{_setting(auth.user)}}}:{password}"
@@ -240,6 +250,9 @@ class IndexFile:
         if isinstance(auth, ApiKeyAuth) and auth.header is not None:
             return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
         return {}, set()
+
+    def _has(self, settings: Iterable[str]) -> bool:
+        return all(name in self._settings for name in settings)
 
     def _deletion(self, request: str) -> Code:
         constant = self._requests.names.get(request)

@@ -412,7 +412,10 @@ class _Writer:
     def _can_repeat(self, request: RequestDefinition, place: str) -> bool:
         repeats = can_repeat(request)
         if not repeats and request.idempotency_key is not None:
-            message = "is shorter than Segment's 4 hours of retries: a lost answer is not repeated"
+            message = (
+                f"the key of {request.name} lasts less than Segment's 4 hours of retries: a lost"
+                " answer is not repeated"
+            )
             self._findings.leave_out(DESTINATION, f"{place}/idempotencyKey/for", message)
         return repeats
 
@@ -509,7 +512,10 @@ class _Writer:
             self._use("failedItems")
             found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
         if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
-            message = "its URL or a header depends on the event: Segment sends each event by itself"
+            message = (
+                f"the URL or a header of {request.name} depends on the event: Segment sends each"
+                " event by itself"
+            )
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
         else:
             self._file.batched.add(request.name)

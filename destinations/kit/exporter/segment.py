@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +25,18 @@ from destinations.kit.exporter.case_tests import (
     case_deliveries,
     cases_source,
 )
-from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
+from destinations.kit.exporter.fields import (
+    FieldSet,
+    action_fields,
+    convert_in_request,
+    setting_fields,
+)
 from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
+    check_folder,
     check_owned,
-    made_by_us,
     stale_files,
     with_hand_written,
     write_folder,
@@ -39,6 +44,7 @@ from destinations.kit.exporter.folder import (
 from destinations.kit.exporter.index import IndexFile, kept_by_segment, scheme
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
+from destinations.kit.exporter.names import faulty_names, without_names
 from destinations.kit.exporter.requests import RequestFile, write_requests
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
@@ -90,8 +96,8 @@ def export_segment(
 
     With ``check`` nothing is written, and ``changed`` says what would be. Raises
     `RefusedExportError` with all that cannot be said there, unless ``partial``: then an error of
-    status 501 stands in its place. Raises `UsageError` for a folder that is not an export's, unless
-    ``force``, and if it cannot be written.
+    status 501 stands in its place. Raises `UsageError` for a folder that is not an export of this
+    destination, unless ``force``, for one that holds a definition, and if it cannot be written.
     """
     files = DefinitionFiles.read(folder)
     definition = files.load()
@@ -101,6 +107,7 @@ def export_segment(
     if findings.refused and not partial:
         raise RefusedExportError(findings.refused)
     try:
+        check_folder(into, definition.slug, force=force)
         written, stale = _merged(into, written, force=force)
     except OSError as error:  # such as a folder in one that cannot be looked into
         raise UsageError(f"cannot read {into}: {error.strerror}") from error
@@ -122,11 +129,6 @@ def _merged(
 ) -> tuple[dict[str, str], list[str]]:
     """Return files with what was written by hand, and the files of an earlier export to remove."""
     if not force:
-        if not made_by_us(into):
-            raise UsageError(
-                f"{into} is not an export of `destinations export segment`, and would be"
-                " overwritten: name another folder, or add --force"
-            )
         check_owned(into, files)
     return with_hand_written(into, files), stale_files(into, files)
 
@@ -160,13 +162,20 @@ class _Export:
         self._subject = subject
         self._slug = exported_slug(definition.slug)
         self._modules: set[str] = set()
+        self._faulty: dict[str, set[str]] = {}
         self.deliveries: tuple[CaseDelivery, ...] = ()
 
     def files(self) -> dict[str, str]:
         """Return the text of each file by its path."""
         definition, findings = self._definition, self._findings
+        for fault in faulty_names(definition):
+            findings.refuse(fault.stem, fault.path, fault.message)
+            self._faulty.setdefault(fault.stem, set()).add(fault.key)
         settings = setting_fields(
-            definition.settings, DESTINATION, findings, kept_by_segment(definition)
+            self._sayable(definition.settings, DESTINATION),
+            DESTINATION,
+            findings,
+            kept_by_segment(definition),
         )
         self._note_events()
         fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
@@ -174,6 +183,9 @@ class _Export:
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
         versions = self._versions()
         requests = write_requests(definition, self._requests(fields), findings, versions)
+        if DESTINATION in self._faulty:
+            reason = "a setting has a name that code cannot have"
+            requests.refused |= dict.fromkeys(requests.names, reason)
         actions = {slug: self._action(slug, fields[slug], requests) for slug in fields}
         folders: dict[str, str] = {}
         for slug in actions:
@@ -187,7 +199,8 @@ class _Export:
             self._modules |= requests.modules | {"http"}
             found["requests.ts"] = _exported(definition, requests.source)
         found["generated-types.ts"] = types_source("Settings", settings.fields)
-        found["versioning-info.ts"] = _exported(definition, versions.source(), by_hand=False)
+        # Segment's reviews ask for versions here that are in no URL, so that people add them.
+        found["versioning-info.ts"] = _exported(definition, f"{BY_HAND}\n{versions.source()}")
         metadata = {}
         for slug, file in actions.items():
             self._modules |= file.modules
@@ -223,7 +236,7 @@ class _Export:
         definition, findings = self._definition, self._findings
         if definition.required_event_fields:
             names = ", ".join(definition.required_event_fields)
-            message = f"Segment checks no fields of events: require what an action needs ({names})"
+            message = f"Segment checks no fields of events ({names})"
             findings.leave_out(DESTINATION, "/events/requires", message)
         if definition.blank_traits is not None:
             message = "Segment does not look for blank traits of events"
@@ -232,10 +245,14 @@ class _Export:
             message = "Segment keeps no rate: it sends again what the partner refuses with 429"
             findings.leave_out(DESTINATION, "/transport/rateLimit", message)
 
+    def _sayable(self, schema: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
+        return without_names(schema, self._faulty.get(stem, set()))
+
     def _fields(self, action: ActionDefinition) -> FieldSet:
         stem, findings = action.slug, self._findings
         placeholders = self._definition.placeholders
-        found = action_fields(action.fields, stem, placeholders, findings)
+        found = action_fields(self._sayable(action.fields, stem), stem, placeholders, findings)
+        found.lacks_names = stem in self._faulty
         perform = action.perform
         if perform.generator is not None:
             message = "a generator is code of a plugin, and has no counterpart"
@@ -307,19 +324,20 @@ class _Export:
         if action.operator:
             return None
         is_default = preset.mapping == action.default_mapping
+        faulty = self._faulty.get(action.slug, set())
+        mapping = {key: one for key, one in preset.mapping.items() if key not in faulty}
         place = pointer("presets", self._definition.presets.index(preset), "mapping")
         beyond = [] if is_default else list(beyond_segment(preset.mapping))
         for at, directive in beyond:
-            message = f"{directive} has no counterpart in Segment's mappings"
-            self._findings.refuse(DESTINATION, place + at, message)
-        return None if beyond else (preset, is_default)
+            self._findings.refuse(DESTINATION, place + at, convert_in_request(directive))
+        return None if beyond else (replace(preset, mapping=mapping), is_default)
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:
         definition = self._definition
         actions = {
             slug: action.perform.request
             for slug, action in definition.event_actions.items()
-            if action.perform.request is not None
+            if action.perform.request is not None and slug not in self._faulty
         }
         if definition.deletion is not None and definition.deletion.perform.request is not None:
             actions[definition.deletion.slug] = definition.deletion.perform.request

@@ -6,12 +6,15 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
 from destinations.kit.exporter.index import kept_by_segment
+from destinations.kit.exporter.literals import file_name
+from destinations.kit.exporter.names import faulty_names
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
 from destinations.segment.json_pointer import pointer
@@ -42,7 +45,6 @@ _SENDING: Final = re.compile(
     r"(?:\$(?:\.|\[')|\{\{-?\s*)(sentAt|receivedAt|originalTimestamp)\b|'(now)'"
 )
 _WHOLE: Final = re.compile(r'"\$\.?"')
-_FIELD_NAME: Final = re.compile(r"[A-Za-z_$][\w$-]*")
 _RESERVED_SETTINGS: Final = frozenset(
     {
         *("oauth", "oauth2", "accesstoken", "access-token", "access_token", "refresh-token"),
@@ -51,9 +53,6 @@ _RESERVED_SETTINGS: Final = frozenset(
     }
 )
 """Names of settings that Segment refuses beside OAuth2, in lower case."""
-
-_FILES: Final = frozenset({"__tests__", "index", "metadata", "versioning-info", "generated-types"})
-"""The names of files and folders that each exported folder may have."""
 
 
 def no_presets(publication: Publication) -> Iterator[Issue]:
@@ -86,9 +85,12 @@ def preset_fields(publication: Publication) -> Iterator[Issue]:
 
 
 def exports(publication: Publication) -> Iterator[Issue]:
-    """Yield what an export refuses."""
+    """Yield what an export refuses, but for names, which have a rule of their own."""
     if publication.exported is not None:
-        yield from publication.exported.refused
+        names = {(one.stem, one.path) for one in faulty_names(publication.definition)}
+        for issue in publication.exported.refused:
+            if (Path(issue.file or "").stem, issue.path) not in names:
+                yield issue
 
 
 def batches(publication: Publication) -> Iterator[Issue]:
@@ -97,7 +99,7 @@ def batches(publication: Publication) -> Iterator[Issue]:
         name = action.perform.request
         request = publication.definition.requests.get(name or "")
         if request is not None and request.batch_size == 1:
-            message = f"{slug} sends each event in a request of its own"
+            message = f"the action `{slug}` sends each event in a request of its own"
             yield publication.issue(message, pointer("requests", request.name))
 
 
@@ -164,18 +166,20 @@ def batch_keys(publication: Publication) -> Iterator[Issue]:
         place = pointer("fields", "properties", "batch_keys", "default")
         keys = properties["batch_keys"].get("default")
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            yield publication.issue("batch_keys has no list of fields as its default", place, slug)
+            yield publication.issue(
+                "`batch_keys` has no list of fields as its default", place, slug
+            )
             continue
         if len(keys) > _MAX_BATCH_KEYS:
-            message = f"batch_keys has {len(keys)} keys: expected at most {_MAX_BATCH_KEYS}"
+            message = f"`batch_keys` has {len(keys)} keys: expected at most {_MAX_BATCH_KEYS}"
             yield publication.issue(message, place, slug)
         for index, key in enumerate(keys):
             if key == "batch_keys":
-                message = "batch_keys names itself"
+                message = "`batch_keys` names itself"
                 yield publication.issue(message, place + pointer(index), slug)
             elif key not in properties:
                 known = ", ".join(one for one in properties if one != "batch_keys")
-                message = f"batch_keys names {key!r}, which is no field of {slug}; known: {known}"
+                message = f"`batch_keys` names {key!r}: expected a field of {slug}, one of {known}"
                 yield publication.issue(message, place + pointer(index), slug)
 
 
@@ -226,35 +230,19 @@ def reserved_settings(publication: Publication) -> Iterator[Issue]:
 
 
 def action_names(publication: Publication) -> Iterator[Issue]:
-    """Yield the actions whose folders would meet a file of the export, or one another."""
-    exported = publication.exported
-    names = () if exported is None else exported.files
-    modules = {name.removesuffix(".ts").casefold() for name in names if "/" not in name}
-    seen: dict[str, str] = {}
+    """Yield the actions that are exported to a folder of another name than their own."""
+    folders: dict[str, str] = {}
     for slug in publication.definition.event_actions:
-        folded = slug.casefold()
-        if folded in modules | _FILES:
-            message = f"{slug} is the name of a file of the exported folder"
+        folders[slug] = file_name(slug, folders.values())
+        if folders[slug] != slug:
+            message = f"the code of {slug} is exported to the folder {folders[slug]}"
             yield publication.issue(message, "/slug", slug)
-        elif folded in seen:
-            message = f"{slug} and {seen[folded]} are one folder where case does not count"
-            yield publication.issue(message, "/slug", slug)
-        seen.setdefault(folded, slug)
 
 
 def field_names(publication: Publication) -> Iterator[Issue]:
     """Yield the fields and settings whose names code cannot have."""
-    definition = publication.definition
-    for key in definition.settings["properties"]:
-        if not _FIELD_NAME.fullmatch(key):
-            place = pointer("settings", "properties", key)
-            yield publication.issue(f"the setting {key!r} has a name that code cannot have", place)
-    for slug, action in definition.event_actions.items():
-        for key in action.fields["properties"]:
-            if not _FIELD_NAME.fullmatch(key):
-                place = pointer("fields", "properties", key)
-                message = f"the field {key!r} has a name that code cannot have"
-                yield publication.issue(message, place, slug)
+    for fault in faulty_names(publication.definition):
+        yield publication.issue(fault.message, fault.path, fault.stem)
 
 
 def api_versions(publication: Publication) -> Iterator[Issue]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from destinations.errors import Issue, did_you_mean
+from destinations.kit.exporter.fields import unshown_limits
 from destinations.kit.publishing.publication import DESTINATION, Publication
 from destinations.segment.json_pointer import pointer
 
@@ -19,6 +20,7 @@ __all__ = [
     "field_stricter",
     "field_type_changed",
     "identity_changed",
+    "limits_unseen",
     "preset_removed",
     "scheme_changed",
 ]
@@ -107,7 +109,7 @@ def scheme_changed(publication: Publication) -> Iterator[Issue]:
 
 
 def action_removed(publication: Publication) -> Iterator[Issue]:
-    """Yield the live actions that are not there any more, with the one they may be called now."""
+    """Yield the live actions that are gone, with the one they may be called now."""
     if publication.published is None:
         return
     live, exported = publication.published.live["actions"], publication.metadata["actions"]
@@ -192,7 +194,7 @@ def _outer_is_gone(pair: _Pair, key: str) -> bool:
 
 
 def choice_removed(publication: Publication) -> Iterator[Issue]:
-    """Yield the choices that customers may have chosen, and cannot any more."""
+    """Yield the choices that customers may have chosen, and that are gone."""
     for pair in _pairs(publication):
         for key, (old, new) in pair.kept.items():
             before, after = old.get("choices"), new.get("choices")
@@ -210,7 +212,7 @@ def choice_removed(publication: Publication) -> Iterator[Issue]:
             if gone:
                 shown = ", ".join(map(repr, gone))
                 message = (
-                    f"{_named(pair, key)} has no choice {shown} any more: customers who chose it"
+                    f"{_named(pair, key)} no longer has the choice {shown}: customers who chose it"
                     " get an error"
                 )
                 yield publication.issue(message, _place(pair, key, "enum"), pair.stem)
@@ -228,13 +230,15 @@ def field_stricter(publication: Publication) -> Iterator[Issue]:
                 before, after = old.get(keyword), new.get(keyword)
                 if after is None or after == before or _is_looser(keyword, before, after):
                     continue
+                if before is None and _is_newly_shown(old, new):
+                    continue
                 message = f"{_named(pair, key)} must be {name} {after} now"
                 if keyword == "format":
                     message = f"{_named(pair, key)} must have the format {after} now"
                 message += ": values that customers send are refused"
                 yield publication.issue(message, _place(pair, key), pair.stem)
             if old.get("allowNull") and not new.get("allowNull"):
-                message = f"{_named(pair, key)} takes no null any more: events with it fail"
+                message = f"{_named(pair, key)} no longer takes null: events with it fail"
                 yield publication.issue(message, _place(pair, key, "type"), pair.stem)
 
 
@@ -242,6 +246,29 @@ def _is_looser(keyword: str, before: Any, after: Any) -> bool:
     if before is None or keyword == "format":
         return False
     return bool(after < before if keyword == "minimum" else after > before)
+
+
+def _is_newly_shown(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Return whether the limits of a field were checked by code, which no metadata shows."""
+    return bool(old["type"] == "integer" and new["type"] == "number")
+
+
+def limits_unseen(publication: Publication) -> Iterator[Issue]:
+    """Yield the limits of live fields that cannot be compared, as code checks them."""
+    for pair in _pairs(publication):
+        if pair.what != "field":
+            continue
+        specs = publication.definition.actions[pair.stem].fields["properties"]
+        found = []
+        for key, (old, new) in pair.kept.items():
+            keywords = unshown_limits(specs[key]) if key in specs else []
+            if _is_newly_shown(old, new):
+                keywords += [one for one in ("minimum", "maximum") if new.get(one) is not None]
+            if keywords:
+                found.append(f"{' and '.join(keywords)} of {key}")
+        if found:
+            message = f"no published file shows the limits that code checks: {', '.join(found)}"
+            yield publication.issue(message, "/fields", pair.stem)
 
 
 def default_changed(publication: Publication) -> Iterator[Issue]:
@@ -269,7 +296,10 @@ def batching_removed(publication: Publication) -> Iterator[Issue]:
     for slug, action in publication.published.live["actions"].items():
         is_kept = slug in exported and not exported[slug]["hasPerformBatch"]
         if is_kept and action.get("hasPerformBatch"):
-            message = f"{slug} took batches, and takes single events now: customers see more delay"
+            message = (
+                f"the action `{slug}` took batches, and takes single events now: customers see"
+                " more delay"
+            )
             yield publication.issue(message, "/perform", slug)
 
 

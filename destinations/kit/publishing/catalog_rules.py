@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from destinations.errors import Issue
 from destinations.kit.lint import configuration_of, lint_page
 from destinations.kit.publishing.categories import CATEGORIES, nearest_categories
+from destinations.kit.publishing.page_places import PagePlaces
 from destinations.kit.publishing.publication import FOLDER, LOGO, MARK, Publication
 from destinations.kit.publishing.svg import FaultKind, Svg, read_svg
 from destinations.segment.json_pointer import pointer
@@ -83,7 +84,7 @@ def secret_types(publication: Publication) -> Iterator[Issue]:
             continue
         place = pointer("settings", "properties", key)
         if word := _secret_word(key, is_text=spec.get("type") == "string"):
-            message = f"the setting {key} is a secret by its name ({word}), and is no password"
+            message = f"the setting {key} is a secret by its name ({word}), and is not a password"
             yield publication.issue(message, place)
 
 
@@ -185,7 +186,7 @@ def website(publication: Publication) -> Iterator[Issue]:
     if address is None:
         yield publication.issue("the destination has no website", "/website")
     elif urlsplit(address).scheme != "https":
-        yield publication.issue(f"the website {address} is no https URL", "/website")
+        yield publication.issue(f"the website {address} is not an https URL", "/website")
 
 
 def categories_missing(publication: Publication) -> Iterator[Issue]:
@@ -300,7 +301,7 @@ def _faults(publication: Publication, kind: FaultKind) -> Iterator[Issue]:
 
 
 def image_invalid(publication: Publication) -> Iterator[Issue]:
-    """Yield images that are no SVG."""
+    """Yield images that are not SVG."""
     yield from _faults(publication, "invalid")
 
 
@@ -352,7 +353,7 @@ def mark_square(publication: Publication) -> Iterator[Issue]:
 
 
 def logo_lockup(publication: Publication) -> Iterator[Issue]:
-    """Yield that the logo is no horizontal lockup."""
+    """Yield that the logo is not a horizontal lockup."""
     for name, svg in _read(publication):
         if name == LOGO and svg.ratio is not None and svg.ratio <= 1:
             yield publication.image_issue(name, "is not wider than high", 1)
@@ -372,9 +373,16 @@ def _lint(publication: Publication, level: str) -> Iterator[Issue]:
         return
     slug = publication.definition.slug
     page = Path("docs") / slug / f"{slug}.md"
-    for one in lint_page(publication.page, page, configuration_of(page)):
-        if one.level == level:
-            yield Issue(f"{one.message} [{one.rule}]", file=one.file, line=one.line)
+    found = [
+        one
+        for one in lint_page(publication.page, page, configuration_of(page))
+        if one.level == level
+    ]
+    if not found:
+        return
+    places = PagePlaces(publication)
+    # The page shows some texts several times.
+    yield from dict.fromkeys(issue for one in found for issue in places.issues(one))
 
 
 def docs_lint_errors(publication: Publication) -> Iterator[Issue]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from destinations.errors import DefinitionError, UsageError
+from destinations.definition import is_definition
+from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import exported_slug
 from destinations.kit.partner_page import PUBLISHED, SUBMISSION, render_page
 from destinations.kit.portal import CHECKS, Row
@@ -42,6 +43,20 @@ class Pack:
         return [one for one in self.findings if one.level == "error"]
 
 
+class PartialPackError(DefinitionError):
+    """A definition cannot be exported whole, and Segment merges no part; ``issues`` say why."""
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        super().__init__(issues)
+        self.args = (f"{self}\n{_WHOLE}",)
+
+
+_WHOLE: Final = (
+    "Nothing is written: --force writes no pack of a part of the code. For the part alone, use"
+    " `destinations export segment --partial`"
+)
+
+
 def make_pack(
     folder: Path,
     into: Path,
@@ -55,7 +70,8 @@ def make_pack(
 
     ``seed`` fills the sandbox behind the endpoint of a Direct Destination; with ``key`` its own
     endpoint is checked. Raises `DefinitionError` with what breaks a rule and cannot follow later,
-    unless ``force``, and `UsageError` for a folder that is no pack of this destination.
+    and `UsageError` for a folder that is not a pack of this destination. With ``force`` only what
+    an export refuses, a page that cannot be made, and a folder with a definition are refused.
     """
     former = _former(into, folder.name, force=force)
     code = into / texts.Places(_folder_name(folder.name), "").code
@@ -75,8 +91,7 @@ def make_pack(
             replace(one.issue, message=f"{one.issue.message}. {one.rule.fix}") for one in wrong
         )
     if publication.exported is not None and publication.exported.refused:
-        # What Segment would merge cannot be made in part.
-        raise DefinitionError(publication.exported.refused)
+        raise PartialPackError(publication.exported.refused)
     if publication.page_issue:
         raise UsageError(publication.page_issue)
     files = (
@@ -132,6 +147,10 @@ def _former(into: Path, slug: str, *, force: bool) -> Sequence[str]:
     """Return the files of the pack that is there; raises `UsageError` for any other folder."""
     if into.exists() and not into.is_dir():
         raise UsageError(f"{into} is a file: expected a folder for the pack")
+    if is_definition(into):
+        raise UsageError(
+            f"{into} holds a definition, and a pack would mix with it: name another folder"
+        )
     if not into.is_dir() or not any(into.iterdir()):
         return ()
     manifest = _manifest(into / _MANIFEST)
@@ -139,7 +158,7 @@ def _former(into: Path, slug: str, *, force: bool) -> Sequence[str]:
         return [name for name in manifest["files"] if _is_within(name)]
     if force:
         return ()
-    what = "is no pack of `destinations publish pack`"
+    what = "is not a pack of `destinations publish pack`"
     if manifest is not None:
         what = f"is the pack of {manifest.get('destination')}"
     raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -94,6 +94,13 @@ class Publication:
         while place and place not in document.lines:
             place = place.rpartition("/")[0]
         return Issue(message, path, document.name, document.lines.get(place))
+
+    def source(self, name: str) -> Sequence[str]:
+        """Return the lines of a file of the definition; none if it cannot be read again."""
+        try:
+            return Path(name).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return ()
 
     def image_issue(self, name: str, message: str, line: int | None = None) -> Issue:
         """Return an issue in the logo or the mark."""

@@ -50,7 +50,7 @@ def read_published(path: Path) -> Mapping[str, Any]:
     missing = [key for key in _SHAPES if key not in data]
     if missing:
         message = (
-            f"is no metadata.json of Segment's repository: it lacks {', '.join(missing)};"
+            f"is not a metadata.json of Segment's repository: it lacks {', '.join(missing)};"
             " take the file from the destination's own folder there"
         )
         raise DefinitionError([document.issue("", message)])

@@ -72,7 +72,8 @@ RULES: Final = (
         "export",
         "error",
         "The folder that Segment merges would lack this, and its actions would fail.",
-        "Say it in another way, or publish a Direct Destination (`publishing: {as: direct}`).",
+        "Say it in another way (a conversion in the mapping of the request, which is exported as"
+        " code), or publish a Direct Destination (`publishing: {as: direct}`).",
         "`destinations export segment`",
         actions.exports,
     ),
@@ -95,7 +96,7 @@ RULES: Final = (
     Rule(
         "batch-keys",
         "error",
-        "Segment refuses a list of more than three keys, and keys that are no fields.",
+        "Segment refuses a list of more than three keys, and keys other than fields.",
         "Name at most three fields of the action.",
         _VALIDATE,
         actions.batch_keys,
@@ -151,8 +152,9 @@ RULES: Final = (
     ),
     Rule(
         "action-names",
-        "error",
-        "An import in the exported folder would find the wrong file.",
+        "warning",
+        "A file of the folder, or another action, has this name. `yarn types` looks for a folder"
+        " of the name itself, and writes a file beside it that belongs to no pull request.",
         "Give the action another slug, before it is published: later it cannot be changed.",
         "`destinations export segment`",
         actions.action_names,
@@ -160,8 +162,8 @@ RULES: Final = (
     Rule(
         "field-names",
         "error",
-        "The types that Segment generates, and paths in mappings, need plain names.",
-        "Use letters, digits, _ and -, beginning with a letter.",
+        "The types that Segment generates, paths in mappings and its own fields need these names.",
+        "Use ASCII letters, digits, _, $ and -, and no name of JavaScript's or Segment's own.",
         _TYPES,
         actions.field_names,
     ),
@@ -169,7 +171,8 @@ RULES: Final = (
         "api-versions",
         "warning",
         "Segment keeps all versions of an API that a destination uses in versioning-info.ts.",
-        "Put the version into the URL if the API allows it, or add it to that file by hand.",
+        "Put the version into the URL if the API allows it, or write it into that file of the pack,"
+        " between the marks `// By hand`.",
         _TEMPLATE,
         actions.api_versions,
     ),
@@ -178,7 +181,7 @@ RULES: Final = (
         "secret-type",
         "error",
         "Segment shows other settings as text, and keeps them in logs and in version control.",
-        "Give the setting `format: password`; if it is no secret, give it another name.",
+        "Give the setting `format: password`; if it is not a secret, give it another name.",
         _SECRETS,
         catalog.secret_types,
         BOTH,
@@ -496,6 +499,14 @@ RULES: Final = (
         "live-stricter",
         breaking.field_stricter,
         "Keep the limits, and let the partner refuse what it does not take.",
+    ),
+    Rule(
+        "live-unseen",
+        "warning",
+        "Values that the live version takes may be refused, and nothing that is published tells.",
+        "Compare with the definition of the live version: `destinations diff OLD NEW`.",
+        _LIVE,
+        breaking.limits_unseen,
     ),
     _breaking(
         "live-scheme",

@@ -14,6 +14,20 @@ FaultKind = Literal["invalid", "script", "external", "bitmap", "text"]
 
 _NAMESPACE: Final = "http://www.w3.org/2000/svg"
 _SCRIPTS: Final = frozenset({"script", "foreignObject", "iframe", "handler", "listener"})
+_DRAWN: Final = frozenset(
+    {
+        *("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "image"),
+        "use",
+    }
+)
+_NOT_DRAWN: Final = frozenset(
+    {
+        *("defs", "symbol", "clipPath", "mask", "marker", "pattern", "metadata", "title", "desc"),
+        *("linearGradient", "radialGradient", "filter"),
+    }
+)
+"""Elements within which nothing is drawn, unless something else refers to it."""
+
 _ANIMATED: Final = frozenset({"set", "animate", "animateTransform", "animateMotion"})
 _URL: Final = re.compile(r"url\(\s*['\"]?\s*(?!['\"]?#)([^'\")\s]+)", re.IGNORECASE)
 _IMPORT: Final = re.compile(r"@import\b", re.IGNORECASE)
@@ -50,7 +64,7 @@ class Svg:
 
 
 def read_svg(data: bytes) -> Svg:
-    """Return what is known of an image; one that is no SVG has a fault ``invalid``."""
+    """Return what is known of an image; what is not an SVG has a fault ``invalid``."""
     reader = _Reader()
     reader.read(data)
     return reader.svg
@@ -64,6 +78,8 @@ class _Reader:
     def __init__(self) -> None:
         self.svg = Svg()
         self._depth = 0
+        self._hidden_depth = 0
+        self._is_drawn = False
         self._style: list[str] | None = None
         self._style_line = 1
         self._parser = expat.ParserCreate(namespace_separator=" ")
@@ -85,6 +101,9 @@ class _Reader:
             self.svg.faults.append(Fault("invalid", error.lineno, message))
         except _DocumentTypeError:
             self._fault("invalid", "has a document type (<!DOCTYPE>): remove it")
+        else:
+            if not self._is_drawn and not self.svg.faults:
+                self.svg.faults.append(Fault("invalid", 1, "draws nothing: expected paths"))
 
     def _fault(self, kind: FaultKind, message: str) -> None:
         line = max(self._parser.CurrentLineNumber, 1)
@@ -102,6 +121,10 @@ class _Reader:
         self._depth += 1
         if self._depth == 1:
             self._root(namespace, local, attributes)
+        if local in _NOT_DRAWN:
+            self._hidden_depth += 1
+        elif local in _DRAWN and not self._hidden_depth:
+            self._is_drawn |= local != "path" or bool(attributes.get("d", "").strip())
         if local in _SCRIPTS:
             self._fault("script", f"has <{local}>: a logo is a picture, without code")
         elif local == "image":
@@ -139,6 +162,8 @@ class _Reader:
 
     def _end(self, name: str) -> None:
         self._depth -= 1
+        if name.rpartition(" ")[2] in _NOT_DRAWN:
+            self._hidden_depth -= 1
         if name.rpartition(" ")[2] == "style" and self._style is not None:
             text = "".join(self._style)
             self._style = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, Final
 
 from destinations.kit.portal import Row, Verdict
@@ -29,7 +30,8 @@ class Places:
     """The places of a pack's parts in Segment's repositories."""
 
     def __init__(self, slug: str, exported_slug: str) -> None:
-        self.folder = f"packages/destination-actions/src/destinations/{slug}"
+        self.tests = f"src/destinations/{slug}"
+        self.folder = f"packages/destination-actions/{self.tests}"
         self.page = f"src/connections/destinations/catalog/{exported_slug}"
         self.code = f"action-destinations/{self.folder}"
         self.docs = f"segment-docs/{self.page}"
@@ -51,6 +53,10 @@ def _joined(*parts: str) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
+
+
 def _description(publication: Publication) -> str:
     return " ".join(publication.definition.description.split())
 
@@ -67,7 +73,6 @@ def pull_request(publication: Publication, places: Places, findings: Sequence[Fi
     left_out = () if exported is None else exported.left_out
     return _joined(
         f"# {title}",
-        "The heading is the title of the pull request; the rest is its text.",
         "## Summary",
         _description(publication),
         _actions(publication),
@@ -119,8 +124,8 @@ def _actions(publication: Publication) -> str:
 
 def _compatibility(findings: Sequence[Finding]) -> str:
     live = [one for one in findings if one.rule.id.startswith("live-")]
-    broken = [f"- {one.issue.message}." for one in live if one.level == "error"]
-    notes = [f"- {one.issue.message}." for one in live if one.level == "warning"]
+    broken = [f"- {_sentence(one.issue.message)}" for one in live if one.level == "error"]
+    notes = [f"- {_sentence(one.issue.message)}" for one in live if one.level == "warning"]
     text = (
         "Compared with the `metadata.json` that is live, this breaks what customers have set up:"
         if broken
@@ -133,7 +138,7 @@ def _compatibility(findings: Sequence[Finding]) -> str:
 def _left_out(messages: Sequence[str]) -> str:
     if not messages:
         return ""
-    lines = [f"- {message}." for message in dict.fromkeys(messages)]
+    lines = [f"- {_sentence(message)}" for message in dict.fromkeys(messages)]
     return _joined("Left to Segment or the partner:", "\n".join(lines))
 
 
@@ -166,7 +171,6 @@ def docs_pull_request(publication: Publication, places: Places) -> str:
     definition = publication.definition
     return _joined(
         f"# Add the page of the destination {definition.name}",
-        "The heading is the title of the pull request; the rest is its text.",
         f"The page says how to set up {definition.name}, and what each of its actions does. It is"
         f" made from the destination's definition, and every code sample on it was run.",
         f"Location: `{places.page}/index.md`"
@@ -312,27 +316,29 @@ def _statuses(row: Row) -> str:
 # -- checklists ------------------------------------------------------------------------------------
 
 
+def _item(finding: Finding) -> str:
+    """Return a finding as an item, with its file where the message does not name its subject."""
+    issue, message = finding.issue, finding.issue.message
+    name = PurePath(issue.file or "").name
+    if finding.rule.id.startswith("image-") or finding.rule.id in {"mark-square", "logo-lockup"}:
+        message = f"`{name}` {message}"
+    elif finding.rule.id.startswith("docs-") and name:
+        message = f"`{name}`, line {issue.line}: {message}"
+    return f"- [ ] {_sentence(message)} {finding.rule.fix}"
+
+
 def _open(findings: Sequence[Finding]) -> str:
     """Return what the definition still lacks, as items."""
-    lines = [
-        f"- [ ] {one.issue.message[:1].upper()}{one.issue.message[1:]}. {one.rule.fix}"
-        for one in findings
-        if one.level == "error"
-    ]
+    lines = [_item(one) for one in findings if one.level == "error"]
     if not lines:
         return ""
     return _joined("## Open", "`destinations publish check` found this:", "\n".join(lines))
 
 
 def _warned(findings: Sequence[Finding]) -> str:
-    found = {one.rule.id: one for one in findings if one.level == "warning"}
-    if not found:
+    lines = [_item(one) for one in findings if one.level == "warning"]
+    if not lines:
         return ""
-    lines = [
-        f"- [ ] {one.issue.message[:1].upper()}{one.issue.message[1:]}. {one.rule.fix}"
-        for one in findings
-        if one.level == "warning"
-    ]
     return _joined("## To look at", "Reviewers may ask about these:", "\n".join(lines))
 
 
@@ -363,17 +369,21 @@ def actions_checklist(
         _items(
             "Fork `segmentio/action-destinations`, and install it as its `docs/create.md` says.",
             "Copy the folder `action-destinations` over the checkout.",
-            f"Run `yarn types` and `yarn jest --testPathPattern='./{places.folder}'`; then"
-            " `git status` shows only this folder.",
+            "Run `yarn build`, and what Segment's CI runs: `yarn types`,"
+            " `yarn generate:metadata-payload`, `yarn validate`, `yarn lint`, and"
+            f" `yarn cloud test --testPathPattern={places.tests}`. None of them changes a file of"
+            " the folder; then `git status` shows only this folder.",
             "Send events of each action with the local server (`./bin/run serve`) and a real"
             " account, and look at them in your product.",
-            "Open the pull request with `pull-request.md`, and tick what you did. It must hold one"
-            " integration, and no change of the list of all destinations: Segment adds it.",
+            "Open the pull request with `pull-request.md`: its heading is the title, and the rest"
+            " the text. Tick what you did. It must hold one integration, and no change of the list"
+            " of all destinations: Segment adds it.",
         ),
         "## The page",
         _items(
             "Fork `segmentio/segment-docs`, and copy the folder `segment-docs` over the checkout.",
-            "Open the pull request with `docs-pull-request.md`: one of its own.",
+            "Open a pull request of its own with `docs-pull-request.md`: its heading is the title,"
+            " and the rest the text.",
         ),
         "## The catalog",
         _items(

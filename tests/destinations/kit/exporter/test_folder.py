@@ -66,6 +66,20 @@ def test_again(acme: Path, into: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
 
 
+def test_names_of_each_file(tmp_path: Path) -> None:
+    """An action has another name in `index.ts` only beside what that file imports."""
+    definition = Definition()
+    for slug, request in (("setUser", "setUser"), ("ping", None), ("send", None)):
+        definition.add_action(slug, request)
+    index = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out").files["index.ts"]
+    assert "import setUser from './setUser'\n" in index
+    assert "\n    setUser,\n" in index
+    assert "import { ping } from './requests'\n" in index
+    for name in ("ping", "send"):
+        assert f"import {name}2 from './{name}'\n" in index
+        assert f"    {name}: {name}2" in index
+
+
 def test_check(acme: Path, into: Path) -> None:
     """It names what would change, and writes nothing."""
     assert export_segment(acme, into, check=True).changed == ()
@@ -114,7 +128,9 @@ def test_stale_code_by_hand(acme: Path, into: Path) -> None:
     assert _tree(into) == before
 
 
-@pytest.mark.parametrize("name", ["index.ts", "track/index.ts", "requests.ts"])
+@pytest.mark.parametrize(
+    "name", ["index.ts", "track/index.ts", "requests.ts", "versioning-info.ts"]
+)
 @pytest.mark.parametrize(
     "code", [CODE, "import a from 'a'\r\n", "// By hand: begin by hand\n", "  \n\n"], ids=ascii
 )
@@ -129,6 +145,20 @@ def test_code_by_hand_stays(acme: Path, into: Path, name: str, code: str) -> Non
     assert (into / name).read_bytes().replace(b"\r", b"") == expected.replace(
         b"acme 1.0.0", b"acme 1.0.1"
     ).replace(b"\r", b"")
+
+
+def test_versions_by_hand_without_others(tmp_path: Path) -> None:
+    """A file that names no version has a place for those that people know."""
+    definition = Definition()
+    definition.destination["transport"]["baseUrl"] = "https://api.example.com"
+    definition.cases.clear()
+    acme, into = definition.write(tmp_path / "acme"), tmp_path / "out"
+    export_segment(acme, into)
+    path = into / "versioning-info.ts"
+    assert path.read_text("utf-8").endswith("export {}\n")
+    _write_by_hand(path, "export const API_VERSION = 'basil'\n")
+    assert export_segment(acme, into).changed == ()
+    assert "'basil'" in path.read_text("utf-8")
 
 
 def test_edits_elsewhere_do_not_stay(acme: Path, into: Path) -> None:
@@ -223,6 +253,36 @@ def test_folders_of_others(acme: Path, tmp_path: Path, make: Callable[[Path], No
     export_segment(acme, folder, force=True)
     assert (folder / "track" / "index.ts").is_file()
     assert export_segment(acme, folder).changed == ()
+
+
+def test_the_export_of_another_destination(acme: Path, into: Path, tmp_path: Path) -> None:
+    """It is not replaced, unless one insists; another version of the same destination is."""
+    other = Definition()
+    other.destination["slug"] = "other"
+    folder = other.write(tmp_path / "other")
+    before = _tree(into)
+    with pytest.raises(UsageError, match=r"is the export of acme, not of other, .* add --force"):
+        export_segment(folder, into)
+    with pytest.raises(UsageError, match="is the export of acme"):
+        export_segment(folder, into, check=True)
+    assert _tree(into) == before
+    assert "identify/index.ts" in export_segment(folder, into, force=True).changed
+    with pytest.raises(UsageError, match="is the export of other, not of acme"):
+        export_segment(acme, into)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["destination.yaml", "destination.yml", "destination.json"])
+def test_the_folder_of_a_definition(acme: Path, tmp_path: Path, name: str, *, force: bool) -> None:
+    """An export never mixes with a definition, with `force` neither."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / name).write_text("{}")
+    for folder in (acme, other):
+        before = _tree(folder)
+        with pytest.raises(UsageError, match="holds a definition"):
+            export_segment(acme, folder, force=force)
+        assert _tree(folder) == before
 
 
 def test_an_empty_folder(acme: Path, tmp_path: Path) -> None:

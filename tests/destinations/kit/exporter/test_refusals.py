@@ -144,6 +144,27 @@ def _oauth2(parameters: Mapping[str, Any] | None = None, **more: Any) -> Change:
     return change
 
 
+def _named(name: str, *, inside: str = "", **spec: Any) -> Change:
+    """Add a field of a name, or a property of that name of a field; the body has it too."""
+    new = {"title": "New", "description": "It is new.", "type": "string"} | spec
+
+    def change(one: Definition) -> None:
+        properties = one.action["fields"]["properties"]
+        if inside:
+            outer = {"title": "Outer", "description": "An object.", "type": "object"}
+            properties[inside] = outer | {"properties": {name: new}}
+        else:
+            properties[name] = new
+        one.rest["json"]["new"] = {"@path": f"$.payload.{inside or name}"}
+
+    return change
+
+
+def _setting_named(name: str) -> Change:
+    new = {"title": "New", "description": "It is new.", "type": "string"}
+    return lambda one: one.destination["settings"]["properties"].update({name: new})
+
+
 SEND: Final = "/requests/sendEvent"
 NAME: Final = "/fields/properties/name"
 REFUSED: Final[Mapping[str, Refused]] = {
@@ -227,7 +248,7 @@ REFUSED: Final[Mapping[str, Refused]] = {
         lambda one: one.destination["presets"][0].update(mapping={"name": CONVERT}),
         "destination",
         "/presets/0/mapping/name",
-        "@convert has no counterpart",
+        "convert the value in the mapping of the request",
     ),
     "a conversion of items": Refused(
         _rest(
@@ -286,6 +307,36 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "/errorRules/1/when/message",
         "an expression that JavaScript does not know",
     ),
+    "a name of all objects": Refused(
+        _named("toString"), "track", "/fields/properties/toString", "every object of JavaScript"
+    ),
+    "the name of the prototype": Refused(
+        _named("__proto__"), "track", "/fields/properties/__proto__", "every object of JavaScript"
+    ),
+    "a property with a name of all objects": Refused(
+        _named("valueOf", inside="outer"),
+        "track",
+        "/fields/properties/outer/properties/valueOf",
+        "the property 'valueOf' of the field 'outer' has the name of a member",
+    ),
+    "a setting with a name of all objects": Refused(
+        _setting_named("constructor"),
+        "destination",
+        "/settings/properties/constructor",
+        "the setting 'constructor' has the name of a member",
+    ),
+    "a name beyond ASCII": Refused(
+        _named("naïve"), "track", "/fields/properties/naïve", "use ASCII letters, digits"
+    ),
+    "a field of Segment's own": Refused(
+        _named("enable_batching", type="boolean"),
+        "track",
+        "/fields/properties/enable_batching",
+        "of a field that Segment adds",
+    ),
+    "other batch keys": Refused(
+        _named("batch_keys"), "track", "/fields/properties/batch_keys", "an optional list"
+    ),
     "a computed parameter of a token": Refused(
         _oauth2({"audience": {"@path": "$.settings.apiKey"}}),
         "destination",
@@ -340,6 +391,40 @@ def test_partial(change: Change, tmp_path: Path) -> None:
     assert "501" in action
     assert "send(" not in action
     assert not [one for one in exported.deliveries if one.action == "track"]
+
+
+@pytest.mark.parametrize("name", ["toString", "__proto__", "naïve", "batch_size", "batch_bytes"])
+@pytest.mark.parametrize("inside", ["", "outer"])
+def test_partial_without_a_name(name: str, inside: str, tmp_path: Path) -> None:
+    """The field is left out, also of a preset, and its action fails with 501."""
+    definition = Definition()
+    _named(name, inside=inside)(definition)
+    mapping = {inside or name: {} if inside else "x", "name": {"@path": "$.event"}}
+    definition.destination["presets"][0]["mapping"] = mapping
+    folder = definition.write(tmp_path / "acme")
+    if inside and name.startswith("batch_"):
+        assert export_segment(folder, tmp_path / "out").refused == ()
+        return
+    exported = export_segment(folder, tmp_path / "out", partial=True)
+    for file in ("track/index.ts", "track/generated-types.ts", "index.ts", "metadata.json"):
+        assert name not in exported.files[file]
+    assert "Track is not there: a field has a name that" in exported.files["track/index.ts"]
+    assert exported.deliveries == ()
+
+
+def test_partial_without_a_setting(tmp_path: Path) -> None:
+    """A setting that code cannot have leaves no request that could be made."""
+    definition = Definition()
+    properties = definition.destination["settings"]["properties"]
+    properties["valueOf"] = properties.pop("apiKey")
+    definition.destination["settings"]["required"] = ["valueOf"]
+    definition.destination["transport"]["auth"] = {"bearer": "valueOf"}
+    definition.destination["authentication"]["fields"] = ["valueOf"]
+    definition.cases["sent"]["settings"] = {"valueOf": "placeholder-valueOf"}
+    exported = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out", partial=True)
+    assert not [name for name, text in exported.files.items() if "valueOf" in text]
+    assert "a setting has a name that code cannot have" in exported.files["track/index.ts"]
+    assert "testAuthentication" not in exported.files["index.ts"]
 
 
 def test_code_of_a_plugin() -> None:

@@ -129,14 +129,14 @@ BROKEN: Final[list[tuple[str, Change, str]]] = [
         "live-choice-removed",
         _field("plan", enum=["free"]),
         (
-            "the field plan of trackEvent has no choice 'pro' any more: customers who chose "
+            "the field plan of trackEvent no longer has the choice 'pro': customers who chose "
             "it get an error"
         ),
     ),
     (
         "live-choice-removed",
         _region(enum=["us", "uk"]),
-        "the setting region has no choice 'eu' any more: customers who chose it get an error",
+        "the setting region no longer has the choice 'eu': customers who chose it get an error",
     ),
     (
         "live-choice-removed",
@@ -161,6 +161,19 @@ BROKEN: Final[list[tuple[str, Change, str]]] = [
             "the field user of trackEvent must have the format email now: values that "
             "customers send are refused"
         ),
+    ),
+    (
+        "live-unseen",
+        _field("plan", pattern="^[a-z]+$"),
+        "no published file shows the limits that code checks: pattern of plan",
+    ),
+    (
+        "live-unseen",
+        lambda files: (
+            _field("plan", pattern="^[a-z]")(files),
+            field_of(files, "user").update({"x-refuse": [{"pattern": "^x", "message": "no"}]}),
+        ),
+        "no published file shows the limits that code checks: x-refuse of user, pattern of plan",
     ),
     (
         "live-scheme",
@@ -231,6 +244,61 @@ def test_each_change(
     found = {one.rule.id for one in findings if one.rule.id.startswith("live-")}
     # Batches go, and with them the fields that Segment gives to actions with batches.
     assert found - {rule} <= ({"live-field-removed"} if rule == "live-batching" else set())
+
+
+_AGE: Final = {
+    "title": "Age",
+    "description": "The age of the user, in years.",
+    "default": {"@path": "$.properties.age"},
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (
+            {"type": "integer", "maximum": 150},
+            {"type": "integer", "maximum": 15},
+            {"live-unseen": "maximum of age"},
+        ),
+        (
+            {"type": "integer", "maximum": 150},
+            {"type": "number", "maximum": 150},
+            {"live-type": "was integer and is number", "live-unseen": "maximum of age"},
+        ),
+        (
+            {"type": "number", "maximum": 150},
+            {"type": "number", "maximum": 15},
+            {"live-stricter": "must be at most 15 now"},
+        ),
+        ({"type": "number", "maximum": 150}, {"type": "number", "maximum": 200}, {}),
+        ({"type": "integer"}, {"type": "integer"}, {}),
+    ],
+)
+def test_limits_of_numbers(
+    written: Callable[..., Path],
+    tmp_path: Path,
+    old: dict[str, Any],
+    new: dict[str, Any],
+    found: dict[str, str],
+) -> None:
+    """Limits that the metadata shows are compared; those of whole numbers, code has to show."""
+
+    def with_age(spec: dict[str, Any]) -> Change:
+        def change(files: dict[str, Any]) -> None:
+            action_of(files)["fields"]["properties"]["age"] = {**_AGE, **spec}
+            json_ = destination_of(files)["requests"]["sendEvents"]["rest"]["json"]
+            json_["age"] = {"@path": "$.payload.age"}
+
+        return change
+
+    live = tmp_path / "live.json"
+    publication = read_publication(written(with_age(old), tmp_path / "old"))
+    live.write_text(json.dumps(publication.metadata), "utf-8")
+    findings = check(read_publication(written(with_age(new)), live))
+    assert {one.rule.id for one in findings} == found.keys()
+    for one in findings:
+        assert found[one.rule.id] in one.issue.message
 
 
 def test_every_rule_is_tested() -> None:

@@ -64,7 +64,61 @@ def test_a_pack_for_actions(written: Written, tmp_path: Path) -> None:
         "| API key | On the page Settings. |",
     ):
         assert f"{line}\n" in mail
-    assert "## Open" not in texts["CHECKLIST.md"]
+    checklist = texts["CHECKLIST.md"]
+    assert "## Open" not in checklist
+    for command in (
+        *("yarn build", "yarn types", "yarn generate:metadata-payload", "yarn validate"),
+        *("yarn lint", "yarn cloud test --testPathPattern=src/destinations/acme"),
+    ):
+        assert f"`{command}`" in checklist
+    # What is pasted has no instructions on how to paste it.
+    assert not [name for name in texts if name.endswith(".md") and "The heading is" in texts[name]]
+    assert checklist.count("its heading is the title") == 2
+
+
+def _left_out(files: dict[str, Any]) -> None:
+    destination = destination_of(files)
+    destination["events"] = {"requires": ["userId"]}
+    destination["transport"]["rateLimit"] = {"requests": 10, "per": 1}
+    destination["settings"]["properties"]["apiKey"]["pattern"] = "^place"
+
+
+def test_what_the_reviewer_is_told(written: Written, tmp_path: Path) -> None:
+    """The pull request says what is left out as facts, in whole sentences with their subjects."""
+    pack = make_pack(written(_left_out), tmp_path / "pack", force=True)
+    request = _texts(pack)["pull-request.md"]
+    part = request.partition("Left to Segment or the partner:")[2].partition("## ")[0]
+    assert {line for line in part.splitlines() if line} == {
+        "- Segment checks no fields of events (userId).",
+        "- Segment keeps no rate: it sends again what the partner refuses with 429.",
+        "- Segment does not check pattern, minLength of the setting apiKey.",
+        "- A number as the time is refused.",
+    }
+
+
+def test_items_name_what_they_are_about(written: Written, tmp_path: Path) -> None:
+    """An item has an action by its slug, and a place where the message names no subject."""
+
+    def change(files: dict[str, Any]) -> None:
+        files["publishing/mark.svg"] = files["publishing/logo.svg"]
+        del destination_of(files)["requests"]["sendEvents"]["batch"]
+        for name in ("sent", "refused"):
+            files[f"cases/{name}.yaml"]["interactions"][0]["request"]["json"] = {
+                "id": "m-1",
+                "user": "user_1",
+                "time": "2026-01-15T11:59:58Z",
+                "name": "Order Completed",
+            }
+        field_of(files, "name")["description"] = "The name, e.g. of a page."
+
+    pack = make_pack(written(change), tmp_path / "pack", force=True)
+    checklist = _texts(pack)["CHECKLIST.md"]
+    for item in (
+        "The action `trackEvent` sends each event in a request of its own. ",
+        "`mark.svg` is not square: its viewBox is 240 by 64. ",
+        "`trackEvent.yaml`, line ",
+    ):
+        assert f"\n- [ ] {item}" in checklist, checklist
 
 
 def test_what_can_follow(written: Written, tmp_path: Path) -> None:
@@ -114,11 +168,11 @@ def _manifest(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"notes.txt": "mine"}, "is no pack of `destinations publish pack`"),
-        ({"pack.json": "{"}, "is no pack"),
-        ({"pack.json": "[]"}, "is no pack"),
-        ({"pack.json": _manifest(madeBy="me")}, "is no pack"),
-        ({"pack.json": _manifest(files=None)}, "is no pack"),
+        ({"notes.txt": "mine"}, "is not a pack of `destinations publish pack`"),
+        ({"pack.json": "{"}, "is not a pack"),
+        ({"pack.json": "[]"}, "is not a pack"),
+        ({"pack.json": _manifest(madeBy="me")}, "is not a pack"),
+        ({"pack.json": _manifest(files=None)}, "is not a pack"),
         ({"pack.json": _manifest(destination="other")}, "is the pack of other"),
     ],
 )
@@ -137,6 +191,43 @@ def test_a_foreign_folder(
     assert _contents(into) == before
     write_pack(make_pack(folder, into, force=True))
     assert before.keys() | {"CHECKLIST.md"} <= _contents(into).keys()
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["destination.yaml", "destination.json"])
+def test_the_folder_of_a_definition(
+    written: Written, tmp_path: Path, name: str, *, force: bool
+) -> None:
+    """A pack never mixes with a definition, with force neither."""
+    folder = written()
+    into = tmp_path / "other"
+    into.mkdir()
+    (into / name).write_text("{}", "utf-8")
+    for place in (folder, into):
+        before = _contents(place)
+        with pytest.raises(UsageError, match="holds a definition"):
+            make_pack(folder, place, force=force)
+        assert _contents(place) == before
+
+
+def test_a_version_by_hand(written: Written, tmp_path: Path) -> None:
+    """A version in a header is asked for until it is in the file, where the next pack keeps it."""
+
+    def change(files: dict[str, Any]) -> None:
+        destination_of(files)["transport"]["headers"] = {"Acme-Version": "basil"}
+
+    into = tmp_path / "pack"
+    first = make_pack(written(change), into)
+    assert "api-versions" in [one.rule.id for one in first.findings]
+    write_pack(first)
+    path = into / CODE / "versioning-info.ts"
+    line = "export const HEADER_VERSION = 'basil'\n"
+    text = path.read_text("utf-8").replace("// By hand: end", f"{line}// By hand: end")
+    path.write_text(text, "utf-8")
+    second = make_pack(tmp_path / "acme", into)
+    assert "api-versions" not in [one.rule.id for one in second.findings]
+    assert line in _texts(second)[f"{CODE}/versioning-info.ts"]
+    assert "all versions of the API: 'basil', 'v2'." in _texts(second)["pull-request.md"]
 
 
 def test_a_manifest_names_files_elsewhere(written: Written, tmp_path: Path) -> None:
@@ -215,8 +306,10 @@ def test_force(written: Written, tmp_path: Path, change: Change, *, is_written: 
     """It writes despite errors, but neither a part of the code nor a pack without a page."""
     folder = written(change)
     if not is_written:
-        with pytest.raises((DefinitionError, UsageError)):
+        with pytest.raises((DefinitionError, UsageError)) as caught:
             make_pack(folder, tmp_path / "pack", force=True)
+        is_of_export = isinstance(caught.value, DefinitionError)
+        assert ("--force writes no pack of a part" in str(caught.value)) is is_of_export
         return
     pack = make_pack(folder, tmp_path / "pack", force=True)
     assert "no category 'Analytic'" in _texts(pack)["CHECKLIST.md"]
@@ -235,7 +328,7 @@ def test_an_update(written: Written, tmp_path: Path, live: Path) -> None:
     ]
     assert request.startswith("# Update the destination Acme\n")
     assert "no action, field, setting or choice is gone" in request
-    assert "- the default of the field user of trackEvent has changed" in request
+    assert "- The default of the field user of trackEvent has changed" in request
 
 
 def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None:
@@ -245,12 +338,12 @@ def test_a_breaking_update(written: Written, tmp_path: Path, live: Path) -> None
         field_of(files, "plan")["enum"] = ["free"]
 
     folder = written(change)
-    with pytest.raises(DefinitionError, match="has no choice 'pro' any more"):
+    with pytest.raises(DefinitionError, match="no longer has the choice 'pro'"):
         make_pack(folder, tmp_path / "pack", published=live)
     pack = make_pack(folder, tmp_path / "pack", published=live, force=True)
     request = _texts(pack)["pull-request.md"]
     assert "this breaks what customers have set up" in request
-    assert "- the field plan of trackEvent has no choice 'pro' any more" in request
+    assert "- The field plan of trackEvent no longer has the choice 'pro'" in request
 
 
 def test_options_of_the_other_kind(written: Written, tmp_path: Path) -> None:

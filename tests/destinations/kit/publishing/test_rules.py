@@ -248,15 +248,40 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
         "destination.yaml",
         "no request tests the credentials",
     ),
-    ("action-names", lambda files: _new_action(files, "http"), "http.yaml", "name of a file"),
+    *(
+        (
+            "action-names",
+            lambda files, slug=slug: _new_action(files, slug),
+            f"{slug}.yaml",
+            f"the code of {slug} is exported to the folder {slug}Action",
+        )
+        for slug in ("http", "index", "metadata", "Requests", "con", "node_modules")
+    ),
     (
         "action-names",
         lambda files: _new_action(files, "TrackEvent"),
         "trackEvent.yaml",
-        "are one folder",
+        "the code of trackEvent is exported to the folder trackEventAction",
     ),
     ("field-names", _field("user id"), "trackEvent.yaml", "'user id' has a name"),
     ("field-names", _setting("1st"), "destination.yaml", "'1st' has a name"),
+    ("field-names", _setting("toString"), "destination.yaml", "every object of JavaScript has"),
+    *(
+        ("field-names", _field(name), "trackEvent.yaml", f"the field {name!r} has")
+        for name in (
+            *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"),
+            *("toLocaleString", "toString", "valueOf", "__proto__", "__defineGetter__"),
+            *("__defineSetter__", "__lookupGetter__", "__lookupSetter__", "naïve", "größe"),
+            *("enable_batching", "batch_size", "batch_bytes"),
+        )
+    ),
+    ("field-names", _field("batch_keys", default="id"), "trackEvent.yaml", "an optional list"),
+    (
+        "field-names",
+        _field("outer", type="object", properties={"toString": {"type": "string"}}),
+        "trackEvent.yaml",
+        "the property 'toString' of the field 'outer' has",
+    ),
     (
         "api-versions",
         _set("transport.headers", {"Acme-Version": "basil"}),
@@ -326,6 +351,12 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     ("logo-missing", _image("logo", None), "logo.svg", "there is no publishing/logo.svg"),
     ("mark-missing", _image("mark", None), "mark.svg", "there is no publishing/mark.svg"),
     ("image-invalid", _image("logo", "<svg"), "logo.svg", "is not XML"),
+    (
+        "image-invalid",
+        _image("mark", '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"/>'),
+        "mark.svg",
+        "draws nothing",
+    ),
     ("image-script", _inner("<script>1</script>"), "logo.svg", "has <script>"),
     ("image-external", _inner("<use href='https://example.com/a.svg#b'/>"), "logo.svg", "leads"),
     ("image-bitmap", _inner("<image href='data:image/png;base64,AA'/>"), "logo.svg", "<image>"),
@@ -348,13 +379,13 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     (
         "docs-lint",
         lambda files: field_of(files, "name").update(description="The name, e.g. of a feature."),
-        "acme.md",
+        "trackEvent.yaml",
         "[latin]",
     ),
     (
         "docs-style",
         lambda files: field_of(files, "name").update(description="Acme will show this name."),
-        "acme.md",
+        "trackEvent.yaml",
         "[will]",
     ),
     (
@@ -395,6 +426,7 @@ _FOLLOWS: Final[dict[str, set[str]]] = {
     "event-time": {"docs-page"},
     "presets": {"docs-page"},
     "preset-fields": {"docs-page"},
+    "field-names": {"batch-keys"},
 }
 
 
@@ -410,6 +442,72 @@ def test_texts_of_rules() -> None:
         assert all((rule.why.endswith("."), rule.fix.endswith(".")))
         assert rule.source
     assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+def _template(text: str) -> Change:
+    return lambda files: files.update({"page/overview.md.j2": text})
+
+
+def _two_alike(files: dict[str, Any]) -> None:
+    for key in ("name", "plan"):
+        field_of(files, key)["description"] = "What it is, e.g. a word."
+
+
+_LINES: Final = "It counts what users do.\n\nThis is shown, e.g. on a page, and so on.\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "places"),
+    [
+        (_set("description", "Acme counts, e.g. clicks."), [("destination", "/description")]),
+        (
+            _setting("zone", description="A zone, e.g. of Acme."),
+            [("destination", "/settings/properties/zone/description")],
+        ),
+        (
+            lambda files: action_of(files).update(description="It sends, e.g. an event."),
+            [("trackEvent", "/description")],
+        ),
+        (
+            lambda files: field_of(files, "name").update(description="A name. E.g. *a*|b_c."),
+            [("trackEvent", "/fields/properties/name/description")],
+        ),
+        (
+            _two_alike,
+            [
+                ("trackEvent", "/fields/properties/name/description"),
+                ("trackEvent", "/fields/properties/plan/description"),
+            ],
+        ),
+        (_set("description", _LINES), [("destination", "/description")]),
+        (_template("It counts.\n\nIt shows, e.g. users."), [("overview.md", "")]),
+    ],
+)
+def test_places_of_the_page(
+    written: Callable[..., Path], change: Change, places: list[tuple[str, str]]
+) -> None:
+    """A finding in the page is one at the text that it comes from, with the line of the words."""
+    folder = written(change)
+    issues = [
+        one.issue for one in check(read_publication(folder)) if "[latin]" in one.issue.message
+    ]
+    assert [(Path(str(one.file)).stem, one.path) for one in issues] == places
+    for one in issues:
+        assert one.line is not None
+        line = Path(str(one.file)).read_text("utf-8").splitlines()[one.line - 1]
+        assert "e.g." in line.lower()
+
+
+def test_a_generated_sentence(written: Callable[..., Path]) -> None:
+    """A sentence that no text of the definition holds is quoted, with the name of the page."""
+    text = "{{ name }} counts{{ ',' }} {{ 'e.g' }}. clicks of users."
+    issues = [
+        one.issue
+        for one in check(read_publication(written(_template(text))))
+        if "[latin]" in one.issue.message
+    ]
+    assert [(one.file, one.line) for one in issues] == [(None, None)]
+    assert "the page acme.md, which is generated, says 'Acme counts, e.g." in issues[0].message
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ HEAD = (
     ' viewBox="0 0 8 8">'
 )
 
+PATH = "<path d='M0 0h8v8z'/>"
+
 FAULTS = [
     ("", "invalid", "the file is empty"),
     ("PNG", "invalid", "is not XML"),
@@ -34,6 +36,9 @@ FAULTS = [
     (f"{HEAD}<image href='a.png'/></svg>", "bitmap", "has an embedded <image>"),
     (f"{HEAD}<use href='data:image/png;base64,AA'/></svg>", "bitmap", "has embedded data"),
     (f"{HEAD}<text>a</text></svg>", "text", "has <text>"),
+    (f"{HEAD}</svg>", "invalid", "draws nothing: expected paths"),
+    (f"{HEAD}<g><path d=' '/></g></svg>", "invalid", "draws nothing"),
+    (f"{HEAD}<title>Acme</title><defs><path d='M0 0h8'/></defs></svg>", "invalid", "draws nothing"),
 ]
 
 
@@ -65,7 +70,7 @@ def test_lines() -> None:
 )
 def test_sizes(attributes: str, view_box: object, ratio: float | None) -> None:
     """The size is that of the viewBox, else of width and height where they are numbers."""
-    svg = read_svg(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}/>'.encode())
+    svg = read_svg(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}>{PATH}</svg>'.encode())
     assert svg.faults == []
     assert (svg.view_box, svg.ratio) == (view_box, ratio)
 
@@ -74,10 +79,10 @@ def test_sizes(attributes: str, view_box: object, ratio: float | None) -> None:
     "text",
     [
         f"{HEAD}<defs><g id='a'/></defs><use href='#a'/><use xlink:href='#a'/></svg>",
-        f"{HEAD}<g fill='url(#a)' style=\"stroke: url('#a')\"/></svg>",
-        f"{HEAD}<style>g {{fill: url(#a)}}</style></svg>",
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- made by hand -->\n{HEAD}</svg>',
-        f"\ufeff{HEAD}<title>Acme</title></svg>",
+        f"{HEAD}<g fill='url(#a)' style=\"stroke: url('#a')\"/>{PATH}</svg>",
+        f"{HEAD}<style>g {{fill: url(#a)}}</style>{PATH}</svg>",
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- made by hand -->\n{HEAD}{PATH}</svg>',
+        f"\ufeff{HEAD}<title>Acme</title>{PATH}</svg>",
     ],
 )
 def test_what_is_right(text: str) -> None:
