@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
 from destinations.kit.exporter.index import kept_by_segment
+from destinations.kit.publishing.catalog_rules import case_secrets, secret_defaults
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
 from destinations.segment.json_pointer import pointer
@@ -88,7 +89,15 @@ def preset_fields(publication: Publication) -> Iterator[Issue]:
 def exports(publication: Publication) -> Iterator[Issue]:
     """Yield what an export refuses."""
     if publication.exported is not None:
-        yield from publication.exported.refused
+        # Secrets have rules of their own, which say more.
+        secret = {*_places(secret_defaults(publication)), *_places(case_secrets(publication))}
+        for issue in publication.exported.refused:
+            if (issue.file, issue.path) not in secret:
+                yield issue
+
+
+def _places(issues: Iterable[Issue]) -> Iterator[tuple[str | None, str]]:
+    return ((issue.file, issue.path) for issue in issues)
 
 
 def batches(publication: Publication) -> Iterator[Issue]:
