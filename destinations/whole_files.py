@@ -149,6 +149,9 @@ def _roll_back(target: Path) -> None:
                 if old.exists() and not path.exists() and _is_within(target, name):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     old.replace(path)
+            for name in journal["folders"]:
+                if _is_within(target, name):
+                    _remove_folder(target / name)
         except (ValueError, KeyError, TypeError, FileNotFoundError):
             if (left / "old").exists():  # nobody knows whose contents these are
                 continue
@@ -163,10 +166,6 @@ def _take_back(target: Path, name: str, old: Path, digest: str, was_there: bool)
         return
     if not was_there:
         path.unlink()
-        parent = (target / name).parent
-        while parent != target and not any(parent.iterdir()):
-            parent.rmdir()
-            parent = parent.parent
     elif old.exists():
         old.replace(path)
 
@@ -221,6 +220,15 @@ def _put(
             (name, _digest(content), (target / name).exists()) for name, content in files.items()
         ],
         "obsolete": obsolete,
+        "folders": sorted(
+            {
+                parent.as_posix()
+                for name in files
+                for parent in PurePosixPath(name).parents
+                if not (target / parent).exists()
+            },
+            reverse=True,
+        ),
     }
     _write(fresh / _JOURNAL, json.dumps(journal).encode())
     for number, name in enumerate(files):
