@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
-__all__ = ["files_written", "folder_made", "make_file", "replace_file"]
+from destinations.folder_lock import folder_locked
+
+__all__ = [
+    "files_written",
+    "folder_made",
+    "is_interrupted",
+    "make_file",
+    "replace_file",
+    "roll_back",
+]
+
+_JOURNAL: Final = "journal.json"
+"""Says in a hidden folder which files are about to be replaced, once all contents are written."""
 
 
 def make_file(path: Path, content: bytes) -> None:
@@ -62,11 +77,12 @@ def files_written(
 
     All contents are on the disk before the first file gets its name. A process that is killed
     leaves a hidden folder, whose name ends with ``.new``: next to a new folder, within one that
-    was there.
+    was there. The next one that writes here clears it, and undoes what was half done. Raises
+    `OSError` (EBUSY) while another process writes into the folder.
     """
-    with contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
         try:
-            fresh = _put(folder, files, obsolete, undo)
+            fresh = _put(folder, files, list(obsolete), undo, held)
         except OSError as error:  # the hidden folder is no place that anybody knows
             raise OSError(error.errno, error.strerror, str(folder)) from None
         yield
@@ -74,27 +90,147 @@ def files_written(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def is_interrupted(folder: Path) -> bool:
+    """Return whether a process that wrote into a folder was killed, or writes now."""
+    return any((left / _JOURNAL).exists() for left in _left_within(folder.resolve()))
+
+
+def roll_back(folder: Path) -> None:
+    """Undo what killed processes left half done in a folder, and clear what they left.
+
+    A file that somebody changed since then stays. Raises `OSError`, with EBUSY while another
+    process writes into the folder.
+    """
+    target = folder.resolve()
+    for left in _left_beside(target):
+        if not (left / _JOURNAL).exists():
+            _clear(left)
+    if any(_left_within(target)):
+        with folder_locked(target) as is_locked:
+            if is_locked:
+                _roll_back(target)
+
+
+def _left_within(target: Path) -> list[Path]:
+    return _left_beside(target / "files")
+
+
+def _left_beside(path: Path) -> list[Path]:
+    """Return the hidden folders that `_beside` has named, of processes that live or are gone."""
+    try:
+        found = sorted(path.parent.glob(f".{_escaped(path.name)}.{'[0-9a-f]' * 8}.new"))
+    except OSError:
+        return []
+    return [one for one in found if one.is_dir() and not one.is_symlink()]
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{one}]" if one in "*?[" else one for one in name)
+
+
+def _clear(left: Path) -> None:
+    """Remove a hidden folder if the process that made it is gone."""
+    with contextlib.suppress(OSError), folder_locked(left) as is_locked:
+        if is_locked:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _roll_back(target: Path) -> None:
+    """Undo what is half done in a folder that is locked: whoever began it is gone."""
+    for left in _left_within(target):
+        try:
+            journal = json.loads((left / _JOURNAL).read_bytes())
+            files, obsolete = journal["files"], journal["obsolete"]
+            for number, (name, digest, was_there) in enumerate(files):
+                if not (left / "new" / name).exists():
+                    _take_back(target, name, left / "old" / str(number), digest, was_there)
+            for number, name in enumerate(obsolete, len(files)):
+                old, path = left / "old" / str(number), target / name
+                if old.exists() and not path.exists() and _is_within(target, name):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    old.replace(path)
+            for name in journal["folders"]:
+                if _is_within(target, name):
+                    _remove_folder(target / name)
+        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            if (left / "old").exists():  # nobody knows whose contents these are
+                continue
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _take_back(target: Path, name: str, old: Path, digest: str, was_there: bool) -> None:  # noqa: FBT001 - as the journal has it
+    if not _is_within(target, name):
+        return
+    path = (target / name).resolve()
+    if not path.is_file() or _digest(path.read_bytes()) != digest:
+        return
+    if not was_there:
+        path.unlink()
+    elif old.exists():
+        old.replace(path)
+
+
+def _is_within(target: Path, name: str) -> bool:
+    parts = PurePosixPath(name)
+    is_plain = not parts.is_absolute() and ".." not in parts.parts
+    return is_plain and (target / name).resolve().is_relative_to(target)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _put(
-    folder: Path, files: Mapping[str, bytes], obsolete: Iterable[str], undo: contextlib.ExitStack
+    folder: Path,
+    files: Mapping[str, bytes],
+    obsolete: Sequence[str],
+    undo: contextlib.ExitStack,
+    held: contextlib.ExitStack,
 ) -> Path:
     """Write files, and note how all is undone; returns a hidden folder that is to be removed."""
     target = folder.resolve()
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    roll_back(target)
     _make_folder(target.parent, undo.callback)
     is_new = not target.exists()
+    if not is_new:
+        held.enter_context(folder_locked(target))
     # Within a folder that is there: it may be writable while the one around it is not.
     fresh = _beside(target if is_new else target / "files")
     undo.callback(shutil.rmtree, fresh, ignore_errors=True)
     new, old = fresh / "new", fresh / "old"
-    new.mkdir(parents=True)
+    fresh.mkdir()
+    held.enter_context(folder_locked(fresh))
+    new.mkdir()
     for name, content in files.items():
         (new / name).parent.mkdir(parents=True, exist_ok=True)
         _write(new / name, content)
     if is_new:
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise OSError(errno.EBUSY, "another process has written it meanwhile") from None
+            raise
         undo.callback(shutil.rmtree, target, ignore_errors=True)
         return fresh
+    journal: dict[str, Any] = {
+        "files": [
+            (name, _digest(content), (target / name).exists()) for name, content in files.items()
+        ],
+        "obsolete": obsolete,
+        "folders": sorted(
+            {
+                parent.as_posix()
+                for name in files
+                for parent in PurePosixPath(name).parents
+                if not (target / parent).exists()
+            },
+            reverse=True,
+        ),
+    }
+    _write(fresh / _JOURNAL, json.dumps(journal).encode())
     for number, name in enumerate(files):
         _move(new / name, target / name, old / str(number), undo.callback)
     for number, name in enumerate(obsolete, len(files)):

@@ -186,6 +186,7 @@ def pack(  # noqa: PLR0913 - each option is one
         force=force,
         seed=seed,
         key=key,
+        check_only=only_check,
     )
     stale = stale_files(made)
     if only_check:

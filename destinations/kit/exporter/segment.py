@@ -16,6 +16,7 @@ from destinations.definition import (
     Preset,
 )
 from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import read_input
 from destinations.definition.reads import Shape, unreadable
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter.actions import ActionFile, write_action
@@ -35,9 +36,12 @@ from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExp
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
+    check_edits,
     check_folder,
     check_owned,
+    edited_files,
     stale_files,
+    with_digests,
     with_hand_written,
     write_folder,
 )
@@ -48,9 +52,11 @@ from destinations.kit.exporter.names import faulty_names, without_names
 from destinations.kit.exporter.requests import RequestFile, write_requests
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
+from destinations.kit.real_secrets import secrets_in_cases
 from destinations.kit.testing.subject import Subject, subject_in
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
+from destinations.whole_files import is_interrupted, roll_back
 
 __all__ = ["Exported", "export_segment", "exported_slug"]
 
@@ -72,8 +78,9 @@ class Exported:
     """The folder, its files by path, and what is not in it.
 
     ``refused`` cannot be said there; ``left_out`` changes nothing of what is sent. ``changed`` are
-    the files that differ from those in the folder, or are to be taken out of it. ``deliveries`` are
-    what the tests of the folder send.
+    the files that differ from those in the folder, or are to be taken out of it; ``edited`` are
+    those among them that somebody changed outside of the places for code by hand. ``deliveries``
+    are what the tests of the folder send.
     """
 
     folder: Path
@@ -82,6 +89,7 @@ class Exported:
     left_out: tuple[Issue, ...]
     changed: tuple[str, ...]
     deliveries: tuple[CaseDelivery, ...] = ()
+    edited: tuple[str, ...] = ()
 
 
 def exported_slug(slug: str) -> str:
@@ -97,7 +105,8 @@ def export_segment(
     With ``check`` nothing is written, and ``changed`` says what would be. Raises
     `RefusedExportError` with all that cannot be said there, unless ``partial``: then an error of
     status 501 stands in its place. Raises `UsageError` for a folder that is not an export of this
-    destination, unless ``force``, for one that holds a definition, and if it cannot be written.
+    destination, or has files that somebody changed since, unless ``force``, for one that holds a
+    definition, and if it cannot be written.
     """
     files = DefinitionFiles.read(folder)
     definition = files.load()
@@ -106,11 +115,20 @@ def export_segment(
     written = export.files()
     if findings.refused and not partial:
         raise RefusedExportError(findings.refused)
+    if not check:
+        try:
+            roll_back(into)
+        except OSError as error:
+            raise UsageError(f"cannot write {into}: {error.strerror}") from error
     try:
         check_folder(into, definition.slug, force=force)
         written, stale = _merged(into, written, force=force)
+        # Where an export was interrupted, files do not fit each other; the next one mends that.
+        edited = [] if is_interrupted(into) else edited_files(into, written, stale)
     except OSError as error:  # such as a folder in one that cannot be looked into
         raise UsageError(f"cannot read {into}: {error.strerror}") from error
+    if not check and not force:
+        check_edits(into, edited)
     changed = [name for name, text in written.items() if _content(into / name) != text] + stale
     if not check and changed:
         write_folder(into, written, stale)
@@ -121,6 +139,7 @@ def export_segment(
         tuple(findings.left_out),
         tuple(changed),
         export.deliveries,
+        tuple(edited),
     )
 
 
@@ -135,7 +154,7 @@ def _merged(
 
 def _content(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_input(path).decode()  # Segment's formatter refuses other line ends than ours
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -178,6 +197,11 @@ class _Export:
             kept_by_segment(definition),
         )
         self._note_events()
+        for key in definition.secret_settings:
+            if "default" in definition.settings["properties"][key]:
+                message = "its default would be public, in index.ts and metadata.json: remove it"
+                place = pointer("settings", "properties", key, "default")
+                findings.refuse(DESTINATION, place, message)
         fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
         for slug in definition.actions.keys() - definition.event_actions.keys():
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
@@ -199,8 +223,9 @@ class _Export:
             self._modules |= requests.modules | {"http"}
             found["requests.ts"] = _exported(definition, requests.source)
         found["generated-types.ts"] = types_source("Settings", settings.fields)
-        # Segment's reviews ask for versions here that are in no URL, so that people add them.
-        found["versioning-info.ts"] = _exported(definition, f"{BY_HAND}\n{versions.source()}")
+        found["versioning-info.ts"] = (
+            _exported(definition, versions.source(), by_hand=False) + f"\n{BY_HAND}"
+        )
         metadata = {}
         for slug, file in actions.items():
             self._modules |= file.modules
@@ -228,7 +253,7 @@ class _Export:
         found |= self._tests(requests)
         for module in self._all_modules():
             found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
-        return dict(sorted(found.items()))
+        return dict(sorted(with_digests(found).items()))
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -344,9 +369,15 @@ class _Export:
         if definition.authentication is not None:
             actions[AUTHENTICATION] = definition.authentication.test
         actions = {one: name for one, name in actions.items() if name not in requests.refused}
-        deliveries = list(
-            case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))
-        )
+        secrets = secrets_in_cases(self._subject.folder, definition)
+        for issues in secrets.values():
+            self._findings.refused.extend(issues)
+        kept = kept_by_segment(definition)
+        deliveries = [
+            one
+            for one in case_deliveries(self._subject, actions, requests.batched, kept)
+            if one.case not in secrets
+        ]
         self.deliveries = tuple(deliveries)
         if not deliveries:
             return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from destinations.errors import Issue
 from destinations.kit.exporter.index import kept_by_segment
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.names import faulty_names
+from destinations.kit.publishing.catalog_rules import case_secrets, secret_defaults
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
 from destinations.segment.json_pointer import pointer
@@ -87,10 +88,17 @@ def preset_fields(publication: Publication) -> Iterator[Issue]:
 def exports(publication: Publication) -> Iterator[Issue]:
     """Yield what an export refuses, but for names, which have a rule of their own."""
     if publication.exported is not None:
+        # Names and secrets have rules of their own, which say more.
         names = {(one.stem, one.path) for one in faulty_names(publication.definition)}
+        secret = {*_places(secret_defaults(publication)), *_places(case_secrets(publication))}
         for issue in publication.exported.refused:
-            if (Path(issue.file or "").stem, issue.path) not in names:
+            is_named = (Path(issue.file or "").stem, issue.path) in names
+            if not is_named and (issue.file, issue.path) not in secret:
                 yield issue
+
+
+def _places(issues: Iterable[Issue]) -> Iterator[tuple[str | None, str]]:
+    return ((issue.file, issue.path) for issue in issues)
 
 
 def batches(publication: Publication) -> Iterator[Issue]:

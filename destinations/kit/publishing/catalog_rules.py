@@ -14,11 +14,13 @@ from destinations.kit.publishing.categories import CATEGORIES, nearest_categorie
 from destinations.kit.publishing.page_places import PagePlaces
 from destinations.kit.publishing.publication import FOLDER, LOGO, MARK, Publication
 from destinations.kit.publishing.svg import FaultKind, Svg, read_svg
+from destinations.kit.real_secrets import has_token, keys_in, secrets_in_cases
 from destinations.segment.json_pointer import pointer
 
 __all__ = [
     "account_fields",
     "account_secrets",
+    "case_secrets",
     "catalog_description",
     "catalog_description_length",
     "categories_missing",
@@ -43,6 +45,7 @@ __all__ = [
     "logo_missing",
     "mark_missing",
     "mark_square",
+    "secret_defaults",
     "secret_fields",
     "secret_types",
     "support_missing",
@@ -67,7 +70,6 @@ _REFUSED_BY_CI: Final = re.compile(
     r"(?:^|[^A-Za-z0-9])(key|token|secret|password|code)(?:$|[^A-Za-z0-9])", re.IGNORECASE
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_TOKEN: Final = re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{20,}")
 
 
 # -- secrets ---------------------------------------------------------------------------------------
@@ -100,6 +102,22 @@ def _secret_word(key: str, *, is_text: bool) -> str:
     if words and words[-1] in _NO_SECRET:  # accessKeyId
         return ""
     return next((word for word in words if word in _SECRET_WORDS), "")
+
+
+def secret_defaults(publication: Publication) -> Iterator[Issue]:
+    """Yield the secret settings with a default, which everybody would read."""
+    definition = publication.definition
+    for key in definition.secret_settings:
+        if "default" in definition.settings["properties"][key]:
+            place = pointer("settings", "properties", key, "default")
+            message = f"the secret setting {key} has a default, which the catalog would show"
+            yield publication.issue(message, place)
+
+
+def case_secrets(publication: Publication) -> Iterator[Issue]:
+    """Yield what looks like a real secret in the cases."""
+    found = secrets_in_cases(publication.subject.folder, publication.definition)
+    yield from (issue for issues in found.values() for issue in issues)
 
 
 def secret_fields(publication: Publication) -> Iterator[Issue]:
@@ -247,7 +265,7 @@ def account_secrets(publication: Publication) -> Iterator[Issue]:
         texts.append((f"/publishing/testAccount/fields{pointer(key)}", str(text)))
     for place, text in texts:
         without_urls = re.sub(r"https?://\S+|\S+@\S+", "", text)
-        if _TOKEN.search(without_urls):
+        if has_token(without_urls) or any(keys_in(text)):
             yield publication.issue("the text holds what looks like a secret", place)
 
 

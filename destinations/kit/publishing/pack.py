@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from destinations.definition import is_definition
+from destinations.definition.input_files import read_input
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import exported_slug
+from destinations.kit.exporter.folder import check_edits, check_owned
 from destinations.kit.partner_page import PUBLISHED, SUBMISSION, render_page
 from destinations.kit.portal import CHECKS, Row
 from destinations.kit.publishing import texts
@@ -19,7 +21,7 @@ from destinations.kit.publishing.finding import Finding
 from destinations.kit.publishing.publication import Publication, read_publication
 from destinations.kit.publishing.rules import check
 from destinations.secrets import Secret
-from destinations.whole_files import files_written
+from destinations.whole_files import files_written, roll_back
 
 __all__ = ["Pack", "make_pack", "pack_places", "stale_files", "write_pack"]
 
@@ -57,7 +59,7 @@ _WHOLE: Final = (
 )
 
 
-def make_pack(
+def make_pack(  # noqa: PLR0913 - what the command takes
     folder: Path,
     into: Path,
     *,
@@ -65,17 +67,28 @@ def make_pack(
     force: bool = False,
     seed: Path | None = None,
     key: Secret | None = None,
+    check_only: bool = False,
 ) -> Pack:
     """Return the pack of the definition in ``folder``, which is not written yet.
 
     ``seed`` fills the sandbox behind the endpoint of a Direct Destination; with ``key`` its own
-    endpoint is checked. Raises `DefinitionError` with what breaks a rule and cannot follow later,
-    and `UsageError` for a folder that is not a pack of this destination. With ``force`` only what
-    an export refuses, a page that cannot be made, and a folder with a definition are refused.
+    endpoint is checked. With ``check_only``, what is half written in ``into`` stays, and so do
+    changes there. Raises `DefinitionError` with what breaks a rule and cannot follow later, and
+    `UsageError` for a folder that is not a pack of this destination, or whose code somebody changed
+    outside of the places for it. With ``force`` only what an export refuses, a page that cannot be
+    made, and a folder with a definition are refused.
     """
+    if not check_only:
+        try:
+            roll_back(into)
+        except OSError as error:
+            raise UsageError(f"cannot write {into}: {error.strerror}") from error
     former = _former(into, folder.name, force=force)
     code = into / texts.Places(_folder_name(folder.name), "").code
     publication = read_publication(folder, published, into=code)
+    if publication.exported is not None and not (force or check_only):
+        check_owned(code, publication.exported.files)
+        check_edits(code, publication.exported.edited)
     findings = check(publication)
     if publication.kind == "direct":
         if seed is not None and key is not None:
@@ -168,7 +181,7 @@ def _former(into: Path, slug: str, *, force: bool) -> Sequence[str]:
 
 def _manifest(path: Path) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_input(path))
     except (OSError, ValueError, RecursionError):
         return None
     is_ours = isinstance(found, dict) and found.get("madeBy") == _MADE_BY

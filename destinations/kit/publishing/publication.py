@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.document import Document, read_document
+from destinations.definition.input_files import read_input
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import Exported, export_segment
 from destinations.kit.partner_page import PUBLISHED, render_page
@@ -28,6 +29,7 @@ FOLDER: Final = "publishing"
 LOGO: Final = "logo.svg"
 MARK: Final = "mark.svg"
 
+_MAX_IMAGE_BYTES: Final = 15_000_000
 _NOWHERE: Final = Path("/nonexistent-export")
 
 
@@ -188,9 +190,11 @@ def _images(folder: Path) -> Mapping[str, bytes]:
         if path.exists() and not path.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{path} leads out of the definition's folder")
         try:
-            found[name] = path.read_bytes()
+            found[name] = read_input(path, limit=_MAX_IMAGE_BYTES + 1)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        if len(found[name]) > _MAX_IMAGE_BYTES:
+            raise UsageError(f"{path} has more than {_MAX_IMAGE_BYTES // 1_000_000} MB")
     return found

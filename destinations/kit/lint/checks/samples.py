@@ -19,23 +19,11 @@ from destinations.kit.partner_page.calls import (
     read_calls,
 )
 from destinations.kit.partner_page.markdown import Block, Fence, Heading, Table
+from destinations.kit.real_secrets import keys_in
 
 __all__ = ["method_samples", "sample_calls", "sample_fields", "secrets"]
 
 _CODE: Final = re.compile(r"`([^`]+)`")
-# The forms of keys that partners give out: a known beginning, and a value that is not a
-# placeholder.
-_SECRET: Final = re.compile(
-    r"\b(?:prv|pub|sk|pk|rk|whsec)_(?:(?:live|test|prod)_)?(?=[A-Za-z_]*\d)[A-Za-z0-9_]{8,}\b"
-    r"|\b(?:prv|sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{3,}"
-    r"|\bxox[abprs]-[\w-]{10,}|\bgh[pousr]_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bSG\.[\w-]{16,}\.[\w-]{16,}"
-    r"|\bAIza[\w-]{30,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"
-    r"|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
-
-_PLACEHOLDERS: Final = frozenset(
-    ["api", "example", "here", "key", "placeholder", "sample", "secret", "token", "value", "your"]
-)
 
 
 def method_samples(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
@@ -69,22 +57,8 @@ def _calls_elsewhere(fence: Fence, method: str) -> bool:
 
 def secrets(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:
     """Find what looks like a real key, anywhere on the page."""
-    for found in _SECRET.finditer(source.text):
-        rest = re.compile(r"[\w-]*").match(source.text, found.end())
-        if _is_placeholder(found[0] + (rest[0] if rest else "")):
-            continue
+    for found in keys_in(source.text):
         yield Found(found.start(), found[0][:12] + "...")
-
-
-def _is_placeholder(key: str) -> bool:
-    """Return whether what follows a key's beginning are words: prv_test_YOUR_KEY, sk_live_xxxx."""
-    parts = re.split(r"[_-]", key)[1:]
-    while parts and parts[0] in {"live", "test", "prod"}:
-        del parts[0]
-    are_words = all(part.isalpha() and (part.islower() or part.isupper()) for part in parts if part)
-    is_repeated = len(set("".join(parts).lower())) == 1
-    says_so = any(part.lower() in _PLACEHOLDERS for part in parts)
-    return is_repeated or (are_words and (says_so or "".join(parts).lower().startswith("your")))
 
 
 def sample_calls(source: Source, _rule: Rule, _configuration: Configuration) -> Iterator[Found]:

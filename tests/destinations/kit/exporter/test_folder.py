@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from destinations.errors import DefinitionError, UsageError
+from destinations.folder_lock import folder_locked
 from destinations.kit.exporter import Exported, export_segment
 from tests.destinations.kit.exporter.folders import Definition
 
@@ -44,10 +49,18 @@ def into(acme: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def _write_by_hand(path: Path, code: str = CODE) -> None:
+def _replace(path: Path, old: str, new: str) -> None:
     source = path.read_text(encoding="utf-8")
-    assert source.count(BEGIN + END) == 1
-    path.write_text(source.replace(BEGIN + END, BEGIN + code + END), encoding="utf-8")
+    assert source.count(old) == 1
+    path.write_bytes(source.replace(old, new).encode())
+
+
+def _write_by_hand(path: Path, code: str = CODE) -> None:
+    _replace(path, BEGIN + END, BEGIN + code + END)
+
+
+def _set_version(acme: Path, version: str = "1.0.1") -> None:
+    _replace(acme / "destination.yaml", "version: 1.0.0", f"version: {version}")
 
 
 def _rename_action(acme: Path) -> None:
@@ -128,6 +141,68 @@ def test_stale_code_by_hand(acme: Path, into: Path) -> None:
     assert _tree(into) == before
 
 
+OTHERS: Final = ("one", "two/three", "__tests__", "identify/deep", ".hidden")
+"""Where others have exports within a folder."""
+
+
+@pytest.mark.parametrize("slug", ["acme", "other"])
+@pytest.mark.parametrize("parent", ["an export", "no export"])
+def test_exports_in_subfolders(acme: Path, tmp_path: Path, slug: str, parent: str) -> None:
+    """Exports in folders of this one are not stale, also of the same definition and by force."""
+    into = tmp_path / "out"
+    definition = Definition()
+    definition.destination["slug"] = slug
+    other = definition.write(tmp_path / "definition" / slug)
+    if parent == "an export":
+        export_segment(acme, into)
+    for name in OTHERS:
+        if name != "__tests__":
+            export_segment(other, into / name)
+    if slug == "other":
+        export_segment(other, into / "__tests__", force=True)
+    before = {path: path.read_bytes() for name in OTHERS for path in (into / name).rglob("*.ts")}
+    force = parent == "no export"
+    if parent == "an export":
+        _rename_action(acme)
+    exported = export_segment(acme, into, force=force)
+    export_segment(acme, into, force=True)
+    gone = [name for name in exported.changed if name not in exported.files]
+    removed = ["identify/generated-types.ts", "identify/index.ts"]
+    assert gone == ([] if parent == "no export" else removed)
+    kept = {
+        path: content
+        for path, content in before.items()
+        if path.relative_to(into).as_posix() not in exported.files
+        and path.relative_to(into).as_posix() not in removed
+    }
+    assert len(kept) > 20
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_files_of_another_destination_are_not_stale(acme: Path, into: Path) -> None:
+    """A file that was copied from another export stays."""
+    copied = (into / "http.ts").read_text("utf-8").replace("from acme ", "from other ")
+    for name in ("mine.ts", "helpers/index.ts"):
+        (into / name).parent.mkdir(exist_ok=True)
+        (into / name).write_text(copied, encoding="utf-8")
+    _rename_action(acme)
+    export_segment(acme, into)
+    assert (into / "mine.ts").read_text("utf-8") == copied
+    assert (into / "helpers" / "index.ts").read_text("utf-8") == copied
+
+
+def test_a_stale_file_that_was_changed(acme: Path, into: Path) -> None:
+    """It is not removed, unless one insists."""
+    _replace(into / "identify" / "index.ts", "default action", "default action // mine")
+    _rename_action(acme)
+    before = _tree(into)
+    with pytest.raises(UsageError, match=r"identify/index\.ts has changes outside"):
+        export_segment(acme, into)
+    assert _tree(into) == before
+    export_segment(acme, into, force=True)
+    assert not (into / "identify").exists()
+
+
 @pytest.mark.parametrize(
     "name", ["index.ts", "track/index.ts", "requests.ts", "versioning-info.ts"]
 )
@@ -135,16 +210,17 @@ def test_stale_code_by_hand(acme: Path, into: Path) -> None:
     "code", [CODE, "import a from 'a'\r\n", "// By hand: begin by hand\n", "  \n\n"], ids=ascii
 )
 def test_code_by_hand_stays(acme: Path, into: Path, name: str, code: str) -> None:
-    """It survives the next exports, also of another version."""
+    """It survives the next exports, also of another version, with our line ends."""
     _write_by_hand(into / name, code)
-    expected = (into / name).read_bytes()
-    assert export_segment(acme, into).changed == ()
-    path = acme / "destination.yaml"
-    path.write_text(path.read_text("utf-8").replace("version: 1.0.0", "version: 1.0.1"), "utf-8")
+    expected = (into / name).read_text(encoding="utf-8")
+    exported = export_segment(acme, into)
+    assert exported.changed == ((name,) if "\r" in code else ())
+    assert (into / name).read_bytes() == expected.encode()
+    _set_version(acme)
     export_segment(acme, into)
-    assert (into / name).read_bytes().replace(b"\r", b"") == expected.replace(
-        b"acme 1.0.0", b"acme 1.0.1"
-    ).replace(b"\r", b"")
+    assert code.replace("\r", "") in (into / name).read_bytes().decode()
+    assert "from acme 1.0.1." in (into / name).read_text(encoding="utf-8")
+    assert export_segment(acme, into).changed == ()
 
 
 def test_versions_by_hand_without_others(tmp_path: Path) -> None:
@@ -155,20 +231,102 @@ def test_versions_by_hand_without_others(tmp_path: Path) -> None:
     acme, into = definition.write(tmp_path / "acme"), tmp_path / "out"
     export_segment(acme, into)
     path = into / "versioning-info.ts"
-    assert path.read_text("utf-8").endswith("export {}\n")
+    assert "export {}\n" in path.read_text("utf-8")
     _write_by_hand(path, "export const API_VERSION = 'basil'\n")
     assert export_segment(acme, into).changed == ()
     assert "'basil'" in path.read_text("utf-8")
 
 
-def test_edits_elsewhere_do_not_stay(acme: Path, into: Path) -> None:
-    """Outside of the marked places, the definition decides; `check` tells."""
-    path = into / "track" / "index.ts"
+EDITS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "a title": ("track/index.ts", "title: 'Track'", "title: 'Trace'"),
+    "a line more": ("requests.ts", END, END + "const mine = 1\n"),
+    "a space": ("http.ts", "import ", "import  "),
+    "the first line": ("index.ts", "from acme 1.0.0.", "from acme 1.0.0, and mine."),
+    "no digest": ("http.ts", "// Digests: ", "// Digest: "),
+    "types": ("track/generated-types.ts", "Payload", "Payloads"),
+    "the catalog": ("metadata.json", '"mode": "cloud"', '"mode": "device"'),
+    "a helper of tests": ("__tests__/__helpers__/partner.ts", "import nock", "import  nock"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_edits_elsewhere(acme: Path, into: Path, edit: str) -> None:
+    """What somebody changed outside of the marked places is refused by name, unless one insists."""
+    name, old, new = EDITS[edit]
+    path = into / name
     source = path.read_text(encoding="utf-8")
-    path.write_text(source.replace("title: 'Track'", "title: 'Trace'"), encoding="utf-8")
-    assert export_segment(acme, into, check=True).changed == ("track/index.ts",)
+    assert old in source
+    path.write_text(source.replace(old, new, 1), encoding="utf-8")
+    before = _tree(into)
+    exported = export_segment(acme, into, check=True)
+    assert (exported.changed, exported.edited) == ((name,), (name,))
+    for _ in range(2):
+        with pytest.raises(UsageError, match=rf"{name} has changes outside of the places") as error:
+            export_segment(acme, into)
+        assert "move your code between `// By hand: begin` and `// By hand: end`" in str(
+            error.value
+        )
+        assert _tree(into) == before
+        if "1.0.0" in (acme / "destination.yaml").read_text("utf-8"):
+            _set_version(acme)
+    export_segment(acme, into, force=True)
+    assert export_segment(acme, into, check=True).edited == ()
+
+
+def test_several_edits(acme: Path, into: Path) -> None:
+    """All are named at once."""
+    for name in ("index.ts", "track/index.ts"):
+        with (into / name).open("a") as file:
+            file.write("export const mine = 1\n")
+    with pytest.raises(UsageError, match=r"index\.ts, .*track/index\.ts have changes .* them: "):
+        export_segment(acme, into)
+
+
+def test_the_same_change_in_both(acme: Path, into: Path) -> None:
+    """A change that the definition has by now, too, is not in the way."""
+    _replace(into / "track" / "index.ts", "title: 'Track'", "title: 'Trace'")
+    _replace(into / "metadata.json", '"title": "Track"', '"title": "Trace"')
+    _replace(acme / "track.yaml", "title: Track\n", "title: Trace\n")
     export_segment(acme, into)
-    assert path.read_text(encoding="utf-8") == source
+    assert "title: 'Trace'" in (into / "track" / "index.ts").read_text("utf-8")
+
+
+def test_line_ends(acme: Path, into: Path) -> None:
+    """Other line ends are no change of somebody's, and the next export mends them."""
+    _write_by_hand(into / "index.ts")
+    expected = _tree(into)
+    for path in (into / "index.ts", into / "http.ts", into / "metadata.json"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    exported = export_segment(acme, into, check=True)
+    assert exported.changed == ("http.ts", "index.ts", "metadata.json")
+    assert exported.edited == ()
+    export_segment(acme, into)
+    assert _tree(into) == expected
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ("// By hand: begin -- keep\n", "// By hand: end -- keep\n"),
+        ("//By hand: begin\n", "//By hand: end\n"),
+        ("// by hand: begin\n", "// by hand: end\n"),
+        ("// BY HAND: BEGIN\n", "// BY HAND: END\n"),
+        ("/* By hand: begin */\n", "/* By hand: end */\n"),
+        ("// By-hand begin\n", "// By-hand end\n"),
+        ("// By hand: begin.\n", END),
+        ("", ""),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("name", ["index.ts", "versioning-info.ts"])
+def test_changed_marks(acme: Path, into: Path, name: str, marks: tuple[str, str]) -> None:
+    """Marks that somebody changed lose no code, with `force` neither."""
+    _replace(into / name, BEGIN + END, marks[0] + CODE + marks[1])
+    before = _tree(into)
+    for force in (False, True):
+        with pytest.raises(UsageError, match=rf"{name} has (the line|a mark|no marks)"):
+            export_segment(acme, into, force=force)
+        assert _tree(into) == before
 
 
 @pytest.mark.parametrize(
@@ -198,10 +356,10 @@ def test_damaged_marks(acme: Path, into: Path, old: str, new: str, *, force: boo
 
 def test_marks_without_a_last_line_end(acme: Path, into: Path) -> None:
     """An editor that drops the last line end of a file damages no mark."""
-    path = into / "index.ts"
+    path = into / "versioning-info.ts"
     source = path.read_text(encoding="utf-8")
-    head = source[: source.index(BEGIN)]
-    path.write_text(head + BEGIN + CODE + END.rstrip(), encoding="utf-8")
+    assert source.endswith(END)
+    path.write_text(source.removesuffix(END) + CODE + END.rstrip(), encoding="utf-8")
     export_segment(acme, into)
     found = path.read_text(encoding="utf-8")
     assert CODE in found
@@ -391,3 +549,100 @@ def test_a_link(acme: Path, tmp_path: Path) -> None:
     exported: Exported = export_segment(acme, link)
     assert link.is_symlink()
     assert set(exported.files) <= set(_tree(tmp_path / "real"))
+
+
+# -- interruptions and others --------------------------------------------------------------------
+
+KILLER: Final = """
+import os, signal, sys
+from pathlib import Path
+from destinations.kit.exporter import export_segment
+calls = []
+real = Path.replace
+def replace(path, target):
+    calls.append(path)
+    len(calls) == int(sys.argv[1]) and os.kill(os.getpid(), signal.SIGKILL)
+    return real(path, target)
+Path.replace = replace
+export_segment(Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+@pytest.mark.parametrize("then", ["the same", "the former"])
+def test_a_killed_export(acme: Path, into: Path, tmp_path: Path, at: int, then: str) -> None:
+    """Wherever it is killed, the next export makes the folder whole, of one version."""
+    _write_by_hand(into / "index.ts")
+    first = _tree(into)
+    former = shutil.copytree(acme, tmp_path / "former" / "acme")
+    _rename_action(acme)
+    _set_version(acme)
+    expected = export_segment(acme, tmp_path / "expected").files
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(at), str(acme), str(into)], check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(into.glob(".*.new"))
+    assert "metadata.json" in export_segment(acme, into, check=True).files
+    if then == "the former":
+        export_segment(former, into)
+        assert _tree(into) == first
+        return
+    export_segment(acme, into)
+    assert set(_files(into)) == set(expected)
+    assert _files(into) == {
+        **{name: text.encode() for name, text in expected.items()},
+        "index.ts": expected["index.ts"].replace(BEGIN, BEGIN + CODE).encode(),
+    }
+    assert not list(into.glob(".*"))
+
+
+def _files(folder: Path) -> Tree:
+    return {name: content for name, content in _tree(folder).items() if content != b"folder"}
+
+
+def test_an_edit_after_a_killed_export(acme: Path, into: Path) -> None:
+    """Code that somebody wrote since stays."""
+    _set_version(acme)
+    subprocess.run(
+        [sys.executable, "-c", KILLER, "7", str(acme), str(into)], check=False, timeout=60
+    )
+    _write_by_hand(into / "http.ts" if BEGIN in _text(into / "http.ts") else into / "index.ts")
+    _write_by_hand(into / "requests.ts")
+    export_segment(acme, into)
+    assert CODE in _text(into / "requests.ts")
+    assert sum(CODE in _text(path) for path in into.glob("*.ts")) == 2
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_two_at_once(acme: Path, into: Path) -> None:
+    """While another one writes into the folder, that is said, and nothing is written."""
+    _set_version(acme)
+    before = _tree(into)
+    with folder_locked(into):
+        with pytest.raises(UsageError, match=rf"cannot write {into}: another process is writing"):
+            export_segment(acme, into)
+        assert _tree(into) == before
+        assert export_segment(acme, into, check=True).changed
+    assert export_segment(acme, into).changed
+
+
+def test_a_folder_that_another_one_has_made(
+    acme: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that make a folder, one wins, and the other one says so."""
+    into, real = tmp_path / "out", Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        into.mkdir()
+        (into / "index.ts").write_text("mine")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(UsageError, match=r"cannot write .*out: another process has written it"):
+        export_segment(acme, into)
+    assert [path.name for path in into.rglob("*")] == ["index.ts"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["acme", "out"]

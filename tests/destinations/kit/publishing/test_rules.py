@@ -292,6 +292,22 @@ BROKEN: Final[list[tuple[str, Change, str, str]]] = [
     ("secret-type", _setting("accessToken"), "destination.yaml", "by its name (token)"),
     ("secret-type", _setting("API_KEY", type="boolean"), "destination.yaml", "(key)"),
     ("secret-type", _setting("country_code"), "destination.yaml", "(code)"),
+    (
+        "secret-default",
+        lambda files: destination_of(files)["settings"]["properties"]["apiKey"].update(
+            default="anything"
+        ),
+        "destination.yaml",
+        "the secret setting apiKey has a default, which the catalog would show",
+    ),
+    (
+        "case-secret",
+        lambda files: files["cases/sent.yaml"]["settings"].update(
+            apiKey="sk_live_" + "51H8xK2eZvKY"
+        ),
+        "sent.yaml",
+        "the setting apiKey holds what looks like a real secret",
+    ),
     ("secret-field", _field("password"), "trackEvent.yaml", "password is a secret"),
     (
         "description-missing",

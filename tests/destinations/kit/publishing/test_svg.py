@@ -39,6 +39,36 @@ FAULTS = [
     (f"{HEAD}</svg>", "invalid", "draws nothing: expected paths"),
     (f"{HEAD}<g><path d=' '/></g></svg>", "invalid", "draws nothing"),
     (f"{HEAD}<title>Acme</title><defs><path d='M0 0h8'/></defs></svg>", "invalid", "draws nothing"),
+    (f"{HEAD}<text>a<tspan>b</tspan></text></svg>", "text", "has <text>"),
+    (f"{HEAD}<tspan>a</tspan></svg>", "text", "has <tspan>"),
+    (f"{HEAD}<textPath href='#a'>a</textPath></svg>", "text", "has <textPath>"),
+    (HEAD.replace("0 0 8 8", "0 0 1e999 1e999") + "</svg>", "invalid", "expected sides from 0.01"),
+    (HEAD.replace("0 0 8 8", "0 0 1e-320 1e308") + "</svg>", "invalid", "expected sides from"),
+    (HEAD.replace("0 0 8 8", "1e999 0 8 8") + "</svg>", "invalid", "expected sides from"),
+    (HEAD.replace("0 0 8 8", "0 0 0 8") + "</svg>", "invalid", "expected sides from"),
+    (f"{HEAD}<animateColor/></svg>", "script", "has <animateColor>"),
+    (f"{HEAD}<discard/></svg>", "script", "has <discard>"),
+    (f"{HEAD}<a href='java&#10;script:a()'/></svg>", "script", "a link that runs code"),
+    (f"{HEAD}<i xmlns='http://www.w3.org/1999/xhtml'/></svg>", "script", "has <i> of HTML"),
+    (
+        f"{HEAD}<g style=\"background: image-set('https://a.example/b' 1x)\"/></svg>",
+        "external",
+        "loads something by image-set()",
+    ),
+    (f"{HEAD}<style>g {{x: src('a')}}</style></svg>", "external", "loads something by src()"),
+    (f"{HEAD}<style>@\\69mport 'a.css';</style></svg>", "external", "(@import)"),
+    (f"{HEAD}<style>@im/**/port 'a.css';@\\49 MPORT 'b';</style></svg>", "external", "(@import)"),
+    (f"{HEAD}<style>a {{fill: u\\72l(b.svg)}}</style></svg>", "external", "to b.svg"),
+    (f"{HEAD}<style>a {{fill: u\\000072 l(b.svg)}}</style></svg>", "external", "to b.svg"),
+    (f"{HEAD}<g fill='\\75rl(b.svg)'/></svg>", "external", "to b.svg"),
+    (f"{HEAD}<style><![CDATA[@import 'a.css';]]></style></svg>", "external", "(@import)"),
+    (f"{HEAD}<g xml:base='https://a.example/'/></svg>", "external", "to https://a.example/"),
+    (f"{HEAD}<g id='a'><use href='#a'/></g></svg>", "invalid", "shows itself (#a)"),
+    (
+        f"{HEAD}<g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g></svg>",
+        "invalid",
+        "has an element that shows itself",
+    ),
 ]
 
 
@@ -88,3 +118,33 @@ def test_sizes(attributes: str, view_box: object, ratio: float | None) -> None:
 def test_what_is_right(text: str) -> None:
     """References within the file, comments and titles are no faults."""
     assert read_svg(text.encode()).faults == []
+
+
+def _nested(levels: int, times: int, reference: str = "<use href='#a{}'/>") -> str:
+    """Return an image of which each level shows the one before so many times."""
+    shown = "".join(
+        f"<g id='a{level}'>{reference.format(level - 1) * times}</g>" for level in range(1, levels)
+    )
+    return f"{HEAD}<g id='a0'><path d='M0 0h8'/></g>{shown}</svg>"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_too_much"),
+    [
+        (_nested(10, 10), True),
+        (_nested(40, 2), True),
+        (_nested(10, 10, "<path fill='url(#a{})'/>"), True),
+        (_nested(10, 10, "<path style='fill: u\\72l(#a{})'/>"), True),
+        (_nested(3, 10), False),
+        (_nested(2000, 1), True),
+        (_nested(200, 1), False),
+        (f"{HEAD}{"<path d='M0 0h8'/>" * 5000}</svg>", False),
+    ],
+    ids=["10 by 10", "2 by 40", "by url", "by escapes", "few", "deep", "a chain", "plain"],
+)
+def test_bombs(text: str, *, is_too_much: bool) -> None:
+    """An image of a few lines that shows a billion elements is found."""
+    messages = [one.message for one in read_svg(text.encode()).faults]
+    assert (
+        messages == ["shows more than 100,000 elements, most of them by references"] * is_too_much
+    )
