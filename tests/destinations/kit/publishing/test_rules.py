@@ -482,6 +482,13 @@ def test_a_generated_sentence(written: Callable[..., Path]) -> None:
     assert "the page acme.md, which is generated, says 'Acme counts, e.g." in issues[0].message
 
 
+def test_a_rule_of_the_whole_page(found: Found) -> None:
+    """What is asked of the page as a whole is at no text that happens to be on its line."""
+    (finding,) = (one for one in found(_set("maintainer", None)) if one.rule.id == "docs-style")
+    assert finding.issue.message.startswith("the page acme.md, which is generated: say who")
+    assert (finding.issue.file, finding.issue.line, finding.issue.path) == (None, None, "")
+
+
 @pytest.mark.parametrize(
     "change",
     [
