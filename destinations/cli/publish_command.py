@@ -148,8 +148,8 @@ def _paragraphs(*texts: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Write despite errors of rules other than `export`, and over a folder that is not a pack"
-    " of this destination.",
+    help="Write despite errors, but those of `export`, `field-names` and `docs-page`, and over a"
+    " folder that is not a pack of this destination.",
 )
 def pack(  # noqa: PLR0913 - each option is one
     destination: str,

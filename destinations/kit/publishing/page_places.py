@@ -26,6 +26,14 @@ _SHOWN: Final = 120
 _NOT_SHOWN: Final = ("/$schema", "/requests/", "/errorRules/", "/transport/", "/authentication/")
 """The parts of destination.yaml that no page shows."""
 
+_OF_PAGE: Final = frozenset(
+    {
+        *("maintainer", "utm", "required-section", "section-order", "h1"),
+        *("front-matter", "front-matter-key", "front-matter-id"),
+    }
+)
+"""The rules of the linter that are about a page as a whole, whatever line they name."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Text:
@@ -50,6 +58,9 @@ class PagePlaces:
         Without such a text it quotes the sentence of the page, which is no file.
         """
         message = f"{finding.message} [{finding.rule}]"
+        place = f"the page {self._name}, which is generated"
+        if finding.rule in _OF_PAGE:
+            return [Issue(f"{place}: {message}")]
         line = self._page[finding.line - 1] if finding.line <= len(self._page) else ""
         part, column = _part(line, finding.column - 1)
         sentence = _plain(_LABEL.sub("", _sentence(part, column)))
@@ -66,7 +77,6 @@ class PagePlaces:
             found = [one for one in inside if len(one.value) == longest]
         if not found:
             shown = sentence if len(sentence) <= _SHOWN else sentence[: _SHOWN - 1] + "…"
-            place = f"the page {self._name}, which is generated"
             return [
                 Issue(f"{place}, says {shown!r}: {message}" if shown else f"{place}: {message}")
             ]

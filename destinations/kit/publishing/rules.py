@@ -163,7 +163,7 @@ RULES: Final = (
         "field-names",
         "error",
         "The types that Segment generates, paths in mappings and its own fields need these names.",
-        "Use ASCII letters, digits, _, $ and -, and no name of JavaScript's or Segment's own.",
+        "Rename it: ASCII letters, digits, _, $ and -, but no name that JavaScript or Segment has.",
         _TYPES,
         actions.field_names,
     ),

@@ -207,7 +207,10 @@ BROKEN: Final[list[tuple[str, Change, str]]] = [
     (
         "live-batching",
         lambda files: destination_of(files)["requests"]["sendEvents"].pop("batch"),
-        "trackEvent took batches, and takes single events now: customers see more delay",
+        (
+            "the action `trackEvent` took batches, and takes single events now: customers see"
+            " more delay"
+        ),
     ),
     (
         "live-preset",
