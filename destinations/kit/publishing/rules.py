@@ -516,6 +516,11 @@ RULES: Final = (
         "Keep the limits, and let the partner refuse what it does not take.",
     ),
     _breaking(
+        "live-object-closed",
+        breaking.object_closed,
+        "Keep `additionalProperties: true`, and let the partner ignore what it does not know.",
+    ),
+    _breaking(
         "live-scheme",
         breaking.scheme_changed,
         "Keep the way to authenticate, or agree on a migration with Segment.",
@@ -536,6 +541,18 @@ RULES: Final = (
         "live-preset",
         breaking.preset_removed,
         "Keep the preset, unless another one does the same.",
+        level="warning",
+    ),
+    _breaking(
+        "live-preset-changed",
+        breaking.preset_changed,
+        "Give the new preset another name, or see that both ways of sending work.",
+        level="warning",
+    ),
+    _breaking(
+        "live-checks-unseen",
+        breaking.checks_unseen,
+        "Compare these with the version that is live: what it took must be taken.",
         level="warning",
     ),
 )
