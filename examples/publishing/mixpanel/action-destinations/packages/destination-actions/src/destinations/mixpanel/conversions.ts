@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: conversions.ts f585c7bc9ca590dc
 /**
  * Converts values that the mapping kit has no directive for.
  *

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: cases.test.ts 6f3e26d53c4fd2a0
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 

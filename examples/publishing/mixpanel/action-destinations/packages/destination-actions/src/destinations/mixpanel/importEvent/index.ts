@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: index.ts 0a6b241e38f87471, generated-types.ts 1d2cfa4afc94be5a
 import type { ActionDefinition } from '@segment/actions-core'
 import type { Settings } from '../generated-types'
 import type { Payload } from './generated-types'
