@@ -47,7 +47,9 @@ def command() -> None:
     help="Write what can be said; the rest fails with the status 501.",
 )
 @click.option("--check", is_flag=True, help="Only say whether DIR is up to date.")
-@click.option("--force", is_flag=True, help="Overwrite a folder that is no export.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite a folder that is no export, and changes in one."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def segment(
     destination: str, into: Path, *, partial: bool, check: bool, force: bool, as_json: bool
@@ -77,6 +79,7 @@ def _as_json(exported: Exported) -> dict[str, object]:
         "folder": str(exported.folder),
         "files": list(exported.files),
         "changed": list(exported.changed),
+        "edited": list(exported.edited),
         "refused": [asdict(one) for one in exported.refused],
         "leftOut": [asdict(one) for one in exported.left_out],
         "isUpToDate": not exported.changed,
@@ -94,7 +97,10 @@ def _print(exported: Exported, destination: str, *, check: bool, partial: bool) 
         click.echo(f"{folder} is up to date.")
     elif check:
         for name in changed:
-            click.echo(f"{folder / name} is not up to date.")
+            what = "is not up to date"
+            if name in exported.edited:
+                what = "was changed outside of the places for code by hand"
+            click.echo(f"{folder / name} {what}.")
         more = " --partial" if partial else ""
         click.echo(f"Next: destinations export segment {destination} --into {folder}{more}")
     else:

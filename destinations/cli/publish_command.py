@@ -148,7 +148,7 @@ def _paragraphs(*texts: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Write despite errors that cannot follow later, and over a folder that is no pack.",
+    help="Write despite errors that cannot follow later, and over what is no pack or was changed.",
 )
 def pack(  # noqa: PLR0913 - each option is one
     destination: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -438,11 +439,16 @@ def test_unreadable_metadata(
 
 def test_missing_metadata(written: Callable[..., Path], tmp_path: Path) -> None:
     """A file that is not there, not UTF-8, or a folder is named."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(21_000_000)
     (tmp_path / "latin.json").write_bytes(b'"\xe4"')
     for name, message in (
         ("none.json", "cannot read"),
         ("latin.json", "is not UTF-8"),
         ("", "cannot read"),
+        ("pipe", "it is a pipe"),
+        ("large.json", "has more than 20 MB"),
     ):
         with pytest.raises(UsageError, match=message):
             read_publication(written(), tmp_path / name)
