@@ -262,6 +262,8 @@ def _move(fresh: Path, path: Path, old: Path, undo: _Undo) -> None:
     _make_folder(path.parent, undo)
     path = path.resolve()  # a link stays one
     if path.exists():
+        if not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, f"{path.name} is a pipe or a device")
         shutil.copymode(path, fresh)
         old.parent.mkdir(exist_ok=True)
         shutil.copy2(path, old)

@@ -48,7 +48,9 @@ def command() -> None:
 )
 @click.option("--check", is_flag=True, help="Only say whether DIR is up to date.")
 @click.option(
-    "--force", is_flag=True, help="Overwrite a folder that is not an export of this destination."
+    "--force",
+    is_flag=True,
+    help="Overwrite a folder that is not an export of this destination, and changes in one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def segment(
@@ -79,6 +81,7 @@ def _as_json(exported: Exported) -> dict[str, object]:
         "folder": str(exported.folder),
         "files": list(exported.files),
         "changed": list(exported.changed),
+        "edited": list(exported.edited),
         "refused": [asdict(one) for one in exported.refused],
         "leftOut": [asdict(one) for one in exported.left_out],
         "isUpToDate": not exported.changed,
@@ -96,7 +99,10 @@ def _print(exported: Exported, destination: str, *, check: bool, partial: bool) 
         click.echo(f"{folder} is up to date.")
     elif check:
         for name in changed:
-            click.echo(f"{folder / name} is not up to date.")
+            what = "is not up to date"
+            if name in exported.edited:
+                what = "was changed outside of the places for code by hand"
+            click.echo(f"{folder / name} {what}.")
         more = " --partial" if partial else ""
         click.echo(f"Next: destinations export segment {destination} --into {folder}{more}")
     else:

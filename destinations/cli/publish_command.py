@@ -149,7 +149,7 @@ def _paragraphs(*texts: str) -> None:
     "--force",
     is_flag=True,
     help="Write despite errors, but those of `export`, `field-names` and `docs-page`, and over a"
-    " folder that is not a pack of this destination.",
+    " folder that is not a pack of this destination or was changed.",
 )
 def pack(  # noqa: PLR0913 - each option is one
     destination: str,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.document import Document, read_document
-from destinations.errors import Issue, UsageError
+from destinations.errors import DefinitionError, Issue
 from destinations.kit.testing.case_reading import CASES_FOLDER, case_files
 from destinations.segment.json_pointer import pointer
 
@@ -61,16 +61,14 @@ def secrets_in_cases(
 ) -> Mapping[str, list[Issue]]:
     """Return what looks like a real secret in the cases of a definition, by the case's name.
 
-    Secret settings are looked at, and all texts for the keys that partners give out. Raises
-    `UsageError` for a case that cannot be read.
+    Secret settings are looked at, and all texts for the keys that partners give out.
     """
     found: dict[str, list[Issue]] = {}
     for file in case_files(folder / CASES_FOLDER):
         try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror}") from error
-        document = read_document(text, name=str(file))
+            document = read_document(file.read_text(encoding="utf-8"), name=str(file))
+        except (OSError, UnicodeDecodeError, DefinitionError):
+            continue  # whoever reads the case says so
         if issues := list(_secrets_in(document, definition)):
             found[file.name.rpartition(".")[0]] = issues
     return found

@@ -15,9 +15,16 @@ from typing import Any
 import pytest
 
 from destinations.errors import DefinitionError
+from destinations.folder_lock import folder_locked
 from destinations.kit.importer import import_segment
 from destinations.kit.partner_page import write_files
-from destinations.whole_files import files_written, folder_made, replace_file
+from destinations.whole_files import (
+    files_written,
+    folder_made,
+    is_interrupted,
+    replace_file,
+    roll_back,
+)
 
 FILES = {"a.yaml": b"new a", "cases/b.yaml": b"new b", "c/d/e.yaml": b"new e"}
 OLD = {"a.yaml": b"old a", "kept": b"kept", "images/former.png": b"png"}
@@ -159,6 +166,94 @@ def test_a_process_that_is_killed(
     with files_written(folder, FILES):
         pass
     assert (folder / "c" / "d" / "e.yaml").read_bytes() == b"new e"
+
+
+KILLER = """
+import os, pathlib, signal, sys
+from destinations.whole_files import files_written
+calls = []
+real = pathlib.Path.replace
+def replace(path, target):
+    calls.append(path)
+    len(calls) == int(sys.argv[2]) and os.kill(os.getpid(), signal.SIGKILL)
+    return real(path, target)
+pathlib.Path.replace = replace
+new = {"a.yaml": b"new a", "cases/b.yaml": b"new b", "c/d/e.yaml": b"new e"}
+with files_written(pathlib.Path(sys.argv[1]), new, obsolete=["images/former.png"]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _kill(folder: Path, at: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(folder), str(at)], check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+def test_rolled_back(tmp_path: Path, at: int) -> None:
+    """What a killed process left half done is undone, wherever it was killed."""
+    folder = tmp_path / "folder"
+    _make(folder, OLD)
+    former = _tree(tmp_path)
+    _kill(folder, at)
+    assert is_interrupted(folder)
+    roll_back(folder)
+    assert _tree(tmp_path) == former
+    assert not is_interrupted(folder)
+    roll_back(folder)
+    assert _tree(tmp_path) == former
+
+
+def test_a_change_since(tmp_path: Path) -> None:
+    """What somebody wrote into a half-written folder since stays."""
+    folder = tmp_path / "folder"
+    _make(folder, OLD)
+    _kill(folder, 3)
+    assert (folder / "a.yaml").read_bytes() == b"new a"
+    (folder / "a.yaml").write_bytes(b"mine")
+    roll_back(folder)
+    assert {path.name for path in folder.iterdir()} == {"a.yaml", "kept", "images"}
+    assert (folder / "a.yaml").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"files": [["../outside", "x", true]], "obsolete": ["../outside"], "folders": [".."]}',
+        b'{"files": [[1]], "obsolete": [], "folders": []}',
+        b'{"files": [], "obsolete": ["/etc/none"], "folders": []}',
+    ],
+)
+def test_a_journal_of_somebody_else(tmp_path: Path, journal: bytes) -> None:
+    """Nothing outside of the folder is touched, whatever a journal says."""
+    folder = tmp_path / "folder"
+    left = folder / ".files.0123abcd.new"
+    _make(folder, {"a.yaml": b"old", ".files.0123abcd.new/journal.json": journal})
+    (left / "old").mkdir()
+    (left / "old" / "0").write_bytes(b"evil")
+    (tmp_path / "outside").write_bytes(b"mine")
+    roll_back(folder)
+    assert (folder / "a.yaml").read_bytes() == b"old"
+    assert (tmp_path / "outside").read_bytes() == b"mine"
+
+
+def test_hidden_folders_of_the_living(tmp_path: Path) -> None:
+    """What another process still writes is left alone, and said."""
+    folder, left = tmp_path / "folder", tmp_path / ".folder.0123abcd.new"
+    _make(folder, {"a.yaml": b"old", ".files.0123abcd.new/journal.json": b"{}"})
+    left.mkdir()
+    with folder_locked(folder), folder_locked(left):
+        with pytest.raises(OSError, match="another process is writing there"):
+            roll_back(folder)
+        assert left.is_dir()
+    roll_back(folder)
+    assert not left.exists()
+    assert [path.name for path in folder.iterdir()] == ["a.yaml"]
 
 
 def test_links_and_modes(tmp_path: Path) -> None:

@@ -21,9 +21,14 @@ __all__ = [
     "field_type_changed",
     "identity_changed",
     "limits_unseen",
+    "object_closed",
+    "preset_changed",
     "preset_removed",
     "scheme_changed",
 ]
+
+_WITHIN: Final = "\0"
+"""Stands between the names of an object and of a field in it: a name may have dots itself."""
 
 _Fields = Mapping[str, Mapping[str, Any]]
 _STRICTER: Final[Mapping[str, str]] = {
@@ -62,23 +67,24 @@ def _settings(data: Mapping[str, Any]) -> _Fields:
 
 
 def _flat(fields: _Fields, prefix: str = "") -> dict[str, Mapping[str, Any]]:
-    """Return fields by dotted name, with those within objects."""
+    """Return fields by the names on the way to them, with those within objects."""
     found: dict[str, Mapping[str, Any]] = {}
     for key, field in fields.items():
         found[prefix + key] = field
         inner = field.get("properties")
         if isinstance(inner, Mapping):
-            found |= _flat(inner, f"{prefix}{key}.")
+            found |= _flat(inner, prefix + key + _WITHIN)
     return found
 
 
 def _place(pair: _Pair, key: str, *rest: str) -> str:
-    parts = [part for name in key.split(".") for part in ("properties", name)]
+    parts = [part for name in key.split(_WITHIN) for part in ("properties", name)]
     return pair.place + pointer(*parts, *rest)
 
 
 def _named(pair: _Pair, key: str) -> str:
-    return f"the {pair.what} {key}" + (f" of {pair.stem}" if pair.what == "field" else "")
+    name = key.replace(_WITHIN, ".")
+    return f"the {pair.what} {name}" + (f" of {pair.stem}" if pair.what == "field" else "")
 
 
 def identity_changed(publication: Publication) -> Iterator[Issue]:
@@ -149,7 +155,7 @@ def field_required(publication: Publication) -> Iterator[Issue]:
 
 def _is_inner_of_new(pair: _Pair, key: str) -> bool:
     """Return whether a field is within an object that customers do not have yet."""
-    outer = key.rpartition(".")[0]
+    outer = key.rpartition(_WITHIN)[0]
     return bool(outer) and outer not in pair.old
 
 
@@ -158,7 +164,8 @@ def field_type_changed(publication: Publication) -> Iterator[Issue]:
     for pair in _pairs(publication):
         for key, (old, new) in pair.kept.items():
             before, after = _type(old), _type(new)
-            if before != after and not _is_secret_now(before, after):
+            is_same = before == after or _is_secret_now(before, after)
+            if not is_same and not (pair.what == "field" and _takes_as_well(before, after)):
                 message = (
                     f"{_named(pair, key)} was {before} and is {after}: what customers have entered"
                     " or mapped may be refused"
@@ -175,13 +182,27 @@ def _is_secret_now(before: str, after: str) -> bool:
     return {before, after} <= {"string", "text", "password"} and before != "password"
 
 
+_TAKEN_AS_WELL: Final[Mapping[str, frozenset[str]]] = {
+    "number": frozenset({"integer"}),
+    "string": frozenset({"text", "datetime", "integer", "number", "boolean"}),
+    "text": frozenset({"string", "datetime", "integer", "number", "boolean"}),
+}
+"""The types whose values a type takes, too: Segment makes text of numbers for a text."""
+
+
+def _takes_as_well(before: str, after: str) -> bool:
+    """Return whether a field takes all that it took, though its type has changed."""
+    return before in _TAKEN_AS_WELL.get(after, frozenset())
+
+
 def field_removed(publication: Publication) -> Iterator[Issue]:
     """Yield the live fields and settings that are gone."""
     for pair in _pairs(publication):
         added = [key for key in pair.new if key not in pair.old]
         for key in pair.old:
             if key not in pair.new and not _outer_is_gone(pair, key):
-                hint = did_you_mean(key, added)
+                names = [one.replace(_WITHIN, ".") for one in added]
+                hint = did_you_mean(key.replace(_WITHIN, "."), names)
                 message = (
                     f"{_named(pair, key)} is gone: what customers have set for it is lost{hint}"
                 )
@@ -189,7 +210,7 @@ def field_removed(publication: Publication) -> Iterator[Issue]:
 
 
 def _outer_is_gone(pair: _Pair, key: str) -> bool:
-    outer = key.rpartition(".")[0]
+    outer = key.rpartition(_WITHIN)[0]
     return bool(outer) and outer not in pair.new
 
 
@@ -242,6 +263,22 @@ def field_stricter(publication: Publication) -> Iterator[Issue]:
                 yield publication.issue(message, _place(pair, key, "type"), pair.stem)
 
 
+def object_closed(publication: Publication) -> Iterator[Issue]:
+    """Yield the objects that took members of any name, and now take those that are listed."""
+    for pair in _pairs(publication):
+        for key, (old, new) in pair.kept.items():
+            if _is_open(old) and not _is_open(new) and "object" == old["type"] == new["type"]:
+                message = (
+                    f"{_named(pair, key)} took members of any name, and takes only those that are"
+                    " listed now: what customers send beside them is lost or refused"
+                )
+                yield publication.issue(message, _place(pair, key), pair.stem)
+
+
+def _is_open(field: Mapping[str, Any]) -> bool:
+    return not field.get("properties") or bool(field.get("additionalProperties"))
+
+
 def _is_looser(keyword: str, before: Any, after: Any) -> bool:
     if before is None or keyword == "format":
         return False
@@ -266,9 +303,12 @@ def limits_unseen(publication: Publication) -> Iterator[Issue]:
                 keywords += [one for one in ("minimum", "maximum") if new.get(one) is not None]
             if keywords:
                 found.append(f"{' and '.join(keywords)} of {key}")
+        place = "/fields" if found else "/window"
+        if publication.definition.actions[pair.stem].window is not None:
+            found.append("the window")
         if found:
             message = f"no published file shows the limits that code checks: {', '.join(found)}"
-            yield publication.issue(message, "/fields", pair.stem)
+            yield publication.issue(message, place, pair.stem)
 
 
 def default_changed(publication: Publication) -> Iterator[Issue]:
@@ -315,3 +355,37 @@ def preset_removed(publication: Publication) -> Iterator[Issue]:
                 " on start without it"
             )
             yield publication.issue(message, "/presets")
+
+
+def preset_changed(publication: Publication) -> Iterator[Issue]:
+    """Yield the presets that start another action, or with other events, under the same name."""
+    if publication.published is None:
+        return
+    exported = list(enumerate(publication.metadata["presets"]))
+    changed = []
+    # Several may have one name: those that have not changed belong together.
+    for live in publication.published.live["presets"]:
+        same = [one for one in exported if one[1]["name"] == live["name"]]
+        exact = [one for one in same if not _differing(live, one[1])]
+        if exact:
+            exported.remove(exact[0])
+        elif live.get("partnerAction") in publication.metadata["actions"]:
+            changed.append(live)  # else the action is gone, which is told
+    for live in changed:
+        same = [one for one in exported if one[1]["name"] == live["name"]]
+        if not same:
+            continue
+        exported.remove(same[0])
+        index, preset = same[0]
+        for key in _differing(live, preset):
+            message = (
+                f"the preset {live['name']!r} had {key} {live[key]!r} and has {preset[key]!r}:"
+                " customers who have it keep the former one"
+            )
+            yield publication.issue(message, pointer("presets", index, key))
+
+
+def _differing(live: Mapping[str, Any], preset: Mapping[str, Any]) -> list[str]:
+    return [
+        key for key in ("partnerAction", "subscribe") if live.get(key, preset[key]) != preset[key]
+    ]

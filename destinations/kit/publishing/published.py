@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.definition.document import Document, read_document
-from destinations.definition.input_files import read_text_input
+from destinations.definition.input_files import read_input
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.segment.json_pointer import pointer
 
 __all__ = ["Published", "read_published"]
 
+_MAX_BYTES: Final = 20_000_000
 _SHAPES: Final[Mapping[str, tuple[type[Any], str]]] = {
     "slug": (str, "text"),
     "name": (str, "text"),
@@ -38,7 +39,10 @@ def read_published(path: Path) -> Mapping[str, Any]:
     in such a file.
     """
     try:
-        text = read_text_input(path)
+        content = read_input(path, limit=_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise UsageError(f"{path} has more than {_MAX_BYTES // 1_000_000} MB")
+        text = content.decode().replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

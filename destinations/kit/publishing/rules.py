@@ -527,6 +527,11 @@ RULES: Final = (
         breaking.limits_unseen,
     ),
     _breaking(
+        "live-object-closed",
+        breaking.object_closed,
+        "Keep `additionalProperties: true`, and let the partner ignore what it does not know.",
+    ),
+    _breaking(
         "live-scheme",
         breaking.scheme_changed,
         "Keep the way to authenticate, or agree on a migration with Segment.",
@@ -547,6 +552,12 @@ RULES: Final = (
         "live-preset",
         breaking.preset_removed,
         "Keep the preset, unless another one does the same.",
+        level="warning",
+    ),
+    _breaking(
+        "live-preset-changed",
+        breaking.preset_changed,
+        "Give the new preset another name, or see that both ways of sending work.",
         level="warning",
     ),
 )

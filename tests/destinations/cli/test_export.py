@@ -60,6 +60,29 @@ def test_an_action_that_is_gone(command: Command) -> None:
     )
 
 
+def test_a_change_by_hand(command: Command) -> None:
+    """A change outside of the marks is named by a check, refused, and dropped by force."""
+    Definition().write(Path("acme"))
+    command("export", "segment", "acme", "--into", "out")
+    source = Path("out/index.ts").read_text("utf-8")
+    Path("out/index.ts").write_text(source + "const mine = 1\n", "utf-8")
+    given = ("export", "segment", "acme", "--into", "out")
+    done = command(*given, "--check")
+    assert done.code == 1
+    said = "out/index.ts was changed outside of the places for code by hand."
+    assert done.out.splitlines()[0] == said
+    assert command(*given, "--check", "--json").json["edited"] == ["index.ts"]
+    done = command(*given)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "Error: out/index.ts has changes outside of the places for code by hand, and the export"
+        " would overwrite it: move your code between `// By hand: begin` and `// By hand: end`,"
+        " change the definition, or add --force to drop the changes\n"
+    )
+    assert command(*given, "--force").code == 0
+    assert Path("out/index.ts").read_text("utf-8") == source
+
+
 def test_refused(command: Command) -> None:
     """What cannot be said is named with its place, and what to do; nothing is written."""
     _refused()
@@ -104,7 +127,9 @@ def test_as_json(command: Command) -> None:
     _refused()
     done = command("export", "segment", "acme", "--into", "out", "--partial", "--json")
     assert (done.code, done.err) == (0, "")
-    assert set(done.json) == {"folder", "files", "changed", "refused", "leftOut", "isUpToDate"}
+    assert set(done.json) == {
+        *("folder", "files", "changed", "edited", "refused", "leftOut", "isUpToDate"),
+    }
     assert (done.json["folder"], done.json["isUpToDate"]) == ("out", False)
     assert done.json["changed"] == done.json["files"]
     (refused,), (left_out,) = done.json["refused"], done.json["leftOut"]

@@ -501,19 +501,28 @@ def test_no_right(acme: Path, into: Path, monkeypatch: pytest.MonkeyPatch, owner
     before = _tree(into)
     (into / "requests.ts").unlink()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "mkdir" if owner == "folder" else "read_text", fail)
-        if owner == "file":
-            patched.setattr("destinations.kit.exporter.segment.DefinitionFiles.read", _read(acme))
+        if owner == "folder":
+            patched.setattr(Path, "mkdir", fail)
+        else:
+            patched.setattr("destinations.kit.exporter.folder.read_text_input", fail)
         with pytest.raises(UsageError, match=r"cannot (write|read) .*: Permission denied"):
             export_segment(acme, into)
     assert {**_tree(into), "requests.ts": before["requests.ts"]} == before
 
 
-def _read(acme: Path) -> Callable[[Path], Any]:
-    from destinations.definition import DefinitionFiles  # noqa: PLC0415
-
-    files = DefinitionFiles.read(acme)
-    return lambda _: files
+@pytest.mark.parametrize("name", ["http.ts", "index.ts", "metadata.json", "stale.ts"])
+def test_a_pipe_in_the_folder(acme: Path, into: Path, name: str) -> None:
+    """What is no file is not waited for."""
+    (into / name).unlink(missing_ok=True)
+    os.mkfifo(into / name)
+    if name == "stale.ts":
+        assert export_segment(acme, into).changed == ()
+        return
+    if name == "metadata.json":
+        assert export_segment(acme, into, check=True).changed == (name,)
+        return
+    with pytest.raises(UsageError, match=r"is not an export of|it is a pipe"):
+        export_segment(acme, into)
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "in/" + "b" * 300])

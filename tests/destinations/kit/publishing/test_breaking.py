@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +50,16 @@ def _new_setting(**more: Any) -> Change:
             files[f"cases/{name}.yaml"]["settings"]["plan"] = "pro"
 
     return change
+
+
+def _dotted_setting(files: dict[str, Any]) -> None:
+    _new_setting()(files)
+    settings = destination_of(files)["settings"]
+    settings["properties"]["my.plan"] = settings["properties"].pop("plan")
+    settings["required"] = ["apiKey", "my.plan"]
+    for name in ("sent", "refused"):
+        files[f"cases/{name}.yaml"]["settings"]["my.plan"] = "pro"
+        del files[f"cases/{name}.yaml"]["settings"]["plan"]
 
 
 def _required(key: str) -> Change:
@@ -213,6 +225,29 @@ BROKEN: Final[list[tuple[str, Change, str]]] = [
         ),
     ),
     (
+        "live-required-field",
+        _dotted_setting,
+        (
+            "the setting my.plan is new and is required: destinations of customers, who have "
+            "not entered it, stop"
+        ),
+    ),
+    (
+        "live-preset-changed",
+        lambda files: destination_of(files)["presets"][0].update(subscribe='type = "page"'),
+        (
+            "the preset 'Track events' had subscribe 'type = \"track\"' and has "
+            "'type = \"page\"': customers who have it keep the former one"
+        ),
+    ),
+    (
+        "live-unseen",
+        lambda files: action_of(files).update(
+            window={"from": {"@path": "$.payload.time"}, "grace": "1d", "then": "reject"}
+        ),
+        "no published file shows the limits that code checks: the window",
+    ),
+    (
         "live-preset",
         lambda files: destination_of(files)["presets"][0].update(name="Send events"),
         (
@@ -221,6 +256,22 @@ BROKEN: Final[list[tuple[str, Change, str]]] = [
         ),
     ),
 ]
+
+
+def _object(**more: Any) -> Change:
+    def change(files: dict[str, Any]) -> None:
+        action_of(files)["fields"]["properties"]["extra"] = {
+            "title": "Extra",
+            "description": "More of the event.",
+            "type": "object",
+            "default": {"@path": "$.properties.extra"},
+            **more,
+        }
+
+    return change
+
+
+_INNER: Final = {"a": {"title": "A", "description": "An inner field.", "type": "string"}}
 
 
 def _edited(live: Path, rule: str) -> None:
@@ -306,29 +357,93 @@ def test_limits_of_numbers(
 
 def test_every_rule_is_tested() -> None:
     """No rule for live destinations is without a case."""
-    assert {rule.id for rule in RULES if rule.id.startswith("live-")} == {one[0] for one in BROKEN}
+    tested = {one[0] for one in BROKEN} | {"live-object-closed"}
+    assert {rule.id for rule in RULES if rule.id.startswith("live-")} == tested
+
+
+OPEN: Final = _object(additionalProperties=True, properties=_INNER)
+CLOSED: Final = _object(additionalProperties=False, properties=_INNER)
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("before", "after", "is_closed"),
     [
-        lambda _: None,
-        _field("plan", enum=["free", "pro", "team"]),
-        _field("plan", title="The plan", description="Which plan the user has."),
-        _without("plan", "enum"),
-        lambda files: action_of(files)["fields"]["required"].remove("name"),
-        lambda files: destination_of(files).update(
-            description="Acme counts what users do, in a new way."
-        ),
-        lambda files: destination_of(files)["presets"].append(
-            {"name": "More", "partnerAction": "trackEvent", "subscribe": 'type = "page"'}
-        ),
+        (OPEN, CLOSED, True),
+        (_object(), CLOSED, True),
+        (_object(), OPEN, False),
+        (CLOSED, OPEN, False),
+        (CLOSED, CLOSED, False),
+    ],
+    ids=["closed", "closed, of nothing", "of nothing", "opened", "the same"],
+)
+def test_closed_objects(
+    written: Callable[..., Path], tmp_path: Path, before: Change, after: Change, *, is_closed: bool
+) -> None:
+    """An object that took anything must go on to take it."""
+    live = tmp_path / "live.json"
+    former = read_publication(written(before, tmp_path / "former"))
+    live.write_text(json.dumps(former.metadata), "utf-8")
+    found = check(read_publication(written(after), live))
+    closed = [one for one in found if one.rule.id == "live-object-closed"]
+    assert len(closed) == is_closed
+    if closed:
+        assert "the field extra of trackEvent took members of any name" in closed[0].issue.message
+
+
+def test_what_is_gone_by_its_dotted_name(written: Callable[..., Path], live: Path) -> None:
+    """A dot in the name of a setting or field is part of the name."""
+    data = json.loads(live.read_text("utf-8"))
+    gone = {"label": "Old", "description": "It was.", "type": "string", "required": False}
+    data["authentication"]["fields"]["my.old"] = gone
+    data["actions"]["trackEvent"]["fields"]["its.old"] = gone
+    live.write_text(json.dumps(data), "utf-8")
+    found = [one.issue.message for one in check(read_publication(written(), live))]
+    assert [one.partition(" is gone")[0] for one in found] == [
+        "the setting my.old",
+        "the field its.old of trackEvent",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "is_error"),
+    [
+        ("integer", "number", False),
+        ("integer", "string", False),
+        ("number", "string", False),
+        ("boolean", "string", False),
+        ("datetime", "string", False),
+        ("text", "string", False),
+        ("string", "number", True),
+        ("number", "integer", True),
+        ("object", "string", True),
     ],
 )
-def test_what_customers_can_keep(written: Callable[..., Path], live: Path, change: Change) -> None:
-    """What only adds or loosens breaks nothing."""
-    findings = check(read_publication(written(change), live))
-    assert [str(one.issue) for one in findings] == []
+def test_looser_types(
+    written: Callable[..., Path], live: Path, was: str, is_now: str, *, is_error: bool
+) -> None:
+    """A type that takes all values of the former one breaks nothing."""
+    data = json.loads(live.read_text("utf-8"))
+    data["actions"]["trackEvent"]["fields"]["name"]["type"] = was
+    live.write_text(json.dumps(data), "utf-8")
+    found = check(read_publication(written(_field("name", type=is_now)), live))
+    assert [one.rule.id for one in found if one.rule.id == "live-type"] == ["live-type"] * is_error
+
+
+def test_presets_of_one_name(written: Callable[..., Path], live: Path) -> None:
+    """Presets that share a name are compared with the one that is the same."""
+    data = json.loads(live.read_text("utf-8"))
+    (preset,) = data["presets"]
+    data["actions"]["other"] = data["actions"]["trackEvent"]
+    data["presets"] = [{**preset, "partnerAction": "other"}, preset]
+    live.write_text(json.dumps(data), "utf-8")
+
+    def change(files: dict[str, Any]) -> None:
+        files["other.yaml"] = {**copy.deepcopy(action_of(files)), "slug": "other"}
+        presets = destination_of(files)["presets"]
+        presets.append({**presets[0], "partnerAction": "other"})
+
+    found = check(read_publication(written(change), live))
+    assert [one for one in found if one.rule.id.startswith("live-")] == []
 
 
 def _metadata(**changes: Any) -> str:
@@ -390,11 +505,16 @@ def test_unreadable_metadata(
 
 def test_missing_metadata(written: Callable[..., Path], tmp_path: Path) -> None:
     """A file that is not there, not UTF-8, or a folder is named."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(21_000_000)
     (tmp_path / "latin.json").write_bytes(b'"\xe4"')
     for name, message in (
         ("none.json", "cannot read"),
         ("latin.json", "is not UTF-8"),
         ("", "cannot read"),
+        ("pipe", "it is a pipe"),
+        ("large.json", "has more than 20 MB"),
     ):
         with pytest.raises(UsageError, match=message):
             read_publication(written(), tmp_path / name)

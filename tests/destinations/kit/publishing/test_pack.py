@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,78 @@ def test_code_by_hand_stays(written: Written, tmp_path: Path) -> None:
     text = index.read_text("utf-8").replace("// By hand: end", "const mine = 1\n// By hand: end")
     index.write_text(text, "utf-8")
     assert stale_files(make_pack(tmp_path / "acme", into)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("// By hand: begin\n", "// by hand: begin\n", "has a mark|has the line"),
+        (
+            "// By hand: begin\n// By hand: end\n",
+            "//By hand: begin\nconst a = 1\n//By hand: end\n",
+            "has the line",
+        ),
+        ("// By hand: begin\n// By hand: end\n", "const a = 1\n", "has no marks"),
+        (
+            "const destination",
+            "const a = 1\nconst destination",
+            "has changes outside of the places",
+        ),
+        ("// Exported by", "// Written by", "was not written by"),
+    ],
+)
+def test_changed_code(written: Written, tmp_path: Path, old: str, new: str, message: str) -> None:
+    """Code by hand elsewhere in an exported file is refused, not thrown away."""
+    into = tmp_path / "pack"
+    write_pack(make_pack(written(), into))
+    index = into / CODE / "index.ts"
+    index.write_text(index.read_text("utf-8").replace(old, new, 1), "utf-8")
+    before = _contents(into)
+    with pytest.raises(UsageError, match=message):
+        make_pack(tmp_path / "acme", into)
+    assert _contents(into) == before
+
+
+def test_changes_by_force(written: Written, tmp_path: Path) -> None:
+    """A check names them, and with force they are dropped."""
+    into = tmp_path / "pack"
+    write_pack(make_pack(written(), into))
+    before = _contents(into)
+    with (into / CODE / "index.ts").open("a") as file:
+        file.write("const a = 1\n")
+    acme = tmp_path / "acme"
+    assert stale_files(make_pack(acme, into, check_only=True)) == [f"{CODE}/index.ts"]
+    write_pack(make_pack(acme, into, force=True))
+    assert _contents(into) == before
+
+
+def test_a_secret_in_a_case(written: Written, tmp_path: Path) -> None:
+    """It is in no pack, with force neither."""
+    key = "sk_live_" + "51H8xK2eZvKY"
+
+    def change(files: dict[str, Any]) -> None:
+        files["cases/sent.yaml"]["settings"]["apiKey"] = key
+
+    for force in (False, True):
+        with pytest.raises(DefinitionError, match="the setting apiKey holds what looks like"):
+            make_pack(written(change), tmp_path / "pack", force=force)
+
+
+@pytest.mark.parametrize("name", ["publishing/logo.svg", "publishing/mark.svg"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_images_that_are_no_files(written: Written, tmp_path: Path, name: str, kind: str) -> None:
+    """A pipe is not waited for, and no more is read than an image may have."""
+    path = written() / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(20_000_000)
+    with pytest.raises(UsageError, match=r"it is a pipe|leads out|has more than 15 MB"):
+        make_pack(tmp_path / "acme", tmp_path / "pack")
 
 
 def _manifest(**changes: Any) -> str:

@@ -138,7 +138,7 @@ def _nested(levels: int, times: int, reference: str = "<use href='#a{}'/>") -> s
         (_nested(3, 10), False),
         (_nested(2000, 1), True),
         (_nested(200, 1), False),
-        (f"{HEAD}{"<path d='M0 0h8'/>" * 5000}</svg>", False),
+        (HEAD + "<path d='M0 0h8'/>" * 5000 + "</svg>", False),
     ],
     ids=["10 by 10", "2 by 40", "by url", "by escapes", "few", "deep", "a chain", "plain"],
 )

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: batches.ts 6776dbabfa1fd9d6
 /**
  * Sends several events in one request, and tells which of them failed.
  *

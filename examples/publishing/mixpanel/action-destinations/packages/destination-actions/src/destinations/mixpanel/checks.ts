@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: checks.ts 8c4cea9038a34e6a
 /**
  * Checks payloads for what the fields of an action cannot say.
  *

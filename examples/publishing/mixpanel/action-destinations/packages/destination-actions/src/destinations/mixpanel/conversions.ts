@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: conversions.ts e41bc503a23f3e5c
 /**
  * Converts values that the mapping kit has no directive for.
  *

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: http.ts 2b5a08f276754f92
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: parameters.ts 9abd90d27c07666b
 /**
  * Writes the parameters of queries and forms.
  *

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: requests.ts 9ca0698d7d6b69e3
 import { failedItems } from './batches'
 import { convert } from './conversions'
 import { below, resolve, text } from './http'

@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: schemas.ts c41fd3aa8bafe18f
 /**
  * Tests answers with JSON Schemas.
  *

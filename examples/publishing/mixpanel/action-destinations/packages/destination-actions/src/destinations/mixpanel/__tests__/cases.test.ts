@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: cases.test.ts a2d80ff9146d65b9
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 

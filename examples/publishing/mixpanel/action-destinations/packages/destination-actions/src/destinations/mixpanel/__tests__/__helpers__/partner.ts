@@ -1,4 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
+// Digests: partner.ts 3670d0a3306443d5
 /**
  * Stands in for the partner in the tests of this destination.
  *
