@@ -94,8 +94,7 @@ def exports(publication: Publication) -> Iterator[Issue]:
 def batches(publication: Publication) -> Iterator[Issue]:
     """Yield the actions whose events go out one by one."""
     for slug, action in publication.definition.event_actions.items():
-        name = action.perform.request
-        request = publication.definition.requests.get(name or "")
+        request = publication.definition.requests.get(action.perform.request or "")
         if request is not None and request.batch_size == 1:
             message = f"{slug} sends each event in a request of its own"
             yield publication.issue(message, pointer("requests", request.name))
@@ -105,11 +104,11 @@ def batch_results(publication: Publication) -> Iterator[Issue]:
     """Yield the batches that succeed or fail as a whole."""
     for slug, action in publication.definition.event_actions.items():
         request = publication.definition.requests.get(action.perform.request or "")
-        if request is None or request.batch_size == 1:
+        if request is None or publication.batching(slug) != "whole":
             continue
         call = request.call
-        is_told = isinstance(call, RestDefinition) and (call.failed_items or call.all_or_nothing)
-        if not is_told:
+        # Of a batch that the partner applies as a whole, nothing else can be told.
+        if not (isinstance(call, RestDefinition) and call.all_or_nothing):
             message = f"the batches of {slug} succeed or fail as a whole"
             yield publication.issue(message, pointer("requests", request.name, "batch"))
 

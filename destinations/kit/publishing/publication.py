@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.document import Document, read_document
+from destinations.definition.request_model import RestDefinition
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import Exported, export_segment
 from destinations.kit.partner_page import PUBLISHED, render_page
@@ -17,9 +18,20 @@ from destinations.kit.partner_page.images import page_images
 from destinations.kit.publishing.published import Published, read_published
 from destinations.kit.testing.subject import Subject, subject_in
 
-__all__ = ["DESTINATION", "FOLDER", "LOGO", "MARK", "Kind", "Publication", "read_publication"]
+__all__ = [
+    "DESTINATION",
+    "FOLDER",
+    "LOGO",
+    "MARK",
+    "Batching",
+    "Kind",
+    "Publication",
+    "read_publication",
+]
 
 Kind = Literal["actions", "direct"]
+Batching = Literal["none", "each", "whole"]
+"""How an action sends: no batches, with a result for each event, or with one for all of them."""
 
 DESTINATION: Final = "destination"
 """The stem of the file that describes the destination."""
@@ -80,6 +92,16 @@ class Publication:
             return {}
         found: Mapping[str, Any] = json.loads(self.exported.files["metadata.json"])
         return found
+
+    def batching(self, slug: str) -> Batching:
+        """Return what becomes of the events of an action's batches at Segment."""
+        action = self.metadata["actions"].get(slug, {})
+        name = self.definition.actions[slug].perform.request
+        if not action.get("hasPerformBatch") or name is None:
+            return "none"
+        call = self.definition.requests[name].call
+        has_results = isinstance(call, RestDefinition) and call.failed_items is not None
+        return "each" if has_results else "whole"
 
     @property
     def catalog_settings(self) -> Mapping[str, Mapping[str, Any]]:

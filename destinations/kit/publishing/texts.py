@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from destinations.kit.portal import Row, Verdict
 from destinations.kit.publishing.finding import Finding
-from destinations.kit.publishing.publication import LOGO, MARK, Publication
+from destinations.kit.publishing.publication import LOGO, MARK, Batching, Publication
 
 __all__ = [
     "Places",
@@ -22,6 +22,11 @@ __all__ = [
 
 SUPPORT: Final = "partner-support@segment.com"
 _LATER: Final = "**(to be added)**"
+_BATCHING: Final[Mapping[Batching, str]] = {
+    "none": "no",
+    "each": "a result for each event",
+    "whole": "which succeed or fail as a whole",
+}
 _PLATFORMS: Final = {"browser": "websites", "mobile": "mobile apps", "server": "servers"}
 
 
@@ -111,8 +116,10 @@ def _actions(publication: Publication) -> str:
             for preset in publication.metadata["presets"]
             if preset["partnerAction"] == slug
         ]
-        size = action["fields"].get("batch_size", {}).get("default")
-        batches = f"up to {size:,}, a result for each event" if size else "no"
+        batching = publication.batching(slug)
+        batches = _BATCHING[batching]
+        if batching != "none":
+            batches = f"up to {action['fields']['batch_size']['default']:,}, {batches}"
         rows.append((f"`{slug}`", action["description"], ", ".join(presets) or "none", batches))
     return _table(["action", "what it does", "events of its presets", "batches"], rows)
 

@@ -67,6 +67,38 @@ def test_a_pack_for_actions(written: Written, tmp_path: Path) -> None:
     assert "## Open" not in texts["CHECKLIST.md"]
 
 
+BATCHES: Mapping[str, tuple[Change, str, bool]] = {
+    "with results": (lambda _: None, "up to 100, a result for each event", False),
+    "as a whole": (
+        lambda files: destination_of(files)["requests"]["sendEvents"]["batch"].pop("failures"),
+        "up to 100, which succeed or fail as a whole",
+        True,
+    ),
+    "all or nothing": (
+        lambda files: destination_of(files)["requests"]["sendEvents"].update(
+            batch={"size": 50, "allOrNothing": True}
+        ),
+        "up to 50, which succeed or fail as a whole",
+        False,
+    ),
+    "none": (
+        lambda files: destination_of(files)["requests"]["sendEvents"].pop("batch"),
+        "no",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said", "warns"), BATCHES.values(), ids=BATCHES.keys())
+def test_batches(
+    written: Written, tmp_path: Path, change: Change, said: str, *, warns: bool
+) -> None:
+    """The pull request and the checklist say the same of the results of batches."""
+    texts = _texts(make_pack(written(change), tmp_path / "pack", force=True))
+    assert f' | `type = "track"` | {said} |\n' in texts["pull-request.md"]
+    assert ("succeed or fail as a whole" in texts["CHECKLIST.md"]) is warns
+
+
 def test_what_can_follow(written: Written, tmp_path: Path) -> None:
     """What a mail can bring later is open in the checklist and in the mail, and stops nothing."""
     pack = make_pack(written(_without_images), tmp_path / "pack")
