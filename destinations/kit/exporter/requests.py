@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -47,6 +47,14 @@ _ROOTS: Final = Shape(
         "answers": "reads the answer of a step, and there are no steps",
     },
     of_url=True,
+)
+_DELETION_ROOTS: Final = replace(
+    _ROOTS,
+    elsewhere={
+        **_ROOTS.elsewhere,
+        "event": "reads the event, and Segment's onDelete sees only the IDs of the user: read"
+        " $.payload.userId or $.payload.anonymousId",
+    },
 )
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -145,6 +153,7 @@ class _Writer:
         self._file = file
         self._used: set[str] = set()
         self._computed: list[str] = []
+        self._roots = _ROOTS
         self._has_rules = False
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")
@@ -199,6 +208,9 @@ class _Writer:
         place = pointer("requests", name)
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
         self._computed = []
+        deletion = self._definition.deletion
+        is_deletion = deletion is not None and name in deletion.perform.names
+        self._roots = _DELETION_ROOTS if is_deletion else _ROOTS
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
@@ -279,7 +291,7 @@ class _Writer:
 
     def _mapping(self, mapping: object, path: str) -> Any:
         """Return a mapping of a request as it is written, after a check of what it reads."""
-        for at, message in unreadable(mapping, path, _ROOTS):
+        for at, message in unreadable(mapping, path, self._roots):
             self._refuse(at, message)
         return self._converted(mapping, path)
 

@@ -194,6 +194,12 @@ REFUSED: Final[Mapping[str, Refused]] = {
         f"{SEND}/rest/path/1/@path",
         "add a hidden field",
     ),
+    "the event in a deletion": Refused(
+        lambda one: one.delete_users({"@path": "$.event.userId"}),
+        "destination",
+        "/requests/deleteUser/rest/path/1/@path",
+        "read $.payload.userId or $.payload.anonymousId",
+    ),
     "the event in all headers": Refused(
         lambda one: one.destination["transport"].update(
             headers={"X-Id": {"@path": "$.event.messageId"}}
