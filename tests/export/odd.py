@@ -88,6 +88,56 @@ def odd_definition() -> Definition:
     return one
 
 
+def oauth2_definition(grant: str, **oauth2: Any) -> Definition:
+    """Return one with access tokens; with settings that Segment's form has not, and fixed headers.
+
+    A member of ``oauth2`` that is None is left out.
+    """
+    one = Definition()
+    properties = one.destination["settings"]["properties"]
+    for key in ("secret", "token"):
+        properties[key] = {**properties["apiKey"], "title": key}
+    properties["host"] = {
+        "title": "Host",
+        "description": "The host.",
+        "type": "string",
+        "default": "https://api.example.com",
+        "x-catalog": False,
+    }
+    properties["region"] = {
+        **properties["host"],
+        "title": "Region",
+        "enum": ["us", "eu"],
+        "default": "us",
+    }
+    is_refresh = grant == "refreshToken"
+    given = {
+        "grant": grant,
+        "tokenUrl": {"@template": "{{settings.host}}/{{settings.region}}/token"},
+        "clientId": "apiKey",
+        "clientSecret": "secret",
+        **({"refreshToken": "token"} if is_refresh else {}),
+        **oauth2,
+    }
+    one.destination["authentication"] = {
+        "scheme": "oauth2",
+        "fields": ["apiKey", "secret", "token"],
+        "test": "ping",
+        "oauth2": {key: value for key, value in given.items() if value is not None},
+    }
+    one.destination["transport"].pop("auth")
+    one.destination["transport"] |= {
+        "baseUrl": {"@template": "{{settings.host}}/v1"},
+        "headers": {"X-Region": {"@path": "$.settings.region"}, "Accept": "text/plain"},
+    }
+    one.rest["query"] = {"host": {"@path": "$.settings.host"}}
+    (case,) = one.cases.values()
+    # With characters that are not written the same everywhere.
+    case["settings"] = {"apiKey": "the ~*\u00e9 client", "secret": "s:*~ecret+", "token": "t/1 ~"}
+    case["interactions"][0]["request"]["url"] += "?host=https%3A%2F%2Fapi.example.com"
+    return one
+
+
 def refused_definition() -> Definition:
     """Return one of which hardly anything can be said: all that is left has to compile."""
     one = Definition()

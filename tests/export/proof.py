@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.kit.exporter import Exported, export_segment
-from destinations.kit.exporter.case_tests import CaseDelivery
+from destinations.kit.exporter.case_tests import TOKEN, CaseDelivery
 from destinations.kit.testing.subject import subject_in
 
 __all__ = ["WITH_STEPS", "Row", "as_json", "examine", "prove", "table"]
@@ -47,8 +47,9 @@ _DIAGNOSTIC: Final = re.compile(r"^src/([^/]+)/(\S+\(\d+,\d+\): .*)$", re.MULTIL
 class Row:
     """What came of one exported folder; it is proven if nothing differs.
 
-    ``requests`` are recorded requests, each a test, and ``left`` those that no test makes; of the
-    ``events`` the payloads were compared. ``refused`` is the number of places with an error 501.
+    ``requests`` are recorded requests, each a test, and ``left`` those that no test makes. The
+    ``tokens`` are requests for access tokens, as both sides make them. Of the ``events`` the
+    payloads were compared. ``refused`` is the number of places with an error 501.
     """
 
     destination: str
@@ -56,6 +57,7 @@ class Row:
     exported_cases: int
     requests: int
     left: int
+    tokens: int
     events: int
     refused: int
     differences: list[str] = field(default_factory=list)
@@ -91,10 +93,13 @@ def examine(
 def _row(name: str, source: Path, exported: Exported) -> Row:
     deliveries = exported.deliveries
     cases = subject_in(source).cases()
-    made = sum(len(one.interactions) for one in deliveries)
+    made = sum(one.recorded for one in deliveries)
     left = sum(len(one.interactions) for one in cases) - made
-    exported_cases = len({one.case for one in deliveries})
-    row = Row(name, len(cases), exported_cases, made, left, 0, len(exported.refused))
+    exported_cases = len({one.case for one in deliveries if one.action != TOKEN})
+    tokens = sum(len(one.interactions) for one in deliveries) - made
+    row = Row(name, len(cases), exported_cases, made, left, tokens, 0, len(exported.refused))
+    if subject_in(source).definition.oauth2 is not None and not tokens:
+        row.differences.append("no test asks for an access token")
     if left and name not in WITH_STEPS:
         row.differences.append(f"{left} recorded requests are in no test")
     return row
@@ -127,7 +132,7 @@ def _compile(folder: Path, rows: Mapping[str, Row]) -> None:
 
 def _run_cases(folder: Path, rows: Mapping[str, Row]) -> None:
     # In one file they load Segment's framework once, which takes longer than all cases.
-    names = [name for name, row in rows.items() if row.requests]
+    names = [name for name, row in rows.items() if row.requests or row.tokens]
     (folder / "out" / "all.test.js").write_text(_SUITES.replace("[]", json.dumps(names)))
     given = ("--json", "--runInBand", "--testLocationInResults=false")
     (suite,) = json.loads(_node(folder, "node_modules/jest/bin/jest.js", *given))["testResults"]
@@ -234,12 +239,23 @@ def _without(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def table(rows: Iterable[Row]) -> str:
     """Return the rows as text."""
     lines: list[tuple[str, ...]] = [
-        ("destination", "cases", "exported", "requests", "left", "payloads", "refused", "result")
+        (
+            "destination",
+            "cases",
+            "exported",
+            "requests",
+            "left",
+            "tokens",
+            "payloads",
+            "refused",
+            "result",
+        )
     ]
     lines += [
         (
             row.destination,
-            *map(str, (row.cases, row.exported_cases, row.requests, row.left, row.events)),
+            *map(str, (row.cases, row.exported_cases, row.requests, row.left, row.tokens)),
+            str(row.events),
             str(row.refused),
             "equal" if not row.differences else f"different: {len(row.differences)}",
         )
@@ -248,7 +264,7 @@ def table(rows: Iterable[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if at in {0, 7} else cell.rjust(width)
+            cell.ljust(width) if at in {0, 8} else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines

@@ -36,10 +36,16 @@ from destinations.kit.exporter.folder import (
     with_hand_written,
     write_folder,
 )
-from destinations.kit.exporter.index import IndexFile, kept_by_segment, scheme
+from destinations.kit.exporter.index import IndexFile, scheme
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
 from destinations.kit.exporter.requests import RequestFile, write_requests
+from destinations.kit.exporter.settings import (
+    constants,
+    kept_by_segment,
+    missing_there,
+    with_constants,
+)
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
 from destinations.kit.testing.subject import Subject, subject_in
@@ -155,7 +161,7 @@ class _Export:
     def __init__(
         self, definition: DestinationDefinition, findings: Findings, subject: Subject
     ) -> None:
-        self._definition = definition
+        self._definition = with_constants(definition)
         self._findings = findings
         self._subject = subject
         self._slug = exported_slug(definition.slug)
@@ -166,8 +172,9 @@ class _Export:
         """Return the text of each file by its path."""
         definition, findings = self._definition, self._findings
         settings = setting_fields(
-            definition.settings, DESTINATION, findings, kept_by_segment(definition)
+            definition.settings, DESTINATION, findings, frozenset(missing_there(definition))
         )
+        self._note_settings()
         self._note_events()
         fields = {slug: self._fields(action) for slug, action in definition.event_actions.items()}
         for slug in definition.actions.keys() - definition.event_actions.keys():
@@ -231,6 +238,21 @@ class _Export:
         if definition.transport.rate_limit is not None:
             message = "Segment keeps no rate: it sends again what the partner refuses with 429"
             findings.leave_out(DESTINATION, "/transport/rateLimit", message)
+
+    def _note_settings(self) -> None:
+        definition, findings = self._definition, self._findings
+        for key in constants(definition):
+            message = f"{key} is no setting at Segment: its default stands in the code"
+            findings.leave_out(DESTINATION, pointer("settings", "properties", key), message)
+        kept = [
+            key for key in definition.settings["properties"] if key in kept_by_segment(definition)
+        ]
+        if kept:
+            message = (
+                "Segment keeps client ID, client secret and refresh token itself, so these are no"
+                f" settings there ({', '.join(kept)})"
+            )
+            findings.leave_out(DESTINATION, "/authentication/oauth2", message)
 
     def _fields(self, action: ActionDefinition) -> FieldSet:
         stem, findings = action.slug, self._findings
@@ -325,7 +347,13 @@ class _Export:
             actions[AUTHENTICATION] = definition.authentication.test
         actions = {one: name for one, name in actions.items() if name not in requests.refused}
         deliveries = list(
-            case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))
+            case_deliveries(
+                self._subject,
+                actions,
+                requests.batched,
+                frozenset(missing_there(definition)),
+                constants(definition),
+            )
         )
         self.deliveries = tuple(deliveries)
         if not deliveries:

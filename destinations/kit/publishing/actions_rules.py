@@ -11,7 +11,7 @@ from typing import Any, Final
 from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
-from destinations.kit.exporter.index import kept_by_segment
+from destinations.kit.exporter.settings import missing_there
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
 from destinations.segment.json_pointer import pointer
@@ -216,7 +216,7 @@ def reserved_settings(publication: Publication) -> Iterator[Issue]:
     definition = publication.definition
     if definition.oauth2 is None:
         return
-    kept = kept_by_segment(definition)
+    kept = missing_there(definition)
     for key in definition.settings["properties"]:
         if key not in kept and key.lower() in _RESERVED_SETTINGS:
             message = f"the name {key} is kept for what Segment stores for OAuth2"

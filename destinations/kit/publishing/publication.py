@@ -13,6 +13,7 @@ from destinations.definition.document import Document, read_document
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import Exported, export_segment
+from destinations.kit.exporter.settings import kept_by_segment, missing_there
 from destinations.kit.partner_page import PUBLISHED, render_page
 from destinations.kit.partner_page.images import page_images
 from destinations.kit.publishing.published import Published, read_published
@@ -106,8 +107,11 @@ class Publication:
     @property
     def catalog_settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the settings that customers enter at Segment."""
+        missing = {*missing_there(self.definition)}
+        if self.kind == "direct":  # where an endpoint of ours asks for credentials
+            missing -= kept_by_segment(self.definition)
         properties: Mapping[str, Mapping[str, Any]] = self.definition.settings["properties"]
-        return {key: one for key, one in properties.items() if one.get("x-catalog", True)}
+        return {key: one for key, one in properties.items() if key not in missing}
 
     def issue(self, message: str, path: str = "", stem: str = DESTINATION) -> Issue:
         """Return an issue at a JSON pointer of a file; its line is that of what is there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from destinations.kit.exporter.settings import kept_by_segment, with_constants
 from destinations.kit.portal import Row, Verdict
 from destinations.kit.publishing.finding import Finding
 from destinations.kit.publishing.publication import LOGO, MARK, Batching, Publication
@@ -220,10 +221,14 @@ def _account(publication: Publication) -> str:
 
 def _account_fields(publication: Publication) -> str:
     fields = publication.publishing.get("testAccount", {}).get("fields", {})
-    if not fields:
+    properties = publication.catalog_settings
+    rows = [
+        (properties[key].get("title", key), text)
+        for key, text in fields.items()
+        if key in properties
+    ]
+    if not rows:
         return ""
-    properties = publication.definition.settings["properties"]
-    rows = [(properties[key].get("title", key), text) for key, text in fields.items()]
     return _joined(
         "Where reviewers find the settings in the test account:", _table(["setting", "where"], rows)
     )
@@ -388,12 +393,34 @@ def actions_checklist(
             f" `{MARK}` attached.",
             "Hand over the test account in the way that Segment names: no secret goes by mail.",
         ),
+        _oauth2(publication),
         "## After the merge",
         _items(
             "Open the destination in a workspace of yours, and look at the entry and its forms.",
             "Have a customer try it in the private beta; then ask for the public release.",
             f"Keep the merged `{places.folder}/metadata.json`: the next version is checked"
             " with `--published metadata.json`.",
+        ),
+    )
+
+
+def _oauth2(publication: Publication) -> str:
+    """Return what Segment's portal has to know of a partner whom customers authorize it at."""
+    oauth2 = with_constants(publication.definition).oauth2
+    if oauth2 is None or not kept_by_segment(publication.definition):
+        return ""
+    url = oauth2.token_url
+    known = f" (`{url}`)" if isinstance(url, str) else ""
+    scopes = f", and the scopes `{' '.join(oauth2.scopes)}`" if oauth2.scopes else ""
+    return _joined(
+        "## Access tokens",
+        "Customers authorize Segment at your OAuth2 server, and Segment keeps the tokens.",
+        _items(
+            "Register Segment as a client of your OAuth2 server, with the redirect URL that Segment"
+            " names.",
+            "Once Segment has invited you to manage the destination in its Developer Portal, enter"
+            f" there client ID and client secret, the authorization URL, and the token URL{known}"
+            f"{scopes}.",
         ),
     )
 
