@@ -16,7 +16,12 @@ import pytest
 
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
-from tests.export.odd import oauth2_definition, odd_definition, refused_definition
+from tests.export.odd import (
+    events_definition,
+    oauth2_definition,
+    odd_definition,
+    refused_definition,
+)
 from tests.export.proof import as_json, examine, table
 from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS
@@ -96,6 +101,22 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a header of others is sent for a token": Fault(
         "oauth2-refresh-body", "index.ts", "undefined as unknown as string", "'1'", "x-region"
     ),
+    "events without what all have to have": Fault(
+        "events",
+        "track/index.ts",
+        "required: true,\n      unsafe_hidden",
+        "unsafe_hidden",
+        "metadata.json, track.fields",
+    ),
+    "users that are none": Fault(
+        "events", "track/index.ts", "placeholders: ['null', ", "placeholders: [", "unsent track"
+    ),
+    "users that are none are deleted": Fault(
+        "events", "index.ts", "checkUser(payload)", "payload", "unsent onDelete"
+    ),
+    "an event of no action": Fault(
+        "events", "__tests__/cases.test.ts", "action: 'onEvent()'", "action: 'track'", "unsent"
+    ),
     "no TypeScript": Fault(
         "slack",
         "requests.ts",
@@ -129,6 +150,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     sources = {name: DEFINITIONS / name for name in WHOLE}
     sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
     sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
+    sources["events"] = events_definition().write(tmp_path / "events" / "acme")
     for name, (grant, more) in OAUTH2.items():
         source = oauth2_definition(grant, **more).write(tmp_path / f"oauth2-{name}" / "acme")
         sources[f"oauth2-{name}"] = source
@@ -151,8 +173,11 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     right = rows[: len(sources)]
     assert {row.destination: row.differences for row in right if row.differences} == {}
     assert [(row.cases, row.exported_cases, row.left, row.tokens) for row in right] == [
-        *((3, 3, 0, 0), (4, 4, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0)),
+        *((3, 3, 0, 0), (4, 4, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (2, 2, 0, 0)),
         *[(1, 1, 0, 1)] * len(OAUTH2),
+    ]
+    assert [(row.unsent, row.unplayed) for row in right[2:5]] == [
+        *((0, []), (0, ["event 1 of sent"]), (7, [])),
     ]
     for row, (what, fault) in zip(rows[len(sources) :], FAULTS.items(), strict=True):
         assert row.differences, what
@@ -161,5 +186,5 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
         row.differences for row in rows
     ]
     lines = table(rows).splitlines()
-    assert lines[1].split() == ["braze", "3", "3", "3", "0", "0", "4", "0", "equal"]
+    assert lines[1].split() == ["braze", "3", "3", "3", "0", "0", "4", "0", "0", "0", "equal"]
     assert "different: " in lines[-1]

@@ -19,6 +19,7 @@ from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.answer import HttpResponse
 from destinations.http.envelope import setting_text
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
 from destinations.kit.exporter.requests import can_repeat
 from destinations.kit.testing.case import (
@@ -39,7 +40,10 @@ from destinations.secrets import reveal
 from destinations.segment.event import check_event
 from destinations.segment.mapping.parts import beyond_segment
 
-__all__ = ["AUTHENTICATION", "TOKEN", "CaseDelivery", "case_deliveries", "cases_source"]
+__all__ = ["ALL", "AUTHENTICATION", "TOKEN", "CaseDelivery", "case_deliveries", "cases_source"]
+
+ALL: Final = "onEvent()"
+"""What stands for an action where an event is given to all subscriptions, and none takes it."""
 
 TOKEN: Final = "refreshAccessToken()"  # noqa: S105 - the name of a function
 """What stands for an action where an access token is asked for."""
@@ -62,7 +66,8 @@ class CaseDelivery:
     ``action`` may also be `AUTHENTICATION` or `TOKEN`, with no events and one verdict, or the slug
     of deletions. There is one interaction, or none if the events are refused before; a test of
     authentication may ask for a token first. ``auth`` is what Segment keeps of OAuth2, by the names
-    that it gives to code.
+    that it gives to code. ``positions`` are those of the events in the case, from 1. With `ALL`,
+    no subscription takes the event.
     """
 
     case: str
@@ -77,6 +82,7 @@ class CaseDelivery:
     interactions: tuple[Interaction, ...]
     verdicts: tuple[str, ...]
     auth: Mapping[str, str] = field(default_factory=dict)
+    positions: tuple[int, ...] = ()
 
     @property
     def recorded(self) -> int:
@@ -144,6 +150,8 @@ class _Case:
         self._actions = actions
         self._batched = batched
         self._left = list(case.interactions)
+        self._positions: dict[int, tuple[int, Any]] = {}
+        self._unsent: list[CaseDelivery] = []
         self.token = _token_request(destination)
         """The request for an access token with these settings; None if there is none."""
 
@@ -181,6 +189,7 @@ class _Case:
             groups.setdefault(key, (subscription, []))[1].append((event, payload))
         for subscription, pairs in groups.values():
             yield from self._of(subscription, pairs)
+        yield from self._unsent
         yield from self._authentication()
 
     def _authentication(self) -> Iterator[CaseDelivery]:
@@ -198,19 +207,43 @@ class _Case:
 
     def _mapped(self) -> Iterator[tuple[Any, Subscription, Any]]:
         at = clock_seconds(self._case.clock)
-        for given in self._case.events:
+        for position, given in enumerate(self._case.events, 1):
             if not isinstance(given, Mapping):
                 continue
             try:
                 event = check_event(dict(given))
             except DestinationsError:
                 continue
-            if self._destination.admit(event) is not None:
-                continue
+            why = self._destination.admit(event)
+            if why is not None and why.outcome is not Outcome.INVALID:
+                continue  # by its integrations, which Segment reads itself
             prepared = self._destination.prepare(event, at)
+            self._positions[id(prepared)] = position, prepared
             for subscription, payload in self._destination.payloads(prepared):
-                if subscription is not None and subscription.action.slug in self._actions:
-                    yield prepared, subscription, payload
+                if subscription is None:
+                    self._note_unsubscribed(prepared, position)
+                elif subscription.action.slug in self._actions:
+                    if why is None:
+                        yield prepared, subscription, payload
+                    else:
+                        self._note_invalid(subscription, prepared, payload)
+
+    def _note_unsubscribed(self, event: Any, position: int) -> None:
+        one = self._without_events(ALL, [], "filtered")
+        subscriptions = [
+            {"partnerAction": preset.partner_action, "subscribe": preset.subscribe, "mapping": {}}
+            for preset in self._presets.values()
+        ]
+        mapping = {"subscriptions": subscriptions}
+        one = replace(one, mapping=mapping, events=(event,), positions=(position,))
+        self._unsent.append(one)
+
+    def _note_invalid(self, subscription: Subscription, event: Any, payload: Any) -> None:
+        """Note an event that no action sees, with its payload all the same."""
+        if isinstance(payload, Result) and any(beyond_segment(self._mapping(subscription))):
+            return  # with a directive that Segment lacks, there is no such mapping there
+        one = self._delivery(subscription, [(event, payload)], [], ["rejected"])
+        self._unsent.append(replace(one, payloads=(None,)))
 
     def _of(
         self, subscription: Subscription, pairs: Sequence[tuple[Any, Any]]
@@ -295,20 +328,35 @@ class _Case:
     ) -> CaseDelivery:
         case = self._case
         mapping = self._mapping(subscription)
+        action = subscription.action.definition
+        of_event = event_fields(self._destination.definition, action)
+        if action is self._destination.definition.deletion:
+            of_event = []  # a deletion has no fields
         # Where Segment lacks a directive of the mapping, the payloads stand for the events.
         is_sayable = not any(beyond_segment(mapping))
+        events = [
+            event
+            if is_sayable
+            else {**payload, **{one.key: event[one.name] for one in of_event if one.name in event}}
+            for event, payload in pairs
+        ]
+        mapping = mapping if is_sayable else _of_payloads(pairs)
+        own = {
+            one.key: one.mapping if is_sayable else {"@path": f"$.{one.key}"} for one in of_event
+        }
         return CaseDelivery(
             case.name,
             case.description,
             subscription.name,
             subscription.action.slug,
             self._settings,
-            mapping if is_sayable else _of_payloads(pairs),
+            {**mapping, **own},
             case.clock,
-            tuple(event if is_sayable else payload for event, payload in pairs),
+            tuple(events),
             tuple(None if isinstance(one, Result) else one for _, one in pairs),
             tuple(interactions),
             tuple(verdicts),
+            positions=tuple(self._positions[id(event)][0] for event, _ in pairs),
         )
 
 

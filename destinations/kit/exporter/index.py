@@ -42,7 +42,7 @@ _OWN_NAMES: Final = (
     *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
     *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
-    *("accessToken", "client", "RequestClient", "Promise", "withHeaders"),
+    *("accessToken", "client", "RequestClient", "Promise", "withHeaders", "checks", "checkUser"),
 )
 """Names that the file has beside those of actions and requests."""
 
@@ -113,6 +113,11 @@ class IndexFile:
             + f"\nconst destination: DestinationDefinition<Settings> = {body}\n"
             + "\nexport default destination\n"
         )
+
+    @property
+    def modules(self) -> set[str]:
+        """Return the modules that the file needs, once it is written."""
+        return {one.removeprefix("./") for one in self._uses} - {"requests"}
 
     def _head(self) -> str:
         lines = []
@@ -333,9 +338,16 @@ class IndexFile:
             return throwing(f"Deleting is not there: {reason}.")
         self._use("./http", "send")
         self._use("./requests", constant)
-        return Code(
-            f"(request, {{ payload, settings }}) => send(request, {constant}, settings, payload)"
-        )
+        payload = "payload"
+        if self._definition.placeholders:
+            self._use("./checks", "checks")
+            rule = {"userId": {"placeholders": list(self._definition.placeholders)}}
+            self._functions.append(f"const checkUser = checks({literal(rule, 0, 26)})\n")
+            payload = "checkUser(payload)"
+        head = "(request, { payload, settings }) =>"
+        call = f"send(request, {constant}, settings, {payload})"
+        is_long = len("  onDelete: ") + len(f"{head} {call},") > WIDTH
+        return Code(f"{head}\n  {call}" if is_long else f"{head} {call}")
 
     def _preset(self, preset: Preset, is_default: bool) -> Mapping[str, Any]:  # noqa: FBT001 - a pair
         mapping: Any = preset.mapping

@@ -108,7 +108,7 @@ _OWN_NAMES: Final = (
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
     *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record", "accessToken", "client"),
-    *("RequestClient", "Promise", "withHeaders"),
+    *("RequestClient", "Promise", "withHeaders", "checkUser"),
 )
 """Names that the other files have beside those of requests."""
 

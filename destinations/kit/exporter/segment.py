@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from destinations.kit.exporter.case_tests import (
     case_deliveries,
     cases_source,
 )
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import FieldSet, action_fields, setting_fields
 from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
@@ -190,6 +191,7 @@ class _Export:
             definition, self._slug, settings.fields, folders, presets, requests, findings
         )
         found = {"index.ts": _exported(definition, index.source())}
+        self._modules |= index.modules
         if requests.names:
             self._modules |= requests.modules | {"http"}
             found["requests.ts"] = _exported(definition, requests.source)
@@ -228,10 +230,6 @@ class _Export:
 
     def _note_events(self) -> None:
         definition, findings = self._definition, self._findings
-        if definition.required_event_fields:
-            names = ", ".join(definition.required_event_fields)
-            message = f"Segment checks no fields of events: require what an action needs ({names})"
-            findings.leave_out(DESTINATION, "/events/requires", message)
         if definition.blank_traits is not None:
             message = "Segment does not look for blank traits of events"
             findings.leave_out(DESTINATION, "/events/blankTraits", message)
@@ -332,7 +330,12 @@ class _Export:
         for at, directive in beyond:
             message = f"{directive} has no counterpart in Segment's mappings"
             self._findings.refuse(DESTINATION, place + at, message)
-        return None if beyond else (preset, is_default)
+        if beyond:
+            return None
+        if not is_default:
+            more = {one.key: one.mapping for one in event_fields(self._definition, action)}
+            preset = replace(preset, mapping={**preset.mapping, **more})
+        return preset, is_default
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:
         definition = self._definition

@@ -480,12 +480,6 @@ def test_all_at_once(tmp_path: Path) -> None:
 
 
 LEFT_OUT: Final[Mapping[str, Refused]] = {
-    "events that need a field": Refused(
-        lambda one: one.destination.update(events={"requires": ["userId"]}),
-        "destination",
-        "/events/requires",
-        "(userId)",
-    ),
     "a rate": Refused(
         lambda one: one.destination["transport"].update(rateLimit={"requests": 1, "per": 1}),
         "destination",

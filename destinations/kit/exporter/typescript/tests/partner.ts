@@ -16,8 +16,8 @@ export interface Interaction {
 }
 
 /**
- * Events of one subscription. With `onDelete`, `testAuthentication()` or `refreshAccessToken()` as the action, what
- * those are called with.
+ * Events of one subscription. With `onDelete`, `onEvent()`, `testAuthentication()` or `refreshAccessToken()` as the
+ * action, what those are called with.
  */
 export interface Delivery {
   action: string
@@ -30,8 +30,8 @@ export interface Delivery {
   auth?: { clientId?: string; clientSecret?: string; refreshToken?: string }
 }
 
-/** What Segment does with an event: with `retry` it sends it again. */
-export type Verdict = 'delivered' | 'retry' | 'rejected'
+/** What Segment does with an event: with `retry` it sends it again, and `filtered` is one that no action takes. */
+export type Verdict = 'delivered' | 'retry' | 'rejected' | 'filtered'
 
 /** Deliver events; the partner answers as recorded, and gets no other requests. */
 export async function deliver(
@@ -67,6 +67,10 @@ async function perform(definition: DestinationDefinition<any>, delivery: Deliver
       const tokens = await integration.refreshAccessToken({ ...settings, oauth }, given)
       expect(tokens?.accessToken).toEqual(auth.accessToken)
       return ['delivered']
+    }
+    if (action === 'onEvent()') {
+      const results = await integration.onEvent(events[0] as SegmentEvent, { ...settings, ...mapping, oauth } as never)
+      return [results.every(({ output }) => output === 'not subscribed') ? 'filtered' : 'delivered']
     }
     if (action === 'onDelete' && definition.onDelete !== undefined) {
       await integration.onDelete?.(events[0] as SegmentEvent, settings as never)
