@@ -27,7 +27,8 @@ describe('europe', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -92,7 +93,8 @@ describe('import-events', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -157,7 +159,7 @@ describe('import-events', () => {
 
 // Events that are not sent, each for its own reason.
 describe('not-sent', () => {
-  it('importEvent: Import track events', async () => {
+  it('importEvent: Import track events (1)', async () => {
     const verdicts = await deliver(
       definition,
       {
@@ -177,7 +179,8 @@ describe('not-sent', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [{ type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }],
         now: '2026-01-15T12:00:00Z'
@@ -185,6 +188,67 @@ describe('not-sent', () => {
       []
     )
     expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Import track events (2)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: {
+            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+          },
+          insert_id: { '@path': '$.messageId' },
+          time: {
+            '@if': {
+              exists: { '@path': '$.timestamp' },
+              then: { '@path': '$.timestamp' },
+              else: { '@path': '$.receivedAt' }
+            }
+          },
+          ip: { '@path': '$.context.ip' },
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Order Completed',
+            userId: 'null',
+            messageId: 'm-1',
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('onEvent() (3)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'onEvent()',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          subscriptions: [
+            { partnerAction: 'importEvent', subscribe: 'type = "track"', mapping: {} },
+            { partnerAction: 'setProfile', subscribe: 'type = "identify"', mapping: {} }
+          ]
+        },
+        events: [
+          { type: 'page', name: 'Pricing', userId: 'user_0001', messageId: 'm-3', timestamp: '2026-01-15T12:00:00.000Z' }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['filtered'])
   })
 })
 
@@ -210,7 +274,8 @@ describe('one-of-them-is-faulty', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -292,7 +357,12 @@ describe('profile-refused', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' },
+          event_userId: { '@path': '$.userId' }
+        },
         events: [
           {
             type: 'identify',
@@ -332,7 +402,12 @@ describe('set-a-profile', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' },
+          event_userId: { '@path': '$.userId' }
+        },
         events: [
           {
             type: 'identify',
@@ -392,7 +467,8 @@ describe('too-many-requests', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -458,7 +534,8 @@ describe('too-many-requests', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -523,7 +600,8 @@ describe('wrong-token', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {

@@ -14,7 +14,11 @@ const check = checks({
   distinct_id: {
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
   },
-  time: { schema: { type: 'string' } }
+  time: { schema: { type: 'string' } },
+  event_userId: {
+    event: 'userId',
+    placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
+  }
 })
 
 const action: ActionDefinition<Settings, Payload> = {
@@ -73,6 +77,13 @@ const action: ActionDefinition<Settings, Payload> = {
       description: 'The properties of the event.',
       type: 'object',
       default: { '@path': '$.properties' }
+    },
+    event_userId: {
+      label: 'User ID of the event',
+      description: 'Mixpanel takes no event in which it stands for a missing value.',
+      type: 'string',
+      unsafe_hidden: true,
+      default: { '@path': '$.userId' }
     },
     enable_batching: {
       label: 'Batch events to Mixpanel',

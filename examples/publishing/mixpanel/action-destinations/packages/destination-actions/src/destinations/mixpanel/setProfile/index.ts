@@ -13,6 +13,10 @@ import { setProfiles } from '../requests'
 const check = checks({
   distinct_id: {
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
+  },
+  event_userId: {
+    event: 'userId',
+    placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
   }
 })
 
@@ -41,6 +45,13 @@ const action: ActionDefinition<Settings, Payload> = {
       type: 'object',
       required: true,
       default: { '@path': '$.traits' }
+    },
+    event_userId: {
+      label: 'User ID of the event',
+      description: 'Mixpanel takes no event in which it stands for a missing value.',
+      type: 'string',
+      unsafe_hidden: true,
+      default: { '@path': '$.userId' }
     },
     enable_batching: {
       label: 'Batch events to Mixpanel',
