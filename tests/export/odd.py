@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from tests.destinations.kit.exporter.folders import Definition
 
-__all__ = ["odd_definition", "refused_definition", "windowed_definition"]
+__all__ = [
+    "events_definition",
+    "oauth2_definition",
+    "odd_definition",
+    "refused_definition",
+    "windowed_definition",
+]
 
 HARD: Final = "*/ ends \"it\" 'here' \\ ${settings.apiKey} `x` // By hand: begin\nand goes on: v1"
 
@@ -120,6 +126,116 @@ def windowed_definition() -> Definition:
         if name != "in-time":
             late = {"event": 1, "action": "track", "outcome": "rejected"}
             one.cases[name] |= {"interactions": [], "expected": [late]}
+    return one
+
+
+def events_definition() -> Definition:
+    """Return one that requires more of every event than its action; the body is the payload."""
+    one = Definition()
+    # Segment's framework keeps the schema of an action by the names of destination and action.
+    one.destination["name"] = "Acme of events"
+    one.destination["events"] = {
+        "requires": ["userId", "messageId"],
+        "placeholders": ["null", "undefined"],
+    }
+    user = {"exists": {"@path": "$.userId"}, "then": {"@path": "$.userId"}}
+    one.action["fields"]["properties"] |= {
+        "user": {
+            "title": "User",
+            "description": "The user.",
+            "type": "string",
+            "default": {"@if": {**user, "else": {"@path": "$.anonymousId"}}},
+        },
+        # The name that the exported field would have.
+        "event_userId": {"title": "Other", "description": "Another user.", "type": "string"},
+    }
+    one.rest["json"] = {"@path": "$.payload"}
+    one.request["batch"] = {"size": 10}
+    one.destination["presets"].append(
+        {
+            **one.destination["presets"][0],
+            "name": "Screens",
+            "subscribe": 'type = "screen"',
+            "mapping": {"name": "screen", "user": {"@path": "$.anonymousId"}},
+        }
+    )
+    one.delete_users({"@path": "$.payload.userId"})
+    sent = one.cases["sent"]
+    sent["interactions"][0]["request"]["json"] = [
+        {"name": "Order Completed", "id": "m-1", "user": "user_0001"}
+    ]
+    sent["expected"][0].pop("payload")
+    known = sent["events"][0]
+    anonymous = {**known, "anonymousId": "a-1"}
+    del anonymous["userId"]
+    unnamed = {key: value for key, value in known.items() if key != "messageId"}
+    events = [
+        *(anonymous, {**known, "userId": "null"}, {**known, "userId": " user_1"}, unnamed),
+        *({**anonymous, "type": "screen"}, {**known, "type": "page"}),
+        {**known, "type": "delete", "userId": "undefined"},
+        {**known, "type": "delete"},
+    ]
+    outcomes = [*["invalid"] * 5, "filtered", "invalid", "delivered"]
+    delete = {"method": "DELETE", "url": "https://api.example.com/v1/users/user_0001"}
+    one.cases["unsent"] = {
+        **sent,
+        "events": events,
+        "interactions": [{"request": delete, "response": {"status": 204}}],
+        "expected": [
+            {"event": at, "outcome": outcome, "action": "onDelete" if at == len(events) else None}
+            for at, outcome in enumerate(outcomes, 1)
+        ],
+    }
+    return one
+
+
+def oauth2_definition(grant: str, **oauth2: Any) -> Definition:
+    """Return one with access tokens; with settings that Segment's form has not, and fixed headers.
+
+    A member of ``oauth2`` that is None is left out.
+    """
+    one = Definition()
+    properties = one.destination["settings"]["properties"]
+    for key in ("secret", "token"):
+        properties[key] = {**properties["apiKey"], "title": key}
+    properties["host"] = {
+        "title": "Host",
+        "description": "The host.",
+        "type": "string",
+        "default": "https://api.example.com",
+        "x-catalog": False,
+    }
+    properties["region"] = {
+        **properties["host"],
+        "title": "Region",
+        "enum": ["us", "eu"],
+        "default": "us",
+    }
+    is_refresh = grant == "refreshToken"
+    given = {
+        "grant": grant,
+        "tokenUrl": {"@template": "{{settings.host}}/{{settings.region}}/token"},
+        "clientId": "apiKey",
+        "clientSecret": "secret",
+        **({"refreshToken": "token"} if is_refresh else {}),
+        **oauth2,
+    }
+    one.destination["authentication"] = {
+        "scheme": "oauth2",
+        "fields": ["apiKey", "secret", "token"],
+        "test": "ping",
+        "oauth2": {key: value for key, value in given.items() if value is not None},
+    }
+    one.destination["transport"].pop("auth")
+    one.destination["transport"] |= {
+        "baseUrl": {"@template": "{{settings.host}}/v1"},
+        "headers": {"X-Region": {"@path": "$.settings.region"}, "Accept": "text/plain"},
+    }
+    one.rest["query"] = {"host": {"@path": "$.settings.host"}}
+    (case,) = one.cases.values()
+    # With characters that are not written the same everywhere.
+    case["settings"] = {"apiKey": "the ~*\u00e9 client", "secret": "s:*~ecret+", "token": "t/1 ~"}
+    case["interactions"][0]["request"]["url"] += "?host=https%3A%2F%2Fapi.example.com"
     return one
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from destinations.kit.exporter import Exported, export_segment
-from destinations.kit.exporter.case_tests import CaseDelivery
+from destinations.kit.exporter.case_tests import ALL, TOKEN, CaseDelivery
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.testing.subject import subject_in
 
 __all__ = ["WITH_STEPS", "Row", "as_json", "examine", "prove", "table"]
@@ -47,8 +48,11 @@ _DIAGNOSTIC: Final = re.compile(r"^src/([^/]+)/(\S+\(\d+,\d+\): .*)$", re.MULTIL
 class Row:
     """What came of one exported folder; it is proven if nothing differs.
 
-    ``requests`` are recorded requests, each a test, and ``left`` those that no test makes; of the
-    ``events`` the payloads were compared. ``refused`` is the number of places with an error 501.
+    ``requests`` are recorded requests, each a test, and ``left`` those that no test makes. The
+    ``tokens`` are requests for access tokens, as both sides make them. Of the ``events`` the
+    payloads were compared. ``refused`` is the number of places with an error 501.
+    ``unsent`` are events of which no request is made on both sides, and ``unplayed`` those of which
+    no test is: what takes them is refused.
     """
 
     destination: str
@@ -56,8 +60,11 @@ class Row:
     exported_cases: int
     requests: int
     left: int
+    tokens: int
     events: int
     refused: int
+    unsent: int = 0
+    unplayed: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
 
@@ -91,10 +98,21 @@ def examine(
 def _row(name: str, source: Path, exported: Exported) -> Row:
     deliveries = exported.deliveries
     cases = subject_in(source).cases()
-    made = sum(len(one.interactions) for one in deliveries)
+    made = sum(one.recorded for one in deliveries)
     left = sum(len(one.interactions) for one in cases) - made
-    exported_cases = len({one.case for one in deliveries})
-    row = Row(name, len(cases), exported_cases, made, left, 0, len(exported.refused))
+    exported_cases = len({one.case for one in deliveries if one.action != TOKEN})
+    tokens = sum(len(one.interactions) for one in deliveries) - made
+    row = Row(name, len(cases), exported_cases, made, left, tokens, 0, len(exported.refused))
+    row.unsent = sum(len(one.events) for one in deliveries if not one.interactions)
+    played = {(one.case, position) for one in deliveries for position in one.positions}
+    for case in cases:
+        for position in range(1, len(case.events) + 1):
+            if (case.name, position) not in played:
+                row.unplayed.append(f"event {position} of {case.name}")
+    if row.unplayed and not row.refused:
+        row.differences.append(f"in no test: {', '.join(row.unplayed)}")
+    if subject_in(source).definition.oauth2 is not None and not tokens:
+        row.differences.append("no test asks for an access token")
     if left and name not in WITH_STEPS:
         row.differences.append(f"{left} recorded requests are in no test")
     return row
@@ -127,7 +145,7 @@ def _compile(folder: Path, rows: Mapping[str, Row]) -> None:
 
 def _run_cases(folder: Path, rows: Mapping[str, Row]) -> None:
     # In one file they load Segment's framework once, which takes longer than all cases.
-    names = [name for name, row in rows.items() if row.requests]
+    names = [name for name, row in rows.items() if row.requests or row.tokens]
     (folder / "out" / "all.test.js").write_text(_SUITES.replace("[]", json.dumps(names)))
     given = ("--json", "--runInBand", "--testLocationInResults=false")
     (suite,) = json.loads(_node(folder, "node_modules/jest/bin/jest.js", *given))["testResults"]
@@ -175,18 +193,21 @@ def _compare(
         rows[name].differences += _metadata_differences(loaded, metadata)
 
 
-def _in_code(source: Path, action: str) -> set[str]:
+def _in_code(source: Path, slug: str) -> set[str]:
     """Return the fields that the code of an action changes in the framework's payload."""
-    definition = subject_in(source).definition.actions.get(action)
-    properties = {} if definition is None else definition.fields["properties"]
-    return {key for key, one in properties.items() if "x-escape" in one}
+    definition = subject_in(source).definition
+    action = definition.actions.get(slug)
+    if action is None:
+        return set()
+    escaped = {key for key, one in action.fields["properties"].items() if "x-escape" in one}
+    return escaped | {one.key for one in event_fields(definition, action)}
 
 
 def _compare_payloads(
     row: Row, delivery: CaseDelivery, payloads: Sequence[Any], in_code: set[str]
 ) -> None:
-    if delivery.mapping == {}:
-        return  # a deletion, or the authentication test
+    if delivery.mapping == {} or delivery.action == ALL:
+        return  # a deletion, or nothing of an action
     for ours, theirs in zip(delivery.payloads, payloads, strict=True):
         row.events += 1
         if ours is None and delivery.verdicts == ("rejected",):
@@ -233,14 +254,13 @@ def _without(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def table(rows: Iterable[Row]) -> str:
     """Return the rows as text."""
-    lines: list[tuple[str, ...]] = [
-        ("destination", "cases", "exported", "requests", "left", "payloads", "refused", "result")
-    ]
+    counts = ("cases", "exported", "requests", "left", "tokens", "payloads", "unsent", "unplayed")
+    lines: list[tuple[str, ...]] = [("destination", *counts, "refused", "result")]
     lines += [
         (
             row.destination,
-            *map(str, (row.cases, row.exported_cases, row.requests, row.left, row.events)),
-            str(row.refused),
+            *map(str, (row.cases, row.exported_cases, row.requests, row.left, row.tokens)),
+            *map(str, (row.events, row.unsent, len(row.unplayed), row.refused)),
             "equal" if not row.differences else f"different: {len(row.differences)}",
         )
         for row in rows
@@ -248,7 +268,7 @@ def table(rows: Iterable[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if at in {0, 7} else cell.rjust(width)
+            cell.ljust(width) if at in {0, 10} else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines

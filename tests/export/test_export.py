@@ -10,18 +10,50 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
-from tests.export.odd import odd_definition, refused_definition, windowed_definition
+from tests.export.odd import (
+    events_definition,
+    oauth2_definition,
+    odd_definition,
+    refused_definition,
+    windowed_definition,
+)
 from tests.export.proof import as_json, examine, table
 from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS
 
 WHOLE: Final = ("braze", "slack")
+
+
+OAUTH2: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "basic": ("clientCredentials", {}),
+    "body": (
+        "clientCredentials",
+        {
+            "clientAuthentication": "body",
+            "scopes": ["a:write", "b~*"],
+            "parameters": {"audience": "https://x", "host": {"@path": "$.settings.host"}},
+        },
+    ),
+    "refresh": ("refreshToken", {"scopes": ["a"]}),
+    "refresh-body": ("refreshToken", {"clientAuthentication": "body"}),
+    "refresh-public": ("refreshToken", {"clientSecret": None}),
+    "chosen": (
+        "clientCredentials",
+        {
+            "tokenUrl": {
+                "setting": "region",
+                "urls": {"us": "https://us.example.com/token", "eu": "https://eu.example.com"},
+            }
+        },
+    ),
+}
+"""Grants, and what else ``oauth2`` says."""
 
 
 class Fault(NamedTuple):
@@ -64,6 +96,28 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "other metadata": Fault(
         "slack", "metadata.json", '"hasPerformBatch": false', '"hasPerformBatch": true', "hasPerf"
     ),
+    "a token is asked for in another way": Fault(
+        "oauth2-body", "index.ts", "'a:write b~*'", "'a:write'", "case access token"
+    ),
+    "a header of others is sent for a token": Fault(
+        "oauth2-refresh-body", "index.ts", "undefined as unknown as string", "'1'", "x-region"
+    ),
+    "events without what all have to have": Fault(
+        "events",
+        "track/index.ts",
+        "required: true,\n      unsafe_hidden",
+        "unsafe_hidden",
+        "metadata.json, track.fields",
+    ),
+    "users that are none": Fault(
+        "events", "track/index.ts", "placeholders: ['null', ", "placeholders: [", "unsent track"
+    ),
+    "users that are none are deleted": Fault(
+        "events", "index.ts", "checkUser(payload)", "payload", "unsent onDelete"
+    ),
+    "an event of no action": Fault(
+        "events", "__tests__/cases.test.ts", "action: 'onEvent()'", "action: 'track'", "unsent"
+    ),
     "no TypeScript": Fault(
         "slack",
         "requests.ts",
@@ -98,6 +152,10 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
     sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
     sources["windowed"] = windowed_definition().write(tmp_path / "windowed" / "acme")
+    sources["events"] = events_definition().write(tmp_path / "events" / "acme")
+    for name, (grant, more) in OAUTH2.items():
+        source = oauth2_definition(grant, **more).write(tmp_path / f"oauth2-{name}" / "acme")
+        sources[f"oauth2-{name}"] = source
     exported = {
         name: export_segment(source, tmp_path / "src" / name, partial=name == "refused")
         for name, source in sources.items()
@@ -109,25 +167,26 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     rows = examine(
         tmp_path,
         framework,
-        sources | {name: DEFINITIONS / one.destination for name, one in names.items()},
+        sources | {name: sources[one.destination] for name, one in names.items()},
         exported | {name: exported[one.destination] for name, one in names.items()},
     )
     # No request of the definition that is refused can be made.
     assert rows[3].differences.pop(0) == "1 recorded requests are in no test"
-    assert [row.differences for row in rows[:5]] == [[], [], [], [], []]
-    assert [(row.cases, row.exported_cases, row.left) for row in rows[:5]] == [
-        (3, 3, 0),
-        (4, 4, 0),
-        (1, 1, 0),
-        (1, 0, 1),
-        (3, 3, 0),
+    right = rows[: len(sources)]
+    assert {row.destination: row.differences for row in right if row.differences} == {}
+    assert [(row.cases, row.exported_cases, row.left, row.tokens) for row in right] == [
+        *((3, 3, 0, 0), (4, 4, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (3, 3, 0, 0), (2, 2, 0, 0)),
+        *[(1, 1, 0, 1)] * len(OAUTH2),
     ]
-    for row, (what, fault) in zip(rows[5:], FAULTS.items(), strict=True):
+    assert [(row.unsent, row.unplayed) for row in (right[2], right[3], right[5])] == [
+        *((0, []), (0, ["event 1 of sent"]), (7, [])),
+    ]
+    for row, (what, fault) in zip(rows[len(sources) :], FAULTS.items(), strict=True):
         assert row.differences, what
         assert fault.said in "\n".join(row.differences), what
     assert [one["differences"] for one in json.loads(as_json(rows))] == [
         row.differences for row in rows
     ]
     lines = table(rows).splitlines()
-    assert lines[1].split() == ["braze", "3", "3", "3", "0", "4", "0", "equal"]
+    assert lines[1].split() == ["braze", "3", "3", "3", "0", "0", "4", "0", "0", "0", "equal"]
     assert "different: " in lines[-1]

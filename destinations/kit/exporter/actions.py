@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from destinations.definition import ActionDefinition, DestinationDefinition
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import FieldSet
 from destinations.kit.exporter.literals import Code, literal, throwing
 from destinations.kit.exporter.requests import RequestFile
@@ -82,7 +83,9 @@ class _Writer:
         self._request = name if name is not None and name in requests.names else None
         self._reason = self._refusal(name)
         self._is_batched = self._reason == "" and name in requests.batched
-        self.fields = dict(fields.fields)
+        of_event = event_fields(definition, action)
+        self.fields = {**fields.fields, **{one.key: one.field for one in of_event}}
+        self._checks = {**fields.checks, **{one.key: one.check for one in of_event}}
         if self._is_batched and name is not None:
             request = definition.requests[name]
             self.fields |= batch_fields(definition.name, request.batch_size, request.batch_bytes)
@@ -136,9 +139,9 @@ class _Writer:
 
     def _constants(self) -> str:
         found = ""
-        if self._given.checks and not self._reason:
+        if self._checks and not self._reason:
             self._import("checks", "checks")
-            found += f"\nconst check = checks({literal(self._given.checks, 0, 24)})\n"
+            found += f"\nconst check = checks({literal(self._checks, 0, 24)})\n"
         if self._given.escapes and not self._reason:
             self._import("escaping", "escaped")
             found += f"\nconst ESCAPES = {literal(self._given.escapes, 0, 16)}\n"
@@ -171,16 +174,16 @@ class _Writer:
             value = f"escaped({value}, {bundle}, ESCAPES)"
         if self._window is not None:
             value = f"inTime({value}, settings)"
-        return f"check({value})" if self._given.checks else value
+        return f"check({value})" if self._checks else value
 
     def _perform_batch(self) -> Code:
         assert self._request is not None  # noqa: S101 - it is batched
         constant = self._requests.names[self._request]
         self._import("batches", "sendBatch")
         prepare = ""
-        if self._given.checks and self._window is None:
+        if self._checks and self._window is None:
             prepare = ", check"
-        elif self._given.checks or self._window is not None:
+        elif self._checks or self._window is not None:
             prepare = f", (one) => {self._checked('one')}"
         return Code(
             "(request, { payload, settings }) => {\n"

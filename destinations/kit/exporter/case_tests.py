@@ -8,20 +8,31 @@ attempt, which a server makes; so are events that are refused before a request i
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from destinations.clock import frozen_at
 from destinations.definition import Preset
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
+from destinations.http.answer import HttpResponse
+from destinations.http.envelope import setting_text
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
 from destinations.kit.exporter.requests import can_repeat
-from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedRequest
+from destinations.kit.testing.case import (
+    ABSENT,
+    Case,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+)
 from destinations.kit.testing.replaying import clock_seconds
 from destinations.kit.testing.subject import Subject
 from destinations.kit.testing.wire import http_response
+from destinations.oauth2.endpoint import TokenEndpoint
 from destinations.outcome import Outcome, Result
 from destinations.runtime.action import Subscription
 from destinations.runtime.destination import Destination
@@ -29,10 +40,20 @@ from destinations.secrets import reveal
 from destinations.segment.event import check_event
 from destinations.segment.mapping.parts import beyond_segment
 
-__all__ = ["AUTHENTICATION", "CaseDelivery", "case_deliveries", "cases_source"]
+__all__ = ["ALL", "AUTHENTICATION", "TOKEN", "CaseDelivery", "case_deliveries", "cases_source"]
+
+ALL: Final = "onEvent()"
+"""What stands for an action where an event is given to all subscriptions, and none takes it."""
+
+TOKEN: Final = "refreshAccessToken()"  # noqa: S105 - the name of a function
+"""What stands for an action where an access token is asked for."""
 
 AUTHENTICATION: Final = "testAuthentication()"
 """What stands for an action where a case has the authentication test; no action has such a slug."""
+
+_TOKEN_ANSWER: Final = {"access_token": "<access token>", "token_type": "Bearer"}
+_CASE_OF_TOKEN: Final = ("access token", "An access token is asked for.")
+"""The name and the description of what is no recorded case."""
 
 _MOST_EVENTS: Final = 8
 """Up to so many events of a case, any of them may be those of a request; else neighbours."""
@@ -42,8 +63,11 @@ _MOST_EVENTS: Final = 8
 class CaseDelivery:
     """Events of one subscription in a case, and what becomes of each of them at Segment.
 
-    ``action`` may also be `AUTHENTICATION`, with no events and one verdict, or the slug of
-    deletions. There is one interaction, or none if the events are refused before.
+    ``action`` may also be `AUTHENTICATION` or `TOKEN`, with no events and one verdict, or the slug
+    of deletions. There is one interaction, or none if the events are refused before; a test of
+    authentication may ask for a token first. ``auth`` is what Segment keeps of OAuth2, by the names
+    that it gives to code. ``positions`` are those of the events in the case, from 1. With `ALL`,
+    no subscription takes the event.
     """
 
     case: str
@@ -57,17 +81,38 @@ class CaseDelivery:
     payloads: tuple[Mapping[str, Any] | None, ...]
     interactions: tuple[Interaction, ...]
     verdicts: tuple[str, ...]
+    auth: Mapping[str, str] = field(default_factory=dict)
+    positions: tuple[int, ...] = ()
+
+    @property
+    def recorded(self) -> int:
+        """The number of requests that the case has recorded."""
+        return len([one for one in self.interactions if not is_token_request(one)])
+
+
+def is_token_request(one: Interaction) -> bool:
+    """Return whether a request asks for an access token; no case records one."""
+    result = one.result
+    return isinstance(result, RecordedResponse) and result.json == _TOKEN_ANSWER
 
 
 def case_deliveries(
-    subject: Subject, actions: Mapping[str, str], batched: set[str], kept: frozenset[str]
+    subject: Subject,
+    actions: Mapping[str, str],
+    batched: set[str],
+    missing: frozenset[str],
+    constants: Mapping[str, Any],
 ) -> Iterator[CaseDelivery]:
     """Yield what the cases of a destination deliver through the ``actions`` that were exported.
 
     ``actions`` are the names of their requests by slug, with `AUTHENTICATION` and the slug of
-    deletions; the ``batched`` ones take several events. Segment keeps the settings ``kept`` itself.
+    deletions; the ``batched`` ones take several events. Segment lacks the settings ``missing``; the
+    ``constants`` among them have these values there.
     """
+    has_token = False
     for case in subject.cases():
+        if any(case.settings.get(name, value) != value for name, value in constants.items()):
+            continue  # there, no setting says so
         destination = subject.bind(case.settings, case.subscriptions)
         presets = {
             (one.name, one.partner_action): one
@@ -76,10 +121,14 @@ def case_deliveries(
         settings = {
             name: reveal(value) if isinstance(value, str) else value
             for name, value in case.settings.items()
-            if name not in kept
+            if name not in missing
         }
         with frozen_at(clock_seconds(case.clock)):
-            yield from _Case(case, destination, presets, settings, actions, batched).deliveries()
+            one = _Case(case, destination, presets, settings, actions, batched)
+            if not has_token and one.token is not None:
+                has_token = True
+                yield one.of_token(one.token)
+            yield from one.deliveries()
 
 
 class _Case:
@@ -101,6 +150,36 @@ class _Case:
         self._actions = actions
         self._batched = batched
         self._left = list(case.interactions)
+        self._positions: dict[int, tuple[int, Any]] = {}
+        self._unsent: list[CaseDelivery] = []
+        self.token = _token_request(destination)
+        """The request for an access token with these settings; None if there is none."""
+
+    def of_token(self, asked: Interaction) -> CaseDelivery:
+        """Return the delivery that asks for an access token."""
+        oauth2 = self._destination.definition.oauth2
+        assert oauth2 is not None  # noqa: S101 - it has made the request
+        names = {"clientId": oauth2.client_id, "clientSecret": oauth2.client_secret}
+        names["refreshToken"] = oauth2.refresh_token
+        is_kept = oauth2.grant == "refreshToken"
+        auth = {
+            key: setting_text(self._destination.settings, name)
+            for key, name in names.items()
+            if is_kept and name is not None
+        }
+        one = self._without_events(TOKEN, [asked], "delivered")
+        case, description = _CASE_OF_TOKEN
+        return replace(one, case=case, description=description, auth=auth)
+
+    def _without_events(
+        self, action: str, interactions: Sequence[Interaction], verdict: str
+    ) -> CaseDelivery:
+        case = self._case
+        return CaseDelivery(
+            *(case.name, case.description, "", action, self._settings, {}, case.clock, (), ()),
+            tuple(interactions),
+            (verdict,),
+        )
 
     def deliveries(self) -> Iterator[CaseDelivery]:
         """Yield the deliveries of each subscription."""
@@ -110,6 +189,7 @@ class _Case:
             groups.setdefault(key, (subscription, []))[1].append((event, payload))
         for subscription, pairs in groups.values():
             yield from self._of(subscription, pairs)
+        yield from self._unsent
         yield from self._authentication()
 
     def _authentication(self) -> Iterator[CaseDelivery]:
@@ -119,35 +199,51 @@ class _Case:
         pairs: list[tuple[Any, Any]] = [({}, {})]
         for interaction, _ in self._sent(request, pairs, 1):
             is_passed = self._verdicts(request, interaction, pairs) == ["delivered"]
-            yield CaseDelivery(
-                self._case.name,
-                self._case.description,
-                "",
-                AUTHENTICATION,
-                self._settings,
-                {},
-                self._case.clock,
-                (),
-                (),
-                (interaction,),
-                ("delivered" if is_passed else "rejected",),
-            )
+            oauth2 = self._destination.definition.oauth2
+            is_asked = oauth2 is not None and oauth2.grant == "clientCredentials"
+            first = [self.token] if is_asked and self.token is not None else []
+            verdict = "delivered" if is_passed else "rejected"
+            yield self._without_events(AUTHENTICATION, [*first, interaction], verdict)
 
     def _mapped(self) -> Iterator[tuple[Any, Subscription, Any]]:
         at = clock_seconds(self._case.clock)
-        for given in self._case.events:
+        for position, given in enumerate(self._case.events, 1):
             if not isinstance(given, Mapping):
                 continue
             try:
                 event = check_event(dict(given))
             except DestinationsError:
                 continue
-            if self._destination.admit(event) is not None:
-                continue
+            why = self._destination.admit(event)
+            if why is not None and why.outcome is not Outcome.INVALID:
+                continue  # by its integrations, which Segment reads itself
             prepared = self._destination.prepare(event, at)
+            self._positions[id(prepared)] = position, prepared
             for subscription, payload in self._destination.payloads(prepared):
-                if subscription is not None and subscription.action.slug in self._actions:
-                    yield prepared, subscription, payload
+                if subscription is None:
+                    self._note_unsubscribed(prepared, position)
+                elif subscription.action.slug in self._actions:
+                    if why is None:
+                        yield prepared, subscription, payload
+                    else:
+                        self._note_invalid(subscription, prepared, payload)
+
+    def _note_unsubscribed(self, event: Any, position: int) -> None:
+        one = self._without_events(ALL, [], "filtered")
+        subscriptions = [
+            {"partnerAction": preset.partner_action, "subscribe": preset.subscribe, "mapping": {}}
+            for preset in self._presets.values()
+        ]
+        mapping = {"subscriptions": subscriptions}
+        one = replace(one, mapping=mapping, events=(event,), positions=(position,))
+        self._unsent.append(one)
+
+    def _note_invalid(self, subscription: Subscription, event: Any, payload: Any) -> None:
+        """Note an event that no action sees, with its payload all the same."""
+        if isinstance(payload, Result) and any(beyond_segment(self._mapping(subscription))):
+            return  # with a directive that Segment lacks, there is no such mapping there
+        one = self._delivery(subscription, [(event, payload)], [], ["rejected"])
+        self._unsent.append(replace(one, payloads=(None,)))
 
     def _of(
         self, subscription: Subscription, pairs: Sequence[tuple[Any, Any]]
@@ -243,21 +339,67 @@ class _Case:
     ) -> CaseDelivery:
         case = self._case
         mapping = self._mapping(subscription)
+        action = subscription.action.definition
+        of_event = event_fields(self._destination.definition, action)
+        if action is self._destination.definition.deletion:
+            of_event = []  # a deletion has no fields
         # Where Segment lacks a directive of the mapping, the payloads stand for the events.
         is_sayable = not any(beyond_segment(mapping))
+        events = [
+            event
+            if is_sayable
+            else {**payload, **{one.key: event[one.name] for one in of_event if one.name in event}}
+            for event, payload in pairs
+        ]
+        mapping = mapping if is_sayable else _of_payloads(pairs)
+        own = {
+            one.key: one.mapping if is_sayable else {"@path": f"$.{one.key}"} for one in of_event
+        }
         return CaseDelivery(
             case.name,
             case.description,
             subscription.name,
             subscription.action.slug,
             self._settings,
-            mapping if is_sayable else _of_payloads(pairs),
+            {**mapping, **own},
             case.clock,
-            tuple(event if is_sayable else payload for event, payload in pairs),
+            tuple(events),
             tuple(None if isinstance(one, Result) else one for _, one in pairs),
             tuple(interactions),
             tuple(verdicts),
+            positions=tuple(self._positions[id(event)][0] for event, _ in pairs),
         )
+
+
+class _Recording:
+    """Answers a request for a token, and keeps it."""
+
+    def __init__(self) -> None:
+        self.request: HttpRequest | None = None
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Keep a request."""
+        self.request = request
+        return HttpResponse(200, {}, json.dumps(_TOKEN_ANSWER).encode())
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+def _token_request(destination: Destination) -> Interaction | None:
+    """Return the request for an access token as it is made here; None if none can be."""
+    oauth2 = destination.definition.oauth2
+    if oauth2 is None:
+        return None
+    endpoint, transport = TokenEndpoint(oauth2, destination.settings), _Recording()
+    if endpoint.issue():
+        return None
+    endpoint.ask(endpoint.refresh_token, transport)
+    made = transport.request
+    assert made is not None  # noqa: S101 - it was sent
+    body = (made.body or b"").decode()
+    recorded = RecordedRequest(made.method, made.url, dict(made.headers), body=body)
+    return Interaction(recorded, RecordedResponse(200, json=_TOKEN_ANSWER))
 
 
 def _choices(pairs: Sequence[tuple[Any, Any]], size: int) -> Iterator[Sequence[tuple[Any, Any]]]:
@@ -328,6 +470,8 @@ def _test(delivery: CaseDelivery, at: int, count: int) -> str:
         "events": list(delivery.events),
         "now": delivery.clock,
     }
+    if delivery.auth:
+        given["auth"] = delivery.auth
     call = (
         f"deliver(\n  definition,\n  {literal(given, 2, 200)},\n"
         f"  {literal([_interaction(one) for one in delivery.interactions], 2, 2)}\n)"
@@ -352,7 +496,7 @@ def _interaction(one: Interaction) -> Mapping[str, Any]:
     return {"request": request, "response": response}
 
 
-def _body(json: Any, body: str | None) -> Mapping[str, Any]:
-    if json is not ABSENT:
-        return {"json": json}
+def _body(value: Any, body: str | None) -> Mapping[str, Any]:
+    if value is not ABSENT:
+        return {"json": value}
     return {} if body is None else {"body": body}

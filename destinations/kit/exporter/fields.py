@@ -138,9 +138,15 @@ def convert_in_request(directive: str) -> str:
 def setting_fields(
     schema: Mapping[str, Any], stem: str, findings: Findings, without: frozenset[str]
 ) -> FieldSet:
-    """Return the settings as fields of the authentication, ``without`` those that Segment keeps."""
+    """Return the settings as fields of the authentication, ``without`` those that it has not."""
     left = {key: one for key, one in schema["properties"].items() if key not in without}
     writer = _Writer(stem, findings, (), are_settings=True)
+    for key, one in left.items():
+        for keyword in ("x-dependsOn", KEYWORD):
+            named = {each["field"] for each in one.get(keyword, {}).get("conditions", ())}
+            for name in sorted(named & without):
+                place = pointer("settings", "properties", key, keyword)
+                findings.refuse(stem, place, f"asks for {name}, which is no setting at Segment")
     writer.top({**schema, "properties": left}, "/settings")
     return writer.found
 

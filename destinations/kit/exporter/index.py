@@ -14,6 +14,7 @@ from destinations.definition import (
     OAuth2Definition,
     Preset,
 )
+from destinations.definition.reads import Shape
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
@@ -27,27 +28,32 @@ from destinations.kit.exporter.literals import (
     throwing,
 )
 from destinations.kit.exporter.requests import RequestFile, is_of_request
+from destinations.kit.exporter.settings import (
+    kept_by_segment,
+    missing_there,
+    settings_shape,
+    unreadable_settings,
+)
 from destinations.segment.json_pointer import pointer
 
-__all__ = ["IndexFile", "kept_by_segment", "scheme"]
+__all__ = ["IndexFile", "scheme"]
 
 _OWN_NAMES: Final = (
     *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
     *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
+    *("accessToken", "client", "RequestClient", "Promise", "withHeaders", "checks", "checkUser"),
 )
 """Names that the file has beside those of actions and the requests that it reads."""
 
-
-def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
-    """Return the settings that Segment keeps itself: the credentials of OAuth2."""
-    oauth2 = definition.oauth2
-    return frozenset() if oauth2 is None else frozenset(oauth2.credentials)
+_GIVEN: Final = "request: RequestClient, settings: Settings"
 
 
 def scheme(definition: DestinationDefinition) -> str:
     """Return the name of Segment's scheme that authenticates with such settings."""
-    return "custom" if definition.oauth2 is None else "oauth2"
+    if definition.oauth2 is None:
+        return "custom"
+    return "oauth-managed" if kept_by_segment(definition) else "oauth2"
 
 
 class IndexFile:
@@ -70,6 +76,8 @@ class IndexFile:
         self._requests = requests
         self._findings = findings
         self._core: set[str] = set()
+        self._core_types = {"DestinationDefinition"}
+        self._functions: list[str] = []
         self._uses: dict[str, set[str]] = {}
         self._actions: dict[str, str] = {}
         self._folders = folders
@@ -109,9 +117,15 @@ class IndexFile:
         body = literal(members, 0, 200)
         return (
             self._head()
+            + "".join(f"\n{one}" for one in self._functions)
             + f"\nconst destination: DestinationDefinition<Settings> = {body}\n"
             + "\nexport default destination\n"
         )
+
+    @property
+    def modules(self) -> set[str]:
+        """Return the modules that the file needs, once it is written."""
+        return {one.removeprefix("./") for one in self._uses} - {"requests"}
 
     def _head(self) -> str:
         lines = []
@@ -119,7 +133,8 @@ class IndexFile:
             lines.append(
                 f"import {{ {', '.join(sorted(self._core))} }} from '@segment/actions-core'\n"
             )
-        lines.append("import type { DestinationDefinition } from '@segment/actions-core'\n")
+        types = ", ".join(sorted(self._core_types))
+        lines.append(f"import type {{ {types} }} from '@segment/actions-core'\n")
         lines.append("import type { Settings } from './generated-types'\n")
         lines += [
             f"import {{ {', '.join(sorted(self._uses[module]))} }} from '{module}'\n"
@@ -148,65 +163,134 @@ class IndexFile:
         found: dict[str, Any] = {"scheme": scheme(self._definition), "fields": self._settings}
         if authentication is None:
             return found
+        oauth2 = authentication.oauth2
+        token = [] if oauth2 is None else self._token(oauth2)
+        is_client = oauth2 is not None and oauth2.grant == "clientCredentials"
+        if token and is_client:
+            self._core_types.add("RequestClient")
+            lines = "".join(f"  {line}\n" for line in [*token, "return data.access_token"])
+            self._functions.append(
+                f"async function accessToken({_GIVEN}): Promise<string> {{\n{lines}}}\n"
+            )
         test = authentication.test
         constant = self._requests.names.get(test)
         if constant is not None and test not in self._requests.refused:
-            self._use("./http", "send")
+            self._use("./http", "send", *(["withHeaders"] if token and is_client else []))
             self._use("./requests", constant)
+            # When customers enter their own credentials, Segment has no token yet.
             found["testAuthentication"] = Code(
-                f"(request, {{ settings }}) => send(request, {constant}, settings, {{}})"
+                "async (request, { settings }) => {\n"
+                "  const authorization = `Bearer ${await accessToken(request, settings)}`\n"
+                f"  return send(withHeaders(request, {{ authorization }}), {constant},"
+                " settings, {})\n}"
+                if token and is_client
+                else f"(request, {{ settings }}) => send(request, {constant}, settings, {{}})"
             )
-        if authentication.oauth2 is not None:
-            found["refreshAccessToken"] = self._refresh(authentication.oauth2)
+        if token and is_client:
+            found["refreshAccessToken"] = Code(
+                "async (request, { settings }) => ({\n"
+                "  accessToken: await accessToken(request, settings)\n})"
+            )
+        elif token:
+            made = "{ accessToken: data.access_token, refreshToken: data.refresh_token }"
+            given = "auth, settings" if any("settings" in line for line in token) else "auth"
+            lines = "".join(f"  {line}\n" for line in [*token, f"return {made}"])
+            found["refreshAccessToken"] = Code(f"async (request, {{ {given} }}) => {{\n{lines}}}")
         return found
 
-    def _refresh(self, oauth2: OAuth2Definition) -> Code:
+    def _token(self, oauth2: OAuth2Definition) -> list[str]:
+        """Return the lines that ask for a token; none if they cannot be written."""
+        place = "/authentication/oauth2"
+        settings = settings_shape(self._definition)
+        roots = Shape("root", {"settings": settings}, is_open=True, of_url=True)
+        for at, message in unreadable_settings(oauth2.token_url, f"{place}/tokenUrl", roots):
+            self._findings.refuse(DESTINATION, at, message)
         try:
             url = url_code(self._definition, oauth2.token_url)
         except UnsayableAddressError as error:
-            self._findings.refuse(DESTINATION, "/authentication/oauth2/tokenUrl", str(error))
-            return Code("undefined")
-        is_refresh = oauth2.grant == "refreshToken"
-        parameters: dict[str, Any] = {
-            "grant_type": "refresh_token" if is_refresh else "client_credentials"
-        }
-        if is_refresh:
-            parameters["refresh_token"] = Code("auth.refreshToken")
-        if oauth2.scopes:
-            parameters["scope"] = " ".join(oauth2.scopes)
-        for name, value in oauth2.parameters.items():
-            if not isinstance(value, str):
-                place = f"/authentication/oauth2/parameters{pointer(name)}"
-                self._findings.refuse(DESTINATION, place, "a computed parameter has no counterpart")
-            else:
-                parameters[name] = value
-        headers = ""
-        if oauth2.client_authentication == "basic":
-            headers = (
-                "    headers: {\n      authorization: `Basic ${Buffer.from("
-                "`${auth.clientId}:${auth.clientSecret}`).toString('base64')}`\n    },\n"
-            )
-        else:
-            parameters |= {
-                "client_id": Code("auth.clientId"),
-                "client_secret": Code("auth.clientSecret"),
-            }
+            self._findings.refuse(DESTINATION, f"{place}/tokenUrl", str(error))
+            return []
         for name in url.uses:
             self._use("./http", name)
-        needs_context = "context" in url.source
-        settings = ", settings" if needs_context else ""
-        context = "  const context = { payload: {}, settings }\n" if needs_context else ""
-        setup = f"  {url.setup}" if url.setup else ""
-        answer = "{ access_token: string; refresh_token?: string }"
-        return Code(
-            f"async (request, {{ auth{settings} }}) => {{\n{context}{setup.rstrip(' ')}"
-            f"  const url = {url.source}\n"
-            f"  const {{ data }} = await request<{answer}>(url, {{\n"
-            f"    method: 'POST',\n{headers}"
-            f"    body: new URLSearchParams({literal(parameters, 4, 32)})\n"
-            "  })\n"
-            "  return { accessToken: data.access_token, refreshToken: data.refresh_token }\n}"
-        )
+        parameters, headers, pair = self._token_request(oauth2, place)
+        is_refresh = oauth2.grant == "refreshToken"
+        answer = "{ access_token: string" + "; refresh_token?: string" * is_refresh + " }"
+        lines = ["const context = { payload: {}, settings }"] if "context" in url.source else []
+        lines += url.setup.rstrip().replace("\n  ", "\n").splitlines()
+        lines.append(f"const url = {url.source}")
+        if pair:
+            lines.append(f"const client = Buffer.from({pair}, 'latin1').toString('base64')")
+        form = literal(parameters, 2, 30)
+        return [
+            *lines,
+            f"const {{ data }} = await request<{answer}>(url, {{",
+            "  method: 'POST',",
+            *f"  headers: {literal(headers, 2, 11)},".splitlines(),
+            *f"  body: new URLSearchParams({form})".splitlines(),
+            "})",
+        ]
+
+    def _token_request(
+        self, oauth2: OAuth2Definition, place: str
+    ) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """Return the fields and the headers of the request for a token.
+
+        The third is the code of ID and secret, if a header has them.
+        """
+        if oauth2.grant == "refreshToken":
+            client, secret = "auth.clientId", "auth.clientSecret"
+            fields: dict[str, Any] = {
+                "grant_type": "refresh_token",
+                "refresh_token": Code("auth.refreshToken"),
+            }
+        else:
+            missing = missing_there(self._definition)
+            named = (("clientId", oauth2.client_id), ("clientSecret", oauth2.client_secret))
+            for key, name in named:
+                if name is not None and name in missing:
+                    self._findings.refuse(DESTINATION, f"{place}/{key}", missing[name])
+            client, secret = (self._given(name or "") for _, name in named)
+            fields = {"grant_type": "client_credentials"}
+        if oauth2.scopes:
+            fields["scope"] = " ".join(oauth2.scopes)
+        own: dict[str, Any] = {}
+        for name, value in oauth2.parameters.items():
+            if not isinstance(value, str):
+                at = f"{place}/parameters{pointer(name)}"
+                self._findings.refuse(DESTINATION, at, "a computed parameter has no counterpart")
+            else:
+                own[name] = value
+        fields = own | fields
+        # What all other requests have, Segment's client adds to this one as well.
+        headers: dict[str, Any] = {
+            name: Code("undefined as unknown as string") for name in sorted(self._added_headers())
+        }
+        headers |= {
+            "accept": "application/json",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+        if oauth2.client_secret is None:
+            return fields | {"client_id": Code(client)}, headers, ""
+        if oauth2.client_authentication == "basic":
+            headers["authorization"] = Code("`Basic ${client}`")
+            return fields, headers, f"`${{{client}}}:${{{secret}}}`"
+        return fields | {"client_id": Code(client), "client_secret": Code(secret)}, headers, ""
+
+    def _given(self, name: str) -> str:
+        """Return the code of a setting as text."""
+        is_there = name in self._definition.settings.get("required", ())
+        return _setting(name) if is_there else f"{_setting(name)} ?? ''"
+
+    def _added_headers(self) -> set[str]:
+        """Return the names of the headers that all requests have."""
+        auth = self._definition.transport.auth
+        fixed = {
+            name.lower()
+            for name, value in self._definition.transport.headers.items()
+            if not is_of_request(value)
+        }
+        own = None if auth is None else auth.header
+        return fixed | ({own.lower()} if own is not None else set())
 
     def _extension(self) -> Code | None:
         """Return what adds the headers that all requests have, but those of one event."""
@@ -238,6 +322,11 @@ class IndexFile:
         auth = self._definition.transport.auth
         if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
             return {}, set()  # its name is one that code cannot have
+        missing = missing_there(self._definition)
+        for name in () if auth is None else auth.settings:
+            if name in missing:
+                place = pointer("settings", "properties", name)
+                self._findings.refuse(DESTINATION, place, missing[name])
         if isinstance(auth, BasicAuth) and "authorization" not in fixed:
             password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
             pair = f"${{{_setting(auth.user)}}}:{password}"
@@ -262,9 +351,16 @@ class IndexFile:
             return throwing(f"Deleting is not there: {reason}.")
         self._use("./http", "send")
         self._use("./requests", constant)
-        return Code(
-            f"(request, {{ payload, settings }}) => send(request, {constant}, settings, payload)"
-        )
+        payload = "payload"
+        if self._definition.placeholders:
+            self._use("./checks", "checks")
+            rule = {"userId": {"placeholders": list(self._definition.placeholders)}}
+            self._functions.append(f"const checkUser = checks({literal(rule, 0, 26)})\n")
+            payload = "checkUser(payload)"
+        head = "(request, { payload, settings }) =>"
+        call = f"send(request, {constant}, settings, {payload})"
+        is_long = len("  onDelete: ") + len(f"{head} {call},") > WIDTH
+        return Code(f"{head}\n  {call}" if is_long else f"{head} {call}")
 
     def _preset(self, preset: Preset, is_default: bool) -> Mapping[str, Any]:  # noqa: FBT001 - a pair
         mapping: Any = preset.mapping

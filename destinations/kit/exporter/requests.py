@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ from destinations.kit.exporter.literals import (
     name_of,
     text,
 )
+from destinations.kit.exporter.settings import settings_shape, unreadable_settings
 from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.parts import Split, beyond_segment, split
@@ -47,6 +48,14 @@ _ROOTS: Final = Shape(
         "answers": "reads the answer of a step, and there are no steps",
     },
     of_url=True,
+)
+_DELETION_ROOTS: Final = replace(
+    _ROOTS,
+    elsewhere={
+        **_ROOTS.elsewhere,
+        "event": "reads the event, and Segment's onDelete sees only the IDs of the user: read"
+        " $.payload.userId or $.payload.anonymousId",
+    },
 )
 _LONG: Final = 120 - len("  url:  => ,")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -98,7 +107,8 @@ _OWN_NAMES: Final = (
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
-    *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record"),
+    *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record", "accessToken", "client"),
+    *("RequestClient", "Promise", "withHeaders", "checkUser"),
 )
 """Names that the other files have beside those of requests."""
 
@@ -145,6 +155,13 @@ class _Writer:
         self._file = file
         self._used: set[str] = set()
         self._computed: list[str] = []
+        settings = settings_shape(definition)
+        keys = {"payload": None, "settings": settings}
+        self._event_roots = replace(_ROOTS, keys=keys)
+        self._deletion_roots = replace(_DELETION_ROOTS, keys=keys)
+        self._roots = self._event_roots
+        # What reads no event; the others of its roots are checked with the definition.
+        self._settings_roots = Shape("root", {"settings": settings}, is_open=True, of_url=True)
         self._has_rules = False
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")
@@ -199,6 +216,9 @@ class _Writer:
         place = pointer("requests", name)
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
         self._computed = []
+        deletion = self._definition.deletion
+        is_deletion = deletion is not None and name in deletion.perform.names
+        self._roots = self._deletion_roots if is_deletion else self._event_roots
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
@@ -256,6 +276,10 @@ class _Writer:
             found["batch"] = self._batch(request, call, place)
         return found
 
+    def _check_settings(self, source: object, place: str) -> None:
+        for at, message in unreadable_settings(source, place, self._settings_roots):
+            self._refuse(at, message)
+
     def _refuse(self, path: str, message: str) -> None:
         self._findings.refuse(DESTINATION, path, message)
 
@@ -279,7 +303,7 @@ class _Writer:
 
     def _mapping(self, mapping: object, path: str) -> Any:
         """Return a mapping of a request as it is written, after a check of what it reads."""
-        for at, message in unreadable(mapping, path, _ROOTS):
+        for at, message in unreadable(mapping, path, self._roots):
             self._refuse(at, message)
         return self._converted(mapping, path)
 
@@ -320,6 +344,7 @@ class _Writer:
         own = call.url is not None
         source = call.url if own else self._definition.transport.base_url
         place = f"{rest}/url" if own else "/transport/baseUrl"
+        self._check_settings(source, place)
         fixed = is_fixed(read_address(source)) and not varies(list(call.path))
         try:
             base = url_code(self._definition, source, self._versioned)
@@ -525,6 +550,7 @@ class _Writer:
         """Return a mapping that reads no event, where nothing computes conversions."""
         for at, directive in beyond_segment(mapping):
             self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
+        self._check_settings(mapping, place)
         return mapping
 
     def _failures(self, form: FailedItems, place: str) -> Code:

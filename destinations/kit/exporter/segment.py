@@ -26,6 +26,7 @@ from destinations.kit.exporter.case_tests import (
     case_deliveries,
     cases_source,
 )
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import (
     FieldSet,
     action_fields,
@@ -45,11 +46,17 @@ from destinations.kit.exporter.folder import (
     with_hand_written,
     write_folder,
 )
-from destinations.kit.exporter.index import IndexFile, kept_by_segment, scheme
+from destinations.kit.exporter.index import IndexFile, scheme
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.metadata import ActionMetadata, metadata_text
 from destinations.kit.exporter.names import faulty_names, without_names
 from destinations.kit.exporter.requests import RequestFile, write_requests
+from destinations.kit.exporter.settings import (
+    constants,
+    kept_by_segment,
+    missing_there,
+    with_constants,
+)
 from destinations.kit.exporter.types import types_source
 from destinations.kit.exporter.versioning import VersionFile, versions_in
 from destinations.kit.real_secrets import secrets_in_cases
@@ -176,7 +183,7 @@ class _Export:
     def __init__(
         self, definition: DestinationDefinition, findings: Findings, subject: Subject
     ) -> None:
-        self._definition = definition
+        self._definition = with_constants(definition)
         self._findings = findings
         self._subject = subject
         self._slug = exported_slug(definition.slug)
@@ -194,8 +201,9 @@ class _Export:
             self._sayable(definition.settings, DESTINATION),
             DESTINATION,
             findings,
-            kept_by_segment(definition),
+            frozenset(missing_there(definition)),
         )
+        self._note_settings()
         self._note_events()
         for key in definition.secret_settings:
             if "default" in definition.settings["properties"][key]:
@@ -219,6 +227,7 @@ class _Export:
             definition, self._slug, settings.fields, folders, presets, requests, findings
         )
         found = {"index.ts": _exported(definition, index.source())}
+        self._modules |= index.modules
         if requests.names:
             self._modules |= requests.modules | {"http"}
             found["requests.ts"] = _exported(definition, requests.source)
@@ -259,10 +268,6 @@ class _Export:
 
     def _note_events(self) -> None:
         definition, findings = self._definition, self._findings
-        if definition.required_event_fields:
-            names = ", ".join(definition.required_event_fields)
-            message = f"Segment checks no fields of events ({names})"
-            findings.leave_out(DESTINATION, "/events/requires", message)
         if definition.blank_traits is not None:
             message = "Segment does not look for blank traits of events"
             findings.leave_out(DESTINATION, "/events/blankTraits", message)
@@ -272,6 +277,21 @@ class _Export:
 
     def _sayable(self, schema: Mapping[str, Any], stem: str) -> Mapping[str, Any]:
         return without_names(schema, self._faulty.get(stem, set()))
+
+    def _note_settings(self) -> None:
+        definition, findings = self._definition, self._findings
+        for key in constants(definition):
+            message = f"{key} is no setting at Segment: its default stands in the code"
+            findings.leave_out(DESTINATION, pointer("settings", "properties", key), message)
+        kept = [
+            key for key in definition.settings["properties"] if key in kept_by_segment(definition)
+        ]
+        if kept:
+            message = (
+                "Segment keeps client ID, client secret and refresh token itself, so these are no"
+                f" settings there ({', '.join(kept)})"
+            )
+            findings.leave_out(DESTINATION, "/authentication/oauth2", message)
 
     def _fields(self, action: ActionDefinition) -> FieldSet:
         stem, findings = action.slug, self._findings
@@ -355,7 +375,13 @@ class _Export:
         beyond = [] if is_default else list(beyond_segment(preset.mapping))
         for at, directive in beyond:
             self._findings.refuse(DESTINATION, place + at, convert_in_request(directive))
-        return None if beyond else (replace(preset, mapping=mapping), is_default)
+        if beyond:
+            return None
+        preset = replace(preset, mapping=mapping)
+        if not is_default:
+            more = {one.key: one.mapping for one in event_fields(self._definition, action)}
+            preset = replace(preset, mapping={**preset.mapping, **more})
+        return preset, is_default
 
     def _tests(self, requests: RequestFile) -> Mapping[str, str]:
         definition = self._definition
@@ -372,12 +398,14 @@ class _Export:
         secrets = secrets_in_cases(self._subject.folder, definition)
         for issues in secrets.values():
             self._findings.refused.extend(issues)
-        kept = kept_by_segment(definition)
-        deliveries = [
-            one
-            for one in case_deliveries(self._subject, actions, requests.batched, kept)
-            if one.case not in secrets
-        ]
+        of_all = case_deliveries(
+            self._subject,
+            actions,
+            requests.batched,
+            frozenset(missing_there(definition)),
+            constants(definition),
+        )
+        deliveries = [one for one in of_all if one.case not in secrets]
         self.deliveries = tuple(deliveries)
         if not deliveries:
             return {}

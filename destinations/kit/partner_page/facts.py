@@ -10,6 +10,7 @@ from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.definition.model import SUCCESS
 from destinations.durations import duration_in_words
 from destinations.errors import UsageError
+from destinations.kit.exporter.settings import kept_by_segment
 from destinations.kit.partner_page.browser import Browser
 from destinations.kit.partner_page.calls import METHODS, SampleError, read_calls
 from destinations.kit.partner_page.fields import FieldRow, field_rows, setting_rows
@@ -70,6 +71,8 @@ def page_facts(
     catalog = definition.catalog
     documentation: Mapping[str, Any] = catalog.get("documentation", {})
     methods = _methods(definition)
+    kept = kept_by_segment(definition)
+    authorizes = bool(kept) and catalog.get("publishing", {}).get("as") != "direct"
     runtime = Runtime(definition, code)
     return {
         "definition": definition,
@@ -79,8 +82,11 @@ def page_facts(
         "maintainer": catalog.get("maintainer"),
         "modes": _modes(catalog.get("connectionModes", {})),
         "settings": definition.settings["properties"],
-        "setting_rows": setting_rows(definition),
+        "setting_rows": [
+            row for row in setting_rows(definition) if not authorizes or row.key not in kept
+        ],
         "oauth2": definition.oauth2,
+        "authorizes": authorizes,
         "documentation": documentation,
         "beta": documentation.get("beta", False),
         "methods": methods,

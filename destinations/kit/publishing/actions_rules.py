@@ -12,9 +12,9 @@ from typing import Any, Final
 from destinations.definition import ActionDefinition
 from destinations.definition.request_model import RestDefinition
 from destinations.errors import Issue
-from destinations.kit.exporter.index import kept_by_segment
 from destinations.kit.exporter.literals import file_name
 from destinations.kit.exporter.names import faulty_names
+from destinations.kit.exporter.settings import missing_there
 from destinations.kit.publishing.catalog_rules import case_secrets, secret_defaults
 from destinations.kit.publishing.publication import Publication
 from destinations.kit.testing.case import RecordedResponse
@@ -104,8 +104,7 @@ def _places(issues: Iterable[Issue]) -> Iterator[tuple[str | None, str]]:
 def batches(publication: Publication) -> Iterator[Issue]:
     """Yield the actions whose events go out one by one."""
     for slug, action in publication.definition.event_actions.items():
-        name = action.perform.request
-        request = publication.definition.requests.get(name or "")
+        request = publication.definition.requests.get(action.perform.request or "")
         if request is not None and request.batch_size == 1:
             message = f"the action `{slug}` sends each event in a request of its own"
             yield publication.issue(message, pointer("requests", request.name))
@@ -115,11 +114,11 @@ def batch_results(publication: Publication) -> Iterator[Issue]:
     """Yield the batches that succeed or fail as a whole."""
     for slug, action in publication.definition.event_actions.items():
         request = publication.definition.requests.get(action.perform.request or "")
-        if request is None or request.batch_size == 1:
+        if request is None or publication.batching(slug) != "whole":
             continue
         call = request.call
-        is_told = isinstance(call, RestDefinition) and (call.failed_items or call.all_or_nothing)
-        if not is_told:
+        # Of a batch that the partner applies as a whole, nothing else can be told.
+        if not (isinstance(call, RestDefinition) and call.all_or_nothing):
             message = f"the batches of {slug} succeed or fail as a whole"
             yield publication.issue(message, pointer("requests", request.name, "batch"))
 
@@ -230,7 +229,7 @@ def reserved_settings(publication: Publication) -> Iterator[Issue]:
     definition = publication.definition
     if definition.oauth2 is None:
         return
-    kept = kept_by_segment(definition)
+    kept = missing_there(definition)
     for key in definition.settings["properties"]:
         if key not in kept and key.lower() in _RESERVED_SETTINGS:
             message = f"the name {key} is kept for what Segment stores for OAuth2"

@@ -11,16 +11,29 @@ from typing import Any, Final, Literal
 from destinations.definition import DefinitionFiles, DestinationDefinition
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_input
+from destinations.definition.request_model import RestDefinition
 from destinations.errors import DefinitionError, Issue, UsageError
 from destinations.kit.exporter import Exported, export_segment
+from destinations.kit.exporter.settings import kept_by_segment, missing_there
 from destinations.kit.partner_page import PUBLISHED, render_page
 from destinations.kit.partner_page.images import page_images
 from destinations.kit.publishing.published import Published, read_published
 from destinations.kit.testing.subject import Subject, subject_in
 
-__all__ = ["DESTINATION", "FOLDER", "LOGO", "MARK", "Kind", "Publication", "read_publication"]
+__all__ = [
+    "DESTINATION",
+    "FOLDER",
+    "LOGO",
+    "MARK",
+    "Batching",
+    "Kind",
+    "Publication",
+    "read_publication",
+]
 
 Kind = Literal["actions", "direct"]
+Batching = Literal["none", "each", "whole"]
+"""How an action sends: no batches, with a result for each event, or with one for all of them."""
 
 DESTINATION: Final = "destination"
 """The stem of the file that describes the destination."""
@@ -83,11 +96,24 @@ class Publication:
         found: Mapping[str, Any] = json.loads(self.exported.files["metadata.json"])
         return found
 
+    def batching(self, slug: str) -> Batching:
+        """Return what becomes of the events of an action's batches at Segment."""
+        action = self.metadata["actions"].get(slug, {})
+        name = self.definition.actions[slug].perform.request
+        if not action.get("hasPerformBatch") or name is None:
+            return "none"
+        call = self.definition.requests[name].call
+        has_results = isinstance(call, RestDefinition) and call.failed_items is not None
+        return "each" if has_results else "whole"
+
     @property
     def catalog_settings(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the settings that customers enter at Segment."""
+        missing = {*missing_there(self.definition)}
+        if self.kind == "direct":  # where an endpoint of ours asks for credentials
+            missing -= kept_by_segment(self.definition)
         properties: Mapping[str, Mapping[str, Any]] = self.definition.settings["properties"]
-        return {key: one for key, one in properties.items() if one.get("x-catalog", True)}
+        return {key: one for key, one in properties.items() if key not in missing}
 
     def issue(self, message: str, path: str = "", stem: str = DESTINATION) -> Issue:
         """Return an issue at a JSON pointer of a file; its line is that of what is there."""

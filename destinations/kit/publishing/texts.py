@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final
 
+from destinations.kit.exporter.settings import kept_by_segment, with_constants
 from destinations.kit.portal import Row, Verdict
 from destinations.kit.publishing.finding import Finding
-from destinations.kit.publishing.publication import LOGO, MARK, Publication
+from destinations.kit.publishing.publication import LOGO, MARK, Batching, Publication
 
 __all__ = [
     "Places",
@@ -23,6 +24,11 @@ __all__ = [
 
 SUPPORT: Final = "partner-support@segment.com"
 _LATER: Final = "**(to be added)**"
+_BATCHING: Final[Mapping[Batching, str]] = {
+    "none": "no",
+    "each": "a result for each event",
+    "whole": "which succeed or fail as a whole",
+}
 _PLATFORMS: Final = {"browser": "websites", "mobile": "mobile apps", "server": "servers"}
 
 
@@ -116,8 +122,10 @@ def _actions(publication: Publication) -> str:
             for preset in publication.metadata["presets"]
             if preset["partnerAction"] == slug
         ]
-        size = action["fields"].get("batch_size", {}).get("default")
-        batches = f"up to {size:,}, a result for each event" if size else "no"
+        batching = publication.batching(slug)
+        batches = _BATCHING[batching]
+        if batching != "none":
+            batches = f"up to {action['fields']['batch_size']['default']:,}, {batches}"
         rows.append((f"`{slug}`", action["description"], ", ".join(presets) or "none", batches))
     return _table(["action", "what it does", "events of its presets", "batches"], rows)
 
@@ -217,10 +225,14 @@ def _account(publication: Publication) -> str:
 
 def _account_fields(publication: Publication) -> str:
     fields = publication.publishing.get("testAccount", {}).get("fields", {})
-    if not fields:
+    properties = publication.catalog_settings
+    rows = [
+        (properties[key].get("title", key), text)
+        for key, text in fields.items()
+        if key in properties
+    ]
+    if not rows:
         return ""
-    properties = publication.definition.settings["properties"]
-    rows = [(properties[key].get("title", key), text) for key, text in fields.items()]
     return _joined(
         "Where reviewers find the settings in the test account:", _table(["setting", "where"], rows)
     )
@@ -391,12 +403,34 @@ def actions_checklist(
             f" `{MARK}` attached.",
             "Hand over the test account in the way that Segment names: no secret goes by mail.",
         ),
+        _oauth2(publication),
         "## After the merge",
         _items(
             "Open the destination in a workspace of yours, and look at the entry and its forms.",
             "Have a customer try it in the private beta; then ask for the public release.",
             f"Keep the merged `{places.folder}/metadata.json`: the next version is checked"
             " with `--published metadata.json`.",
+        ),
+    )
+
+
+def _oauth2(publication: Publication) -> str:
+    """Return what Segment's portal has to know of a partner whom customers authorize it at."""
+    oauth2 = with_constants(publication.definition).oauth2
+    if oauth2 is None or not kept_by_segment(publication.definition):
+        return ""
+    url = oauth2.token_url
+    known = f" (`{url}`)" if isinstance(url, str) else ""
+    scopes = f", and the scopes `{' '.join(oauth2.scopes)}`" if oauth2.scopes else ""
+    return _joined(
+        "## Access tokens",
+        "Customers authorize Segment at your OAuth2 server, and Segment keeps the tokens.",
+        _items(
+            "Register Segment as a client of your OAuth2 server, with the redirect URL that Segment"
+            " names.",
+            "Once Segment has invited you to manage the destination in its Developer Portal, enter"
+            f" there client ID and client secret, the authorization URL, and the token URL{known}"
+            f"{scopes}.",
         ),
     )
 

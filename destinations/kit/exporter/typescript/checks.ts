@@ -17,6 +17,8 @@ export interface FieldCheck {
   isWholeNumber?: boolean
   /** The value where the mapping gives none. */
   otherwise?: string | number | boolean
+  /** The member of the event that the field holds: it is checked, and no request reads it. */
+  event?: string
 }
 
 /** What returns a payload after its checks, and throws if one fails. */
@@ -29,7 +31,10 @@ export function checks(fields: Record<string, FieldCheck>): (payload: object) =>
       }
       const fault = found[name] === undefined ? '' : faultOf(found[name], check)
       if (fault !== '') {
-        throw new PayloadValidationError(`${name} ${fault}.`)
+        throw new PayloadValidationError(`${check.event ?? name} ${fault}.`)
+      }
+      if (check.event !== undefined) {
+        delete found[name]
       }
     }
     return found

@@ -152,6 +152,13 @@ export async function send(
   return response
 }
 
+/** A client whose requests have further headers, in place of those that the destination gives to all. */
+export function withHeaders(request: RequestClient, headers: Record<string, string>): RequestClient {
+  return (url, options) => {
+    return request(url, { ...options, headers: { ...headers, ...(options?.headers as Record<string, string>) } })
+  }
+}
+
 /** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */
 export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
   const computed: unknown[] = []

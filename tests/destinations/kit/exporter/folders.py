@@ -169,6 +169,15 @@ class Definition:
             self.destination["requests"][request] = copy.deepcopy(self.request)
         self.actions[slug] = action
 
+    def delete_users(self, user: object) -> None:
+        """Let the request deleteUser delete the ``user``, a mapping."""
+        self.destination["onDelete"] = {"request": "deleteUser"}
+        self.destination["requests"]["deleteUser"] = {
+            "description": "Deletes a user.",
+            "idempotent": True,
+            "rest": {"method": "DELETE", "path": ["users", user]},
+        }
+
     def write(self, folder: Path) -> Path:
         """Write all files, and return the folder."""
         (folder / "cases").mkdir(parents=True, exist_ok=True)

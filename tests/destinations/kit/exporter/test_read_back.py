@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from destinations.definition import DestinationDefinition, load_definition
+from destinations.definition import ActionDefinition, DestinationDefinition, load_definition
+from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import said_by_fields
 from destinations.kit.exporter.segment import export_segment
 from destinations.kit.importer import import_segment
@@ -49,8 +50,25 @@ def test_fields(both: Both) -> None:
     assert list(after.actions) == list(before.event_actions)
     for slug, action in before.event_actions.items():
         meant, found = _said_fields(action.fields), after.actions[slug].fields
+        _add_fields_of_events(before, action, meant)
         assert found == meant, slug
         assert list(found["properties"]) == list(meant["properties"])
+
+
+def _add_fields_of_events(
+    definition: DestinationDefinition, action: ActionDefinition, fields: dict[str, Any]
+) -> None:
+    """Add what says in an export what the destination requires of every event."""
+    for one in event_fields(definition, action):
+        fields["properties"][one.key] = {
+            "title": one.field["label"],
+            "description": one.field["description"],
+            "type": "string",
+            "x-hidden": True,
+            "default": one.field["default"],
+        }
+        if one.field.get("required"):
+            fields["required"] = [*fields.get("required", []), one.key]
 
 
 def test_titles(both: Both) -> None:
@@ -83,8 +101,11 @@ def _is_default(definition: DestinationDefinition, preset: Any) -> bool:
 
 def _said_mapping(definition: DestinationDefinition, preset: Any) -> dict[str, Any]:
     is_default = _is_default(definition, preset)
-    return {
+    action = definition.actions[preset.partner_action]
+    of_event = {one.key: one.mapping for one in event_fields(definition, action)}
+    own = {
         key: value
         for key, value in preset.mapping.items()
         if not (is_default and any(beyond_segment(value)))
     }
+    return {**own, **of_event}

@@ -19,6 +19,7 @@ CONVERT: Final = {"@convert": {"value": {"@path": "$.event"}, "to": "lower"}}
 PAYLOAD_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "lower"}}
 TIME_CONVERT: Final = {"@convert": {"value": {"@path": "$.payload.name"}, "to": "iso"}}
 SETTING_CONVERT: Final = {"@convert": {"value": {"@path": "$.settings.apiKey"}, "to": "trim"}}
+SETTING: Final = {"@path": "$.settings.apiKey"}
 ITEM_CONVERT: Final = {"@convert": {"value": {"@path": "$.id"}, "to": "text"}}
 
 
@@ -160,11 +161,44 @@ def _named(name: str, *, inside: str = "", **spec: Any) -> Change:
     return change
 
 
+def _uncatalogued(*changes: Change, **more: Any) -> Change:
+    """Return what adds the setting ``host``, which the catalog does not ask for."""
+
+    def change(one: Definition) -> None:
+        one.destination["settings"]["properties"]["host"] = {
+            "title": "Host",
+            "description": "The host.",
+            "type": "string",
+            "x-catalog": False,
+            **more,
+        }
+        for other in changes:
+            other(one)
+
+    return change
+
+
 def _setting_named(name: str) -> Change:
     new = {"title": "New", "description": "It is new.", "type": "string"}
     return lambda one: one.destination["settings"]["properties"].update({name: new})
 
 
+def _refresh(one: Definition) -> None:
+    _oauth2(grant="refreshToken", refreshToken="token")(one)
+    properties = one.destination["settings"]["properties"]
+    properties["token"] = {**properties["secret"], "title": "Token"}
+    one.destination["authentication"]["fields"].append("token")
+
+
+def _refreshed(other: Change) -> Change:
+    def change(one: Definition) -> None:
+        _refresh(one)
+        other(one)
+
+    return change
+
+
+HOST: Final = {"@path": "$.settings.host"}
 SEND: Final = "/requests/sendEvent"
 NAME: Final = "/fields/properties/name"
 REFUSED: Final[Mapping[str, Refused]] = {
@@ -214,6 +248,12 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         f"{SEND}/rest/path/1/@path",
         "add a hidden field",
+    ),
+    "the event in a deletion": Refused(
+        lambda one: one.delete_users({"@path": "$.event.userId"}),
+        "destination",
+        "/requests/deleteUser/rest/path/1/@path",
+        "read $.payload.userId or $.payload.anonymousId",
     ),
     "the event in all headers": Refused(
         lambda one: one.destination["transport"].update(
@@ -337,6 +377,74 @@ REFUSED: Final[Mapping[str, Refused]] = {
     "other batch keys": Refused(
         _named("batch_keys"), "track", "/fields/properties/batch_keys", "an optional list"
     ),
+    "a setting without a default that the catalog does not ask for": Refused(
+        _uncatalogued(
+            _rest(headers={"X-Host": HOST}),
+            lambda one: one.destination["settings"]["required"].append("host"),
+            lambda one: one.cases.clear(),
+        ),
+        "destination",
+        f"{SEND}/rest/headers/X-Host/@path",
+        "which has no default: give it one",
+    ),
+    "such a setting in a directive": Refused(
+        _uncatalogued(
+            _rest(json={"host": {"@liquid": "{{ settings.host | upcase }}"}}), default="eu"
+        ),
+        "destination",
+        f"{SEND}/rest/json/host/@liquid",
+        "only in @path and in templates",
+    ),
+    "such a setting in a path": Refused(
+        _uncatalogued(_rest(path=["events", HOST]), default="e:u"),
+        "destination",
+        f"{SEND}/rest/path/1/@path",
+        "only in @path and in templates",
+    ),
+    "such a setting in a signature": Refused(
+        _uncatalogued(
+            _rest(
+                sign={
+                    "header": "X-S",
+                    "algorithm": "sha1",
+                    "secret": {"@liquid": "{{ settings.host }}"},
+                }
+            ),
+            default="eu",
+        ),
+        "destination",
+        f"{SEND}/rest/sign/secret/@liquid",
+        "only in @path and in templates",
+    ),
+    "such a setting as a credential": Refused(
+        lambda one: one.destination["settings"]["properties"]["apiKey"].update(
+            {"x-catalog": False}
+        ),
+        "destination",
+        "/settings/properties/apiKey",
+        "which has no default: give it one",
+    ),
+    "a condition on such a setting": Refused(
+        _uncatalogued(
+            lambda one: one.destination["settings"]["properties"]["apiKey"].update(
+                {
+                    "x-dependsOn": {
+                        "conditions": [{"field": "host", "operator": "is", "value": "eu"}]
+                    }
+                }
+            ),
+            default="eu",
+        ),
+        "destination",
+        "/settings/properties/apiKey/x-dependsOn",
+        "asks for host, which is no setting at Segment",
+    ),
+    "what Segment keeps of OAuth2": Refused(
+        _refreshed(_rest(headers={"X-Client": SETTING})),
+        "destination",
+        f"{SEND}/rest/headers/X-Client/@path",
+        "which Segment keeps itself and gives to no request",
+    ),
     "a computed parameter of a token": Refused(
         _oauth2({"audience": {"@path": "$.settings.apiKey"}}),
         "destination",
@@ -457,12 +565,6 @@ def test_all_at_once(tmp_path: Path) -> None:
 
 
 LEFT_OUT: Final[Mapping[str, Refused]] = {
-    "events that need a field": Refused(
-        lambda one: one.destination.update(events={"requires": ["userId"]}),
-        "destination",
-        "/events/requires",
-        "(userId)",
-    ),
     "a rate": Refused(
         lambda one: one.destination["transport"].update(rateLimit={"requests": 1, "per": 1}),
         "destination",
@@ -471,6 +573,15 @@ LEFT_OUT: Final[Mapping[str, Refused]] = {
     ),
     "accounts that are touched": Refused(
         _action(touches=[{"@path": "$.payload.name"}]), "track", "/touches", "no order"
+    ),
+    "a setting that the catalog does not ask for": Refused(
+        _uncatalogued(_rest(headers={"X-Host": HOST}), default="eu"),
+        "destination",
+        "/settings/properties/host",
+        "host is no setting at Segment",
+    ),
+    "what Segment keeps of OAuth2": Refused(
+        _refresh, "destination", "/authentication/oauth2", "(apiKey, secret, token)"
     ),
     "a check of a setting": Refused(
         lambda one: one.destination["settings"]["properties"]["apiKey"].update(pattern="^a"),

@@ -122,6 +122,100 @@ def test_items_name_what_they_are_about(written: Written, tmp_path: Path) -> Non
         assert f"\n- [ ] {item}" in checklist, checklist
 
 
+BATCHES: Mapping[str, tuple[Change, str, bool]] = {
+    "with results": (lambda _: None, "up to 100, a result for each event", False),
+    "as a whole": (
+        lambda files: destination_of(files)["requests"]["sendEvents"]["batch"].pop("failures"),
+        "up to 100, which succeed or fail as a whole",
+        True,
+    ),
+    "all or nothing": (
+        lambda files: destination_of(files)["requests"]["sendEvents"].update(
+            batch={"size": 50, "allOrNothing": True}
+        ),
+        "up to 50, which succeed or fail as a whole",
+        False,
+    ),
+    "none": (
+        lambda files: destination_of(files)["requests"]["sendEvents"].pop("batch"),
+        "no",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said", "warns"), BATCHES.values(), ids=BATCHES.keys())
+def test_batches(
+    written: Written, tmp_path: Path, change: Change, said: str, *, warns: bool
+) -> None:
+    """The pull request and the checklist say the same of the results of batches."""
+    texts = _texts(make_pack(written(change), tmp_path / "pack", force=True))
+    assert f' | `type = "track"` | {said} |\n' in texts["pull-request.md"]
+    assert ("succeed or fail as a whole" in texts["CHECKLIST.md"]) is warns
+
+
+def _oauth2(grant: str) -> Change:
+    def change(files: dict[str, Any]) -> None:
+        destination = destination_of(files)
+        properties = destination["settings"]["properties"]
+        names = ("acmeClient", "acmeKey", "acmeToken")
+        for name in names:
+            properties[name] = {**properties["apiKey"], "title": f"The {name}"}
+        properties["host"] = {
+            "title": "Host",
+            "description": "The host that is asked.",
+            "type": "string",
+            "default": "https://api.example.com",
+            "x-catalog": False,
+        }
+        del properties["apiKey"], destination["transport"]["auth"]
+        destination["settings"]["required"] = list(names)
+        destination["authentication"] = {
+            "scheme": "oauth2",
+            "fields": list(names),
+            "test": "whoAmI",
+            "oauth2": {
+                "grant": grant,
+                "tokenUrl": {"@template": "{{settings.host}}/token"},
+                "clientId": "acmeClient",
+                "clientSecret": "acmeKey",
+                "scopes": ["events:write"],
+            },
+        }
+        fields = dict.fromkeys((*names, "host"), "On the page Settings.")
+        destination["publishing"]["testAccount"]["fields"] = fields
+        if grant == "refreshToken":
+            destination["authentication"]["oauth2"]["refreshToken"] = "acmeToken"
+        for name in ("sent", "refused"):
+            case = files[f"cases/{name}.yaml"]
+            case["settings"] = {one: f"placeholder-{one}" for one in names}
+
+    return change
+
+
+@pytest.mark.parametrize("grant", ["clientCredentials", "refreshToken"])
+def test_credentials_of_oauth2(written: Written, tmp_path: Path, grant: str) -> None:
+    """What customers enter is everywhere; what they authorize, Segment has to be told of."""
+    pack = make_pack(written(_oauth2(grant)), tmp_path / "pack")
+    texts = _texts(pack)
+    is_entered = grant == "clientCredentials"
+    for name in ("acmeClient", "acmeKey", "acmeToken"):
+        assert (f"| `{name}` | `password` | yes |" in texts["pull-request.md"]) is is_entered
+        assert (f"| The {name} | On the page Settings. |" in texts["mail.md"]) is is_entered
+        assert (f"**The {name}**" in texts[PAGE]) is is_entered
+        assert (name in texts[f"{CODE}/metadata.json"]) is is_entered
+    for name in ("CHECKLIST.md", "mail.md", PAGE, f"{CODE}/metadata.json"):
+        assert "host" not in texts[name].lower()
+    portal = "client ID and client secret, the authorization URL, and the token URL"
+    assert (
+        f"{portal} (`https://api.example.com/token`), and the scopes `events:write`"
+        in (texts["CHECKLIST.md"])
+    ) is not is_entered
+    kept = "Segment keeps client ID, client secret and refresh token itself"
+    assert (kept in texts["pull-request.md"]) is not is_entered
+    assert ("authorize Segment" in texts[PAGE]) is not is_entered
+
+
 def test_what_can_follow(written: Written, tmp_path: Path) -> None:
     """What a mail can bring later is open in the checklist and in the mail, and stops nothing."""
     pack = make_pack(written(_without_images), tmp_path / "pack")

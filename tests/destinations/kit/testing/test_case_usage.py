@@ -346,7 +346,7 @@ def test_an_export_has_the_events_only() -> None:
     subject = open_subject("openmeter")
     deliveries = [
         one
-        for one in case_deliveries(subject, {"ingestEvent": "ingestEvents"}, set(), frozenset())
+        for one in case_deliveries(subject, {"ingestEvent": "ingestEvents"}, set(), frozenset(), {})
         if one.case == "usage"
     ]
     assert [len(one.events) for one in deliveries] == [1, 1]

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: checks.ts 8c4cea9038a34e6a
+// Digests: checks.ts 0349373f635de823
 /**
  * Checks payloads for what the fields of an action cannot say.
  *
@@ -19,6 +19,8 @@ export interface FieldCheck {
   isWholeNumber?: boolean
   /** The value where the mapping gives none. */
   otherwise?: string | number | boolean
+  /** The member of the event that the field holds: it is checked, and no request reads it. */
+  event?: string
 }
 
 /** What returns a payload after its checks, and throws if one fails. */
@@ -31,7 +33,10 @@ export function checks(fields: Record<string, FieldCheck>): (payload: object) =>
       }
       const fault = found[name] === undefined ? '' : faultOf(found[name], check)
       if (fault !== '') {
-        throw new PayloadValidationError(`${name} ${fault}.`)
+        throw new PayloadValidationError(`${check.event ?? name} ${fault}.`)
+      }
+      if (check.event !== undefined) {
+        delete found[name]
       }
     }
     return found

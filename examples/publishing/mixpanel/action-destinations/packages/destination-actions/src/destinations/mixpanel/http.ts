@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: http.ts 2b5a08f276754f92
+// Digests: http.ts 4d71ff1f74fdb4e8
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *
@@ -152,6 +152,13 @@ export async function send(
     throw errorOf(failure, one)
   }
   return response
+}
+
+/** A client whose requests have further headers, in place of those that the destination gives to all. */
+export function withHeaders(request: RequestClient, headers: Record<string, string>): RequestClient {
+  return (url, options) => {
+    return request(url, { ...options, headers: { ...headers, ...(options?.headers as Record<string, string>) } })
+  }
 }
 
 /** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: index.ts 9ce4a5170b55dd1a, generated-types.ts b55014222bc0b389, metadata.json 4b5cdd90c9b993eb
+// Digests: index.ts 9ce4a5170b55dd1a, generated-types.ts b55014222bc0b389, metadata.json 03fca4953728366f
 import { defaultValues } from '@segment/actions-core'
 import type { DestinationDefinition } from '@segment/actions-core'
 import type { Settings } from './generated-types'

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: cases.test.ts a2d80ff9146d65b9
+// Digests: cases.test.ts e1a2b79a3695450d
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 
@@ -28,7 +28,8 @@ describe('europe', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -93,7 +94,8 @@ describe('import-events', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -158,7 +160,7 @@ describe('import-events', () => {
 
 // Events that are not sent, each for its own reason.
 describe('not-sent', () => {
-  it('importEvent: Import track events', async () => {
+  it('importEvent: Import track events (1)', async () => {
     const verdicts = await deliver(
       definition,
       {
@@ -178,7 +180,8 @@ describe('not-sent', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [{ type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }],
         now: '2026-01-15T12:00:00Z'
@@ -186,6 +189,67 @@ describe('not-sent', () => {
       []
     )
     expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('importEvent: Import track events (2)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'importEvent',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          event: { '@path': '$.event' },
+          distinct_id: {
+            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+          },
+          insert_id: { '@path': '$.messageId' },
+          time: {
+            '@if': {
+              exists: { '@path': '$.timestamp' },
+              then: { '@path': '$.timestamp' },
+              else: { '@path': '$.receivedAt' }
+            }
+          },
+          ip: { '@path': '$.context.ip' },
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
+        },
+        events: [
+          {
+            type: 'track',
+            event: 'Order Completed',
+            userId: 'null',
+            messageId: 'm-1',
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['rejected'])
+  })
+
+  it('onEvent() (3)', async () => {
+    const verdicts = await deliver(
+      definition,
+      {
+        action: 'onEvent()',
+        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        mapping: {
+          subscriptions: [
+            { partnerAction: 'importEvent', subscribe: 'type = "track"', mapping: {} },
+            { partnerAction: 'setProfile', subscribe: 'type = "identify"', mapping: {} }
+          ]
+        },
+        events: [
+          { type: 'page', name: 'Pricing', userId: 'user_0001', messageId: 'm-3', timestamp: '2026-01-15T12:00:00.000Z' }
+        ],
+        now: '2026-01-15T12:00:00Z'
+      },
+      []
+    )
+    expect(verdicts).toEqual(['filtered'])
   })
 })
 
@@ -211,7 +275,8 @@ describe('one-of-them-is-faulty', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -293,7 +358,12 @@ describe('profile-refused', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' },
+          event_userId: { '@path': '$.userId' }
+        },
         events: [
           {
             type: 'identify',
@@ -333,7 +403,12 @@ describe('set-a-profile', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' },
+          event_userId: { '@path': '$.userId' }
+        },
         events: [
           {
             type: 'identify',
@@ -383,7 +458,8 @@ describe('times-of-a-property', () => {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
-          time: { '@path': '$.properties.openedAt' }
+          time: { '@path': '$.properties.openedAt' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -468,7 +544,8 @@ describe('times-of-a-property', () => {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
-          time: { '@path': '$.properties.openedAt' }
+          time: { '@path': '$.properties.openedAt' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -497,7 +574,8 @@ describe('times-of-a-property', () => {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
-          time: { '@path': '$.properties.openedAt' }
+          time: { '@path': '$.properties.openedAt' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -526,7 +604,8 @@ describe('times-of-a-property', () => {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
-          time: { '@path': '$.properties.openedAt' }
+          time: { '@path': '$.properties.openedAt' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -568,7 +647,8 @@ describe('too-many-requests', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -634,7 +714,8 @@ describe('too-many-requests', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {
@@ -699,7 +780,8 @@ describe('wrong-token', () => {
             }
           },
           ip: { '@path': '$.context.ip' },
-          properties: { '@path': '$.properties' }
+          properties: { '@path': '$.properties' },
+          event_userId: { '@path': '$.userId' }
         },
         events: [
           {

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: index.ts a1f0b1eeca3591c7, generated-types.ts a7346f65a6bb6df7
+// Digests: index.ts aa252e358bad8247, generated-types.ts 3daf6c298ad61f1d
 import type { ActionDefinition } from '@segment/actions-core'
 import type { Settings } from '../generated-types'
 import type { Payload } from './generated-types'
@@ -13,6 +13,10 @@ import { importEvents } from '../requests'
 
 const check = checks({
   distinct_id: {
+    placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
+  },
+  event_userId: {
+    event: 'userId',
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
   }
 })
@@ -74,6 +78,13 @@ const action: ActionDefinition<Settings, Payload> = {
       description: 'The properties of the event.',
       type: 'object',
       default: { '@path': '$.properties' }
+    },
+    event_userId: {
+      label: 'User ID of the event',
+      description: 'Mixpanel takes no event in which it stands for a missing value.',
+      type: 'string',
+      unsafe_hidden: true,
+      default: { '@path': '$.userId' }
     },
     enable_batching: {
       label: 'Batch events to Mixpanel',

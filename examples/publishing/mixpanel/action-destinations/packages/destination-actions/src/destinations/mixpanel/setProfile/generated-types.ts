@@ -16,6 +16,10 @@ export interface Payload {
     [k: string]: unknown
   }
   /**
+   * Mixpanel takes no event in which it stands for a missing value.
+   */
+  event_userId?: string
+  /**
    * Whether Segment sends up to 2,000 events in one request.
    */
   enable_batching?: boolean

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: index.ts 9eb14a5eb5c45e2c, generated-types.ts 8106b3987a43cddd
+// Digests: index.ts 74a9f24450138737, generated-types.ts 395c90c7c64f3c52
 import type { ActionDefinition } from '@segment/actions-core'
 import type { Settings } from '../generated-types'
 import type { Payload } from './generated-types'
@@ -13,6 +13,10 @@ import { setProfiles } from '../requests'
 
 const check = checks({
   distinct_id: {
+    placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
+  },
+  event_userId: {
+    event: 'userId',
     placeholders: ['undefined', 'null', 'none', 'nan', 'nil', 'n/a', 'anonymous', 'anon', 'true', '[object Object]']
   }
 })
@@ -42,6 +46,13 @@ const action: ActionDefinition<Settings, Payload> = {
       type: 'object',
       required: true,
       default: { '@path': '$.traits' }
+    },
+    event_userId: {
+      label: 'User ID of the event',
+      description: 'Mixpanel takes no event in which it stands for a missing value.',
+      type: 'string',
+      unsafe_hidden: true,
+      default: { '@path': '$.userId' }
     },
     enable_batching: {
       label: 'Batch events to Mixpanel',

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: partner.ts 3670d0a3306443d5
+// Digests: partner.ts 988a4cacb52e1c0c
 /**
  * Stands in for the partner in the tests of this destination.
  *
@@ -17,7 +17,10 @@ export interface Interaction {
   failure?: 'refused' | 'connectTimeout' | 'timeout' | 'lost'
 }
 
-/** Events of one subscription; with `onDelete` or `testAuthentication()` as the action, what those are called with. */
+/**
+ * Events of one subscription. With `onDelete`, `onEvent()`, `testAuthentication()` or `refreshAccessToken()` as the
+ * action, what those are called with.
+ */
 export interface Delivery {
   action: string
   settings: Record<string, unknown>
@@ -25,10 +28,12 @@ export interface Delivery {
   events: unknown[]
   /** The time at which they are sent. */
   now: string
+  /** What Segment keeps of OAuth2. */
+  auth?: { clientId?: string; clientSecret?: string; refreshToken?: string }
 }
 
-/** What Segment does with an event: with `retry` it sends it again. */
-export type Verdict = 'delivered' | 'retry' | 'rejected'
+/** What Segment does with an event: with `retry` it sends it again, and `filtered` is one that no action takes. */
+export type Verdict = 'delivered' | 'retry' | 'rejected' | 'filtered'
 
 /** Deliver events; the partner answers as recorded, and gets no other requests. */
 export async function deliver(
@@ -52,12 +57,22 @@ export async function deliver(
 
 async function perform(definition: DestinationDefinition<any>, delivery: Delivery): Promise<Verdict[]> {
   const { action, events, mapping, settings } = delivery
-  const auth = { accessToken: '<access token>', refreshToken: '' }
+  const auth = { accessToken: '<access token>', refreshToken: '', ...delivery.auth }
   const oauth = { access_token: auth.accessToken, refresh_token: auth.refreshToken }
   const integration = createTestIntegration(definition)
   try {
     if (action === 'testAuthentication()') {
       return await tested(integration.testAuthentication({ ...settings, oauth }))
+    }
+    if (action === 'refreshAccessToken()') {
+      const given = { clientId: '', clientSecret: '', ...auth }
+      const tokens = await integration.refreshAccessToken({ ...settings, oauth }, given)
+      expect(tokens?.accessToken).toEqual(auth.accessToken)
+      return ['delivered']
+    }
+    if (action === 'onEvent()') {
+      const results = await integration.onEvent(events[0] as SegmentEvent, { ...settings, ...mapping, oauth } as never)
+      return [results.every(({ output }) => output === 'not subscribed') ? 'filtered' : 'delivered']
     }
     if (action === 'onDelete' && definition.onDelete !== undefined) {
       await integration.onDelete?.(events[0] as SegmentEvent, settings as never)
@@ -149,5 +164,8 @@ function comparable(request: Interaction['request']): Interaction['request'] {
   url.searchParams.sort()
   const headers = Object.entries(request.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])
   const found = { ...request, url: url.href, headers: Object.fromEntries(headers) as Record<string, string> }
+  if (found.body !== undefined && found.headers['content-type'] === 'application/x-www-form-urlencoded') {
+    found.body = new URLSearchParams(found.body).toString() // some encode more than others
+  }
   return JSON.parse(JSON.stringify(found)) as Interaction['request']
 }
