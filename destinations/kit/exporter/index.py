@@ -35,6 +35,7 @@ _OWN_NAMES: Final = (
     *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
     *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
+    *("basic", "credential", "settingsOf", "valueAt", "DEFAULTS"),
 )
 """Names that the file has beside those of actions and requests."""
 
@@ -154,7 +155,7 @@ class IndexFile:
 
     def _refresh(self, oauth2: OAuth2Definition) -> Code:
         try:
-            url = url_code(self._definition, oauth2.token_url)
+            url = url_code(oauth2.token_url)
         except UnsayableAddressError as error:
             self._findings.refuse(DESTINATION, "/authentication/oauth2/tokenUrl", str(error))
             return Code("undefined")
@@ -187,7 +188,10 @@ class IndexFile:
             self._use("./http", name)
         needs_context = "context" in url.source
         settings = ", settings" if needs_context else ""
-        context = "  const context = { payload: {}, settings }\n" if needs_context else ""
+        context = ""
+        if needs_context:
+            member = f"settings: {self._with_defaults()}"
+            context = f"  const context = {{ payload: {{}}, {member} }}\n"
         setup = f"  {url.setup}" if url.setup else ""
         answer = "{ access_token: string; refresh_token?: string }"
         return Code(
@@ -213,33 +217,56 @@ class IndexFile:
             needs.add("settings")
             self._use("./http", "headersOf")
         given = f"{{ {', '.join(sorted(needs))} }}"
+        if not fixed and isinstance(credential, Code):
+            return _of_headers(given, credential.source)
         if not fixed:
             return Code(f"({given}) => ({{\n  headers: {literal(credential, 2, 12)}\n}})")
-        own = f"headersOf({literal(fixed, 2, 36)}, {{ settings }})"
+        own = f"headersOf({literal(fixed, 2, 36)}, {{ settings: {self._with_defaults()} }})"
         if not credential:
-            flat = f"({given}) => ({{ headers: {own} }})"
-            is_long = len(flat) + len("  extendRequest: ,") > WIDTH
-            return Code(f"({given}) => ({{\n  headers: {own}\n}})" if is_long else flat)
-        parts = ",\n    ".join(
-            f"{member(key)}: {literal(value)}" for key, value in credential.items()
+            return _of_headers(given, own)
+        parts = (
+            f"...{credential.source}"
+            if isinstance(credential, Code)
+            else ",\n    ".join(f"{member(k)}: {literal(one)}" for k, one in credential.items())
         )
         return Code(f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})")
 
-    def _credential(self, fixed: set[str]) -> tuple[dict[str, Any], set[str]]:
+    def _with_defaults(self) -> str:
+        """Return the settings with the defaults of those that have no value, as code."""
+        self._use("./http", "settingsOf")
+        if not self._requests.has_defaults:
+            return "settingsOf(settings)"
+        self._use("./requests", "DEFAULTS")
+        return "settingsOf(settings, DEFAULTS)"
+
+    def _optional(self, name: str) -> str | None:
+        """Return the code of a setting that may have no value; None if it always has one."""
+        spec = self._definition.settings["properties"].get(name, {})
+        if spec.get("default") is not None:
+            return self._with_defaults() + _setting(name).removeprefix("settings")
+        return None if name in self._definition.settings.get("required", ()) else _setting(name)
+
+    def _credential(self, fixed: set[str]) -> tuple[dict[str, Any] | Code, set[str]]:
         """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
         auth = self._definition.transport.auth
-        if isinstance(auth, BasicAuth) and "authorization" not in fixed:
-            password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
-            pair = f"${{{_setting(auth.user)}}}:{password}"
-            encoded = f"${{Buffer.from(`{pair}`).toString('base64')}}"
-            return {"authorization": Code(f"`Basic {encoded}`")}, {"settings"}
+        if auth is None or auth.header is None or auth.header.lower() in fixed:
+            return {}, set()
+        if isinstance(auth, BasicAuth):
+            self._use("./http", "basic")
+            given = [self._optional(one) or _setting(one) for one in auth.settings]
+            return Code(f"basic({', '.join(given)})"), {"settings"}
+        if isinstance(auth, BearerAuth | ApiKeyAuth):
+            optional = self._optional(auth.setting)
+            if optional is not None:
+                self._use("./http", "credential")
+                before = ", 'Bearer '" if isinstance(auth, BearerAuth) else ""
+                header = text(auth.header.lower())
+                return Code(f"credential({header}, {optional}{before})"), {"settings"}
         if isinstance(auth, BearerAuth):
             return {"authorization": Code(f"`Bearer ${{{_setting(auth.setting)}}}`")}, {"settings"}
         if isinstance(auth, AccessTokenAuth):
             return {"authorization": Code("`Bearer ${auth?.accessToken}`")}, {"auth"}
-        if isinstance(auth, ApiKeyAuth) and auth.header is not None:
-            return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
-        return {}, set()
+        return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
 
     def _deletion(self, request: str) -> Code:
         constant = self._requests.names.get(request)
@@ -265,6 +292,12 @@ class IndexFile:
             "mapping": mapping,
             "type": "automatic",
         }
+
+
+def _of_headers(given: str, headers: str) -> Code:
+    flat = f"({given}) => ({{ headers: {headers} }})"
+    is_long = len(flat) + len("  extendRequest: ,") > WIDTH
+    return Code(f"({given}) => ({{\n  headers: {headers}\n}})" if is_long else flat)
 
 
 def _setting(name: str) -> str:
