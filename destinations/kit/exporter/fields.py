@@ -292,6 +292,9 @@ class _Writer:
         choices = spec.get("x-choices")
         if choices is not None:
             found["dynamic"] = True
+            if "." in place.rpartition("/")[2]:
+                message = "choices of a field with a dot in its key have no counterpart"
+                self._refuse(f"{place}/x-choices", message)
             for key in choices.keys() & {"items", "value", "label", "next"}:
                 for at in dotted_keys(choices[key]):
                     message = f"{UNSAID}: no code reads this mapping"

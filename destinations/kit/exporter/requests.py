@@ -132,7 +132,7 @@ _IMPORTS: Final[Mapping[str, str]] = {
 
 def is_of_request(header: object) -> bool:
     """Return whether a header of all requests is written in each, for what it reads or computes."""
-    return varies(header) or any(beyond_segment(header))
+    return varies(header) or any(beyond_segment(header)) or any(dotted_keys(header))
 
 
 def can_repeat(request: RequestDefinition) -> bool:
@@ -567,7 +567,7 @@ class _Writer:
             found["isAllOrNothing"] = True
         if call.failed_items is not None:
             self._use("failedItems")
-            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
+            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failures")
         if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
             message = "its URL or a header depends on the event: Segment sends each event by itself"
             self._findings.leave_out(DESTINATION, f"{place}/batch", message)
@@ -595,7 +595,8 @@ class _Writer:
         )
         given |= {key: value for key, value in mappings if value is not None}
         for key in given.keys() - {"statuses"}:
-            self._plain(given[key], f"{place}/{key}")
+            at = {"itemId": "id/item", "eventId": "id/event"}.get(key, key)
+            self._plain(given[key], f"{place}/{at}")
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 
