@@ -16,7 +16,7 @@ import pytest
 
 from destinations.kit.exporter import export_segment
 from tests.export.install import FRAMEWORK
-from tests.export.odd import odd_definition, refused_definition
+from tests.export.odd import odd_definition, refused_definition, strict_definition
 from tests.export.proof import as_json, examine, table
 from tests.npm_packages import InstallError, installed
 from tests.shipped import DEFINITIONS
@@ -61,6 +61,44 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "type: 'boolean',",
         "payload of case post-message",
     ),
+    "an answer that makes code throw": Fault(
+        "strict", "http.ts", "!Array.isArray(data)", "true", "case list"
+    ),
+    "a mapping that fails on an answer": Fault(
+        "strict", "http.ts", "  } catch {\n    return undefined", "  } finally {", "case message"
+    ),
+    "items of a batch without those that are null": Fault(
+        "strict",
+        "http.ts",
+        "parts.map((part) => part.item)\n  if",
+        "parts.map((part) => part.item).filter((item) => item !== null)\n  if",
+        "case nothing",
+    ),
+    "keys that no header can hold": Fault(
+        "strict", "http.ts", "!VISIBLE.test(key)", "key === ''", "case keys"
+    ),
+    "keys in what is no object": Fault(
+        "strict", "http.ts", "item === null || Array.isArray(item)", "item === null", "case bodies"
+    ),
+    "a secret that is not Base64": Fault(
+        "strict", "signing.ts", "!BASE64.test(secret)", "secret === ''", "case secret"
+    ),
+    "a user with a colon": Fault(
+        "strict", "http.ts", "name.includes(':')", "name === ':'", "case colon"
+    ),
+    "a credential without a value": Fault(
+        "strict", "http.ts", "name === '' ? {} :", "name === '-' ? {} :", "case optional"
+    ),
+    "settings without their defaults": Fault(
+        "strict", "requests.ts", "'data.region': 'us'", "'data.region': 'eu'", "case nothing"
+    ),
+    "keys with a dot": Fault(
+        "strict",
+        "requests.ts",
+        "'payload', 'all', 'v.w'",
+        "'payload', 'all', 'v', 'w'",
+        "case keys",
+    ),
     "other metadata": Fault(
         "slack", "metadata.json", '"hasPerformBatch": false', '"hasPerformBatch": true', "hasPerf"
     ),
@@ -97,6 +135,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     sources = {name: DEFINITIONS / name for name in WHOLE}
     sources["odd"] = odd_definition().write(tmp_path / "odd" / "acme")
     sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
+    sources["strict"] = strict_definition().write(tmp_path / "strict" / "acme")
     exported = {
         name: export_segment(source, tmp_path / "src" / name, partial=name == "refused")
         for name, source in sources.items()
@@ -108,19 +147,20 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     rows = examine(
         tmp_path,
         framework,
-        sources | {name: DEFINITIONS / one.destination for name, one in names.items()},
+        sources | {name: sources[one.destination] for name, one in names.items()},
         exported | {name: exported[one.destination] for name, one in names.items()},
     )
     # No request of the definition that is refused can be made.
     assert rows[3].differences.pop(0) == "1 recorded requests are in no test"
-    assert [row.differences for row in rows[:4]] == [[], [], [], []]
-    assert [(row.cases, row.exported_cases, row.left) for row in rows[:4]] == [
+    assert [row.differences for row in rows[:5]] == [[], [], [], [], []]
+    assert [(row.cases, row.exported_cases, row.left) for row in rows[:5]] == [
         (3, 3, 0),
         (4, 4, 0),
         (1, 1, 0),
         (1, 0, 1),
+        (10, 10, 0),
     ]
-    for row, (what, fault) in zip(rows[4:], FAULTS.items(), strict=True):
+    for row, (what, fault) in zip(rows[5:], FAULTS.items(), strict=True):
         assert row.differences, what
         assert fault.said in "\n".join(row.differences), what
     assert [one["differences"] for one in json.loads(as_json(rows))] == [

@@ -73,10 +73,12 @@ def case_deliveries(
             (one.name, one.partner_action): one
             for one in (case.subscriptions or subject.definition.presets)
         }
+        specs = subject.definition.settings["properties"]
         settings = {
             name: reveal(value) if isinstance(value, str) else value
             for name, value in case.settings.items()
-            if name not in kept
+            # The code knows the defaults.
+            if name not in kept and value != specs[name].get("default")
         }
         with frozen_at(clock_seconds(case.clock)):
             yield from _Case(case, destination, presets, settings, actions, batched).deliveries()
@@ -163,7 +165,8 @@ class _Case:
             seen.update(map(id, those))
             yield self._delivery(subscription, those, [interaction], verdicts)
         for pair in valid:
-            if id(pair) not in seen and self._is_late(subscription, pair):
+            is_refused = self._is_late(subscription, pair) or self._is_unmade(request, pair)
+            if id(pair) not in seen and is_refused:
                 yield self._delivery(subscription, [pair], [], ["rejected"])
         for pair in invalid:
             # With a directive that Segment lacks, there is no such mapping there.
@@ -175,6 +178,15 @@ class _Case:
         window = subscription.action.window
         at = clock_seconds(self._case.clock)
         return window is not None and window.result(*pair, at) is not None
+
+    def _is_unmade(self, request: CompiledRequest, pair: tuple[Any, Any]) -> bool:
+        """Return whether no request can be made of an event, such as with a time that is none."""
+        context = self._context(*pair)
+        try:
+            request.prepare([request.part(context)], context)
+        except ResolveError:
+            return True
+        return False
 
     def _mapping(self, subscription: Subscription) -> Mapping[str, Any]:
         preset = self._presets.get((subscription.name, subscription.action.slug))

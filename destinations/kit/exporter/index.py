@@ -242,7 +242,7 @@ class IndexFile:
     def _optional(self, name: str) -> str | None:
         """Return the code of a setting that may have no value; None if it always has one."""
         spec = self._definition.settings["properties"].get(name, {})
-        if spec.get("default") is not None:
+        if spec.get("default") not in {None, ""}:
             return self._with_defaults() + _setting(name).removeprefix("settings")
         return None if name in self._definition.settings.get("required", ()) else _setting(name)
 

@@ -164,7 +164,7 @@ class _Writer:
         self.defaults = {
             key: spec["default"]
             for key, spec in definition.settings["properties"].items()
-            if spec.get("default") is not None
+            if spec.get("default") not in {None, ""}
         }
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")

@@ -164,10 +164,11 @@ export function contextOf(one: PartnerRequest, payload: unknown, settings: unkno
   return context
 }
 
-/** The settings that have a value, or a default: empty text stands for none. */
+/** The settings that have a value, or a default; empty text is no value, and the framework removes it, too. */
 export function settingsOf<T>(settings: T, defaults: object = {}): T {
-  const all: Record<string, unknown> = { ...defaults, ...(settings as object) }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== '' && value !== null && value !== undefined)) as T
+  const isThere = ([, value]: [string, unknown]) => value !== '' && value !== null && value !== undefined
+  const given = Object.entries(settings as object).filter(isThere)
+  return { ...defaults, ...Object.fromEntries(given) } as T
 }
 
 /** The value at keys of which one has a dot, which no path of the framework can say. */
