@@ -210,7 +210,7 @@ class IndexFile:
         fixed = {
             name: value for name, value in transport.headers.items() if not is_of_request(value)
         }
-        credential, needs = self._credential({one.lower() for one in fixed})
+        credential, needs = self._credential()
         if not fixed and not credential:
             return None
         if fixed:
@@ -246,10 +246,10 @@ class IndexFile:
             return self._with_defaults() + _setting(name).removeprefix("settings")
         return None if name in self._definition.settings.get("required", ()) else _setting(name)
 
-    def _credential(self, fixed: set[str]) -> tuple[dict[str, Any] | Code, set[str]]:
-        """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
+    def _credential(self) -> tuple[dict[str, Any] | Code, set[str]]:
+        """Return the header with the credentials, and what it reads."""
         auth = self._definition.transport.auth
-        if auth is None or auth.header is None or auth.header.lower() in fixed:
+        if auth is None or auth.header is None:
             return {}, set()
         if isinstance(auth, BasicAuth):
             self._use("./http", "basic")

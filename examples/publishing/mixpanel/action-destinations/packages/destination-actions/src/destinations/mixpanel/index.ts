@@ -2,6 +2,7 @@
 import { defaultValues } from '@segment/actions-core'
 import type { DestinationDefinition } from '@segment/actions-core'
 import type { Settings } from './generated-types'
+import { basic } from './http'
 import importEvent from './importEvent'
 import setProfile from './setProfile'
 
@@ -36,9 +37,7 @@ const destination: DestinationDefinition<Settings> = {
       }
     }
   },
-  extendRequest: ({ settings }) => ({
-    headers: { authorization: `Basic ${Buffer.from(`${settings.projectToken}:`).toString('base64')}` }
-  }),
+  extendRequest: ({ settings }) => ({ headers: basic(settings.projectToken) }),
   presets: [
     {
       name: 'Import track events',

@@ -15,8 +15,11 @@ function baseUrl(context: Context): string {
     eu: 'https://api-eu.mixpanel.com',
     in: 'https://api-in.mixpanel.com'
   }
-  return urls[text(resolve({ '@path': '$.settings.region' }, context)) || 'us']
+  return urls[text(resolve({ '@path': '$.settings.region' }, context))]
 }
+
+/** Of settings that have no value. */
+export const DEFAULTS = { region: 'us' }
 
 /** What errors mean; the first rule that holds decides. */
 const ERRORS: readonly ErrorRule[] = [
@@ -54,6 +57,7 @@ export const importEvents: PartnerRequest = {
     }
   },
   isCompressed: true,
+  defaults: DEFAULTS,
   timeout: 30000,
   canRepeat: true,
   isExpected: fits({ type: 'object', required: ['status'], properties: { status: { const: 'OK' } } }),
@@ -85,6 +89,7 @@ export const setProfiles: PartnerRequest = {
     $ip: { '@path': '$.payload.ip' },
     $set: { '@path': '$.payload.traits' }
   },
+  defaults: DEFAULTS,
   timeout: 30000,
   canRepeat: true,
   isExpected: fits({ type: 'object', required: ['status'], properties: { status: { const: 1 } } }),

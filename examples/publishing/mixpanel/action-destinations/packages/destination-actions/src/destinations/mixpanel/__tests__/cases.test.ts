@@ -77,7 +77,7 @@ describe('import-events', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -162,7 +162,7 @@ describe('not-sent', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -195,7 +195,7 @@ describe('one-of-them-is-faulty', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -291,7 +291,7 @@ describe('profile-refused', () => {
       definition,
       {
         action: 'setProfile',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
         events: [
           {
@@ -331,7 +331,7 @@ describe('set-a-profile', () => {
       definition,
       {
         action: 'setProfile',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
         events: [
           {
@@ -377,7 +377,7 @@ describe('too-many-requests', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -443,7 +443,7 @@ describe('too-many-requests', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -508,7 +508,7 @@ describe('wrong-token', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
