@@ -12,6 +12,7 @@ __all__ = [
     "oauth2_definition",
     "odd_definition",
     "refused_definition",
+    "strict_definition",
     "windowed_definition",
 ]
 
@@ -269,3 +270,139 @@ def refused_definition() -> Definition:
         "default": {"@convert": {"value": {"@path": "$.event"}, "to": "lower"}},
     }
     return one
+
+
+def strict_definition() -> Definition:
+    """Return one with settings, keys and answers of which some are not there, or of no use."""
+    one = Definition()
+    settings = one.destination["settings"]["properties"]
+    for key in ("data.region", "plan", "user", "password", "secret"):
+        settings[key] = {"title": key, "description": "A setting.", "type": "string"}
+    settings["data.region"] |= {"enum": ["us", "eu"], "default": "us"}
+    settings["plan"]["default"] = "free"
+    settings["password"]["format"] = settings["secret"]["format"] = "password"
+    settings["secret"]["examples"] = ["c2VjcmV0"]
+    urls = {"us": "https://us.example.com", "eu": "https://eu.example.com"}
+    one.destination["transport"] |= {
+        "baseUrl": {"setting": "data.region", "urls": urls},
+        "auth": {"basic": {"user": "user", "password": "password"}},
+        "headers": {"X-Plan": {"@path": "$.settings.plan"}, "X-Key": _setting("apiKey")},
+    }
+    for action, type_ in (("signed", "identify"), ("keyed", "page")):
+        one.add_action(action, action)
+        subscribe = f'type = "{type_}"'
+        preset = {"name": action, "partnerAction": action, "subscribe": subscribe}
+        one.destination["presets"].append(preset)
+        one.actions[action]["defaultSubscription"] = subscribe
+    for action, of in (("track", "properties"), ("signed", "traits"), ("keyed", "properties")):
+        fields = one.actions[action]["fields"]
+        del fields["required"]
+        for key, type_ in (("value", "string"), ("all", "object")):
+            fields["properties"][key] = {
+                "title": key,
+                "description": "A field.",
+                "type": type_,
+                "default": {"@path": f"$.{of}" if key == "all" else f"$.{of}.{key}"},
+            }
+    for name in ("sendEvent", "signed", "keyed"):
+        one.destination["requests"][name]["idempotent"] = False
+    one.request["batch"] = {
+        "size": 10,
+        "failures": {
+            "status": [200],
+            "items": {"@path": "$.errors"},
+            "index": {"@path": "$.index"},
+            "message": _text_of("$.message"),
+        },
+    }
+    one.rest["json"] = {"@path": "$.payload.value"}
+    once = {"from": _name("id"), "for": "24h"}
+    signed, keyed = (one.destination["requests"][name] for name in ("signed", "keyed"))
+    signed["idempotencyKey"] = {"header": "X-Once", **once}
+    keyed["idempotencyKey"] = {"field": "once", **once}
+    keyed["rest"]["json"] = {"@path": "$.payload.all.body"}
+    keyed["expect"] = {"not": {"required": ["error"]}}
+    keyed["refusals"] = [{"when": {"type": "object"}, "message": _text_of("$.answer.error")}]
+    signed["rest"] |= {
+        "sign": {
+            "header": "X-Signature",
+            "algorithm": "sha256",
+            "secret": {"@path": "$.settings.secret"},
+            "secretEncoding": "base64",
+        },
+        "json": {
+            "path": {"@path": "$.payload.all.v\\.w"},
+            "text": {"@template": "<{{payload.all.v\\.w}}>"},
+            "region": {"@path": "$.settings.data\\.region"},
+        },
+    }
+    one.cases = _strict_cases()
+    return one
+
+
+def _text_of(path: str) -> dict[str, Any]:
+    """Return a mapping that fails where it finds anything but text."""
+    return {"@template": {"@path": path}}
+
+
+def _setting(name: str) -> dict[str, str]:
+    return {"@path": f"$.settings.{name}"}
+
+
+def _strict_cases() -> dict[str, Any]:
+    three = [_event("track", value=value) for value in ("x", None, "z")]
+    credentials = {"user": "me", "password": "p:w", "secret": "c2VjcmV0"}
+    body = {"path": "a", "text": "<a>", "region": "us"}
+    keys = [_event("identify", id_, **{"v.w": "a"}) for id_ in ("k-1", "é", " k", " ")]
+    bodies = [_event("page", body=body) for body in ({"a": 1}, "text", [1])]
+    sent, refused = "delivered", "rejected"
+    return {
+        # Whoever fails to read an answer would send the events again.
+        "list": _case({"data.region": "eu"}, three, [sent] * 3, ["x", None, "z"], []),
+        "nothing": _case({}, three, [sent] * 3, ["x", None, "z"], None),
+        "items-are-lists": _case({}, three, ["held"] * 3, ["x", None, "z"], {"errors": [[1]]}),
+        "message": _case(
+            *({}, three, [sent, refused, sent], ["x", None, "z"]),
+            {"errors": [{"index": 1, "message": 5}]},
+        ),
+        "keys": _case(credentials, keys, [sent, refused, refused, refused], body),
+        "bodies": _case(
+            {"plan": "paid"}, bodies, [sent, refused, refused], {"a": 1, "once": "m-1"}
+        ),
+        "refused": _case({}, bodies[:1], [refused], {"a": 1, "once": "m-1"}, {"error": 5}),
+        "secret": _case({"secret": "no Base64"}, keys[:1], [refused]),
+        "colon": _case({"user": "a:b"}, keys[:1], [refused]),
+        "optional": _case({"user": "", "password": "p"}, keys[:1], [sent], body),
+    }
+
+
+def _event(type_: str, id_: str = "m-1", **values: object) -> dict[str, Any]:
+    given = {"traits" if type_ == "identify" else "properties": values}
+    named = {"event": "Sent"} if type_ == "track" else {}
+    times = {"timestamp": "2026-01-15T12:00:00.000Z"}
+    return {"type": type_, **named, "userId": "user_0001", "messageId": id_, **times, **given}
+
+
+def _case(
+    settings: dict[str, str],
+    events: list[dict[str, Any]],
+    outcomes: list[str],
+    body: object = ...,
+    answer: object = ...,
+) -> dict[str, Any]:
+    """Return a case with one request, or none without a ``body``."""
+    url = f"https://{settings.get('data.region', 'us')}.example.com/events"
+    request = {"method": "POST", "url": url, "json": body}
+    response = {"status": 200, "json": {} if answer is ... else answer}
+    actions = {"track": "track", "identify": "signed", "page": "keyed"}
+    return {
+        "description": "Events are sent.",
+        "settings": {"apiKey": "placeholder-apiKey", **settings},
+        "clock": "2026-01-15T12:00:00Z",
+        "events": events,
+        "interactions": [] if body is ... else [{"request": request, "response": response}],
+        "expected": [
+            {"event": at, "action": actions[event["type"]], "outcome": outcome}
+            for at, (event, outcome) in enumerate(zip(events, outcomes, strict=True), 1)
+        ],
+    }

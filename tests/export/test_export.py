@@ -21,6 +21,7 @@ from tests.export.odd import (
     oauth2_definition,
     odd_definition,
     refused_definition,
+    strict_definition,
     windowed_definition,
 )
 from tests.export.proof import as_json, examine, table
@@ -93,6 +94,44 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "type: 'boolean',",
         "payload of case post-message",
     ),
+    "an answer that makes code throw": Fault(
+        "strict", "http.ts", "!Array.isArray(data)", "true", "case list"
+    ),
+    "a mapping that fails on an answer": Fault(
+        "strict", "http.ts", "  } catch {\n    return undefined", "  } finally {", "case message"
+    ),
+    "items of a batch without those that are null": Fault(
+        "strict",
+        "http.ts",
+        "parts.map((part) => part.item)\n  if",
+        "parts.map((part) => part.item).filter((item) => item !== null)\n  if",
+        "case nothing",
+    ),
+    "keys that no header can hold": Fault(
+        "strict", "http.ts", "!VISIBLE.test(key)", "key === ''", "case keys"
+    ),
+    "keys in what is no object": Fault(
+        "strict", "http.ts", "item === null || Array.isArray(item)", "item === null", "case bodies"
+    ),
+    "a secret that is not Base64": Fault(
+        "strict", "signing.ts", "!BASE64.test(secret)", "secret === ''", "case secret"
+    ),
+    "a user with a colon": Fault(
+        "strict", "http.ts", "name.includes(':')", "name === ':'", "case colon"
+    ),
+    "a credential without a value": Fault(
+        "strict", "http.ts", "name === '' ? {} :", "name === '-' ? {} :", "case optional"
+    ),
+    "settings without their defaults": Fault(
+        "strict", "requests.ts", "'data.region': 'us'", "'data.region': 'eu'", "case nothing"
+    ),
+    "keys with a dot": Fault(
+        "strict",
+        "requests.ts",
+        "'payload', 'all', 'v.w'",
+        "'payload', 'all', 'v', 'w'",
+        "case keys",
+    ),
     "other metadata": Fault(
         "slack", "metadata.json", '"hasPerformBatch": false', '"hasPerformBatch": true', "hasPerf"
     ),
@@ -153,6 +192,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     sources["refused"] = refused_definition().write(tmp_path / "refused" / "acme")
     sources["windowed"] = windowed_definition().write(tmp_path / "windowed" / "acme")
     sources["events"] = events_definition().write(tmp_path / "events" / "acme")
+    sources["strict"] = strict_definition().write(tmp_path / "strict" / "acme")
     for name, (grant, more) in OAUTH2.items():
         source = oauth2_definition(grant, **more).write(tmp_path / f"oauth2-{name}" / "acme")
         sources[f"oauth2-{name}"] = source
@@ -176,6 +216,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     assert {row.destination: row.differences for row in right if row.differences} == {}
     assert [(row.cases, row.exported_cases, row.left, row.tokens) for row in right] == [
         *((3, 3, 0, 0), (4, 4, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (3, 3, 0, 0), (2, 2, 0, 0)),
+        (10, 10, 0, 0),
         *[(1, 1, 0, 1)] * len(OAUTH2),
     ]
     assert [(row.unsent, row.unplayed) for row in (right[2], right[3], right[5])] == [

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from destinations.definition import DestinationDefinition
 from destinations.definition.url_pieces import (
     AddressChoice,
     AddressMapping,
@@ -15,6 +14,13 @@ from destinations.definition.url_pieces import (
     AddressWhole,
     chosen_urls,
     read_address,
+)
+from destinations.kit.exporter.dotted_keys import (
+    UNSAID,
+    dotted_keys,
+    is_dotted,
+    setting_path,
+    value_code,
 )
 from destinations.kit.exporter.literals import Code, literal, text
 
@@ -39,30 +45,32 @@ class UrlCode:
     setup: str = ""
 
 
-def url_code(
-    definition: DestinationDefinition, source: object, written: Callable[[str], str] = text
-) -> UrlCode:
+def url_code(source: object, written: Callable[[str], str] = text) -> UrlCode:
     """Return the expression of a URL, with its text as it is ``written``.
 
-    Raises `UnsayableAddressError`.
+    The settings of the context have their defaults. Raises `UnsayableAddressError`.
     """
     chosen = chosen_urls(source)
     if chosen is None:
         return _code(read_address(source), written)
     setting, urls = chosen
     choices: dict[str, Code] = {}
-    uses = {"text", "resolve"}
+    uses = {"text"}
     for value, url in urls.items():
         part = _code(read_address(url), written)
         choices[value] = Code(part.source)
         uses |= part.uses
-    default = definition.settings["properties"].get(setting, {}).get("default")
-    path = "$.settings." + setting.replace(".", r"\.")
-    value = f"text(resolve({literal({'@path': path})}, context))"
-    if default is not None:
-        value = f"{value} || {text(str(default))}"
+    value, used = _value(setting_path(setting))
+    uses |= used
     setup = f"const urls: Record<string, string> = {literal(choices, 2, 40)}\n  "
-    return UrlCode(f"urls[{value}]", frozenset(uses), setup)
+    return UrlCode(f"urls[text({value})]", frozenset(uses), setup)
+
+
+def _value(path: str) -> tuple[str, frozenset[str]]:
+    """Return the expression of the value at a path, and what it uses."""
+    if is_dotted(path):
+        return value_code(path), frozenset({"valueAt"})
+    return f"resolve({literal({'@path': path})}, context)", frozenset({"resolve"})
 
 
 def _code(address: AddressMapping, written: Callable[[str], str]) -> UrlCode:
@@ -70,6 +78,8 @@ def _code(address: AddressMapping, written: Callable[[str], str]) -> UrlCode:
         case AddressTemplate(pieces=pieces):
             return _template(pieces, written)
         case AddressWhole(source=source, of_settings=True):
+            if any(dotted_keys(source)):
+                raise UnsayableAddressError(f"{UNSAID}: write a template, or rename the setting")
             return UrlCode(
                 f"text(resolve({literal(source)}, context))", frozenset({"text", "resolve"})
             )
@@ -79,15 +89,17 @@ def _code(address: AddressMapping, written: Callable[[str], str]) -> UrlCode:
 
 
 def _template(pieces: tuple[object, ...], written: Callable[[str], str]) -> UrlCode:
-    parts, uses, before = [], set(), ""
+    parts: list[str] = []
+    uses: set[str] = set()
+    before = ""
     for piece in pieces:
         if isinstance(piece, AddressText):
             parts.append(written(piece.text))
             before += piece.text
             continue
         path = getattr(piece, "path", "")
-        value = f"resolve({literal({'@path': path})}, context)"
-        uses |= {"resolve"}
+        value, used = _value(path)
+        uses |= used
         if getattr(piece, "of_settings", False):
             parts.append(f"text({value})")
             uses |= {"text"}

@@ -118,10 +118,12 @@ def case_deliveries(
             (one.name, one.partner_action): one
             for one in (case.subscriptions or subject.definition.presets)
         }
+        specs = subject.definition.settings["properties"]
         settings = {
             name: reveal(value) if isinstance(value, str) else value
             for name, value in case.settings.items()
-            if name not in missing
+            # The code knows the defaults.
+            if name not in missing and value != specs[name].get("default")
         }
         with frozen_at(clock_seconds(case.clock)):
             one = _Case(case, destination, presets, settings, actions, batched)
@@ -277,8 +279,9 @@ class _Case:
 
     def _is_unmade(self, request: CompiledRequest, pair: tuple[Any, Any]) -> bool:
         """Return whether no request can be made of an event, such as with a time that is none."""
+        context = self._context(*pair)
         try:
-            request.part(self._context(*pair))
+            request.prepare([request.part(context)], context)
         except ResolveError:
             return True
         return False

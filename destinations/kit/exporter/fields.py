@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from destinations.errors import DefinitionError
+from destinations.kit.exporter.dotted_keys import UNSAID, dotted_keys
 from destinations.kit.exporter.findings import Findings
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
@@ -31,9 +32,9 @@ __all__ = [
     "KEPT",
     "FieldSet",
     "action_fields",
-    "convert_in_request",
     "said_by_fields",
     "setting_fields",
+    "unsaid_in_mappings",
     "unshown_limits",
 ]
 
@@ -127,14 +128,6 @@ def action_fields(
     return writer.found
 
 
-def convert_in_request(directive: str) -> str:
-    """Return why a directive cannot stand in a default or a preset, and where it can."""
-    return (
-        f"{directive} has no counterpart in Segment's mappings: convert the value in the"
-        " mapping of the request, which is exported as code"
-    )
-
-
 def setting_fields(
     schema: Mapping[str, Any], stem: str, findings: Findings, without: frozenset[str]
 ) -> FieldSet:
@@ -149,6 +142,22 @@ def setting_fields(
                 findings.refuse(stem, place, f"asks for {name}, which is no setting at Segment")
     writer.top({**schema, "properties": left}, "/settings")
     return writer.found
+
+
+def unsaid_in_mappings(mapping: object) -> Iterator[tuple[str, str]]:
+    """Yield what Segment's mappings cannot say of one, each place with what to do instead."""
+    for at, directive in beyond_segment(mapping):
+        message = (
+            f"{directive} has no counterpart in Segment's mappings: convert the value in the"
+            " mapping of the request, which is exported as code"
+        )
+        yield at, message
+    for at in dotted_keys(mapping):
+        message = (
+            f"{UNSAID}: map the object that has it, and read the key in the mapping of the"
+            " request, which is exported as code"
+        )
+        yield at, message
 
 
 class _Writer:
@@ -222,7 +231,7 @@ class _Writer:
             found["multiple"] = True
         if allows_null or inner_null:
             found["allowNull"] = True
-        found |= self._choices(name, spec, one)
+        found |= self._choices(name, spec, one, place)
         if "format" in spec and _FORMATS.get(spec["format"]) != kind:
             found["format"] = spec["format"]
             if spec["format"] not in _SAID:
@@ -279,7 +288,7 @@ class _Writer:
         return "string"
 
     def _choices(
-        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any]
+        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         if "enum" in one:
@@ -292,6 +301,13 @@ class _Writer:
         choices = spec.get("x-choices")
         if choices is not None:
             found["dynamic"] = True
+            if "." in place.rpartition("/")[2]:
+                message = "choices of a field with a dot in its key have no counterpart"
+                self._refuse(f"{place}/x-choices", message)
+            for key in choices.keys() & {"items", "value", "label", "next"}:
+                for at in dotted_keys(choices[key]):
+                    message = f"{UNSAID}: no code reads this mapping"
+                    self._refuse(f"{place}/x-choices/{key}{at}", message)
             self.found.choices[name] = choices
         return found
 
@@ -315,9 +331,9 @@ class _Writer:
         }
 
     def _default(self, value: object, place: str, found: dict[str, Any]) -> None:
-        beyond = list(beyond_segment(value))
-        for at, directive in beyond:
-            self._refuse(place + at, convert_in_request(directive))
+        beyond = [] if self._are_settings else list(unsaid_in_mappings(value))
+        for at, message in beyond:
+            self._refuse(place + at, message)
         if not beyond:
             found["default"] = value
 

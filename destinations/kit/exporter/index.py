@@ -43,6 +43,7 @@ _OWN_NAMES: Final = (
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
     *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
     *("accessToken", "client", "RequestClient", "Promise", "withHeaders", "checks", "checkUser"),
+    *("basic", "credential", "settingsOf", "valueAt", "DEFAULTS"),
 )
 """Names that the file has beside those of actions and the requests that it reads."""
 
@@ -206,7 +207,7 @@ class IndexFile:
         for at, message in unreadable_settings(oauth2.token_url, f"{place}/tokenUrl", roots):
             self._findings.refuse(DESTINATION, at, message)
         try:
-            url = url_code(self._definition, oauth2.token_url)
+            url = url_code(oauth2.token_url)
         except UnsayableAddressError as error:
             self._findings.refuse(DESTINATION, f"{place}/tokenUrl", str(error))
             return []
@@ -215,7 +216,9 @@ class IndexFile:
         parameters, headers, pair = self._token_request(oauth2, place)
         is_refresh = oauth2.grant == "refreshToken"
         answer = "{ access_token: string" + "; refresh_token?: string" * is_refresh + " }"
-        lines = ["const context = { payload: {}, settings }"] if "context" in url.source else []
+        lines = []
+        if "context" in url.source:
+            lines.append(f"const context = {{ payload: {{}}, settings: {self._with_defaults()} }}")
         lines += url.setup.rstrip().replace("\n  ", "\n").splitlines()
         lines.append(f"const url = {url.source}")
         if pair:
@@ -298,27 +301,44 @@ class IndexFile:
         fixed = {
             name: value for name, value in transport.headers.items() if not is_of_request(value)
         }
-        credential, needs = self._credential({one.lower() for one in fixed})
+        credential, needs = self._credential()
         if not fixed and not credential:
             return None
         if fixed:
             needs.add("settings")
             self._use("./http", "headersOf")
         given = f"{{ {', '.join(sorted(needs))} }}"
+        if not fixed and isinstance(credential, Code):
+            return _of_headers(given, credential.source)
         if not fixed:
             return Code(f"({given}) => ({{\n  headers: {literal(credential, 2, 12)}\n}})")
-        own = f"headersOf({literal(fixed, 2, 36)}, {{ settings }})"
+        own = f"headersOf({literal(fixed, 2, 36)}, {{ settings: {self._with_defaults()} }})"
         if not credential:
-            flat = f"({given}) => ({{ headers: {own} }})"
-            is_long = len(flat) + len("  extendRequest: ,") > WIDTH
-            return Code(f"({given}) => ({{\n  headers: {own}\n}})" if is_long else flat)
-        parts = ",\n    ".join(
-            f"{member(key)}: {literal(value)}" for key, value in credential.items()
+            return _of_headers(given, own)
+        parts = (
+            f"...{credential.source}"
+            if isinstance(credential, Code)
+            else ",\n    ".join(f"{member(k)}: {literal(one)}" for k, one in credential.items())
         )
         return Code(f"({given}) => ({{\n  headers: {{\n    {parts},\n    ...{own}\n  }}\n}})")
 
-    def _credential(self, fixed: set[str]) -> tuple[dict[str, Any], set[str]]:
-        """Return the header with the credentials, but for a ``fixed`` one, and what it reads."""
+    def _with_defaults(self) -> str:
+        """Return the settings with the defaults of those that have no value, as code."""
+        self._use("./http", "settingsOf")
+        if not self._requests.has_defaults:
+            return "settingsOf(settings)"
+        self._use("./requests", "DEFAULTS")
+        return "settingsOf(settings, DEFAULTS)"
+
+    def _optional(self, name: str) -> str | None:
+        """Return the code of a setting that may have no value; None if it always has one."""
+        spec = self._definition.settings["properties"].get(name, {})
+        if spec.get("default") not in {None, ""}:
+            return self._with_defaults() + _setting(name).removeprefix("settings")
+        return None if name in self._definition.settings.get("required", ()) else _setting(name)
+
+    def _credential(self) -> tuple[dict[str, Any] | Code, set[str]]:
+        """Return the header with the credentials, and what it reads."""
         auth = self._definition.transport.auth
         if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
             return {}, set()  # its name is one that code cannot have
@@ -327,18 +347,24 @@ class IndexFile:
             if name in missing:
                 place = pointer("settings", "properties", name)
                 self._findings.refuse(DESTINATION, place, missing[name])
-        if isinstance(auth, BasicAuth) and "authorization" not in fixed:
-            password = f"${{{_setting(auth.password)} ?? ''}}" if auth.password else ""
-            pair = f"${{{_setting(auth.user)}}}:{password}"
-            encoded = f"${{Buffer.from(`{pair}`).toString('base64')}}"
-            return {"authorization": Code(f"`Basic {encoded}`")}, {"settings"}
+        if auth is None or auth.header is None:
+            return {}, set()
+        if isinstance(auth, BasicAuth):
+            self._use("./http", "basic")
+            given = [self._optional(one) or _setting(one) for one in auth.settings]
+            return Code(f"basic({', '.join(given)})"), {"settings"}
+        if isinstance(auth, BearerAuth | ApiKeyAuth):
+            optional = self._optional(auth.setting)
+            if optional is not None:
+                self._use("./http", "credential")
+                before = ", 'Bearer '" if isinstance(auth, BearerAuth) else ""
+                header = text(auth.header.lower())
+                return Code(f"credential({header}, {optional}{before})"), {"settings"}
         if isinstance(auth, BearerAuth):
             return {"authorization": Code(f"`Bearer ${{{_setting(auth.setting)}}}`")}, {"settings"}
         if isinstance(auth, AccessTokenAuth):
             return {"authorization": Code("`Bearer ${auth?.accessToken}`")}, {"auth"}
-        if isinstance(auth, ApiKeyAuth) and auth.header is not None:
-            return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
-        return {}, set()
+        return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
 
     def _has(self, settings: Iterable[str]) -> bool:
         return all(name in self._settings for name in settings)
@@ -374,6 +400,12 @@ class IndexFile:
             "mapping": mapping,
             "type": "automatic",
         }
+
+
+def _of_headers(given: str, headers: str) -> Code:
+    flat = f"({given}) => ({{ headers: {headers} }})"
+    is_long = len(flat) + len("  extendRequest: ,") > WIDTH
+    return Code(f"({given}) => ({{\n  headers: {headers}\n}})" if is_long else flat)
 
 
 def _setting(name: str) -> str:

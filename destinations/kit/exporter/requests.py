@@ -19,6 +19,14 @@ from destinations.definition.mapping_places import reconcile_key
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import is_fixed, read_address, varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
+from destinations.kit.exporter.dotted_keys import (
+    UNSAID,
+    dotted_code,
+    dotted_keys,
+    setting_path,
+    value_code,
+    with_paths,
+)
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
     WIDTH,
@@ -32,6 +40,7 @@ from destinations.kit.exporter.literals import (
 from destinations.kit.exporter.settings import settings_shape, unreadable_settings
 from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
+from destinations.segment.mapping.directive import Part
 from destinations.segment.mapping.parts import Split, beyond_segment, split
 
 __all__ = ["RequestFile", "can_repeat", "is_of_request", "write_requests"]
@@ -73,7 +82,7 @@ class RequestFile:
 
     ``names`` are the constants of the requests, ``refused`` the messages of those that cannot be
     said. ``batched`` are the names of requests for several events. ``modules`` are the files that
-    it needs.
+    it needs. It ``has_defaults`` of settings in the constant ``DEFAULTS``.
     """
 
     source: str = ""
@@ -81,6 +90,7 @@ class RequestFile:
     refused: dict[str, str] = field(default_factory=dict)
     batched: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
+    has_defaults: bool = False
 
 
 def write_requests(
@@ -98,12 +108,15 @@ def write_requests(
         taken.add(file.names[name])
     writer = _Writer(definition, findings, file, versions)
     blocks = [block for name in wanted if (block := writer.block(name))]
-    file.source = writer.head() + "\n".join(blocks) if blocks else "export {}\n"
+    file.has_defaults = bool(wanted and writer.defaults)
+    is_empty = not blocks and not file.has_defaults
+    file.source = "export {}\n" if is_empty else writer.head() + "\n".join(blocks)
     return file
 
 
 _OWN_NAMES: Final = (
-    *("action", "destination", "baseUrl", "BASE_URL", "ERRORS", "ESCAPES", "check", "checks"),
+    *("action", "destination", "baseUrl", "BASE_URL", "DEFAULTS", "ERRORS", "ESCAPES", "check"),
+    *("checks", "basic", "credential", "settingsOf"),
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
@@ -118,6 +131,7 @@ _IMPORTS: Final[Mapping[str, str]] = {
     "resolve": "http",
     "segment": "http",
     "text": "http",
+    "valueAt": "http",
     "convert": "conversions",
     "failedItems": "batches",
     "fits": "schemas",
@@ -128,7 +142,7 @@ _IMPORTS: Final[Mapping[str, str]] = {
 
 def is_of_request(header: object) -> bool:
     """Return whether a header of all requests is written in each, for what it reads or computes."""
-    return varies(header) or any(beyond_segment(header))
+    return varies(header) or any(beyond_segment(header)) or any(dotted_keys(header))
 
 
 def can_repeat(request: RequestDefinition) -> bool:
@@ -163,6 +177,12 @@ class _Writer:
         # What reads no event; the others of its roots are checked with the definition.
         self._settings_roots = Shape("root", {"settings": settings}, is_open=True, of_url=True)
         self._has_rules = False
+        self._has_blocks = False
+        self.defaults = {
+            key: spec["default"]
+            for key, spec in definition.settings["properties"].items()
+            if spec.get("default") not in {None, ""}
+        }
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")
         self._refused_rules = findings.refused[before:]
@@ -174,7 +194,7 @@ class _Writer:
         """Return the imports, the rules for errors and the base URL."""
         rules = self._rules_block() if self._has_rules else ""
         self._used |= self._rules_use if rules else set()
-        types = ["ErrorRule"] * bool(rules) + ["PartnerRequest"]
+        types = ["ErrorRule"] * bool(rules) + ["PartnerRequest"] * bool(self._has_blocks)
         base = self._base() if "baseUrl" in self._used else ""
         if "context" in base:
             types.insert(0, "Context")
@@ -186,16 +206,22 @@ class _Writer:
         for module in sorted(by_file):
             if by_file[module]:
                 lines.append(f"import {{ {', '.join(by_file[module])} }} from './{module}'\n")
-            if module == "http":
+            if module == "http" and types:
                 lines.append(f"import type {{ {', '.join(types)} }} from './http'\n")
         self._file.modules |= set(by_file)
         constants = sorted(self._used & set(self._versions.constants.values()))
         if constants:
             lines.insert(0, f"import {{ {', '.join(constants)} }} from './versioning-info'\n")
-        return "".join(lines) + base + rules + "\n" * bool(lines)
+        return "".join(lines) + base + self._defaults_block() + rules + "\n" * bool(lines)
+
+    def _defaults_block(self) -> str:
+        if not self.defaults:
+            return ""
+        written = literal(self.defaults, 0, 24)
+        return f"\n/** Of settings that have no value. */\nexport const DEFAULTS = {written}\n"
 
     def _base(self) -> str:
-        code = url_code(self._definition, self._definition.transport.base_url, self._versioned)
+        code = url_code(self._definition.transport.base_url, self._versioned)
         if "context" not in code.source:
             return f"\nconst BASE_URL = {code.source}\n"
         head = "function baseUrl(context: Context): string"
@@ -230,6 +256,7 @@ class _Writer:
             self._file.batched.discard(name)
             self._file.refused[name] = "; ".join(issue.message for issue in refused)
             return None
+        self._has_blocks = True
         written = literal(members_, 0, 200)
         constant = self._file.names[name]
         return (
@@ -253,9 +280,7 @@ class _Writer:
         found |= self._body(call, rest)
         if call.gzip:
             found["isCompressed"] = True
-        timeouts = self._definition.transport.timeouts
-        found["timeout"] = round(timeouts.total * 1000)
-        found["canRepeat"] = self._can_repeat(request, place)
+        found |= self._delivery(request, place)
         if call.sign is not None:
             self._use("signature")
             found["sign"] = self._signature(call, f"{rest}/sign")
@@ -279,6 +304,14 @@ class _Writer:
     def _check_settings(self, source: object, place: str) -> None:
         for at, message in unreadable_settings(source, place, self._settings_roots):
             self._refuse(at, message)
+
+    def _delivery(self, request: RequestDefinition, place: str) -> Mapping[str, Any]:
+        total = self._definition.transport.timeouts.total
+        return {
+            **({"defaults": Code("DEFAULTS")} if self.defaults else {}),
+            "timeout": round(total * 1000),
+            "canRepeat": self._can_repeat(request, place),
+        }
 
     def _refuse(self, path: str, message: str) -> None:
         self._findings.refuse(DESTINATION, path, message)
@@ -314,18 +347,45 @@ class _Writer:
             return self._conversion(mapping, found, path)
         if found is not None:
             for part in found.parts:
-                if part.on == "data":
-                    changed = self._converted(part.value, path + part.place)
-                    mapping = with_value(mapping, part.place, changed)
-                elif any(beyond_segment(part.value)):
-                    message = "a conversion of the items of a list has no counterpart"
-                    self._refuse(path + part.place, message)
+                mapping = self._converted_part(mapping, found.directive.name, part, path)
             return mapping
         if isinstance(mapping, Mapping):
             return {key: self._converted(one, path + pointer(key)) for key, one in mapping.items()}
         if isinstance(mapping, list | tuple):
             return [self._converted(one, path + pointer(at)) for at, one in enumerate(mapping)]
         return mapping
+
+    def _converted_part(self, mapping: Any, directive: str, part: Part, path: str) -> Any:
+        """Return a directive with a part of it converted; refuses what code cannot compute."""
+        place = path + part.place
+        is_path = part.role == "code" and directive != "@liquid"
+        left: Iterable[str] = ()
+        if part.on != "data":
+            if any(beyond_segment(part.value)):
+                self._refuse(place, "a conversion of the items of a list has no counterpart")
+            left = dotted_keys(part.value)
+        elif is_path and isinstance(part.value, str):
+            code = self._computed_paths(directive, part.value)
+            mapping = with_value(mapping, part.place, code)
+            left = dotted_code(directive, code)
+        else:
+            mapping = with_value(mapping, part.place, self._converted(part.value, place))
+            left = dotted_code(directive, part.value) if is_path else ()
+        for at in left:
+            self._refuse(place + at, f"{UNSAID}: read it with @path, and not within a list")
+        return mapping
+
+    def _computed_paths(self, directive: str, code: str) -> str:
+        """Return the code of a directive, with what code computes for keys with a dot."""
+
+        def path_of(path: str) -> str:
+            self._use("valueAt")
+            source = f"(context) => {value_code(path)}"
+            if source not in self._computed:
+                self._computed.append(source)
+            return f"$.computed[{self._computed.index(source)}]"
+
+        return with_paths(directive, code, path_of)
 
     def _conversion(self, mapping: Mapping[str, Any], found: Split, path: str) -> Any:
         given = mapping.get("@convert")
@@ -347,7 +407,7 @@ class _Writer:
         self._check_settings(source, place)
         fixed = is_fixed(read_address(source)) and not varies(list(call.path))
         try:
-            base = url_code(self._definition, source, self._versioned)
+            base = url_code(source, self._versioned)
         except UnsayableAddressError as error:
             self._refuse(place, str(error))
             return {}
@@ -406,7 +466,7 @@ class _Writer:
         }
         auth = self._definition.transport.auth
         if auth is not None and auth.query is not None:
-            query[auth.query] = {"@path": "$.settings." + auth.settings[0].replace(".", r"\.")}
+            query[auth.query] = self._converted({"@path": setting_path(auth.settings[0])}, "")
         if not query:
             return {}
         return {"query": self._parameters(query, call)}
@@ -535,7 +595,7 @@ class _Writer:
             found["isAllOrNothing"] = True
         if call.failed_items is not None:
             self._use("failedItems")
-            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failedItems")
+            found["readFailures"] = self._failures(call.failed_items, f"{place}/batch/failures")
         if varies([dict(call.query), call.url, list(call.path), dict(call.headers)]):
             message = (
                 f"the URL or a header of {request.name} depends on the event: Segment sends each"
@@ -551,6 +611,8 @@ class _Writer:
         for at, directive in beyond_segment(mapping):
             self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
         self._check_settings(mapping, place)
+        for at in dotted_keys(mapping):
+            self._refuse(place + at, f"{UNSAID}: no code reads this mapping, so rename the key")
         return mapping
 
     def _failures(self, form: FailedItems, place: str) -> Code:
@@ -565,7 +627,8 @@ class _Writer:
         )
         given |= {key: value for key, value in mappings if value is not None}
         for key in given.keys() - {"statuses"}:
-            self._plain(given[key], f"{place}/{key}")
+            at = {"itemId": "id/item", "eventId": "id/event"}.get(key, key)
+            self._plain(given[key], f"{place}/{at}")
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 

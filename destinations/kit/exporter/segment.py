@@ -26,12 +26,13 @@ from destinations.kit.exporter.case_tests import (
     case_deliveries,
     cases_source,
 )
+from destinations.kit.exporter.dotted_keys import UNSAID, dotted_keys
 from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import (
     FieldSet,
     action_fields,
-    convert_in_request,
     setting_fields,
+    unsaid_in_mappings,
 )
 from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
 from destinations.kit.exporter.folder import (
@@ -353,6 +354,9 @@ class _Export:
         for at, directive in beyond_segment(window.source):
             message = f"{directive} has no counterpart here: times are read in all of their forms"
             self._findings.refuse(action.slug, f"/window/from{at}", message)
+        for at in dotted_keys(window.source):
+            message = f"{UNSAID}: no code reads this mapping, so give the field another name"
+            self._findings.refuse(action.slug, f"/window/from{at}", message)
         if len(self._findings.refused) > before:
             return None
         found: dict[str, Any] = {"from": window.source}
@@ -372,9 +376,9 @@ class _Export:
         faulty = self._faulty.get(action.slug, set())
         mapping = {key: one for key, one in preset.mapping.items() if key not in faulty}
         place = pointer("presets", self._definition.presets.index(preset), "mapping")
-        beyond = [] if is_default else list(beyond_segment(preset.mapping))
-        for at, directive in beyond:
-            self._findings.refuse(DESTINATION, place + at, convert_in_request(directive))
+        beyond = [] if is_default else list(unsaid_in_mappings(preset.mapping))
+        for at, message in beyond:
+            self._findings.refuse(DESTINATION, place + at, message)
         if beyond:
             return None
         preset = replace(preset, mapping=mapping)

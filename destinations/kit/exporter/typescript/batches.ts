@@ -13,6 +13,7 @@ import {
   failureOf,
   isRepeated,
   partOf,
+  readAnswer,
   refusedStatus,
   resolve,
   text
@@ -75,38 +76,54 @@ interface Found {
 
 function read(form: FailedItems, reading: FailureReading): Array<Failure | undefined> | undefined {
   const { answer, items, request, status } = reading
-  const listed = typeof answer === 'object' && answer !== null ? resolve(form.items, answer) : undefined
+  const listed = listedIn(form, answer)
   const isPositional = form.index === undefined && form.itemId === undefined
   if (isNothing(listed) && !isPositional) {
     return undefined
   }
-  const pairs = isNothing(listed) ? [] : pairsOf(listed)
+  const ids = form.itemId === undefined ? [] : items.map((event) => idOf(of(form.eventId, event)))
+  const pairs = isNothing(listed) ? [] : pairsOf(listed, ids)
   const isComplete = pairs.length === items.length
   const failures = new Map<number, Failure>()
-  const unplaced: Found[] = isPositional && !isComplete ? [{ places: [] }] : []
+  const unplaced: Found[] = []
   pairs.forEach(([key, item], at) => {
     const failure = failureOfItem(form, reading, item)
     if (failure === undefined) {
       return
     }
-    const places = isPositional ? (isComplete ? [at] : []) : placesOf(form, key, item, items)
+    const places = isPositional ? (isComplete ? [at] : []) : placesOf(form, key, item, ids)
     if (places.length === 1 && places[0] < items.length) {
       failures.set(places[0], failure)
     } else {
       unplaced.push({ failure, places })
     }
   })
+  if (isPositional && !isComplete) {
+    unplaced.push({ places: [] })
+  }
   if (failures.size === 0 && unplaced.length === 0) {
     return undefined
   }
-  const found = items.map((_, at) => {
+  const all = items.map((_, at) => {
     const doubt = unplaced.find(({ places }) => places.length < 2 || places.includes(at))
     if (failures.has(at) || doubt === undefined) {
       return failures.get(at)
     }
     return (items.length === 1 && doubt.failure) || unknownOne(doubt.failure, status)
   })
-  return request.batch?.isAllOrNothing ? noneApplied(found, status) : found
+  return request.batch?.isAllOrNothing ? noneApplied(all, status) : all
+}
+
+/** What an answer lists: its items, or text that is no item where they cannot be read. */
+function listedIn(form: FailedItems, answer: unknown): unknown {
+  if (typeof answer !== 'object' || answer === null) {
+    return undefined
+  }
+  try {
+    return resolve(form.items, answer)
+  } catch (error) {
+    return `unreadable items: ${(error as Error).message}`
+  }
 }
 
 function failureOfItem(form: FailedItems, { request, status }: FailureReading, item: unknown): Failure | undefined {
@@ -117,7 +134,8 @@ function failureOfItem(form: FailedItems, { request, status }: FailureReading, i
   if (form.itemStatus !== undefined && own >= 200 && own < 300) {
     return undefined
   }
-  const message = text(of(form.message, item)) || (typeof item === 'string' ? item : JSON.stringify(item))
+  const reason = of(form.message, item) ?? (typeof item === 'string' ? item : JSON.stringify(item))
+  const message = text(reason).replace(/\s+/g, ' ').trim() || 'Refused without a reason.'
   const refused: Failure = { kind: 'invalid', status: own, message, isRetryable: false, nothingApplied: true }
   if (form.code === undefined && form.itemStatus === undefined) {
     return refused
@@ -136,10 +154,10 @@ function failureOfItem(form: FailedItems, { request, status }: FailureReading, i
 }
 
 /** The positions of the events that an item may belong to. */
-function placesOf(form: FailedItems, key: unknown, item: unknown, items: readonly unknown[]): number[] {
+function placesOf(form: FailedItems, key: unknown, item: unknown, ids: readonly string[]): number[] {
   if (form.itemId !== undefined) {
     const id = idOf(of(form.itemId, item) ?? key)
-    return items.flatMap((event, at) => (id !== '' && idOf(of(form.eventId, event)) === id ? [at] : []))
+    return ids.flatMap((known, at) => (id !== '' && known === id ? [at] : []))
   }
   const index = place(of(form.index, item)) ?? place(key)
   return index === undefined ? [] : [index]
@@ -166,21 +184,22 @@ function of(mapping: unknown, item: unknown): unknown {
   if (mapping === undefined || typeof item !== 'object' || item === null) {
     return undefined
   }
-  return resolve(mapping, item) ?? undefined
+  return readAnswer(mapping, item) ?? undefined
 }
 
 function isNothing(value: unknown): boolean {
   return !value || (typeof value === 'object' && Object.keys(value).length === 0)
 }
 
-/** The items of an answer; those of an object have keys. */
-function pairsOf(listed: unknown): Array<[unknown, unknown]> {
+/** The items of an answer; those of an object have keys, which are places or ids of events. */
+function pairsOf(listed: unknown, ids: readonly string[]): Array<[unknown, unknown]> {
   if (Array.isArray(listed)) {
     return listed.map((item) => [undefined, item])
   }
   if (typeof listed === 'object' && listed !== null) {
     const entries = Object.entries(listed)
-    if (entries.every(([key, item]) => typeof item === 'object' || place(key) !== undefined)) {
+    const isOfItems = entries.every(([, item]) => typeof item === 'object' && item !== null)
+    if (isOfItems || entries.every(([key]) => place(key) !== undefined || ids.includes(key))) {
       return entries
     }
   }

@@ -30,10 +30,11 @@ export function choicesOf(
       }
       const answer = answerOf(response)
       const items = resolve(form.items, { answer })
-      const choices = (Array.isArray(items) ? items : []).map((item: object) => {
+      const all = (Array.isArray(items) ? items : []).map((item: unknown) => {
         const value = text(resolve(form.value, item))
         return { value, label: form.label === undefined ? value : text(resolve(form.label, item)) || value }
       })
+      const choices = all.filter(({ value }) => value !== '')
       return { choices, nextPage: form.next === undefined ? '' : text(resolve(form.next, { answer })) }
     } catch (error) {
       return { choices: [], nextPage: '', error: { message: (error as Error).message, code: '500' } }

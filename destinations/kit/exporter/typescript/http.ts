@@ -106,6 +106,8 @@ export interface PartnerRequest {
   /** The lines of one event. */
   ndjson?: readonly Mapping[]
   isCompressed?: boolean
+  /** Of settings that have no value. */
+  defaults?: object
   /** In milliseconds. */
   timeout: number
   /** Whether it may be sent again after an answer was lost. */
@@ -162,11 +164,23 @@ export function withHeaders(request: RequestClient, headers: Record<string, stri
 /** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */
 export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
   const computed: unknown[] = []
-  const context: Context = { payload, settings, page, computed }
+  const context: Context = { payload, settings: settingsOf(settings, one.defaults), page, computed }
   one.computed?.forEach((value, at) => {
     Object.defineProperty(computed, at, { enumerable: true, get: () => value(context) })
   })
   return context
+}
+
+/** The settings that have a value, or a default; empty text is no value, and the framework removes it, too. */
+export function settingsOf<T>(settings: T, defaults: object = {}): T {
+  const isThere = ([, value]: [string, unknown]) => value !== '' && value !== null && value !== undefined
+  const given = Object.entries(settings as object).filter(isThere)
+  return { ...defaults, ...Object.fromEntries(given) } as T
+}
+
+/** The value at keys of which one has a dot, which no path of the framework can say. */
+export function valueAt(keys: readonly string[], data: unknown): unknown {
+  return keys.reduce<unknown>((value, key) => value && (value as Record<string, unknown>)[key], data)
 }
 
 /** Send the parts of one event, or of several, in one request; URL and headers are those of the `first` one. */
@@ -177,7 +191,7 @@ export async function exchange(
   parts: readonly Part[]
 ): Promise<Outcome> {
   const { settings } = first
-  const headers = allHeaders(one, first)
+  const headers = allHeaders(one, first, parts[0].key)
   const body = bodyOf(one, parts, settings)
   if (body === undefined) {
     delete headers['content-type']
@@ -186,9 +200,10 @@ export async function exchange(
   if (body !== undefined && one.isCompressed) {
     headers['content-encoding'] = 'gzip'
   }
+  const url = urlOf(one, first)
   let response: ModifiedResponse
   try {
-    response = await request(urlOf(one, first), {
+    response = await request(url, {
       method: one.method,
       headers,
       body: body !== undefined && one.isCompressed ? gzipSync(body) : body,
@@ -199,19 +214,53 @@ export async function exchange(
   } catch (error) {
     throw lost(error, one)
   }
-  const answer = answerOf(response)
   const items = parts.map((part) => part.item)
-  return { response, sent: items, answer, failures: judge(one, response, answer, items) }
+  return outcomeOf(one, response, items)
+}
+
+/** What an answer means. Nothing is thrown: the events may count already, and an error would send them again. */
+function outcomeOf(one: PartnerRequest, response: ModifiedResponse, items: readonly unknown[]): Outcome {
+  try {
+    const answer = answerOf(response)
+    return { response, sent: items, answer, failures: judge(one, response, answer, items) }
+  } catch (error) {
+    const message = `The answer cannot be read: ${(error as Error).message}.`
+    const { status } = response
+    const failure: Failure = { kind: 'internal', status, message, isRetryable: true, nothingApplied: false }
+    return { response, sent: items, answer: null, failures: items.map(() => failure) }
+  }
 }
 
 /** The value of a mapping; undefined if it gives none. */
-export function resolve(mapping: Mapping, data: object): unknown {
-  return transform({ value: mapping } as JSONLikeObject, data as Record<string, unknown>).value
+export function resolve(mapping: Mapping, data: unknown): unknown {
+  if (typeof data === 'object' && data !== null && !Array.isArray(data)) {
+    return transform({ value: mapping } as JSONLikeObject, data as Record<string, unknown>).value
+  }
+  // The framework takes only objects, but any value is an item of an array.
+  const ofItem = { '@arrayPath': ['$.items', { value: mapping }] }
+  const found = transform({ found: ofItem } as JSONLikeObject, { items: [data] }).found
+  return (found as Array<{ value?: unknown }>)[0].value
+}
+
+/** What a mapping finds in an answer, or in an item of one; undefined also where it fails. */
+export function readAnswer(mapping: Mapping, answer: unknown): unknown {
+  try {
+    return resolve(mapping, answer)
+  } catch {
+    return undefined
+  }
 }
 
 /** A value as text in a URL, a header or a form. */
 export function text(value: unknown): string {
-  return value === undefined || value === null ? '' : String(value)
+  if (value === undefined || value === null) {
+    return ''
+  }
+  try {
+    return String(value)
+  } catch {
+    return '[object Object]' // it has a member of the name toString
+  }
 }
 
 /** A value as one segment of a path; throws if it cannot be one. */
@@ -236,40 +285,56 @@ export function below(base: string, ...path: readonly string[]): string {
 
 // -- requests ----------------------------------------------------------------------------------
 
-/** The part of one event in the body: its JSON, or its text. */
+/** The part of one event in the request: its JSON, null where it has none, or its text, and its key for a header. */
 export interface Part {
   item: unknown
   lines: string
+  key?: string
 }
 
 /** Make the part of an event; throws if its mapping fails. */
 export function partOf(one: PartnerRequest, context: Context): Part {
+  const key = one.idempotencyKey?.header === undefined ? undefined : keyOf(one, context)
   if (one.ndjson !== undefined) {
     const values = one.ndjson
       .map((line) => resolve(line, context))
       .filter((line) => line !== undefined && line !== null)
+    if (values.length === 0) {
+      throw new PayloadValidationError('The event gives no line of the body.')
+    }
     const lines = values.map((line) => JSON.stringify(line) + '\n').join('')
-    return { item: values.length === 1 ? values[0] : values, lines }
+    return { item: values.length === 1 ? values[0] : values, lines, key }
   }
   if (one.form !== undefined) {
-    return { item: undefined, lines: one.form(context) }
+    return { item: null, lines: one.form(context), key }
   }
   if (one.text !== undefined) {
-    return { item: undefined, lines: text(resolve(one.text, context)) }
+    return { item: null, lines: text(resolve(one.text, context)), key }
   }
-  const item = one.json === undefined ? undefined : resolve(one.json, context)
+  const item = one.json === undefined ? null : resolve(one.json, context) ?? null
   const field = one.idempotencyKey?.field
-  return { item: field === undefined ? item : { ...(item as object), [field]: keyOf(one, context) }, lines: '' }
+  return { item: field === undefined ? item : withKey(item, field, keyOf(one, context)), lines: '', key }
+}
+
+function withKey(item: unknown, field: string, key: string): object {
+  if (typeof item !== 'object' || item === null || Array.isArray(item)) {
+    throw new PayloadValidationError('The body of the event is no object, and cannot hold its idempotency key.')
+  }
+  return { ...item, [field]: key }
 }
 
 function bodyOf(one: PartnerRequest, parts: readonly Part[], settings: unknown): string | undefined {
   if (one.ndjson !== undefined || one.form !== undefined || one.text !== undefined) {
     return parts.map((part) => part.lines).join('')
   }
-  const items = parts.map((part) => part.item).filter((item) => item !== undefined && item !== null)
-  if (one.batch === undefined) {
-    return items.length === 0 ? undefined : JSON.stringify(items[0])
+  if (one.json === undefined) {
+    return undefined
   }
+  const items = parts.map((part) => part.item)
+  if (one.batch === undefined) {
+    return items[0] === null ? undefined : JSON.stringify(items[0])
+  }
+  // Answers number the items of a batch, so one that is null keeps its place.
   return JSON.stringify(one.batch.json === undefined ? items : resolve(one.batch.json, { items, settings }))
 }
 
@@ -284,7 +349,26 @@ export function headersOf(mapping: Mapping, context: object): Record<string, str
   return headers
 }
 
-function allHeaders(one: PartnerRequest, context: Context): Record<string, string> {
+/** The header by which the partner knows the account; none without a credential. */
+export function credential(header: string, value: unknown, before = ''): Record<string, string> {
+  const found = text(value)
+  if (/[^\t -\xff]/.test(found)) {
+    throw new PayloadValidationError('A credential has characters that no header can hold.')
+  }
+  return found === '' ? {} : { [header]: before + found }
+}
+
+/** The header of HTTP Basic; none without a user. */
+export function basic(user: unknown, password?: unknown): Record<string, string> {
+  const name = text(user)
+  if (name.includes(':')) {
+    throw new PayloadValidationError('The user of HTTP Basic has a colon, which ends the name of a user.')
+  }
+  const pair = Buffer.from(`${name}:${text(password)}`).toString('base64')
+  return name === '' ? {} : { authorization: `Basic ${pair}` }
+}
+
+function allHeaders(one: PartnerRequest, context: Context, key: string | undefined): Record<string, string> {
   const headers: Record<string, string> = { accept: 'application/json' }
   const type =
     one.json !== undefined
@@ -301,22 +385,38 @@ function allHeaders(one: PartnerRequest, context: Context): Record<string, strin
   }
   Object.assign(headers, headersOf(one.headers ?? {}, context))
   const header = one.idempotencyKey?.header
-  if (header !== undefined) {
-    headers[header.toLowerCase()] = keyOf(one, context)
+  if (header !== undefined && key !== undefined) {
+    headers[header.toLowerCase()] = key
   }
   return headers
 }
 
 function urlOf(one: PartnerRequest, context: Context): string {
   const url = one.url(context)
+  if (!/^https?:\/\/[^/?#]/i.test(url)) {
+    throw new PayloadValidationError('The URL of the request is not absolute: a setting that it is made of is missing.')
+  }
   const query = one.query?.(context) ?? ''
   return query === '' ? url : url + (url.includes('?') ? '&' : '?') + query
 }
 
+const VISIBLE = /^[!-~]([ -~]*[!-~])?$/
+
+/** The key of an event; throws if other events could have the same one. */
 function keyOf(one: PartnerRequest, context: Context): string {
-  const key = text(resolve(one.idempotencyKey?.from, context))
-  if (key.trim() === '') {
+  const value = resolve(one.idempotencyKey?.from, context)
+  if (value === undefined || value === null) {
     throw new PayloadValidationError('The event has no key, by which the partner recognizes a repeated request.')
+  }
+  if (typeof value !== 'string' && !Number.isSafeInteger(value)) {
+    throw new PayloadValidationError('The idempotency key of the event is neither text nor a whole number.')
+  }
+  const key = String(value)
+  if (key.trim() === '') {
+    throw new PayloadValidationError('The idempotency key of the event is blank.')
+  }
+  if (one.idempotencyKey?.header !== undefined && !VISIBLE.test(key)) {
+    throw new PayloadValidationError('The idempotency key of the event is not visible ASCII text, as a header needs it.')
   }
   return key
 }
@@ -359,7 +459,7 @@ function unexpected(one: PartnerRequest, answer: unknown, status: number): Failu
   }
   for (const refusal of one.refusals ?? []) {
     if (refusal.when(answer)) {
-      const message = text(resolve(refusal.message, { answer })).trim() || 'refused without a reason'
+      const message = text(readAnswer(refusal.message, { answer })).trim() || 'refused without a reason'
       return { kind: 'invalid', status, message, isRetryable: false, nothingApplied: true }
     }
   }

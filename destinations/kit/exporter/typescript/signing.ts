@@ -4,6 +4,7 @@
  * This file is the same for every destination; what is special to this one stands in requests.ts.
  */
 import { createHmac } from 'crypto'
+import { PayloadValidationError } from '@segment/actions-core'
 import { resolve } from './http'
 import type { Mapping } from './http'
 
@@ -29,7 +30,7 @@ export function signature(form: Signature): (body: string, settings: unknown) =>
     if (typeof secret !== 'string' || secret === '') {
       return {}
     }
-    const key = form.secretEncoding === 'base64' ? Buffer.from(secret, 'base64') : secret
+    const key = form.secretEncoding === 'base64' ? decoded(secret) : secret
     const timestamp = String(Math.floor(Date.now() / 1000))
     const signed = createHmac(algorithm, key).update(fill(message, { body, timestamp })).digest(encoding)
     const headers = { [header.toLowerCase()]: fill(value, { signature: signed, timestamp }) }
@@ -37,6 +38,15 @@ export function signature(form: Signature): (body: string, settings: unknown) =>
       ? headers
       : { ...headers, [form.timestampHeader.toLowerCase()]: timestamp }
   }
+}
+
+const BASE64 = /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+function decoded(secret: string): Buffer {
+  if (!BASE64.test(secret)) {
+    throw new PayloadValidationError('The secret that signs requests is not Base64.')
+  }
+  return Buffer.from(secret, 'base64')
 }
 
 function fill(template: string, values: Record<string, string>): string {

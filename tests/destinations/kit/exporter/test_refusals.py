@@ -199,6 +199,34 @@ def _refreshed(other: Change) -> Change:
 
 
 HOST: Final = {"@path": "$.settings.host"}
+
+
+def _setting(name: str) -> Change:
+    setting = {"title": "A", "description": "A setting.", "type": "string", "format": "password"}
+    return lambda one: one.destination["settings"]["properties"].update({name: setting})
+
+
+def _signed(one: Definition) -> None:
+    _setting("the.key")(one)
+    secret = {"@path": r"$.settings.the\.key"}
+    one.rest["sign"] = {"header": "X-S", "algorithm": "sha1", "secret": secret}
+
+
+def _field_with_a_dot(one: Definition) -> None:
+    choices = {"request": "ping", "items": {"@path": "$.answer"}, "value": {"@path": "$.id"}}
+    one.action["fields"]["properties"]["a.b"] = {
+        "title": "A",
+        "description": "A field.",
+        "type": "string",
+        "x-choices": choices,
+    }
+
+
+def _failures(**more: Any) -> Change:
+    failures = {"status": [200], "items": {"@path": "$.errors"}, "index": {"@path": "$.index"}}
+    return _request(batch={"size": 9, "failures": failures | more})
+
+
 SEND: Final = "/requests/sendEvent"
 NAME: Final = "/fields/properties/name"
 REFUSED: Final[Mapping[str, Refused]] = {
@@ -289,6 +317,90 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         "/presets/0/mapping/name",
         "convert the value in the mapping of the request",
+    ),
+    "a key with a dot in a default": Refused(
+        _field(default={"@path": r"$.properties.a\.b"}),
+        "track",
+        f"{NAME}/default/@path",
+        "map the object that has it",
+    ),
+    "a key with a dot within a default": Refused(
+        _field(
+            default={
+                "@if": {
+                    "exists": {"@template": r"{{properties.a\.b}}"},
+                    "then": "one",
+                    "else": "two",
+                }
+            }
+        ),
+        "track",
+        f"{NAME}/default/@if/exists/@template",
+        "map the object that has it",
+    ),
+    "a key with a dot in a computed path": Refused(
+        _rest(
+            json={
+                "a": {
+                    "@path": {
+                        "@if": {
+                            "exists": {"@path": "$.payload.id"},
+                            "then": r"payload.a\.b",
+                            "else": "payload.id",
+                        }
+                    }
+                }
+            }
+        ),
+        "destination",
+        f"{SEND}/rest/json/a/@path/@if/then",
+        "read it with @path",
+    ),
+    "a key with a dot in a preset": Refused(
+        lambda one: one.destination["presets"][0].update(
+            mapping={"name": {"@path": r"$.properties.a\.b"}}
+        ),
+        "destination",
+        "/presets/0/mapping/name/@path",
+        "map the object that has it",
+    ),
+    "a key with a dot in items": Refused(
+        _rest(json={"items": {"@arrayPath": ["$.payload.name", {"id": {"@path": r"$.a\.b"}}]}}),
+        "destination",
+        f"{SEND}/rest/json/items/@arrayPath/1/id/@path",
+        "not within a list",
+    ),
+    "a key with a dot in an answer": Refused(
+        _failures(message={"@path": r"$.a\.b"}),
+        "destination",
+        f"{SEND}/batch/failures/message/@path",
+        "no code reads this mapping",
+    ),
+    "a key with a dot in a window": Refused(
+        _action(window={"from": {"@path": r"$.payload.a\.b"}, "grace": "1d", "then": "reject"}),
+        "track",
+        "/window/from/@path",
+        "no code reads this mapping",
+    ),
+    "a key with a dot in a signature": Refused(
+        _signed, "destination", f"{SEND}/rest/sign/secret/@path", "no code reads this mapping"
+    ),
+    "a key with a dot in choices": Refused(
+        _field(
+            **{
+                "x-choices": {
+                    "request": "ping",
+                    "items": {"@path": "$.answer"},
+                    "value": {"@path": r"$.a\.b"},
+                }
+            }
+        ),
+        "track",
+        f"{NAME}/x-choices/value/@path",
+        "no code reads this mapping",
+    ),
+    "choices of a key with a dot": Refused(
+        _field_with_a_dot, "track", "/fields/properties/a.b/x-choices", "a dot in its key"
     ),
     "a conversion of items": Refused(
         _rest(

@@ -1,8 +1,9 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: index.ts 9ce4a5170b55dd1a, generated-types.ts b55014222bc0b389, metadata.json 03fca4953728366f
+// Digests: index.ts b0b0ee5e7035c2b0, generated-types.ts b55014222bc0b389, metadata.json 03fca4953728366f
 import { defaultValues } from '@segment/actions-core'
 import type { DestinationDefinition } from '@segment/actions-core'
 import type { Settings } from './generated-types'
+import { basic } from './http'
 import importEvent from './importEvent'
 import setProfile from './setProfile'
 
@@ -37,9 +38,7 @@ const destination: DestinationDefinition<Settings> = {
       }
     }
   },
-  extendRequest: ({ settings }) => ({
-    headers: { authorization: `Basic ${Buffer.from(`${settings.projectToken}:`).toString('base64')}` }
-  }),
+  extendRequest: ({ settings }) => ({ headers: basic(settings.projectToken) }),
   presets: [
     {
       name: 'Import track events',

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: parameters.ts 9abd90d27c07666b
+// Digests: parameters.ts 9398e5c705cad7fd
 /**
  * Writes the parameters of queries and forms.
  *
@@ -15,7 +15,7 @@ export type ArrayFormat = 'repeat' | 'brackets' | 'comma' | 'json'
 /** What writes a mapping as parameters, without null and undefined values. */
 export function parameters(mapping: Mapping, format?: ArrayFormat): (context: Context) => string {
   return (context) => {
-    const values = resolve(mapping, context) as object
+    const values = (resolve(mapping, context) ?? {}) as object
     const pairs = Object.entries(values).flatMap(([name, value]) => pairsOf(name, value, format))
     return new URLSearchParams(pairs).toString()
   }

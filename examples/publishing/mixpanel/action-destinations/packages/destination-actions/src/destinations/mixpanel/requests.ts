@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: requests.ts 9ca0698d7d6b69e3
+// Digests: requests.ts e38c81881fffd6ea
 import { failedItems } from './batches'
 import { convert } from './conversions'
 import { below, resolve, text } from './http'
@@ -16,8 +16,11 @@ function baseUrl(context: Context): string {
     eu: 'https://api-eu.mixpanel.com',
     in: 'https://api-in.mixpanel.com'
   }
-  return urls[text(resolve({ '@path': '$.settings.region' }, context)) || 'us']
+  return urls[text(resolve({ '@path': '$.settings.region' }, context))]
 }
+
+/** Of settings that have no value. */
+export const DEFAULTS = { region: 'us' }
 
 /** What errors mean; the first rule that holds decides. */
 const ERRORS: readonly ErrorRule[] = [
@@ -55,6 +58,7 @@ export const importEvents: PartnerRequest = {
     }
   },
   isCompressed: true,
+  defaults: DEFAULTS,
   timeout: 30000,
   canRepeat: true,
   isExpected: fits({ type: 'object', required: ['status'], properties: { status: { const: 'OK' } } }),
@@ -86,6 +90,7 @@ export const setProfiles: PartnerRequest = {
     $ip: { '@path': '$.payload.ip' },
     $set: { '@path': '$.payload.traits' }
   },
+  defaults: DEFAULTS,
   timeout: 30000,
   canRepeat: true,
   isExpected: fits({ type: 'object', required: ['status'], properties: { status: { const: 1 } } }),

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: cases.test.ts e1a2b79a3695450d
+// Digests: cases.test.ts 740fbaa44662ca06
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 
@@ -79,7 +79,7 @@ describe('import-events', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -165,7 +165,7 @@ describe('not-sent', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -196,7 +196,7 @@ describe('not-sent', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -235,7 +235,7 @@ describe('not-sent', () => {
       definition,
       {
         action: 'onEvent()',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           subscriptions: [
             { partnerAction: 'importEvent', subscribe: 'type = "track"', mapping: {} },
@@ -260,7 +260,7 @@ describe('one-of-them-is-faulty', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -357,7 +357,7 @@ describe('profile-refused', () => {
       definition,
       {
         action: 'setProfile',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           distinct_id: { '@path': '$.userId' },
           ip: { '@path': '$.context.ip' },
@@ -402,7 +402,7 @@ describe('set-a-profile', () => {
       definition,
       {
         action: 'setProfile',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           distinct_id: { '@path': '$.userId' },
           ip: { '@path': '$.context.ip' },
@@ -453,7 +453,7 @@ describe('times-of-a-property', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
@@ -539,7 +539,7 @@ describe('times-of-a-property', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
@@ -569,7 +569,7 @@ describe('times-of-a-property', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
@@ -599,7 +599,7 @@ describe('times-of-a-property', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: { '@path': '$.userId' },
@@ -632,7 +632,7 @@ describe('too-many-requests', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -699,7 +699,7 @@ describe('too-many-requests', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
@@ -765,7 +765,7 @@ describe('wrong-token', () => {
       definition,
       {
         action: 'importEvent',
-        settings: { region: 'us', projectToken: 'placeholder-projectToken' },
+        settings: { projectToken: 'placeholder-projectToken' },
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
