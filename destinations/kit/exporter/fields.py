@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from destinations.errors import DefinitionError
+from destinations.kit.exporter.expressions import (
+    UnsayablePatternError,
+    javascript_pattern,
+    javascript_patterns,
+)
 from destinations.kit.exporter.findings import Findings
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
@@ -304,20 +309,10 @@ class _Writer:
     def _checks(self, key: str, spec: Mapping[str, Any], place: str) -> None:
         """Note what the code of the action checks of a field."""
         self._parts(spec, place)
-        schema = _leftover(spec)
         if _is_text_of_time(spec) and not self._are_settings:
             message = "Segment converts no number to the text of a time: numbers are refused there"
             self._findings.leave_out(self._stem, f"{place}/format", message)
-        if self._are_settings and "integer" in _types(spec)[0]:
-            schema["type"] = "integer"
-        found: dict[str, Any] = {"schema": schema} if schema else {}
-        if "x-identifier" in spec:
-            found["placeholders"] = list(self._placeholders)
-        if "x-wholeNumber" in spec:
-            found["isWholeNumber"] = True
-        for keyword, name in (("x-refuse", "refused"), ("x-otherwise", "otherwise")):
-            if keyword in spec:
-                found[name] = spec[keyword]
+        found = self._check(spec, place)
         if "x-escape" in spec:
             self.found.escapes[key] = spec["x-escape"]
         if not found:
@@ -329,6 +324,33 @@ class _Writer:
             )
         else:
             self.found.checks[key] = found
+
+    def _check(self, spec: Mapping[str, Any], place: str) -> dict[str, Any]:
+        schema = _leftover(spec)
+        if self._are_settings and "integer" in _types(spec)[0]:
+            schema["type"] = "integer"
+        if not self._are_settings:  # those are not checked there
+            schema = javascript_patterns(schema, self._refuse, place)
+        found: dict[str, Any] = {"schema": schema} if schema else {}
+        if "x-identifier" in spec:
+            found["placeholders"] = list(self._placeholders)
+        if "x-wholeNumber" in spec:
+            found["isWholeNumber"] = True
+        if "x-otherwise" in spec:
+            found["otherwise"] = spec["x-otherwise"]
+        if "x-refuse" in spec:
+            found["refused"] = [
+                self._refused_text(one, f"{place}/x-refuse/{at}")
+                for at, one in enumerate(spec["x-refuse"])
+            ]
+        return found
+
+    def _refused_text(self, one: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+        try:
+            return {**one, "pattern": javascript_pattern(one["pattern"])}
+        except UnsayablePatternError as error:
+            self._refuse(f"{place}/pattern", str(error))
+            return one
 
     def _parts(self, spec: Mapping[str, Any], place: str) -> None:
         """Refuse what code would have to check of parts of a field, and cannot."""

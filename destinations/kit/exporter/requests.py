@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +18,11 @@ from destinations.definition.mapping_places import reconcile_key
 from destinations.definition.reads import Shape, unreadable
 from destinations.definition.url_pieces import is_fixed, read_address, varies
 from destinations.kit.exporter.addresses import UnsayableAddressError, url_code
+from destinations.kit.exporter.expressions import (
+    UnsayablePatternError,
+    javascript_pattern,
+    javascript_patterns,
+)
 from destinations.kit.exporter.findings import DESTINATION, Findings
 from destinations.kit.exporter.literals import (
     WIDTH,
@@ -447,18 +451,19 @@ class _Writer:
         return Code(f"signature({literal(given, 0, 24)})")
 
     def _fits(self, schema: Mapping[str, Any], place: str) -> Code:
-        for at, pattern in _patterns(schema):
-            self._pattern(pattern, place + at)
+        schema = javascript_patterns(schema, self._refuse, place)
         for at, keyword in _unknown_keywords(schema):
             self._refuse(place + at, f"the keyword {keyword} has no counterpart in exported checks")
         self._use("fits")
         return Code(f"fits({literal(_bare(schema), 0, 24)})")
 
     def _pattern(self, pattern: str, place: str) -> str:
-        """Return the code of a regular expression; only its beginning may set a flag."""
+        """Return the code of a regular expression."""
+        try:
+            pattern = javascript_pattern(pattern)
+        except UnsayablePatternError as error:
+            self._refuse(place, str(error))
         rest = pattern.removeprefix("(?i)")
-        if re.search(r"(?<!\\)\(\?[a-zA-Z#]|\\[AzZG]|[*+?}]\+|\(\?>", rest):
-            self._refuse(place, "an expression that JavaScript does not know has no counterpart")
         flags = "u" if rest == pattern else "iu"
         return f"new RegExp({text(rest)}, {text(flags)})"
 
@@ -542,19 +547,6 @@ def _unsayable_call(call: object) -> str:
     if missing is not None:
         return f"the request is not written yet: {missing}"
     return "a GraphQL request has no counterpart in exported folders"
-
-
-def _patterns(schema: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the patterns in a schema, each with its place."""
-    if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            if key == "pattern" and isinstance(value, str):
-                yield place + pointer(key), value
-            elif key not in {"const", "enum"}:
-                yield from _patterns(value, place + pointer(key))
-    elif isinstance(schema, list):
-        for at, item in enumerate(schema):
-            yield from _patterns(item, place + pointer(at))
 
 
 def _unknown_keywords(schema: object, place: str = "") -> Iterator[tuple[str, str]]:

@@ -284,7 +284,7 @@ REFUSED: Final[Mapping[str, Refused]] = {
         _rule(status=400, message="(?P<word>a)++b"),
         "destination",
         "/errorRules/1/when/message",
-        "an expression that JavaScript does not know",
+        "put what is repeated in a group",
     ),
     "a computed parameter of a token": Refused(
         _oauth2({"audience": {"@path": "$.settings.apiKey"}}),
