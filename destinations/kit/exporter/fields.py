@@ -30,6 +30,7 @@ from destinations.segment.fields import (
 )
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
+from destinations.segment.validation.kinds import takes_whole_numbers
 from destinations.segment.validation.required_when import KEYWORD
 
 __all__ = ["KEPT", "FieldSet", "action_fields", "said_by_fields", "setting_fields"]
@@ -104,10 +105,12 @@ _BY_CODE: Final = ("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-o
 class FieldSet:
     """Input fields by key, and by key the checks and the escapes that they cannot say.
 
-    ``choices`` has ``x-choices`` by dotted name.
+    ``choices`` has ``x-choices`` by dotted name. The ``whole_numbers`` are the fields whose values
+    are looked at before they are converted.
     """
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+    whole_numbers: list[str] = field(default_factory=list)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     escapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -153,6 +156,8 @@ class _Writer:
         required = schema.get("required", ())
         for key, spec in schema["properties"].items():
             at = place + pointer("properties", key)
+            if key == "__proto__":
+                self._refuse(at, f"Segment's framework loses the name {key}: choose another one")
             self.found.fields[key] = self._field(key, spec, at, is_required=key in required)
             self._checks(key, spec, at)
         if not self._are_settings:
@@ -184,7 +189,7 @@ class _Writer:
             self._refuse(f"{place}/allOf", "conditions beyond x-requiredWhen have no counterpart")
 
     def _field(
-        self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool
+        self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool, level: int = 0
     ) -> dict[str, Any]:
         self._keywords(spec, _READ, place)
         types, allows_null = _types(spec)
@@ -203,7 +208,7 @@ class _Writer:
             found["multiple"] = True
         if allows_null or inner_null:
             found["allowNull"] = True
-        found |= self._choices(name, spec, one)
+        found |= self._choices(name, spec, one, place, level)
         if "format" in spec and _FORMATS.get(spec["format"]) != kind:
             found["format"] = spec["format"]
             if spec["format"] not in _SAID:
@@ -217,7 +222,8 @@ class _Writer:
         found |= self._form(spec)
         has_properties = isinstance(one.get("properties"), Mapping) and kind == "object"
         if has_properties:
-            found["properties"] = self._properties(name, one, place + ("/items" if is_list else ""))
+            at = place + ("/items" if is_list else "")
+            found["properties"] = self._properties(name, one, at, level + 1)
         additional = one.get("additionalProperties", has_properties)
         if additional is True or (has_properties and additional is not False):
             found["additionalProperties"] = True
@@ -260,10 +266,10 @@ class _Writer:
         return "string"
 
     def _choices(
-        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any]
+        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str, level: int
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
-        if "enum" in one:
+        if "enum" in one and not _has_enum_of_code(one):
             labels = one.get("x-labels", spec.get("x-labels", [None] * len(one["enum"])))
             found["choices"] = [
                 {"label": choice_text(value) if label is None else label, "value": value}
@@ -272,6 +278,12 @@ class _Writer:
             ]
         choices = spec.get("x-choices")
         if choices is not None:
+            if level > 1 or name.count(".") != level:
+                message = (
+                    "Segment asks for choices of fields, and of properties of their objects, by"
+                    " names without dots"
+                )
+                self._refuse(f"{place}/x-choices", message)
             found["dynamic"] = True
             self.found.choices[name] = choices
         return found
@@ -282,7 +294,9 @@ class _Writer:
             found["depends_on"] = _rule(spec["x-dependsOn"])
         return found
 
-    def _properties(self, name: str, spec: Mapping[str, Any], place: str) -> dict[str, Any]:
+    def _properties(
+        self, name: str, spec: Mapping[str, Any], place: str, level: int
+    ) -> dict[str, Any]:
         required = spec.get("required", ())
         return {
             key: self._field(
@@ -290,6 +304,7 @@ class _Writer:
                 inner,
                 place + pointer("properties", key),
                 is_required=key in required,
+                level=level,
             )
             | ({"label": inner["title"]} if "title" in inner else {"label": key})
             for key, inner in spec["properties"].items()
@@ -312,6 +327,8 @@ class _Writer:
         if _is_text_of_time(spec) and not self._are_settings:
             message = "Segment converts no number to the text of a time: numbers are refused there"
             self._findings.leave_out(self._stem, f"{place}/format", message)
+        if takes_whole_numbers(spec) and not self._are_settings:
+            self.found.whole_numbers.append(key)
         found = self._check(spec, place)
         if "x-escape" in spec:
             self.found.escapes[key] = spec["x-escape"]
@@ -334,7 +351,7 @@ class _Writer:
         found: dict[str, Any] = {"schema": schema} if schema else {}
         if "x-identifier" in spec:
             found["placeholders"] = list(self._placeholders)
-        if "x-wholeNumber" in spec:
+        if takes_whole_numbers(spec):
             found["isWholeNumber"] = True
         if "x-otherwise" in spec:
             found["otherwise"] = spec["x-otherwise"]
@@ -392,7 +409,11 @@ def said_by_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     object with properties is open unless it says that it is not.
     """
     found = {key: _said(spec) for key, spec in schema["properties"].items()}
-    required = [key for key in found if key in schema.get("required", ())]
+    required = [
+        key
+        for key, spec in schema["properties"].items()
+        if key in schema.get("required", ()) and "x-otherwise" not in spec
+    ]
     return {
         **schema,
         "properties": found,
@@ -407,6 +428,11 @@ def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
     if set(types) == {"string", "number"} or _is_text_of_time(spec):
         types = ["string", "number"]
     types += ["null"] if allows_null else []
+    if _has_enum_of_code(spec):
+        found.pop("enum", None)
+        found.pop("x-labels", None)
+    if "x-otherwise" in spec:
+        found.pop(KEYWORD, None)
     if "type" in found:
         found["type"] = types[0] if len(types) == 1 else types
     if "x-choices" in found:
@@ -438,6 +464,11 @@ def _is_text_of_time(spec: Mapping[str, Any]) -> bool:
     """Return whether a time is text only, which Segment's type ``datetime`` is not."""
     is_kept = spec.get(KEPT, {}).get("type") == "string"
     return spec.get("format") == "date-like" and _types(spec)[0] == ["string"] and not is_kept
+
+
+def _has_enum_of_code(spec: Mapping[str, Any]) -> bool:
+    """Return whether the code of the action checks an enum: Segment has no choices of booleans."""
+    return "enum" in spec and any(isinstance(one, bool) for one in spec["enum"])
 
 
 def _said_bounds(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -496,6 +527,8 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
     """Return what no input field says of a field, as a schema."""
     said = () if is_item else _said_bounds(spec)
     found = {key: spec[key] for key in _CHECKED if key in spec and key not in said}
+    if _has_enum_of_code(spec):
+        found["enum"] = spec["enum"]
     if _is_text_of_time(spec):
         found["type"] = spec["type"]
     if isinstance(spec.get("additionalProperties"), Mapping):
@@ -515,6 +548,8 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
 
 
 def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:
+    if "x-otherwise" in spec:  # the code of the action fills it in
+        return {}
     rule = spec.get(KEYWORD)
     if rule is not None:
         return {"required": _rule(rule)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -52,7 +54,9 @@ _ROOTS: Final = Shape(
     },
     of_url=True,
 )
+_ROOTS_OF_CHOICES: Final = replace(_ROOTS, keys={**_ROOTS.keys, "page": None})
 _LONG: Final = 120 - len("  url:  => ,")
+_HEADER: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS_TEXT: Final = """
     type const enum required properties additionalProperties items contains minItems maxItems
@@ -83,15 +87,16 @@ def write_requests(
     names: Iterable[str],
     findings: Findings,
     versions: VersionFile,
+    asked: AbstractSet[str] = frozenset(),
 ) -> RequestFile:
-    """Return the file with the requests of these names."""
+    """Return the file with the requests of these names; the ``asked`` ones give choices."""
     file = RequestFile()
     wanted = list(dict.fromkeys(names))
     taken = {*_OWN_NAMES, *_IMPORTS}
     for name in wanted:
         file.names[name] = name_of(name, taken)
         taken.add(file.names[name])
-    writer = _Writer(definition, findings, file, versions)
+    writer = _Writer(definition, findings, file, versions, asked)
     blocks = [block for name in wanted if (block := writer.block(name))]
     file.source = writer.head() + "\n".join(blocks) if blocks else "export {}\n"
     return file
@@ -99,6 +104,7 @@ def write_requests(
 
 _OWN_NAMES: Final = (
     *("action", "destination", "baseUrl", "BASE_URL", "ERRORS", "ESCAPES", "check", "checks"),
+    *("WHOLE_NUMBERS", "wholeNumbers"),
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
@@ -142,7 +148,10 @@ class _Writer:
         findings: Findings,
         file: RequestFile,
         versions: VersionFile,
+        asked: AbstractSet[str],
     ) -> None:
+        self._asked = asked
+        self._roots = _ROOTS
         self._definition = definition
         self._versions = versions
         self._findings = findings
@@ -201,6 +210,7 @@ class _Writer:
         """Return the constant of a request; None if it cannot be said."""
         request = self._definition.requests[name]
         place = pointer("requests", name)
+        self._roots = _ROOTS_OF_CHOICES if name in self._asked else _ROOTS
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
         self._computed = []
         members_ = self._members(request, place)
@@ -283,8 +293,10 @@ class _Writer:
 
     def _mapping(self, mapping: object, path: str) -> Any:
         """Return a mapping of a request as it is written, after a check of what it reads."""
-        for at, message in unreadable(mapping, path, _ROOTS):
+        for at, message in unreadable(mapping, path, self._roots):
             self._refuse(at, message)
+        for at in _lost(mapping, path):
+            self._refuse(at, "Segment's framework loses the name __proto__ in mappings")
         return self._converted(mapping, path)
 
     def _converted(self, mapping: Any, path: str) -> Any:
@@ -369,22 +381,32 @@ class _Writer:
         return code
 
     def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
+        for headers, place in (
+            (call.headers, f"{rest}/headers"),
+            (self._definition.transport.headers, "/transport/headers"),
+        ):
+            for name, one in headers.items():
+                if isinstance(one, str) and not _HEADER.fullmatch(one):
+                    message = "a header has to be one line of Latin-1 text: no event could be sent"
+                    self._refuse(place + pointer(name), message)
         found = {
             name: self._mapping(one, f"{rest}/headers{pointer(name)}")
             for name, one in call.headers.items()
         }
+        # Here, those that each request has by itself replace the common ones.
+        taken = {"accept"} | ({"content-type"} if _has_body(call) else set())
         for name, one in self._definition.transport.headers.items():
-            if is_of_request(one) and name.lower() not in {key.lower() for key in found}:
+            if is_of_request(one) and name.lower() not in {key.lower() for key in found} | taken:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 
     def _query(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
-        query = {
-            name: self._mapping(one, f"{rest}/query{pointer(name)}")
-            for name, one in call.query.items()
-        }
+        query = dict(self._mapping(dict(call.query), f"{rest}/query"))
         auth = self._definition.transport.auth
-        if auth is not None and auth.query is not None:
+        if auth is not None and auth.query is not None and split(query) is not None:
+            message = "a query that a directive makes has no counterpart beside a key in the query"
+            self._refuse(f"{rest}/query", message)
+        elif auth is not None and auth.query is not None:
             query[auth.query] = {"@path": "$.settings." + auth.settings[0].replace(".", r"\.")}
         if not query:
             return {}
@@ -540,6 +562,23 @@ class _Writer:
         for key in given.keys() - {"statuses"}:
             self._plain(given[key], f"{place}/{key}")
         return Code(f"failedItems({literal(given, 0, 34)})")
+
+
+def _has_body(call: RestDefinition) -> bool:
+    kinds = (call.json, call.form, call.text)
+    return bool(call.ndjson) or any(one is not None for one in kinds)
+
+
+def _lost(mapping: object, place: str) -> Iterator[str]:
+    """Yield the places of names that the framework's mappings take for the prototype."""
+    if isinstance(mapping, Mapping):
+        for key, one in mapping.items():
+            if key == "__proto__":
+                yield place + pointer(key)
+            yield from _lost(one, place + pointer(key))
+    elif isinstance(mapping, list | tuple):
+        for at, one in enumerate(mapping):
+            yield from _lost(one, place + pointer(at))
 
 
 def _unsayable_call(call: object) -> str:

@@ -173,7 +173,10 @@ class _Export:
         for slug in definition.actions.keys() - definition.event_actions.keys():
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
         versions = self._versions()
-        requests = write_requests(definition, self._requests(fields), findings, versions)
+        asked = self._asked(fields)
+        requests = write_requests(
+            definition, self._requests(fields), findings, versions, frozenset(asked)
+        )
         actions = {slug: self._action(slug, fields[slug], requests) for slug in fields}
         folders: dict[str, str] = {}
         for slug in actions:
@@ -212,7 +215,8 @@ class _Export:
             actions=metadata,
             presets=[_public_preset(*one, metadata) for one in presets],
         )
-        found |= self._tests(requests)
+        batched = {slug for slug, file in actions.items() if file.is_batched}
+        found |= self._tests(requests, batched)
         for module in self._all_modules():
             found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
         return dict(sorted(found.items()))
@@ -261,13 +265,27 @@ class _Export:
             names.append(definition.authentication.test)
         if definition.deletion is not None:
             names += definition.deletion.perform.names
-        for one in fields.values():
-            names += [str(form["request"]) for form in one.choices.values() if "request" in form]
-        return names
+        return names + self._asked(fields)
+
+    def _asked(self, fields: Mapping[str, FieldSet]) -> list[str]:
+        """Return the names of the requests that give choices."""
+        return [
+            str(form["request"])
+            for one in fields.values()
+            for form in one.choices.values()
+            if "request" in form
+        ]
 
     def _action(self, slug: str, fields: FieldSet, requests: RequestFile) -> ActionFile:
         action = self._definition.actions[slug]
-        return write_action(self._definition, action, fields, requests, self._window(action))
+        file = write_action(self._definition, action, fields, requests, self._window(action))
+        if action.perform.request in requests.batched and not file.is_batched:
+            message = (
+                "only with a single event Segment shows the values that x-escape and x-wholeNumber"
+                " look at: it sends each event of this action by itself"
+            )
+            self._findings.leave_out(slug, "/perform/request", message)
+        return file
 
     def _window(self, action: ActionDefinition) -> Mapping[str, Any] | None:
         window = action.window
@@ -312,7 +330,7 @@ class _Export:
             self._findings.refuse(DESTINATION, place + at, message)
         return None if beyond else (preset, is_default)
 
-    def _tests(self, requests: RequestFile) -> Mapping[str, str]:
+    def _tests(self, requests: RequestFile, batched: set[str]) -> Mapping[str, str]:
         definition = self._definition
         actions = {
             slug: action.perform.request
@@ -325,7 +343,7 @@ class _Export:
             actions[AUTHENTICATION] = definition.authentication.test
         actions = {one: name for one, name in actions.items() if name not in requests.refused}
         deliveries = list(
-            case_deliveries(self._subject, actions, requests.batched, kept_by_segment(definition))
+            case_deliveries(self._subject, actions, batched, kept_by_segment(definition))
         )
         self.deliveries = tuple(deliveries)
         if not deliveries:

@@ -83,7 +83,7 @@ function read(form: FailedItems, reading: FailureReading): Array<Failure | undef
   const pairs = isNothing(listed) ? [] : pairsOf(listed)
   const isComplete = pairs.length === items.length
   const failures = new Map<number, Failure>()
-  const unplaced: Found[] = isPositional && !isComplete ? [{ places: [] }] : []
+  const unplaced: Found[] = []
   pairs.forEach(([key, item], at) => {
     const failure = failureOfItem(form, reading, item)
     if (failure === undefined) {
@@ -96,6 +96,9 @@ function read(form: FailedItems, reading: FailureReading): Array<Failure | undef
       unplaced.push({ failure, places })
     }
   })
+  if (isPositional && !isComplete) {
+    unplaced.push({ places: [] })
+  }
   if (failures.size === 0 && unplaced.length === 0) {
     return undefined
   }

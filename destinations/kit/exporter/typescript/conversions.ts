@@ -58,32 +58,55 @@ const CONVERSIONS: Record<Conversion, (value: unknown) => unknown> = {
   lower: (value) => textOf(value, (text) => text.toLowerCase()),
   upper: (value) => textOf(value, (text) => text.toUpperCase()),
   trim: (value) => textOf(value, (text) => text.trim()),
-  digits: (value) => textOf(value, (text) => text.replace(/[^0-9]/g, '')),
+  digits: (value) => textOf(value, digits),
   sha256: (value) =>
-    textOf(value, (text) =>
+    textOf(whole(value), (text) =>
       text === '' || /^[0-9a-fA-F]{64}$/.test(text) ? text : createHash('sha256').update(text).digest('hex')
     ),
-  uuid: (value) => textOf(value, (text) => (text === '' || UUID.test(text) ? text : uuidOf(text)))
+  uuid: (value) => textOf(whole(value), (text) => (text === '' || UUID.test(text) ? text : uuidOf(text)))
 }
 
-const ISO = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,20})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/
+const ISO =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,20}))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$/
 const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
+/** The years 1 to 9999. */
+const FIRST = -62135596800000
+const LAST = 253402300799999
 
 /** A time, from ISO 8601, seconds (below 1e11) or milliseconds since 1970; text without a zone is UTC. */
 export function milliseconds(value: unknown): number | undefined {
-  let time = NaN
-  if (typeof value === 'number') {
-    time = Math.floor(Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3)) / 1e3)
-  } else if (typeof value === 'string' && ISO.test(value)) {
-    const text = value.replace(' ', 'T').replace(',', '.')
-    const zoned = /T.*(Z|[+-]\d\d(:?\d\d)?)$/.test(text) ? text.replace(/([+-]\d\d)(\d\d)?$/, zone) : text
-    time = Date.parse(zoned === text && /T/.test(text) && !/(Z|[+-]\d\d:\d\d)$/.test(text) ? `${text}Z` : zoned)
-  }
-  return Number.isNaN(time) ? undefined : time
+  const time = typeof value === 'number' ? ofNumber(value) : typeof value === 'string' ? ofIso(value) : undefined
+  return time !== undefined && time >= FIRST && time <= LAST ? time : undefined
 }
 
-function zone(_: string, hours: string, minutes: string | undefined): string {
-  return `${hours}:${minutes ?? '00'}`
+/** Milliseconds of a number, which is rounded to microseconds before. */
+function ofNumber(value: number): number {
+  if (Math.abs(value) >= 1e11 && Number.isInteger(value)) {
+    return value
+  }
+  const micros = Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3))
+  const found = Math.floor(micros / 1e3)
+  // The quotient of a large number may be rounded up to a whole one.
+  return micros % 1e3 !== 0 && found * 1e3 > micros ? found - 1 : found
+}
+
+/** Milliseconds of a date that exists, at an hour that exists; Date.parse takes others, too. */
+function ofIso(value: string): number | undefined {
+  const found = ISO.exec(value)
+  if (found === null) {
+    return undefined
+  }
+  const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0))
+  const [fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = found.slice(7)
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  const isThere = year > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
+  if (!isThere || hour > 23 || minute > 59 || second > 59 || Number(zoneHours) > 23 || Number(zoneMinutes) > 59) {
+    return undefined
+  }
+  const zone = (sign === '-' ? -1 : 1) * (Number(zoneHours) * 60 + Number(zoneMinutes))
+  const ofDay = ((hour * 60 + minute - zone) * 60 + second) * 1000
+  return date.getTime() + ofDay + Number(fraction.slice(0, 3).padEnd(3, '0'))
 }
 
 function number(value: unknown): number | undefined {
@@ -94,7 +117,8 @@ function number(value: unknown): number | undefined {
     return undefined
   }
   const found = Number(value)
-  return Number.isFinite(found) ? found : undefined
+  const isLost = found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
+  return Number.isFinite(found) && !isLost ? found : undefined
 }
 
 function textOf(value: unknown, change: (text: string) => string): string | undefined {
@@ -104,6 +128,29 @@ function textOf(value: unknown, change: (text: string) => string): string | unde
 function ofText<T>(value: T | undefined, change: (value: T) => string): string | undefined {
   return value === undefined ? undefined : change(value)
 }
+
+/** A text of whole characters: half of one has no bytes. */
+function whole(value: unknown): unknown {
+  return typeof value === 'string' && /\p{Surrogate}/u.test(value) ? undefined : value
+}
+
+/** The digits of a text, those of other scripts as 0 to 9. */
+function digits(text: string): string {
+  return [...text]
+    .filter((one) => DIGIT.test(one))
+    .map((one) => {
+      const code = one.codePointAt(0) as number
+      let zero = code
+      // Digits stand in runs of ten, from 0 on.
+      while (DIGIT.test(String.fromCodePoint(zero - 1))) {
+        zero -= 1
+      }
+      return String((code - zero) % 10)
+    })
+    .join('')
+}
+
+const DIGIT = /^\p{Nd}$/u
 
 /** The UUID of a text: version 5 of RFC 9562, in the namespace of OIDs. */
 function uuidOf(text: string): string {

@@ -13,7 +13,10 @@ export type ArrayFormat = 'repeat' | 'brackets' | 'comma' | 'json'
 /** What writes a mapping as parameters, without null and undefined values. */
 export function parameters(mapping: Mapping, format?: ArrayFormat): (context: Context) => string {
   return (context) => {
-    const values = resolve(mapping, context) as object
+    const values = resolve(mapping, context)
+    if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+      return ''
+    }
     const pairs = Object.entries(values).flatMap(([name, value]) => pairsOf(name, value, format))
     return new URLSearchParams(pairs).toString()
   }
