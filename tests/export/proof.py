@@ -179,7 +179,10 @@ def _in_code(source: Path, action: str) -> set[str]:
     """Return the fields that the code of an action changes in the framework's payload."""
     definition = subject_in(source).definition.actions.get(action)
     properties = {} if definition is None else definition.fields["properties"]
-    return {key for key, one in properties.items() if "x-escape" in one}
+    return {key for key, one in properties.items() if one.keys() & _IN_CODE}
+
+
+_IN_CODE: Final = frozenset({"x-escape", "x-otherwise"})
 
 
 def _compare_payloads(

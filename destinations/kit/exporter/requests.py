@@ -57,6 +57,7 @@ _ROOTS: Final = Shape(
 _ROOTS_OF_CHOICES: Final = replace(_ROOTS, keys={**_ROOTS.keys, "page": None})
 _LONG: Final = 120 - len("  url:  => ,")
 _HEADER: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS_TEXT: Final = """
     type const enum required properties additionalProperties items contains minItems maxItems
@@ -386,6 +387,9 @@ class _Writer:
             (self._definition.transport.headers, "/transport/headers"),
         ):
             for name, one in headers.items():
+                if not _HEADER_NAME.fullmatch(name) or name == "__proto__":
+                    message = "Segment's client sends no header of this name"
+                    self._refuse(place + pointer(name), message)
                 if isinstance(one, str) and not _HEADER.fullmatch(one):
                     message = "a header has to be one line of Latin-1 text: no event could be sent"
                     self._refuse(place + pointer(name), message)

@@ -52,6 +52,9 @@ def _text(value: Any) -> str:
 _SECONDS_BELOW: Final = 1e11
 """Numbers that are smaller are seconds (up to the year 5138), others milliseconds (from 1973)."""
 
+_BEYOND: Final = 1e15
+"""More than the milliseconds of any year that there is a date of."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -73,7 +76,7 @@ def _microseconds(value: Any) -> int:
 
 
 def _of_number(value: float) -> int:
-    if not math.isfinite(as_double(value)):
+    if not abs(as_double(value)) < _BEYOND:  # nor NaN; its microseconds may be infinite
         raise ValueError
     factor = 1_000_000 if abs(value) < _SECONDS_BELOW else 1_000
     return round(value * factor)
