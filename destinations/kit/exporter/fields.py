@@ -19,7 +19,7 @@ from destinations.kit.exporter.expressions import (
     javascript_pattern,
     javascript_patterns,
 )
-from destinations.kit.exporter.findings import Findings
+from destinations.kit.exporter.findings import Findings, lost_names
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
     ASKED_BY_CODE,
@@ -156,8 +156,8 @@ class _Writer:
         required = schema.get("required", ())
         for key, spec in schema["properties"].items():
             at = place + pointer("properties", key)
-            if key == "__proto__":
-                self._refuse(at, f"Segment's framework loses the name {key}: choose another one")
+            for _, message in lost_names({key: None}):
+                self._refuse(at, message)
             self.found.fields[key] = self._field(key, spec, at, is_required=key in required)
             self._checks(key, spec, at)
         if not self._are_settings:
@@ -318,6 +318,8 @@ class _Writer:
                 " mapping of the request, which is exported as code"
             )
             self._refuse(place + at, message)
+        for at, message in lost_names(value, place):
+            self._refuse(at, message)
         if not beyond:
             found["default"] = value
 

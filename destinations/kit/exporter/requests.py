@@ -25,7 +25,7 @@ from destinations.kit.exporter.expressions import (
     javascript_pattern,
     javascript_patterns,
 )
-from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.findings import DESTINATION, Findings, lost_names
 from destinations.kit.exporter.literals import (
     WIDTH,
     Code,
@@ -296,8 +296,8 @@ class _Writer:
         """Return a mapping of a request as it is written, after a check of what it reads."""
         for at, message in unreadable(mapping, path, self._roots):
             self._refuse(at, message)
-        for at in _lost(mapping, path):
-            self._refuse(at, "Segment's framework loses the name __proto__ in mappings")
+        for at, message in lost_names(mapping, path):
+            self._refuse(at, message)
         return self._converted(mapping, path)
 
     def _converted(self, mapping: Any, path: str) -> Any:
@@ -571,18 +571,6 @@ class _Writer:
 def _has_body(call: RestDefinition) -> bool:
     kinds = (call.json, call.form, call.text)
     return bool(call.ndjson) or any(one is not None for one in kinds)
-
-
-def _lost(mapping: object, place: str) -> Iterator[str]:
-    """Yield the places of names that the framework's mappings take for the prototype."""
-    if isinstance(mapping, Mapping):
-        for key, one in mapping.items():
-            if key == "__proto__":
-                yield place + pointer(key)
-            yield from _lost(one, place + pointer(key))
-    elif isinstance(mapping, list | tuple):
-        for at, one in enumerate(mapping):
-            yield from _lost(one, place + pointer(at))
 
 
 def _unsayable_call(call: object) -> str:

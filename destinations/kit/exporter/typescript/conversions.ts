@@ -51,7 +51,7 @@ const CONVERSIONS: Record<Conversion, (value: unknown) => unknown> = {
   number,
   integer: (value) => {
     const found = number(value)
-    return Number.isInteger(found) ? found : undefined
+    return Number.isSafeInteger(found) ? found : undefined
   },
   text: (value) =>
     typeof value === 'string' || typeof value === 'boolean' ? String(value) : ofText(number(value), String),

@@ -122,6 +122,7 @@ OTHERWISE: dict[str, Any] = {
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "string", "pattern": r"(a)\1"}, "/pattern"),
+    ({"type": "object", "default": {"__proto__": 1}}, "/default/__proto__"),
     ({"type": "array", "items": {"type": "string", "pattern": "a++"}}, "/items/pattern"),
     ({"type": "string", "x-refuse": [{"pattern": "a++", "message": "M"}]}, "/x-refuse/0/pattern"),
     ({"type": ["string", "integer"]}, "/type"),
