@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any, Final
 
@@ -74,6 +75,7 @@ def odd_definition() -> Definition:
             }
         },
     }
+    _add_values(one)
     one.action["fields"]["properties"]["amount"] = {
         "title": HARD,
         "description": HARD,
@@ -88,10 +90,12 @@ def odd_definition() -> Definition:
             "json": {
                 "name": hashlib.sha256(b"order completed").hexdigest(),
                 "number": "it's v1 of ${name}",
+                "sku": "NONE-0",
             },
         }
     }
     one.cases["converted"] = case
+    _add_cases(one)
     return one
 
 
@@ -238,6 +242,67 @@ def oauth2_definition(grant: str, **oauth2: Any) -> Definition:
     case["settings"] = {"apiKey": "the ~*\u00e9 client", "secret": "s:*~ecret+", "token": "t/1 ~"}
     case["interactions"][0]["request"]["url"] += "?host=https%3A%2F%2Fapi.example.com"
     return one
+
+
+def _field(kind: str, key: str, **more: Any) -> dict[str, Any]:
+    default = {"@path": f"$.properties.{key}"}
+    return {"title": key, "description": "D.", "type": kind, "default": default, **more}
+
+
+def _add_values(one: Definition) -> None:
+    """Add what is looked at in values of events, and of answers."""
+    one.action["fields"]["required"].append("sku")
+    one.action["fields"]["properties"] |= {
+        "sku": _field("string", "sku", pattern=r"^[A-Z]+\-\d+\z", **{"x-otherwise": "NONE-0"}),
+        "count": _field("integer", "count", **{"x-wholeNumber": True}),
+        "flag": _field("boolean", "flag", enum=[True]),
+        "markup": _field("string", "markup", **{"x-escape": {"&": "&amp;"}}),
+        "note": _field("string", "note", **{"x-refuse": [{"pattern": "(?s)a.b", "message": "M"}]}),
+    }
+    for key in ("sku", "count", "flag", "markup"):
+        one.rest["json"][key] = _name(key)
+    one.destination["transport"]["headers"]["X-Common"] = "common"
+    one.rest["headers"] |= {"X-Common": _name("note"), "X-Note": _name("note")}
+    rule: dict[str, Any] = {"when": {"message": r"(?i)RATE\-limit\: \b."}, "class": "rate_limit"}
+    rule |= {"retryable": True, "nothingApplied": True}
+    one.destination["errorRules"].append(rule)
+
+
+_VALUES: Final[tuple[tuple[dict[str, Any], dict[str, Any] | None], ...]] = (
+    ({"sku": "ABC-1", "count": "5", "flag": True}, {"sku": "ABC-1", "count": 5, "flag": True}),
+    ({"markup": "a & b"}, {"sku": "NONE-0", "markup": "a &amp; b"}),
+    ({"markup": 0}, {"sku": "NONE-0", "markup": "0"}),
+    ({"sku": "ABC-1\n"}, None),
+    ({"count": True}, None),
+    ({"count": None}, None),
+    ({"count": ""}, None),
+    ({"count": "5.0"}, None),
+    ({"count": [5]}, None),
+    ({"flag": False}, None),
+    ({"note": "a\nb"}, None),
+)
+"""Properties of events, with what of them is sent; None where the event is refused."""
+
+
+def _add_cases(one: Definition) -> None:
+    like = one.cases["converted"]
+    sent = like["interactions"][0]["request"]
+    for at, (properties, values) in enumerate(_VALUES):
+        case = copy.deepcopy(like)
+        case["events"][0]["properties"] = properties
+        found = case["expected"][0]
+        if values is None:
+            case["interactions"] = []
+            case["expected"] = [{"event": 1, "action": "track", "outcome": "invalid"}]
+        else:
+            body = {key: one for key, one in sent["json"].items() if key != "sku"} | values
+            case["interactions"][0]["request"]["json"] = body
+            found["payload"] = {**found.get("payload", {}), **values}
+        one.cases[f"value-{at}"] = case
+    limited = copy.deepcopy(like)
+    limited["interactions"][0]["response"] = {"status": 400, "json": {"message": "Rate-Limit: é"}}
+    limited["expected"] = [{"event": 1, "action": "track", "outcome": "ready"}]
+    one.cases["limited"] = limited
 
 
 def refused_definition() -> Definition:

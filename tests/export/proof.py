@@ -199,8 +199,12 @@ def _in_code(source: Path, slug: str) -> set[str]:
     action = definition.actions.get(slug)
     if action is None:
         return set()
-    escaped = {key for key, one in action.fields["properties"].items() if "x-escape" in one}
-    return escaped | {one.key for one in event_fields(definition, action)}
+    properties = action.fields["properties"]
+    changed = {key for key, one in properties.items() if one.keys() & _IN_CODE}
+    return changed | {one.key for one in event_fields(definition, action)}
+
+
+_IN_CODE: Final = frozenset({"x-escape", "x-otherwise"})
 
 
 def _compare_payloads(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,9 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from destinations.kit.exporter import export_segment
+from destinations.segment.mapping.conversions import CONVERSIONS
+from destinations.segment.patterns import compile_pattern
+from tests.destinations.kit.exporter.test_expressions import TRANSLATED
 from tests.export.install import FRAMEWORK
 from tests.export.odd import (
     events_definition,
@@ -178,6 +182,73 @@ def _broken(folder: Path, number: int, fault: Fault) -> str:
     return name
 
 
+VALUES: Final[tuple[Any, ...]] = (
+    *("2026-02-30", "2025-02-29", "2024-02-29", "2026-04-31", "2026-13-01", "0000-01-01"),
+    *("0001-01-01", "0001-01-01T00:00+01:00", "9999-12-31T23:59:59.999999Z", "2026-03-05"),
+    *("9999-12-31T23:59:59-00:01", "2026-03-05T24:00:00Z", "2026-03-05 14:30", "2026-03-05T14:60"),
+    *("2026-03-05T14:30:60Z", "2026-03-05T14:30+01:60", "2026-03-05T14:30-0330"),
+    *("2026-03-05T14:30:00,1239+02", "1969-12-31T23:59:59.9999Z", "2026-03-05T14:30+24:00"),
+    *(0, -1, 1.5, -0.0000005, 1e10, 1e11, 1772721000123, 1e21, 1e308, 99999999999.9995),
+    *(253402300799999, 253402300800000, -62135596800000, -62135596800001, 1772721000123.75),
+    *("5", " 5.0 ", "1e-400", "0e-400", "1e400", "-.5", "٣4", "Straße", "\u01c5", " x ", "", True),
+)
+TEXTS: Final = (
+    *("", "a", "F", "Foo-bar", "rate-limit", "rate limit", "RATE", "a\rb", "a\nb", "\u2028", "é"),
+    *(
+        "éa",
+        "aé",
+        "a1",
+        "٣",
+        "]",
+        "}",
+        "]F",
+        "A]",
+        "a _'\"@:/b",
+        ".",
+        "^",
+        "\x85",
+        "\ufeff",
+        "FFFFF",
+    ),
+    *("\u017f", "\u212a", "😀", "\x01\t", "a-z", "a\n", "ba", "1 1", "A1-", "\u0301"),
+)
+
+
+def _compare_values(folder: Path) -> None:
+    """Compare what both sides make of many values, for which there are no cases."""
+    shutil.copyfile(Path(__file__).parent / "values.js", folder / "values.js")
+    conversions = [{"word": word, "value": one} for word in CONVERSIONS for one in VALUES]
+    expressions = [{"pattern": one, "texts": TEXTS} for one in TRANSLATED.values()]
+    done = subprocess.run(
+        ["node", "values.js", "out/odd"],
+        cwd=folder,
+        input=json.dumps({"conversions": conversions, "expressions": expressions}),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    answer = json.loads(done.stdout)
+    differing = [
+        (one, _converted(one["word"], one["value"]), there)
+        for one, there in zip(conversions, answer["conversions"], strict=True)
+        if _converted(one["word"], one["value"]) != there
+    ]
+    assert differing == []
+    for pattern, found in zip(TRANSLATED, answer["expressions"], strict=True):
+        search = compile_pattern(pattern)
+        assert [(pattern, one) for one in TEXTS if search(one)] == [
+            (pattern, one) for one, is_found in zip(TEXTS, found, strict=True) if is_found
+        ]
+
+
+def _converted(word: str, value: object) -> list[Any]:
+    try:
+        return [CONVERSIONS[word].convert(value)]
+    except (ValueError, TypeError):
+        return []
+
+
 def test_the_export_does_the_same(tmp_path: Path) -> None:
     """Requests, verdicts, payloads and metadata are the same, also with names that are hard to say.
 
@@ -215,7 +286,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     right = rows[: len(sources)]
     assert {row.destination: row.differences for row in right if row.differences} == {}
     assert [(row.cases, row.exported_cases, row.left, row.tokens) for row in right] == [
-        *((3, 3, 0, 0), (4, 4, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (3, 3, 0, 0), (2, 2, 0, 0)),
+        *((3, 3, 0, 0), (4, 4, 0, 0), (13, 13, 0, 0), (1, 0, 1, 0), (3, 3, 0, 0), (2, 2, 0, 0)),
         (10, 10, 0, 0),
         *[(1, 1, 0, 1)] * len(OAUTH2),
     ]
@@ -228,6 +299,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
     assert [one["differences"] for one in json.loads(as_json(rows))] == [
         row.differences for row in rows
     ]
+    _compare_values(tmp_path)
     lines = table(rows).splitlines()
     assert lines[1].split() == ["braze", "3", "3", "3", "0", "0", "4", "0", "0", "0", "equal"]
     assert "different: " in lines[-1]

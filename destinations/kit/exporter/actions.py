@@ -82,7 +82,10 @@ class _Writer:
         name = action.perform.request
         self._request = name if name is not None and name in requests.names else None
         self._reason = self._refusal(name)
-        self._is_batched = self._reason == "" and name in requests.batched
+        # Only for a single event does the framework give what the fields were made of.
+        self._needs_event = bool(fields.escapes or fields.whole_numbers)
+        is_batched = self._reason == "" and name in requests.batched
+        self._is_batched = is_batched and not self._needs_event
         of_event = event_fields(definition, action)
         self.fields = {**fields.fields, **{one.key: one.field for one in of_event}}
         self._checks = {**fields.checks, **{one.key: one.check for one in of_event}}
@@ -142,6 +145,9 @@ class _Writer:
         if self._checks and not self._reason:
             self._import("checks", "checks")
             found += f"\nconst check = checks({literal(self._checks, 0, 24)})\n"
+        if self._given.whole_numbers and not self._reason:
+            self._import("checks", "wholeNumbers")
+            found += f"\nconst WHOLE_NUMBERS = {literal(self._given.whole_numbers, 0, 22)}\n"
         if self._given.escapes and not self._reason:
             self._import("escaping", "escaped")
             found += f"\nconst ESCAPES = {literal(self._given.escapes, 0, 16)}\n"
@@ -158,8 +164,8 @@ class _Writer:
         constant = self._requests.names[self._request]
         self._import("http", "send")
         self._import("requests", constant)
-        value = self._checked("payload", "bundle" if self._given.escapes else "")
-        if self._given.escapes:
+        value = self._checked("payload")
+        if self._needs_event:
             return Code(
                 "(request, bundle) => {\n  const { payload, settings } = bundle\n"
                 f"  return send(request, {constant}, settings, {value})\n}}"
@@ -169,9 +175,11 @@ class _Writer:
             f"  return send(request, {constant}, settings, {value})\n}}"
         )
 
-    def _checked(self, value: str, bundle: str = "") -> str:
-        if bundle:
-            value = f"escaped({value}, {bundle}, ESCAPES)"
+    def _checked(self, value: str) -> str:
+        if self._given.whole_numbers:
+            value = f"wholeNumbers({value}, bundle, WHOLE_NUMBERS)"
+        if self._given.escapes:
+            value = f"escaped({value}, bundle, ESCAPES)"
         if self._window is not None:
             value = f"inTime({value}, settings)"
         return f"check({value})" if self._checks else value

@@ -254,7 +254,7 @@ class _Case:
         request = self._destination.requests[name]
         valid = [pair for pair in pairs if not isinstance(pair[1], Result)]
         invalid = [pair for pair in pairs if isinstance(pair[1], Result)]
-        size = request.definition.batch_size if name in self._batched else 1
+        size = request.definition.batch_size if subscription.action.slug in self._batched else 1
         seen: set[int] = set()
         for interaction, those in self._sent(request, valid, size):
             verdicts = self._verdicts(request, interaction, those)

@@ -15,7 +15,12 @@ from typing import Any, Final
 
 from destinations.errors import DefinitionError
 from destinations.kit.exporter.dotted_keys import UNSAID, dotted_keys
-from destinations.kit.exporter.findings import Findings
+from destinations.kit.exporter.expressions import (
+    UnsayablePatternError,
+    javascript_pattern,
+    javascript_patterns,
+)
+from destinations.kit.exporter.findings import Findings, lost_names
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
     ASKED_BY_CODE,
@@ -26,6 +31,7 @@ from destinations.segment.fields import (
 )
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import beyond_segment
+from destinations.segment.validation.kinds import takes_whole_numbers
 from destinations.segment.validation.required_when import KEYWORD
 
 __all__ = [
@@ -108,11 +114,13 @@ _BY_CODE: Final = ("x-identifier", "x-wholeNumber", "x-refuse", "x-escape", "x-o
 class FieldSet:
     """Input fields by key, and by key the checks and the escapes that they cannot say.
 
-    ``choices`` has ``x-choices`` by dotted name. With ``lacks_names``, fields were left out whose
-    names code cannot have.
+    ``choices`` has ``x-choices`` by dotted name. The ``whole_numbers`` are the fields whose values
+    are looked at before they are converted. With ``lacks_names``, fields were left out whose names
+    code cannot have.
     """
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
+    whole_numbers: list[str] = field(default_factory=list)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     escapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -181,6 +189,8 @@ class _Writer:
         required = schema.get("required", ())
         for key, spec in schema["properties"].items():
             at = place + pointer("properties", key)
+            for _, message in lost_names({key: None}):
+                self._refuse(at, message)
             self.found.fields[key] = self._field(key, spec, at, is_required=key in required)
             self._checks(key, spec, at)
         if not self._are_settings:
@@ -212,7 +222,7 @@ class _Writer:
             self._refuse(f"{place}/allOf", "conditions beyond x-requiredWhen have no counterpart")
 
     def _field(
-        self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool
+        self, name: str, spec: Mapping[str, Any], place: str, *, is_required: bool, level: int = 0
     ) -> dict[str, Any]:
         self._keywords(spec, _READ, place)
         types, allows_null = _types(spec)
@@ -231,7 +241,7 @@ class _Writer:
             found["multiple"] = True
         if allows_null or inner_null:
             found["allowNull"] = True
-        found |= self._choices(name, spec, one, place)
+        found |= self._choices(name, spec, one, place, level)
         if "format" in spec and _FORMATS.get(spec["format"]) != kind:
             found["format"] = spec["format"]
             if spec["format"] not in _SAID:
@@ -245,7 +255,8 @@ class _Writer:
         found |= self._form(spec)
         has_properties = isinstance(one.get("properties"), Mapping) and kind == "object"
         if has_properties:
-            found["properties"] = self._properties(name, one, place + ("/items" if is_list else ""))
+            at = place + ("/items" if is_list else "")
+            found["properties"] = self._properties(name, one, at, level + 1)
         additional = one.get("additionalProperties", has_properties)
         if additional is True or (has_properties and additional is not False):
             found["additionalProperties"] = True
@@ -288,10 +299,10 @@ class _Writer:
         return "string"
 
     def _choices(
-        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str
+        self, name: str, spec: Mapping[str, Any], one: Mapping[str, Any], place: str, level: int
     ) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
-        if "enum" in one:
+        if "enum" in one and not _has_enum_of_code(one):
             labels = one.get("x-labels", spec.get("x-labels", [None] * len(one["enum"])))
             found["choices"] = [
                 {"label": choice_text(value) if label is None else label, "value": value}
@@ -300,6 +311,12 @@ class _Writer:
             ]
         choices = spec.get("x-choices")
         if choices is not None:
+            if level > 1 or name.count(".") != level:
+                message = (
+                    "Segment asks for choices of fields, and of properties of their objects, by"
+                    " names without dots"
+                )
+                self._refuse(f"{place}/x-choices", message)
             found["dynamic"] = True
             if "." in place.rpartition("/")[2]:
                 message = "choices of a field with a dot in its key have no counterpart"
@@ -317,7 +334,9 @@ class _Writer:
             found["depends_on"] = _rule(spec["x-dependsOn"])
         return found
 
-    def _properties(self, name: str, spec: Mapping[str, Any], place: str) -> dict[str, Any]:
+    def _properties(
+        self, name: str, spec: Mapping[str, Any], place: str, level: int
+    ) -> dict[str, Any]:
         required = spec.get("required", ())
         return {
             key: self._field(
@@ -325,6 +344,7 @@ class _Writer:
                 inner,
                 place + pointer("properties", key),
                 is_required=key in required,
+                level=level,
             )
             | ({"label": inner["title"]} if "title" in inner else {"label": key})
             for key, inner in spec["properties"].items()
@@ -334,26 +354,20 @@ class _Writer:
         beyond = [] if self._are_settings else list(unsaid_in_mappings(value))
         for at, message in beyond:
             self._refuse(place + at, message)
+        for at, message in lost_names(value, place):
+            self._refuse(at, message)
         if not beyond:
             found["default"] = value
 
     def _checks(self, key: str, spec: Mapping[str, Any], place: str) -> None:
         """Note what the code of the action checks of a field."""
         self._parts(spec, place)
-        schema = _leftover(spec)
         if _is_text_of_time(spec) and not self._are_settings:
             message = "a number as the time is refused"
             self._findings.leave_out(self._stem, f"{place}/format", message)
-        if self._are_settings and "integer" in _types(spec)[0]:
-            schema["type"] = "integer"
-        found: dict[str, Any] = {"schema": schema} if schema else {}
-        if "x-identifier" in spec:
-            found["placeholders"] = list(self._placeholders)
-        if "x-wholeNumber" in spec:
-            found["isWholeNumber"] = True
-        for keyword, name in (("x-refuse", "refused"), ("x-otherwise", "otherwise")):
-            if keyword in spec:
-                found[name] = spec[keyword]
+        if takes_whole_numbers(spec) and not self._are_settings:
+            self.found.whole_numbers.append(key)
+        found = self._check(spec, place)
         if "x-escape" in spec:
             self.found.escapes[key] = spec["x-escape"]
         if not found:
@@ -365,6 +379,33 @@ class _Writer:
             )
         else:
             self.found.checks[key] = found
+
+    def _check(self, spec: Mapping[str, Any], place: str) -> dict[str, Any]:
+        schema = _leftover(spec)
+        if self._are_settings and "integer" in _types(spec)[0]:
+            schema["type"] = "integer"
+        if not self._are_settings:  # those are not checked there
+            schema = javascript_patterns(schema, self._refuse, place)
+        found: dict[str, Any] = {"schema": schema} if schema else {}
+        if "x-identifier" in spec:
+            found["placeholders"] = list(self._placeholders)
+        if takes_whole_numbers(spec):
+            found["isWholeNumber"] = True
+        if "x-otherwise" in spec:
+            found["otherwise"] = spec["x-otherwise"]
+        if "x-refuse" in spec:
+            found["refused"] = [
+                self._refused_text(one, f"{place}/x-refuse/{at}")
+                for at, one in enumerate(spec["x-refuse"])
+            ]
+        return found
+
+    def _refused_text(self, one: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+        try:
+            return {**one, "pattern": javascript_pattern(one["pattern"])}
+        except UnsayablePatternError as error:
+            self._refuse(f"{place}/pattern", str(error))
+            return one
 
     def _parts(self, spec: Mapping[str, Any], place: str) -> None:
         """Refuse what code would have to check of parts of a field, and cannot."""
@@ -406,7 +447,11 @@ def said_by_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     object with properties is open unless it says that it is not.
     """
     found = {key: _said(spec) for key, spec in schema["properties"].items()}
-    required = [key for key in found if key in schema.get("required", ())]
+    required = [
+        key
+        for key, spec in schema["properties"].items()
+        if key in schema.get("required", ()) and "x-otherwise" not in spec
+    ]
     return {
         **schema,
         "properties": found,
@@ -421,6 +466,11 @@ def _said(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, Any]:
     if set(types) == {"string", "number"} or _is_text_of_time(spec):
         types = ["string", "number"]
     types += ["null"] if allows_null else []
+    if _has_enum_of_code(spec):
+        found.pop("enum", None)
+        found.pop("x-labels", None)
+    if "x-otherwise" in spec:
+        found.pop(KEYWORD, None)
     if "type" in found:
         found["type"] = types[0] if len(types) == 1 else types
     if "x-choices" in found:
@@ -452,6 +502,11 @@ def _is_text_of_time(spec: Mapping[str, Any]) -> bool:
     """Return whether a time is text only, which Segment's type ``datetime`` is not."""
     is_kept = spec.get(KEPT, {}).get("type") == "string"
     return spec.get("format") == "date-like" and _types(spec)[0] == ["string"] and not is_kept
+
+
+def _has_enum_of_code(spec: Mapping[str, Any]) -> bool:
+    """Return whether the code of the action checks an enum: Segment has no choices of booleans."""
+    return "enum" in spec and any(isinstance(one, bool) for one in spec["enum"])
 
 
 def _said_bounds(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -510,6 +565,8 @@ def _leftover(spec: Mapping[str, Any], *, is_item: bool = False) -> dict[str, An
     """Return what no input field says of a field, as a schema."""
     said = () if is_item else _said_bounds(spec)
     found = {key: spec[key] for key in _CHECKED if key in spec and key not in said}
+    if _has_enum_of_code(spec):
+        found["enum"] = spec["enum"]
     if _is_text_of_time(spec):
         found["type"] = spec["type"]
     if isinstance(spec.get("additionalProperties"), Mapping):
@@ -546,6 +603,8 @@ def _limits(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _required(spec: Mapping[str, Any], *, is_required: bool) -> Mapping[str, Any]:
+    if "x-otherwise" in spec:  # the code of the action fills it in
+        return {}
     rule = spec.get(KEYWORD)
     if rule is not None:
         return {"required": _rule(rule)}

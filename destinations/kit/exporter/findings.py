@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from destinations.definition.document import Document
 from destinations.errors import DefinitionError, Issue
+from destinations.segment.json_pointer import pointer
 
-__all__ = ["DESTINATION", "Findings", "RefusedExportError"]
+__all__ = ["DESTINATION", "Findings", "RefusedExportError", "lost_names"]
 
 DESTINATION = "destination"
 """The stem of the file that describes the destination; those of actions are their slugs."""
@@ -54,3 +55,16 @@ class Findings:
         if issue not in found:
             found.append(issue)
         return issue
+
+
+def lost_names(mapping: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the places of names that the framework's mappings take for the prototype, and why."""
+    if isinstance(mapping, Mapping):
+        for key, one in mapping.items():
+            at = place + pointer(key)
+            if key == "__proto__":
+                yield at, f"Segment's framework loses the name {key}: choose another one"
+            yield from lost_names(one, at)
+    elif isinstance(mapping, list | tuple):
+        for number, one in enumerate(mapping):
+            yield from lost_names(one, place + pointer(number))

@@ -130,15 +130,43 @@ def member(key: str) -> str:
     return key if _IDENTIFIER.fullmatch(key) else text(key)
 
 
+def _flat(value: Any) -> str | None:
+    """Return a value on one line; None if it has several, or is too long for any."""
+    if isinstance(value, Code):
+        return None if "\n" in value.source else value.source
+    if isinstance(value, Mapping):
+        if not value:
+            return "{}"
+        found = _joined(value.values(), [f"{member(key)}: " for key in value])
+        return None if found is None else f"{{ {found} }}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        is_table = len(value) > 1 and all(
+            isinstance(one, Mapping) and len(one) > 1 for one in value
+        )
+        found = None if is_table else _joined(value, [""] * len(value))
+        return None if found is None else f"[{found}]"
+    return literal(value)
+
+
+def _joined(values: Iterable[Any], starts: Sequence[str]) -> str | None:
+    """Return values on one line, each after its start; stop as soon as they are too long."""
+    parts: list[str] = []
+    length = 0
+    for start, value in zip(starts, values, strict=True):
+        flat = _flat(value)
+        length += len(start) + len(flat or "")
+        if flat is None or length > WIDTH:
+            return None
+        parts.append(start + flat)
+    return ", ".join(parts)
+
+
 def _object(value: Mapping[str, Any], indent: int, before: int) -> str:
-    if not value:
-        return "{}"
-    parts = [(member(key), one) for key, one in value.items()]
-    flat = "{ " + ", ".join(f"{key}: {literal(one)}" for key, one in parts) + " }"
-    if "\n" not in flat and before + len(flat) <= WIDTH - 1:
+    flat = _flat(value)
+    if flat is not None and (not value or before + len(flat) <= WIDTH - 1):
         return flat
     inner = indent + 2
-    lines = [_pair(key, one, inner) for key, one in parts]
+    lines = [_pair(member(key), one, inner) for key, one in value.items()]
     return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
 
 
@@ -151,9 +179,8 @@ def _pair(key: str, value: Any, indent: int) -> str:
 
 
 def _list(value: Sequence[Any], indent: int, before: int) -> str:
-    flat = "[" + ", ".join(literal(one) for one in value) + "]"
-    is_table = len(value) > 1 and all(isinstance(one, Mapping) and len(one) > 1 for one in value)
-    if "\n" not in flat and not is_table and before + len(flat) <= WIDTH - 1:
+    flat = _flat(value)
+    if flat is not None and (not value or before + len(flat) <= WIDTH - 1):
         return flat
     inner = " " * (indent + 2)
     lines = [inner + literal(one, indent + 2, indent + 2) for one in value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -27,7 +28,12 @@ from destinations.kit.exporter.dotted_keys import (
     value_code,
     with_paths,
 )
-from destinations.kit.exporter.findings import DESTINATION, Findings
+from destinations.kit.exporter.expressions import (
+    UnsayablePatternError,
+    javascript_pattern,
+    javascript_patterns,
+)
+from destinations.kit.exporter.findings import DESTINATION, Findings, lost_names
 from destinations.kit.exporter.literals import (
     WIDTH,
     Code,
@@ -66,7 +72,10 @@ _DELETION_ROOTS: Final = replace(
         " $.payload.userId or $.payload.anonymousId",
     },
 )
+_ROOTS_OF_CHOICES: Final = replace(_ROOTS, keys={**_ROOTS.keys, "page": None})
 _LONG: Final = 120 - len("  url:  => ,")
+_HEADER: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS_TEXT: Final = """
     type const enum required properties additionalProperties items contains minItems maxItems
@@ -98,15 +107,16 @@ def write_requests(
     names: Iterable[str],
     findings: Findings,
     versions: VersionFile,
+    asked: AbstractSet[str] = frozenset(),
 ) -> RequestFile:
-    """Return the file with the requests of these names."""
+    """Return the file with the requests of these names; the ``asked`` ones give choices."""
     file = RequestFile()
     wanted = list(dict.fromkeys(names))
     taken = {*_OWN_NAMES, *_IMPORTS}
     for name in wanted:
         file.names[name] = name_of(name, taken)
         taken.add(file.names[name])
-    writer = _Writer(definition, findings, file, versions)
+    writer = _Writer(definition, findings, file, versions, asked)
     blocks = [block for name in wanted if (block := writer.block(name))]
     file.has_defaults = bool(wanted and writer.defaults)
     is_empty = not blocks and not file.has_defaults
@@ -116,7 +126,7 @@ def write_requests(
 
 _OWN_NAMES: Final = (
     *("action", "destination", "baseUrl", "BASE_URL", "DEFAULTS", "ERRORS", "ESCAPES", "check"),
-    *("checks", "basic", "credential", "settingsOf"),
+    *("checks", "basic", "credential", "settingsOf", "WHOLE_NUMBERS", "wholeNumbers"),
     *("choicesOf", "context", "defaultValues", "escaped", "headersOf", "inTime", "send"),
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
@@ -162,7 +172,10 @@ class _Writer:
         findings: Findings,
         file: RequestFile,
         versions: VersionFile,
+        asked: AbstractSet[str],
     ) -> None:
+        self._asked = asked
+        self._roots = _ROOTS
         self._definition = definition
         self._versions = versions
         self._findings = findings
@@ -240,6 +253,7 @@ class _Writer:
         """Return the constant of a request; None if it cannot be said."""
         request = self._definition.requests[name]
         place = pointer("requests", name)
+        self._roots = _ROOTS_OF_CHOICES if name in self._asked else _ROOTS
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
         self._computed = []
         deletion = self._definition.deletion
@@ -337,6 +351,8 @@ class _Writer:
     def _mapping(self, mapping: object, path: str) -> Any:
         """Return a mapping of a request as it is written, after a check of what it reads."""
         for at, message in unreadable(mapping, path, self._roots):
+            self._refuse(at, message)
+        for at, message in lost_names(mapping, path):
             self._refuse(at, message)
         return self._converted(mapping, path)
 
@@ -450,22 +466,35 @@ class _Writer:
         return code
 
     def _headers(self, call: RestDefinition, rest: str) -> dict[str, Any]:
+        for headers, place in (
+            (call.headers, f"{rest}/headers"),
+            (self._definition.transport.headers, "/transport/headers"),
+        ):
+            for name, one in headers.items():
+                if not _HEADER_NAME.fullmatch(name) or name == "__proto__":
+                    message = "Segment's client sends no header of this name"
+                    self._refuse(place + pointer(name), message)
+                if isinstance(one, str) and not _HEADER.fullmatch(one):
+                    message = "a header has to be one line of Latin-1 text: no event could be sent"
+                    self._refuse(place + pointer(name), message)
         found = {
             name: self._mapping(one, f"{rest}/headers{pointer(name)}")
             for name, one in call.headers.items()
         }
+        # Here, those that each request has by itself replace the common ones.
+        taken = {"accept"} | ({"content-type"} if _has_body(call) else set())
         for name, one in self._definition.transport.headers.items():
-            if is_of_request(one) and name.lower() not in {key.lower() for key in found}:
+            if is_of_request(one) and name.lower() not in {key.lower() for key in found} | taken:
                 found[name] = self._mapping(one, f"/transport/headers{pointer(name)}")
         return found
 
     def _query(self, call: RestDefinition, rest: str) -> Mapping[str, Any]:
-        query = {
-            name: self._mapping(one, f"{rest}/query{pointer(name)}")
-            for name, one in call.query.items()
-        }
+        query = dict(self._mapping(dict(call.query), f"{rest}/query"))
         auth = self._definition.transport.auth
-        if auth is not None and auth.query is not None:
+        if auth is not None and auth.query is not None and split(query) is not None:
+            message = "a query that a directive makes has no counterpart beside a key in the query"
+            self._refuse(f"{rest}/query", message)
+        elif auth is not None and auth.query is not None:
             query[auth.query] = self._converted({"@path": setting_path(auth.settings[0])}, "")
         if not query:
             return {}
@@ -535,18 +564,19 @@ class _Writer:
         return Code(f"signature({literal(given, 0, 24)})")
 
     def _fits(self, schema: Mapping[str, Any], place: str) -> Code:
-        for at, pattern in _patterns(schema):
-            self._pattern(pattern, place + at)
+        schema = javascript_patterns(schema, self._refuse, place)
         for at, keyword in _unknown_keywords(schema):
             self._refuse(place + at, f"the keyword {keyword} has no counterpart in exported checks")
         self._use("fits")
         return Code(f"fits({literal(_bare(schema), 0, 24)})")
 
     def _pattern(self, pattern: str, place: str) -> str:
-        """Return the code of a regular expression; only its beginning may set a flag."""
+        """Return the code of a regular expression."""
+        try:
+            pattern = javascript_pattern(pattern)
+        except UnsayablePatternError as error:
+            self._refuse(place, str(error))
         rest = pattern.removeprefix("(?i)")
-        if re.search(r"(?<!\\)\(\?[a-zA-Z#]|\\[AzZG]|[*+?}]\+|\(\?>", rest):
-            self._refuse(place, "an expression that JavaScript does not know has no counterpart")
         flags = "u" if rest == pattern else "iu"
         return f"new RegExp({text(rest)}, {text(flags)})"
 
@@ -632,24 +662,16 @@ class _Writer:
         return Code(f"failedItems({literal(given, 0, 34)})")
 
 
+def _has_body(call: RestDefinition) -> bool:
+    kinds = (call.json, call.form, call.text)
+    return bool(call.ndjson) or any(one is not None for one in kinds)
+
+
 def _unsayable_call(call: object) -> str:
     missing = getattr(call, "missing", None)
     if missing is not None:
         return f"the request is not written yet: {missing}"
     return "a GraphQL request has no counterpart in exported folders"
-
-
-def _patterns(schema: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the patterns in a schema, each with its place."""
-    if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            if key == "pattern" and isinstance(value, str):
-                yield place + pointer(key), value
-            elif key not in {"const", "enum"}:
-                yield from _patterns(value, place + pointer(key))
-    elif isinstance(schema, list):
-        for at, item in enumerate(schema):
-            yield from _patterns(item, place + pointer(at))
 
 
 def _unknown_keywords(schema: object, place: str = "") -> Iterator[tuple[str, str]]:

@@ -215,7 +215,10 @@ class _Export:
         for slug in definition.actions.keys() - definition.event_actions.keys():
             findings.leave_out(slug, "/operator", "an action of operators has no counterpart")
         versions = self._versions()
-        requests = write_requests(definition, self._requests(fields), findings, versions)
+        asked = self._asked(fields)
+        requests = write_requests(
+            definition, self._requests(fields), findings, versions, frozenset(asked)
+        )
         if DESTINATION in self._faulty:
             reason = "a setting has a name that code cannot have"
             requests.refused |= dict.fromkeys(requests.names, reason)
@@ -260,7 +263,8 @@ class _Export:
             actions=metadata,
             presets=[_public_preset(*one, metadata) for one in presets],
         )
-        found |= self._tests(requests)
+        batched = {slug for slug, file in actions.items() if file.is_batched}
+        found |= self._tests(requests, batched)
         for module in self._all_modules():
             found[f"{module}.ts"] = _exported(definition, _module(module), by_hand=False)
         return dict(sorted(with_digests(found).items()))
@@ -324,13 +328,27 @@ class _Export:
             names.append(definition.authentication.test)
         if definition.deletion is not None:
             names += definition.deletion.perform.names
-        for one in fields.values():
-            names += [str(form["request"]) for form in one.choices.values() if "request" in form]
-        return names
+        return names + self._asked(fields)
+
+    def _asked(self, fields: Mapping[str, FieldSet]) -> list[str]:
+        """Return the names of the requests that give choices."""
+        return [
+            str(form["request"])
+            for one in fields.values()
+            for form in one.choices.values()
+            if "request" in form
+        ]
 
     def _action(self, slug: str, fields: FieldSet, requests: RequestFile) -> ActionFile:
         action = self._definition.actions[slug]
-        return write_action(self._definition, action, fields, requests, self._window(action))
+        file = write_action(self._definition, action, fields, requests, self._window(action))
+        if action.perform.request in requests.batched and not file.is_batched:
+            message = (
+                "only with a single event Segment shows the values that x-escape and x-wholeNumber"
+                " look at: it sends each event of this action by itself"
+            )
+            self._findings.leave_out(slug, "/perform/request", message)
+        return file
 
     def _window(self, action: ActionDefinition) -> Mapping[str, Any] | None:
         window = action.window
@@ -387,7 +405,7 @@ class _Export:
             preset = replace(preset, mapping={**preset.mapping, **more})
         return preset, is_default
 
-    def _tests(self, requests: RequestFile) -> Mapping[str, str]:
+    def _tests(self, requests: RequestFile, batched: set[str]) -> Mapping[str, str]:
         definition = self._definition
         actions = {
             slug: action.perform.request
@@ -405,7 +423,7 @@ class _Export:
         of_all = case_deliveries(
             self._subject,
             actions,
-            requests.batched,
+            batched,
             frozenset(missing_there(definition)),
             constants(definition),
         )

@@ -52,12 +52,17 @@ def _text(value: Any) -> str:
 _SECONDS_BELOW: Final = 1e11
 """Numbers that are smaller are seconds (up to the year 5138), others milliseconds (from 1973)."""
 
+_BEYOND: Final = 1e15
+"""More than the milliseconds of any year that there is a date of."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+# The ranges are here as well: which hours and offsets pass depends on the version of Python.
 _ISO: Final = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,20})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
+    r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:[.,]\d{1,20})?)?"
+    r"(?:Z|[+-]\d\d(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
 
@@ -71,7 +76,7 @@ def _microseconds(value: Any) -> int:
 
 
 def _of_number(value: float) -> int:
-    if not math.isfinite(as_double(value)):
+    if not abs(as_double(value)) < _BEYOND:  # nor NaN; its microseconds may be infinite
         raise ValueError
     factor = 1_000_000 if abs(value) < _SECONDS_BELOW else 1_000
     return round(value * factor)

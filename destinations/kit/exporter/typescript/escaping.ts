@@ -31,14 +31,33 @@ export function escaped<T extends object>(payload: T, bundle: object, escapes: E
     : (translated(payload, marks) as Record<string, unknown>)
   const found = { ...payload } as Record<string, unknown>
   for (const [name, table] of Object.entries(escapes)) {
-    if (name in payload && marked[name] !== undefined) {
+    const value = like(found[name], marked[name])
+    if (isMarked(value, marks)) {
       found[name] = translated(
-        marked[name],
+        value,
         new Map(characters.map((one) => [marks.get(one) as string, table[one] ?? one]))
       )
     }
   }
   return found as T
+}
+
+/** A marked value in the form that the framework gave to the field: a text, or a list. */
+function like(value: unknown, marked: unknown): unknown {
+  if (typeof value === 'string') {
+    return Array.isArray(marked) ? (marked[0] as unknown) : marked
+  }
+  if (!Array.isArray(value)) {
+    return value === undefined ? undefined : marked
+  }
+  const items: readonly unknown[] = Array.isArray(marked) ? marked : [marked]
+  return items.length === value.length ? items.map((item, at) => like(value[at], item)) : items
+}
+
+/** Whether a value has a character to escape; without one, the framework's own value stays. */
+function isMarked(value: unknown, marks: Map<string, string>): boolean {
+  const shown = JSON.stringify(value ?? null)
+  return [...marks.values()].some((mark) => shown.includes(mark))
 }
 
 function translated(value: unknown, table: Map<string, string>): unknown {

@@ -195,8 +195,6 @@ PLAIN: dict[str, dict[str, Any]] = {
             "type": "number",
             "choices": [{"label": "1", "value": 1}, {"label": "B", "value": 2}],
         },
-        "c": {"type": "boolean", "choices": [{"label": "true", "value": True}]},
-        "d": {"type": "boolean", "choices": [{"label": "True", "value": True}]},
         "e": {"type": "string", "multiple": True, "choices": [{"label": "Y", "value": "y"}]},
         "f": {"type": "string", "allowNull": True, "choices": [{"label": "Y", "value": "y"}]},
         "g": {"type": "string", "dynamic": True},

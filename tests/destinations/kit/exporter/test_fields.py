@@ -98,7 +98,33 @@ def test_what_is_said_and_what_is_checked(
     assert found.checks.get("a", {}).get("schema", {}) == checked
 
 
+def test_code_takes_the_values_of_booleans() -> None:
+    """Segment's choices are texts and numbers: an enum of booleans is checked, and not shown."""
+    found, findings = _exported({"type": "boolean", "enum": [True]})
+    assert findings.refused == []
+    assert "choices" not in found.fields["a"]
+    assert found.checks["a"]["schema"] == {"enum": [True]}
+
+
+def test_a_field_with_another_value_is_not_required() -> None:
+    """The framework would refuse the event before the code puts the value there."""
+    schema = {"type": "object", "required": ["a"], "properties": {"a": OTHERWISE}}
+    found = action_fields(schema, "", (), _findings())
+    assert "required" not in found.fields["a"]
+    assert found.checks["a"]["otherwise"] == "none"
+
+
+OTHERWISE: dict[str, Any] = {
+    "type": "string",
+    "x-otherwise": "none",
+    "x-requiredWhen": {"conditions": [{"field": "a", "operator": "is", "value": "b"}]},
+}
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"type": "string", "pattern": r"(a)\1"}, "/pattern"),
+    ({"type": "object", "default": {"__proto__": 1}}, "/default/__proto__"),
+    ({"type": "array", "items": {"type": "string", "pattern": "a++"}}, "/items/pattern"),
+    ({"type": "string", "x-refuse": [{"pattern": "a++", "message": "M"}]}, "/x-refuse/0/pattern"),
     ({"type": ["string", "integer"]}, "/type"),
     ({"type": "string", "uniqueItems": True}, "/uniqueItems"),
     ({"type": "number", "multipleOf": 5}, "/multipleOf"),

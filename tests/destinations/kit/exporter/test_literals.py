@@ -207,3 +207,13 @@ def test_folders(name: str, taken: list[str], expected: str) -> None:
 def test_keys(key: str, expected: str) -> None:
     """Keys have quotes where they need them; that of the prototype is a key like others."""
     assert member(key) == expected
+
+
+def test_deep_values_take_no_longer_than_they_are() -> None:
+    """Each level is measured once, so 64 of them, the most that a body may have, are nothing."""
+    value: Any = "x"
+    for _ in range(64):
+        value = {"a": [value]}
+    written = literal(value)
+    assert written.count("a: [") == 64
+    assert written.splitlines()[0] == "{"

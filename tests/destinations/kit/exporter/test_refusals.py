@@ -229,7 +229,63 @@ def _failures(**more: Any) -> Change:
 
 SEND: Final = "/requests/sendEvent"
 NAME: Final = "/fields/properties/name"
+
+
+def _choices(key: str) -> Change:
+    """Return a change that adds a field whose choices a request gives page by page."""
+
+    def change(one: Definition) -> None:
+        one.destination["requests"]["lists"] = {
+            "description": "Lists.",
+            "idempotent": True,
+            "rest": {"method": "GET", "path": ["lists"], "query": {"page": {"@path": "$.page"}}},
+        }
+        one.action["fields"]["properties"][key] = {
+            "title": key,
+            "description": "D.",
+            "type": "string",
+            "x-choices": {
+                "request": "lists",
+                "items": {"@path": "$.answer.items"},
+                "value": {"@path": "$.id"},
+                "next": {"@path": "$.answer.next"},
+            },
+        }
+
+    return change
+
+
+def _key_in_query(one: Definition) -> None:
+    one.destination["transport"]["auth"] = {"apiKey": {"setting": "apiKey", "query": "key"}}
+    one.rest["query"] = {"@merge": {"objects": [{"a": "1"}, {"b": "2"}], "direction": "right"}}
+    one.cases.clear()
+
+
 REFUSED: Final[Mapping[str, Refused]] = {
+    "a header beyond Latin-1": Refused(
+        _rest(headers={"X-Name": "\u017c"}),
+        "destination",
+        f"{SEND}/rest/headers/X-Name",
+        "one line of Latin-1",
+    ),
+    "a header that is no name": Refused(
+        _rest(headers={"@path": "$.payload.name"}),
+        "destination",
+        f"{SEND}/rest/headers/@path",
+        "no header of this name",
+    ),
+    "a key beside a computed query": Refused(
+        _key_in_query, "destination", f"{SEND}/rest/query", "a query that a directive makes"
+    ),
+    "a name that is a prototype": Refused(
+        _rest(json={"a": {"__proto__": 1}}),
+        "destination",
+        f"{SEND}/rest/json/a/__proto__",
+        "loses the name __proto__",
+    ),
+    "choices of a name with a dot": Refused(
+        _choices("a.b"), "track", "/fields/properties/a.b/x-choices", "names without dots"
+    ),
     "steps": Refused(_steps, "track", "/perform/steps", "steps have no counterpart"),
     "reconcile": Refused(_reconcile, "destination", f"{SEND}/reconcile", "reconcile"),
     "settle": Refused(
@@ -457,7 +513,7 @@ REFUSED: Final[Mapping[str, Refused]] = {
         _rule(status=400, message="(?P<word>a)++b"),
         "destination",
         "/errorRules/1/when/message",
-        "an expression that JavaScript does not know",
+        "put what is repeated in a group",
     ),
     "a name of all objects": Refused(
         _named("toString"), "track", "/fields/properties/toString", "every object of JavaScript"
@@ -658,6 +714,31 @@ def test_code_of_a_plugin() -> None:
     assert issue.line is not None
     assert "generator:" in text.splitlines()[issue.line - 1]
     assert ("track.yaml", "/unmapped") in found
+
+
+def test_pages_of_choices(tmp_path: Path) -> None:
+    """A request that gives choices may read the page, which other requests have not."""
+    definition = Definition()
+    _choices("list")(definition)
+    exported = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out")
+    assert "page: { '@path': '$.page' }" in exported.files["requests.ts"]
+    assert "next: { '@path': '$.answer.next' }" in exported.files["track/index.ts"]
+
+
+def test_whole_numbers_are_seen_before_they_are_converted(tmp_path: Path) -> None:
+    """The framework shows the event of a single payload only, so the action sends no batches."""
+    definition = Definition()
+    definition.request["batch"] = {"size": 10}
+    whole = {"title": "Q", "description": "D.", "type": "integer", "x-wholeNumber": True}
+    definition.action["fields"]["properties"]["q"] = whole
+    definition.cases.clear()
+    exported = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out")
+    (issue,) = exported.left_out
+    assert issue.path == "/perform/request"
+    assert "each event of this action by itself" in issue.message
+    action = exported.files["track/index.ts"]
+    assert "wholeNumbers(payload, bundle, WHOLE_NUMBERS)" in action
+    assert "performBatch" not in action
 
 
 def test_all_at_once(tmp_path: Path) -> None:
