@@ -16,7 +16,7 @@ from destinations.clock import frozen_at
 from destinations.definition import Preset
 from destinations.errors import DestinationsError, ResolveError
 from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
-from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
+from destinations.kit.exporter.literals import is_identifier, line_comment, literal, text
 from destinations.kit.exporter.requests import can_repeat
 from destinations.kit.testing.case import ABSENT, Case, Interaction, RecordedRequest
 from destinations.kit.testing.replaying import clock_seconds
@@ -317,14 +317,17 @@ def _test(delivery: CaseDelivery, at: int, count: int) -> str:
         "events": list(delivery.events),
         "now": delivery.clock,
     }
-    call = (
-        f"deliver(\n  definition,\n  {literal(given, 2, 200)},\n"
-        f"  {literal([_interaction(one) for one in delivery.interactions], 2, 2)}\n)"
+    interactions = [_interaction(one) for one in delivery.interactions]
+    return (
+        f"  it({text(name)}, async () => {{\n"
+        "    const verdicts = await deliver(\n"
+        "      definition,\n"
+        f"      {literal(given, 6, 200)},\n"
+        f"      {literal(interactions, 6, 6)}\n"
+        "    )\n"
+        f"    expect(verdicts).toEqual({literal(list(delivery.verdicts), 4, 30)})\n"
+        "  })\n"
     )
-    verdicts = literal(list(delivery.verdicts))
-    body = f"const verdicts = await {call}\nexpect(verdicts).toEqual({verdicts})"
-    inner = literal(Code(body), 4)
-    return f"  it({text(name)}, async () => {{\n    {inner}\n  }})\n"
 
 
 def _interaction(one: Interaction) -> Mapping[str, Any]:

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: cases.test.ts 6f3e26d53c4fd2a0
+// Digests: cases.test.ts 876330299eaa895a
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 
@@ -17,7 +17,11 @@ describe('europe', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -82,7 +86,11 @@ describe('import-events', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -167,7 +175,11 @@ describe('not-sent', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -180,7 +192,9 @@ describe('not-sent', () => {
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' }
         },
-        events: [{ type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }],
+        events: [
+          { type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }
+        ],
         now: '2026-01-15T12:00:00Z'
       },
       []
@@ -200,7 +214,11 @@ describe('one-of-them-is-faulty', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -293,7 +311,11 @@ describe('profile-refused', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' }
+        },
         events: [
           {
             type: 'identify',
@@ -333,7 +355,11 @@ describe('set-a-profile', () => {
       {
         action: 'setProfile',
         settings: { region: 'us', projectToken: 'placeholder-projectToken' },
-        mapping: { distinct_id: { '@path': '$.userId' }, ip: { '@path': '$.context.ip' }, traits: { '@path': '$.traits' } },
+        mapping: {
+          distinct_id: { '@path': '$.userId' },
+          ip: { '@path': '$.context.ip' },
+          traits: { '@path': '$.traits' }
+        },
         events: [
           {
             type: 'identify',
@@ -382,7 +408,11 @@ describe('too-many-requests', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -448,7 +478,11 @@ describe('too-many-requests', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -513,7 +547,11 @@ describe('wrong-token', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
