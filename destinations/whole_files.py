@@ -96,7 +96,7 @@ def is_interrupted(folder: Path) -> bool:
 
 
 def roll_back(folder: Path) -> None:
-    """Undo what killed processes left half done in a folder, and clear what they left.
+    """Take back what killed processes left half done in a folder, and clear what they left.
 
     A file that somebody changed since then stays. Raises `OSError`, with EBUSY while another
     process writes into the folder.
@@ -136,7 +136,7 @@ def _clear(left: Path) -> None:
 
 
 def _roll_back(target: Path) -> None:
-    """Undo what is half done in a folder that is locked: whoever began it is gone."""
+    """Take back what is half done in a folder that is locked: whoever began it is gone."""
     for left in _left_within(target):
         try:
             journal = json.loads((left / _JOURNAL).read_bytes())

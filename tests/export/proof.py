@@ -13,14 +13,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from destinations.kit.exporter import Exported, export_segment
 from destinations.kit.exporter.case_tests import ALL, TOKEN, CaseDelivery
 from destinations.kit.exporter.events import event_fields
-from destinations.kit.testing.subject import subject_in
+from destinations.kit.testing.case import Case
+from destinations.kit.testing.replaying import replay
+from destinations.kit.testing.subject import Subject, subject_in
 
 __all__ = ["WITH_STEPS", "Row", "as_json", "examine", "prove", "table"]
 
@@ -95,11 +97,18 @@ def examine(
     return list(rows.values())
 
 
+def _requests_of_events(subject: Subject, case: Case) -> int:
+    """Return how many requests a case makes for its events; nobody asks for usage at Segment."""
+    if not case.usage:
+        return len(case.interactions)
+    return replay(subject, replace(case, usage=())).requests
+
+
 def _row(name: str, source: Path, exported: Exported) -> Row:
     deliveries = exported.deliveries
     cases = subject_in(source).cases()
     made = sum(one.recorded for one in deliveries)
-    left = sum(len(one.interactions) for one in cases) - made
+    left = sum(_requests_of_events(subject_in(source), one) for one in cases) - made
     exported_cases = len({one.case for one in deliveries if one.action != TOKEN})
     tokens = sum(len(one.interactions) for one in deliveries) - made
     row = Row(name, len(cases), exported_cases, made, left, tokens, 0, len(exported.refused))

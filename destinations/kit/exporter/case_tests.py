@@ -20,7 +20,7 @@ from destinations.http import Answer, CompiledRequest, Failure, HttpRequest
 from destinations.http.answer import HttpResponse
 from destinations.http.envelope import setting_text
 from destinations.kit.exporter.events import event_fields
-from destinations.kit.exporter.literals import Code, is_identifier, line_comment, literal, text
+from destinations.kit.exporter.literals import is_identifier, line_comment, literal, text
 from destinations.kit.exporter.requests import can_repeat
 from destinations.kit.testing.case import (
     ABSENT,
@@ -475,14 +475,17 @@ def _test(delivery: CaseDelivery, at: int, count: int) -> str:
     }
     if delivery.auth:
         given["auth"] = delivery.auth
-    call = (
-        f"deliver(\n  definition,\n  {literal(given, 2, 200)},\n"
-        f"  {literal([_interaction(one) for one in delivery.interactions], 2, 2)}\n)"
+    interactions = [_interaction(one) for one in delivery.interactions]
+    return (
+        f"  it({text(name)}, async () => {{\n"
+        "    const verdicts = await deliver(\n"
+        "      definition,\n"
+        f"      {literal(given, 6, 200)},\n"
+        f"      {literal(interactions, 6, 6)}\n"
+        "    )\n"
+        f"    expect(verdicts).toEqual({literal(list(delivery.verdicts), 4, 30)})\n"
+        "  })\n"
     )
-    verdicts = literal(list(delivery.verdicts))
-    body = f"const verdicts = await {call}\nexpect(verdicts).toEqual({verdicts})"
-    inner = literal(Code(body), 4)
-    return f"  it({text(name)}, async () => {{\n    {inner}\n  }})\n"
 
 
 def _interaction(one: Interaction) -> Mapping[str, Any]:

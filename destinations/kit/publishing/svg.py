@@ -244,7 +244,7 @@ class _Reader:
 
 
 class _References:
-    """What the elements with an id show, by references to others: a few lines may show billions."""
+    """Counts what elements show, by references to others: a few lines may show billions."""
 
     def __init__(self) -> None:
         self._open: list[str | None] = []

@@ -1,11 +1,12 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: checks.ts 0349373f635de823
+// Digests: checks.ts 19d386dae5f58297
 /**
  * Checks payloads for what the fields of an action cannot say.
  *
  * This file is the same for every destination; what is special to this one stands in the actions.
  */
-import { PayloadValidationError } from '@segment/actions-core'
+import { PayloadValidationError, transform } from '@segment/actions-core'
+import type { JSONLikeObject } from '@segment/actions-core'
 import { expression, fits } from './schemas'
 import type { Schema } from './schemas'
 
@@ -42,6 +43,29 @@ export function checks(fields: Record<string, FieldCheck>): (payload: object) =>
     return found
   }
 }
+
+/**
+ * The payload, whose whole numbers must come as such: a blank was not meant as 0, nor true as 1.
+ *
+ * Segment's framework turns them into numbers before; the event and its mapping have what they were.
+ */
+export function wholeNumbers<T extends object>(payload: T, bundle: object, names: readonly string[]): T {
+  const { rawData, rawMapping } = bundle as { rawData?: object; rawMapping?: object }
+  if (rawData === undefined || rawMapping === undefined) {
+    throw new PayloadValidationError(`The values of ${names.join(', ')} cannot be seen before they are converted.`)
+  }
+  const raw = transform(rawMapping as JSONLikeObject, rawData as Record<string, unknown>) as Record<string, unknown>
+  for (const name of names) {
+    const value = raw[name]
+    const isWhole = typeof value === 'string' ? WHOLE.test(value) : typeof value === 'number'
+    if (value !== undefined && !(isWhole && Number.isSafeInteger(Number(value)))) {
+      throw new PayloadValidationError(`${name} must be a whole number.`)
+    }
+  }
+  return payload
+}
+
+const WHOLE = /^\s*[+-]?\d+\s*$/
 
 function faultOf(value: unknown, check: FieldCheck): string {
   if (check.isWholeNumber && !Number.isInteger(value)) {

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: conversions.ts e41bc503a23f3e5c
+// Digests: conversions.ts 514140b630b8dc61
 /**
  * Converts values that the mapping kit has no directive for.
  *
@@ -55,25 +55,27 @@ const CONVERSIONS: Record<Conversion, (value: unknown) => unknown> = {
   number,
   integer: (value) => {
     const found = number(value)
-    return Number.isInteger(found) ? found : undefined
+    return Number.isSafeInteger(found) ? found : undefined
   },
   text: (value) =>
     typeof value === 'string' || typeof value === 'boolean' ? String(value) : ofText(number(value), String),
   lower: (value) => textOf(value, (text) => text.toLowerCase()),
   upper: (value) => textOf(value, (text) => text.toUpperCase()),
   trim: (value) => textOf(value, (text) => text.trim()),
-  digits: (value) => textOf(value, (text) => text.replace(/[^0-9]/g, '')),
+  digits: (value) => textOf(value, digits),
   sha256: (value) =>
-    textOf(value, (text) =>
+    textOf(whole(value), (text) =>
       text === '' || /^[0-9a-fA-F]{64}$/.test(text) ? text : createHash('sha256').update(text).digest('hex')
     ),
-  uuid: (value) => textOf(value, (text) => (text === '' || UUID.test(text) ? text : uuidOf(text)))
+  uuid: (value) => textOf(whole(value), (text) => (text === '' || UUID.test(text) ? text : uuidOf(text)))
 }
 
-const ISO = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,20})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$/
-const FIRST = Date.parse('0001-01-01T00:00:00Z')
-const LAST = Date.parse('9999-12-31T23:59:59.999Z')
+const ISO =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,20}))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$/
 const UUID = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
+/** The years 1 to 9999. */
+const FIRST = -62135596800000
+const LAST = 253402300799999
 
 /** A time, from ISO 8601, seconds (below 1e11) or milliseconds since 1970; text without a zone is UTC. */
 export function milliseconds(value: unknown): number | undefined {
@@ -87,28 +89,40 @@ function microseconds(value: unknown): number | undefined {
 
 /** The milliseconds of a time, and the microseconds beyond them. */
 function timeOf(value: unknown): [number, number] | undefined {
-  let time: [number, number] = [NaN, 0]
-  if (typeof value === 'number') {
-    const all = Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3))
-    time = [Math.floor(all / 1e3), all - Math.floor(all / 1e3) * 1e3]
-  } else if (typeof value === 'string' && ISO.test(value) && isDay(value)) {
-    const text = value.replace(' ', 'T').replace(',', '.')
-    const zoned = /T.*(Z|[+-]\d\d(:?\d\d)?)$/.test(text) ? text.replace(/([+-]\d\d)(\d\d)?$/, zone) : text
-    const isLocal = zoned === text && /T/.test(text) && !/(Z|[+-]\d\d:\d\d)$/.test(text)
-    const beyond = /\.\d{3}(\d{1,3})/.exec(text)?.[1] ?? ''
-    time = [Date.parse(isLocal ? `${text}Z` : zoned), Number(beyond.padEnd(3, '0'))]
+  const time = typeof value === 'number' ? ofNumber(value) : typeof value === 'string' ? ofIso(value) : undefined
+  return time !== undefined && time[0] >= FIRST && time[0] <= LAST ? time : undefined
+}
+
+/** A number is rounded to microseconds. */
+function ofNumber(value: number): [number, number] {
+  if (Math.abs(value) >= 1e11 && Number.isInteger(value)) {
+    return [value, 0]
   }
-  return time[0] >= FIRST && time[0] <= LAST ? time : undefined
+  const micros = Math.round(value * (Math.abs(value) < 1e11 ? 1e6 : 1e3))
+  const found = Math.floor(micros / 1e3)
+  // The quotient of a large number may be rounded up to a whole one.
+  const millis = micros % 1e3 !== 0 && found * 1e3 > micros ? found - 1 : found
+  return [millis, micros - millis * 1e3]
 }
 
-/** Whether a month has the day, as JavaScript goes on to the next one. */
-function isDay(text: string): boolean {
-  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
-  return !Number.isNaN(day.getTime()) && day.getUTCDate() === Number(text.slice(8, 10))
-}
-
-function zone(_: string, hours: string, minutes: string | undefined): string {
-  return `${hours}:${minutes ?? '00'}`
+/** A date that exists, at an hour that exists; Date.parse takes others, too. */
+function ofIso(value: string): [number, number] | undefined {
+  const found = ISO.exec(value)
+  if (found === null) {
+    return undefined
+  }
+  const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0))
+  const [fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = found.slice(7)
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  const isThere = year > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
+  if (!isThere || hour > 23 || minute > 59 || second > 59 || Number(zoneHours) > 23 || Number(zoneMinutes) > 59) {
+    return undefined
+  }
+  const zone = (sign === '-' ? -1 : 1) * (Number(zoneHours) * 60 + Number(zoneMinutes))
+  const ofDay = ((hour * 60 + minute - zone) * 60 + second) * 1000
+  const beyond = fraction.padEnd(6, '0')
+  return [date.getTime() + ofDay + Number(beyond.slice(0, 3)), Number(beyond.slice(3, 6))]
 }
 
 function number(value: unknown): number | undefined {
@@ -119,7 +133,8 @@ function number(value: unknown): number | undefined {
     return undefined
   }
   const found = Number(value)
-  return Number.isFinite(found) ? found : undefined
+  const isLost = found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
+  return Number.isFinite(found) && !isLost ? found : undefined
 }
 
 function textOf(value: unknown, change: (text: string) => string): string | undefined {
@@ -129,6 +144,29 @@ function textOf(value: unknown, change: (text: string) => string): string | unde
 function ofText<T>(value: T | undefined, change: (value: T) => string): string | undefined {
   return value === undefined ? undefined : change(value)
 }
+
+/** A text of whole characters: half of one has no bytes. */
+function whole(value: unknown): unknown {
+  return typeof value === 'string' && /\p{Surrogate}/u.test(value) ? undefined : value
+}
+
+/** The digits of a text, those of other scripts as 0 to 9. */
+function digits(text: string): string {
+  return [...text]
+    .filter((one) => DIGIT.test(one))
+    .map((one) => {
+      const code = one.codePointAt(0) as number
+      let zero = code
+      // Digits stand in runs of ten, from 0 on.
+      while (DIGIT.test(String.fromCodePoint(zero - 1))) {
+        zero -= 1
+      }
+      return String((code - zero) % 10)
+    })
+    .join('')
+}
+
+const DIGIT = /^\p{Nd}$/u
 
 /** The UUID of a text: version 5 of RFC 9562, in the namespace of OIDs. */
 function uuidOf(text: string): string {

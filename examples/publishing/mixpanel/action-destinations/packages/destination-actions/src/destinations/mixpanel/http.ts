@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: http.ts b77d1fc5d6e6c333
+// Digests: http.ts 2d312ae66e3f7179
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *
@@ -98,7 +98,7 @@ export interface PartnerRequest {
   hasFixedUrl: boolean
   /** What its mappings read besides, such as conversions; each may read those before it. */
   computed?: ReadonlyArray<(context: Context) => unknown>
-  headers?: Mapping
+  headers?: Record<string, Mapping>
   /** The text of the query, encoded. */
   query?: (context: Context) => string
   json?: Mapping
@@ -195,8 +195,8 @@ export async function exchange(
   const { settings } = first
   const headers = allHeaders(one, first, parts[0].key)
   const body = bodyOf(one, parts, settings)
-  if (body === undefined) {
-    delete headers['content-type']
+  if (body === undefined && (one.json !== undefined || one.text !== undefined)) {
+    headers['content-type'] = NO_HEADER // there is nothing that it would describe
   }
   Object.assign(headers, one.sign?.(body ?? '', settings))
   if (body !== undefined && one.isCompressed) {
@@ -290,7 +290,7 @@ export function below(base: string, ...path: readonly string[]): string {
 /** The part of one event in the request: its JSON, null where it has none, or its text, and its key for a header. */
 export interface Part {
   item: unknown
-  lines: string
+  lines?: string
   key?: string
 }
 
@@ -311,7 +311,11 @@ export function partOf(one: PartnerRequest, context: Context): Part {
     return { item: null, lines: one.form(context), key }
   }
   if (one.text !== undefined) {
-    return { item: null, lines: text(resolve(one.text, context)), key }
+    const value = resolve(one.text, context) ?? undefined
+    if (typeof value === 'object') {
+      throw new PayloadValidationError('The body must be text, not a list or an object.')
+    }
+    return { item: null, lines: value === undefined ? undefined : text(value), key }
   }
   const item = one.json === undefined ? null : resolve(one.json, context) ?? null
   const field = one.idempotencyKey?.field
@@ -327,7 +331,7 @@ function withKey(item: unknown, field: string, key: string): object {
 
 function bodyOf(one: PartnerRequest, parts: readonly Part[], settings: unknown): string | undefined {
   if (one.ndjson !== undefined || one.form !== undefined || one.text !== undefined) {
-    return parts.map((part) => part.lines).join('')
+    return parts[0].lines === undefined ? undefined : parts.map((part) => part.lines).join('')
   }
   if (one.json === undefined) {
     return undefined
@@ -340,13 +344,15 @@ function bodyOf(one: PartnerRequest, parts: readonly Part[], settings: unknown):
   return JSON.stringify(one.batch.json === undefined ? items : resolve(one.batch.json, { items, settings }))
 }
 
-/** Headers by a mapping, without null and undefined ones. */
-export function headersOf(mapping: Mapping, context: object): Record<string, string> {
+/** The value by which Segment's client takes out a header, also one that all requests have. */
+const NO_HEADER = 'undefined'
+
+/** Headers by a mapping; null and undefined ones take out those of all requests. */
+export function headersOf(mapping: Record<string, Mapping>, context: object): Record<string, string> {
   const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(resolve(mapping, context) as Record<string, unknown>)) {
-    if (value !== null) {
-      headers[name.toLowerCase()] = text(value).trim()
-    }
+  for (const [name, one] of Object.entries(mapping)) {
+    const value = resolve(one, context)
+    headers[name.toLowerCase()] = value === null || value === undefined ? NO_HEADER : headerText(name, text(value))
   }
   return headers
 }
@@ -368,6 +374,17 @@ export function basic(user: unknown, password?: unknown): Record<string, string>
   }
   const pair = Buffer.from(`${name}:${text(password)}`).toString('base64')
   return name === '' ? {} : { authorization: `Basic ${pair}` }
+}
+
+function headerText(name: string, value: string): string {
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    throw new PayloadValidationError(`The header ${name} must be one line of text in Latin-1.`)
+  }
+  const found = value.replace(/^[ \t]+|[ \t]+$/g, '')
+  if (found === NO_HEADER) {
+    throw new PayloadValidationError(`The header ${name} would be left out, as its text is ${NO_HEADER}.`)
+  }
+  return found
 }
 
 function allHeaders(one: PartnerRequest, context: Context, key: string | undefined): Record<string, string> {
@@ -471,12 +488,13 @@ function unexpected(one: PartnerRequest, answer: unknown, status: number): Failu
 
 function whole(one: PartnerRequest, response: ModifiedResponse, answer: unknown, count: number): Failure {
   const { status } = response
-  const message = reasonOf(answer) || response.content.trim().slice(0, 1000)
+  const message = errorText(response, answer)
   const failure = failureOf(one, { status, message, body: answer }) ?? byStatus(one, status, message)
   const isRefused = one.batch?.isAllOrNothing === true && status >= 400 && status < 500 && failure.kind !== 'timeout'
   const isUnread = [307, 308, 413].includes(status)
   return {
     ...failure,
+    message: failure.message.slice(0, 1000),
     isThere: failure.isThere === true && count === 1,
     nothingApplied: failure.nothingApplied || isRefused || isUnread
   }
@@ -537,7 +555,7 @@ export function byStatus(one: PartnerRequest, status: number, message: string): 
 /** The message of an error, from the places where partners write it. */
 function reasonOf(answer: unknown): string {
   if (typeof answer === 'string') {
-    return answer.replace(/\s+/g, ' ').trim()
+    return oneLine(answer)
   }
   if (Array.isArray(answer)) {
     return reasonOf(answer[0])
@@ -548,8 +566,26 @@ function reasonOf(answer: unknown): string {
   const members = answer as Record<string, unknown>
   const inner = ['error', 'errors', 'meta'].map((key) => reasonOf(members[key]))
   const own = ['message', 'reason', 'detail', 'title'].map((key) => members[key])
-  const found = [...inner, ...own].find((one) => typeof one === 'string' && one.trim() !== '')
-  return text(found).replace(/\s+/g, ' ').trim()
+  const found = [...inner, ...own].find((one) => typeof one === 'string' && oneLine(one) !== '')
+  return typeof found === 'string' ? oneLine(found) : ''
+}
+
+/** The partner's reason on one line: its message, else the text of the answer. */
+function errorText(response: ModifiedResponse, answer: unknown): string {
+  const location = response.headers.get('location')
+  if (response.status < 400 && location) {
+    const [, origin = '', path, query] = LOCATION.exec(location) as RegExpExecArray
+    return `redirected to ${origin}${path}${query ? '?***' : ''}; redirects are not followed`
+  }
+  return reasonOf(answer) || oneLine(response.content.replace(/^\uFEFF/, ''))
+}
+
+/** The place of a redirect without what may be secret: the user and the query. */
+const LOCATION = /^(?:((?:[a-z][a-z0-9+.-]*:)?\/\/)(?:[^/?#]*@)?)?([^?#]*)(\?[^#]+)?/i
+
+function oneLine(value: string): string {
+  const words = value.slice(0, 65536).split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
+  return words.filter((one) => one !== '').join(' ')
 }
 
 // -- errors ------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: parameters.ts 9398e5c705cad7fd
+// Digests: parameters.ts f54e9a122b133c0b
 /**
  * Writes the parameters of queries and forms.
  *
@@ -15,7 +15,10 @@ export type ArrayFormat = 'repeat' | 'brackets' | 'comma' | 'json'
 /** What writes a mapping as parameters, without null and undefined values. */
 export function parameters(mapping: Mapping, format?: ArrayFormat): (context: Context) => string {
   return (context) => {
-    const values = (resolve(mapping, context) ?? {}) as object
+    const values = resolve(mapping, context)
+    if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+      return ''
+    }
     const pairs = Object.entries(values).flatMap(([name, value]) => pairsOf(name, value, format))
     return new URLSearchParams(pairs).toString()
   }
@@ -32,7 +35,7 @@ function pairsOf(name: string, value: unknown, format: ArrayFormat | undefined):
     return [[name, JSON.stringify(value)]]
   }
   if (format === 'brackets') {
-    return bracketed(name, value)
+    return bracketed(name, value, DEEPEST)
   }
   const items = Array.isArray(value) ? value.filter((item) => item !== null && item !== undefined) : undefined
   if (format === undefined || items === undefined || items.some((item) => typeof item === 'object')) {
@@ -47,7 +50,13 @@ function pairsOf(name: string, value: unknown, format: ArrayFormat | undefined):
   return items.length === 0 ? [] : [[name, items.join(',')]]
 }
 
-function bracketed(name: string, value: unknown): string[][] {
+/** The most levels of objects and lists in one parameter. */
+const DEEPEST = 100
+
+function bracketed(name: string, value: unknown, levels: number): string[][] {
+  if (levels === 0) {
+    throw new PayloadValidationError(`The parameter ${name.split('[')[0]} is nested too deeply.`)
+  }
   if (value === null || value === undefined) {
     return []
   }
@@ -55,8 +64,8 @@ function bracketed(name: string, value: unknown): string[][] {
     return [[name, String(value)]]
   }
   if (!Array.isArray(value)) {
-    return Object.entries(value).flatMap(([key, item]) => bracketed(`${name}[${key}]`, item))
+    return Object.entries(value).flatMap(([key, item]) => bracketed(`${name}[${key}]`, item, levels - 1))
   }
   const nests = value.some((item) => typeof item === 'object')
-  return value.flatMap((item, at) => bracketed(`${name}[${nests ? at : ''}]`, item))
+  return value.flatMap((item, at) => bracketed(`${name}[${nests ? at : ''}]`, item, levels - 1))
 }

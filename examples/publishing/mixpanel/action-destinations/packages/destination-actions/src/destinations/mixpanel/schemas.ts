@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: schemas.ts c41fd3aa8bafe18f
+// Digests: schemas.ts 7dc7de04a6fecdfd
 /**
  * Tests answers with JSON Schemas.
  *
@@ -43,8 +43,8 @@ function test(schema: Schema | boolean, value: unknown): boolean {
   const types = typeof schema.type === 'string' ? [schema.type] : schema.type
   return (
     (types === undefined || types.some((type) => isOfType(type, value))) &&
-    (!('const' in schema) || isDeepStrictEqual(value, schema.const)) &&
-    (schema.enum === undefined || schema.enum.some((one) => isDeepStrictEqual(value, one))) &&
+    (!has(schema, 'const') || isSame(value, schema.const)) &&
+    (schema.enum === undefined || schema.enum.some((one) => isSame(value, one))) &&
     (schema.allOf ?? []).every((one) => test(one, value)) &&
     (schema.anyOf === undefined || schema.anyOf.some((one) => test(one, value))) &&
     (schema.oneOf === undefined || schema.oneOf.filter((one) => test(one, value)).length === 1) &&
@@ -54,6 +54,26 @@ function test(schema: Schema | boolean, value: unknown): boolean {
     testText(schema, value) &&
     testNumber(schema, value)
   )
+}
+
+/** Whether an object has a member of its own: names such as constructor are there without. */
+function has(members: object, key: string): boolean {
+  return Object.prototype.hasOwnProperty.call(members, key)
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(withoutSign(one), withoutSign(other))
+}
+
+/** A value of JSON with 0 for -0, which are one number. */
+function withoutSign(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(withoutSign)
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withoutSign(one)]))
+  }
+  return value === 0 ? 0 : value
 }
 
 function isOfType(type: string, value: unknown): boolean {
@@ -77,10 +97,10 @@ function testObject(schema: Schema, value: unknown): boolean {
   }
   const members = value as Record<string, unknown>
   const known = schema.properties ?? {}
-  const others = Object.keys(members).filter((key) => !(key in known))
+  const others = Object.keys(members).filter((key) => !has(known, key))
   return (
-    (schema.required ?? []).every((key) => key in members) &&
-    Object.entries(known).every(([key, one]) => !(key in members) || test(one, members[key])) &&
+    (schema.required ?? []).every((key) => has(members, key)) &&
+    Object.entries(known).every(([key, one]) => !has(members, key) || test(one, members[key])) &&
     others.every((key) => test(schema.additionalProperties ?? true, members[key]))
   )
 }

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: cases.test.ts 740fbaa44662ca06
+// Digests: cases.test.ts 919ada75973830f4
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 
@@ -17,7 +17,11 @@ describe('europe', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -83,7 +87,11 @@ describe('import-events', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -169,7 +177,11 @@ describe('not-sent', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -183,7 +195,9 @@ describe('not-sent', () => {
           properties: { '@path': '$.properties' },
           event_userId: { '@path': '$.userId' }
         },
-        events: [{ type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }],
+        events: [
+          { type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }
+        ],
         now: '2026-01-15T12:00:00Z'
       },
       []
@@ -200,7 +214,11 @@ describe('not-sent', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -243,7 +261,13 @@ describe('not-sent', () => {
           ]
         },
         events: [
-          { type: 'page', name: 'Pricing', userId: 'user_0001', messageId: 'm-3', timestamp: '2026-01-15T12:00:00.000Z' }
+          {
+            type: 'page',
+            name: 'Pricing',
+            userId: 'user_0001',
+            messageId: 'm-3',
+            timestamp: '2026-01-15T12:00:00.000Z'
+          }
         ],
         now: '2026-01-15T12:00:00Z'
       },
@@ -264,7 +288,11 @@ describe('one-of-them-is-faulty', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -636,7 +664,11 @@ describe('too-many-requests', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -703,7 +735,11 @@ describe('too-many-requests', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
@@ -769,7 +805,11 @@ describe('wrong-token', () => {
         mapping: {
           event: { '@path': '$.event' },
           distinct_id: {
-            '@if': { exists: { '@path': '$.userId' }, then: { '@path': '$.userId' }, else: { '@path': '$.anonymousId' } }
+            '@if': {
+              exists: { '@path': '$.userId' },
+              then: { '@path': '$.userId' },
+              else: { '@path': '$.anonymousId' }
+            }
           },
           insert_id: { '@path': '$.messageId' },
           time: {
