@@ -10,7 +10,7 @@ from typing import Any
 from destinations.definition import ActionDefinition, DestinationDefinition
 from destinations.kit.exporter.events import event_fields
 from destinations.kit.exporter.fields import FieldSet
-from destinations.kit.exporter.literals import Code, literal, throwing
+from destinations.kit.exporter.literals import WIDTH, Code, literal, throwing
 from destinations.kit.exporter.requests import RequestFile
 
 __all__ = ["ActionFile", "batch_fields", "write_action"]
@@ -165,15 +165,16 @@ class _Writer:
         self._import("http", "send")
         self._import("requests", constant)
         value = self._checked("payload")
+        parts = ["request", constant, "settings", value]
+        sent = f"send({', '.join(parts)})"
+        if len("    return ") + len(sent) > WIDTH:
+            sent = "send(\n    " + ",\n    ".join(parts) + "\n  )"
         if self._needs_event:
             return Code(
                 "(request, bundle) => {\n  const { payload, settings } = bundle\n"
-                f"  return send(request, {constant}, settings, {value})\n}}"
+                f"  return {sent}\n}}"
             )
-        return Code(
-            "(request, { payload, settings }) => {\n"
-            f"  return send(request, {constant}, settings, {value})\n}}"
-        )
+        return Code(f"(request, {{ payload, settings }}) => {{\n  return {sent}\n}}")
 
     def _checked(self, value: str) -> str:
         if self._given.whole_numbers:

@@ -578,7 +578,10 @@ class _Writer:
             self._refuse(place, str(error))
         rest = pattern.removeprefix("(?i)")
         flags = "u" if rest == pattern else "iu"
-        return f"new RegExp({text(rest)}, {text(flags)})"
+        flat = f"new RegExp({text(rest)}, {text(flags)})"
+        if len("    message: ,") + len(flat) <= WIDTH:
+            return flat
+        return f"new RegExp(\n  {text(rest)},\n  {text(flags)}\n)"
 
     def _errors(self, request: RequestDefinition, place: str) -> Any:
         if self._definition.error_rules:

@@ -131,7 +131,8 @@ function number(value: unknown): number | undefined {
     return undefined
   }
   const found = Number(value)
-  const isLost = found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
+  const isLost =
+    found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
   return Number.isFinite(found) && !isLost ? found : undefined
 }
 

@@ -33,10 +33,7 @@ export function escaped<T extends object>(payload: T, bundle: object, escapes: E
   for (const [name, table] of Object.entries(escapes)) {
     const value = like(found[name], marked[name])
     if (isMarked(value, marks)) {
-      found[name] = translated(
-        value,
-        new Map(characters.map((one) => [marks.get(one) as string, table[one] ?? one]))
-      )
+      found[name] = translated(value, new Map(characters.map((one) => [marks.get(one) as string, table[one] ?? one])))
     }
   }
   return found as T

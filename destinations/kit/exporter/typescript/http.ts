@@ -582,7 +582,9 @@ function errorText(response: ModifiedResponse, answer: unknown): string {
 const LOCATION = /^(?:((?:[a-z][a-z0-9+.-]*:)?\/\/)(?:[^/?#]*@)?)?([^?#]*)(\?[^#]+)?/i
 
 function oneLine(value: string): string {
-  const words = value.slice(0, 65536).split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
+  const words = value
+    .slice(0, 65536)
+    .split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
   return words.filter((one) => one !== '').join(' ')
 }
 
