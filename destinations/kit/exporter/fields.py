@@ -311,16 +311,12 @@ class _Writer:
             ]
         choices = spec.get("x-choices")
         if choices is not None:
-            if level > 1 or name.count(".") != level:
+            if level > 1:
                 message = (
-                    "Segment asks for choices of fields, and of properties of their objects, by"
-                    " names without dots"
+                    "Segment asks for choices of fields, and of properties of their objects alone"
                 )
                 self._refuse(f"{place}/x-choices", message)
             found["dynamic"] = True
-            if "." in place.rpartition("/")[2]:
-                message = "choices of a field with a dot in its key have no counterpart"
-                self._refuse(f"{place}/x-choices", message)
             for key in choices.keys() & {"items", "value", "label", "next"}:
                 for at in dotted_keys(choices[key]):
                     message = f"{UNSAID}: no code reads this mapping"

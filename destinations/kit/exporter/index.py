@@ -340,13 +340,13 @@ class IndexFile:
     def _credential(self) -> tuple[dict[str, Any] | Code, set[str]]:
         """Return the header with the credentials, and what it reads."""
         auth = self._definition.transport.auth
-        if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
-            return {}, set()  # its name is one that code cannot have
         missing = missing_there(self._definition)
         for name in () if auth is None else auth.settings:
             if name in missing:
                 place = pointer("settings", "properties", name)
                 self._findings.refuse(DESTINATION, place, missing[name])
+        if isinstance(auth, BasicAuth | BearerAuth | ApiKeyAuth) and not self._has(auth.settings):
+            return {}, set()  # nothing asks for it there, or its name is none that code can have
         if auth is None or auth.header is None:
             return {}, set()
         if isinstance(auth, BasicAuth):

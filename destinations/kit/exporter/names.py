@@ -15,6 +15,9 @@ from destinations.segment.json_pointer import pointer
 __all__ = ["NameFault", "faulty_names", "without_names"]
 
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
+_SETTING: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.-]*")
+"""Code reads settings by their keys, also those with a dot; Segment reads fields by paths."""
+
 _OF_ALL_OBJECTS_TEXT: Final = """
     __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__
     constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf
@@ -40,7 +43,7 @@ class NameFault:
 def faulty_names(definition: DestinationDefinition) -> Iterator[NameFault]:
     """Yield the names of settings, fields and their properties that have no counterpart."""
     for key in definition.settings["properties"]:
-        if fault := _fault(key):
+        if fault := _fault(key, _SETTING):
             path = pointer("settings", "properties", key)
             yield NameFault(DESTINATION, key, path, f"the setting {key!r} {fault}")
     for slug, action in definition.event_actions.items():
@@ -64,10 +67,10 @@ def without_names(schema: Mapping[str, Any], keys: AbstractSet[str]) -> Mapping[
     return {**schema, "properties": properties, "required": required}
 
 
-def _fault(name: str) -> str:
+def _fault(name: str, form: re.Pattern[str] = _NAME) -> str:
     if name in _OF_ALL_OBJECTS:
         return "has the name of a member that every object of JavaScript has"
-    if _NAME.fullmatch(name) is None:
+    if form.fullmatch(name) is None:
         return (
             "has a name that code cannot have: use ASCII letters, digits, _, $ and -,"
             " with a letter, _ or $ first"

@@ -72,10 +72,8 @@ _DELETION_ROOTS: Final = replace(
         " $.payload.userId or $.payload.anonymousId",
     },
 )
-_ROOTS_OF_CHOICES: Final = replace(_ROOTS, keys={**_ROOTS.keys, "page": None})
 _LONG: Final = 120 - len("  url:  => ,")
 _HEADER: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _SCHEMA_KEYWORDS_TEXT: Final = """
     type const enum required properties additionalProperties items contains minItems maxItems
@@ -253,12 +251,13 @@ class _Writer:
         """Return the constant of a request; None if it cannot be said."""
         request = self._definition.requests[name]
         place = pointer("requests", name)
-        self._roots = _ROOTS_OF_CHOICES if name in self._asked else _ROOTS
         before, used, has_rules = len(self._findings.refused), set(self._used), self._has_rules
         self._computed = []
         deletion = self._definition.deletion
         is_deletion = deletion is not None and name in deletion.perform.names
         self._roots = self._deletion_roots if is_deletion else self._event_roots
+        if name in self._asked:
+            self._roots = replace(self._roots, keys={**self._roots.keys, "page": None})
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
@@ -471,7 +470,7 @@ class _Writer:
             (self._definition.transport.headers, "/transport/headers"),
         ):
             for name, one in headers.items():
-                if not _HEADER_NAME.fullmatch(name) or name == "__proto__":
+                if name == "__proto__":
                     message = "Segment's client sends no header of this name"
                     self._refuse(place + pointer(name), message)
                 if isinstance(one, str) and not _HEADER.fullmatch(one):

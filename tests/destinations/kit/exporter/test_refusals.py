@@ -212,6 +212,14 @@ def _signed(one: Definition) -> None:
     one.rest["sign"] = {"header": "X-S", "algorithm": "sha1", "secret": secret}
 
 
+def _choices_within(one: Definition) -> None:
+    _choices("kind")(one)
+    properties = one.action["fields"]["properties"]
+    text = {"title": "A", "description": "An object.", "type": "object"}
+    inner = {**text, "properties": {"kind": properties.pop("kind")}}
+    properties["outer"] = {**text, "properties": {"inner": inner}}
+
+
 def _field_with_a_dot(one: Definition) -> None:
     choices = {"request": "ping", "items": {"@path": "$.answer"}, "value": {"@path": "$.id"}}
     one.action["fields"]["properties"]["a.b"] = {
@@ -269,9 +277,9 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "one line of Latin-1",
     ),
     "a header that is no name": Refused(
-        _rest(headers={"@path": "$.payload.name"}),
+        _rest(headers={"__proto__": "a"}),
         "destination",
-        f"{SEND}/rest/headers/@path",
+        f"{SEND}/rest/headers/__proto__",
         "no header of this name",
     ),
     "a key beside a computed query": Refused(
@@ -282,9 +290,6 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         f"{SEND}/rest/json/a/__proto__",
         "loses the name __proto__",
-    ),
-    "choices of a name with a dot": Refused(
-        _choices("a.b"), "track", "/fields/properties/a.b/x-choices", "names without dots"
     ),
     "steps": Refused(_steps, "track", "/perform/steps", "steps have no counterpart"),
     "reconcile": Refused(_reconcile, "destination", f"{SEND}/reconcile", "reconcile"),
@@ -455,8 +460,14 @@ REFUSED: Final[Mapping[str, Refused]] = {
         f"{NAME}/x-choices/value/@path",
         "no code reads this mapping",
     ),
-    "choices of a key with a dot": Refused(
-        _field_with_a_dot, "track", "/fields/properties/a.b/x-choices", "a dot in its key"
+    "choices of a property within a property": Refused(
+        _choices_within,
+        "track",
+        "/fields/properties/outer/properties/inner/properties/kind/x-choices",
+        "of properties of their objects alone",
+    ),
+    "a field with a dot": Refused(
+        _field_with_a_dot, "track", "/fields/properties/a.b", "has a name that code cannot have"
     ),
     "a conversion of items": Refused(
         _rest(

@@ -52,14 +52,6 @@ WRITTEN: Final = {
         "headers: credential('authorization', settings.token, 'Bearer ')",
         "`Bearer ",
     ),
-    "a token with a default": Written(
-        _all(
-            _setting("token", format="password", default="public"),
-            _transport(auth={"bearer": "token"}),
-        ),
-        "index.ts",
-        "credential('authorization', settingsOf(settings, DEFAULTS).token, 'Bearer ')",
-    ),
     "an optional key in a header": Written(
         _all(TOKEN, _transport(auth={"apiKey": {"setting": "token", "header": "X-Key"}})),
         "index.ts",

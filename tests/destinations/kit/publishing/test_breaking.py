@@ -318,7 +318,7 @@ _AGE: Final = {
         (
             {"type": "integer", "maximum": 150},
             {"type": "number", "maximum": 150},
-            {"live-type": "was integer and is number", "live-unseen": "maximum of age"},
+            {"live-unseen": "maximum of age"},
         ),
         (
             {"type": "number", "maximum": 150},

@@ -448,7 +448,8 @@ _FOLLOWS: Final[dict[str, set[str]]] = {
     "presets": {"docs-page"},
     "preset-fields": {"docs-page"},
     # Some of these names are words that the linter of the page does not know.
-    "field-names": {"batch-keys", "docs-lint"},
+    # Mappings lose one of them, too.
+    "field-names": {"batch-keys", "docs-lint", "export"},
 }
 
 

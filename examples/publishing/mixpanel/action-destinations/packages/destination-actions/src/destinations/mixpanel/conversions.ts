@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: conversions.ts 514140b630b8dc61
+// Digests: conversions.ts 2b040e6e30043fc2
 /**
  * Converts values that the mapping kit has no directive for.
  *
@@ -133,7 +133,8 @@ function number(value: unknown): number | undefined {
     return undefined
   }
   const found = Number(value)
-  const isLost = found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
+  const isLost =
+    found === 0 ? /^[^eE]*[1-9]/.test(value) : /^\s*[+-]?\d+\s*$/.test(value) && !Number.isSafeInteger(found)
   return Number.isFinite(found) && !isLost ? found : undefined
 }
 

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: http.ts 2d312ae66e3f7179
+// Digests: http.ts 8d1dc81906fc892d
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *
@@ -584,7 +584,9 @@ function errorText(response: ModifiedResponse, answer: unknown): string {
 const LOCATION = /^(?:((?:[a-z][a-z0-9+.-]*:)?\/\/)(?:[^/?#]*@)?)?([^?#]*)(\?[^#]+)?/i
 
 function oneLine(value: string): string {
-  const words = value.slice(0, 65536).split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
+  const words = value
+    .slice(0, 65536)
+    .split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
   return words.filter((one) => one !== '').join(' ')
 }
 
