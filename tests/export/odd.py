@@ -340,6 +340,8 @@ def refused_definition() -> Definition:
 def strict_definition() -> Definition:
     """Return one with settings, keys and answers of which some are not there, or of no use."""
     one = Definition()
+    # Segment's framework keeps the schema of an action by the names of destination and action.
+    one.destination["name"] = "Strict Acme"
     settings = one.destination["settings"]["properties"]
     for key in ("data.region", "plan", "user", "password", "secret"):
         settings[key] = {"title": key, "description": "A setting.", "type": "string"}

@@ -243,10 +243,12 @@ def _compare_values(folder: Path) -> None:
 
 
 def _converted(word: str, value: object) -> list[Any]:
+    """Return what a conversion makes, as far as numbers of JavaScript can have it."""
     try:
-        return [CONVERSIONS[word].convert(value)]
+        found = CONVERSIONS[word].convert(value)
     except (ValueError, TypeError):
         return []
+    return [] if word == "microseconds" and abs(found) > 2**53 - 1 else [found]
 
 
 def test_the_export_does_the_same(tmp_path: Path) -> None:
@@ -291,7 +293,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
         *[(1, 1, 0, 1)] * len(OAUTH2),
     ]
     assert [(row.unsent, row.unplayed) for row in (right[2], right[3], right[5])] == [
-        *((0, []), (0, ["event 1 of sent"]), (7, [])),
+        *((8, []), (0, ["event 1 of sent"]), (7, [])),
     ]
     for row, (what, fault) in zip(rows[len(sources) :], FAULTS.items(), strict=True):
         assert row.differences, what

@@ -82,7 +82,8 @@ export function milliseconds(value: unknown): number | undefined {
 
 function microseconds(value: unknown): number | undefined {
   const time = timeOf(value)
-  return time === undefined ? undefined : time[0] * 1e3 + time[1]
+  const found = time === undefined ? NaN : time[0] * 1e3 + time[1]
+  return Number.isSafeInteger(found) ? found : undefined
 }
 
 /** The milliseconds of a time, and the microseconds beyond them. */
