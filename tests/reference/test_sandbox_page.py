@@ -95,7 +95,7 @@ def test_fault_rules(sandbox: DefinitionSandbox) -> None:
     """Each rule of the page does to the request for a token what the page says."""
     away, lost, refused = RULES
     url = f"{sandbox.url}/oauth/token"
-    auth = (sandbox.settings["accessKeyId"], sandbox.settings["apiSecret"])
+    auth = (sandbox.settings["accessKeyId"], sandbox.settings["accessKeySecret"])
     form = {"grant_type": "client_credentials"}
     sandbox.faults.add(away)
     assert requests.post(url, form, auth=auth, timeout=10).status_code == 503

@@ -498,7 +498,7 @@ class M3ter(Partner):
         return {
             "organizationId": "org-1",
             "accessKeyId": "access-1",
-            "apiSecret": KEY,
+            "accessKeySecret": KEY,
             "endpoint": self.url,
             "ingestEndpoint": self.url,
         }
