@@ -210,7 +210,7 @@ def _in_code(source: Path, slug: str) -> set[str]:
         return set()
     properties = action.fields["properties"]
     changed = {key for key, one in properties.items() if one.keys() & _IN_CODE}
-    return changed | {one.key for one in event_fields(definition, action)}
+    return changed | {one.key for one in event_fields(definition, action)} | {"enable_batching"}
 
 
 _IN_CODE: Final = frozenset({"x-escape", "x-otherwise"})

@@ -358,13 +358,15 @@ class _Case:
         own = {
             one.key: one.mapping if is_sayable else {"@path": f"$.{one.key}"} for one in of_event
         }
+        # As in each mapping of a customer, though no request may have it.
+        batching = {"enable_batching": True} if subscription.action.slug in self._batched else {}
         return CaseDelivery(
             case.name,
             case.description,
             subscription.name,
             subscription.action.slug,
             self._settings,
-            {**mapping, **own},
+            {**mapping, **own, **batching},
             case.clock,
             tuple(events),
             tuple(None if isinstance(one, Result) else one for _, one in pairs),

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: conversions.ts 2b040e6e30043fc2
+// Digests: conversions.ts 698d62d6dff69aee
 /**
  * Converts values that the mapping kit has no directive for.
  *
@@ -84,7 +84,8 @@ export function milliseconds(value: unknown): number | undefined {
 
 function microseconds(value: unknown): number | undefined {
   const time = timeOf(value)
-  return time === undefined ? undefined : time[0] * 1e3 + time[1]
+  const found = time === undefined ? NaN : time[0] * 1e3 + time[1]
+  return Number.isSafeInteger(found) ? found : undefined
 }
 
 /** The milliseconds of a time, and the microseconds beyond them. */

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: http.ts 8d1dc81906fc892d
+// Digests: http.ts 30353182f400a692
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *
@@ -166,11 +166,26 @@ export function withHeaders(request: RequestClient, headers: Record<string, stri
 /** What the mappings of a request read for an event; a conversion is made, and may fail, where it is read. */
 export function contextOf(one: PartnerRequest, payload: unknown, settings: unknown, page?: unknown): Context {
   const computed: unknown[] = []
-  const context: Context = { payload, settings: settingsOf(settings, one.defaults), page, computed }
+  const context: Context = {
+    payload: withoutBatching(payload),
+    settings: settingsOf(settings, one.defaults),
+    page,
+    computed
+  }
   one.computed?.forEach((value, at) => {
     Object.defineProperty(computed, at, { enumerable: true, get: () => value(context) })
   })
   return context
+}
+
+/** The fields that Segment makes batches by: no part of an event. */
+const OF_BATCHES: readonly string[] = ['enable_batching', 'batch_size', 'batch_bytes']
+
+function withoutBatching(payload: unknown): unknown {
+  if (typeof payload !== 'object' || payload === null || !OF_BATCHES.some((key) => key in payload)) {
+    return payload
+  }
+  return Object.fromEntries(Object.entries(payload).filter(([key]) => !OF_BATCHES.includes(key)))
 }
 
 /** The settings that have a value, or a default; empty text is no value, and the framework removes it, too. */

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: cases.test.ts 919ada75973830f4
+// Digests: cases.test.ts 9e17cb5e277ba800
 import definition from '../index'
 import { deliver } from './__helpers__/partner'
 
@@ -33,7 +33,8 @@ describe('europe', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -103,7 +104,8 @@ describe('import-events', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -193,7 +195,8 @@ describe('not-sent', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           { type: 'track', event: 'Order Completed', userId: 'user_0001', timestamp: '2026-01-15T12:00:00.000Z' }
@@ -230,7 +233,8 @@ describe('not-sent', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -304,7 +308,8 @@ describe('one-of-them-is-faulty', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -390,7 +395,8 @@ describe('profile-refused', () => {
           distinct_id: { '@path': '$.userId' },
           ip: { '@path': '$.context.ip' },
           traits: { '@path': '$.traits' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -435,7 +441,8 @@ describe('set-a-profile', () => {
           distinct_id: { '@path': '$.userId' },
           ip: { '@path': '$.context.ip' },
           traits: { '@path': '$.traits' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -487,7 +494,8 @@ describe('times-of-a-property', () => {
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
           time: { '@path': '$.properties.openedAt' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -573,7 +581,8 @@ describe('times-of-a-property', () => {
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
           time: { '@path': '$.properties.openedAt' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -603,7 +612,8 @@ describe('times-of-a-property', () => {
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
           time: { '@path': '$.properties.openedAt' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -633,7 +643,8 @@ describe('times-of-a-property', () => {
           distinct_id: { '@path': '$.userId' },
           insert_id: { '@path': '$.messageId' },
           time: { '@path': '$.properties.openedAt' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -680,7 +691,8 @@ describe('too-many-requests', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -751,7 +763,8 @@ describe('too-many-requests', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
@@ -821,7 +834,8 @@ describe('wrong-token', () => {
           },
           ip: { '@path': '$.context.ip' },
           properties: { '@path': '$.properties' },
-          event_userId: { '@path': '$.userId' }
+          event_userId: { '@path': '$.userId' },
+          enable_batching: true
         },
         events: [
           {
