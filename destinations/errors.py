@@ -24,6 +24,7 @@
     ├── DefinitionError                fix a file; holds every Issue that was found
     │   ├── MappingError               a mapping is refused when it is loaded
     │   ├── RefusedExportError         say it in another way, or export the rest with --partial
+    │   ├── PartialPackError           say it in another way: a pack has the whole of the code
     │   ├── NewerCaseError             update the package: a newer version recorded the case
     │   ├── SettingsError              the settings do not fit the definition
     │   └── SecretMissingError         a secret is not there yet; also a TemporaryError
@@ -65,11 +66,13 @@ Signals are not part of the tree, as each is caught within the package that rais
     TokenError               oauth2: becomes a Failure of the request that needed a token
     UnevaluableError         segment.fql: makes a subscription match nothing
     UnsayableAddressError    kit.exporter: becomes an Issue of what cannot be exported
+    UnsayablePatternError    kit.exporter: the same, of an expression that JavaScript lacks
     WireError                sandbox: an HTTP answer to a request that cannot be read
     AnsweredError            server: ends the reading of a body that its connection has refused
     _DocumentTypeError       kit.publishing: becomes a finding about a picture
     _EndedError              runtime: brings the result out of a plugin's generator
     _InvalidDateError        segment.javascript: ends the reading of a date
+    _NeverEndsError          kit.testing: ends a made fault whose pages never end
     _NothingError            runtime: becomes an amount of 0 that the partner has counted
     RefusedError             server: ends the handling of a request with a reply
     _TwiceError              segment: ends the repair of JSON that has a key twice

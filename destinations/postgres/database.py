@@ -538,9 +538,15 @@ def _incarnation_of(raw: psycopg.Connection[Any]) -> str | None:
 
 
 def _roll_back(raw: psycopg.Connection[Any]) -> None:
+    """Let a connection be as before its transaction, or close it: then the next one is another."""
+    idle = psycopg.pq.TransactionStatus.IDLE
     with contextlib.suppress(psycopg.Error):
-        if raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        if raw.info.transaction_status != idle:
             raw.execute("ROLLBACK")
+    # It may be stuck in the middle of a pipeline, which the network has cut.
+    is_stuck = raw.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF
+    if not raw.closed and (is_stuck or raw.info.transaction_status != idle):
+        raw.close()
 
 
 def _is_of_the_server(error: psycopg.Error) -> bool:

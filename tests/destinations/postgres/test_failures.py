@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -529,3 +530,28 @@ def test_an_address_in_another_place(command: Command, arguments: Sequence[str])
         done = command(*(one.format(address) for one in arguments))
         assert (done.code, done.out) == (2, "")
         assert "sesame" not in done.err
+
+
+@pytest.mark.parametrize("stuck", ["in a transaction", "in a pipeline"])
+def test_a_connection_that_cannot_be_rolled_back(stuck: str) -> None:
+    """As where the network cuts a pipeline: the next transaction has another connection."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("cannot exit pipeline mode while busy")
+
+    def cut(database: Any) -> psycopg.Connection[Any]:
+        with contextlib.suppress(UsageError), database.shared_transaction() as connection:
+            raw: Any = connection.raw
+            raw.execute = fail
+            if stuck == "in a pipeline":
+                raw.pgconn.enter_pipeline_mode()
+            fail()
+        assert isinstance(raw, psycopg.Connection)
+        return raw
+
+    with open_at(new_store_address()) as store:
+        database: Any = store.database
+        former = cut(database)
+        with database.shared_transaction() as connection:
+            assert connection.raw is not former
+            assert connection.execute("SELECT 1").fetchone() is not None
