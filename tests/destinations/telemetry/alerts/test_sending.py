@@ -421,7 +421,7 @@ def _runs(pid: int) -> bool:
     """Return whether a process runs, and has not only not been waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end while it is read
         return False
 
 
