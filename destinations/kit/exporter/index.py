@@ -29,6 +29,7 @@ from destinations.kit.exporter.literals import (
 )
 from destinations.kit.exporter.requests import RequestFile, is_of_request
 from destinations.kit.exporter.settings import (
+    has_default,
     kept_by_segment,
     missing_there,
     settings_shape,
@@ -287,20 +288,18 @@ class IndexFile:
     def _added_headers(self) -> set[str]:
         """Return the names of the headers that all requests have."""
         auth = self._definition.transport.auth
-        fixed = {
-            name.lower()
-            for name, value in self._definition.transport.headers.items()
-            if not is_of_request(value)
-        }
         own = None if auth is None else auth.header
+        fixed = {name.lower() for name in self._fixed_headers()}
         return fixed | ({own.lower()} if own is not None else set())
+
+    def _fixed_headers(self) -> dict[str, Any]:
+        """Return the headers of all requests that read no event."""
+        headers = self._definition.transport.headers
+        return {name: value for name, value in headers.items() if not is_of_request(value)}
 
     def _extension(self) -> Code | None:
         """Return what adds the headers that all requests have, but those of one event."""
-        transport = self._definition.transport
-        fixed = {
-            name: value for name, value in transport.headers.items() if not is_of_request(value)
-        }
+        fixed = self._fixed_headers()
         credential, needs = self._credential()
         if not fixed and not credential:
             return None
@@ -333,7 +332,7 @@ class IndexFile:
     def _optional(self, name: str) -> str | None:
         """Return the code of a setting that may have no value; None if it always has one."""
         spec = self._definition.settings["properties"].get(name, {})
-        if spec.get("default") not in {None, ""}:
+        if has_default(spec):
             return self._with_defaults() + _setting(name).removeprefix("settings")
         return None if name in self._definition.settings.get("required", ()) else _setting(name)
 

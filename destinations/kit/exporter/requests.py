@@ -43,7 +43,7 @@ from destinations.kit.exporter.literals import (
     name_of,
     text,
 )
-from destinations.kit.exporter.settings import settings_shape, unreadable_settings
+from destinations.kit.exporter.settings import has_default, settings_shape, unreadable_settings
 from destinations.kit.exporter.versioning import VersionFile
 from destinations.segment.json_pointer import pointer, with_value
 from destinations.segment.mapping.directive import Part
@@ -173,7 +173,6 @@ class _Writer:
         asked: AbstractSet[str],
     ) -> None:
         self._asked = asked
-        self._roots = _ROOTS
         self._definition = definition
         self._versions = versions
         self._findings = findings
@@ -192,7 +191,7 @@ class _Writer:
         self.defaults = {
             key: spec["default"]
             for key, spec in definition.settings["properties"].items()
-            if spec.get("default") not in {None, ""}
+            if has_default(spec)
         }
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")

@@ -22,6 +22,7 @@ from destinations.segment.mapping.templates import split_template
 
 __all__ = [
     "constants",
+    "has_default",
     "kept_by_segment",
     "missing_there",
     "settings_shape",
@@ -31,6 +32,12 @@ __all__ = [
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 """Texts of which a part of a path is the same, whether the author or a setting says it."""
+
+
+def has_default(spec: Mapping[str, Any]) -> bool:
+    """Return whether a setting without a value has one all the same; empty text is none."""
+    default = spec.get("default")
+    return default is not None and default != ""
 
 
 def kept_by_segment(definition: DestinationDefinition) -> frozenset[str]:
