@@ -68,12 +68,36 @@ from destinations.segment.mapping.roots import reads
 from destinations.segment.validation import compile_schema
 
 __all__ = [
+    "broken_schemas",
     "check_action",
     "check_destination",
     "plain_text_issues",
     "preset_issues",
     "warnings",
 ]
+
+
+def broken_schemas(document: Document) -> Iterator[Issue]:
+    """Yield what is wrong within the JSON schemas of a file, which the other checks read."""
+    data = document.data
+    for key in ("settings", "fields"):
+        yield from _schema(document, pointer(key), data.get(key))
+    yield from _schemas_of_rules(document, "", data)
+    for name, request in data.get("requests", {}).items():
+        place = pointer("requests", name)
+        yield from _schema(document, place + "/expect", request.get("expect"))
+        for index, refusal in enumerate(request.get("refusals", ())):
+            yield from _schema(
+                document, place + pointer("refusals", index, "when"), refusal["when"]
+            )
+        yield from _schemas_of_rules(document, place, request)
+
+
+def _schemas_of_rules(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
+    for kind in ("answers", "errorRules"):
+        for index, rule in enumerate(data.get(kind, ())):
+            body = place + pointer(kind, index, "when", "body")
+            yield from _schema(document, body, rule["when"].get("body"))
 
 
 def check_destination(document: Document, actions: Mapping[str, Document]) -> Iterator[Issue]:
@@ -139,10 +163,6 @@ def _request(
     yield from _signed(document, name, rest)
     if is_written and not given.keys() & {"url", "baseUrl"}:
         yield document.issue(pointer("requests", name), "has no url, and transport no baseUrl")
-    yield from _schema(document, pointer("requests", name, "expect"), request.get("expect"))
-    for index, refusal in enumerate(request.get("refusals", ())):
-        place = pointer("requests", name, "refusals", index, "when")
-        yield from _schema(document, place, refusal["when"])
     yield from _conditions(document, pointer("requests", name), request)
     yield from _read_only(document, name, request)
     yield from _batch(document, name, request)
@@ -312,7 +332,6 @@ def check_action(document: Document, requests: Mapping[str, Any]) -> Iterator[Is
         yield from mapping_issues(
             document, pointer("touches", index), value, touches_shape(data["fields"])
         )
-    yield from _schema(document, "/fields", data["fields"])
     yield from form_issues(document, "/fields", data["fields"], "field")
     yield from _choices(document, requests)
     yield from broken_field_defaults(document)
@@ -508,9 +527,9 @@ def _chosen(document: Document, place: str, value: object) -> Iterator[Issue]:
     if spec is None:
         yield document.issue(own, unknown_name("setting", name, settings["properties"]))
         return
-    values = spec.get("enum")
-    if spec["type"] != "string" or not values:
-        message = f"{name} must be a setting of type string with an enum, whose values have URLs"
+    values = spec.get("enum", ())
+    if spec["type"] != "string" or not values or not all(isinstance(one, str) for one in values):
+        message = f"{name} must be a setting of type string with an enum of texts, each with a URL"
         yield document.issue(own, message)
         return
     if name not in settings.get("required", ()) and "default" not in spec:
@@ -863,7 +882,6 @@ def _settings(document: Document) -> Iterator[Issue]:
             message = f"unknown setting {key!r} to require"
             message += did_you_mean(key, settings["properties"])
             yield document.issue(pointer("settings", "required", index), message)
-    yield from _schema(document, "/settings", settings)
     yield from form_issues(document, "/settings", settings, "setting")
     yield from broken_setting_defaults(document)
 
@@ -992,11 +1010,9 @@ def _shown_secrets(document: Document) -> Iterator[Issue]:
 
 
 def _conditions(document: Document, place: str, data: Mapping[str, Any]) -> Iterator[Issue]:
-    """Yield the issues in error rules: body schemas and root fields."""
+    """Yield the issues in error rules: what repeats mean, and root fields."""
     for kind in ("answers", "errorRules"):
         for index, rule in enumerate(data.get(kind, ())):
-            body = place + pointer(kind, index, "when", "body")
-            yield from _schema(document, body, rule["when"].get("body"))
             yield from _repeat_means(document, place + pointer(kind, index), rule)
             field = rule["when"].get("rootField")
             known = root_keys(data.get("graphql", {}).get("document", ""))

@@ -99,14 +99,16 @@ def _unknown_values(
             values = other.get("enum", [other["const"]] if "const" in other else None)
             if "value" not in one or not isinstance(values, list):
                 continue
-            given = one["value"] if isinstance(one["value"], list) else [one["value"]]
-            for value in given:
+            own = place + pointer(keyword, "conditions", at, "value")
+            given = one["value"]
+            each_at = [(own, given)]
+            if isinstance(given, list):
+                each_at = [(own + pointer(index), value) for index, value in enumerate(given)]
+            for value_at, value in each_at:
                 if not any(_is_same(value, each) for each in values):
                     texts = [_text(each) for each in values]
                     what = f"value of {one['field']}"
-                    message = unknown_name(what, _text(value), texts)
-                    own = place + pointer(keyword, "conditions", at, "value")
-                    yield document.issue(own, message)
+                    yield document.issue(value_at, unknown_name(what, _text(value), texts))
 
 
 def _is_same(one: object, other: object) -> bool:

@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from typing import Self, TypeAlias
 
 from destinations.definition.build import build_action, build_destination
-from destinations.definition.check import check_action, check_destination, warnings
+from destinations.definition.check import broken_schemas, check_action, check_destination, warnings
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
@@ -127,7 +127,8 @@ def _load_files(name: str, path: str, files: tuple[_File, ...]) -> _Loaded:
     """
     documents, issues = _parsed(files)
     for stem, document in documents.items():
-        issues += schema_issues(document, _STEM if stem == _STEM else "action")
+        of_shape = list(schema_issues(document, _STEM if stem == _STEM else "action"))
+        issues += of_shape or broken_schemas(document)
     if _STEM not in documents and not issues:
         issues.append(Issue("there is no destination.yaml in this folder", file=path))
     if issues:  # references can only be checked in documents of the right shape

@@ -416,8 +416,8 @@ def _united(shapes: Sequence[Shape | None]) -> Shape | None:
 
 
 _SHARED: Final = ("url", "path", "headers", "query")
-_MAPPED: Final = (*_SHARED, "json", "form", "text", "ndjson")
-"""The parts of a REST request that are mappings."""
+_MAPPED: Final = (*_SHARED, "json", "form", "text")
+"""The parts of a REST request that are mappings; those of ``ndjson`` are its lines."""
 
 
 def destination_mappings(
@@ -458,14 +458,7 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
     own = shapes.own(name)
     if "graphql" in request:
         yield "/graphql/variables", request["graphql"].get("variables", {}), own
-    for key, value in request.get("rest", {}).items():
-        if key not in _MAPPED:
-            continue
-        is_shared = key in _SHARED and _is_batched(request)
-        seen = shapes.shared_by(name) if is_shared else own
-        yield pointer("rest", key), value, replace(seen, of_url=key == "url")
-    if "sign" in request.get("rest", {}):
-        yield "/rest/sign/secret", request["rest"]["sign"]["secret"], own
+    yield from _of_rest(name, request, shapes)
     for index, refusal in enumerate(request.get("refusals", ())):
         yield pointer("refusals", index, "message"), refusal["message"], ANSWER
     batch = request.get("batch", {})
@@ -481,6 +474,19 @@ def _of_request(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Itera
         yield place, request["idempotencyKey"]["from"], _of_event(shapes.payload(name))
     if "list" in request:
         yield "/list/value", request["list"]["value"], own
+
+
+def _of_rest(name: str, request: Mapping[str, Any], shapes: _Shapes) -> Iterator[Placed]:
+    own = shapes.own(name)
+    rest = request.get("rest", {})
+    for key in (key for key in rest if key in _MAPPED):
+        is_shared = key in _SHARED and _is_batched(request)
+        seen = shapes.shared_by(name) if is_shared else own
+        yield pointer("rest", key), rest[key], replace(seen, of_url=key == "url")
+    for index, line in enumerate(rest.get("ndjson", ())):  # each is a mapping; their list is none
+        yield pointer("rest", "ndjson", index), line, own
+    if "sign" in rest:
+        yield "/rest/sign/secret", rest["sign"]["secret"], own
 
 
 def reconcile_key(request: Mapping[str, Any]) -> str:

@@ -166,6 +166,43 @@ def test_damaged_definitions(
     _try(Folder(name, [File(f"{key[:-5]}.json", json.dumps(it)) for key, it in files.items()]))
 
 
+@pytest.mark.parametrize("name", ["amplitude", "elasticsearch", "hubspot"])
+@pytest.mark.parametrize("junk", [None, True, 5, [None], [[]], {"a": 1}], ids=json.dumps)
+def test_damaged_schemas(name: str, junk: object, documents: dict[str, dict[str, Any]]) -> None:
+    """The JSON Schemas in a definition may be wrong anywhere: what reads them comes after."""
+    files = documents[name]
+    whole = files["destination.yaml"]
+    schemas = [whole["settings"], *(one.get("expect", {}) for one in whole["requests"].values())]
+    for container, key in [place for schema in schemas for place in _places(schema)]:
+        kept = container[key]
+        container[key] = junk
+        try:
+            _try(
+                Folder(
+                    name, [File(f"{each[:-5]}.json", json.dumps(it)) for each, it in files.items()]
+                )
+            )
+        finally:
+            container[key] = kept
+
+
+def test_damaged_lines(documents: dict[str, dict[str, Any]]) -> None:
+    """Each line of NDJSON is a mapping of its own, and is refused by its place."""
+    files = copy.deepcopy(documents["elasticsearch"])
+    lines = next(
+        request["rest"]["ndjson"]
+        for request in files["destination.yaml"]["requests"].values()
+        if "ndjson" in request.get("rest", {})
+    )
+    lines[1] = {"@transform": {"apply": {}, "mapping": -1.5}}
+    found = check_folder(
+        Folder(
+            "elasticsearch", [File(f"{key[:-5]}.json", json.dumps(it)) for key, it in files.items()]
+        )  # type: ignore[arg-type]
+    )
+    assert "/rest/ndjson/1/@transform/mapping: should be an object" in "\n".join(map(str, found))
+
+
 @FEW
 @given(data=st.data())
 def test_damaged_texts(data: st.DataObject, texts: dict[str, dict[str, str]]) -> None:

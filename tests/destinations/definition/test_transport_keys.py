@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[Change, str, str]] = {
     "a setting without choices": (
         _region(URLS, enum=None),
         f"{BASE}/setting",
-        "region must be a setting of type string with an enum, whose values have URLs",
+        "region must be a setting of type string with an enum of texts, each with a URL",
     ),
     "a setting that may be absent": (
         _region(URLS, default=None),
