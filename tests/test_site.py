@@ -20,19 +20,7 @@ _STRICT: Final = ("-q", "-n", "-W", "--keep-going")
 
 def _build(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-q",
-            "-n",
-            "-W",
-            "--keep-going",
-            "-b",
-            "html",
-            source,
-            out,
-        ],
+        [sys.executable, "-m", "sphinx", *_STRICT, "-b", "html", source, out],
         capture_output=True,
         text=True,
         check=False,
