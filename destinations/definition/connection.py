@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from destinations.definition.check import plain_text_issues, preset_issues
+from destinations.definition.checks.mappings import plain_text_issues
+from destinations.definition.checks.subscriptions import preset_issues
 from destinations.definition.defaults import broken_mapping
 from destinations.definition.document import Document, read_document
 from destinations.definition.input_files import read_text_input

@@ -16,12 +16,14 @@ from importlib.resources.abc import Traversable
 from typing import Self, TypeAlias
 
 from destinations.definition.build import build_action, build_destination
-from destinations.definition.check import broken_schemas, check_action, check_destination, warnings
+from destinations.definition.checks.actions import check_action
+from destinations.definition.checks.destination import check_destination, warnings
+from destinations.definition.checks.schemas import broken_schemas
+from destinations.definition.checks.usage import usage_issues
+from destinations.definition.checks.windows import window_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.model import DestinationDefinition
 from destinations.definition.schema_issues import schema_issues
-from destinations.definition.usage_checks import usage_issues
-from destinations.definition.window_checks import window_issues
 from destinations.errors import DefinitionError, Issue, did_you_mean
 
 __all__ = ["DefinitionFiles", "check_folder", "is_definition", "load_definition", "other_files"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from destinations.definition import DestinationDefinition, load_definition
-from destinations.definition.check import preset_issues
+from destinations.definition.checks.subscriptions import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
 from destinations.errors import DefinitionError, Issue, UsageError, unknown_name

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from destinations._version import __version__
 from destinations.definition import DestinationDefinition, PendingDefinition
 from destinations.definition.build import build_preset
-from destinations.definition.check import preset_issues
+from destinations.definition.checks.subscriptions import preset_issues
 from destinations.definition.document import Document, read_document
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import Settings, check_settings

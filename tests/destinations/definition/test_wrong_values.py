@@ -19,11 +19,12 @@ import yaml
 
 from destinations.definition import DestinationDefinition
 from destinations.definition.build import build_action, build_destination
-from destinations.definition.check import check_action, check_destination, warnings
+from destinations.definition.checks.actions import check_action
+from destinations.definition.checks.destination import check_destination, warnings
+from destinations.definition.checks.windows import window_issues
 from destinations.definition.document import Document
 from destinations.definition.schema_issues import schema_issues
 from destinations.definition.settings import check_settings, read_settings
-from destinations.definition.window_checks import window_issues
 from destinations.errors import DefinitionError, DestinationsError, Issue
 from destinations.kit.testing.case_reading import build_case
 from destinations.segment.json_pointer import pointer, value_at

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from destinations.definition.build import DELETION_FIELDS
+from destinations.definition.checks.steps import only_reads
 from destinations.definition.document import Document
 from destinations.definition.mapping_places import reconcile_key, with_payload
 from destinations.definition.model import DELETION
 from destinations.definition.reads import Shape, unreadable
-from destinations.definition.step_checks import only_reads
 from destinations.errors import Issue, unknown_name
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.parts import paths_read

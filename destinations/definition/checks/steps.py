@@ -11,7 +11,10 @@ from destinations.errors import DefinitionError, Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
 from destinations.segment.validation import compile_schema
 
-__all__ = ["only_reads", "step_issues"]
+__all__ = ["SAY_READ_ONLY", "only_reads", "step_issues"]
+
+SAY_READ_ONLY: Final = "use GET, or say readOnly: true if it only reads"
+"""What makes a request one that only reads."""
 
 _OK: Final = "ok"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from destinations.definition.check import mapping_issues
+from destinations.definition.checks.mappings import mapping_issues
 from destinations.definition.document import Document
 from destinations.definition.graphql_document import check_operation, parse_operation
 from destinations.definition.mapping_places import (

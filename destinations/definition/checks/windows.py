@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from destinations.definition.build import grace_setting
-from destinations.definition.check import mapping_issues
+from destinations.definition.checks.mappings import mapping_issues
 from destinations.definition.document import Document
 from destinations.definition.mapping_places import window_shape
 from destinations.durations import parse_duration
