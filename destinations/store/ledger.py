@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from destinations.errors import UsageError
 from destinations.outcome import ANSWER_LOST, Effect, Outcome, Result, State, Status
-from destinations.pipeline.dedupe import CONFLICT, Verdict, recognise
+from destinations.pipeline.dedupe import CONFLICT
 from destinations.pipeline.ledger import (
     DeliveryClass,
     LedgerDrift,
@@ -27,52 +27,39 @@ from destinations.pipeline.ledger import (
 )
 from destinations.pipeline.queue import (
     Drift,
-    History,
     Increment,
-    QueuedDelivery,
     Scope,
-    Stage,
 )
-from destinations.runtime.subscription_key import SubscriptionKey, read_plan, released
+from destinations.runtime.subscription_key import read_plan
 from destinations.segment.event import DELETE
 from destinations.store.accounts import account_label, shown_account
 from destinations.store.codes import EFFECT_CODES, EFFECTS, STATUS_CODES, STATUSES, TYPES
 from destinations.store.connection import Connection, Database
-from destinations.store.deletions import deletion_since, delivered_since, lock_users
+from destinations.store.deletions import deletion_since, delivered_since
 from destinations.store.digests import message_digest, packed_value, unpacked_id
 from destinations.store.interning import Names
-from destinations.store.messages import SIBLINGS, history_of, replace
+from destinations.store.ledger_change import IN_INTENTS, IN_LEDGER, LedgerChange
 from destinations.store.rows import (
     DAY_MS,
     INTERRUPTED,
     PER_EVENT,
     RAW,
-    OpenRow,
-    add_kept,
-    add_ledger,
-    add_open,
-    array_of,
 )
-from destinations.store.tallies import Tallies
 from destinations.store.tenants import Tenants
-from destinations.store.usage import KeptUsage, delete_usage, write_usage
 
 __all__ = ["StoredLedger"]
 
 _PAGE: Final = 500
 _LOOKED_AT: Final = 20_000
 """The rows of each table that a page looks at, at most."""
-_READY: Final = STATUS_CODES[State.READY]
 _UNKNOWN: Final = STATUS_CODES[State.UNKNOWN]
 _MAYBE: Final = EFFECT_CODES[Effect.MAYBE]
 _DROPPED: Final = STATUS_CODES[Outcome.DROPPED]
 _DELIVERED: Final = STATUS_CODES[Outcome.DELIVERED]
 _LARGEST_ID: Final = 2**63 - 1
-_IN_LEDGER: Final = frozenset({Outcome.DELIVERED, Outcome.FILTERED, Outcome.DROPPED})
 _APPLIED: Final = "resolved by an operator: applied"
 
 _OF_NO_TENANT: Final = "scope NOT IN (SELECT id FROM scopes WHERE tenant <> '')"
-_IN_INTENTS: Final = "SELECT value FROM intents, json_each(intents.deliveries)"
 _SENDING: Final = max(STATUSES) + 1
 """The number of what waits and has an intent; no row has it."""
 _SHOWN: Final[Mapping[int, Status]] = {**STATUSES, _SENDING: State.SENDING}
@@ -100,14 +87,14 @@ def _open(left: str) -> _Part:
     What it was sending is what the next one makes of it (see `StoredQueue.recover`): unknown, or
     ready where it may be sent again.
     """
-    sending = f"one.id IN ({_IN_INTENTS} WHERE intents.scope NOT IN ({left}))"
-    lost = f"one.id IN ({_IN_INTENTS} WHERE intents.scope IN ({left}) AND durable)"
+    sending = f"one.id IN ({IN_INTENTS} WHERE intents.scope NOT IN ({left}))"
+    lost = f"one.id IN ({IN_INTENTS} WHERE intents.scope IN ({left}) AND durable)"
     code = f"CASE WHEN {lost} THEN '{ANSWER_LOST}' ELSE failures.code END"
     status = f"CASE WHEN {sending} THEN {_SENDING} WHEN {lost} THEN {_UNKNOWN} ELSE status END"
     return _Part(
         "open",
         f"one.id, scope, subscription, {status} AS status,"
-        f" CASE WHEN one.id IN ({_IN_INTENTS} WHERE intents.scope IN ({left}))"
+        f" CASE WHEN one.id IN ({IN_INTENTS} WHERE intents.scope IN ({left}))"
         f" THEN max(effect, {_MAYBE}) ELSE effect END,"
         " attempts, user, message_id, type, accepted_at, fingerprint, plan, first_attempt_at,"
         f" next_at, NULL AS settled_at, {code},"
@@ -462,7 +449,7 @@ class StoredLedger:
         condition = f"{of_scope} AND scopes.served" if served else of_scope
         under_way = (
             "SELECT one.scope, coalesce(one.subscription, 0), count(*) FROM open AS one"
-            f" JOIN scopes ON scopes.id = one.scope WHERE one.id IN ({_IN_INTENTS}"
+            f" JOIN scopes ON scopes.id = one.scope WHERE one.id IN ({IN_INTENTS}"
             f" WHERE durable OR intents.scope NOT IN ({self._left()})){condition} GROUP BY 1, 2"
         )
 
@@ -584,7 +571,7 @@ class StoredLedger:
             return self._end(entries, Outcome.DELIVERED, _APPLIED, None, now)
         done = 0
         with self._database.transaction() as connection:
-            change = _Change(connection, self._names, now)
+            change = LedgerChange(connection, self._names, now)
             change.lock(entries)
             for entry in entries:
                 if change.is_as_said(entry) and not change.is_deleted(entry):
@@ -605,7 +592,7 @@ class StoredLedger:
         result = Result(outcome, reason, code)
         done = 0
         with self._database.transaction() as connection:
-            change = _Change(connection, self._names, now)
+            change = LedgerChange(connection, self._names, now)
             for entry in entries:
                 if change.is_as_said(entry):
                     change.end(entry, result)
@@ -618,7 +605,7 @@ class StoredLedger:
         """Make planned changes; see `Ledger.replan`."""
         done: list[int] = []
         with self._database.transaction() as connection:
-            change = _Change(connection, self._names, now)
+            change = LedgerChange(connection, self._names, now)
             change.lock([one.entry for one in replans])
             for index, one in enumerate(replans):
                 # Its event may have been corrected, or deleted, since it was planned, or its user,
@@ -666,256 +653,6 @@ _OF_DESTINATION: Final = " WHERE scopes.destination = ?"
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
-
-
-class _Change:
-    """The changes of an operator in one transaction."""
-
-    def __init__(self, connection: Connection, names: Names, now: float) -> None:
-        self._to = connection
-        self._names = names
-        names.forget()  # another process may have changed what they stand for
-        self._now_ms = round(now * 1000)
-        self._tallies = Tallies()
-        self._noticed: list[int] = []
-        self._events: set[int] = set()
-        self._usage: list[KeptUsage] = []
-        self._uncounted: list[int] = []
-        self._sending = {identity for (identity,) in connection.execute(_IN_INTENTS)}
-
-    def is_as_said(self, entry: LedgerEntry) -> bool:
-        """Return whether a delivery is still as the operator saw it, and is not being sent."""
-        if entry.status in {State.READY, State.UNKNOWN}:
-            row = self._to.execute("SELECT status FROM open WHERE id = ?", (entry.id,)).fetchone()
-            expected: tuple[int, ...] = (STATUS_CODES[entry.status],)
-            return row == expected and entry.id not in self._sending
-        if entry.status is State.SENDING:
-            return False
-        row = self._to.execute(
-            "SELECT status, settled_at FROM kept WHERE id = ?", (entry.id,)
-        ).fetchone()
-        return bool(row == (STATUS_CODES[entry.status], round((entry.settled_at or 0) * 1000)))
-
-    def lock(self, entries: Sequence[LedgerEntry]) -> None:
-        """Let no deletion of these users begin to be sent before this is written."""
-        lock_users(self._to, [(one.scope, one.user) for one in entries])
-
-    def is_deleted(self, entry: LedgerEntry) -> bool:
-        """Return whether the partner may have deleted the user since."""
-        if entry.type == DELETE:
-            return False
-        return deletion_since(self._to, entry.scope, entry.user, entry.id) is not None
-
-    def has_event(self, entry: LedgerEntry) -> bool:
-        """Return whether the raw event is still there."""
-        query = "SELECT 1 FROM events WHERE id = ?"
-        return self._to.execute(query, (entry.event_id,)).fetchone() is not None
-
-    def takes_the_place(self, replan: Replan) -> bool:
-        """Let an event that was refused have its messageId, if what has it changed nothing."""
-        event, scope = replan.delivery.event, replan.entry.scope
-        siblings = [other for _, other in self._to.execute(SIBLINGS, (array_of([scope]),))]
-        found: list[tuple[bytes, History]] = []
-        for one in (scope, *siblings):
-            digest = message_digest(one, event.message_id)
-            row = self._to.execute(
-                "SELECT event_id FROM messages WHERE digest = ?", (digest,)
-            ).fetchone()
-            if row is not None and row[0] != event.id:
-                found.append((digest, history_of(self._to, self._names, digest, row[0])))
-        if not all(
-            recognise(each, event.fingerprint, event.former) is Verdict.CORRECTION
-            for _, each in found
-        ):
-            return False
-        for digest, history in found:
-            self._tallies.merge(
-                replace(
-                    *(self._to, self._names, digest, history, event.fingerprint, self._now_ms),
-                    by=event.id,
-                )
-            )
-        own = message_digest(scope, event.message_id)
-        self._to.execute(
-            "INSERT INTO messages VALUES (?, ?)"
-            " ON CONFLICT (digest) DO UPDATE SET event_id = excluded.event_id",
-            (own, event.id),
-        )
-        return True
-
-    def has_any(self, entry: LedgerEntry, planned: Iterable[QueuedDelivery]) -> bool:
-        """Return whether another delivery of the event is for a subscription of these."""
-        first = entry.event_id * PER_EVENT
-        query = " UNION ALL ".join(
-            f"SELECT subscription FROM {table} WHERE id BETWEEN ?1 AND ?2 AND id <> ?3"
-            for table in ("open", "kept", "ledger")
-        )
-        others = {
-            subscription or 0
-            for (subscription,) in self._to.execute(query, (first, first + PER_EVENT - 1, entry.id))
-        }
-        return not others.isdisjoint(self._subscription(one.key) for one in planned)
-
-    def end(self, entry: LedgerEntry, result: Result, stage: Stage = "operator") -> None:
-        """Write the outcome of a delivery into the ledger."""
-        row = self._take(entry)
-        effect = entry.effect
-        if result.outcome is Outcome.DELIVERED:
-            effect = Effect.APPLIED
-        subscription = self._subscription(entry.key)
-        add_ledger(self._to, self._names, row, subscription, result, effect, self._now_ms, stage)
-        day = max(self._now_ms, row.accepted_at) // DAY_MS  # the clock may have been set back
-        self._tallies.add(entry.scope, subscription, STATUS_CODES[result.outcome], day)
-        self._events.add(entry.event_id)
-
-    def end_again(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result) -> None:
-        """Give a delivery that was planned again its new outcome."""
-        self._keep_usage(entry.id, entry, delivery)
-        if result.outcome in _IN_LEDGER:
-            self.end(entry, result, "plan")
-            return
-        subscription = self._subscription(delivery.key)
-        settled = max(self._now_ms, round(entry.accepted_at * 1000))
-        self._to.execute(
-            "UPDATE kept SET subscription = ?, status = ?, effect = ?, plan = ?, settled_at = ?,"
-            " code = ?, http_status = ?, stage = 'plan', reason = ?, amount = NULL, key = NULL,"
-            " payload = x'', evidence = NULL WHERE id = ?",
-            (
-                *(subscription or None, STATUS_CODES[result.outcome], EFFECT_CODES[Effect.NONE]),
-                *(self._names.text(self._to, delivery.plan), settled, result.code),
-                *(result.status, result.reason, entry.id),
-            ),
-        )
-        self._uncount(entry)
-        self._tallies.add(
-            entry.scope, subscription, STATUS_CODES[result.outcome], settled // DAY_MS
-        )
-
-    def reopen(self, entry: LedgerEntry, delivery: QueuedDelivery | None = None) -> None:
-        """Let a delivery wait for its turn, as if it had never been tried.
-
-        What is planned again has the effect that it had; else an operator says that it has none.
-        """
-        row = self._take(entry)
-        key = entry.key if delivery is None else delivery.key
-        row.status, row.attempts, row.first_attempt_at, row.next_at = _READY, 0, None, None
-        row.balance = None
-        if delivery is None:
-            row.effect = EFFECT_CODES[Effect.NONE]
-            plan, _ = read_plan(self._names.text_of(row.plan))
-            row.plan = self._names.text(self._to, released(plan))
-            if row.increment is not None:
-                self._look_again(row, entry)
-            row.restored = None
-        else:
-            row.plan = self._names.text(self._to, delivery.plan)
-            row.payload, row.increment = delivery.payload, delivery.increment
-            self._keep_usage(entry.id, entry, delivery)
-        row.subscription = self._subscription(key)
-        add_open(self._to, [row])
-        self._tallies.add(entry.scope, row.subscription, STATUS_CODES[State.READY])
-        self._noticed.append(entry.id)
-
-    def _keep_usage(self, delivery_id: int, entry: LedgerEntry, delivery: QueuedDelivery) -> None:
-        """Keep what a delivery that was planned again counts for."""
-        if delivery.usage is None:
-            self._uncounted.append(delivery_id)
-        else:
-            self._usage.append((delivery_id, entry.scope, delivery.usage))
-
-    def _look_again(self, row: OpenRow, entry: LedgerEntry) -> None:
-        """Note that a balance is to be looked at again: what is sent a second time adds to it."""
-        known = self._to.execute(
-            "SELECT deliveries FROM rechecks WHERE scope = ? AND key = ?", (row.scope, row.key)
-        ).fetchone()
-        ids = {row.id, *(() if known is None else json.loads(known[0]))}
-        self._to.execute(
-            "INSERT INTO rechecks"
-            " (scope, key, user, action, payload, amount, period, due, deliveries)"
-            " VALUES (?, ?, ?, ?, ?, NULL, NULL, '[]', ?) ON CONFLICT (scope, key) DO UPDATE SET"
-            " user = excluded.user, action = excluded.action, payload = excluded.payload,"
-            " amount = NULL, period = NULL, due = excluded.due, deliveries = excluded.deliveries",
-            (row.scope, row.key, row.user, entry.action, row.payload, json.dumps(sorted(ids))),
-        )
-
-    def add(self, entry: LedgerEntry, delivery: QueuedDelivery, result: Result | None) -> None:
-        """Add a delivery that the event did not have."""
-        first = entry.event_id * PER_EVENT
-        taken = self._to.execute(
-            "SELECT max(id) FROM (SELECT id FROM open WHERE id BETWEEN ?1 AND ?2 UNION ALL"
-            " SELECT id FROM kept WHERE id BETWEEN ?1 AND ?2 UNION ALL SELECT id FROM ledger"
-            " WHERE id BETWEEN ?1 AND ?2) AS known",
-            (first, first + PER_EVENT - 1),
-        ).fetchone()
-        subscription = self._subscription(delivery.key)
-        row = OpenRow.of(
-            delivery,
-            taken[0] + 1,
-            entry.scope,
-            subscription,
-            self._names.text(self._to, delivery.plan),
-            _READY,
-        )
-        self._keep_usage(row.id, entry, delivery)
-        if result is None:
-            add_open(self._to, [row])
-            self._tallies.add(entry.scope, subscription, STATUS_CODES[State.READY])
-            self._noticed.append(row.id)
-            return
-        settled = max(self._now_ms, row.accepted_at)
-        if result.outcome in _IN_LEDGER:
-            add_ledger(
-                *(self._to, self._names, row, subscription, result, Effect.NONE, self._now_ms),
-                "plan",
-            )
-        else:
-            add_kept(self._to, row, subscription, result, settled)
-        self._tallies.add(
-            entry.scope, subscription, STATUS_CODES[result.outcome], settled // DAY_MS
-        )
-
-    def finish(self) -> None:
-        """Write what was counted, and notify the process that delivers."""
-        # After the ledger: whoever drops partitions locks those of the ledger first.
-        delete_usage(self._to, self._uncounted)
-        write_usage(self._to, self._names, self._usage)
-        self._tallies.write(self._to)
-        self._to.executemany(
-            "INSERT INTO changes (delivery) VALUES (?)", [(one,) for one in self._noticed]
-        )
-        for event_id in self._events:
-            first = event_id * PER_EVENT
-            self._to.execute(
-                "DELETE FROM events WHERE id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM open WHERE id BETWEEN ?2 AND ?3)"
-                " AND NOT EXISTS (SELECT 1 FROM kept WHERE id BETWEEN ?2 AND ?3)",
-                (event_id, first, first + PER_EVENT - 1),
-            )
-
-    def _take(self, entry: LedgerEntry) -> OpenRow:
-        """Remove the row of a delivery, and return what it held."""
-        self._uncount(entry)
-        if entry.increment is not None and entry.effect is not Effect.NONE:
-            # The partner's balance is not known: it is asked before more is added.
-            for statement in (
-                "DELETE FROM balances WHERE scope = ? AND key = ?",
-                "UPDATE rechecks SET amount = NULL WHERE scope = ? AND key = ?",
-            ):
-                self._to.execute(statement, (entry.scope, entry.increment.key))
-        waits = entry.status in {State.READY, State.UNKNOWN}
-        row = OpenRow.take(self._to, entry.id, "open" if waits else "kept")
-        if waits:
-            self._to.execute("DELETE FROM failures WHERE id = ?", (entry.id,))
-            self._noticed.append(entry.id)
-        return row
-
-    def _uncount(self, entry: LedgerEntry) -> None:
-        day = 0 if entry.settled_at is None else round(entry.settled_at * 1000) // DAY_MS
-        subscription = self._subscription(entry.key)
-        self._tallies.remove(entry.scope, subscription, STATUS_CODES[entry.status], day)
-
-    def _subscription(self, key: SubscriptionKey | None) -> int:
-        return self._names.subscription(self._to, key)
 
 
 def _totals(connection: Connection, now: float, left: str) -> Sequence[ScopeTotals]:
@@ -976,11 +713,11 @@ def _parts(selection: Selection, left: str) -> Iterable[_Part]:
     if statuses is None or statuses & {State.READY, State.SENDING, State.UNKNOWN}:
         yield _open(left)
     if statuses is None or any(
-        status is State.HELD or (isinstance(status, Outcome) and status not in _IN_LEDGER)
+        status is State.HELD or (isinstance(status, Outcome) and status not in IN_LEDGER)
         for status in statuses
     ):
         yield _KEPT
-    if statuses is None or statuses & _IN_LEDGER:
+    if statuses is None or statuses & IN_LEDGER:
         yield _LEDGER
 
 
