@@ -309,7 +309,7 @@ NOT_OURS = {
     "algolia-insights/generated-types.ts": "its metadata.json also has a setting of its browser"
     " plugin, which is in another package",
 }
-COUNTS = {"settings": 219, "actions": 605, "actions without a file": 14}
+COUNTS = {"settings": 219, "actions": 608, "actions without a file": 11}
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path | None, str]]:
