@@ -1477,6 +1477,7 @@ def _carry_on(transition: Transition, now: float) -> None:
     if delivery.first_attempt_at is None:
         delivery.first_attempt_at = now
     delivery.next_at = transition.next_at
+    delivery.is_left = False  # by now something has been decided about it
 
 
 def _why(reason: str, what: str | None, status: int | None) -> str:

@@ -1455,23 +1455,30 @@ class StoredSource:
     def queued(self, rows: Iterable[Sequence[Any]]) -> list[QueuedDelivery]:
         """Return the deliveries of rows of `OPEN_COLUMNS`."""
         found = [_queued(self._names, row) for row in rows]
-        self._find_failures([one for one in found if one.attempts and one.state is State.READY])
+        self._find_failures([one for one in found if one.attempts or one.state is State.UNKNOWN])
         if self._scope.tenant and found:
             self._find_settings(found)
         return found
 
     def _find_failures(self, deliveries: Sequence[QueuedDelivery]) -> None:
-        """Note how deliveries failed that are tried again: a wait for another event goes on."""
+        """Note how deliveries failed that are tried again: a wait for another event goes on.
+
+        And which lost answers were left by a process, so that nothing was decided about them yet.
+        """
         if not deliveries:
             return
         rows = self._database.all(
-            "SELECT id, code, http_status FROM failures"
+            "SELECT id, code, http_status, reason = ? FROM failures"
             " WHERE id IN (SELECT value FROM json_each(?))",
-            (array_of(one.id for one in deliveries),),
+            (INTERRUPTED, array_of(one.id for one in deliveries)),
         )
-        known = {identity: (code, status) for identity, code, status in rows}
+        known = {identity: ((code, status), bool(is_left)) for identity, code, status, is_left in rows}
         for delivery in deliveries:
-            delivery.last_failure = known.get(delivery.id)
+            failure, is_left = known.get(delivery.id, (None, False))
+            if delivery.state is State.UNKNOWN:
+                delivery.is_left = is_left
+            else:
+                delivery.last_failure = failure
 
     def _find_settings(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Note with which settings events came: only those of customers bring any."""
@@ -1513,7 +1520,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
-        is_left=status_now is State.UNKNOWN,
+        was_sent=status_now is State.UNKNOWN,
         released=is_released,
         restored=decode_restored(restored),
     )
