@@ -1472,7 +1472,9 @@ class StoredSource:
             " WHERE id IN (SELECT value FROM json_each(?))",
             (INTERRUPTED, array_of(one.id for one in deliveries)),
         )
-        known = {identity: ((code, status), bool(is_left)) for identity, code, status, is_left in rows}
+        known = {
+            identity: ((code, status), bool(is_left)) for identity, code, status, is_left in rows
+        }
         for delivery in deliveries:
             failure, is_left = known.get(delivery.id, (None, False))
             if delivery.state is State.UNKNOWN:
