@@ -82,7 +82,7 @@ from destinations.pipeline.reading import (
     IteratedEntries,
     ThreadedEntries,
 )
-from destinations.pipeline.reconcile import longest_settling
+from destinations.pipeline.reconcile import longest_settling, longest_way
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.run_input import OUTAGE
@@ -424,6 +424,7 @@ class _Runner:
                 self._account,
                 self._identity,
                 reconcile_after=longest_settling(self._definition, self._options.losses),
+                longest_way=longest_way(self._definition),
             )
         )
         self._recorded.keep(store, kept, store.accounts().get(self._account))

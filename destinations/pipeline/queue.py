@@ -668,13 +668,15 @@ class DurableQueue(Queue, Protocol):
         scopes: Iterable[Scope],
         reconcile_after: float,
         longest_wait: float = LONGEST_WAIT,
+        longest_way: float = 0.0,
     ) -> None:
         """Make `unknown` what was being sent when the process before ended, with its balances.
 
         A balance that several users' events add to stays so.
 
         For the only process to deliver for these scopes from now on. The partner is asked
-        ``reconcile_after`` seconds after the request was sent. No attempt is further away than
+        ``reconcile_after`` seconds after the request was sent: that was at its intent, or, where it
+        comes after others, up to ``longest_way`` seconds later. No attempt is further away than
         that, or ``longest_wait``: it may have been noted by a clock that was wrong.
         """
         ...

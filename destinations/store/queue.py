@@ -239,6 +239,7 @@ class StoredQueue:
         scopes: Iterable[Scope],
         reconcile_after: float,
         longest_wait: float = LONGEST_WAIT,
+        longest_way: float = 0.0,
     ) -> None:
         """Make `unknown` what may have been applied when the process before ended.
 
@@ -246,11 +247,13 @@ class StoredQueue:
         """
         with self._database.transaction() as connection:
             for scope in scopes:
-                self._recover(connection, scope, reconcile_after)
+                self._recover(connection, scope, reconcile_after, longest_way)
                 self.forget_hidden(connection, [scope.id])
                 self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
-    def _recover(self, connection: Connection, scope: Scope, reconcile_after: float) -> None:
+    def _recover(
+        self, connection: Connection, scope: Scope, reconcile_after: float, longest_way: float
+    ) -> None:
         rows = connection.execute(f"{self.left_intents} AND scope = ?", (scope.id,)).fetchall()
         # What runs left is for a server of the account, and the other way round.
         siblings = connection.execute(SIBLINGS, (array_of([scope.id]),)).fetchall()
@@ -260,9 +263,17 @@ class StoredQueue:
             siblings,
         )
         connection.executemany("UPDATE rechecks SET scope = ? WHERE scope = ?", siblings)
-        settle = round(reconcile_after * 1000)
+        now, settle, way = (
+            round(one * 1000) for one in (self._now(), reconcile_after, longest_way)
+        )
+        # No request has left since the process ended, which is now at the latest.
+        left = [at + min(way, max(0, now - at)) for _, at, *_ in rows]
         self.end_intents(
-            connection, [(*row[:2], scope.id, row[1] + settle, *row[2:]) for row in rows]
+            connection,
+            [
+                (*row[:2], scope.id, at + settle, *row[2:])
+                for row, at in zip(rows, left, strict=True)
+            ],
         )
 
     def end_intents(self, connection: Connection, intents: Sequence[tuple[Any, ...]]) -> None:
