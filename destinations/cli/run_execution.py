@@ -45,7 +45,7 @@ from destinations.pipeline.input_files import InputFiles
 from destinations.pipeline.output import check_can_be_written, naming
 from destinations.pipeline.places import Places
 from destinations.pipeline.reading import Entries, IteratedEntries, ThreadedEntries
-from destinations.pipeline.reconcile import longest_settling
+from destinations.pipeline.reconcile import longest_settling, longest_way
 from destinations.pipeline.report import Report, Stopped
 from destinations.pipeline.run import LEAST_SILENCE, Recorder, Run, RunOptions, RunStore
 from destinations.pipeline.undelivered_file import UndeliveredFile
@@ -156,6 +156,7 @@ class Runner:
                 self._account,
                 self._identity,
                 reconcile_after=longest_settling(self._definition, self._options.losses),
+                longest_way=longest_way(self._definition),
             )
         )
         self._recorded.keep(store, kept, store.accounts().get(self._account))

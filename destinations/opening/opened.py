@@ -36,7 +36,7 @@ from destinations.operations import (
 )
 from destinations.operations.tokens import stored_tokens
 from destinations.pipeline.reading import Entry
-from destinations.pipeline.reconcile import LossOptions, longest_settling
+from destinations.pipeline.reconcile import LossOptions, longest_settling, longest_way
 from destinations.pipeline.report import Row
 from destinations.pipeline.run import Run, RunOptions
 from destinations.pipeline.run_input import OUTAGE
@@ -206,6 +206,7 @@ class OpenDestination:
                 self.account,
                 self.identity,
                 reconcile_after=longest_settling(definition, self._losses),
+                longest_way=longest_way(definition),
                 clock=self._clock,
             ) as kept,
         ):

@@ -37,6 +37,7 @@ def open_run_store(
     identity: AccountIdentity,
     *,
     reconcile_after: float,
+    longest_way: float = 0.0,
     clock: WallClock | None = None,
 ) -> Iterator[RunStore]:
     """Give what the runs of an account keep, and let no other process deliver for it until the end.
@@ -51,7 +52,7 @@ def open_run_store(
         session = store.session(name, __version__, LeaseTimes(), f"run {scope.id}")
         queue = store.queue(clock, lease=session)
         queue.attempts = noted_attempts(store)
-        queue.recover([scope], reconcile_after)
+        queue.recover([scope], reconcile_after, longest_way=longest_way)
         for cut in store.notes_with_prefix(_prefix(scope.id)).values():
             queue.settle_from(cut["since"])
         answers = store.answers(identity.partner)

@@ -26,7 +26,12 @@ from destinations.pipeline.observer import Observer
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import QueuedDelivery, Round, Scope, Transition
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import LossOptions, longest_repeat, longest_settling
+from destinations.pipeline.reconcile import (
+    LossOptions,
+    longest_repeat,
+    longest_settling,
+    longest_way,
+)
 from destinations.pipeline.retry import RetryPolicy
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.destination import Destination
@@ -180,7 +185,9 @@ def _ask(
         repeat_after=longest_repeat(destination.definition),
     )
     queue = store.queue(clock, user=user)
-    queue.recover([scope], longest_settling(destination.definition, losses), policy.longest_wait)
+    longest = longest_settling(destination.definition, losses)
+    way = longest_way(destination.definition)
+    queue.recover([scope], longest, policy.longest_wait, way)
     waits = max((one.next_at for one in queue.source(scope).unknown()), default=0) - clock.time()
     if waits > 0:
         tell(

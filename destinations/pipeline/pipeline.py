@@ -1245,7 +1245,7 @@ class Pipeline:
             destination, _ = self._of(deliveries[0].event.settings)
         except UsageError as error:
             gone = Result(Outcome.DEAD, str(error), "SETTINGS_UNUSABLE")
-            round_.transitions += [(self.scope, self._ended(one, gone)) for one in deliveries]
+            round_.transitions += [(self.scope, self.ended(one, gone)) for one in deliveries]
             return []
         digest = destination.plan_digest
         stale = [
@@ -1270,7 +1270,7 @@ class Pipeline:
             if ended is not None and self._is_for_another(delivery):
                 round_.transitions.append((self.scope, self._put_off_planning(delivery, ended)))
             elif ended is not None:
-                transition = self._ended(delivery, ended)
+                transition = self.ended(delivery, ended)
                 if self._checks.is_restored(delivery):
                     transition = hold_restored(delivery, ended.reason)
                 round_.transitions.append((self.scope, transition))
@@ -1300,16 +1300,13 @@ class Pipeline:
             effect=delivery.effect,
         )
 
-    def _ended(self, delivery: QueuedDelivery, ended: Result) -> Transition:
+    def ended(self, delivery: QueuedDelivery, ended: Result) -> Transition:
         """Return the end of a delivery that is not sent any more."""
-        attempts, effect = delivery.attempts, delivery.effect
-        rule = self.reconciler.loss(delivery)
-        if rule.repeat_for is not None or (ended.outcome is Outcome.DEAD and not rule.repeatable):
-            now = self._clock.time()
-            return self.policy.given_up(
-                *(delivery, ended, attempts, effect, "plan"), rule=rule, now=now
-            )
-        return Transition(delivery, ended, "plan", attempts, effect=effect)
+        return self.policy.not_sent(
+            *(delivery, ended, delivery.attempts, delivery.effect, "plan"),
+            rule=self.reconciler.loss(delivery),
+            now=self._clock.time(),
+        )
 
     def plan_again(
         self, delivery: QueuedDelivery, digest: str, destination: Destination
@@ -1477,6 +1474,7 @@ def _carry_on(transition: Transition, now: float) -> None:
     if delivery.first_attempt_at is None:
         delivery.first_attempt_at = now
     delivery.next_at = transition.next_at
+    delivery.is_left = False  # by now something has been decided about it
 
 
 def _why(reason: str, what: str | None, status: int | None) -> str:

@@ -232,10 +232,11 @@ class QueuedDelivery:
     ``last_failure`` is the code and status of that, if another process, or an earlier
     configuration, made the attempt.
     ``restored`` is set for what waited in a copy of the store, and may have been delivered since.
-    ``is_left`` says that it was under way when an earlier process ended, ``released`` that an
-    operator sends it, whatever the window of its action says. ``waits_as`` is why it must not be
-    sent yet, as that was said last; see `Behind`. ``usage`` is what it counts for at the partner;
-    it is kept beside its row, and None for one that was read from there.
+    ``was_sent`` says that an earlier process has sent it, and has not said what came of that,
+    ``is_left`` that nothing has been decided about it since, ``released`` that an operator sends
+    it, whatever the window of its action says. ``waits_as`` is why it must not be sent yet, as that
+    was said last; see `Behind`. ``usage`` is what it counts for at the partner; it is kept beside
+    its row, and None for one that was read from there.
     """
 
     event: QueuedEvent
@@ -262,6 +263,7 @@ class QueuedDelivery:
     has_failure: bool = False
     last_failure: tuple[str, int | None] | None = None
     restored: Restored | None = None
+    was_sent: bool = False
     is_left: bool = False
     released: bool = False
     waits_as: str = ""
@@ -275,7 +277,7 @@ class QueuedDelivery:
     @property
     def is_untried(self) -> bool:
         """Whether nothing was ever sent: waiting for an access token is no attempt."""
-        return not self.attempts and not self.is_left and self.effect is Effect.NONE
+        return not self.attempts and not self.was_sent and self.effect is Effect.NONE
 
     @property
     def is_of_erased(self) -> bool:
@@ -666,13 +668,15 @@ class DurableQueue(Queue, Protocol):
         scopes: Iterable[Scope],
         reconcile_after: float,
         longest_wait: float = LONGEST_WAIT,
+        longest_way: float = 0.0,
     ) -> None:
         """Make `unknown` what was being sent when the process before ended, with its balances.
 
         A balance that several users' events add to stays so.
 
         For the only process to deliver for these scopes from now on. The partner is asked
-        ``reconcile_after`` seconds after the request was sent. No attempt is further away than
+        ``reconcile_after`` seconds after the request was sent: that was at its intent, or, where it
+        comes after others, up to ``longest_way`` seconds later. No attempt is further away than
         that, or ``longest_wait``: it may have been noted by a clock that was wrong.
         """
         ...

@@ -48,6 +48,7 @@ __all__ = [
     "longest_repeat",
     "longest_settling",
     "longest_wait",
+    "longest_way",
     "proposal",
 ]
 
@@ -112,6 +113,16 @@ def longest_repeat(definition: DestinationDefinition) -> float:
     """Return how many seconds after a lost answer, at most, steps are made again."""
     performs = [action.perform for action in definition.actions.values()]
     return max((one.repeat_after for one in performs if one.repeatable), default=0.0)
+
+
+def longest_way(definition: DestinationDefinition) -> float:
+    """Return how many seconds after the first request of a batch its last one leaves, at most.
+
+    Events that make several requests may go one after another, and each takes as long as it may.
+    """
+    performs = [action.perform for action in definition.actions.values()]
+    most = max((one.batch_size * (len(one.steps) or len(one.names)) for one in performs), default=1)
+    return (most - 1) * definition.transport.timeouts.total
 
 
 @dataclass(frozen=True, slots=True)

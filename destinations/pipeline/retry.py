@@ -35,6 +35,10 @@ KEY_CHANGED: Final = (
     " sent again"
 )
 _GIVEN_UP: Final = "given up after the last attempt; an earlier one"
+_MAY_BE_APPLIED: Final = "an earlier attempt may have been applied"
+_NEVER_SENT: Final = frozenset({Outcome.FILTERED, Outcome.UNMAPPED, Outcome.INVALID})
+"""The outcomes of what certainly had no effect at the partner."""
+
 _ASK_AGAIN: Final = 30.0
 """Seconds at least between two questions about the same lost answer."""
 
@@ -221,9 +225,34 @@ class RetryPolicy:
         now: float,
     ) -> Transition:
         """Return the end of a delivery; a refusal proves nothing about an earlier attempt."""
+        if result.outcome in _NEVER_SENT:
+            return self.not_sent(delivery, result, attempts, effect, "send", rule=rule, now=now)
         if rule.repeat_for is not None and delivery.effect is Effect.MAYBE:
             return self.given_up(delivery, result, attempts, effect, rule=rule, now=now)
         return Transition(delivery, result, "send", attempts, effect=effect)
+
+    def not_sent(  # noqa: PLR0913 - what is known of a delivery
+        self,
+        delivery: QueuedDelivery,
+        ended: Result,
+        attempts: int,
+        effect: Effect,
+        stage: Stage,
+        *,
+        rule: LossRule,
+        now: float,
+    ) -> Transition:
+        """Return the end of a delivery that is not sent any more, for the reason ``ended``.
+
+        That says nothing about an earlier attempt. What may have been applied never ends as if it
+        had not been sent: it is held, or dead where another attempt would do no harm.
+        """
+        if effect is Effect.MAYBE and (rule.repeat_for is not None or not rule.repeatable):
+            return self.given_up(*(delivery, ended, attempts, effect, stage), rule=rule, now=now)
+        if effect is Effect.MAYBE and ended.outcome in _NEVER_SENT:
+            reason = f"{ended.reason}; {_MAY_BE_APPLIED}" if ended.reason else _MAY_BE_APPLIED
+            ended = replace(ended, outcome=Outcome.DEAD, reason=reason)
+        return Transition(delivery, ended, stage, attempts, effect=effect)
 
     def given_up(  # noqa: PLR0913 - what is known of an attempt
         self,

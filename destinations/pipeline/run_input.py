@@ -602,17 +602,18 @@ class RunInput:
         """Add what an event that was read before did not come for, to be sent or ended with it."""
         came_again = history is not None and history.event_id == pending.event.id
         past_of = _Matcher(pipeline.destination, history) if came_again and history else None
-        for delivery, transition in _each(read.arrival):
+        for delivery, today in _each(read.arrival):
             if pending.keys is None or delivery.key in pending.keys:
-                self._rows.add_one(delivery, self._in_this_run(read, transition))
+                self._rows.add_one(delivery, self._in_this_run(read, today))
                 continue
             pending.keys.add(delivery.key)
             past = None if past_of is None else past_of(delivery.key)
             delivery.event = pending.event
             if past is None:
                 _join(delivery, pending.event)
-            elif not self._goes_on(pipeline, delivery, transition, past, read):
+            elif not self._goes_on(pipeline, delivery, today, past, read):
                 continue
+            transition = _end_of(pipeline, delivery, today)
             if transition is None:
                 pending.waiting.append(delivery)
                 self._put(pipeline, delivery, round_)
@@ -702,12 +703,13 @@ class RunInput:
         past_of = _Matcher(pipeline.destination, history)
         waiting: list[QueuedDelivery] = []
         ended: list[QueuedDelivery] = []
-        for delivery, transition in _each(arrival):
+        for delivery, today in _each(arrival):
             past = past_of(delivery.key)
             if past is None:
                 _join(delivery, event)
-            elif not self._goes_on(pipeline, delivery, transition, past, read):
+            elif not self._goes_on(pipeline, delivery, today, past, read):
                 continue
+            transition = _end_of(pipeline, delivery, today)
             if transition is None:
                 waiting.append(delivery)
                 self._put(pipeline, delivery, round_)
@@ -866,6 +868,18 @@ def _as_it_was_sent(pipeline: Pipeline, delivery: QueuedDelivery) -> None:
         delivery.payload, delivery.plan = stored.payload, stored.plan
         delivery.increment, delivery.replanned = stored.increment, False
         delivery.attempts, delivery.first_attempt_at = stored.attempts, stored.first_attempt_at
+
+
+def _end_of(
+    pipeline: Pipeline, delivery: QueuedDelivery, today: Transition | None
+) -> Transition | None:
+    """Return how a delivery ends that is not sent by what is planned ``today``; None if it is sent.
+
+    What may have been applied is sent as it was, where the partner recognises that.
+    """
+    if today is None or delivery.effect is not Effect.MAYBE or today.result.outcome is State.HELD:
+        return today
+    return None if delivery.payload else pipeline.ended(delivery, today.result)
 
 
 def _with_a_server(past: Past | None, verdict: Verdict) -> Result:

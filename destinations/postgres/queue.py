@@ -194,6 +194,7 @@ class PostgresQueue(StoredQueue):
         scopes: Iterable[Scope],
         reconcile_after: float,
         longest_wait: float = LONGEST_WAIT,
+        longest_way: float = 0.0,
     ) -> None:
         """Note when the partner is asked about lost answers of these scopes.
 
@@ -212,7 +213,7 @@ class PostgresQueue(StoredQueue):
         )
         left = f"{self.left_intents} AND scope IN (SELECT value FROM json_each(?)) LIMIT 1"  # noqa: S608 - constants
         if self._postgres.one(left, (ids,)) is not None:
-            super().recover(found, reconcile_after, longest_wait)
+            super().recover(found, reconcile_after, longest_wait, longest_way)
         elif self._postgres.one(_AHEAD, (ids, *self._ahead())) is not None:
             with self._postgres.transaction() as connection:
                 self.forget_hidden(connection, [scope.id for scope in found])

@@ -47,7 +47,7 @@ from destinations.pipeline.observer import Observer, Observers
 from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.queue import Scope
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import longest_repeat, longest_settling
+from destinations.pipeline.reconcile import longest_repeat, longest_settling, longest_way
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.plugins import plugin_code
@@ -771,8 +771,9 @@ class Service:
 
         def make() -> Pipeline:
             losses = bound.config.delivery.losses
-            longest = longest_settling(bound.destination.definition, losses)
-            self._queue.recover([scope], longest, served.policy.longest_wait)
+            definition = bound.destination.definition
+            longest, way = longest_settling(definition, losses), longest_way(definition)
+            self._queue.recover([scope], longest, served.policy.longest_wait, way)
             return Pipeline(
                 scope,
                 bound.destination,

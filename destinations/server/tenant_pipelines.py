@@ -19,7 +19,7 @@ from destinations.pipeline.pipeline import Pipeline, PipelineOptions
 from destinations.pipeline.prefetch import Room
 from destinations.pipeline.queue import DurableQueue, Scope
 from destinations.pipeline.rate_limit import rate_limited
-from destinations.pipeline.reconcile import longest_settling
+from destinations.pipeline.reconcile import longest_settling, longest_way
 from destinations.pipeline.retry import RetryPolicy
 from destinations.pipeline.shared_limits import ClusterBreaker, SharedLimits
 from destinations.runtime.account_identity import identity_of
@@ -128,7 +128,8 @@ class TenantPipelines:
         destination = self.tenants.bound(scope)
         definition = destination.definition
         losses = self.bound.config.delivery.losses
-        self.queue.recover([scope], longest_settling(definition, losses), self.policy.longest_wait)
+        longest, way = longest_settling(definition, losses), longest_way(definition)
+        self.queue.recover([scope], longest, self.policy.longest_wait, way)
         answers = TenantStore(self.store, scope.tenant).answers(identity_of(destination).partner)
         transport = rate_limited(
             *(self.transport, definition.transport.rate_limit, self.clock, self.stop),

@@ -239,6 +239,7 @@ class StoredQueue:
         scopes: Iterable[Scope],
         reconcile_after: float,
         longest_wait: float = LONGEST_WAIT,
+        longest_way: float = 0.0,
     ) -> None:
         """Make `unknown` what may have been applied when the process before ended.
 
@@ -246,11 +247,13 @@ class StoredQueue:
         """
         with self._database.transaction() as connection:
             for scope in scopes:
-                self._recover(connection, scope, reconcile_after)
+                self._recover(connection, scope, reconcile_after, longest_way)
                 self.forget_hidden(connection, [scope.id])
                 self._cut_waits(connection, scope, reconcile_after, longest_wait)
 
-    def _recover(self, connection: Connection, scope: Scope, reconcile_after: float) -> None:
+    def _recover(
+        self, connection: Connection, scope: Scope, reconcile_after: float, longest_way: float
+    ) -> None:
         rows = connection.execute(f"{self.left_intents} AND scope = ?", (scope.id,)).fetchall()
         # What runs left is for a server of the account, and the other way round.
         siblings = connection.execute(SIBLINGS, (array_of([scope.id]),)).fetchall()
@@ -260,9 +263,17 @@ class StoredQueue:
             siblings,
         )
         connection.executemany("UPDATE rechecks SET scope = ? WHERE scope = ?", siblings)
-        settle = round(reconcile_after * 1000)
+        now, settle, way = (
+            round(one * 1000) for one in (self._now(), reconcile_after, longest_way)
+        )
+        # No request has left since the process ended, which is now at the latest.
+        left = [at + min(way, max(0, now - at)) for _, at, *_ in rows]
         self.end_intents(
-            connection, [(*row[:2], scope.id, row[1] + settle, *row[2:]) for row in rows]
+            connection,
+            [
+                (*row[:2], scope.id, at + settle, *row[2:])
+                for row, at in zip(rows, left, strict=True)
+            ],
         )
 
     def end_intents(self, connection: Connection, intents: Sequence[tuple[Any, ...]]) -> None:
@@ -1455,23 +1466,32 @@ class StoredSource:
     def queued(self, rows: Iterable[Sequence[Any]]) -> list[QueuedDelivery]:
         """Return the deliveries of rows of `OPEN_COLUMNS`."""
         found = [_queued(self._names, row) for row in rows]
-        self._find_failures([one for one in found if one.attempts and one.state is State.READY])
+        self._find_failures([one for one in found if one.attempts or one.state is State.UNKNOWN])
         if self._scope.tenant and found:
             self._find_settings(found)
         return found
 
     def _find_failures(self, deliveries: Sequence[QueuedDelivery]) -> None:
-        """Note how deliveries failed that are tried again: a wait for another event goes on."""
+        """Note how deliveries failed that are tried again: a wait for another event goes on.
+
+        And which lost answers were left by a process, so that nothing was decided about them yet.
+        """
         if not deliveries:
             return
         rows = self._database.all(
-            "SELECT id, code, http_status FROM failures"
+            "SELECT id, code, http_status, reason = ? FROM failures"
             " WHERE id IN (SELECT value FROM json_each(?))",
-            (array_of(one.id for one in deliveries),),
+            (INTERRUPTED, array_of(one.id for one in deliveries)),
         )
-        known = {identity: (code, status) for identity, code, status in rows}
+        known = {
+            identity: ((code, status), bool(is_left)) for identity, code, status, is_left in rows
+        }
         for delivery in deliveries:
-            delivery.last_failure = known.get(delivery.id)
+            failure, is_left = known.get(delivery.id, (None, False))
+            if delivery.state is State.UNKNOWN:
+                delivery.is_left = is_left
+            else:
+                delivery.last_failure = failure
 
     def _find_settings(self, deliveries: Sequence[QueuedDelivery]) -> None:
         """Note with which settings events came: only those of customers bring any."""
@@ -1513,7 +1533,7 @@ def _queued(names: Names, row: Sequence[Any]) -> QueuedDelivery:
         first_attempt_at=None if first_attempt_at is None else first_attempt_at / 1000,
         next_at=(next_at or 0) / 1000,
         has_begun=effect != _NO_EFFECT,
-        is_left=status_now is State.UNKNOWN,
+        was_sent=status_now is State.UNKNOWN,
         released=is_released,
         restored=decode_restored(restored),
     )

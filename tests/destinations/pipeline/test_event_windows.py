@@ -18,7 +18,7 @@ from destinations.runtime.explain import explain
 from destinations.runtime.plan_changes import compare_plans
 from destinations.store import SqliteStore
 from tests.destinations.pipeline.conftest import Bench
-from tests.destinations.pipeline.metering import HOUR, MeteringPartner, metered
+from tests.destinations.pipeline.metering import HOUR, KilledError, MeteringPartner, metered
 from tests.destinations.pipeline.test_run import Runner, _entries
 
 Make = Callable[..., Bench]
@@ -206,6 +206,21 @@ def test_what_may_have_been_applied_is_not_rejected(bench: Make, then: str, *, a
     entry = _entry(one)
     assert entry.status is (DELIVERED if asks else HELD)
     assert asks or (entry.effect is Effect.MAYBE and "too late" in entry.reason)
+
+
+@pytest.mark.parametrize("then", ["hold", "reject"])
+def test_what_a_killed_process_has_sent_is_asked_about(bench: Make, then: str) -> None:
+    """It must not be sent again, though the partner would recognise it by its key."""
+    one, partner = _bench(bench, windowed(then=then, asks=True))
+    partner.acts = ["die"]
+    _accept(one, DAY - HOUR)
+    with pytest.raises(KilledError):
+        one.run()
+    one.clock.now += 2 * HOUR
+    one.restart()
+    _meet(one, partner)
+    _let_pass(one, 120.0)
+    assert (_entry(one).status, len(partner.times("m0"))) == (DELIVERED, 1)
 
 
 @pytest.mark.parametrize("restarts", [True, False])

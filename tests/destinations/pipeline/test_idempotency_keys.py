@@ -234,6 +234,31 @@ def test_waiting_for_another_event_does_not_renew_it(bench: Make) -> None:
     assert _entry(one).status is HELD
 
 
+@pytest.mark.parametrize("restarts", [0, 3])
+@pytest.mark.parametrize("act", ["die", "die first"])
+def test_a_refusal_of_what_a_killed_process_has_sent(
+    bench: Make, act: str, *, restarts: int
+) -> None:
+    """It is sent again once, and asked about then: it is not sent until its window ends."""
+    one = _bench(bench, asks=True, batch=1)
+    partner = _partner(one)
+    partner.acts, partner.always = [act], "422"
+    one.accept(("a", 3))
+    with pytest.raises(KilledError):
+        one.run()
+    _restart(one)
+    _until(one, 31.0)
+    assert len(partner.times("0")) == 2
+    for _ in range(restarts):
+        _until(one, one.clock.now + 5.0)
+        _restart(one)
+    _until(one, HOUR)
+    if act == "die":
+        assert (_entry(one).status, len(partner.times("0"))) == (DELIVERED, 2)
+    else:  # now it is a first attempt again, which is refused
+        assert (_entry(one).status, len(partner.times("0"))) == (Outcome.REJECTED, 3)
+
+
 @pytest.mark.parametrize("status", ["422", "400"])
 @pytest.mark.parametrize("asks", [True, False])
 def test_a_refusal_after_a_lost_answer(bench: Make, status: str, *, asks: bool) -> None:

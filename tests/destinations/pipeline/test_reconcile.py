@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.definition import ReconcileDefinition
+from destinations.definition import DestinationDefinition, ReconcileDefinition
 from destinations.http import Answer
 from destinations.pipeline.queue import Balance, Increment
 from destinations.pipeline.reconcile import _Rule as Rule
-from destinations.pipeline.reconcile import judge, proposal
+from destinations.pipeline.reconcile import judge, longest_way, proposal
 
 
 def _at(amount: int, period: str | None = "may") -> Balance:
@@ -167,3 +168,28 @@ def test_what_a_payload_adds(payload: dict[str, object], expected: Increment | N
 def test_what_is_shown(answer: Answer, amount: Balance | None) -> None:
     """An integer with its period, nothing where the partner knows of none, else no amount."""
     assert Rule(RULE).balance(answer, "u", 5.0) == amount
+
+
+@pytest.mark.parametrize(
+    ("perform", "requests"),
+    [
+        ({"request": "save"}, 1),
+        ({"steps": [{"name": "a", "request": "save"}, {"name": "b", "request": "save"}]}, 2),
+        ({"generator": "sync", "requests": ["find", "create"], "batch": {"size": 5}}, 10),
+    ],
+)
+def test_how_long_a_last_request_takes_to_leave(
+    load: Callable[..., DestinationDefinition], perform: dict[str, Any], requests: int
+) -> None:
+    """The others of a batch may each take the whole time of a request."""
+
+    def change(documents: dict[str, Any]) -> None:
+        if "generator" not in perform:
+            del documents["sync"]
+            del documents["destination"]["presets"][2]
+            for name in ("find", "create"):
+                documents["destination"]["requests"][name]["graphql"]["variables"] = {"id": "u1"}
+        documents["save" if "generator" not in perform else "sync"]["perform"] = perform
+
+    definition = load(change)
+    assert longest_way(definition) == (requests - 1) * definition.transport.timeouts.total

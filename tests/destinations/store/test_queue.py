@@ -272,6 +272,23 @@ def test_recovery(bench: Bench, durable: bool) -> None:
     assert bench.count("intents") == 0
 
 
+@pytest.mark.parametrize(
+    ("away", "way", "left"),
+    [(0.0, 90.0, 0.0), (50.0, 0.0, 0.0), (50.0, 90.0, 50.0), (500.0, 90.0, 90.0)],
+)
+def test_recovery_where_a_request_comes_after_others(
+    bench: Bench, away: float, way: float, left: float
+) -> None:
+    """It may have left until the process ended, but not later than the others let it."""
+    (delivery,) = bench.accept("m")
+    sent_at = bench.clock.time() - away
+    batch = ClaimedBatch(bench.scope, [delivery], durable=True, at=sent_at)
+    bench.queue.commit(Round(batches=[batch]))
+    bench.queue.recover([bench.scope], 30.0, longest_way=way)
+    (found,) = bench.queue.source(bench.scope).unknown()
+    assert found.next_at == pytest.approx(sent_at + left + 30, abs=0.01)
+
+
 def test_recovery_of_one_scope(bench: Bench) -> None:
     """What another process sends for another scope is its own."""
     other = bench.scope_of("other")
