@@ -129,7 +129,8 @@ _OWN_NAMES: Final = (
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
     *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record", "accessToken", "client"),
-    *("RequestClient", "Promise", "withHeaders", "checkUser"),
+    *("RequestClient", "Promise", "withHeaders", "checkUser", "accessTokenOf", "askToken"),
+    "authorization",
 )
 """Names that the other files have beside those of requests."""
 
@@ -642,6 +643,8 @@ class _Writer:
         for at, directive in beyond_segment(mapping):
             self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
         self._check_settings(mapping, place)
+        for at, message in lost_names(mapping, place):
+            self._refuse(at, message)
         for at in dotted_keys(mapping):
             self._refuse(place + at, f"{UNSAID}: no code reads this mapping, so rename the key")
         return mapping
