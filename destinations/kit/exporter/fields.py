@@ -20,7 +20,7 @@ from destinations.kit.exporter.expressions import (
     javascript_pattern,
     javascript_patterns,
 )
-from destinations.kit.exporter.findings import Findings, lost_names
+from destinations.kit.exporter.findings import Findings, lost_names, lost_numbers
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
     ASKED_BY_CODE,
@@ -167,6 +167,7 @@ def unsaid_in_mappings(mapping: object) -> Iterator[tuple[str, str]]:
         )
         yield at, message
     yield from lost_names(mapping)
+    yield from lost_numbers(mapping)
 
 
 class _Writer:

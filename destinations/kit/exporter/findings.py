@@ -12,7 +12,7 @@ from destinations.kit.exporter.dotted_keys import paths_with
 from destinations.segment.json_pointer import pointer
 from destinations.segment.mapping.paths import split_path, strip_root
 
-__all__ = ["DESTINATION", "Findings", "RefusedExportError", "lost_names"]
+__all__ = ["DESTINATION", "Findings", "RefusedExportError", "lost_names", "lost_numbers"]
 
 _LOST: Final = "__proto__"
 
@@ -59,6 +59,29 @@ class Findings:
         if issue not in found:
             found.append(issue)
         return issue
+
+
+_PRECISE_BITS: Final = 53
+_MOST_BITS: Final = 1024
+"""The bits of numbers of JavaScript: those that they keep, and those of the largest one."""
+
+
+def lost_numbers(data: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the places of whole numbers that JavaScript reads as other ones, and why."""
+    if isinstance(data, int) and _is_other(data):
+        yield place, f"JavaScript reads {data} as another number: write it as text"
+    elif isinstance(data, Mapping):
+        for key, one in data.items():
+            if key != "examples":
+                yield from lost_numbers(one, place + pointer(key))
+    elif isinstance(data, list | tuple):
+        for at, one in enumerate(data):
+            yield from lost_numbers(one, place + pointer(at))
+
+
+def _is_other(number: int) -> bool:
+    bits = number.bit_length()
+    return bits > _MOST_BITS or number % (1 << max(bits - _PRECISE_BITS, 0)) != 0
 
 
 def lost_names(mapping: object, place: str = "") -> Iterator[tuple[str, str]]:

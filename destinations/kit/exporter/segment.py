@@ -39,6 +39,7 @@ from destinations.kit.exporter.findings import (
     Findings,
     RefusedExportError,
     lost_names,
+    lost_numbers,
 )
 from destinations.kit.exporter.folder import (
     BY_HAND,
@@ -320,6 +321,9 @@ class _Export:
             )
             findings.refuse(stem, "/title", message)
             found.refusal = f"{other} has the same title"
+        for place, message in lost_numbers(findings.documents[stem].data):
+            findings.refuse(stem, place, message)
+            found.refusal = found.refusal or "a field has a number that JavaScript has not"
         self._unsayable |= {stem} if found.refusal else set()
         perform = action.perform
         if perform.generator is not None:

@@ -121,6 +121,22 @@ def _mapped(mapping: Mapping[str, Any]) -> Change:
     return lambda one: one.destination["presets"][0].update(mapping=mapping)
 
 
+def _transport_headers(headers: Mapping[str, Any], body: object = 1) -> Change:
+    """Return a change with a setting that the catalog does not ask for."""
+
+    def change(one: Definition) -> None:
+        one.destination["settings"]["properties"]["plan"] = {
+            "title": "Plan",
+            "description": "The plan.",
+            "type": "string",
+            "x-catalog": False,
+        }
+        one.destination["transport"]["headers"] = headers
+        one.rest["json"] = {"a": body}
+
+    return change
+
+
 def _same_titles(one: Definition) -> None:
     one.add_action("other")
     one.actions["other"]["title"] = one.action["title"]
@@ -299,6 +315,27 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         f"{SEND}/rest/json/a/__proto__",
         "loses the name __proto__",
+    ),
+    "a number that JavaScript has not": Refused(
+        _rest(json={"a": [9_007_199_254_740_993]}),
+        "destination",
+        f"{SEND}/rest/json/a/0",
+        "JavaScript reads 9007199254740993 as another number",
+    ),
+    "a default beyond all numbers": Refused(
+        _field(type="integer", default=-(10**300) - 1), "track", f"{NAME}/default", "as another"
+    ),
+    "a header of all requests with a setting that is none there": Refused(
+        _transport_headers({"X-Plan": {"@template": "{{settings.plan}}"}}),
+        "destination",
+        "/transport/headers/X-Plan/@template",
+        "reads the setting plan, which Segment's form has not",
+    ),
+    "all settings": Refused(
+        _transport_headers({}, {"@path": "$.settings"}),
+        "destination",
+        f"{SEND}/rest/json/a/@path",
+        "reads all settings, and Segment has no plan",
     ),
     "a path to a prototype": Refused(
         _rest(json={"a": [{"@path": "$.payload.id.__proto__"}]}),
