@@ -31,7 +31,7 @@ class Shape:
     each with the message for it. An open shape may have more keys than these. ``of_url`` says that
     templates may begin a path with ``$.``, as those of URLs may. ``scalar`` is the type of a value
     that has no keys, such as ``a string``; empty for an object. A list has ``items``, of this shape
-    each, if ``is_list``.
+    each, if ``is_list``. What must not be read as a whole says ``whole`` why.
     """
 
     what: str
@@ -42,11 +42,12 @@ class Shape:
     scalar: str = ""
     is_list: bool = False
     items: Shape | None = None
+    whole: str = ""
 
     def issue(self, path: tuple[str, ...]) -> str | None:
         """Return why nothing is found at ``path``; None if something can be."""
         if not path:
-            return None
+            return self.whole or None
         key, *rest = path
         if self.scalar:
             return (

@@ -237,6 +237,11 @@ def oauth2_definition(grant: str, **oauth2: Any) -> Definition:
         "headers": {"X-Region": {"@path": "$.settings.region"}, "Accept": "text/plain"},
     }
     one.rest["query"] = {"host": {"@path": "$.settings.host"}}
+    one.field["x-choices"] = {
+        "request": "ping",
+        "items": {"@path": "$.answer.items"},
+        "value": {"@path": "$.id"},
+    }
     (case,) = one.cases.values()
     # With characters that are not written the same everywhere.
     case["settings"] = {"apiKey": "the ~*\u00e9 client", "secret": "s:*~ecret+", "token": "t/1 ~"}
@@ -379,6 +384,7 @@ def strict_definition() -> Definition:
             "status": [200],
             "items": {"@path": "$.errors"},
             "index": {"@path": "$.index"},
+            "itemStatus": {"@path": "$.status"},
             "message": _text_of("$.message"),
         },
     }
@@ -430,7 +436,7 @@ def _strict_cases() -> dict[str, Any]:
         "items-are-lists": _case({}, three, ["held"] * 3, ["x", None, "z"], {"errors": [[1]]}),
         "message": _case(
             *({}, three, [sent, refused, sent], ["x", None, "z"]),
-            {"errors": [{"index": 1, "message": 5}]},
+            {"errors": [{"index": 1, "status": 400, "message": 5}]},
         ),
         "keys": _case(credentials, keys, [sent, refused, refused, refused], body),
         "bodies": _case(

@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from destinations.http.answer import HttpResponse
 from destinations.kit.exporter import export_segment
+from destinations.oauth2.answers import Cure, TokenError, read_answer
 from destinations.segment.mapping.conversions import CONVERSIONS
 from destinations.segment.patterns import compile_pattern
 from tests.destinations.kit.exporter.test_expressions import TRANSLATED
@@ -73,7 +75,7 @@ class Fault(NamedTuple):
 
 FAULTS: Final[Mapping[str, Fault]] = {
     "a header is missing": Fault(
-        "braze", "index.ts", "authorization: `Bearer", "other: `Bearer", "authorization"
+        "braze", "index.ts", "credential('authorization'", "credential('other'", "authorization"
     ),
     "there is another header": Fault(
         "slack", "http.ts", "accept: 'application/json' }", "accept: '*/*', extra: '1' }", "extra"
@@ -143,7 +145,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "oauth2-body", "index.ts", "'a:write b~*'", "'a:write'", "case access token"
     ),
     "a header of others is sent for a token": Fault(
-        "oauth2-refresh-body", "index.ts", "undefined as unknown as string", "'1'", "x-region"
+        "oauth2-refresh-body", "index.ts", "'x-region']", "'x-other']", "x-region"
     ),
     "events without what all have to have": Fault(
         "events",
@@ -192,6 +194,55 @@ VALUES: Final[tuple[Any, ...]] = (
     *(253402300799999, 253402300800000, -62135596800000, -62135596800001, 1772721000123.75),
     *("5", " 5.0 ", "1e-400", "0e-400", "1e400", "-.5", "٣4", "Straße", "\u01c5", " x ", "", True),
 )
+STATUSES: Final = (200, 201, 302, 307, 400, 401, 403, 404, 408, 429, 500, 501)
+TOKENS: Final = (
+    *("", "[]", "null", "<html>", "{}", '{"access_token": "a"}', '\ufeff{"access_token": " a "}'),
+    *('{"access_token": ""}', '{"access_token": 1}', '{"access_token": "\u00e9"}'),
+    *(
+        '{"access_token": "a", "token_type": " Bearer"}',
+        '{"access_token": "a", "token_type": "mac"}',
+    ),
+    *('{"access_token": "a", "refresh_token": "r"}', '{"access_token": "a", "refresh_token": " "}'),
+    *(
+        '{"access_token": "a", "refresh_token": 1}',
+        '{"access_token": "a", "error": "invalid_grant"}',
+    ),
+    *('{"error": "invalid_grant"}', '{"error": "slow_down"}', '{"error": 1}', '{"ok": false}'),
+)
+"""Answers of a token endpoint."""
+
+CHOICES: Final[tuple[tuple[Any, Any], ...]] = (
+    ({"items": [{"id": "a", "name": one} for one in "AB"], "next": 2}, [["a", "A"], "2"]),
+    ({"items": [{"id": 1, "name": 5}, {"id": "a"}], "next": False}, [["1", "1"], ["a", "a"], ""]),
+    (
+        {"items": [{"id": "a"}, {"id": "a"}, {"id": None}, {"id": {}}, {"id": [1]}]},
+        [["a", "a"], ""],
+    ),
+    ({"items": [], "next": None}, [""]),
+    ({"items": [], "next": {}}, "500"),
+    ({"items": {}}, "500"),
+    ({}, "500"),
+    ("text", "500"),
+)
+"""Answers with choices, and what is shown of them: values with labels, and the next page."""
+
+BATCHES: Final[tuple[tuple[list[Any], list[int]], ...]] = (
+    ([{"index": 0, "status": 401}], [403, 200]),
+    ([{"index": 0, "status": 401}, {"index": 1, "status": 400}], [403, 400]),
+    ([{"index": 0, "status": 401}, {"index": 1, "status": 401}], [401, 401]),
+)
+"""Failed events of a batch; with OAuth2, Segment sends all of them again after one of 401."""
+
+HALVES: Final = ("\ud800", "a\udc00b", "\udbff\udbff")
+"""Texts that have no bytes."""
+
+ERRORS: Final[tuple[tuple[dict[str, Any], int], ...]] = (
+    ({"name": "TypeError", "message": "Invalid URL"}, 400),
+    ({"name": "TypeError", "message": "fetch failed", "cause": {"code": "ECONNRESET"}}, 500),
+    ({"name": "FetchError", "code": "ECONNRESET", "message": "reset"}, 500),
+)
+"""What the client throws, and the status by which Segment repeats the event or not."""
+
 TEXTS: Final = (
     *("", "a", "F", "Foo-bar", "rate-limit", "rate limit", "RATE", "a\rb", "a\nb", "\u2028", "é"),
     *(
@@ -240,6 +291,50 @@ def _compare_values(folder: Path) -> None:
         assert [(pattern, one) for one in TEXTS if search(one)] == [
             (pattern, one) for one, is_found in zip(TEXTS, found, strict=True) if is_found
         ]
+
+
+def _compare_answers(folder: Path) -> None:
+    """Compare what both sides make of answers, and of events, that no case has."""
+    shutil.copyfile(Path(__file__).parent / "answers.js", folder / "answers.js")
+    tokens = [(status, body) for status in STATUSES for body in TOKENS]
+    given = {
+        "tokens": [{"status": status, "body": body} for status, body in tokens],
+        "choices": [{"body": json.dumps(body)} for body, _ in CHOICES],
+        "batches": [{"body": json.dumps({"errors": body})} for body, _ in BATCHES],
+        "events": [{"name": name} for name in HALVES],
+        "errors": [one for one, _ in ERRORS],
+    }
+    done = subprocess.run(
+        ["node", "answers.js", "out"],
+        cwd=folder,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    answer = json.loads(done.stdout)
+    for one, there in zip(tokens, answer["tokens"], strict=True):
+        shown = {401: "rejected"}.get(there, "retry") if isinstance(there, int) else there
+        assert (one, shown) == (one, _tokens(*one))
+    found = [(one.get("error", {}).get("code"), one) for one in answer["choices"]]
+    assert [
+        code or [*(list(each.values()) for each in one["choices"]), one["nextPage"]]
+        for code, one in found
+    ] == [expected for _, expected in CHOICES]
+    assert answer["batches"] == [expected for _, expected in BATCHES]
+    assert answer["events"] == [[400] * len(one) for one in answer["events"]]
+    assert answer["errors"] == [expected for _, expected in ERRORS]
+
+
+def _tokens(status: int, body: str) -> object:
+    """Return what an answer with tokens gives here."""
+    try:
+        found = read_answer(HttpResponse(status, {}, body.encode()), "there", str, {"": Cure("")})
+    except TokenError as error:
+        return "rejected" if error.is_refused else "retry"
+    more = {} if found.refresh_token is None else {"refreshToken": found.refresh_token}
+    return {"accessToken": found.access_token, **more}
 
 
 def _converted(word: str, value: object) -> list[Any]:
@@ -302,6 +397,7 @@ def test_the_export_does_the_same(tmp_path: Path) -> None:
         row.differences for row in rows
     ]
     _compare_values(tmp_path)
+    _compare_answers(tmp_path)
     lines = table(rows).splitlines()
     assert lines[1].split() == ["braze", "3", "3", "3", "0", "0", "4", "0", "0", "0", "equal"]
     assert "different: " in lines[-1]

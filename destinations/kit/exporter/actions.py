@@ -95,8 +95,8 @@ class _Writer:
 
     def _refusal(self, name: str | None) -> str:
         """Return why the action cannot be performed there; empty if it can."""
-        if self._given.lacks_names:
-            return "a field has a name that code cannot have"
+        if self._given.refusal:
+            return self._given.refusal
         if name is None:
             return "it needs several requests"
         return self._requests.refused.get(name, "")

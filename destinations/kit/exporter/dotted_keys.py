@@ -21,6 +21,7 @@ __all__ = [
     "dotted_code",
     "dotted_keys",
     "is_dotted",
+    "paths_with",
     "setting_path",
     "value_code",
     "with_paths",
@@ -49,17 +50,26 @@ def value_code(path: str) -> str:
 
 def dotted_keys(mapping: object) -> Iterator[str]:
     """Yield the place of each path and template in a mapping that has a key with a dot."""
+    return paths_with(is_dotted, mapping)
+
+
+def paths_with(is_meant: Callable[[str], bool], mapping: object) -> Iterator[str]:
+    """Yield the place of each path and template in a mapping that has such a path."""
     found = split(mapping)
     if found is not None:
         for part in found.parts:
             is_path = part.role == "code" and found.directive.name != "@liquid"
             name = found.directive.name
-            inner = dotted_code(name, part.value) if is_path else dotted_keys(part.value)
+            inner = (
+                _code_with(is_meant, name, part.value)
+                if is_path
+                else paths_with(is_meant, part.value)
+            )
             yield from (part.place + place for place in inner)
     elif isinstance(mapping, Mapping | list | tuple):
         items = mapping.items() if isinstance(mapping, Mapping) else enumerate(mapping)
         for key, item in items:
-            yield from (pointer(key) + place for place in dotted_keys(item))
+            yield from (pointer(key) + place for place in paths_with(is_meant, item))
 
 
 def dotted_code(directive: str, code: object) -> Iterator[str]:
@@ -67,11 +77,15 @@ def dotted_code(directive: str, code: object) -> Iterator[str]:
 
     If it is computed, that is any text in it.
     """
+    return _code_with(is_dotted, directive, code)
+
+
+def _code_with(is_meant: Callable[[str], bool], directive: str, code: object) -> Iterator[str]:
     if not isinstance(code, str):
-        yield from _texts(code)
+        yield from _texts(is_meant, code)
         return
     paths = split_template(code)[1::2] if directive == "@template" else [code]
-    if any(map(is_dotted, paths)):
+    if any(map(is_meant, paths)):
         yield ""
 
 
@@ -87,10 +101,10 @@ def with_paths(directive: str, code: str, path_of: Callable[[str], str]) -> str:
     )
 
 
-def _texts(value: object) -> Iterator[str]:
+def _texts(is_meant: Callable[[str], bool], value: object) -> Iterator[str]:
     if isinstance(value, str):
-        yield from [""] if is_dotted(value) else []
+        yield from [""] if is_meant(value) else []
     elif isinstance(value, Mapping | list | tuple):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in items:
-            yield from (pointer(key) + place for place in _texts(item))
+            yield from (pointer(key) + place for place in _texts(is_meant, item))

@@ -20,7 +20,7 @@ from destinations.kit.exporter.expressions import (
     javascript_pattern,
     javascript_patterns,
 )
-from destinations.kit.exporter.findings import Findings, lost_names
+from destinations.kit.exporter.findings import Findings, lost_names, lost_numbers
 from destinations.kit.exporter.metadata import written
 from destinations.segment.fields import (
     ASKED_BY_CODE,
@@ -115,8 +115,8 @@ class FieldSet:
     """Input fields by key, and by key the checks and the escapes that they cannot say.
 
     ``choices`` has ``x-choices`` by dotted name. The ``whole_numbers`` are the fields whose values
-    are looked at before they are converted. With ``lacks_names``, fields were left out whose names
-    code cannot have.
+    are looked at before they are converted. ``refusal`` says why the action cannot be performed,
+    whatever its request is.
     """
 
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class FieldSet:
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     escapes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     choices: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    lacks_names: bool = False
+    refusal: str = ""
 
 
 def action_fields(
@@ -166,6 +166,8 @@ def unsaid_in_mappings(mapping: object) -> Iterator[tuple[str, str]]:
             " request, which is exported as code"
         )
         yield at, message
+    yield from lost_names(mapping)
+    yield from lost_numbers(mapping)
 
 
 class _Writer:
@@ -321,6 +323,8 @@ class _Writer:
                 for at in dotted_keys(choices[key]):
                     message = f"{UNSAID}: no code reads this mapping"
                     self._refuse(f"{place}/x-choices/{key}{at}", message)
+                for at, message in lost_names(choices[key], f"{place}/x-choices/{key}"):
+                    self._refuse(at, message)
             self.found.choices[name] = choices
         return found
 
@@ -347,11 +351,9 @@ class _Writer:
         }
 
     def _default(self, value: object, place: str, found: dict[str, Any]) -> None:
-        beyond = [] if self._are_settings else list(unsaid_in_mappings(value))
+        beyond = list((lost_names if self._are_settings else unsaid_in_mappings)(value))
         for at, message in beyond:
             self._refuse(place + at, message)
-        for at, message in lost_names(value, place):
-            self._refuse(at, message)
         if not beyond:
             found["default"] = value
 

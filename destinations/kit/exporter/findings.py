@@ -8,9 +8,13 @@ from typing import Final
 
 from destinations.definition.document import Document
 from destinations.errors import DefinitionError, Issue
+from destinations.kit.exporter.dotted_keys import paths_with
 from destinations.segment.json_pointer import pointer
+from destinations.segment.mapping.paths import split_path, strip_root
 
-__all__ = ["DESTINATION", "Findings", "RefusedExportError", "lost_names"]
+__all__ = ["DESTINATION", "Findings", "RefusedExportError", "lost_names", "lost_numbers"]
+
+_LOST: Final = "__proto__"
 
 DESTINATION = "destination"
 """The stem of the file that describes the destination; those of actions are their slugs."""
@@ -57,14 +61,48 @@ class Findings:
         return issue
 
 
+_PRECISE_BITS: Final = 53
+_MOST_BITS: Final = 1024
+"""The bits of numbers of JavaScript: those that they keep, and those of the largest one."""
+
+
+def lost_numbers(data: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the places of whole numbers that JavaScript reads as other ones, and why."""
+    if isinstance(data, int) and _is_other(data):
+        yield place, f"JavaScript reads {data} as another number: write it as text"
+    elif isinstance(data, Mapping):
+        for key, one in data.items():
+            if key != "examples":
+                yield from lost_numbers(one, place + pointer(key))
+    elif isinstance(data, list | tuple):
+        for at, one in enumerate(data):
+            yield from lost_numbers(one, place + pointer(at))
+
+
+def _is_other(number: int) -> bool:
+    bits = number.bit_length()
+    return bits > _MOST_BITS or number % (1 << max(bits - _PRECISE_BITS, 0)) != 0
+
+
 def lost_names(mapping: object, place: str = "") -> Iterator[tuple[str, str]]:
     """Yield the places of names that the framework's mappings take for the prototype, and why."""
+    yield from _lost_keys(mapping, place)
+    for at in paths_with(_is_lost, mapping):
+        message = f"Segment's framework finds the prototype at {_LOST}: read another name"
+        yield place + at, message
+
+
+def _is_lost(path: str) -> bool:
+    return _LOST in split_path(strip_root(path))
+
+
+def _lost_keys(mapping: object, place: str) -> Iterator[tuple[str, str]]:
     if isinstance(mapping, Mapping):
         for key, one in mapping.items():
             at = place + pointer(key)
-            if key == "__proto__":
+            if key == _LOST:
                 yield at, f"Segment's framework loses the name {key}: choose another one"
-            yield from lost_names(one, at)
+            yield from _lost_keys(one, at)
     elif isinstance(mapping, list | tuple):
         for number, one in enumerate(mapping):
-            yield from lost_names(one, place + pointer(number))
+            yield from _lost_keys(one, place + pointer(number))

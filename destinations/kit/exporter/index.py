@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from destinations.definition import (
@@ -40,11 +41,11 @@ from destinations.segment.json_pointer import pointer
 __all__ = ["IndexFile", "scheme"]
 
 _OWN_NAMES: Final = (
-    *("destination", "request", "payload", "settings", "auth", "context", "urls", "url", "data"),
+    *("destination", "request", "payload", "settings", "auth", "context", "urls"),
     *("DestinationDefinition", "Settings", "IntegrationError", "defaultValues", "headersOf"),
-    *("send", "encode", "resolve", "segment", "text", "Buffer", "URLSearchParams", "Record"),
-    *("accessToken", "client", "RequestClient", "Promise", "withHeaders", "checks", "checkUser"),
-    *("basic", "credential", "settingsOf", "valueAt", "DEFAULTS"),
+    *("send", "encode", "resolve", "segment", "text", "Record", "authorization", "accessToken"),
+    *("accessTokenOf", "askToken", "RequestClient", "Promise", "withHeaders", "checks"),
+    *("checkUser", "basic", "credential", "settingsOf", "valueAt", "DEFAULTS"),
 )
 """Names that the file has beside those of actions and the requests that it reads."""
 
@@ -170,9 +171,9 @@ class IndexFile:
         is_client = oauth2 is not None and oauth2.grant == "clientCredentials"
         if token and is_client:
             self._core_types.add("RequestClient")
-            lines = "".join(f"  {line}\n" for line in [*token, "return data.access_token"])
+            lines = "".join(f"  {line}\n" for line in [*token, "return accessToken"])
             self._functions.append(
-                f"async function accessToken({_GIVEN}): Promise<string> {{\n{lines}}}\n"
+                f"async function accessTokenOf({_GIVEN}): Promise<string> {{\n{lines}}}\n"
             )
         test = authentication.test
         constant = self._requests.names.get(test)
@@ -182,7 +183,7 @@ class IndexFile:
             # When customers enter their own credentials, Segment has no token yet.
             found["testAuthentication"] = Code(
                 "async (request, { settings }) => {\n"
-                "  const authorization = `Bearer ${await accessToken(request, settings)}`\n"
+                "  const authorization = `Bearer ${await accessTokenOf(request, settings)}`\n"
                 f"  return send(withHeaders(request, {{ authorization }}), {constant},"
                 " settings, {})\n}"
                 if token and is_client
@@ -191,13 +192,12 @@ class IndexFile:
         if token and is_client:
             found["refreshAccessToken"] = Code(
                 "async (request, { settings }) => ({\n"
-                "  accessToken: await accessToken(request, settings)\n})"
+                "  accessToken: await accessTokenOf(request, settings)\n})"
             )
         elif token:
-            made = "{ accessToken: data.access_token, refreshToken: data.refresh_token }"
             given = "auth, settings" if any("settings" in line for line in token) else "auth"
-            lines = "".join(f"  {line}\n" for line in [*token, f"return {made}"])
-            found["refreshAccessToken"] = Code(f"async (request, {{ {given} }}) => {{\n{lines}}}")
+            lines = "".join(f"  {line}\n" for line in token)
+            found["refreshAccessToken"] = Code(f"(request, {{ {given} }}) => {{\n{lines}}}")
         return found
 
     def _token(self, oauth2: OAuth2Definition) -> list[str]:
@@ -214,35 +214,21 @@ class IndexFile:
             return []
         for name in url.uses:
             self._use("./http", name)
-        parameters, headers, pair = self._token_request(oauth2, place)
-        is_refresh = oauth2.grant == "refreshToken"
-        answer = "{ access_token: string" + "; refresh_token?: string" * is_refresh + " }"
+        self._use("./tokens", "askToken")
         lines = []
         if "context" in url.source:
             lines.append(f"const context = {{ payload: {{}}, settings: {self._with_defaults()} }}")
         lines += url.setup.rstrip().replace("\n  ", "\n").splitlines()
-        lines.append(f"const url = {url.source}")
-        if pair:
-            lines.append(f"const client = Buffer.from({pair}, 'latin1').toString('base64')")
-        form = literal(parameters, 2, 30)
-        return [
-            *lines,
-            f"const {{ data }} = await request<{answer}>(url, {{",
-            "  method: 'POST',",
-            *f"  headers: {literal(headers, 2, 11)},".splitlines(),
-            *f"  body: new URLSearchParams({form})".splitlines(),
-            "})",
-        ]
+        asked = self._token_request(oauth2, place, Code(url.source))
+        call = f"askToken(request, {literal(asked, 0, WIDTH)})"
+        is_client = oauth2.grant == "clientCredentials"
+        start = "const { accessToken } = await " if is_client else "return "
+        return [*lines, *(start + call).splitlines()]
 
-    def _token_request(
-        self, oauth2: OAuth2Definition, place: str
-    ) -> tuple[dict[str, Any], dict[str, Any], str]:
-        """Return the fields and the headers of the request for a token.
-
-        The third is the code of ID and secret, if a header has them.
-        """
+    def _token_request(self, oauth2: OAuth2Definition, place: str, url: Code) -> Mapping[str, Any]:
+        """Return what is said of the request for a token."""
         if oauth2.grant == "refreshToken":
-            client, secret = "auth.clientId", "auth.clientSecret"
+            client = {"id": Code("auth.clientId"), "secret": Code("auth.clientSecret")}
             fields: dict[str, Any] = {
                 "grant_type": "refresh_token",
                 "refresh_token": Code("auth.refreshToken"),
@@ -253,37 +239,45 @@ class IndexFile:
             for key, name in named:
                 if name is not None and name in missing:
                     self._findings.refuse(DESTINATION, f"{place}/{key}", missing[name])
-            client, secret = (self._given(name or "") for _, name in named)
+            client = {
+                key: Code(_setting(name or ""))
+                for key, (_, name) in zip(("id", "secret"), named, strict=True)
+            }
             fields = {"grant_type": "client_credentials"}
         if oauth2.scopes:
             fields["scope"] = " ".join(oauth2.scopes)
+        given: dict[str, Any] = dict(client)
+        if oauth2.client_secret is None:
+            del given["secret"]
+        elif oauth2.client_authentication == "body":
+            given["isInBody"] = True
+        made = fields.keys() | ({"client_id", "client_secret"} if "isInBody" in given else set())
+        found: dict[str, Any] = {
+            "url": url,
+            "timeout": round(self._definition.transport.timeouts.total * 1000),
+            "fields": self._parameters(oauth2, place, made) | fields,
+            "client": given,
+        }
+        # What all other requests have, Segment's client adds to this one as well.
+        others = sorted(self._added_headers())
+        return found | ({"without": others} if others else {})
+
+    def _parameters(
+        self, oauth2: OAuth2Definition, place: str, made: AbstractSet[str]
+    ) -> dict[str, Any]:
+        """Return the further fields of the request for a token, which has those ``made``."""
         own: dict[str, Any] = {}
         for name, value in oauth2.parameters.items():
+            at = f"{place}/parameters{pointer(name)}"
             if not isinstance(value, str):
-                at = f"{place}/parameters{pointer(name)}"
-                self._findings.refuse(DESTINATION, at, "a computed parameter has no counterpart")
+                message = "a computed parameter has no counterpart: write it as text"
+                self._findings.refuse(DESTINATION, at, message)
+            elif name in made:
+                message = f"the request has a field {name} by itself: remove the parameter"
+                self._findings.refuse(DESTINATION, at, message)
             else:
                 own[name] = value
-        fields = own | fields
-        # What all other requests have, Segment's client adds to this one as well.
-        headers: dict[str, Any] = {
-            name: Code("undefined as unknown as string") for name in sorted(self._added_headers())
-        }
-        headers |= {
-            "accept": "application/json",
-            "content-type": "application/x-www-form-urlencoded",
-        }
-        if oauth2.client_secret is None:
-            return fields | {"client_id": Code(client)}, headers, ""
-        if oauth2.client_authentication == "basic":
-            headers["authorization"] = Code("`Basic ${client}`")
-            return fields, headers, f"`${{{client}}}:${{{secret}}}`"
-        return fields | {"client_id": Code(client), "client_secret": Code(secret)}, headers, ""
-
-    def _given(self, name: str) -> str:
-        """Return the code of a setting as text."""
-        is_there = name in self._definition.settings.get("required", ())
-        return _setting(name) if is_there else f"{_setting(name)} ?? ''"
+        return own
 
     def _added_headers(self) -> set[str]:
         """Return the names of the headers that all requests have."""
@@ -329,12 +323,11 @@ class IndexFile:
         self._use("./requests", "DEFAULTS")
         return "settingsOf(settings, DEFAULTS)"
 
-    def _optional(self, name: str) -> str | None:
-        """Return the code of a setting that may have no value; None if it always has one."""
-        spec = self._definition.settings["properties"].get(name, {})
-        if has_default(spec):
-            return self._with_defaults() + _setting(name).removeprefix("settings")
-        return None if name in self._definition.settings.get("required", ()) else _setting(name)
+    def _value(self, name: str) -> str:
+        """Return the code of a setting, or of its default."""
+        if not has_default(self._definition.settings["properties"].get(name, {})):
+            return _setting(name)
+        return self._with_defaults() + _setting(name).removeprefix("settings")
 
     def _credential(self) -> tuple[dict[str, Any] | Code, set[str]]:
         """Return the header with the credentials, and what it reads."""
@@ -350,20 +343,13 @@ class IndexFile:
             return {}, set()
         if isinstance(auth, BasicAuth):
             self._use("./http", "basic")
-            given = [self._optional(one) or _setting(one) for one in auth.settings]
-            return Code(f"basic({', '.join(given)})"), {"settings"}
-        if isinstance(auth, BearerAuth | ApiKeyAuth):
-            optional = self._optional(auth.setting)
-            if optional is not None:
-                self._use("./http", "credential")
-                before = ", 'Bearer '" if isinstance(auth, BearerAuth) else ""
-                header = text(auth.header.lower())
-                return Code(f"credential({header}, {optional}{before})"), {"settings"}
-        if isinstance(auth, BearerAuth):
-            return {"authorization": Code(f"`Bearer ${{{_setting(auth.setting)}}}`")}, {"settings"}
+            return Code(f"basic({', '.join(map(self._value, auth.settings))})"), {"settings"}
         if isinstance(auth, AccessTokenAuth):
             return {"authorization": Code("`Bearer ${auth?.accessToken}`")}, {"auth"}
-        return {auth.header.lower(): Code(f"`${{{_setting(auth.setting)}}}`")}, {"settings"}
+        self._use("./http", "credential")
+        before = ", 'Bearer '" if isinstance(auth, BearerAuth) else ""
+        header = text(auth.header.lower())
+        return Code(f"credential({header}, {self._value(auth.setting)}{before})"), {"settings"}
 
     def _has(self, settings: Iterable[str]) -> bool:
         return all(name in self._settings for name in settings)

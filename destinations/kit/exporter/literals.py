@@ -40,7 +40,7 @@ _RESERVED: Final = frozenset(_RESERVED_TEXT.split())
 # Files that are beside folders, what repositories leave out, and what Windows has no files of.
 _NO_FOLDERS_TEXT: Final = """
     __helpers__ __tests__ batches checks choices conversions escaping generated-types http index
-    metadata parameters requests schemas signing versioning-info windows
+    metadata parameters requests schemas signing tokens versioning-info windows
     dist node_modules
     con prn aux nul com0 com1 com2 com3 com4 com5 com6 com7 com8 com9
     lpt0 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9

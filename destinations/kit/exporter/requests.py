@@ -33,7 +33,12 @@ from destinations.kit.exporter.expressions import (
     javascript_pattern,
     javascript_patterns,
 )
-from destinations.kit.exporter.findings import DESTINATION, Findings, lost_names
+from destinations.kit.exporter.findings import (
+    DESTINATION,
+    Findings,
+    lost_names,
+    lost_numbers,
+)
 from destinations.kit.exporter.literals import (
     WIDTH,
     Code,
@@ -129,7 +134,8 @@ _OWN_NAMES: Final = (
     *("sendBatch", "within", "request", "payload", "settings", "bundle", "one", "urls", "auth"),
     *("url", "data", "IntegrationError", "ActionDefinition", "DestinationDefinition", "Settings"),
     *("Payload", "Buffer", "URLSearchParams", "RegExp", "Record", "accessToken", "client"),
-    *("RequestClient", "Promise", "withHeaders", "checkUser"),
+    *("RequestClient", "Promise", "withHeaders", "checkUser", "accessTokenOf", "askToken"),
+    "authorization",
 )
 """Names that the other files have beside those of requests."""
 
@@ -195,7 +201,8 @@ class _Writer:
         }
         before = len(findings.refused)
         self._shared_rules = self._rules(definition.error_rules, "/errorRules")
-        self._refused_rules = findings.refused[before:]
+        self._check_shared()
+        self._refused_shared = findings.refused[before:]
         self._rules_use, self._used = self._used, set()
 
     # -- the file --------------------------------------------------------------------------------
@@ -257,12 +264,13 @@ class _Writer:
         self._roots = self._deletion_roots if is_deletion else self._event_roots
         if name in self._asked:
             self._roots = replace(self._roots, keys={**self._roots.keys, "page": None})
+        self._check_numbers("requests", name)
         members_ = self._members(request, place)
         if members_ is not None and self._computed:
             lines = ",\n  ".join(self._computed)
             members_["computed"] = Code(f"[\n  {lines}\n]")
-        # Without one of its rules, a request would mean something else.
-        refused = self._findings.refused[before:] + self._refused_rules
+        # Without one of its rules or headers, a request would mean something else.
+        refused = self._findings.refused[before:] + self._refused_shared
         if refused or members_ is None:
             self._used, self._has_rules = used, has_rules
             self._file.batched.discard(name)
@@ -312,6 +320,24 @@ class _Writer:
         if request.batch_size > 1:
             found["batch"] = self._batch(request, call, place)
         return found
+
+    def _check_shared(self) -> None:
+        """Check what all requests have, but for the rules."""
+        for name, one in self._definition.transport.headers.items():
+            if not is_of_request(one):
+                place = f"/transport/headers{pointer(name)}"
+                for at, message in unreadable(one, place, self._settings_roots):
+                    self._refuse(at, message)
+        for key in ("settings", "transport", "errorRules"):
+            self._check_numbers(key)
+
+    def _check_numbers(self, *keys: str) -> None:
+        """Check the numbers at a place of the file."""
+        data = self._findings.documents[DESTINATION].data
+        for key in keys:
+            data = data.get(key, {})
+        for at, message in lost_numbers(data, pointer(*keys)):
+            self._refuse(at, message)
 
     def _check_settings(self, source: object, place: str) -> None:
         for at, message in unreadable_settings(source, place, self._settings_roots):
@@ -642,6 +668,8 @@ class _Writer:
         for at, directive in beyond_segment(mapping):
             self._refuse(place + at, f"{directive} has no counterpart in Segment's mappings")
         self._check_settings(mapping, place)
+        for at, message in lost_names(mapping, place):
+            self._refuse(at, message)
         for at in dotted_keys(mapping):
             self._refuse(place + at, f"{UNSAID}: no code reads this mapping, so rename the key")
         return mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,13 @@ from destinations.kit.exporter.fields import (
     setting_fields,
     unsaid_in_mappings,
 )
-from destinations.kit.exporter.findings import DESTINATION, Findings, RefusedExportError
+from destinations.kit.exporter.findings import (
+    DESTINATION,
+    Findings,
+    RefusedExportError,
+    lost_names,
+    lost_numbers,
+)
 from destinations.kit.exporter.folder import (
     BY_HAND,
     MARK,
@@ -76,6 +82,7 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "conversions": ("http",),
     "parameters": ("http",),
     "signing": ("http",),
+    "tokens": ("http",),
     "windows": ("conversions", "http"),
 }
 """The modules that a module of `typescript` imports."""
@@ -190,6 +197,8 @@ class _Export:
         self._slug = exported_slug(definition.slug)
         self._modules: set[str] = set()
         self._faulty: dict[str, set[str]] = {}
+        self._unsayable: set[str] = set()
+        self._titled = {"settings": "the schema of settings"}
         self.deliveries: tuple[CaseDelivery, ...] = ()
 
     def files(self) -> dict[str, str]:
@@ -302,7 +311,20 @@ class _Export:
         stem, findings = action.slug, self._findings
         placeholders = self._definition.placeholders
         found = action_fields(self._sayable(action.fields, stem), stem, placeholders, findings)
-        found.lacks_names = stem in self._faulty
+        if stem in self._faulty:
+            found.refusal = "a field has a name that code cannot have"
+        elif (other := self._titled.setdefault(action.title, stem)) != stem:
+            # It would check the fields of one action by the schema of the other.
+            message = (
+                f"{other} has this title, by which Segment's framework keeps the schema of an"
+                " action: give each its own"
+            )
+            findings.refuse(stem, "/title", message)
+            found.refusal = f"{other} has the same title"
+        for place, message in lost_numbers(findings.documents[stem].data):
+            findings.refuse(stem, place, message)
+            found.refusal = found.refusal or "a field has a number that JavaScript has not"
+        self._unsayable |= {stem} if found.refusal else set()
         perform = action.perform
         if perform.generator is not None:
             message = "a generator is code of a plugin, and has no counterpart"
@@ -369,11 +391,7 @@ class _Export:
         is_written = "from" in self._findings.documents[action.slug].data["window"]
         for at, message in unreadable(window.source, "/window/from", shape):
             self._findings.refuse(action.slug, at if is_written else "/window", message)
-        for at, directive in beyond_segment(window.source):
-            message = f"{directive} has no counterpart here: times are read in all of their forms"
-            self._findings.refuse(action.slug, f"/window/from{at}", message)
-        for at in dotted_keys(window.source):
-            message = f"{UNSAID}: no code reads this mapping, so give the field another name"
+        for at, message in _unsaid_of_window(window.source):
             self._findings.refuse(action.slug, f"/window/from{at}", message)
         if len(self._findings.refused) > before:
             return None
@@ -410,7 +428,7 @@ class _Export:
         actions = {
             slug: action.perform.request
             for slug, action in definition.event_actions.items()
-            if action.perform.request is not None and slug not in self._faulty
+            if action.perform.request is not None and slug not in self._unsayable
         }
         if definition.deletion is not None and definition.deletion.perform.request is not None:
             actions[definition.deletion.slug] = definition.deletion.perform.request
@@ -451,6 +469,15 @@ class _Export:
         while more := {need for one in found for need in _NEEDS.get(one, ())} - found:
             found |= more
         return sorted(found)
+
+
+def _unsaid_of_window(source: object) -> Iterator[tuple[str, str]]:
+    """Yield what the mapping of a window cannot say there, each place with the reason."""
+    for at, directive in beyond_segment(source):
+        yield at, f"{directive} has no counterpart here: times are read in all of their forms"
+    for at in dotted_keys(source):
+        yield at, f"{UNSAID}: no code reads this mapping, so give the field another name"
+    yield from lost_names(source)
 
 
 def _public_preset(

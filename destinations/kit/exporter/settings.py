@@ -80,7 +80,9 @@ def settings_shape(definition: DestinationDefinition) -> Shape:
     """Return the settings that code can read there."""
     missing = missing_there(definition)
     keys = [key for key in definition.settings["properties"] if key not in missing]
-    return Shape("setting", dict.fromkeys(keys), elsewhere=missing)
+    names = ", ".join(sorted(missing))
+    whole = f"reads all settings, and Segment has no {names}: name each that it needs"
+    return Shape("setting", dict.fromkeys(keys), elsewhere=missing, whole=whole if missing else "")
 
 
 def unreadable_settings(source: object, place: str, roots: Shape) -> Iterator[Found]:

@@ -21,6 +21,17 @@ _SHAPES: Final[Mapping[str, tuple[type[Any], str]]] = {
     "actions": (dict, "an object"),
     "presets": (list, "an array"),
 }
+_OF_FIELDS: Final[Mapping[str, tuple[type[Any] | tuple[type[Any], ...], str]]] = {
+    "minimum": ((int, float), "a number"),
+    "maximum": ((int, float), "a number"),
+    "format": (str, "text"),
+    "properties": (dict, "an object"),
+}
+_OF_PRESETS: Final[Mapping[str, tuple[type[Any], str]]] = {
+    "partnerAction": (str, "text"),
+    "subscribe": (str, "text"),
+}
+"""What is compared of a field and of a preset, as far as it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,22 @@ def _shape_issues(document: Document) -> list[Issue]:
     for index, preset in enumerate(data["presets"]):
         if not isinstance(preset, Mapping) or not isinstance(preset.get("name"), str):
             found.append(document.issue(pointer("presets", index), "must be a preset with a name"))
+        else:
+            found += _member_issues(document, pointer("presets", index), preset, _OF_PRESETS)
     return found
+
+
+def _member_issues(
+    document: Document,
+    place: str,
+    given: Mapping[str, Any],
+    shapes: Mapping[str, tuple[type[Any] | tuple[type[Any], ...], str]],
+) -> Iterator[Issue]:
+    """Yield the members that are there and of another kind than they have to be."""
+    for key, (kind, called) in shapes.items():
+        value = given.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            yield document.issue(place + pointer(key), f"must be {called}")
 
 
 def _field_issues(document: Document, place: str, fields: Mapping[str, Any]) -> Iterator[Issue]:
@@ -103,5 +129,6 @@ def _field_issues(document: Document, place: str, fields: Mapping[str, Any]) -> 
             and all(isinstance(one, Mapping) and "value" in one for one in choices)
         ):
             yield document.issue(own, "must have choices with a value each")
+        yield from _member_issues(document, own, field, _OF_FIELDS)
         if isinstance(field.get("properties"), Mapping):
             yield from _field_issues(document, own + "/properties", field["properties"])

@@ -49,6 +49,8 @@ export async function sendBatch(
   if (failure !== undefined && isWhole && !failure.isThere) {
     throw errorOf(failure, one)
   }
+  // With OAuth2, Segment sends all events again for one of status 401, also those that the partner has taken.
+  const isRefused = failures.every((each) => each?.kind === 'authentication')
   failures.forEach((each, index) => {
     const { at } = ready[index]
     const about = { sent: sent[index] as JSONLikeObject, body: answer as JSONLikeObject }
@@ -56,7 +58,8 @@ export async function sendBatch(
       results.setSuccessResponseAtIndex(at, { status: response.ok ? response.status : 200, ...about })
       return
     }
-    const status = isRepeated(each, one) ? 500 : refusedStatus(each)
+    const refused = each.kind === 'authentication' && !isRefused ? 403 : refusedStatus(each)
+    const status = isRepeated(each, one) ? 500 : refused
     const errortype = getErrorCodeFromHttpStatus(status)
     results.setErrorResponseAtIndex(at, { status, errortype, errormessage: each.message, ...about })
   })

@@ -42,7 +42,8 @@ export function escaped<T extends object>(payload: T, bundle: object, escapes: E
 /** A marked value in the form that the framework gave to the field: a text, or a list. */
 function like(value: unknown, marked: unknown): unknown {
   if (typeof value === 'string') {
-    return Array.isArray(marked) ? (marked[0] as unknown) : marked
+    const found: unknown = Array.isArray(marked) ? marked[0] : marked
+    return typeof found === 'string' ? found : value
   }
   if (!Array.isArray(value)) {
     return value === undefined ? undefined : marked

@@ -12,7 +12,7 @@ import {
   RetryableError,
   transform
 } from '@segment/actions-core'
-import type { JSONLikeObject, ModifiedResponse, RequestClient } from '@segment/actions-core'
+import type { JSONLikeObject, ModifiedResponse, RequestClient, RequestOptions } from '@segment/actions-core'
 
 /** A value of the mapping kit: text, numbers, objects and lists, with directives in any place. */
 export type Mapping = unknown
@@ -146,7 +146,8 @@ export async function send(
   payload: unknown
 ): Promise<ModifiedResponse> {
   const context = contextOf(one, payload, settings)
-  const { response, failures } = await exchange(request, one, context, [partOf(one, context)])
+  const part = made(() => partOf(one, context))
+  const { response, failures } = await exchange(request, one, context, [part])
   const failure = failures[0]
   if (failure !== undefined && !failure.isThere) {
     throw errorOf(failure, one)
@@ -205,6 +206,23 @@ export async function exchange(
   first: Context,
   parts: readonly Part[]
 ): Promise<Outcome> {
+  const { url, options } = made(() => messageOf(one, first, parts))
+  let response: ModifiedResponse
+  try {
+    response = await request(url, options)
+  } catch (error) {
+    throw lost(error, one)
+  }
+  const items = parts.map((part) => part.item)
+  return outcomeOf(one, response, items)
+}
+
+/** The URL of a request, and what the framework's client is asked to send there. */
+function messageOf(
+  one: PartnerRequest,
+  first: Context,
+  parts: readonly Part[]
+): { url: string; options: RequestOptions } {
   const { settings } = first
   const headers = allHeaders(one, first, parts[0].key)
   const body = bodyOf(one, parts, settings)
@@ -215,22 +233,28 @@ export async function exchange(
   if (body !== undefined && one.isCompressed) {
     headers['content-encoding'] = 'gzip'
   }
-  const url = urlOf(one, first)
-  let response: ModifiedResponse
-  try {
-    response = await request(url, {
-      method: one.method,
-      headers,
-      body: body !== undefined && one.isCompressed ? gzipSync(body) : body,
-      redirect: 'manual',
-      throwHttpErrors: false,
-      timeout: one.timeout
-    })
-  } catch (error) {
-    throw lost(error, one)
+  const options: RequestOptions = {
+    method: one.method,
+    headers,
+    body: body !== undefined && one.isCompressed ? gzipSync(body) : body,
+    redirect: 'manual',
+    throwHttpErrors: false,
+    timeout: one.timeout
   }
-  const items = parts.map((part) => part.item)
-  return outcomeOf(one, response, items)
+  return { url: urlOf(one, first), options }
+}
+
+/** What is made of an event or of settings; where that fails, it fails each time, and Segment must not try again. */
+function made<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw (error as { status?: number }).status === undefined ? unsendable(error) : error
+  }
+}
+
+function unsendable(error: unknown): Error {
+  return new PayloadValidationError(`The request cannot be made: ${(error as Error).message}.`)
 }
 
 /** What an answer means. Nothing is thrown: the events may count already, and an error would send them again. */
@@ -289,7 +313,27 @@ export function segment(value: unknown): string {
 
 /** A value percent-encoded, with all that has a meaning in URLs. */
 export function encode(value: string): string {
-  return encodeURIComponent(value).replace(/[!'()*]/g, (sign) => '%' + sign.charCodeAt(0).toString(16).toUpperCase())
+  return encodeURIComponent(wholeText(value)).replace(
+    /[!'()*]/g,
+    (sign) => '%' + sign.charCodeAt(0).toString(16).toUpperCase()
+  )
+}
+
+/** A text of whole characters; throws for half of one, which has no bytes: it would be sent as another one. */
+export function wholeText(value: string): string {
+  if (/\p{Surrogate}/u.test(value)) {
+    throw new PayloadValidationError('A text of the event has half of a character.')
+  }
+  return value
+}
+
+/** A value as JSON of whole characters; what JSON has no form for is undefined. */
+export function jsonOf(value: unknown): string {
+  const found = JSON.stringify(value)
+  if (/(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(found)) {
+    throw new PayloadValidationError('A text of the event has half of a character.')
+  }
+  return found
 }
 
 /** A base URL with a path below it. */
@@ -317,7 +361,7 @@ export function partOf(one: PartnerRequest, context: Context): Part {
     if (values.length === 0) {
       throw new PayloadValidationError('The event gives no line of the body.')
     }
-    const lines = values.map((line) => JSON.stringify(line) + '\n').join('')
+    const lines = values.map((line) => jsonOf(line) + '\n').join('')
     return { item: values.length === 1 ? values[0] : values, lines, key }
   }
   if (one.form !== undefined) {
@@ -328,11 +372,13 @@ export function partOf(one: PartnerRequest, context: Context): Part {
     if (typeof value === 'object') {
       throw new PayloadValidationError('The body must be text, not a list or an object.')
     }
-    return { item: null, lines: value === undefined ? undefined : text(value), key }
+    return { item: null, lines: value === undefined ? undefined : wholeText(text(value)), key }
   }
-  const item = one.json === undefined ? null : resolve(one.json, context) ?? null
+  const given = one.json === undefined ? null : resolve(one.json, context) ?? null
   const field = one.idempotencyKey?.field
-  return { item: field === undefined ? item : withKey(item, field, keyOf(one, context)), lines: '', key }
+  const item = field === undefined ? given : withKey(given, field, keyOf(one, context))
+  jsonOf(item)
+  return { item, lines: '', key }
 }
 
 function withKey(item: unknown, field: string, key: string): object {
@@ -358,7 +404,7 @@ function bodyOf(one: PartnerRequest, parts: readonly Part[], settings: unknown):
 }
 
 /** The value by which Segment's client takes out a header, also one that all requests have. */
-const NO_HEADER = 'undefined'
+export const NO_HEADER = 'undefined'
 
 /** Headers by a mapping; null and undefined ones take out those of all requests. */
 export function headersOf(mapping: Record<string, Mapping>, context: object): Record<string, string> {
@@ -394,6 +440,9 @@ function headerText(name: string, value: string): string {
     throw new PayloadValidationError(`The header ${name} must be one line of text in Latin-1.`)
   }
   const found = value.replace(/^[ \t]+|[ \t]+$/g, '')
+  if (/^[\x85\xa0]/.test(found)) {
+    throw new PayloadValidationError(`The header ${name} must not begin with white space.`)
+  }
   if (found === NO_HEADER) {
     throw new PayloadValidationError(`The header ${name} would be left out, as its text is ${NO_HEADER}.`)
   }
@@ -424,12 +473,17 @@ function allHeaders(one: PartnerRequest, context: Context, key: string | undefin
 }
 
 function urlOf(one: PartnerRequest, context: Context): string {
-  const url = one.url(context)
+  const url = absolute(one.url(context))
+  const query = one.query?.(context) ?? ''
+  return query === '' ? url : url + (url.includes('?') ? '&' : '?') + query
+}
+
+/** A URL that says where it leads; throws for any other. */
+export function absolute(url: string): string {
   if (!/^https?:\/\/[^/?#]/i.test(url)) {
     throw new PayloadValidationError('The URL of the request is not absolute: a setting that it is made of is missing.')
   }
-  const query = one.query?.(context) ?? ''
-  return query === '' ? url : url + (url.includes('?') ? '&' : '?') + query
+  return url
 }
 
 const VISIBLE = /^[!-~]([ -~]*[!-~])?$/
@@ -444,11 +498,13 @@ function keyOf(one: PartnerRequest, context: Context): string {
     throw new PayloadValidationError('The idempotency key of the event is neither text nor a whole number.')
   }
   const key = String(value)
-  if (key.trim() === '') {
+  if (oneLine(key) === '') {
     throw new PayloadValidationError('The idempotency key of the event is blank.')
   }
   if (one.idempotencyKey?.header !== undefined && !VISIBLE.test(key)) {
-    throw new PayloadValidationError('The idempotency key of the event is not visible ASCII text, as a header needs it.')
+    throw new PayloadValidationError(
+      'The idempotency key of the event is not visible ASCII text, as a header needs it.'
+    )
   }
   return key
 }
@@ -628,10 +684,11 @@ export function isRepeated(failure: Failure, one: PartnerRequest): boolean {
 export function errorOf(failure: Failure, one: PartnerRequest): Error {
   const { kind, status, message } = failure
   if (kind === 'authentication') {
-    return new InvalidAuthenticationError(message)
+    // With OAuth2, Segment sends the event again, with a new token.
+    return failure.nothingApplied || one.canRepeat ? new InvalidAuthenticationError(message) : notRepeated(message)
   }
   if (isRepeated(failure, one)) {
-    return new RetryableError(message, RETRIED.find((known) => known === status) ?? 500)
+    return retryable(message, status)
   }
   if (failure.isRetryable) {
     return notRepeated(message)
@@ -639,9 +696,14 @@ export function errorOf(failure: Failure, one: PartnerRequest): Error {
   return new APIError(message, refusedStatus(failure))
 }
 
-/** A status by which Segment does not send the event again. */
+/** An error after which Segment sends an event again. */
+export function retryable(message: string, status: number): Error {
+  return new RetryableError(message, RETRIED.find((known) => known === status) ?? 500)
+}
+
+/** A status by which Segment does not send the event again; with OAuth2, it does after a 401. */
 export function refusedStatus({ kind, status }: Failure): number {
-  const isRetried = status < 400 || status >= 500 || [408, 423, 429].includes(status)
+  const isRetried = status < 400 || status >= 500 || [401, 408, 423, 429].includes(status)
   return isRetried ? STATUS[kind] : status
 }
 
@@ -651,8 +713,11 @@ function notRepeated(message: string): Error {
 }
 
 /** What is thrown where no answer came. */
-function lost(error: unknown, one: PartnerRequest): unknown {
-  const { code, message } = error as { code?: string; message?: string }
+export function lost(error: unknown, one: { canRepeat: boolean }): unknown {
+  const { cause, code, message, name } = error as { cause?: unknown; code?: string; message?: string; name?: string }
+  if (name === 'TypeError' && cause === undefined) {
+    return unsendable(error) // such as a URL, or the value of a header, which the client does not take
+  }
   const wasNotSent = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'].includes(code ?? '')
   return one.canRepeat || wasNotSent ? error : notRepeated(`${message ?? 'The answer was lost'}.`)
 }

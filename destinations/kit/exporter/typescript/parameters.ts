@@ -4,7 +4,7 @@
  * This file is the same for every destination; what is special to this one stands in requests.ts.
  */
 import { PayloadValidationError } from '@segment/actions-core'
-import { resolve } from './http'
+import { jsonOf, resolve, wholeText } from './http'
 import type { Context, Mapping } from './http'
 
 /** How lists and objects are written: `a=1&a=2`, `a[]=1&a[]=2`, `a=1,2`, or as JSON. */
@@ -18,7 +18,7 @@ export function parameters(mapping: Mapping, format?: ArrayFormat): (context: Co
       return ''
     }
     const pairs = Object.entries(values).flatMap(([name, value]) => pairsOf(name, value, format))
-    return new URLSearchParams(pairs).toString()
+    return new URLSearchParams(pairs.map((pair) => pair.map(wholeText))).toString()
   }
 }
 
@@ -30,7 +30,7 @@ function pairsOf(name: string, value: unknown, format: ArrayFormat | undefined):
     return [[name, String(value)]]
   }
   if (format === 'json') {
-    return [[name, JSON.stringify(value)]]
+    return [[name, jsonOf(value)]]
   }
   if (format === 'brackets') {
     return bracketed(name, value, DEEPEST)

@@ -28,7 +28,11 @@ function graceOf(window: Window, settings: object): number | undefined {
   const found = /^([1-9][0-9]{0,5})([smhdw])$/.exec(String(value).trim())
   const seconds = found === null ? NaN : Number(found[1]) * UNITS[found[2]]
   if (!(seconds <= HUNDRED_YEARS)) {
-    throw new IntegrationError(`The setting ${grace.setting} is no duration: write it as 90s, 15m or 4h.`, 'INVALID_SETTINGS', 400)
+    throw new IntegrationError(
+      `The setting ${grace.setting} is no duration: write it as 90s, 15m or 4h.`,
+      'INVALID_SETTINGS',
+      400
+    )
   }
   return seconds
 }

@@ -117,6 +117,31 @@ def _reconcile(one: Definition, key: str = "reconcile") -> None:
     }
 
 
+def _mapped(mapping: Mapping[str, Any]) -> Change:
+    return lambda one: one.destination["presets"][0].update(mapping=mapping)
+
+
+def _transport_headers(headers: Mapping[str, Any], body: object = 1) -> Change:
+    """Return a change with a setting that the catalog does not ask for."""
+
+    def change(one: Definition) -> None:
+        one.destination["settings"]["properties"]["plan"] = {
+            "title": "Plan",
+            "description": "The plan.",
+            "type": "string",
+            "x-catalog": False,
+        }
+        one.destination["transport"]["headers"] = headers
+        one.rest["json"] = {"a": body}
+
+    return change
+
+
+def _same_titles(one: Definition) -> None:
+    one.add_action("other")
+    one.actions["other"]["title"] = one.action["title"]
+
+
 def _oauth2(parameters: Mapping[str, Any] | None = None, **more: Any) -> Change:
     def change(one: Definition) -> None:
         one.destination["settings"]["properties"]["secret"] = {
@@ -290,6 +315,57 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         f"{SEND}/rest/json/a/__proto__",
         "loses the name __proto__",
+    ),
+    "a number that JavaScript has not": Refused(
+        _rest(json={"a": [9_007_199_254_740_993]}),
+        "destination",
+        f"{SEND}/rest/json/a/0",
+        "JavaScript reads 9007199254740993 as another number",
+    ),
+    "a default beyond all numbers": Refused(
+        _field(type="integer", default=-(10**300) - 1), "track", f"{NAME}/default", "as another"
+    ),
+    "a header of all requests with a setting that is none there": Refused(
+        _transport_headers({"X-Plan": {"@template": "{{settings.plan}}"}}),
+        "destination",
+        "/transport/headers/X-Plan/@template",
+        "reads the setting plan, which Segment's form has not",
+    ),
+    "all settings": Refused(
+        _transport_headers({}, {"@path": "$.settings"}),
+        "destination",
+        f"{SEND}/rest/json/a/@path",
+        "reads all settings, and Segment has no plan",
+    ),
+    "a path to a prototype": Refused(
+        _rest(json={"a": [{"@path": "$.payload.id.__proto__"}]}),
+        "destination",
+        f"{SEND}/rest/json/a/0/@path",
+        "finds the prototype at __proto__",
+    ),
+    "a template with a prototype": Refused(
+        _field(default={"@template": "{{event}} {{ properties.__proto__.name }}"}),
+        "track",
+        f"{NAME}/default/@template",
+        "finds the prototype at __proto__",
+    ),
+    "a preset with a prototype": Refused(
+        _mapped({"name": {"@path": "$.traits['__proto__']"}}),
+        "destination",
+        "/presets/0/mapping/name/@path",
+        "finds the prototype at __proto__",
+    ),
+    "a window of a prototype": Refused(
+        _action(window={"grace": "1d", "from": {"@path": "$.payload.__proto__"}, "then": "reject"}),
+        "track",
+        "/window/from/@path",
+        "finds the prototype at __proto__",
+    ),
+    "two actions of one title": Refused(
+        _same_titles, "track", "/title", "other has this title, by which Segment's framework"
+    ),
+    "an action with the title of the settings": Refused(
+        _action(title="settings"), "track", "/title", "the schema of settings has this title"
     ),
     "steps": Refused(_steps, "track", "/perform/steps", "steps have no counterpart"),
     "reconcile": Refused(_reconcile, "destination", f"{SEND}/reconcile", "reconcile"),
@@ -629,6 +705,18 @@ REFUSED: Final[Mapping[str, Refused]] = {
         "destination",
         "/authentication/oauth2/parameters/audience",
         "a computed parameter",
+    ),
+    "a parameter that each token request has": Refused(
+        _oauth2({"grant_type": "password"}),
+        "destination",
+        "/authentication/oauth2/parameters/grant_type",
+        "the request has a field grant_type by itself",
+    ),
+    "a parameter with the secret of the client": Refused(
+        _oauth2({"client_secret": "x"}, clientAuthentication="body"),
+        "destination",
+        "/authentication/oauth2/parameters/client_secret",
+        "the request has a field client_secret by itself",
     ),
 }
 

@@ -43,8 +43,8 @@ WRITTEN: Final = {
     "a required token": Written(
         _transport(auth={"bearer": "apiKey"}),
         "index.ts",
-        "authorization: `Bearer ${settings.apiKey}`",
-        "credential(",
+        "headers: credential('authorization', settings.apiKey, 'Bearer ')",
+        "`Bearer ",
     ),
     "an optional token": Written(
         _all(TOKEN, _transport(auth={"bearer": "token"})),

@@ -484,6 +484,27 @@ def _metadata(**changes: Any) -> str:
             DefinitionError,
             "/actions/a/fields/b: must have choices with a value each",
         ),
+        *(
+            (
+                _metadata(actions={"a": {"fields": {"b": {"type": "number", key: value}}}}),
+                DefinitionError,
+                f"/actions/a/fields/b/{key}: must be {called}",
+            )
+            for key, value, called in (
+                ("minimum", "1", "a number"),
+                ("maximum", True, "a number"),
+                ("format", [1], "text"),
+                ("properties", [1], "an object"),
+            )
+        ),
+        *(
+            (
+                _metadata(presets=[{"name": "Track", key: {}}]),
+                DefinitionError,
+                f"/presets/0/{key}: must be text",
+            )
+            for key in ("partnerAction", "subscribe")
+        ),
         (
             _metadata(slug="actions-other", name="Other", actions={"else": {"fields": {}}}),
             UsageError,

@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: batches.ts 1df3ec5bc2333964
+// Digests: batches.ts 1007fb31703f4364
 /**
  * Sends several events in one request, and tells which of them failed.
  *
@@ -51,6 +51,8 @@ export async function sendBatch(
   if (failure !== undefined && isWhole && !failure.isThere) {
     throw errorOf(failure, one)
   }
+  // With OAuth2, Segment sends all events again for one of status 401, also those that the partner has taken.
+  const isRefused = failures.every((each) => each?.kind === 'authentication')
   failures.forEach((each, index) => {
     const { at } = ready[index]
     const about = { sent: sent[index] as JSONLikeObject, body: answer as JSONLikeObject }
@@ -58,7 +60,8 @@ export async function sendBatch(
       results.setSuccessResponseAtIndex(at, { status: response.ok ? response.status : 200, ...about })
       return
     }
-    const status = isRepeated(each, one) ? 500 : refusedStatus(each)
+    const refused = each.kind === 'authentication' && !isRefused ? 403 : refusedStatus(each)
+    const status = isRepeated(each, one) ? 500 : refused
     const errortype = getErrorCodeFromHttpStatus(status)
     results.setErrorResponseAtIndex(at, { status, errortype, errormessage: each.message, ...about })
   })
