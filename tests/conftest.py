@@ -26,6 +26,7 @@ from hypothesis import settings
 
 from destinations.cli import main
 from destinations.definition import loader
+from destinations.kit.partner_page import rendering
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import (
     ClaimedBatch,
@@ -56,6 +57,7 @@ from kana_destination import sandbox_process
 from tests import forked
 from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores
+from tests.rendered import CompiledOnce, InThisProcess
 from tests.stores import left_out
 
 _HOMES = itertools.count()
@@ -123,6 +125,8 @@ class SoundDefinitions:
 vars(sandbox_process)["subprocess"] = forked
 
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
+
+vars(rendering).update(subprocess=InThisProcess, ImmutableSandboxedEnvironment=CompiledOnce)
 
 _OF_STORES = vars(database_module)
 _make_file, _bring_forward = _OF_STORES["make_file"], _OF_STORES["_bring_forward"]
