@@ -25,5 +25,5 @@ def _replace_until(path: Path, target: Path) -> Path:
 
 
 if __name__ == "__main__":
-    Path.replace = _replace_until  # type: ignore[method-assign]
+    Path.replace = _replace_until  # type: ignore[method-assign,assignment]
     export_segment(Path(sys.argv[2]), Path(sys.argv[3]))
