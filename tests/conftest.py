@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import gzip
 import itertools
@@ -24,6 +25,7 @@ import pytest
 from _pytest.pathlib import import_path
 from hypothesis import settings
 
+from destinations import reference
 from destinations.cli import main
 from destinations.definition import loader
 from destinations.kit.partner_page import rendering
@@ -38,6 +40,7 @@ from destinations.pipeline.queue import (
     Stage,
     Transition,
 )
+from destinations.reference import hints
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -125,6 +128,9 @@ class SoundDefinitions:
 vars(sandbox_process)["subprocess"] = forked
 
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
+
+# The pages of the package, for the helpful line below a message: they stay as they are.
+vars(hints)["read_topics"] = vars(reference)["read_topics"] = functools.cache(hints.read_topics)
 
 vars(rendering).update(subprocess=InThisProcess, ImmutableSandboxedEnvironment=CompiledOnce)
 
