@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import gzip
 import itertools
@@ -24,8 +25,10 @@ import pytest
 from _pytest.pathlib import import_path
 from hypothesis import settings
 
+from destinations import reference
 from destinations.cli import main
 from destinations.definition import loader
+from destinations.kit.partner_page import rendering
 from destinations.outcome import Effect, Outcome, Result, State, Status
 from destinations.pipeline.queue import (
     ClaimedBatch,
@@ -37,6 +40,7 @@ from destinations.pipeline.queue import (
     Stage,
     Transition,
 )
+from destinations.reference import hints
 from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.amounts import Usage
 from destinations.runtime.subscription_key import SubscriptionKey
@@ -56,6 +60,7 @@ from kana_destination import sandbox_process
 from tests import forked
 from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores
+from tests.rendered import CompiledOnce, InThisProcess
 from tests.stores import left_out
 
 _HOMES = itertools.count()
@@ -123,6 +128,11 @@ class SoundDefinitions:
 vars(sandbox_process)["subprocess"] = forked
 
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
+
+# The pages of the package, for the helpful line below a message: they stay as they are.
+vars(hints)["read_topics"] = vars(reference)["read_topics"] = functools.cache(hints.read_topics)
+
+vars(rendering).update(subprocess=InThisProcess, ImmutableSandboxedEnvironment=CompiledOnce)
 
 _OF_STORES = vars(database_module)
 _make_file, _bring_forward = _OF_STORES["make_file"], _OF_STORES["_bring_forward"]

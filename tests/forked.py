@@ -80,28 +80,6 @@ def _started(control: socket.socket, at_start: Mapping[str, str]) -> subprocess.
     )
 
 
-@contextlib.contextmanager
-def forking_program(folder: Path) -> Iterator[Path]:
-    """Make a program ``destinations``, for shells, whose commands are forked from one process."""
-    at_start = {name: value for name, value in os.environ.items() if name.startswith(_AT_START)}
-    place = folder / "forks"
-    program = folder / "destinations"
-    # Without the packages of this environment, which it does not need.
-    client = shlex.join([sys.executable, "-I", "-S", str(_CLIENT), str(place)])
-    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
-    program.chmod(0o700)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(place))
-        listener.listen()
-        process = _started(listener, at_start)
-    try:
-        yield program
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its commands as well
-        process.wait()
-
-
 _server = functools.cache(_Server)
 
 
@@ -176,6 +154,35 @@ class ForkedPopen(subprocess.Popen[AnyStr]):
         self._status = None
         assert told, "the process that forks has ended"
         return self.pid, int(told)
+
+
+@contextlib.contextmanager
+def forking_program(folder: Path) -> Iterator[Path]:
+    """Make a program ``destinations``, for shells, whose commands are forked from one process.
+
+    It is forked itself from the process that forks all others, which has imported everything.
+    """
+    place = folder / "forks"
+    program = folder / "destinations"
+    # Without the packages of this environment, which it does not need.
+    client = shlex.join([sys.executable, "-I", "-S", str(_CLIENT), str(place)])
+    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    program.chmod(0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        process = ForkedPopen[bytes](
+            [sys.executable, "-P", "-W", "error", str(_SERVER), "0"],
+            stdin=listener.fileno(),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # a signal for those who run the tests is not for it
+        )
+    try:
+        yield program
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its commands as well
+        process.wait()
 
 
 # As `subprocess` has them, for a module of the package that uses it.

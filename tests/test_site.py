@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import html.parser
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,20 +14,30 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests import site_navigation
+
 ROOT = Path(__file__).parent.parent
 
 # A warning is an error; all of them are shown.
 _STRICT: Final = ("-q", "-n", "-W", "--keep-going")
 
 
-def _build(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def _build(source: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sphinx", *_STRICT, "-b", "html", source, out],
+        [sys.executable, "-m", "sphinx", *_STRICT, *options, "-b", "html", source, out],
+        cwd=ROOT,  # where its extensions are
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
+
+
+def _extensions() -> list[str]:
+    """Return those of the site."""
+    conf = (ROOT / "docs" / "conf.py").read_text(encoding="utf-8")
+    (found,) = re.findall(r"(?m)^extensions = (\[.+\])$", conf)
+    return [str(one) for one in ast.literal_eval(found)]
 
 
 class _Page(html.parser.HTMLParser):
@@ -51,9 +63,10 @@ class _Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site; a warning is a failure."""
+    """The site, with the navigation on some pages; a warning is a failure."""
     out = tmp_path_factory.mktemp("site")
-    done = _build(ROOT / "docs", out)
+    extensions = ",".join([*_extensions(), site_navigation.__name__])
+    done = _build(ROOT / "docs", out, "-D", f"extensions={extensions}")
     assert (done.returncode, done.stderr) == (0, "")
     return out
 
@@ -78,6 +91,25 @@ def test_links_lead_somewhere(site: Path) -> None:
             if not target.is_file() or (known and unquote(parts.fragment) not in known.anchors):
                 broken.append(f"{path.name}: {link}")
     assert broken == []
+
+
+def test_the_navigation_leads_everywhere(site: Path) -> None:
+    """On the pages that have it there is a link to each page of the site, in its place."""
+    made = {path.resolve() for path in site.rglob("*.html") if "_downloads" not in path.parts}
+    own = {site / name for name in ("genindex.html", "search.html", "example-report.html")}
+    seen = 0
+    for path in sorted(made):
+        text = path.read_text(encoding="utf-8")
+        _, found, tree = text.partition('<div class="sidebar-tree">')
+        if 'class="toctree-l1' not in tree:
+            continue
+        page = _Page()
+        page.feed(tree.partition("</aside>")[0])
+        links = {(path.parent / unquote(urlsplit(one).path)).resolve() for one in page.links}
+        assert found
+        assert made - links - own - {path} <= {site / "index.html"}, path
+        seen += 1
+    assert seen > 5
 
 
 def test_the_search_knows_the_reference(site: Path) -> None:

@@ -6,6 +6,7 @@ A test resolves every example.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +25,18 @@ _WHOLE: Final = Path(__file__).parent / "mapping.yaml"
 _MADE_FROM: Final = "docs/making/directives.yaml"
 
 
+@cache
+def _parsed(text: str) -> Any:
+    """Return what a file says, which tests read for each kind of example."""
+    return yaml.safe_load(text)
+
+
 def read_directives() -> Mapping[str, Mapping[str, Any]]:
     """Return what is said of each directive, by name.
 
     Raises LookupError if one is missing there, or not in the code.
     """
-    found: Mapping[str, Mapping[str, Any]] = yaml.safe_load(_SOURCE.read_text(encoding="utf-8"))
+    found: Mapping[str, Mapping[str, Any]] = _parsed(_SOURCE.read_text(encoding="utf-8"))
     if found.keys() != DIRECTIVES.keys():
         raise LookupError(f"{_SOURCE.name}: {sorted(found.keys() ^ DIRECTIVES.keys())}")
     return {name: found[name] for name in sorted(found, key=str.casefold)}
@@ -37,7 +44,7 @@ def read_directives() -> Mapping[str, Mapping[str, Any]]:
 
 def read_mapping_page() -> Mapping[str, Any]:
     """Return the text of the page on mappings, and the examples below it."""
-    found: Mapping[str, Any] = yaml.safe_load(_WHOLE.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = _parsed(_WHOLE.read_text(encoding="utf-8"))
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import itertools
 import json
 import os
@@ -347,6 +348,9 @@ def main() -> None:
     definition = load_definition(find_folder(NAME))
     record = replace(definition.requests["recordUsage"], batch_size=BATCH)
     definition = replace(definition, requests={**definition.requests, "recordUsage": record})
+    # No process of a task looks for garbage in what all of them share.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -67,8 +67,8 @@ def store(
     """A store with deliveries, beside the events of a run, in the folder that commands run in."""
     path = tmp_path / "store.sqlite3"
     with SqliteStore(path) as opened:
-        for number in range(50):
-            event = {**EVENT, "messageId": f"e{number}", "context": {"x": "y" * 2_000}}
+        for number in range(12):
+            event = {**EVENT, "messageId": f"e{number}", "context": {"x": "y" * 8_000}}
             add_delivery(opened, event, status=Outcome.DEAD)
     one = {"name": "kana", "destination": "kana"}
     write("serve.json", {"store": {"path": "store.sqlite3"}, "destinations": [one]})

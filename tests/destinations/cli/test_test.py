@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from destinations._version import __version__
+from destinations.kit.testing import made_faults
+from destinations.kit.testing.made_faults import FaultCase, FaultReport, play_fault
 from destinations.runtime.installed import installed
 from tests.shipped import DEFINITIONS, SHIPPED
 
@@ -73,11 +75,20 @@ def test_what_is_shipped_is_installed() -> None:
 
 
 @pytest.mark.parametrize("destination", SHIPPED)
-def test_every_destination_that_is_shipped(command: Callable[..., Any], destination: str) -> None:
+def test_every_destination_that_is_shipped(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, destination: str
+) -> None:
     """Its recorded cases replay, and every made fault ends as it must.
 
     The table shows all outcomes of a fault, also of what waits and what is unknown.
     """
+    played: list[FaultReport] = []
+
+    def play_now(case: FaultCase) -> FaultReport:
+        played.append(play_fault(case))
+        return played[-1]
+
+    monkeypatch.setattr(made_faults, "play_fault", play_now)
     done = command("test", destination, "--json")
     (found,) = done.json["destinations"]
     failed = [one for one in (*found["cases"], *found["faults"]) if not one["passed"]]
@@ -87,6 +98,15 @@ def test_every_destination_that_is_shipped(command: Callable[..., Any], destinat
     if destination == "kana":  # what only an operator asks for has no event that could fail
         assert {fault["action"] for fault in found["faults"]} == {"identify", "track"}
         return
+    before = iter(played)
+
+    def played_before(case: FaultCase) -> FaultReport:
+        report = next(before)
+        assert report.case.name == case.name
+        return report
+
+    # They end as they did, whatever way that is shown.
+    monkeypatch.setattr(made_faults, "play_fault", played_before)
     expected: dict[tuple[str, str], set[str]] = {}
     for fault in found["faults"]:
         is_asked = fault.get("about") == "usage"
@@ -99,6 +119,7 @@ def test_every_destination_that_is_shipped(command: Callable[..., Any], destinat
         key: outcomes for key, outcomes in expected.items() if key in shown
     }
     assert {"ready", "delivered"} <= set().union(*shown.values())
+    assert next(before, None) is None
 
 
 def test_a_case_that_differs(command: Callable[..., Any], partner: Path) -> None:

@@ -42,6 +42,7 @@ from destinations.store import SqliteStore, broken_rules
 from destinations.store.stores import OpenStore
 from tests.destinations.contracts.model import Model, Row
 from tests.example_counts import examples
+from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores, new_store_address
 
 KEY = SubscriptionKey("Counts", "count")
@@ -389,7 +390,7 @@ class SqliteMachine(DurableMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=folder_in_memory())
 
     def open_store(self) -> SqliteStore:
         """Open the store, which is empty at first."""

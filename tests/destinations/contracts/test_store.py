@@ -21,6 +21,7 @@ from destinations.runtime.account_identity import AccountIdentity
 from destinations.runtime.store import Store
 from destinations.store import SqliteStore, broken_rules
 from tests.example_counts import examples
+from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores, new_store_address
 from tests.stores import AnyStore
 
@@ -184,7 +185,7 @@ class SqliteStoreMachine(DurableStoreMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=folder_in_memory())
 
     def open_store(self) -> AnyStore:
         """Open the store, which is empty at first."""

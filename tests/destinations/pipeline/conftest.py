@@ -163,7 +163,7 @@ class Bench:
         policy = RetryPolicy(
             deadline=options.pop("deadline", 4 * 3600.0),
             base=options.pop("base", 1.0),
-            cap=120.0,
+            cap=options.pop("cap", 120.0),
             max_retry_after=options.pop("max_retry_after", 3600.0),
             outage=options.pop("outage", "dead"),
             draw=lambda: 1.0,
@@ -251,13 +251,15 @@ class Bench:
 
     def run(self) -> None:
         """Do rounds, with time moving on, until nothing more is to be done by itself."""
-        while self.pipeline.under_way or self.engine.is_unwritten or self._waits:
+        while self.goes_on:
             self.engine.run_round(_LONG)
 
     @property
-    def _waits(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether something more is to be done by itself, now or later."""
         prefetch = self.pipeline.prefetch
-        return bool(prefetch.scheduler.waiting or not prefetch.is_caught_up)
+        waits = prefetch.scheduler.waiting or not prefetch.is_caught_up
+        return bool(self.pipeline.under_way or self.engine.is_unwritten or waits)
 
     @property
     def statuses(self) -> list[tuple[str, Status]]:

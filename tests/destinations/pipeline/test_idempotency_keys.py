@@ -32,11 +32,13 @@ Bind = Callable[..., Destination]
 
 DELIVERED, HELD = Outcome.DELIVERED, State.HELD
 DAY = 24 * HOUR
+OFTEN = HOUR / 12
+"""The most that is waited between two attempts where attempts go on for a day."""
 
 
 def _bench(make: Make, *, refuses: bool = True, atomic: bool = False, **options: Any) -> Bench:
     """Return a bench whose partner meters; ``options`` are those of `metered` and of the bench."""
-    of_bench = {key: options.pop(key) for key in ("deadline", "losses") if key in options}
+    of_bench = {key: options.pop(key) for key in ("deadline", "losses", "cap") if key in options}
     one = make(metered(**options), **{"deadline": 4 * HOUR, **of_bench})
     _meet(one, MeteringPartner(one.clock, refuses=refuses, atomic=atomic))
     return one
@@ -63,7 +65,7 @@ def _until(one: Bench, seconds: float) -> None:
     """Let time pass, as long as something may be done, up to a time."""
     while one.clock.now < seconds:
         before = one.clock.now
-        one.engine.run_round(min(60.0, seconds - one.clock.now))
+        one.engine.run_round(min(600.0, seconds - one.clock.now))
         if one.clock.now == before:
             one.engine.run_round(0.0)
             one.clock.now = max(one.clock.now, min(seconds, before + 1.0))
@@ -122,7 +124,7 @@ def test_what_the_partner_has_from_others_is_filtered(any_bench: Make) -> None:
 @pytest.mark.parametrize("act", ["lost", "none"])
 def test_the_window_ends(any_bench: Make, act: str, *, asks: bool) -> None:
     """It is not sent once after that: the partner is asked, or an operator decides."""
-    one = _bench(any_bench, asks=asks, batch=1)
+    one = _bench(any_bench, asks=asks, batch=1, cap=OFTEN)
     partner = _partner(one)
     partner.always = act
     one.accept(("a", 3))
@@ -202,7 +204,7 @@ def test_a_process_that_was_away(bench: Make, act: str, away: float, *, asks: bo
 
 def test_the_window_does_not_begin_anew(bench: Make) -> None:
     """However often the process ends in between."""
-    one = _bench(bench, batch=1)
+    one = _bench(bench, batch=1, cap=OFTEN)
     partner = _partner(one)
     partner.always = "lost"
     one.accept(("a", 3))
@@ -222,7 +224,7 @@ def test_waiting_for_another_event_does_not_renew_it(bench: Make) -> None:
         "nothingApplied": True,
         "waitFor": {"action": "sync", "seconds": 10 * DAY},
     }
-    one = _bench(bench, batch=1, rule=False, errorRules=[rule])
+    one = _bench(bench, batch=1, rule=False, errorRules=[rule], cap=OFTEN)
     partner = _partner(one)
     partner.acts, partner.always = ["lost"], "503"
     one.accept(("a", 3))
@@ -391,7 +393,7 @@ def test_a_key_in_a_header(any_bench: Make) -> None:
 
 def test_an_operator_sends_it_again(bench: Make) -> None:
     """Who has looked it up at the partner may send it, after the window as well."""
-    one = _bench(bench, batch=1)
+    one = _bench(bench, batch=1, cap=OFTEN)
     partner = _partner(one)
     partner.always = "none"
     one.accept(("a", 3))
@@ -456,7 +458,7 @@ def test_without_it_the_others_count_as_delivered(bench: Make) -> None:
 
 def test_an_event_of_another_user_spoils_the_balance(bench: Make) -> None:
     """What two users add to one balance is not told apart: an operator decides."""
-    one = _bench(bench, asks=True, batch=1)
+    one = _bench(bench, asks=True, batch=1, cap=OFTEN)
     partner = _partner(one)
     partner.acts, partner.always = ["lost"], "503"
     one.accept_raw(one.event("a", 3, "m0", properties={"by": 3, "thing": "t"}))

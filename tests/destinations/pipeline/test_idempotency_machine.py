@@ -25,6 +25,7 @@ from destinations.runtime.destination import Destination
 from destinations.store import SqliteStore
 from tests.destinations.pipeline.conftest import Bench
 from tests.destinations.pipeline.metering import HOUR, KilledError, MeteringPartner, metered
+from tests.memory import folder_in_memory
 
 _ACTS = st.sampled_from(["done", "lost", "none", "die", "die first", "503", "429", "400", "422"])
 _LOSSES = st.sampled_from(["lost", "none", "die", "die first"])
@@ -39,7 +40,7 @@ class _Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=folder_in_memory())
         self.path = Path(self.folder.name) / "store.sqlite3"
         self.bench = Bench(self.path, self.destination, deadline=4 * HOUR)
         self.partner = MeteringPartner(self.bench.clock, **self.options)
@@ -120,8 +121,12 @@ class _Machine(RuleBasedStateMachine):
             return
         try:
             self.partner.acts = []
+            self.bench.step()
             for _ in range(400):
+                if not self.bench.goes_on:
+                    break
                 self.bench.step(1800.0)
+            assert not self.bench.goes_on
             assert all(
                 isinstance(one.status, Outcome) or one.status is State.HELD
                 for one in self.bench.entries

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,10 +17,13 @@ from destinations.errors import DefinitionError, UsageError
 from destinations.folder_lock import folder_locked
 from destinations.kit.exporter import Exported, export_segment
 from tests.destinations.kit.exporter.folders import Definition
+from tests.forked import run_forked
 
 BEGIN: Final = "// By hand: begin\n"
 END: Final = "// By hand: end\n"
 CODE: Final = "const LIMIT = 5\n// more\n\nexport const twice = LIMIT * 2\n"
+
+KILLER: Final = Path(__file__).with_name("killed_export.py")
 
 Tree = Mapping[str, bytes]
 
@@ -562,19 +564,12 @@ def test_a_link(acme: Path, tmp_path: Path) -> None:
 
 # -- interruptions and others --------------------------------------------------------------------
 
-KILLER: Final = """
-import os, signal, sys
-from pathlib import Path
-from destinations.kit.exporter import export_segment
-calls = []
-real = Path.replace
-def replace(path, target):
-    calls.append(path)
-    len(calls) == int(sys.argv[1]) and os.kill(os.getpid(), signal.SIGKILL)
-    return real(path, target)
-Path.replace = replace
-export_segment(Path(sys.argv[2]), Path(sys.argv[3]))
-"""
+
+def _killed(definition: Path, into: Path, at: int) -> int:
+    """Export in a process that ends before it puts so many-th a file in its place."""
+    return run_forked(
+        [sys.executable, "-P", str(KILLER), str(at), str(definition), str(into)], timeout=60
+    ).returncode
 
 
 @pytest.mark.parametrize("at", range(1, 13))
@@ -587,10 +582,7 @@ def test_a_killed_export(acme: Path, into: Path, tmp_path: Path, at: int, then: 
     _rename_action(acme)
     _set_version(acme)
     expected = export_segment(acme, tmp_path / "expected").files
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(at), str(acme), str(into)], check=False, timeout=60
-    )
-    assert done.returncode == -signal.SIGKILL
+    assert _killed(acme, into, at) == -signal.SIGKILL
     assert list(into.glob(".*.new"))
     assert "metadata.json" in export_segment(acme, into, check=True).files
     if then == "the former":
@@ -613,9 +605,7 @@ def _files(folder: Path) -> Tree:
 def test_an_edit_after_a_killed_export(acme: Path, into: Path) -> None:
     """Code that somebody wrote since stays."""
     _set_version(acme)
-    subprocess.run(
-        [sys.executable, "-c", KILLER, "7", str(acme), str(into)], check=False, timeout=60
-    )
+    assert _killed(acme, into, 7) == -signal.SIGKILL
     _write_by_hand(into / "http.ts" if BEGIN in _text(into / "http.ts") else into / "index.ts")
     _write_by_hand(into / "requests.ts")
     export_segment(acme, into)

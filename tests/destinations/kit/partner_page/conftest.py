@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 
 from destinations.definition import load_definition
@@ -16,12 +14,6 @@ from destinations.kit.partner_page import Flavour, render_page, rendering
 from destinations.runtime.action import Call, Done
 from destinations.runtime.destination import Code
 from destinations.runtime.plugins import Plugin
-
-_COMPILED: dict[Any, Any] = {}
-"""What the framework's templates are compiled to: for each page anew that takes most of its time.
-
-All environments of pages have the same options, filters and tests.
-"""
 
 
 def _sync(payload: dict[str, Any]) -> Any:
@@ -93,31 +85,6 @@ def render(page_folder: Callable[..., Path]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Render without the process that bounds it: it takes nothing else away from a template."""
-
-    def run(
-        command: list[str],
-        *,
-        input: bytes,  # noqa: A002 - as `subprocess.run` calls it
-        **_: Any,
-    ) -> subprocess.CompletedProcess[bytes]:
-        result = json.dumps(dict(rendering._result(json.loads(input)))).encode()
-        return subprocess.CompletedProcess(command, 0, stdout=result, stderr=b"")
-
-    compile_template: Any = jinja2.Environment.compile
-
-    def compile_once(
-        environment: jinja2.Environment,
-        source: Any,
-        name: str | None = None,
-        filename: str | None = None,
-        *options: bool,
-    ) -> Any:
-        key = (source, name, filename, options)
-        if key not in _COMPILED:
-            _COMPILED[key] = compile_template(environment, source, name, filename, *options)
-        return _COMPILED[key]
-
-    monkeypatch.setattr(jinja2.Environment, "compile", compile_once)
-    monkeypatch.setattr(subprocess, "run", run)
+def rendering_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render in the process that bounds a template, as everybody but tests does."""
+    monkeypatch.setattr(rendering, "subprocess", subprocess)

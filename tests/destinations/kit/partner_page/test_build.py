@@ -29,9 +29,6 @@ from tests.destinations.pipeline.metering import metered
 
 Render = Callable[..., str]
 
-# What a page is made of does not depend on where: test_untrusted.py has the process.
-pytestmark = pytest.mark.usefixtures("in_this_process")
-
 
 def _outline(text: str) -> list[tuple[int, str]]:
     return [(heading.level, heading.text) for heading in read_page(text).headings]

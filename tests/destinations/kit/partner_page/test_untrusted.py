@@ -44,7 +44,6 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     "name",
     [
@@ -80,6 +79,7 @@ def test_a_template_reads_no_other_file(
         render(PUBLISHED, {"track.md.j2": template.format(name=name)})
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_link_leads_to_no_other_file(
     page_folder: Folder, plugin: Any, secret: Path, *, is_folder: bool
@@ -141,6 +141,7 @@ def _unbounded(*kinds: str) -> list[str]:
     return [UNBOUNDED[kind][0] for kind in kinds]
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("template", _unbounded(*UNBOUNDED))
 def test_a_template_ends(render: Render, template: str) -> None:
     """What runs without an end, or makes too much, is an issue in the definition."""
@@ -148,6 +149,7 @@ def test_a_template_ends(render: Render, template: str) -> None:
         render(PUBLISHED, {"track.md.j2": template})
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("template", _unbounded("a number", "a text that grows"))
 def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
     """Templates in the words of a definition are rendered within the same bounds."""
@@ -155,7 +157,6 @@ def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
         render(PUBLISHED, setup=[template])
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     "template",
     [
@@ -206,7 +207,6 @@ def evil_folder(page_folder: Folder) -> Callable[[str], Path]:
     return write
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     "words",
     [
@@ -242,6 +242,7 @@ def test_words_of_a_definition_are_text(
     assert "onerror=y>" not in body.replace("onerror=y&gt;", "")
 
 
+@pytest.mark.usefixtures("rendering_process")
 def test_words_are_shown_as_they_are(evil_folder: Callable[[str], Path], plugin: Any) -> None:
     """A reader sees what the definition says, in code as well."""
     folder = evil_folder("A `{{ path }}` of `<tag>`, {% and %} <b>")
@@ -252,7 +253,6 @@ def test_words_are_shown_as_they_are(evil_folder: Callable[[str], Path], plugin:
     assert "<code>{{ path }}</code> of <code>&lt;tag&gt;</code>, {% and %}" in files["sample.html"]
 
 
-@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     "template",
     [
@@ -338,6 +338,7 @@ def test_the_linter_finds_it(line: str, tmp_path: Path) -> None:
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.skipif(os.name != "posix", reason="only time is bounded there")
 def test_the_processor_is_bounded(render: Render) -> None:
     """A loop without an end is cut by the time of the processor that it takes."""
@@ -345,6 +346,7 @@ def test_the_processor_is_bounded(render: Render) -> None:
         render(PUBLISHED, {"track.md.j2": ENDLESS})
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded only there")
 def test_memory_is_bounded(render: Render) -> None:
     """Much memory is an issue also where little is written, and soon."""
@@ -352,6 +354,7 @@ def test_memory_is_bounded(render: Render) -> None:
         render(PUBLISHED, {"track.md.j2": "{{ ('x' * 700000000)|length }}"})
 
 
+@pytest.mark.usefixtures("rendering_process")
 def test_time_is_bounded(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes no processor, and no memory, ends as well."""
     monkeypatch.setattr(rendering, "_WALL_SECONDS", 0.001)
@@ -359,6 +362,7 @@ def test_time_is_bounded(render: Render, monkeypatch: pytest.MonkeyPatch) -> Non
         render(PUBLISHED, {"track.md.j2": "a"})
 
 
+@pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("place", ["page", "setup"])
 def test_the_length_of_a_page_is_bounded(render: Render, place: str) -> None:
     """A page is no longer than its limit, nor is a step of its setup."""
@@ -369,6 +373,7 @@ def test_the_length_of_a_page_is_bounded(render: Render, place: str) -> None:
         render(PUBLISHED, page, **steps)
 
 
+@pytest.mark.usefixtures("rendering_process")
 def test_code_that_does_not_end_takes_no_time(render: Render) -> None:
     """A page of nothing but beginnings of code is made as fast as any other."""
     page = {"track.md.j2": "{{ '```a\\n' * 150000 }}"}
