@@ -130,7 +130,7 @@ vars(sandbox_process)["subprocess"] = forked
 vars(loader)["_load_files"] = SoundDefinitions(loader._load_files)
 
 # The pages of the package, for the helpful line below a message: they stay as they are.
-vars(hints)["read_topics"] = vars(reference)["read_topics"] = functools.cache(hints.read_topics)
+vars(hints)["read_topics"] = vars(reference)["read_topics"] = functools.cache(reference.read_topics)
 
 vars(rendering).update(subprocess=InThisProcess, ImmutableSandboxedEnvironment=CompiledOnce)
 

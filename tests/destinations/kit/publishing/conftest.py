@@ -11,7 +11,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from destinations.kit.publishing import Finding, check, read_publication
+from destinations.kit.lint import Configuration, lint_page
+from destinations.kit.publishing import Finding, catalog_rules, check, read_publication
 
 Change = Callable[[dict[str, Any]], object]
 """Changes the files of a definition, by name: documents, and texts of images."""
@@ -22,6 +23,9 @@ MARK: Final = (
 LOGO: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 64"><path d="M0 0h9v9z"/></svg>'
 )
+
+_LINTED: Final[dict[tuple[str, Path], list[tuple[Configuration, Any]]]] = {}
+"""What the linter finds in a page, with each configuration: most tests have the same page."""
 
 _REQUEST: Final = {
     "method": "POST",
@@ -204,6 +208,21 @@ def field_of(files: dict[str, Any], key: str) -> Any:
 def destination_of(files: dict[str, Any]) -> Any:
     """Return the document of the destination."""
     return files["destination.yaml"]
+
+
+def _lint_once(text: str, path: Path, configuration: Configuration) -> Any:
+    known = _LINTED.setdefault((text, path), [])
+    for before, found in known:
+        if before == configuration:
+            return found
+    known.append((configuration, lint_page(text, path, configuration)))
+    return known[-1][1]
+
+
+@pytest.fixture(autouse=True)
+def linted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lint each page once, however many rules and tests ask for its findings."""
+    monkeypatch.setattr(catalog_rules, "lint_page", _lint_once)
 
 
 @pytest.fixture
