@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from destinations.errors import UsageError
+from destinations.http.json_bytes import decode_json
 from destinations.operations.decisions import why_user_deleted
 from destinations.operations.locks import server_status
 from destinations.outcome import Effect, Outcome, Result, State
@@ -27,6 +28,7 @@ from destinations.store import OpenStore
 __all__ = [
     "PlannedReplay",
     "Replayed",
+    "deletes_more",
     "plan_replay",
     "replay",
     "unserved_destinations",
@@ -152,7 +154,7 @@ def plan_replay(ledger: Ledger, destination: Destination, entry: LedgerEntry) ->
             why = f"it may have been applied: {entry.reason}; drop it, or send its event again"
             return PlannedReplay(entry, refused=why)
     more = tuple(_filled(intake, event, one, digest) for one in added)
-    warning = "" if result is not None else _deletes_more(ledger, entry, planned)
+    warning = "" if result is not None else deletes_more(ledger, entry)
     return PlannedReplay(entry, Replan(entry, delivery, result, more), warning=warning)
 
 
@@ -197,12 +199,14 @@ def unserved_destinations(store: OpenStore, replays: Iterable[PlannedReplay]) ->
     return sorted(name for name in waits if serving.running and serving.has(name) is False)
 
 
-def _deletes_more(ledger: Ledger, entry: LedgerEntry, planned: Plan) -> str:
-    """Return that a deletion would delete what came after it as well; empty if nothing came."""
-    if entry.type != DELETE or planned.event is None:
+def deletes_more(ledger: Ledger, entry: LedgerEntry) -> str:
+    """Return that a deletion, sent now, would delete what came after it; empty if nothing came."""
+    if entry.type != DELETE:
         return ""
     # Of an erasure, only the event has the id of the user.
-    later = ledger.delivered_since(entry, str(planned.event.get("userId", "")))
+    raw = ledger.raw_event(entry.event_id)
+    event = {} if raw is None else decode_json(raw)
+    later = ledger.delivered_since(entry, str(event.get("userId", entry.user)))
     if not later:
         return ""
     ids = ", ".join(map(str, later[:_NAMED])) + (", ..." if len(later) > _NAMED else "")

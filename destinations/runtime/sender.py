@@ -1131,7 +1131,7 @@ def _is_beside(verdict: Answer | Failure | None) -> bool:
 
 def _until(items: Sequence[_Item]) -> _End | None:
     """Return the time from which a request must not be sent, as one of its events may be there."""
-    repeated = [one.until for one in items if one.resumes or one.attempts]
+    repeated = [one.until for one in items if one.resumes or one.maybe_applied]
     return min((until for until in repeated if until is not None), default=None)
 
 

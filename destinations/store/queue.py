@@ -1551,6 +1551,7 @@ def _may_have_failed(delivery: QueuedDelivery) -> bool:
         or delivery.attempts
         or delivery.first_attempt_at is not None
         or delivery.replanned
+        or delivery.restored is not None  # its time began anew
         or delivery.state is State.UNKNOWN
         or delivery.event.type == DELETE  # it may have waited for others
     )

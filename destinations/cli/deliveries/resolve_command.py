@@ -20,7 +20,7 @@ from destinations.cli.deliveries.selection import (
 )
 from destinations.cli.deliveries.show_command import shown_evidence
 from destinations.cli.store_place import StorePlace, place_options
-from destinations.cli.tables import bounded, print_table
+from destinations.cli.tables import bounded, plain, print_table
 from destinations.errors import UsageError
 from destinations.operations import (
     open_ledger,
@@ -32,6 +32,7 @@ from destinations.operations import (
     why_not_resolved,
     why_not_sent,
 )
+from destinations.operations.replaying import deletes_more
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
 __all__ = ["command"]
@@ -77,6 +78,10 @@ def command(
         why_not = why_not_resolved if applied else partial(why_not_sent, ledger)
         entries, others = split(entries, why_not, "resolved", strict=bool(ids))
         verdict = "applied" if applied else "not applied, and sent again"
+        if not applied:
+            for one in entries:
+                if warning := deletes_more(ledger, one):
+                    click.echo(f"delivery {one.id}: {plain(masker.text(warning))}", err=True)
         if dry_run or not entries:
             text = f"{describe(entries, masker)} would be resolved as {verdict}."
             click.echo(text if dry_run else "Nothing to resolve.")

@@ -16,7 +16,7 @@ from destinations.errors import TransportError
 from destinations.http import HttpRequest
 from destinations.http.transport import HttpTransport
 from destinations.kit.testing.stand_ins import StillClock
-from destinations.operations import resolve
+from destinations.operations import back_up, resolve, restore
 from destinations.outcome import Effect, Outcome, Result, State
 from destinations.pipeline.ledger import LedgerEntry
 from destinations.pipeline.rate_limit import rate_limited
@@ -259,6 +259,47 @@ def test_a_refusal_of_what_a_killed_process_has_sent(
         assert (_entry(one).status, len(partner.times("0"))) == (DELIVERED, 2)
     else:  # now it is a first attempt again, which is refused
         assert (_entry(one).status, len(partner.times("0"))) == (Outcome.REJECTED, 3)
+
+
+@pytest.mark.parametrize("away", [HOUR, 25 * HOUR])
+def test_a_part_of_a_batch_that_waited_for_long(bench: Make, away: float) -> None:
+    """What certainly was not applied may be sent at any time, also in halves of its batch."""
+    one = _bench(bench, batch=4, deadline=10 * DAY)
+    partner = _partner(one)
+    partner.acts, partner.retry_after = ["429"], str(HOUR)
+    one.accept(("a", 3), ("b", 1), ("c", 2))
+    one.step()
+    one.step()
+    one.clock.now += away
+    partner.acts = ["422"]
+    for _ in range(20):
+        one.step(60.0)
+    assert partner.counts == {"a": 3, "b": 1, "c": 2}
+    assert [len(keys) for _, keys in partner.sent] == [3, 3, 1, 2]
+
+
+def test_a_restored_copy_of_what_goes_again(bench: Make, tmp_path: Path) -> None:
+    """It is held, and nothing is left of its failure."""
+    one = _bench(bench, batch=1)
+    partner = _partner(one)
+    partner.acts = ["die"]
+    one.accept(("a", 3))
+    with pytest.raises(KilledError):
+        one.run()
+    _restart(one)
+    one.clock.now += 31.0
+    one.step()
+    assert (_entry(one).status, _entry(one).attempts) == (State.READY, 0)
+    assert one.path is not None
+    copy = tmp_path / "copy.sqlite3"
+    back_up(one.path, copy)
+    one.kill()
+    restore(copy, one.path, one.clock.time())
+    one.open()
+    _meet(one, partner)
+    one.run()
+    assert (_entry(one).status, _entry(one).code) == (HELD, "RESTORED")
+    one.check()
 
 
 @pytest.mark.parametrize("status", ["422", "400"])

@@ -22,7 +22,7 @@ from destinations.console.shown import Targets
 from destinations.definition import DELETION
 from destinations.http import HttpResponse
 from destinations.operations import forgetting
-from destinations.outcome import Outcome, State
+from destinations.outcome import Outcome, State, Status
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import Service, read_config
 from destinations.store import SqliteStore, broken_rules
@@ -370,10 +370,17 @@ def test_a_refused_deletion_stays(place: Place) -> None:
     assert contacts.deleted == ["ann%40example.com"]
 
 
-def _refused_then_back(place: Place, *, erased: bool, back: int) -> int:
+def _refused_then_back(
+    place: Place,
+    *,
+    erased: bool,
+    back: int,
+    answer: HttpResponse = REFUSED,
+    ends_as: Status = Outcome.REJECTED,
+) -> int:
     """Let a deletion be refused, and the user come back so often; returns the deletion."""
     contacts = place.served.contacts
-    contacts.hook = lambda what, _done: REFUSED if what == "delete" else None
+    contacts.hook = lambda what, _done: answer if what == "delete" else None
     if erased:
         _with_ann(place)
         assert _forget(place, "--yes").code == 0
@@ -381,7 +388,7 @@ def _refused_then_back(place: Place, *, erased: bool, back: int) -> int:
     else:
         service = place.start()
         place.post(service, _identify("m1"), _delete("m2"))
-    place.until(lambda: place.entries()[-1].status is Outcome.REJECTED)
+    place.until(lambda: place.entries()[-1].status is ends_as)
     deletion = place.entries()[-1]
     assert deletion.type == "delete"
     place.post(service, *(_identify(f"back-{number}") for number in range(back)))
@@ -430,6 +437,29 @@ def test_a_deletion_is_replayed_after_the_user_came_back(
     place.start()
     place.until(lambda: place.entry(deletion).status is Outcome.DELIVERED)
     assert place.served.contacts.asked == ["delete"]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+@pytest.mark.parametrize("back", [0, 1])
+def test_a_held_deletion_is_sent_after_the_user_came_back(
+    place: Place, back: int, *, erased: bool
+) -> None:
+    """Whoever says that the partner has not done it is told the same before."""
+    file = place.definition / "destination.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["requests"][document["onDelete"]["request"]]["idempotent"] = False
+    file.write_text(yaml.safe_dump(document))
+    deletion = _refused_then_back(
+        place, erased=erased, back=back, answer=HttpResponse(500, {}, b""), ends_as=State.HELD
+    )
+    told = BACK[back].format(*(one.id for one in place.entries() if one.id > deletion))
+    resolve = ("deliveries", "resolve", str(deletion), "--config", place.config)
+    for options in (("--not-applied", "--dry-run"), ("--not-applied", "--yes")):
+        done = place.run(*resolve, *options)
+        assert done.code == 0, done.err
+        assert told in done.err
+        assert (f"delivery {deletion}: " in done.err) is bool(back)
+    assert place.entry(deletion).status is State.READY
 
 
 @pytest.mark.parametrize("back", BACK)
