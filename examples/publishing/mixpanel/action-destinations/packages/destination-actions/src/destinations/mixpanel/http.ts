@@ -1,5 +1,5 @@
 // Exported by `destinations export segment` from mixpanel 1.0.0.
-// Digests: http.ts b78ad1a1c43f807c
+// Digests: http.ts 073e4cc0a1969273
 /**
  * Sends the requests of requests.ts, and says what their answers mean for each event.
  *
@@ -189,11 +189,11 @@ function withoutBatching(payload: unknown): unknown {
   return Object.fromEntries(Object.entries(payload).filter(([key]) => !OF_BATCHES.includes(key)))
 }
 
-/** The settings that have a value, or a default; empty text is no value, and the framework removes it, too. */
+/** The settings that have a value; where nothing is said of one, its default. Empty text and null say that it has none. */
 export function settingsOf<T>(settings: T, defaults: object = {}): T {
-  const isThere = ([, value]: [string, unknown]) => value !== '' && value !== null && value !== undefined
-  const given = Object.entries(settings as object).filter(isThere)
-  return { ...defaults, ...Object.fromEntries(given) } as T
+  const said = Object.entries(settings as object).filter(([, value]) => value !== undefined)
+  const all = Object.entries({ ...defaults, ...Object.fromEntries(said) })
+  return Object.fromEntries(all.filter(([, value]) => value !== '' && value !== null)) as T
 }
 
 /** The value at keys of which one has a dot, which no path of the framework can say. */
