@@ -439,8 +439,8 @@ def _verdict(request: CompiledRequest, read: Answer | Failure) -> str:
         return "rejected"
     if read.retryable:
         return "retry" if read.nothing_applied or can_repeat(request.definition) else "rejected"
-    is_there = read.is_there == "event" or (read.is_there is not None and read.nothing_applied)
-    return "delivered" if is_there else "rejected"
+    # That the partner has one event of a batch says nothing of the others.
+    return "delivered" if read.is_there == "event" else "rejected"
 
 
 def _is_same(recorded: RecordedRequest, made: HttpRequest) -> bool:
