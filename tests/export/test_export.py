@@ -240,9 +240,20 @@ HALVES: Final = ("\ud800", "a\udc00b", "\udbff\udbff")
 """Texts that have no bytes."""
 
 ERRORS: Final[tuple[tuple[dict[str, Any], int], ...]] = (
-    ({"name": "TypeError", "message": "Invalid URL"}, 400),
-    ({"name": "TypeError", "message": "fetch failed", "cause": {"code": "ECONNRESET"}}, 500),
-    ({"name": "FetchError", "code": "ECONNRESET", "message": "reset"}, 500),
+    ({"name": "TypeError", "message": "secret is not a legal HTTP header value"}, 400),
+    ({"name": "TypeError", "message": "fetch failed", "cause": {"code": "ECONNRESET"}}, 400),
+    ({"name": "FetchError", "code": "ECONNREFUSED", "message": "https://x.example/?k=secret"}, 500),
+    ({"name": "FetchError", "code": "ECONNRESET", "message": "https://x.example/?k=secret"}, 400),
+    (
+        {
+            "name": "FetchError",
+            "code": "ECONNRESET",
+            "message": "?k=secret",
+            "canRepeat": True,
+        },
+        500,
+    ),
+    ({"name": "RequestTimeoutError", "status": 408, "canRepeat": True, "message": "late"}, 408),
 )
 """What the client throws, and the status by which Segment repeats the event or not."""
 
@@ -327,7 +338,7 @@ def _compare_answers(folder: Path) -> None:
     ] == [expected for _, expected in CHOICES]
     assert answer["batches"] == [expected for _, expected in BATCHES]
     assert answer["events"] == [[400] * len(one) for one in answer["events"]]
-    assert answer["errors"] == [expected for _, expected in ERRORS]
+    assert answer["errors"] == [[expected, False] for _, expected in ERRORS]
 
 
 def _tokens(status: int, body: str) -> object:
