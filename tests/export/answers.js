@@ -3,8 +3,8 @@
 //   node answers.js FOLDER < request      where FOLDER has the compiled folders strict and oauth2-basic
 //
 // The request is {tokens, choices, batches, events, errors}: a list of {status, body} each for the first three, and of
-// payloads and {name, message, cause}. The answer has a list for each: the tokens or a status, the choices, the statuses
-// of the events of a batch, and the statuses of what is thrown.
+// payloads and {name, message, cause, canRepeat}. The answer has a list for each: the tokens or a status, the choices, the statuses
+// of the events of a batch, and the statuses of what is thrown; for errors with whether a secret is in the message.
 
 const { readFileSync } = require('node:fs')
 const { resolve } = require('node:path')
@@ -86,7 +86,9 @@ async function main() {
         all(PARTS, (part) => thrownBy(send(answering({ body: '' }), { ...PLAIN, ...part }, settings, payload)))
       ),
       errors: await all(errors, (error) =>
-        thrownBy(send(() => Promise.reject(error), PLAIN, settings, {}))
+        send(() => Promise.reject(error), { ...PLAIN, canRepeat: error.canRepeat }, settings, {}).catch(
+          ({ status, message }) => [status, message.includes('secret')]
+        )
       )
     })
   )

@@ -445,6 +445,8 @@ def _strict_cases() -> dict[str, Any]:
         "refused": _case({}, bodies[:1], [refused], {"a": 1, "once": "m-1"}, {"error": 5}),
         "secret": _case({"secret": "no Base64"}, keys[:1], [refused]),
         "colon": _case({"user": "a:b"}, keys[:1], [refused]),
+        "emptied": _case({"plan": ""}, bodies[:1], [sent], {"a": 1, "once": "m-1"}),
+        "without-region": _case({"data.region": ""}, bodies[:1], [refused]),
         "optional": _case({"user": "", "password": "p"}, keys[:1], [sent], body),
     }
 

@@ -364,6 +364,13 @@ class _Export:
     def _action(self, slug: str, fields: FieldSet, requests: RequestFile) -> ActionFile:
         action = self._definition.actions[slug]
         file = write_action(self._definition, action, fields, requests, self._window(action))
+        if file.is_batched and action.perform.request is not None:
+            message = (
+                "Segment sends no halves of a batch that is refused as a whole: all of its events"
+                " are refused"
+            )
+            place = pointer("requests", action.perform.request, "batch")
+            self._findings.leave_out(DESTINATION, place, message)
         if action.perform.request in requests.batched and not file.is_batched:
             message = (
                 "only with a single event Segment shows the values that x-escape and x-wholeNumber"

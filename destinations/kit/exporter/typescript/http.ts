@@ -187,11 +187,11 @@ function withoutBatching(payload: unknown): unknown {
   return Object.fromEntries(Object.entries(payload).filter(([key]) => !OF_BATCHES.includes(key)))
 }
 
-/** The settings that have a value, or a default; empty text is no value, and the framework removes it, too. */
+/** The settings that have a value; where nothing is said of one, its default. Empty text and null say that it has none. */
 export function settingsOf<T>(settings: T, defaults: object = {}): T {
-  const isThere = ([, value]: [string, unknown]) => value !== '' && value !== null && value !== undefined
-  const given = Object.entries(settings as object).filter(isThere)
-  return { ...defaults, ...Object.fromEntries(given) } as T
+  const said = Object.entries(settings as object).filter(([, value]) => value !== undefined)
+  const all = Object.entries({ ...defaults, ...Object.fromEntries(said) })
+  return Object.fromEntries(all.filter(([, value]) => value !== '' && value !== null)) as T
 }
 
 /** The value at keys of which one has a dot, which no path of the framework can say. */
@@ -249,12 +249,9 @@ function made<T>(make: () => T): T {
   try {
     return make()
   } catch (error) {
-    throw (error as { status?: number }).status === undefined ? unsendable(error) : error
+    const { status, message } = error as { status?: number; message?: string }
+    throw status === undefined ? new PayloadValidationError(`The request cannot be made: ${message}.`) : error
   }
-}
-
-function unsendable(error: unknown): Error {
-  return new PayloadValidationError(`The request cannot be made: ${(error as Error).message}.`)
 }
 
 /** What an answer means. Nothing is thrown: the events may count already, and an error would send them again. */
@@ -712,12 +709,16 @@ function notRepeated(message: string): Error {
   return new IntegrationError(text, 'ANSWER_LOST', 400)
 }
 
-/** What is thrown where no answer came. */
+/** What is thrown where no answer came: without the client's message, which may show a URL with a credential. */
 export function lost(error: unknown, one: { canRepeat: boolean }): unknown {
-  const { cause, code, message, name } = error as { cause?: unknown; code?: string; message?: string; name?: string }
+  const { cause, code, name, status } = error as { cause?: unknown; code?: string; name?: string; status?: number }
   if (name === 'TypeError' && cause === undefined) {
-    return unsendable(error) // such as a URL, or the value of a header, which the client does not take
+    return new PayloadValidationError('The request cannot be made: the client does not take its URL or a header.')
   }
   const wasNotSent = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'].includes(code ?? '')
-  return one.canRepeat || wasNotSent ? error : notRepeated(`${message ?? 'The answer was lost'}.`)
+  const message = `The partner gave no answer (${code ?? name ?? 'unknown'}).`
+  if (one.canRepeat || wasNotSent) {
+    return status === undefined ? retryable(message, 500) : error
+  }
+  return notRepeated(message)
 }

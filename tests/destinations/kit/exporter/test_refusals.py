@@ -721,6 +721,19 @@ REFUSED: Final[Mapping[str, Refused]] = {
 }
 
 
+def test_refused_batches_are_told(tmp_path: Path) -> None:
+    """A batch that is refused as a whole is halved here, and not there."""
+    definition = Definition()
+    assert (
+        export_segment(definition.write(tmp_path / "one" / "acme"), tmp_path / "out").left_out == ()
+    )
+    definition.request["batch"] = {"size": 10}
+    definition.cases.clear()
+    (issue,) = export_segment(definition.write(tmp_path / "acme"), tmp_path / "out").left_out
+    assert issue.path == f"{SEND}/batch"
+    assert "sends no halves of a batch" in issue.message
+
+
 @pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
 def test_refused(refused: Refused, tmp_path: Path) -> None:
     """It is named with file, line and place; nothing is written. A partial export has the rest."""

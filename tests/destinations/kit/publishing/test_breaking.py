@@ -438,7 +438,8 @@ def test_presets_of_one_name(written: Callable[..., Path], live: Path) -> None:
     live.write_text(json.dumps(data), "utf-8")
 
     def change(files: dict[str, Any]) -> None:
-        files["other.yaml"] = {**copy.deepcopy(action_of(files)), "slug": "other"}
+        other = {"slug": "other", "title": "Other"}
+        files["other.yaml"] = {**copy.deepcopy(action_of(files)), **other}
         presets = destination_of(files)["presets"]
         presets.append({**presets[0], "partnerAction": "other"})
 

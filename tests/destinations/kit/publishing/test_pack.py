@@ -93,6 +93,10 @@ def test_what_the_reviewer_is_told(written: Written, tmp_path: Path) -> None:
         "- Segment keeps no rate: it sends again what the partner refuses with 429.",
         "- Segment does not check pattern, minLength of the setting apiKey.",
         "- A number as the time is refused.",
+        (
+            "- Segment sends no halves of a batch that is refused as a whole: all of its events are"
+            " refused."
+        ),
     }
 
 

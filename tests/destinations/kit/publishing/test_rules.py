@@ -30,7 +30,7 @@ def test_the_definition_breaks_no_rule(found: Found) -> None:
 
 def _new_action(files: dict[str, Any], slug: str) -> None:
     other = yaml.safe_load(yaml.safe_dump(action_of(files)))
-    other["slug"] = slug
+    other |= {"slug": slug, "title": f"Title of {slug}"}
     files[f"{slug}.yaml"] = other
     preset = {"name": f"Also {slug}", "partnerAction": slug, "subscribe": 'type = "page"'}
     destination_of(files)["presets"].append(preset)
