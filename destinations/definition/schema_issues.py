@@ -13,7 +13,7 @@ import jsonschema
 from destinations.definition.document import Document
 from destinations.errors import Issue, did_you_mean
 from destinations.segment.json_pointer import pointer
-from destinations.segment.patterns import is_pattern
+from destinations.segment.patterns import compile_pattern, is_pattern
 from destinations.segment.validation.kinds import is_number
 from destinations.segment.validation.schema_wording import Mismatch, wording
 
@@ -44,8 +44,20 @@ def _is_integer(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+_compiled_pattern: Final = cache(compile_pattern)
+
+
+def _matches(
+    _validator: object, pattern: str, value: object, _schema: object
+) -> Iterator[jsonschema.ValidationError]:
+    """Yield that text does not match by ECMA-262: `$` of Python fits before a line break, too."""
+    if isinstance(value, str) and not _compiled_pattern(pattern)(value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 _VALIDATOR: Final[Any] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # the library has no types for it
     jsonschema.Draft202012Validator,
+    {"pattern": _matches},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": lambda _, value: is_number(value)}
     ),

@@ -15,6 +15,8 @@ from destinations.definition.schema_issues import schema_issues
         ("events:\n  - 1", "f.yaml:2: /events/0: must be a mapping or text, not a number"),
         ("description: ''", "f.yaml:1: /description: must not be empty"),
         ("clock: now", "f.yaml:1: /clock: must be a time with its zone, such as 2026-"),
+        (r'clock: "2026-01-01T00:00:00Z\n"', "/clock: must be a time with its zone, such as 2026-"),
+        ("clock: '٢٠٢٦-01-01T00:00:00Z'", "/clock: must be a time with its zone, such as 2026-"),
         ("expected: [{event: 1, outcome: fine}]", "/expected/0/outcome: must be one of delivered"),
         ("events: [1.5]", "/events/0: must be a mapping or text, not 1.5"),
         ("events: []", "/events: must not be empty"),
