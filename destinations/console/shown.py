@@ -50,7 +50,8 @@ class Changed:
 
     These are ``done`` of the ``ids``, which are those that can be changed.
     ``skipped`` says why others cannot, with how many they are. ``version`` is what to give as
-    ``seen`` so that just these are changed.
+    ``seen`` so that just these are changed. ``warnings`` say, by the id of a delivery, what has to
+    be known before it is sent.
     """
 
     ids: Sequence[int]
@@ -58,6 +59,7 @@ class Changed:
     version: str
     skipped: Mapping[str, int] = field(default_factory=dict)
     dry_run: bool = False
+    warnings: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

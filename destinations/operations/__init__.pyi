@@ -96,6 +96,7 @@ from .pauses import (
 from .replaying import (
     PlannedReplay,
     Replayed,
+    deletes_more,
     plan_replay,
     replay,
     unserved_destinations,
@@ -336,6 +337,7 @@ __all__ = [
     "curl_command",
     "deletable",
     "delete_old_answers",
+    "deletes_more",
     "delivers",
     "delivery_details",
     "disconnect_tenant",

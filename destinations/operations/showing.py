@@ -21,7 +21,7 @@ from destinations.operations.pauses import (
     refused_credentials,
     stopped_destinations,
 )
-from destinations.operations.replaying import why_in_conflict, why_not_replayed
+from destinations.operations.replaying import deletes_more, why_in_conflict, why_not_replayed
 from destinations.operations.tenants import find_tenant
 from destinations.operations.versions import entry_version
 from destinations.operations.wording import shown_key
@@ -81,6 +81,7 @@ class DeliveryDetails:
 
     Then ``recent`` is a copy that is kept to try changes with it, if there is one. ``payload`` is
     empty if it is not kept. Reasons why something cannot be done are empty where it can.
+    ``warning`` says what has to be known before it is sent again.
     """
 
     entry: LedgerEntry
@@ -92,6 +93,7 @@ class DeliveryDetails:
     why_not_sent: str
     why_not_replayed: str
     why_not_dropped: str
+    warning: str
 
     @property
     def proposed(self) -> bool | None:
@@ -113,6 +115,7 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
     )
     if not why_not and raw is None:
         why_not = "its raw event was deleted"
+    why_unsent = why_not_sent(ledger, entry)
     return DeliveryDetails(
         entry,
         raw,
@@ -120,9 +123,10 @@ def delivery_details(store: OpenStore, ledger: StoredLedger, delivery_id: int) -
         ledger.payload(entry),
         _next_step(store, ledger, entry),
         why_not_resolved(entry),
-        why_not_sent(ledger, entry),
+        why_unsent,
         why_not,
         why_not_dropped(entry),
+        "" if why_unsent and why_not else deletes_more(ledger, entry),
     )
 
 

@@ -23,6 +23,7 @@ from destinations.cli.store_place import StorePlace, place_options
 from destinations.cli.tables import bounded, plain, print_table
 from destinations.errors import UsageError
 from destinations.operations import (
+    deletes_more,
     open_ledger,
     proposed,
     recover_interrupted,
@@ -32,7 +33,6 @@ from destinations.operations import (
     why_not_resolved,
     why_not_sent,
 )
-from destinations.operations.replaying import deletes_more
 from destinations.pipeline.ledger import LedgerEntry, Selection
 
 __all__ = ["command"]

@@ -136,6 +136,7 @@ def details_json(details: DeliveryDetails, verbs: Verbs) -> dict[str, Any]:
         "resolve": _allowed(details.why_not_resolved),
         "replay": _allowed(details.why_not_replayed),
         "drop": _allowed(details.why_not_dropped),
+        "warning": verbs.masker.text(details.warning),
     }
 
 
@@ -192,6 +193,7 @@ def changed_json(changed: Changed) -> dict[str, Any]:
         "ids": list(changed.ids),
         "skipped": [{"why": why, "deliveries": n} for why, n in changed.skipped.items()],
         "version": changed.version,
+        "warnings": [{"id": one, "warning": text} for one, text in changed.warnings.items()],
     }
 
 

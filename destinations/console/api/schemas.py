@@ -258,6 +258,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         resolve=_ALLOWED,
         replay=_ALLOWED,
         drop=_ALLOWED,
+        warning=TEXT,
     ),
     "Deliveries": page_of("Delivery"),
     "Attempt": _object(
@@ -289,6 +290,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         ids=_list(ID),
         skipped=_list(_object(why=TEXT, deliveries=_NUMBER)),
         version=_VERSION,
+        warnings=_list(_object(id=ID, warning=TEXT)),
     ),
     "ReplayedPart": _object(
         subscription=TEXT, action=TEXT, becomes=TEXT, reason=TEXT, payload=_ANY

@@ -201,13 +201,17 @@ def _confirm_resolve(visit: Visit, choice: _Choice, *, stale: str = "", status: 
     shown = _tried(
         lambda: visit.verbs.resolve(visit.operator, choice.targets, "applied", dry_run=True)
     )
+    sent = _tried(
+        lambda: visit.verbs.resolve(visit.operator, choice.targets, "not_applied", dry_run=True)
+    )
     proposed = None
     if not choice.ids or len(choice.ids) > 1:
         proposed = _tried(
             lambda: visit.verbs.resolve(visit.operator, choice.targets, "as_shown", dry_run=True)
         )
     found = _confirmation(visit, choice, shown, "resolve", stale, status)
-    return Shown(found.template, {**found.values, "as_shown": proposed}, status)
+    values = {**found.values, "as_shown": proposed, "warnings": sent.warnings}
+    return Shown(found.template, values, status)
 
 
 def resolve_many(visit: Visit) -> Answered:

@@ -166,6 +166,7 @@ def delivery_values(visit: Visit, details: DeliveryDetails) -> dict[str, Any]:
         "can_drop": not details.why_not_dropped,
         "why_not_replayed": details.why_not_replayed,
         "proposed": details.proposed,
+        "warning": verbs.masker.text(details.warning),
         "command": command_line(visit, f"deliveries show {entry.id}"),
     }
 

@@ -24,6 +24,7 @@ from destinations.operations import (
     RESOLVED,
     PlannedReplay,
     choose,
+    deletes_more,
     drop,
     open_ledger,
     plan_replay,
@@ -111,12 +112,19 @@ class DecidingVerbs(StoreVerbs):
                 return f"{_NOTHING_SHOWN}: look it up at the partner, and decide by that"
 
             found, skipped = _split(targets, chosen, why_not, "resolved")
-            if dry_run or not found:
-                return Changed(ids_of(found), 0, version, skipped, dry_run=dry_run)
             by_verdict: dict[bool, list[LedgerEntry]] = {}
             for one in found:
                 is_applied = proposed(one) if decision == "as_shown" else decision == "applied"
                 by_verdict.setdefault(bool(is_applied), []).append(one)
+            warnings = {
+                one.id: self.masker.text(text)
+                for one in by_verdict.get(False, ())
+                if (text := deletes_more(ledger, one))
+            }
+            if dry_run or not found:
+                return Changed(
+                    *(ids_of(found), 0, version, skipped), dry_run=dry_run, warnings=warnings
+                )
             with self._audited(store, operator, "resolve", found, decision=decision) as done:
                 recover_interrupted(store, ledger, found)
                 now = self._clock.time()
@@ -124,7 +132,7 @@ class DecidingVerbs(StoreVerbs):
                     resolve(ledger, entries, applied=applied, now=now)
                     for applied, entries in by_verdict.items()
                 ]
-            return _changed(found, sum(done), version, skipped)
+            return replace(_changed(found, sum(done), version, skipped), warnings=warnings)
 
     def replay(
         self,

@@ -15,10 +15,11 @@ import pytest
 import requests
 import yaml
 
-from destinations.console.api.forms import replayed_json
+from destinations.console.api.forms import changed_json, details_json, replayed_json
 from destinations.console.operators import Operator
 from destinations.console.pages.visit import Redirected
 from destinations.console.shown import Targets
+from destinations.console.verbs import Decision
 from destinations.definition import DELETION
 from destinations.http import HttpResponse
 from destinations.operations import forgetting
@@ -439,19 +440,24 @@ def test_a_deletion_is_replayed_after_the_user_came_back(
     assert place.served.contacts.asked == ["delete"]
 
 
+def _held_then_back(place: Place, *, erased: bool, back: int) -> int:
+    """Let the answer to a deletion be lost, and the user come back; returns the deletion."""
+    file = place.definition / "destination.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["requests"][document["onDelete"]["request"]]["idempotent"] = False
+    file.write_text(yaml.safe_dump(document))
+    return _refused_then_back(
+        place, erased=erased, back=back, answer=HttpResponse(500, {}, b""), ends_as=State.HELD
+    )
+
+
 @pytest.mark.parametrize("erased", [False, True])
 @pytest.mark.parametrize("back", [0, 1])
 def test_a_held_deletion_is_sent_after_the_user_came_back(
     place: Place, back: int, *, erased: bool
 ) -> None:
     """Whoever says that the partner has not done it is told the same before."""
-    file = place.definition / "destination.yaml"
-    document = yaml.safe_load(file.read_text())
-    document["requests"][document["onDelete"]["request"]]["idempotent"] = False
-    file.write_text(yaml.safe_dump(document))
-    deletion = _refused_then_back(
-        place, erased=erased, back=back, answer=HttpResponse(500, {}, b""), ends_as=State.HELD
-    )
+    deletion = _held_then_back(place, erased=erased, back=back)
     told = BACK[back].format(*(one.id for one in place.entries() if one.id > deletion))
     resolve = ("deliveries", "resolve", str(deletion), "--config", place.config)
     for options in (("--not-applied", "--dry-run"), ("--not-applied", "--yes")):
@@ -481,6 +487,27 @@ def test_the_console_says_it_before(place: Place, back: int) -> None:
     (form,) = [one for one in page.forms if one["action"] == "/replay"]
     assert isinstance(pages.answer("/replay", form), Redirected)
     assert place.entry(deletion).status is State.READY
+
+
+@pytest.mark.parametrize("back", BACK)
+def test_the_console_says_it_of_a_held_one(place: Place, back: int) -> None:
+    """Its page, the page for several, and the API name it, where it is sent again."""
+    deletion = _held_then_back(place, erased=False, back=back)
+    told = BACK[back].format(*(one.id for one in place.entries() if one.id > deletion))
+    world = World(read_config(place.config, ENVIRONMENT), place.store, time.time())
+    pages = Pages(world)
+    verbs, operator = pages.verbs, Operator("ada", "operate", "key", "")
+    details = details_json(verbs.delivery(deletion), verbs)
+    assert (bool(details["warning"]), told in details["warning"]) == (bool(back), True)
+    for path in (f"/deliveries/{deletion}", f"/resolve?id={deletion}"):
+        text = pages.show(path).text
+        assert ("sent again: " in text, told in text) == (bool(back), True)
+    decisions: dict[Decision, bool] = {"applied": False, "not_applied": bool(back)}
+    for decision, warned in decisions.items():
+        changed = verbs.resolve(operator, Targets((deletion,)), decision, dry_run=True)
+        warnings = changed_json(changed)["warnings"]
+        assert [one["id"] for one in warnings] == [deletion] * warned
+        assert all(told in one["warning"] for one in warnings)
 
 
 def test_a_later_deletion_did_it(place: Place) -> None:
