@@ -29,6 +29,7 @@ from destinations.cli import (  # noqa: F401 - one import for all processes
     group,
     opening,
     run_command,
+    run_execution,
     run_options,
     store_command,
 )
@@ -296,7 +297,7 @@ def command(definition: DestinationDefinition, task: Mapping[str, Any], crash: C
     around(Notices, "transitioned", crash, ["settled"], [])
     for entries in (IteratedEntries, ThreadedEntries):
         around(entries, "take", crash, [], ["read"])
-    around(run_command, "print_report", crash, ["before report"], ["after report"])
+    around(run_execution, "print_report", crash, ["before report"], ["after report"])
     vars(opening)["load_definition"] = lambda _folder: definition
     losses = LossOptions(settle_after=task["reconcileAfter"])
     run_options.Options.losses = property(lambda _: losses)  # type: ignore[assignment,method-assign]

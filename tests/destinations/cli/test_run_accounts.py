@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from destinations.cli import run_command
+from destinations.cli import run_execution
 from destinations.operations import file_locks, lock_run, lock_server
 from destinations.store import SqliteStore
 from kana_destination.sandbox import Sandbox
@@ -75,7 +75,7 @@ def test_a_partner_that_takes_its_time(
     runs: Any, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told while the answer is waited for; what comes then is an answer as any other."""
-    monkeypatch.setattr(run_command, "_PATIENCE", 0.0)
+    monkeypatch.setattr(run_execution, "_PATIENCE", 0.0)
     runs.partner.faults.add({"nth": 1, "hold": 0.2})
     done = runs(events=runs.file(use()))
     assert (done.code, runs.counts(done)) == (0, {"delivered": 1})

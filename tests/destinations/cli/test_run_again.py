@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from destinations.cli import run_command
+from destinations.cli import run_execution
 from destinations.errors import UsageError
 from destinations.pipeline.queue import (
     ClaimedBatch,
@@ -256,7 +256,7 @@ def test_a_store_that_cannot_be_pruned(
     def fail(*_: object) -> None:
         raise UsageError("cannot write to the store")
 
-    monkeypatch.setattr(run_command, "prune_after_run", fail)
+    monkeypatch.setattr(run_execution, "prune_after_run", fail)
     done = runs(events=runs.file(use()))
     assert (done.code, runs.counts(done)) == (0, {"delivered": 1})
     assert done.err.endswith("The store could not be pruned: cannot write to the store\n")
