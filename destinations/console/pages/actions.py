@@ -7,7 +7,7 @@ answer is 409 with a page that shows how it is now.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -201,17 +201,24 @@ def _confirm_resolve(visit: Visit, choice: _Choice, *, stale: str = "", status: 
     shown = _tried(
         lambda: visit.verbs.resolve(visit.operator, choice.targets, "applied", dry_run=True)
     )
-    sent = _tried(
-        lambda: visit.verbs.resolve(visit.operator, choice.targets, "not_applied", dry_run=True)
-    )
     proposed = None
     if not choice.ids or len(choice.ids) > 1:
         proposed = _tried(
             lambda: visit.verbs.resolve(visit.operator, choice.targets, "as_shown", dry_run=True)
         )
     found = _confirmation(visit, choice, shown, "resolve", stale, status)
-    values = {**found.values, "as_shown": proposed, "warnings": sent.warnings}
+    values = {**found.values, "as_shown": proposed, "warnings": _warnings(visit, choice)}
     return Shown(found.template, values, status)
+
+
+def _warnings(visit: Visit, choice: _Choice) -> Mapping[int, str]:
+    """Return what has to be known before deliveries are sent again; nothing where none can be."""
+    try:
+        return visit.verbs.resolve(
+            visit.operator, choice.targets, "not_applied", dry_run=True
+        ).warnings
+    except StaleDecisionError:
+        return {}
 
 
 def resolve_many(visit: Visit) -> Answered:

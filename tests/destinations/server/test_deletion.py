@@ -19,7 +19,7 @@ from destinations.console.api.forms import changed_json, details_json, replayed_
 from destinations.console.operators import Operator
 from destinations.console.pages.visit import Redirected
 from destinations.console.shown import Targets
-from destinations.console.verbs import Decision
+from destinations.console.verbs import Decision, decisions
 from destinations.definition import DELETION
 from destinations.http import HttpResponse
 from destinations.operations import forgetting
@@ -508,6 +508,17 @@ def test_the_console_says_it_of_a_held_one(place: Place, back: int) -> None:
         warnings = changed_json(changed)["warnings"]
         assert [one["id"] for one in warnings] == [deletion] * warned
         assert all(told in one["warning"] for one in warnings)
+
+
+def test_what_cannot_be_sent_can_be_decided_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks, also where only one of the decisions is possible."""
+    deletion = _held_then_back(place, erased=False, back=1)
+    monkeypatch.setattr(decisions, "why_not_sent", lambda *_: "its user was deleted since")
+    world = World(read_config(place.config, ENVIRONMENT), place.store, time.time())
+    text = Pages(world).show(f"/resolve?id={deletion}").text
+    assert ("All 1 were applied" in text, "sent again: " in text) == (True, False)
 
 
 def test_a_later_deletion_did_it(place: Place) -> None:
