@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import importlib.resources
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,13 @@ class Folder:
 
     def iterdir(self) -> Iterator[File]:
         return iter(self.files)
+
+
+def _folder(name: str, documents: Mapping[str, object]) -> Any:
+    """A folder with these files, as JSON."""
+    return Folder(
+        name, [File(f"{key[:-5]}.json", json.dumps(data)) for key, data in documents.items()]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +170,7 @@ def test_damaged_definitions(
     files = dict(documents[name])
     changed = data.draw(st.sampled_from(sorted(files)))
     files[changed] = _damage(data, files[changed], strategies.json)
-    _try(Folder(name, [File(f"{key[:-5]}.json", json.dumps(it)) for key, it in files.items()]))
+    _try(_folder(name, files))
 
 
 @pytest.mark.parametrize("name", ["amplitude", "elasticsearch", "hubspot"])
@@ -177,11 +184,7 @@ def test_damaged_schemas(name: str, junk: object, documents: dict[str, dict[str,
         kept = container[key]
         container[key] = junk
         try:
-            _try(
-                Folder(
-                    name, [File(f"{each[:-5]}.json", json.dumps(it)) for each, it in files.items()]
-                )
-            )
+            _try(_folder(name, files))
         finally:
             container[key] = kept
 
@@ -195,11 +198,7 @@ def test_damaged_lines(documents: dict[str, dict[str, Any]]) -> None:
         if "ndjson" in request.get("rest", {})
     )
     lines[1] = {"@transform": {"apply": {}, "mapping": -1.5}}
-    found = check_folder(
-        Folder(
-            "elasticsearch", [File(f"{key[:-5]}.json", json.dumps(it)) for key, it in files.items()]
-        )  # type: ignore[arg-type]
-    )
+    found = check_folder(_folder("elasticsearch", files))
     assert "/rest/ndjson/1/@transform/mapping: should be an object" in "\n".join(map(str, found))
 
 
