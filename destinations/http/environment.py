@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,14 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from destinations.extras import pip_install
 
-__all__ = ["check_address", "environment_issues", "proxy_of", "trusted_certificates"]
+__all__ = [
+    "Environment",
+    "check_address",
+    "environment_issues",
+    "proxy_of",
+    "read_environment",
+    "trusted_certificates",
+]
 
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The first variable that is set counts. The last is not known to `requests`."""
@@ -38,6 +46,29 @@ def trusted_certificates(environment: Mapping[str, str] | None = None) -> tuple[
     return next(((name, environment[name]) for name in _BUNDLES if environment.get(name)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says of requests to one host.
+
+    ``verify`` names trusted certificates, or is True for those of `certifi`. With ``issues``
+    nothing can be requested.
+    """
+
+    proxies: Mapping[str, str]
+    verify: str | bool
+    issues: Sequence[str]
+
+
+def read_environment(url: str) -> Environment:
+    """Return what the environment says of requests to ``url``; it takes part of a millisecond."""
+    proxies = get_environ_proxies(url, no_proxy=None)
+    issues = list(_proxy_issues(url, select_proxy(url, proxies)))
+    if url.startswith("https:"):
+        issues += _certificate_issues()
+    found = trusted_certificates()
+    return Environment(proxies, True if found is None else found[1], issues)
+
+
 def proxy_of(url: str) -> str | None:
     """Return the environment's proxy for requests to ``url``; None without one."""
     proxy: str | None = select_proxy(url, get_environ_proxies(url, no_proxy=None))
@@ -46,10 +77,7 @@ def proxy_of(url: str) -> str | None:
 
 def environment_issues(urls: Sequence[str]) -> Sequence[str]:
     """Return the issues in the environment that prevent requests to these URLs."""
-    issues = dict.fromkeys(issue for url in urls for issue in _proxy_issues(url))
-    if any(url.startswith("https:") for url in urls):
-        issues |= dict.fromkeys(_certificate_issues())
-    return list(issues)
+    return list(dict.fromkeys(issue for url in urls for issue in read_environment(url).issues))
 
 
 def check_address(url: str) -> str | None:
@@ -69,8 +97,7 @@ def _is_name(host: str) -> bool:
     return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
 
 
-def _proxy_issues(url: str) -> Iterator[str]:
-    proxy = proxy_of(url)
+def _proxy_issues(url: str, proxy: str | None) -> Iterator[str]:
     if not proxy:
         return
     scheme = url.partition(":")[0]

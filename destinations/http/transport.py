@@ -11,8 +11,8 @@ import ssl
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, runtime_checkable
 
 import requests
 import urllib3
@@ -24,7 +24,7 @@ from destinations.definition import Timeouts
 from destinations.errors import TransportError, UnsendableError
 from destinations.http.answer import HttpRequest, HttpResponse
 from destinations.http.deadline import Exchange, Permission, Watchdog, WatchedAdapter
-from destinations.http.environment import environment_issues, proxy_of, trusted_certificates
+from destinations.http.environment import Environment, proxy_of, read_environment
 from destinations.http.listed_items import ListReader, ReadItems
 from destinations.http.ssrf import GuardedAdapter, public_addresses
 
@@ -60,8 +60,6 @@ _CERTIFICATE_ALERTS: Final = frozenset(
 _ASKS_FOR_CREDENTIALS: Final = 407
 """A proxy's answer that asks for credentials."""
 
-_ENVIRONMENT: Final = ("verify", "cert", "proxies")
-
 _Head = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
@@ -87,7 +85,7 @@ class AbortableTransport(Protocol):
 
 
 class _Session(requests.Session):
-    """The connections of one thread, with cached request heads and environment by host."""
+    """The connections of one thread, with cached request heads."""
 
     def __init__(self, adapter: WatchedAdapter) -> None:
         super().__init__()
@@ -98,7 +96,6 @@ class _Session(requests.Session):
         self.mount("https://", adapter)
         self.last_used = 0.0
         self._prepared: dict[_Head, requests.PreparedRequest] = {}
-        self._environments: dict[str, Mapping[str, Any]] = {}
 
     def prepared(self, request: HttpRequest) -> requests.PreparedRequest:
         """Return the request in the library's form; everything but the body is cached."""
@@ -120,26 +117,6 @@ class _Session(requests.Session):
         whole.body = body
         whole.headers["Content-Length"] = str(len(body))
         return whole
-
-    def environment(self, url: str) -> Mapping[str, Any]:
-        """Return proxies and certificates for a URL, cached by host.
-
-        Raises `TransportError` (``for_operator``) if they are faulty: no event is to blame.
-        """
-        host = "/".join(url.split("/", 3)[:3])
-        known = self._environments.get(host)
-        if known is None:
-            issues = environment_issues([url])
-            if issues:
-                raise TransportError(f"no connection: {issues[0]}", sent=False, for_operator=True)
-            found = trusted_certificates()
-            verify = True if found is None else found[1]
-            known = self.merge_environment_settings(url, {}, None, None, None)
-            known = {**known, "verify": verify}
-            if len(self._environments) >= _MOST_PREPARED:
-                self._environments.clear()
-            self._environments[host] = known
-        return known
 
 
 class HttpTransport:
@@ -165,6 +142,8 @@ class HttpTransport:
         self._monotonic = monotonic
         self._watchdog = Watchdog(monotonic)
         self._local = threading.local()
+        # What the environment says of each host; all threads share it.
+        self._environments: dict[str, Environment] = {}
         self._sessions: list[_Session] = []
         self._lock = threading.Lock()
         self._hung_up = False
@@ -200,11 +179,13 @@ class HttpTransport:
             if guarded:
                 _check_host(request.url, is_strict=request.public_only)
             prepared = session.prepared(request)
+            environment = self._environment(request.url)
             response = session.get_adapter(prepared.url or "").send(
                 prepared,
                 stream=True,
                 timeout=(self._timeouts.connect, self._timeouts.read),
-                **{key: session.environment(request.url)[key] for key in _ENVIRONMENT},
+                verify=environment.verify,
+                proxies=environment.proxies,
             )
             with response:
                 if response.status_code == _ASKS_FOR_CREDENTIALS and proxy_of(request.url):
@@ -243,6 +224,23 @@ class HttpTransport:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+
+    def _environment(self, url: str) -> Environment:
+        """Return proxies and certificates for a URL.
+
+        Raises `TransportError` (``for_operator``) if they are faulty: no event is to blame.
+        """
+        host = "/".join(url.split("/", 3)[:3])
+        known = self._environments.get(host)
+        if known is None:
+            known = read_environment(url)
+            if known.issues:
+                message = f"no connection: {known.issues[0]}"
+                raise TransportError(message, sent=False, for_operator=True)
+            if len(self._environments) >= _MOST_PREPARED:
+                self._environments.clear()
+            self._environments[host] = known
+        return known
 
     def _session(self, *, guarded: bool) -> _Session:
         now = self._monotonic()
