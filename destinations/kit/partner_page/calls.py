@@ -6,9 +6,11 @@ can be executed without a browser.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from destinations.errors import DestinationsError
@@ -87,11 +89,8 @@ def _end(text: str, start: int) -> int | None:
 
 
 def _arguments(text: str, line: int) -> tuple[Any, ...]:
-    with libraries_of("kit"):
-        import json5  # noqa: PLC0415 - only commands that read samples need it
-
     try:
-        values = json5.loads(f"[{text}]")
+        values = json.loads(_as_json(text))
     except ValueError as error:
         where = re.search(r":(\d+)", str(error))
         inner = line + int(where[1]) - 1 if where else line
@@ -100,3 +99,15 @@ def _arguments(text: str, line: int) -> tuple[Any, ...]:
             inner,
         ) from None
     return tuple(values)
+
+
+@lru_cache(maxsize=512)
+def _as_json(text: str) -> str:
+    """Return the arguments of a call as JSON; raises `ValueError`.
+
+    It is cached: several rules read each sample of a page, and to parse it takes milliseconds.
+    """
+    with libraries_of("kit"):
+        import json5  # noqa: PLC0415 - only commands that read samples need it
+
+    return json.dumps(json5.loads(f"[{text}]"))
