@@ -57,7 +57,8 @@ from destinations.store import (
 from destinations.store import database as database_module
 from destinations.store.migrations import MIGRATIONS
 from kana_destination import sandbox_process
-from tests import forked
+from tests import case_tables, forked
+from tests.example_counts import examples
 from tests.memory import folder_in_memory
 from tests.postgres_server import give_back_stores
 from tests.rendered import CompiledOnce, InThisProcess
@@ -92,8 +93,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-# No test is timed: a busy machine is no fault.
-settings.register_profile("untimed", settings(), deadline=None)
+# No test is timed: a busy machine is no fault. More examples have tests in ``tox -e fuzz``.
+settings.register_profile("untimed", max_examples=examples(40), deadline=None)
 settings.load_profile("untimed")
 
 
@@ -216,14 +217,14 @@ def _import_share(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what `few_in_postgres` says; begin with the tests of the whole.
+    """Leave out what `few_in_postgres`, `each_value` and `of_shapes` say; begin with the whole.
 
     Those build packages, and play drills and tutorials. They take longest, and the last tests are
     shared between all workers: each of these would build a package of its own, or wait for the one
     that plays a drill. Those with SDKs, which mostly wait, come next.
     """
     is_named = any("[" in argument for argument in config.args)
-    if not is_named and (leave := left_out(items)):
+    if not is_named and (leave := [*left_out(items), *case_tables.left_out(items)]):
         config.hook.pytest_deselected(items=leave)
         gone = set(leave)
         items[:] = [item for item in items if item not in gone]

@@ -22,6 +22,7 @@ from destinations.errors import DefinitionError, DestinationsError, Issue, Setti
 from destinations.http import compile_request
 from destinations.kit.testing.case_reading import build_case
 from destinations.runtime.action import Action, Subscription
+from tests.case_tables import each_value
 from tests.shipped import SHIPPED as NAMES
 
 SHIPPED = importlib.resources.files("kana_destination.definitions")
@@ -173,6 +174,7 @@ def test_damaged_definitions(
     _try(_folder(name, files))
 
 
+@each_value
 @pytest.mark.parametrize("name", ["amplitude", "elasticsearch", "hubspot"])
 @pytest.mark.parametrize("junk", [None, True, 5, [None], [[]], {"a": 1}], ids=json.dumps)
 def test_damaged_schemas(name: str, junk: object, documents: dict[str, dict[str, Any]]) -> None:

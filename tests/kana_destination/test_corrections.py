@@ -15,6 +15,7 @@ from destinations.cli import main
 from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.store import SqliteStore, broken_rules
 from kana_destination.sandbox import Sandbox
+from tests.case_tables import each_value
 
 SEED = {
     "features": [{"id": "calls", "name": "Calls", "type": "CONSUMABLE"}],
@@ -58,6 +59,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+@each_value
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("order", ORDERS)
 def test_over_http(
@@ -141,6 +143,7 @@ def test_the_reason_names_the_line(
     assert f"{other} has the same messageId and different content" in shown
 
 
+@each_value
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("together", [False, True])

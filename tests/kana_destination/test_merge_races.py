@@ -13,6 +13,7 @@ from destinations import Answer, Call, IntegrationError, RetryableError, Sender
 from destinations.http.transport import HttpTransport
 from kana_destination.identify import identify
 from kana_destination.operator_merge import operator_merge
+from tests.case_tables import each_value
 
 X = "x@example.com"
 SEED: dict[str, Any] = {
@@ -67,6 +68,7 @@ PAIRS: dict[str, tuple[Steps, Steps]] = {
 }
 
 
+@each_value
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 @pytest.mark.parametrize("seed", range(25))
 def test_two_who_merge_the_same_users(

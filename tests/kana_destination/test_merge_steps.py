@@ -22,6 +22,7 @@ from destinations.pipeline.reading import Entry
 from destinations.pipeline.run import Run
 from destinations.runtime.destination import Delivery
 from kana_destination.identify import identify
+from tests.case_tables import each_value
 
 X = "x@example.com"
 SEED: dict[str, Any] = {
@@ -141,6 +142,7 @@ def test_the_requests_of_a_merge(make_kana: Callable[..., Any]) -> None:
     }
 
 
+@each_value
 @pytest.mark.parametrize("reached", [False, True], ids=["not sent", "answer lost"])
 @pytest.mark.parametrize("at", STEPS)
 def test_a_merge_that_was_cut_off(make_kana: Callable[..., Any], at: int, reached: bool) -> None:
@@ -151,6 +153,7 @@ def test_a_merge_that_was_cut_off(make_kana: Callable[..., Any], at: int, reache
     _check(kana)
 
 
+@each_value
 @pytest.mark.parametrize("first", STEPS[::3])
 @pytest.mark.parametrize("second", STEPS[::4])
 def test_a_merge_that_was_cut_off_twice(
@@ -178,6 +181,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+@each_value
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("at", STEPS[len(LOOK_UPS) :])
 def test_a_request_that_is_lost_late_or_repeated(
@@ -202,6 +206,7 @@ def _add(kana: Any, user: str, feature: str, amount: int) -> bool:
     return isinstance(verdict, Answer)
 
 
+@each_value
 @pytest.mark.parametrize("fault", [{"delay": 0}, {"drop": "after"}, {"late": 3}], ids=str)
 @pytest.mark.parametrize("at", STEPS)
 def test_somebody_else_adds_usage(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.case_tables import each_value
+
 OTHER = {"id": "u9", "billingId": None, "name": "N", "email": "one@example.com", "metadata": None}
 ODD: list[Any] = [
     *(None, True, 1, "x", [], {}, {"id": 1}, {"id": "u1"}, [OTHER], OTHER),
@@ -55,6 +57,7 @@ ALL = [
 ]
 
 
+@each_value
 @pytest.mark.parametrize(("field", "event", "odd"), ALL)
 def test_an_answer_of_another_shape(
     make_kana: Callable[..., Any], field: str, event: dict[str, Any], odd: Any

@@ -35,7 +35,7 @@ from kana_destination.sandbox import Sandbox
 from kana_destination.users import LEFT_OVER
 
 FEATURE = {"id": "calls", "name": "Calls", "type": "CONSUMABLE"}
-PAIRS = 6
+PAIRS = 4
 SEND = HttpTransport.send
 
 Merge = Callable[..., Any]

@@ -19,6 +19,7 @@ from destinations.definition import Preset
 from destinations.operations import open_run_store
 from destinations.runtime.account_identity import identity_of
 from destinations.store import SqliteStore
+from tests.case_tables import each_value
 
 BIG = 9007199254740993
 SEED: dict[str, Any] = {
@@ -317,6 +318,7 @@ def test_half_a_character_in_what_identifies_elsewhere(kana: Any, way: Way, trai
     assert "\ufffd" not in str(kana.users)
 
 
+@each_value
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("members", IDENTIFIES.values(), ids=IDENTIFIES)
 def test_half_a_character_in_an_identifier(

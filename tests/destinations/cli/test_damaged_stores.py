@@ -12,6 +12,7 @@ import pytest
 
 from destinations.outcome import Outcome
 from destinations.store import SqliteStore
+from tests.case_tables import each_value
 
 pytestmark = pytest.mark.usefixtures("sandbox_thread")
 
@@ -77,6 +78,7 @@ def store(
     return path
 
 
+@each_value
 @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_store(

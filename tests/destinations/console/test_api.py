@@ -34,6 +34,7 @@ from destinations.server.network_addresses import Address
 from destinations.store import OpenStore, RefusedEvent
 from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
+from tests.example_counts import examples
 from tests.serving import delivering
 
 Put = Callable[..., int]
@@ -395,7 +396,7 @@ def test_hostile_input(console: RunningConsole, dead: Put, kind: str) -> None:
     @given(data=st.data())
     @settings(
         deadline=None,
-        max_examples=60,
+        max_examples=examples(25),
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     def send(data: st.DataObject) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from destinations.definition.document import read_document
 from destinations.definition.yaml_schema import LOADERS, Dumper, write_scalar
 from destinations.errors import DefinitionError
+from tests.example_counts import examples
 
 ROOT = Path(__file__).parents[3]
 
@@ -96,7 +97,7 @@ PLAIN = st.text("0123456789-+._:eExobTZ ", min_size=1, max_size=10) | st.sampled
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(PLAIN)
 def test_nothing_is_read_that_pyyaml_reads_otherwise(text: str) -> None:
     """Each plain scalar is an issue, or has the value that the reader of YAML 1.1 gives it."""
@@ -139,7 +140,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(JSON)
 def test_what_is_written_is_read_by_both(value: Any) -> None:
     """The writer quotes what any reader could take for something else."""
@@ -148,7 +149,7 @@ def test_what_is_written_is_read_by_both(value: Any) -> None:
     assert yaml.safe_load(text) == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(TEXT)
 def test_a_scalar_on_one_line(text: str) -> None:
     """Wherever a text is put into a line of YAML, it comes back as it was."""

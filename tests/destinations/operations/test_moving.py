@@ -32,6 +32,7 @@ from destinations.store import (
     copying_files,
 )
 from destinations.store.copying import FACTS_QUERY, LEFT_BEHIND, MoveNote
+from tests.case_tables import each_value
 from tests.destinations.operations.conftest import CLASSES
 from tests.postgres_server import new_store_address
 from tests.serving import delivering
@@ -261,6 +262,7 @@ POINTS: Final = tuple(
 )  # fmt: skip
 
 
+@each_value
 @pytest.mark.parametrize(("way", "of", "name", "after"), POINTS)
 def test_killed_in_the_middle(  # noqa: PLR0917 - what a case has
     path: Path,

@@ -23,6 +23,7 @@ from destinations.pipeline.rate_limit import rate_limited
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.sender import Sender
 from destinations.store import SqliteStore
+from tests.case_tables import each_value
 from tests.destinations.pipeline.conftest import Bench
 from tests.destinations.pipeline.metering import HOUR, KilledError, MeteringPartner, metered
 from tests.destinations.pipeline.test_run import Runner, _entries, _track
@@ -76,6 +77,7 @@ def _entry(one: Bench) -> LedgerEntry:
     return entry
 
 
+@each_value
 @pytest.mark.parametrize("refuses", [True, False])
 @pytest.mark.parametrize("act", ["lost", "none", "503", "500"])
 @pytest.mark.parametrize("asks", [True, False])
@@ -120,6 +122,7 @@ def test_what_the_partner_has_from_others_is_filtered(any_bench: Make) -> None:
     assert transition.effect is Effect.NONE
 
 
+@each_value
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("act", ["lost", "none"])
 def test_the_window_ends(any_bench: Make, act: str, *, asks: bool) -> None:
@@ -165,6 +168,7 @@ def test_a_retry_that_was_planned_for_later(bench: Make, *, asks: bool) -> None:
     assert _entry(one).status is (DELIVERED if asks else HELD)
 
 
+@each_value
 @pytest.mark.parametrize("away", [HOUR, 23 * HOUR, 25 * HOUR, 90 * HOUR])
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("act", ["lost", "none", "die", "die first"])

@@ -23,8 +23,10 @@ from destinations.operations import resolve
 from destinations.outcome import Effect, Outcome, State
 from destinations.runtime.destination import Destination
 from destinations.store import SqliteStore
+from tests.case_tables import each_value
 from tests.destinations.pipeline.conftest import Bench
 from tests.destinations.pipeline.metering import HOUR, KilledError, MeteringPartner, metered
+from tests.example_counts import examples
 from tests.memory import folder_in_memory
 
 _ACTS = st.sampled_from(["done", "lost", "none", "die", "die first", "503", "429", "400", "422"])
@@ -139,6 +141,7 @@ class _Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+@each_value
 @pytest.mark.parametrize("asks", [False, True])
 @pytest.mark.parametrize(
     "kind", ["in silence", "refused", "listed", "all or nothing", "one at a time"]
@@ -163,7 +166,7 @@ def test_nothing_counts_twice_and_nothing_is_lost(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples(8),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -43,6 +43,7 @@ from destinations.runtime.destination import Destination
 from destinations.secrets import Masker
 from destinations.segment.filters import EventFilter
 from destinations.store import SqliteStore, StoredQueue, broken_rules
+from tests.case_tables import each_value
 from tests.destinations.pipeline.conftest import Partner, with_reconcile
 
 Bind = Callable[..., Destination]
@@ -1541,6 +1542,7 @@ def test_standard_input_that_was_not_sent_is_kept(
     assert report.totals.outcomes == {Outcome.DELIVERED: 1_500}
 
 
+@each_value
 @pytest.mark.parametrize("commits", [0, 1, 2, 3])
 @pytest.mark.parametrize("is_partner_away", [False, True])
 def test_standard_input_that_cannot_be_kept(

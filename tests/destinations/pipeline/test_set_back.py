@@ -19,6 +19,7 @@ from destinations.pipeline.queue import LONG_AGO, Scope
 from destinations.pipeline.rate_limit import rate_limited
 from destinations.runtime.destination import Delivery, Destination
 from destinations.runtime.sender import Sender
+from tests.case_tables import each_value
 from tests.destinations.pipeline.conftest import Bench
 from tests.destinations.pipeline.metering import HOUR, KilledError, MeteringPartner, metered
 from tests.destinations.pipeline.test_idempotency_keys import (
@@ -57,6 +58,7 @@ def _ends_unrepeated(one: Bench, act: str, *, asks: bool) -> None:
     assert _entry(one).status is (DELIVERED if asks else HELD)
 
 
+@each_value
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("act", ["lost", "none", "die", "die first"])
 @pytest.mark.parametrize(
@@ -264,6 +266,7 @@ def test_a_turn_that_comes_too_late(bind: Bind) -> None:
 # -- runs ---------------------------------------------------------------------------------------
 
 
+@each_value
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("act", ["lost", "none", "die", "die first"])
 @pytest.mark.parametrize("ahead", [20.0, HOUR, 40 * DAY])

@@ -13,6 +13,7 @@ from destinations.postgres.connecting import connect
 from destinations.postgres.dialect import PostgresConnection, translated
 from destinations.store.bulk import with_rows
 from destinations.store.digests import packed_id, packed_value, unpacked_id
+from tests.example_counts import examples
 from tests.postgres_server import new_store_address
 
 CASES = {
@@ -95,7 +96,7 @@ rows = st.lists(
 
 @given(rows=rows)
 @example(rows=[(0, "\U0010fffe0\0\U0010fffe1", b"\0", 0.0)])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_many_rows(connection: PostgresConnection, rows: list[tuple[object, ...]]) -> None:
     """They come back as they were, in their order, whatever is in them."""
     statement = """
@@ -106,7 +107,7 @@ def test_many_rows(connection: PostgresConnection, rows: list[tuple[object, ...]
 
 
 @given(values=st.tuples(ints, texts, st.binary(max_size=40)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_single_values(connection: PostgresConnection, values: tuple[object, ...]) -> None:
     """They come back as they were."""
     found = connection.execute("SELECT ?1, ?2, ?3, ?2 = ?2", values).fetchone()
@@ -114,7 +115,7 @@ def test_single_values(connection: PostgresConnection, values: tuple[object, ...
 
 
 @given(ids=st.lists(st.one_of(texts, st.uuids().map(str), st.text()), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_packed_ids(connection: PostgresConnection, ids: list[str]) -> None:
     """They come back from rows as they were, halves of pairs included, and are found again."""
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS kept_ids (user bytea, message_id bytea)")
@@ -163,7 +164,7 @@ def test_json(connection: PostgresConnection, text: str, place: str, found: str 
 
 
 @given(values=st.lists(texts, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_json_arrays(connection: PostgresConnection, values: list[str]) -> None:
     """Texts in a JSON array are those that columns have, however they are escaped."""
     for is_ascii in (True, False):

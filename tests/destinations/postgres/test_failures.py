@@ -27,6 +27,7 @@ from destinations.postgres import (
     open_at,
     parse_store,
 )
+from tests.example_counts import examples
 from tests.postgres_server import PostgresServer, free_port, new_store_address, shared_server
 
 Command = Callable[..., Any]
@@ -458,7 +459,7 @@ FORMS = [
 
 
 @given(st.sampled_from(FORMS), PASSWORDS, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 def test_no_part_of_a_password_is_shown(form: str, password: str, is_named: bool) -> None:
     """Whatever is written raw, and wherever the address is from: nothing of it is in a message."""
     text = form.format(password)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.case_tables import each_value
+
 ROOT = "/v1/users"
 
 ENCODED = {
@@ -144,6 +146,7 @@ def _identify(number: int, user: str, **traits: Any) -> dict[str, Any]:
     return {**event, "traits": traits, "context": {"source": "a&b=c d"}}
 
 
+@each_value
 @pytest.mark.parametrize("form", FORMS)
 def test_an_id_is_one_segment_of_the_path(deliver: Any, way: Any, partner: Any, form: str) -> None:
     """Whatever an id holds, it leads nowhere but below the path that the definition says."""
@@ -167,6 +170,7 @@ def test_an_id_is_one_segment_of_the_path(deliver: Any, way: Any, partner: Any, 
     )
 
 
+@each_value
 @pytest.mark.parametrize(
     ("value", "target"),
     [

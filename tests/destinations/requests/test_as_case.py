@@ -15,6 +15,7 @@ from destinations.definition import check_folder
 from destinations.operations import open_ledger
 from destinations.pipeline.ledger import Selection
 from destinations.postgres import open_at
+from tests.case_tables import each_value
 from tests.destinations.requests.conftest import API_KEY
 
 EVENT = {"type": "track", "event": "E", "userId": "u1", "messageId": "m1"}
@@ -136,6 +137,7 @@ def as_case(
     return make
 
 
+@each_value
 @pytest.mark.parametrize("status", [200, 422])
 @pytest.mark.parametrize("body", BODIES)
 def test_bodies(as_case: Callable[..., Any], partner: Any, body: str, status: int) -> None:

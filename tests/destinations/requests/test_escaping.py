@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.case_tables import each_value
+
 SLACK = Path(__file__).parents[3] / "definitions" / "slack"
 
 
@@ -114,6 +116,7 @@ MAPPINGS: list[tuple[Any, Any]] = [
 ]
 
 
+@each_value
 @pytest.mark.parametrize(("mapping", "sent"), MAPPINGS, ids=lambda one: str(one)[:60])
 def test_a_mapping_of_ones_own(
     deliver: Any, way: Any, partner: Any, command: Any, mapping: Any, sent: Any

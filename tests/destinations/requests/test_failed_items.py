@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.case_tables import each_value
+
 DESTINATION: Mapping[str, Any] = {
     "name": "Many",
     "slug": "many",
@@ -126,6 +128,7 @@ READABLE: Mapping[str, tuple[Mapping[str, Any], Any]] = {
 }
 
 
+@each_value
 @pytest.mark.parametrize("case", READABLE)
 def test_a_failed_item_that_can_be_placed(deliver: Any, way: Any, partner: Any, case: str) -> None:
     """Its event is rejected with its own reason, and the others are delivered."""
@@ -195,6 +198,7 @@ def test_a_failed_item_that_cannot_be_placed(deliver: Any, partner: Any, case: s
     )
 
 
+@each_value
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_one_event_alone_is_the_one_that_failed(
     deliver: Any, way: Any, partner: Any, case: str

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.case_tables import each_value
+
 KEY = 'kQ7/vX2+mZ9_Tr4wLb8"äHd6Nc1Fy5Jg3Ps0Ue=Ao'
 PUBLIC = "of the request is not valid: "
 
@@ -115,6 +117,7 @@ def _shows(text: str) -> set[str]:
     return {part for part in parts if part in lower}
 
 
+@each_value
 @pytest.mark.parametrize("said", SAID)
 @pytest.mark.parametrize("kind", ["track", "page"])
 @pytest.mark.parametrize("pad", PADS)
@@ -136,6 +139,7 @@ def test_no_part_of_a_secret_is_kept(
     assert len(reason) <= 500
 
 
+@each_value
 @pytest.mark.parametrize("said", ["as it is", "cut, with dots", "in lower case"])
 @pytest.mark.parametrize("pad", PADS)
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 503])

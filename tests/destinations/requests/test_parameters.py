@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.case_tables import each_value
+
 DESTINATION: Mapping[str, Any] = {
     "name": "Ask",
     "slug": "ask",
@@ -89,6 +91,7 @@ WRITTEN = [
 ]
 
 
+@each_value
 @pytest.mark.parametrize("place", ["query", "form"])
 @pytest.mark.parametrize(("array_format", "value", "written"), WRITTEN, ids=str)
 def test_how_lists_and_objects_are_written(

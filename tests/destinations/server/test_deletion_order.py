@@ -15,6 +15,7 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.postgres.address import PostgresAddress
 from destinations.postgres.store import PostgresStore
 from destinations.store import broken_rules
+from tests.case_tables import each_value
 from tests.destinations.server.test_deletion import ANN, BUSY, ENVIRONMENT, Place, place
 from tests.postgres_server import new_store_address
 
@@ -193,6 +194,7 @@ CAME_SINCE: dict[str, tuple[list[dict[str, Any]], bool]] = {
 }
 
 
+@each_value
 @pytest.mark.parametrize("case", CAME_SINCE)
 def test_a_deletion_comes_again(place: Place, at: tuple[str, str], case: str) -> None:
     """It is sent again only if nothing of its user came since: the partner would delete that."""

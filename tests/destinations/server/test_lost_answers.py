@@ -24,6 +24,7 @@ from destinations.pipeline.ledger import LedgerEntry, Selection
 from destinations.server import Service, read_config
 from destinations.store import SqliteStore
 from destinations.telemetry import Observation
+from tests.case_tables import each_value
 
 Act = Callable[[bool, list[str]], str]
 """What a partner does with a request: it counts or asks, and names things."""
@@ -585,6 +586,7 @@ def test_what_an_operator_sends_again_is_looked_at_as_well(bench: Bench) -> None
 # -- the deadline -----------------------------------------------------------------------------
 
 
+@each_value
 @pytest.mark.parametrize("shown", ["done", "503", "none"])
 @pytest.mark.parametrize("settle", [0, 10, 30, 55, 70])
 def test_the_deadline_counts_after_a_lost_answer(bench: Bench, shown: str, settle: float) -> None:
@@ -628,6 +630,7 @@ def test_the_deadline_counts_from_the_request(bench: Bench, dies_first: bool) ->
 # -- what cannot be asked about ---------------------------------------------------------------
 
 
+@each_value
 @pytest.mark.parametrize(
     ("on_lost_answer", "lost_answers", "resends"),
     [

@@ -31,6 +31,7 @@ from destinations.store import (
 )
 from destinations.store.tenant_merging import merge_tenants
 from destinations.store.tenants import erase_tenant
+from tests.case_tables import each_value
 from tests.stores import AnyStore, few_in_postgres
 
 KEY = SubscriptionKey("Counts", "count")
@@ -123,6 +124,7 @@ def test_it_costs_nothing_when_it_is_off(sqlite_store: SqliteStore) -> None:
     assert bench.kept() == []
 
 
+@each_value
 @few_in_postgres("1-bounds1-", "2-bounds4-", "3-bounds7-", "2-bounds8-")
 @pytest.mark.parametrize(
     ("bounds", "left"),

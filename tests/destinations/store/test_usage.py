@@ -34,6 +34,7 @@ from destinations.store import (
     merge_tenants,
 )
 from destinations.store.migrations import MIGRATIONS
+from tests.case_tables import each_value
 from tests.postgres_server import new_store_address
 from tests.stores import AnyStore
 
@@ -250,6 +251,7 @@ def test_what_was_delivered_before_a_definition_had_usage(
     assert store.usage().since(_scopes(store), []) is None
 
 
+@each_value
 @pytest.mark.parametrize(
     ("user", "usage", "stays"),
     [

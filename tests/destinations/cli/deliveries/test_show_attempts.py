@@ -28,6 +28,7 @@ from destinations.postgres import StoreAddress, open_at
 from destinations.store import Attempt
 from destinations.store.attempts import StoredAttempts
 from kana_destination.sandbox import Sandbox
+from tests.case_tables import each_value
 from tests.serving import store_spec
 
 Run = Callable[..., Any]
@@ -427,6 +428,7 @@ SECRETS_OF_A_RUN: dict[str, tuple[Callable[[str], dict[str, Any]], bool]] = {
 }
 
 
+@each_value
 @pytest.mark.usefixtures("only_cases")
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("case", SECRETS_OF_A_RUN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import html.parser
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from destinations.server import read_config
 from destinations.store import SqliteStore
 from tests.browser.world import SECRET, Filler, World, make_world, track
 from tests.destinations.console.conftest import RunningConsole
+from tests.example_counts import examples
 
 STATIC: Final = Path(__file__).parents[4] / "destinations/console/pages/static"
 HTMX: Final = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
@@ -659,7 +659,7 @@ TEXTS: Final = st.lists(PIECES | st.text(max_size=20), min_size=1, max_size=4).m
 
 
 @settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "12")),
+    max_examples=examples(6),
     deadline=None,
     # One example takes a second: what it is, is as good as the smallest one.
     phases=[Phase.explicit, Phase.generate],

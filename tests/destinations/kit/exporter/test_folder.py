@@ -16,6 +16,7 @@ import pytest
 from destinations.errors import DefinitionError, UsageError
 from destinations.folder_lock import folder_locked
 from destinations.kit.exporter import Exported, export_segment
+from tests.case_tables import each_value
 from tests.destinations.kit.exporter.folders import Definition
 from tests.forked import run_forked
 
@@ -572,6 +573,7 @@ def _killed(definition: Path, into: Path, at: int) -> int:
     ).returncode
 
 
+@each_value
 @pytest.mark.parametrize("at", range(1, 13))
 @pytest.mark.parametrize("then", ["the same", "the former"])
 def test_a_killed_export(acme: Path, into: Path, tmp_path: Path, at: int, then: str) -> None:

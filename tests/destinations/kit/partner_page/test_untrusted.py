@@ -24,6 +24,7 @@ from destinations.kit.partner_page import (
     rendering,
 )
 from destinations.kit.partner_page.rendering import Limits
+from tests.case_tables import each_value
 
 Render = Callable[..., str]
 Folder = Callable[..., Path]
@@ -44,6 +45,7 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
+@each_value
 @pytest.mark.parametrize(
     "name",
     [

@@ -27,6 +27,7 @@ from destinations.runtime.endings import (
     endings_of_rule,
 )
 from destinations.runtime.explain import _outcomes, _requests
+from tests.case_tables import of_shapes
 from tests.shipped import SHIPPED
 
 ENDS: dict[str, set[Status]] = {
@@ -92,6 +93,7 @@ def _said(case: FaultCase) -> str | None:
     return said[f"another {read.status // 100}xx"]
 
 
+@of_shapes
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_both_say_the_same(slug: str) -> None:
     """Of every request that nothing came before, and every fault that lasts."""

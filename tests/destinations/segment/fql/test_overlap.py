@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from destinations.segment.fql import compile_fql, overlap
+from tests.example_counts import examples
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(SUBSCRIPTIONS, SUBSCRIPTIONS, st.lists(EVENTS, min_size=1, max_size=20))
 @example('match(event, "a*")', 'match(event, "*a")', [{"type": "track", "event": "a"}])
 def test_nothing_that_both_select_is_missed(

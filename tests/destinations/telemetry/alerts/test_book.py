@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from destinations.telemetry.alerts import AlertBook, AlertRule, Condition, Finding, Message
+from tests.example_counts import examples
 
 MakeRule = Callable[..., AlertRule]
 MakeFinding = Callable[..., Finding]
@@ -262,4 +263,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=examples(20), stateful_step_count=40, deadline=None)
