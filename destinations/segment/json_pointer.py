@@ -12,7 +12,14 @@ def pointer(*keys: object) -> str:
 
     Pointers can be concatenated: ``path + pointer(key)`` is the place of a member.
     """
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+    place = ""
+    for key in keys:
+        part = str(key)
+        # Hardly any key needs it, and a definition has thousands of places.
+        if "~" in part or "/" in part:
+            part = part.replace("~", "~0").replace("/", "~1")
+        place += "/" + part
+    return place
 
 
 def value_at(document: Any, place: str) -> Any:
