@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -649,17 +648,15 @@ def test_a_run_that_is_refused(runs: Any, use: Use, options: Any, settings: Any,
     assert runs.store.exists()
 
 
-def test_settings_that_can_be_read_once(runs: Any, use: Use, tmp_path: Any) -> None:
-    """Settings may come by a pipe, also where the store is made."""
-    pipe, text = (
-        tmp_path / "pipe",
-        json.dumps({"apiKey": "prv_test_first", "endpoint": runs.partner.url}),
-    )
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
-    writer.start()
-    given = ("--events", runs.file(use()), "--store", runs.store, "--json")
-    done = runs.command("run", "kana", "--settings", pipe, *given)
+def test_settings_that_can_be_read_once(runs: Any, use: Use) -> None:
+    """Settings may come by a pipe, such as a shell's ``<(command)``, where a store is made, too."""
+    settings = {"apiKey": "prv_test_first", "endpoint": runs.partner.url}
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as pipe, os.fdopen(writer, "w") as file:
+        json.dump(settings, file)
+        file.close()
+        given = ("--events", runs.file(use()), "--store", runs.store, "--json")
+        done = runs.command("run", "kana", "--settings", f"/dev/fd/{pipe.fileno()}", *given)
     assert runs.counts(done) == {"delivered": 1}, done.err
 
 
