@@ -48,7 +48,7 @@ def trusted_certificates(environment: Mapping[str, str] | None = None) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the environment says of requests to one host.
+    """Proxies and certificates for requests to one host.
 
     ``verify`` names trusted certificates, or is True for those of `certifi`. With ``issues``
     nothing can be requested.
