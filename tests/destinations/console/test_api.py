@@ -36,6 +36,7 @@ from destinations.store.attempts import write_exchanges
 from tests.destinations.console.conftest import GOOD, SECRET, RunningConsole
 from tests.example_counts import examples
 from tests.serving import delivering
+from tests.stores import few_in_postgres
 
 Put = Callable[..., int]
 Statuses = Callable[[], dict[int, str]]
@@ -80,6 +81,7 @@ def test_list_by_conditions(console: RunningConsole, put: Put, dead: Put, held: 
         assert _ids(console.reader.api(f"/deliveries?{query}")) == expected, query
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -346,6 +348,7 @@ UNKNOWN = ("99", "0", "-1", "9223372036854775807", "9223372036854775808", "1" * 
 UNKNOWN_TEXTS = ("%00", "%F0%9F%92%A9", "..%2F..", "' OR 1=1 --".replace(" ", "%20"), "%FF")
 
 
+@few_in_postgres
 @pytest.mark.parametrize("given_id", [*UNKNOWN, *UNKNOWN_TEXTS])
 def test_unknown_deliveries(console: RunningConsole, dead: Put, given_id: str) -> None:
     """An id that there is not is answered 404 with a sentence, whatever it is."""
@@ -363,6 +366,7 @@ def test_unknown_deliveries(console: RunningConsole, dead: Put, given_id: str) -
         assert "there is no" in detail or "there is nothing" in detail
 
 
+@few_in_postgres
 @pytest.mark.parametrize("name", ["nobody", "%00", "..", "a%2Fb", "%F0%9F%92%A9"])
 def test_unknown_names(console: RunningConsole, dead: Put, name: str) -> None:
     """Destinations and tenants as well."""
@@ -464,6 +468,7 @@ FAULTS: Mapping[str, tuple[str, Any, int, str]] = {
 }
 
 
+@few_in_postgres
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_name_their_place(console: RunningConsole, dead: Put, fault: str) -> None:
     """Each is a problem document with a sentence, and with the place of what is wrong."""
@@ -491,6 +496,7 @@ BODIES = (
 )
 
 
+@few_in_postgres
 @pytest.mark.parametrize(("body", "kind", "status"), BODIES)
 def test_bodies(console: RunningConsole, dead: Put, body: bytes, kind: str, status: int) -> None:
     """Only JSON is read, and strictly: a key that is there twice may mean two things."""

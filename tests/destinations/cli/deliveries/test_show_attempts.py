@@ -30,6 +30,7 @@ from destinations.store.attempts import StoredAttempts
 from kana_destination.sandbox import Sandbox
 from tests.case_tables import each_value
 from tests.serving import store_spec
+from tests.stores import few_in_postgres
 
 Run = Callable[..., Any]
 
@@ -187,6 +188,7 @@ def test_a_case_of_it(
     assert (again.code, "an-incident.yaml exists" in again.err) == (2, True)
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -369,6 +371,7 @@ def test_bodies_as_json(body: bytes, shown: dict[str, Any], *, cut: bool) -> Non
     assert attempt_record(attempt)["body"] == shown
 
 
+@few_in_postgres
 @pytest.mark.parametrize(
     "arguments",
     [
