@@ -6,8 +6,10 @@ that may be wrong, and tests (`destinations.segment.validation.fits`) for values
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final, Literal
 
 from destinations.segment.identifiers import IdentifierCheck
@@ -153,8 +155,9 @@ def _multiple_of(step: float) -> ValueCheck:
     def is_multiple(value: float) -> bool:
         try:
             return (value / step).is_integer()
-        except OverflowError:  # no double is as large, and all of such a size are even
-            return value % step == 0
+        except OverflowError:  # one is a whole number beyond all doubles: exactly, then
+            is_finite = all(isinstance(one, int) or math.isfinite(one) for one in (value, step))
+            return is_finite and Fraction(value) % Fraction(step) == 0
 
     return ValueCheck("number", is_multiple, f"must be a multiple of {step}")
 
