@@ -62,11 +62,9 @@ class Environment:
 def read_environment(url: str) -> Environment:
     """Return what the environment says of requests to ``url``; it takes part of a millisecond."""
     proxies = get_environ_proxies(url, no_proxy=None)
-    issues = list(_proxy_issues(url, select_proxy(url, proxies)))
-    if url.startswith("https:"):
-        issues += _certificate_issues()
     found = trusted_certificates()
-    return Environment(proxies, True if found is None else found[1], issues)
+    verify = True if found is None else found[1]
+    return Environment(proxies, verify, _issues({url: select_proxy(url, proxies)}))
 
 
 def proxy_of(url: str) -> str | None:
@@ -77,7 +75,7 @@ def proxy_of(url: str) -> str | None:
 
 def environment_issues(urls: Sequence[str]) -> Sequence[str]:
     """Return the issues in the environment that prevent requests to these URLs."""
-    return list(dict.fromkeys(issue for url in urls for issue in read_environment(url).issues))
+    return _issues({url: proxy_of(url) for url in urls})
 
 
 def check_address(url: str) -> str | None:
@@ -95,6 +93,16 @@ def check_address(url: str) -> str | None:
 def _is_name(host: str) -> bool:
     """Return whether a host is a valid name: parts of 1 to 63 characters (RFC 1035, 2.3.4)."""
     return host.startswith("[") or all(0 < len(part) < 64 for part in host.rstrip(".").split("."))
+
+
+def _issues(proxies: Mapping[str, str | None]) -> Sequence[str]:
+    """Return the issues of requests to URLs, each of which has a proxy or None."""
+    issues = dict.fromkeys(
+        issue for url, proxy in proxies.items() for issue in _proxy_issues(url, proxy)
+    )
+    if any(url.startswith("https:") for url in proxies):
+        issues |= dict.fromkeys(_certificate_issues())
+    return list(issues)
 
 
 def _proxy_issues(url: str, proxy: str | None) -> Iterator[str]:
