@@ -15,6 +15,8 @@ from destinations.http import Answer, Failure, HttpResponse, compile_request
 from destinations.segment.validation import compile_schema
 from tests.shipped import SHIPPED as NAMES
 
+pytestmark = pytest.mark.fuzz
+
 SHIPPED = importlib.resources.files("kana_destination.definitions")
 LONGEST = 66_000
 """Of a message: what is read of an answer, and what is said around it. It is cut when shown."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.fuzz
+
 pytest.importorskip("resource")  # Windows has no such limits
 
 SCRIPT = Path(__file__).with_name("bombs.py")

@@ -25,6 +25,8 @@ from destinations.runtime.action import Action, Subscription
 from tests.case_tables import each_value
 from tests.shipped import SHIPPED as NAMES
 
+pytestmark = pytest.mark.fuzz
+
 SHIPPED = importlib.resources.files("kana_destination.definitions")
 FEW = settings(
     settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 2

@@ -21,6 +21,8 @@ from destinations.segment.event import (
     read_json,
 )
 
+pytestmark = pytest.mark.fuzz
+
 PIECES = [
     b"{", b"}", b"[", b"]", b":", b",", b'"', b'"a"', b'"type":"track"', b'"\\ud800"', b"1", b"-0",
     b"1e400", b"NaN", b"Infinity", b"true", b"null", b"\\", b"\xff", b"\x00", b" ", b"\xef\xbb\xbf",

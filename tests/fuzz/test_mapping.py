@@ -13,6 +13,8 @@ from destinations.errors import MappingError, ResolveError
 from destinations.segment.mapping import compile_mapping
 from destinations.segment.mapping.directives import DIRECTIVES
 
+pytestmark = pytest.mark.fuzz
+
 ARGUMENTS: dict[str, list[Any]] = {
     # Arguments that loading lets pass: "?" stands for any mapping value.
     "@path": ["$.a", "properties.a.b", "", "a.length", "?"],

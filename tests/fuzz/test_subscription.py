@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from destinations.segment.fql import check_fql, compile_fql
 
+pytestmark = pytest.mark.fuzz
+
 PIECES = [
     "type", "event", "userId", "name", "properties.a", "traits.b.c", "context.", "properties",
     "=", "!=", "<", ">=", "!", "and", "or", "AND", "not", "(", ")", "contains(", "match(", ",",

@@ -13,6 +13,8 @@ from destinations.errors import DefinitionError
 from destinations.segment.fields import fields_to_schema
 from destinations.segment.validation import CompiledSchema, compile_schema
 
+pytestmark = pytest.mark.fuzz
+
 TYPES = ["string", "number", "integer", "boolean", "null", "object", "array"]
 FORMATS = [
     "date-like", "date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6",

@@ -384,6 +384,7 @@ def test_unknown_names(console: RunningConsole, dead: Put, name: str) -> None:
         assert answer.json["detail"]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("kind", ["ids", "query", "body"])
 def test_hostile_input(console: RunningConsole, dead: Put, kind: str) -> None:
     """Nothing that is sent makes an internal error."""

@@ -141,6 +141,7 @@ class _Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+@pytest.mark.fuzz
 @each_value
 @pytest.mark.parametrize("asks", [False, True])
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_selections(ledger: StoredLedger, everything: Everything) -> None:
         assert sum(one.deliveries for one in ledger.classes(selection)) == len(expected), selection
 
 
+@pytest.mark.fuzz
 def test_any_selection(ledger: StoredLedger, everything: Everything) -> None:
     """Whatever is combined, it finds and counts what fits each condition."""
     entries = sorted(everything.values(), key=lambda one: one.id)

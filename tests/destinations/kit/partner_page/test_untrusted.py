@@ -24,7 +24,7 @@ from destinations.kit.partner_page import (
     rendering,
 )
 from destinations.kit.partner_page.rendering import Limits
-from tests.case_tables import each_value
+from tests.case_tables import ALL_CASES, each_value
 
 Render = Callable[..., str]
 Folder = Callable[..., Path]
@@ -138,11 +138,12 @@ Each takes up to a second of the processor, so the short form has the first of e
 
 def _unbounded(*kinds: str) -> list[str]:
     """Return the templates of these kinds; in the long form those of all kinds."""
-    if "FUZZ_EXAMPLES" in os.environ:
+    if ALL_CASES:
         return [template for templates in UNBOUNDED.values() for template in templates]
     return [UNBOUNDED[kind][0] for kind in kinds]
 
 
+@pytest.mark.fuzz
 @pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("template", _unbounded(*UNBOUNDED))
 def test_a_template_ends(render: Render, template: str) -> None:
@@ -151,6 +152,7 @@ def test_a_template_ends(render: Render, template: str) -> None:
         render(PUBLISHED, {"track.md.j2": template})
 
 
+@pytest.mark.fuzz
 @pytest.mark.usefixtures("rendering_process")
 @pytest.mark.parametrize("template", _unbounded("a number", "a text that grows"))
 def test_a_step_that_is_a_template_ends(render: Render, template: str) -> None:
