@@ -21,9 +21,9 @@ SHAPES: Final = ("hubspot", "kana", "mixpanel", "slack")
 """Shipped destinations that differ most: steps and OAuth2, GraphQL and code, lists, one by one."""
 
 of_shapes: Final = pytest.mark.of_shapes
-"""For a table of the shipped destinations: the test command has some of each shape.
+"""For a table of the shipped destinations, whose names are those of its cases.
 
-The name of the destination is the case's name, or what comes before a slash in it.
+The test command has those of `SHAPES`.
 """
 
 ALL_CASES: Final = bool(os.environ.get("ALL_CASES"))
@@ -40,7 +40,7 @@ def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         case: Any = item
         if item.get_closest_marker("each_value"):
             tables.setdefault((item.path, item.nodeid.partition("[")[0]), []).append(case)
-        if item.get_closest_marker("of_shapes") and _destination(case.callspec.id) not in SHAPES:
+        if item.get_closest_marker("of_shapes") and case.callspec.id not in SHAPES:
             found.append(item)
     for table in tables.values():
         # One and the same object in all cases that have it, which may have no equality.
@@ -49,10 +49,6 @@ def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         )
         found += [one for number, one in enumerate(table) if number not in kept]
     return found
-
-
-def _destination(case: str) -> str:
-    return case.partition("/")[0]
 
 
 def _with_each_value(cases: Sequence[set[Any]]) -> set[int]:

@@ -224,10 +224,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     that plays a drill. Those with SDKs, which mostly wait, come next.
     """
     is_named = any("[" in argument for argument in config.args)
-    if not is_named and (leave := [*left_out(items), *case_tables.left_out(items)]):
-        config.hook.pytest_deselected(items=leave)
-        gone = set(leave)
-        items[:] = [item for item in items if item not in gone]
+    # The second decides about what the first has left: else a value could be lost between them.
+    for rule in () if is_named else (left_out, case_tables.left_out):
+        if leave := rule(items):
+            config.hook.pytest_deselected(items=leave)
+            gone = set(leave)
+            items[:] = [item for item in items if item not in gone]
     first = {_TESTS: 0, _TESTS / "tutorials": 0, _TESTS / "sdks": 1}
     turns: dict[pytest.Item | pytest.Collector | None, int] = {}
     for item in items:

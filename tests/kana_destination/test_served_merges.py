@@ -33,9 +33,10 @@ from destinations.telemetry import observe
 from kana_destination.plugin import KanaPlugin
 from kana_destination.sandbox import Sandbox
 from kana_destination.users import LEFT_OVER
+from tests.case_tables import ALL_CASES
 
 FEATURE = {"id": "calls", "name": "Calls", "type": "CONSUMABLE"}
-PAIRS = 4
+PAIRS = 6 if ALL_CASES else 4
 SEND = HttpTransport.send
 
 Merge = Callable[..., Any]
